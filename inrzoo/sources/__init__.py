@@ -1,0 +1,110 @@
+"""Signals in: one file per dataset or file format. This file holds what they share.
+
+Shape letters: N signals, K coordinates (the product of the grid's shape), C channels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source(ABC):
+    """A place that signals are read from; its fields are its configuration.
+
+    A subclass in `inrzoo/sources/<name>.py` adds fields and `read`.
+    """
+
+    @abstractmethod
+    def read(self, path: Path | None) -> Signals:
+        """Say which signals there are, without decoding them.
+
+        Args:
+            path: local files (`--source`), or None for the embedded data, a cached copy, or a checked download.
+
+        Raises:
+            InrzooError: files absent or damaged, or settings that do not fit them.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signals:
+    """The signals of a source: what is known of each without decoding, and how to get their values.
+
+    Attributes:
+        grid: sizes of a signal's grid, slowest axis first: `(rows, columns)` of an image.
+        channels: C.
+        ids: N unique strings that say where each came from (archive member, row).
+        labels: columns of N int64 codes; the first is the class that tasks use unless told otherwise.
+        label_names: for each column, the name of each code.
+        split: N uint8 indices into `split_names`.
+        split_names: names of the splits.
+        checksums: sha256 (hex) of each file that was read, by file name without folders.
+        values: `values(indices)` yields `(index, array)`, each of the indices once, in whatever order suits the source;
+            the array has shape `(*grid, C)`, dtype uint8.
+    """
+
+    grid: tuple[int, ...]
+    channels: int
+    ids: Sequence[str]
+    labels: dict[str, NDArray[np.int64]]
+    label_names: dict[str, list[str]]
+    split: NDArray[np.uint8]
+    values: Callable[[Sequence[int]], Iterator[tuple[int, NDArray[np.uint8]]]]
+    split_names: tuple[str, ...] = SPLITS
+    checksums: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, indices: NDArray[np.int64]) -> Signals:
+        """The signals at `indices`, in that order."""
+        positions = {int(index): position for position, index in enumerate(indices)}
+
+        def values(wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+            for index, array in self.values([int(indices[position]) for position in wanted]):
+                yield positions[index], array
+
+        return dataclasses.replace(
+            self,
+            ids=[self.ids[index] for index in indices],
+            labels={column: codes[indices] for column, codes in self.labels.items()},
+            split=self.split[indices],
+            values=values,
+        )
+
+    def by_split(self) -> Signals:
+        """The same signals sorted by split (stable), so that a split is a range."""
+        return self.take(np.argsort(self.split, kind="stable"))
+
+    def limit(self, count: int) -> Signals:
+        """At most `count` signals: an even share of every class (first label column), spread evenly inside each class.
+
+        Class `i` of `c` gets `floor((i+1)·count/c) − floor(i·count/c)` signals; what a small class cannot give is
+        shared among the others in the same way. The order is kept.
+        """
+        if count >= len(self):
+            return self
+        codes = next(iter(self.labels.values()))
+        members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
+        quota = np.zeros(len(members), dtype=np.int64)
+        while (left := count - int(quota.sum())) > 0:
+            open_classes = np.flatnonzero(quota < [len(rows) for rows in members])
+            edges = np.arange(len(open_classes) + 1) * left // len(open_classes)
+            quota[open_classes] += np.diff(edges)
+            quota = np.minimum(quota, [len(rows) for rows in members])
+        chosen = [
+            rows[((np.arange(share) + 0.5) * len(rows) / share).astype(np.int64)]
+            for rows, share in zip(members, quota, strict=True)
+            if share
+        ]
+        return self.take(np.sort(np.concatenate(chosen)))

@@ -1,0 +1,75 @@
+"""Checks values that come from TOML or the command line against the type of the field they are for."""
+
+import types
+from typing import Any, Literal, Union, get_args, get_origin
+
+from inrzoo.errors import InrzooError
+
+
+def check_type(key: str, value: Any, expected: Any) -> Any:
+    """Return `value` as `expected`, or say in one line why it is not.
+
+    Understands bool, int, float (an int will do), str, None in unions, Literal, list[...], tuple[...], dict[str, ...].
+    Lists become tuples where a tuple is expected.
+
+    Raises:
+        InrzooError: names the key, the value and what is allowed.
+    """
+    if not _fits(value, expected):
+        raise InrzooError(f"{key} = {value!r} is not allowed; expected {_describe(expected)}")
+    return _convert(value, expected)
+
+
+def _fits(value: Any, expected: Any) -> bool:
+    origin, args = get_origin(expected), get_args(expected)
+    if expected is Any:
+        return True
+    if origin in (Union, types.UnionType):
+        return any(_fits(value, arg) for arg in args)
+    if origin is Literal:
+        return any(type(value) is type(arg) and value == arg for arg in args)
+    if origin is tuple and isinstance(value, list | tuple):
+        if args[-1] is Ellipsis:
+            return all(_fits(element, args[0]) for element in value)
+        return len(value) == len(args) and all(map(_fits, value, args))
+    if origin is list:
+        return isinstance(value, list | tuple) and all(_fits(element, args[0]) for element in value)
+    if origin is dict:
+        return isinstance(value, dict) and all(_fits(k, args[0]) and _fits(v, args[1]) for k, v in value.items())
+    if expected is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if expected is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if expected is type(None):
+        return value is None
+    return isinstance(expected, type) and isinstance(value, expected)
+
+
+def _convert(value: Any, expected: Any) -> Any:
+    origin, args = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        return _convert(value, next(arg for arg in args if _fits(value, arg)))
+    if origin is tuple:
+        inner = [args[0]] * len(value) if args[-1] is Ellipsis else args
+        return tuple(map(_convert, value, inner))
+    if origin is list:
+        return [_convert(element, args[0]) for element in value]
+    if origin is dict:
+        return {k: _convert(v, args[1]) for k, v in value.items()}
+    return float(value) if expected is float else value
+
+
+def _describe(expected: Any) -> str:
+    origin, args = get_origin(expected), get_args(expected)
+    if origin in (Union, types.UnionType):
+        return " or ".join(_describe(arg) for arg in args)
+    if origin is Literal:
+        return "one of " + ", ".join(repr(arg) for arg in args)
+    if origin in (tuple, list):
+        if origin is list or args[-1] is Ellipsis:
+            return f"a list of {_describe(args[0])}"
+        return f"a list of {len(args)} values ({', '.join(map(_describe, args))})"
+    if origin is dict:
+        return f"a table of {_describe(args[1])}"
+    plain = {float: "a number", int: "a whole number", str: "a string", bool: "true or false", type(None): "nothing"}
+    return plain.get(expected, str(expected))
