@@ -1,0 +1,47 @@
+"""Coordinate grids: where in [-1, 1]^D the values of a signal sit.
+
+Shape letters: K coordinates, D coordinate dimensions.
+"""
+
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Spacing = Literal["end_points", "pixel_centres"]
+AxisOrder = Literal["row_col", "x_y"]
+
+
+def grid(
+    sizes: tuple[int, ...], spacing: Spacing = "end_points", axis_order: AxisOrder = "row_col", finer: int = 1
+) -> NDArray[np.float32]:
+    """Coordinates of a grid over [-1, 1]^D, row-major: the last axis of the grid runs fastest.
+
+    Args:
+        sizes: points along each axis, slowest axis first: (rows, columns) of an image, (samples,) of a sound.
+        spacing: `"end_points"` puts the outer points at -1 and 1 (spacing 2/(n-1), as SIREN's code does);
+            `"pixel_centres"` puts points at -1 + (2i+1)/n (spacing 2/n). An axis of one point sits at 0.
+        axis_order: `"row_col"` gives coordinates in the order of the axes; `"x_y"` reverses them (specs: DWS sets).
+        finer: this many times more points along each axis, over the same extent.
+
+    Returns:
+        Shape (K, D), float32, K the product of `sizes` times `finer`^D.
+
+    Raises:
+        ValueError: no axis, an axis without points, `finer` below 1, or an unknown name.
+    """
+    if spacing not in get_args(Spacing) or axis_order not in get_args(AxisOrder):
+        raise ValueError(f"no grid {spacing!r}, {axis_order!r}; there are {get_args(Spacing)} and {get_args(AxisOrder)}")
+    if not sizes or min(sizes) < 1 or finer < 1:
+        raise ValueError(f"a grid needs at least one point on each axis, given {sizes}, {finer} times finer")
+    axes = [_axis(size * finer, spacing) for size in sizes]
+    coords = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sizes))
+    return coords[:, ::-1].astype(np.float32) if axis_order == "x_y" else coords.astype(np.float32)
+
+
+def _axis(count: int, spacing: Spacing) -> NDArray[np.float64]:
+    if count == 1:
+        return np.zeros(1)
+    if spacing == "end_points":
+        return np.linspace(-1.0, 1.0, count)
+    return -1.0 + (2.0 * np.arange(count) + 1.0) / count

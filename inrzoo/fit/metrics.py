@@ -1,0 +1,31 @@
+"""Mean squared error and PSNR: one definition, everywhere.
+
+Shape letters: B batch of INRs, K coordinates, C channels.
+"""
+
+import math
+
+from torch import Tensor
+
+
+def mse(values_BKC: Tensor, targets_BKC: Tensor) -> Tensor:
+    """Mean squared error of each INR over its coordinates and channels. Shape (B,), in squared units of the values."""
+    return (values_BKC - targets_BKC).square().mean(dim=(-2, -1))
+
+
+def psnr(mse_B: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Peak signal-to-noise ratio in dB: 10·log10((high − low)² / MSE).
+
+    The peak is the width of the range that signals are scaled to, so the figure is the one on the [0, 1] scale with
+    peak 1; values are not clamped. A loss of 0 gives +inf.
+
+    Args:
+        mse_B: mean squared errors, any shape.
+        value_range: (low, high) that the signal's smallest and largest possible value are mapped to.
+    """
+    return 10.0 * (2.0 * math.log10(value_range[1] - value_range[0]) - mse_B.log10())
+
+
+def mse_at(psnr_db: float, value_range: tuple[float, float]) -> float:
+    """The mean squared error at a PSNR: inverse of `psnr`."""
+    return float((value_range[1] - value_range[0]) ** 2 * 10.0 ** (-psnr_db / 10.0))

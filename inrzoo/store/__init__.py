@@ -1,0 +1,26 @@
+"""The store: one zarr group of INRs. The only room that knows zarr.
+
+`create` makes it whole, workers write `blocks`, `finalise` publishes them, `open_store` reads it at every stage.
+"""
+
+from inrzoo.store.blocks import Block, Partition, Quality, write_block
+from inrzoo.store.create import Contents, create_store, label_arrays, signals_digest
+from inrzoo.store.finalise import complete, grow, publish_seed, unpublish
+from inrzoo.store.reader import Store, open_store
+
+__all__ = [
+    "Block",
+    "Contents",
+    "Partition",
+    "Quality",
+    "Store",
+    "complete",
+    "create_store",
+    "grow",
+    "label_arrays",
+    "open_store",
+    "publish_seed",
+    "signals_digest",
+    "unpublish",
+    "write_block",
+]

@@ -1,0 +1,168 @@
+"""Blocks: the unit of work is the unit of commit. One block of signals × one seed = one file of weights + one record.
+
+The record's existence is the commit: it is renamed into place after the weights are safe. No flags, and no two workers
+in one file.
+
+Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
+"""
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.store.files import write_atomically
+
+BUILD_FOLDER = "_build"
+CHUNK_BYTES = 512 * 1024
+SHARD_BYTES = 80 * 10**6
+MIN_BLOCK_ROWS = 64
+"""A block smaller than this fits too few INRs to be worth a task."""
+MIN_BLOCKS = 16
+"""Small sets are cut at least this fine, so that every core has work."""
+LARGE_SPLIT_SHARDS = 4
+
+
+@dataclass(frozen=True)
+class Partition:
+    """How N signals are cut: a function of the dataset and of the bytes of one row (T·P·4) alone.
+
+    Rows are signals of one seed. A block is a whole number of chunks, a shard a whole number of blocks.
+    """
+
+    num_signals: int
+    chunk_rows: int
+    block_rows: int
+    shard_rows: int
+
+    @classmethod
+    def of(cls, num_signals: int, row_bytes: int) -> "Partition":
+        """Chunks of about 512 KiB, blocks of at least 64 INRs unless the set is small, shards of about 80 MB."""
+        chunk = _power_of_two(CHUNK_BYTES / row_bytes)
+        block = max(chunk, MIN_BLOCK_ROWS)
+        share = _power_of_two(num_signals / MIN_BLOCKS)
+        chunk, block = min(chunk, share), min(block, share)
+        shard = max(1, round(SHARD_BYTES / row_bytes / block)) * block
+        needed = -(-num_signals // block) * block
+        if num_signals > shard:
+            quarter = -(-num_signals // (LARGE_SPLIT_SHARDS * block)) * block
+            shard = min(shard, quarter)
+        return cls(num_signals, chunk, block, min(shard, needed))
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks of one seed."""
+        return -(-self.num_signals // self.block_rows)
+
+    @property
+    def num_shards(self) -> int:
+        """Shards of one seed."""
+        return -(-self.num_signals // self.shard_rows)
+
+    def rows(self, block: int) -> slice:
+        """The signals of a block."""
+        return slice(block * self.block_rows, min((block + 1) * self.block_rows, self.num_signals))
+
+    def shard_blocks(self, shard: int) -> range:
+        """The blocks of a shard."""
+        per_shard = self.shard_rows // self.block_rows
+        return range(shard * per_shard, min((shard + 1) * per_shard, self.num_blocks))
+
+
+@dataclass(frozen=True)
+class Block:
+    """One task: block number `index` of seed `seed`."""
+
+    seed: int
+    index: int
+
+    @property
+    def stem(self) -> str:
+        """File name without ending."""
+        return f"seed{self.seed:05d}-block{self.index:06d}"
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is known of the INRs of a block, besides their weights. See `inrzoo.fit.Fit`."""
+
+    psnr_BT: NDArray[np.float32]
+    loss_BT: NDArray[np.float32]
+    steps_BT: NDArray[np.int32]
+    status_B: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Record(Quality):
+    """A commit: quality, and the sha256 (32 bytes) of the block's weights in row-major order."""
+
+    sha256: NDArray[np.uint8]
+
+
+def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """sha256 of weights as the store holds them (little-endian float32, row-major). Shape (32,), uint8."""
+    content = np.ascontiguousarray(weights_BTP, dtype="<f4")
+    return np.frombuffer(hashlib.sha256(content.data).digest(), dtype=np.uint8)
+
+
+def weights_path(store: Path, block: Block) -> Path:
+    """Where a committed block's weights wait for their shard."""
+    return store / BUILD_FOLDER / "blocks" / f"{block.stem}.weights"
+
+
+def record_path(store: Path, block: Block) -> Path:
+    """Where a block's commit record lies."""
+    return store / BUILD_FOLDER / "blocks" / f"{block.stem}.npz"
+
+
+def is_committed(store: Path, block: Block) -> bool:
+    """Whether the block's record exists."""
+    return record_path(store, block).exists()
+
+
+def write_block(store: Path, block: Block, weights_BTP: NDArray[np.float32], quality: Quality) -> None:
+    """Write weights, then the record: the commit. Writing a block twice writes the same bytes.
+
+    Raises:
+        OSError: no space, no permission; the block stays uncommitted and no part of it is left.
+    """
+    content = np.ascontiguousarray(weights_BTP, dtype="<f4")
+    weights_path(store, block).parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(weights_path(store, block), content.data)
+    try:
+        write_record(store, block, Record(**vars(quality), sha256=digest(content)))
+    except OSError:
+        weights_path(store, block).unlink(missing_ok=True)
+        raise
+
+
+def write_record(store: Path, block: Block, record: Record) -> None:
+    """Write a commit record."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **vars(record))
+    write_atomically(record_path(store, block), buffer.getbuffer())
+
+
+def read_record(store: Path, block: Block) -> Record:
+    """Read a commit record. Raises FileNotFoundError where the block is not committed."""
+    with np.load(record_path(store, block), allow_pickle=False) as arrays:
+        return Record(**{key: arrays[key] for key in arrays.files})
+
+
+def read_weights(store: Path, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
+    """Map a committed block's weights, shape (B, T, P), read-only."""
+    return np.memmap(weights_path(store, block), dtype="<f4", mode="r").reshape(num_rows, num_steps, -1)
+
+
+def drop_block(store: Path, block: Block) -> None:
+    """Forget a block: the record first, so that it is never committed without weights."""
+    record_path(store, block).unlink(missing_ok=True)
+    weights_path(store, block).unlink(missing_ok=True)
+
+
+def _power_of_two(value: float) -> int:
+    """The power of two nearest to `value` on the log scale, within [1, 1024]."""
+    return int(np.clip(2.0 ** np.round(np.log2(max(value, 1))), 1, 1024))

@@ -1,0 +1,144 @@
+"""Creates a store: every array at its full size, signals and labels in place, in one rename.
+
+Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C channels.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from inrzoo.store.blocks import BUILD_FOLDER, Partition
+from inrzoo.store.files import sync_tree
+
+FORMAT = 1
+SIGNAL_CHUNK_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What a store holds besides the INRs, and how large it is.
+
+    Attributes:
+        attributes: what stands in the group's attributes; must hold `layout` and `split_names`.
+        num_params: P.
+        snapshots: T step counts.
+        num_seeds: S.
+        ids: N signal ids.
+        split: N uint8.
+        labels: columns of N int64, the first one the class.
+        signals_NKC: uint8 array, may be memory-mapped.
+        publish_signals: whether the signals stay in the finished store.
+    """
+
+    attributes: Mapping[str, Any]
+    num_params: int
+    snapshots: tuple[int, ...]
+    num_seeds: int
+    ids: list[str]
+    split: NDArray[np.uint8]
+    labels: Mapping[str, NDArray[np.int64]]
+    signals_NKC: NDArray[np.uint8]
+    publish_signals: bool
+
+
+def create_store(path: Path, contents: Contents) -> None:
+    """Create the store at `path`, whole or not at all.
+
+    Raises:
+        FileExistsError: something stands at `path`.
+        OSError: no space, no permission; nothing is left behind.
+    """
+    if path.exists():
+        raise FileExistsError(path)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _write(partial, contents)
+        sync_tree(partial)
+        partial.rename(path)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+
+
+def _write(path: Path, contents: Contents) -> None:
+    num_signals, num_steps = len(contents.ids), len(contents.snapshots)
+    partition = Partition.of(num_signals, 4 * num_steps * contents.num_params)
+    group = zarr.create_group(
+        path,
+        attributes={
+            **contents.attributes,
+            "format": FORMAT,
+            "snapshots": list(contents.snapshots),
+            "partition": {key: value for key, value in vars(partition).items() if key != "num_signals"},
+            "published_seeds": [],
+            "checksums": {},
+            "complete": False,
+        },
+    )
+    seeds = contents.num_seeds
+    group.create_array(
+        "weights",
+        shape=(num_signals, seeds, num_steps, contents.num_params),
+        shards=(partition.shard_rows, 1, num_steps, contents.num_params),
+        chunks=(partition.chunk_rows, 1, num_steps, contents.num_params),
+        dtype="float32",
+        fill_value=np.nan,
+        compressors=None,
+        filters=None,
+        dimension_names=["signal", "seed", "step", "param"],
+        # A chunk of nothing but fill value would be left out, and the shard no longer a plain matrix.
+        config={"write_empty_chunks": True},
+    )
+    for name, dtype, fill in (("psnr", "float32", np.nan), ("loss", "float32", np.nan), ("steps", "int32", 0)):
+        _column(group, name, (num_signals, seeds, num_steps), dtype, fill, ["signal", "seed", "step"])
+    _column(group, "status", (num_signals, seeds), "uint8", 0, ["signal", "seed"])
+    _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"])
+    for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
+        _signal_column(group, name, codes)
+    _signal_column(group, "split", contents.split)
+    _signal_column(group, "signal_id", np.array(contents.ids, dtype=np.dtypes.StringDType()))
+    signals = contents.signals_NKC
+    home = group if contents.publish_signals else group.create_group(BUILD_FOLDER)
+    rows = max(1, SIGNAL_CHUNK_BYTES // signals[0].nbytes)
+    array = home.create_array(
+        "signals", shape=signals.shape, chunks=(rows, *signals.shape[1:]), dtype=signals.dtype,
+        dimension_names=["signal", "coord", "channel"],
+    )  # fmt: skip
+    for start in range(0, num_signals, rows):
+        array[start : start + rows] = signals[start : start + rows]
+
+
+def label_arrays(columns: Iterable[str]) -> list[str]:
+    """Array names of label columns: the first one is `label`, the class; the others keep their names."""
+    first, *others = columns
+    return ["label", *others]
+
+
+def signals_digest(ids: list[str], signals_NKC: NDArray[np.uint8]) -> str:
+    """sha256 (hex) over ids and values: what the fitted signals were, whatever archive they came in."""
+    total = hashlib.sha256("\n".join(ids).encode())
+    for signal in signals_NKC:
+        total.update(np.ascontiguousarray(signal).data)
+    return total.hexdigest()
+
+
+def _column(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, fill: float, dims: list[str]) -> None:
+    # One chunk a seed: more seeds then add files and never rewrite one.
+    chunks = (shape[0], 1, *shape[2:])
+    group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, fill_value=fill, dimension_names=dims)
+
+
+def _signal_column(group: zarr.Group, name: str, column: NDArray[Any]) -> None:
+    array = group.create_array(
+        name, shape=column.shape, chunks=column.shape, dtype=column.dtype, dimension_names=["signal"]
+    )
+    array[:] = column

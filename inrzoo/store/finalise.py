@@ -1,0 +1,225 @@
+"""Publishing: joins the blocks of a finished seed into shards, then lets the records go. Idempotent at every moment.
+
+A seed is published by one atomic write of the group's attributes; until then its blocks stay where they are, so a
+crash anywhere costs only work that can be done again.
+
+Shape letters: N signals, S seeds, T snapshots, P parameters.
+"""
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+from inrzoo.store import blocks
+from inrzoo.store.blocks import BUILD_FOLDER, Block, Partition
+from inrzoo.store.shards import raw_rows
+from inrzoo.store.files import sha256, sync, sync_tree, write_atomically
+
+SEED_COLUMNS = ("psnr", "loss", "steps", "status", "block_sha256")
+
+
+def open_group(path: Path) -> zarr.Group:
+    """The store's group for writing, its attributes as they are now and not as consolidated metadata remember them."""
+    return zarr.open_group(path, mode="r+", use_consolidated=False)
+
+
+def partition_of(group: zarr.Group) -> Partition:
+    """How the store's signals are cut."""
+    return Partition(num_signals=group["weights"].shape[0], **group.attrs["partition"])
+
+
+def grow(path: Path, num_seeds: int) -> None:
+    """Make room for more seeds; no published file is touched. Called by the driver before any worker starts."""
+    group = open_group(path)
+    if num_seeds > group["weights"].shape[1]:
+        manifest = {**group.attrs["manifest"], "seeds": num_seeds}
+        _set_attributes(path, complete=False, manifest=manifest)
+        for name in ("weights", *SEED_COLUMNS):
+            shape = group[name].shape
+            group[name].resize((shape[0], num_seeds, *shape[2:]))
+
+
+def publish_seed(path: Path, seed: int) -> None:
+    """Join a seed's blocks into shards and columns, record their checksums, then delete the blocks.
+
+    Raises:
+        InrzooError: a block's file is not what its record says; the block is dropped, so that a build fits it again.
+        OSError: no space, no permission; the blocks stay.
+    """
+    group = open_group(path)
+    partition = partition_of(group)
+    records = [blocks.read_record(path, Block(seed, index)) for index in range(partition.num_blocks)]
+    for shard in range(partition.num_shards):
+        members = partition.shard_blocks(shard)
+        waiting = [blocks.weights_path(path, Block(seed, index)).exists() for index in members]
+        if any(waiting):  # none waits where a repair left this shard alone
+            _write_shard(path, group["weights"], partition, seed, members, records)
+    for name in ("psnr", "loss", "steps", "status"):
+        field = {"status": "status_B"}.get(name, f"{name}_BT")
+        group[name][:, seed] = np.concatenate([getattr(record, field) for record in records])
+    group["block_sha256"][:, seed] = np.stack([record.sha256 for record in records])
+    files = [f"{name}/{key}" for name in SEED_COLUMNS for key in [_chunk_key(group[name], 0, seed)]]
+    files += [f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in range(partition.num_shards)]
+    for file in files:
+        sync(path / file)
+    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}}
+    published = sorted({*group.attrs["published_seeds"], seed})
+    _set_attributes(path, checksums=checksums, published_seeds=published)
+    for index in range(partition.num_blocks):
+        blocks.drop_block(path, Block(seed, index))
+
+
+def complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
+    """Write statistics, the remaining checksums and consolidated metadata; drop what only the build needed.
+
+    Args:
+        statistics: name -> (array, its dimension names), written as `stats/<name>`.
+
+    Raises:
+        InrzooError: a seed is not published yet.
+    """
+    group = open_group(path)
+    missing = set(range(group["weights"].shape[1])) - set(group.attrs["published_seeds"])
+    if missing:
+        raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished; run the same build again")
+    write_statistics(path, statistics)
+    known = group.attrs["checksums"]
+    rest = sorted(file for file in data_files(path) if file not in known)
+    checksums = {**known, **{file: sha256(path / file) for file in rest}}
+    for file in metadata_files(path):
+        checksums[file] = sha256(path / file)
+    _set_attributes(path, checksums=checksums)
+    _consolidate_complete(path)
+    shutil.rmtree(path / BUILD_FOLDER, ignore_errors=True)
+
+
+def write_statistics(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
+    """Replace the group `stats` and its checksums."""
+    group = open_group(path)
+    stale = {key: value for key, value in group.attrs["checksums"].items() if not key.startswith("stats/")}
+    _set_attributes(path, checksums=stale, complete=False)
+    home = group.require_group("stats", overwrite=True)
+    for name, (array, dims) in sorted(statistics.items()):
+        home.create_array(name, data=array, chunks=array.shape, dimension_names=dims)
+
+
+def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
+    """Turn a published seed back into committed blocks, without the bad ones; a build then fits exactly those.
+
+    Good weights are copied out of the shards that hold a bad block before those shards go; other shards stay.
+    """
+    group = open_group(path)
+    partition = partition_of(group)
+    _set_attributes(path, complete=False)
+    (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
+    columns = {name: group[name][:, seed] for name in SEED_COLUMNS}
+    damaged = {shard for shard in range(partition.num_shards) if bad_blocks & {*partition.shard_blocks(shard)}}
+    for shard in range(partition.num_shards):
+        for index in partition.shard_blocks(shard):
+            if index in bad_blocks:
+                continue
+            rows = partition.rows(index)
+            if shard in damaged:
+                part = block_in_shard(path, partition, Block(seed, index), group["weights"].shape[2:])
+                if part is None:
+                    raise InrzooError(f"shard {shard} of seed {seed} in {path} is too short to hold block {index}")
+                write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data)
+            quality = {
+                "psnr_BT": columns["psnr"][rows],
+                "loss_BT": columns["loss"][rows],
+                "steps_BT": columns["steps"][rows],
+                "status_B": columns["status"][rows],
+            }
+            record = blocks.Record(**quality, sha256=columns["block_sha256"][index])
+            blocks.write_record(path, Block(seed, index), record)
+    dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}
+    checksums = {file: value for file, value in group.attrs["checksums"].items() if file not in dropped}
+    published = [other for other in group.attrs["published_seeds"] if other != seed]
+    _set_attributes(path, checksums=checksums, published_seeds=published)
+    for file in dropped:
+        (path / file).unlink(missing_ok=True)
+
+
+def shard_path(path: Path, shard: int, seed: int) -> Path:
+    """The file of a shard of `weights`."""
+    return path / "weights" / "c" / str(shard) / str(seed) / "0" / "0"
+
+
+def block_in_shard(
+    path: Path, partition: Partition, block: Block, row_shape: tuple[int, ...]
+) -> NDArray[np.float32] | None:
+    """A published block's weights (B, T, P), straight from its shard's bytes; None where the file is too short."""
+    rows = partition.rows(block.index)
+    shard, start = divmod(rows.start, partition.shard_rows)
+    within = slice(start, start + rows.stop - rows.start)
+    return raw_rows(shard_path(path, shard, block.seed), within, row_shape)
+
+
+def data_files(path: Path) -> list[str]:
+    """Relative names of all chunk files of the store, sorted; those of the build folder left out."""
+    return [name for name in _files(path) if not name.endswith("zarr.json")]
+
+
+def metadata_files(path: Path) -> list[str]:
+    """Relative names of the arrays' and groups' metadata files, sorted; the root's, which holds the checksums, left out."""
+    return [name for name in _files(path) if name.endswith("zarr.json") and name != "zarr.json"]
+
+
+def _files(path: Path) -> list[str]:
+    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
+    return sorted(str(name) for name in names if name.parts[0] != BUILD_FOLDER and name.suffix != ".partial")
+
+
+def _write_shard(
+    path: Path, weights: Any, partition: Partition, seed: int, members: range, records: list[blocks.Record]
+) -> None:
+    parts = []
+    for index in members:
+        rows = partition.rows(index)
+        part = blocks.read_weights(path, Block(seed, index), rows.stop - rows.start, weights.shape[2])
+        if not np.array_equal(blocks.digest(part), records[index].sha256):
+            blocks.drop_block(path, Block(seed, index))
+            raise InrzooError(f"block {index} of seed {seed} in {path} was damaged on disk; run the same build again")
+        parts.append(part)
+    first, last = partition.rows(members[0]), partition.rows(members[-1])
+    weights[first.start : last.stop, seed] = np.concatenate(parts)
+
+
+def _chunk_key(array: Any, row_chunk: int, seed: int) -> str:
+    return "/".join(["c", str(row_chunk), str(seed), *["0"] * (array.ndim - 2)])
+
+
+def _set_attributes(path: Path, **changes: Any) -> None:
+    """Change attributes of the group in one atomic write, consolidated metadata dropped: they would be stale."""
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"] = {**root["attributes"], **changes}
+    root.pop("consolidated_metadata", None)
+    write_atomically(path / "zarr.json", _to_bytes(root))
+
+
+def _consolidate_complete(path: Path) -> None:
+    """Gather the metadata in the root, and with the same atomic write say that the store is complete."""
+    with warnings.catch_warnings():
+        # The warning says that other implementations may ignore it; then they read array by array, as they should.
+        warnings.filterwarnings("ignore", message="Consolidated metadata")
+        zarr.consolidate_metadata(path)
+    root = json.loads((path / "zarr.json").read_text())
+    nodes = root["consolidated_metadata"]["metadata"]
+    root["consolidated_metadata"]["metadata"] = {
+        name: node for name, node in nodes.items() if name.split("/")[0] != BUILD_FOLDER
+    }
+    root["attributes"]["complete"] = True
+    sync_tree(path)
+    write_atomically(path / "zarr.json", _to_bytes(root))
+
+
+def _to_bytes(root: Mapping[str, Any]) -> bytes:
+    return json.dumps(root, indent=2, sort_keys=True, ensure_ascii=False).encode()

@@ -1,0 +1,230 @@
+"""Reading a store back, at every stage of its life.
+
+Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D in_features, C out_features.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from inrzoo import coords, registry
+from inrzoo.errors import InrzooError
+from inrzoo.store.blocks import BUILD_FOLDER, Block, is_committed, read_record
+from inrzoo.store.create import FORMAT, label_arrays
+from inrzoo.store.finalise import partition_of
+from inrzoo.store.weights_array import WeightsArray
+from inrzoo.weights import WeightLayout
+
+if TYPE_CHECKING:
+    import torch
+    import xarray
+
+    from inrzoo.inrs import INR
+
+
+def open_store(path: str | Path) -> Store:
+    """Open a store, complete or half-built.
+
+    Raises:
+        InrzooError: there is no store at `path`, or one of a format that this version does not read.
+    """
+    return Store(Path(path))
+
+
+class Store:
+    """A dataset of INRs on disk.
+
+    Attributes:
+        path: the folder.
+        attributes: everything recorded about the dataset.
+
+    Example:
+        >>> store = inrzoo.open_store("digits.zarr")       # doctest: +SKIP
+        >>> store.weights[0, 0, -1].shape, store.psnr[0]    # doctest: +SKIP
+        >>> store.render(signal=0, seed=0)                  # doctest: +SKIP
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._group = zarr.open_group(path, mode="r", use_consolidated=False)
+        except (FileNotFoundError, ValueError):
+            raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
+        self.attributes: dict[str, Any] = dict(self._group.attrs)
+        if self.attributes.get("format") != FORMAT:
+            raise InrzooError(
+                f"{path} has store format {self.attributes.get('format')}; this version of inrzoo reads {FORMAT}"
+            )
+        self.partition = partition_of(self._group)
+
+    # --- what is in it -----------------------------------------------------------------------------------------
+
+    @property
+    def num_signals(self) -> int:
+        """N."""
+        return int(self._group["weights"].shape[0])
+
+    @property
+    def num_seeds(self) -> int:
+        """S, asked for; some may be unfinished."""
+        return int(self._group["weights"].shape[1])
+
+    @property
+    def snapshots(self) -> list[int]:
+        """T step counts at which weights are kept; the step axis."""
+        return list(self.attributes["snapshots"])
+
+    @property
+    def complete(self) -> bool:
+        """Whether every INR is there and the statistics are written."""
+        return bool(self.attributes["complete"])
+
+    @cached_property
+    def layout(self) -> WeightLayout:
+        """What the P numbers of a weight vector are."""
+        return WeightLayout.from_json(self.attributes["layout"])
+
+    @cached_property
+    def inr(self) -> INR:
+        """The function family: `values = store.inr(weights, coords)`."""
+        made: INR = registry.make("inrs", self.attributes["inr"])
+        return made
+
+    @property
+    def value_range(self) -> tuple[float, float]:
+        """What a signal's smallest and largest possible value were mapped to before fitting."""
+        low, high = self.attributes["manifest"]["values"]["range"]
+        return low, high
+
+    def coords(self, finer: int = 1) -> NDArray[np.float32]:
+        """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D)."""
+        convention = self.attributes["manifest"]["coords"]
+        return coords.grid(tuple(self.attributes["grid"]), **convention, finer=finer)
+
+    # --- the INRs ----------------------------------------------------------------------------------------------
+
+    @cached_property
+    def weights(self) -> WeightsArray:
+        """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
+        return WeightsArray(self.path, self._group["weights"], self.partition, self.attributes["published_seeds"])
+
+    @cached_property
+    def psnr(self) -> NDArray[np.float32]:
+        """dB, shape (N, S, T); NaN where pending."""
+        return self._quality["psnr"]
+
+    @cached_property
+    def loss(self) -> NDArray[np.float32]:
+        """Mean squared error on the value scale, shape (N, S, T); NaN where pending."""
+        return self._quality["loss"]
+
+    @cached_property
+    def steps(self) -> NDArray[np.int32]:
+        """Optimiser steps really taken, shape (N, S, T)."""
+        return self._quality["steps"]
+
+    @cached_property
+    def status(self) -> NDArray[np.uint8]:
+        """Index into `attributes["status_names"]`, shape (N, S); 0 is pending."""
+        return self._quality["status"]
+
+    def render(self, signal: Any, seed: Any = 0, step: Any = -1, coords: Any = None) -> torch.Tensor:
+        """Values of INRs on the value scale.
+
+        Args:
+            signal, seed, step: as in `weights[signal, seed, step]`.
+            coords: (K, D) tensor or array; the fitting grid if None.
+
+        Returns:
+            (..., K, C), the leading dimensions those of the selection.
+        """
+        import torch
+
+        where = torch.as_tensor(np.asarray(self.coords() if coords is None else coords, dtype=np.float32))
+        with torch.inference_mode():
+            return self.inr(torch.from_numpy(self.weights[signal, seed, step].copy()), where)
+
+    # --- the signals -------------------------------------------------------------------------------------------
+
+    @cached_property
+    def labels(self) -> dict[str, NDArray[np.int64]]:
+        """Label columns by name, N codes each; the first one is the class."""
+        columns = list(self.attributes["label_names"])
+        return {
+            column: np.asarray(self._group[name][:])
+            for column, name in zip(columns, label_arrays(columns), strict=True)
+        }
+
+    @cached_property
+    def split(self) -> NDArray[np.uint8]:
+        """Index into `attributes["split_names"]`, shape (N,)."""
+        return np.asarray(self._group["split"][:])
+
+    @cached_property
+    def signal_ids(self) -> list[str]:
+        """Where each signal came from."""
+        return [str(name) for name in self._group["signal_id"][:]]
+
+    @property
+    def has_signals(self) -> bool:
+        """Whether the signals stand in the store (or, while it is being built, beside it)."""
+        return self._signals_home is not None
+
+    def signals(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Signals as they were read, shape (rows, K, C), uint8.
+
+        Raises:
+            InrzooError: the licence kept them out of the store.
+        """
+        if self._signals_home is None:
+            raise InrzooError(f"{self.path} does not hold its signals; name them with --source PATH")
+        array = self._group[self._signals_home]
+        return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
+
+    # --- statistics and other readers --------------------------------------------------------------------------
+
+    @cached_property
+    def stats(self) -> dict[str, NDArray[Any]]:
+        """Normalisation statistics over the training split: `mean`, `std`, `count` of shape (T, P), and
+        `tensor_mean`, `tensor_std`, `tensor_count` of shape (T, number of tensors). Empty until the build is complete.
+        """
+        if "stats" not in self._group:
+            return {}
+        return {name: np.asarray(array[:]) for name, array in self._group["stats"].arrays()}
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
+        import xarray
+
+        dataset: xarray.Dataset = xarray.open_zarr(self.path, consolidated=self.complete)
+        return dataset
+
+    def is_done(self, block: Block) -> bool:
+        """Whether a block's INRs are safe: published or committed."""
+        return block.seed in self.attributes["published_seeds"] or is_committed(self.path, block)
+
+    def blocks(self) -> list[Block]:
+        """Every block of the store, seed by seed."""
+        return [Block(seed, index) for seed in range(self.num_seeds) for index in range(self.partition.num_blocks)]
+
+    @property
+    def _signals_home(self) -> str | None:
+        return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if name in self._group), None)
+
+    @cached_property
+    def _quality(self) -> dict[str, NDArray[Any]]:
+        columns = {name: np.array(self._group[name][:]) for name in ("psnr", "loss", "steps", "status")}
+        for block in self.blocks():
+            if block.seed not in self.attributes["published_seeds"] and is_committed(self.path, block):
+                record, rows = read_record(self.path, block), self.partition.rows(block.index)
+                columns["psnr"][rows, block.seed] = record.psnr_BT
+                columns["loss"][rows, block.seed] = record.loss_BT
+                columns["steps"][rows, block.seed] = record.steps_BT
+                columns["status"][rows, block.seed] = record.status_B
+        return columns

@@ -1,0 +1,63 @@
+"""Maps an uncompressed zarr shard as the plain matrix that it is.
+
+An uncompressed shard is its chunks, row-major, then an index of (offset, length) pairs and a CRC-32C. Because a store's
+chunks differ in the signal axis alone, the chunks together are the matrix of the shard's rows (storage notes: 60 to 80
+times as fast as decoding chunk by chunk). What is not laid out so is read through zarr instead.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+MISSING = np.uint64(2**64 - 1)
+
+
+def map_shard(path: Path, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Map a shard of little-endian float32, read-only.
+
+    Args:
+        path: the shard file.
+        num_chunks: chunks that a full shard holds.
+        chunk_shape: shape of one chunk.
+
+    Returns:
+        Shape (rows, *chunk_shape[1:]), rows those of the chunks present; None if the file is not a plain matrix.
+    """
+    index_bytes = 16 * num_chunks + 4
+    size = path.stat().st_size
+    if size < index_bytes:
+        return None
+    with path.open("rb") as file:
+        file.seek(size - index_bytes)
+        index = np.frombuffer(file.read(16 * num_chunks), dtype="<u8").reshape(num_chunks, 2)
+    present = index[index[:, 0] != MISSING]
+    chunk_bytes = 4 * int(np.prod(chunk_shape))
+    expected = np.arange(len(present), dtype=np.uint64) * np.uint64(chunk_bytes)
+    plain = (
+        np.array_equal(index[: len(present), 0], expected)
+        and bool((present[:, 1] == chunk_bytes).all())
+        and len(present) * chunk_bytes + index_bytes == size
+    )
+    if not plain or not len(present):
+        return None
+    rows = len(present) * chunk_shape[0]
+    return np.memmap(path, dtype="<f4", mode="r", shape=(rows, *chunk_shape[1:]))
+
+
+def raw_rows(path: Path, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+    """Rows of a shard that is known to be uncompressed, whatever its index says: for checking and for salvage.
+
+    Args:
+        rows: which rows, counted from the shard's first.
+        row_shape: shape of one row.
+
+    Returns:
+        Shape (rows, *row_shape), read-only; None where the file is absent or too short.
+    """
+    row_bytes = 4 * int(np.prod(row_shape))
+    if not path.exists() or path.stat().st_size < rows.stop * row_bytes:
+        return None
+    return np.memmap(
+        path, dtype="<f4", mode="r", offset=rows.start * row_bytes, shape=(rows.stop - rows.start, *row_shape)
+    )

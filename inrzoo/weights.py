@@ -1,0 +1,181 @@
+"""`WeightLayout`: the only place that knows what the P numbers of a weight vector mean.
+
+An INR's weights are one flat vector; the layout names the tensors in it and the axes of every tensor. Axes of the same
+name run over the same neurons, so splitting, joining, permuting neurons and per-tensor statistics all follow from
+this one declaration. Works on numpy arrays and torch tensors alike and imports neither's framework.
+
+Shape letters: P parameters of one INR; leading dimensions are free.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+FIXED_AXES = ("in", "out")
+"""Axes whose order means something: coordinates and channels are never permuted."""
+
+
+@dataclass(frozen=True)
+class WeightTensor:
+    """One named tensor of a layout.
+
+    Attributes:
+        name: unique inside the layout.
+        shape: sizes of its axes.
+        axes: names of its axes. Those not in `FIXED_AXES` run over interchangeable neurons.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    axes: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Number of parameters."""
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class WeightLayout:
+    """Named tensors with named axes, one behind the other in one flat vector.
+
+    Example:
+        >>> layout = WeightLayout((WeightTensor("weight_0", (32, 2), ("hidden_0", "in")),
+        ...                        WeightTensor("bias_0", (32,), ("hidden_0",))))
+        >>> layout.num_params
+        96
+    """
+
+    tensors: tuple[WeightTensor, ...]
+
+    def __post_init__(self) -> None:
+        """Reject layouts that contradict themselves.
+
+        Raises:
+            ValueError: a name used twice, or one axis with two sizes.
+        """
+        if len({tensor.name for tensor in self.tensors}) != len(self.tensors):
+            raise ValueError(f"tensor names must be unique: {[tensor.name for tensor in self.tensors]}")
+        sizes: dict[str, int] = {}
+        for tensor in self.tensors:
+            for axis, size in zip(tensor.axes, tensor.shape, strict=True):
+                if sizes.setdefault(axis, size) != size:
+                    raise ValueError(f"axis {axis!r} of {tensor.name!r} has size {size}, elsewhere {sizes[axis]}")
+
+    @cached_property
+    def num_params(self) -> int:
+        """P."""
+        return sum(tensor.size for tensor in self.tensors)
+
+    @cached_property
+    def offsets(self) -> dict[str, int]:
+        """Where each tensor begins in the flat vector."""
+        ends = np.cumsum([tensor.size for tensor in self.tensors])
+        return {tensor.name: int(end) - tensor.size for tensor, end in zip(self.tensors, ends, strict=True)}
+
+    @cached_property
+    def axes(self) -> dict[str, int]:
+        """Size of every axis, in order of appearance."""
+        return {
+            axis: size for tensor in self.tensors for axis, size in zip(tensor.axes, tensor.shape, strict=True)
+        }
+
+    @property
+    def neuron_axes(self) -> dict[str, int]:
+        """The axes whose neurons are interchangeable, with their sizes."""
+        return {axis: size for axis, size in self.axes.items() if axis not in FIXED_AXES}
+
+    def split(self, weights: Any) -> dict[str, Any]:
+        """Views of the tensors in `weights`.
+
+        Args:
+            weights: array or tensor, shape (..., P).
+
+        Returns:
+            name -> (..., *shape).
+
+        Raises:
+            ValueError: the last dimension is not P.
+        """
+        if weights.shape[-1] != self.num_params:
+            raise ValueError(f"weights have {weights.shape[-1]} parameters, the layout has {self.num_params}")
+        parts = {}
+        for tensor in self.tensors:
+            start = self.offsets[tensor.name]
+            parts[tensor.name] = weights[..., start : start + tensor.size].reshape(*weights.shape[:-1], *tensor.shape)
+        return parts
+
+    def join(self, tensors: Mapping[str, Any]) -> Any:
+        """The flat vector of named tensors, inverse of `split`.
+
+        Args:
+            tensors: name -> (..., *shape), all numpy or all torch.
+
+        Returns:
+            Shape (..., P).
+        """
+        flat = []
+        for tensor in self.tensors:
+            part = tensors[tensor.name]
+            lead = part.shape[: part.ndim - len(tensor.shape)]
+            flat.append(part.reshape(*lead, tensor.size))
+        if isinstance(flat[0], np.ndarray):
+            return np.concatenate(flat, axis=-1)
+        import torch
+
+        return torch.cat(flat, dim=-1)
+
+    def permutation(self, orders: Mapping[str, ArrayLike]) -> NDArray[np.int64]:
+        """Flat index that renumbers neurons: `weights[..., index]`.
+
+        Args:
+            orders: neuron axis -> order; new neuron `i` is old neuron `order[i]`, in every tensor with that axis.
+
+        Returns:
+            Shape (P,), int64.
+
+        Raises:
+            ValueError: an axis that is fixed or absent, or an order that is not a permutation of it.
+        """
+        for axis, order in orders.items():
+            if axis not in self.neuron_axes:
+                raise ValueError(f"axis {axis!r} cannot be permuted; these can: {', '.join(self.neuron_axes)}")
+            if sorted(np.asarray(order).tolist()) != list(range(self.axes[axis])):
+                raise ValueError(f"the order given for {axis!r} is not a permutation of {self.axes[axis]} neurons")
+        parts = self.split(np.arange(self.num_params))
+        for tensor in self.tensors:
+            for dimension, axis in enumerate(tensor.axes):
+                if axis in orders:
+                    parts[tensor.name] = np.take(parts[tensor.name], np.asarray(orders[axis]), axis=dimension)
+        index: NDArray[np.int64] = self.join(parts)
+        return index
+
+    def permute(self, weights: Any, orders: Mapping[str, ArrayLike]) -> Any:
+        """Weights of the same function with its neurons renumbered; see `permutation`. Shape (..., P) to (..., P)."""
+        return weights[..., self.permutation(orders)]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """What a store records: one table a tensor, in order."""
+        return [
+            {
+                "name": tensor.name,
+                "shape": list(tensor.shape),
+                "axes": list(tensor.axes),
+                "offset": self.offsets[tensor.name],
+            }
+            for tensor in self.tensors
+        ]
+
+    @classmethod
+    def from_json(cls, tables: list[dict[str, Any]]) -> WeightLayout:
+        """Inverse of `to_json`."""
+        return cls(
+            tuple(WeightTensor(table["name"], tuple(table["shape"]), tuple(table["axes"])) for table in tables)
+        )
