@@ -31,7 +31,7 @@ def grid(
         ValueError: no axis, an axis without points, `finer` below 1, or an unknown name.
     """
     if spacing not in get_args(Spacing) or axis_order not in get_args(AxisOrder):
-        raise ValueError(f"no grid {spacing!r}, {axis_order!r}; there are {get_args(Spacing)} and {get_args(AxisOrder)}")
+        raise ValueError(f"no grid {spacing!r}, {axis_order!r}; there are {get_args(Spacing)}, {get_args(AxisOrder)}")
     if not sizes or min(sizes) < 1 or finer < 1:
         raise ValueError(f"a grid needs at least one point on each axis, given {sizes}, {finer} times finer")
     axes = [_axis(size * finer, spacing) for size in sizes]

@@ -10,6 +10,7 @@ import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
@@ -72,7 +73,7 @@ class Fit:
         _require("fit.steps", self.steps, self.steps >= 1, "at least 1")
         _require("fit.lr", self.lr, 0 < self.lr < math.inf, "above 0")
         _require("fit.stop_psnr", self.stop_psnr, self.stop_psnr is None or math.isfinite(self.stop_psnr), "finite dB")
-        ascending = all(a < b for a, b in zip((0, *self.views), self.views, strict=False))
+        ascending = all(a < b for a, b in pairwise((0, *self.views)))
         _require("fit.views", list(self.views), ascending, "ascending step counts from 1")
         if self.views and self.views[-1] > self.steps:
             raise InrzooError(
@@ -187,7 +188,7 @@ def presets(dataset: str) -> list[str]:
 
 
 def fingerprint(resolved: Mapping[str, Any], signals_sha256: str) -> str:
-    """sha256 (hex) of what decides the bytes of one INR: the signals and every key but those of how many and of prose."""
+    """sha256 (hex) of what decides the bytes of one INR: the signals and every key not in `NOT_IN_FINGERPRINT`."""
     deciding = {key: value for key, value in resolved.items() if key not in NOT_IN_FINGERPRINT}
     return hashlib.sha256(json.dumps([deciding, signals_sha256], sort_keys=True).encode()).hexdigest()
 

@@ -1,4 +1,4 @@
-"""Components by name: `gabor_net` is `inrzoo/inrs/gabor_net.py`, the class in it is `GaborNet`. That is the registry."""
+"""Components by name: `relu_mlp` is `inrzoo/inrs/relu_mlp.py`, the class in it `ReluMlp`. That is the registry."""
 
 import dataclasses
 import importlib

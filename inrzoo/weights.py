@@ -83,9 +83,7 @@ class WeightLayout:
     @cached_property
     def axes(self) -> dict[str, int]:
         """Size of every axis, in order of appearance."""
-        return {
-            axis: size for tensor in self.tensors for axis, size in zip(tensor.axes, tensor.shape, strict=True)
-        }
+        return {axis: size for tensor in self.tensors for axis, size in zip(tensor.axes, tensor.shape, strict=True)}
 
     @property
     def neuron_axes(self) -> dict[str, int]:
@@ -176,6 +174,4 @@ class WeightLayout:
     @classmethod
     def from_json(cls, tables: list[dict[str, Any]]) -> WeightLayout:
         """Inverse of `to_json`."""
-        return cls(
-            tuple(WeightTensor(table["name"], tuple(table["shape"]), tuple(table["axes"])) for table in tables)
-        )
+        return cls(tuple(WeightTensor(table["name"], tuple(table["shape"]), tuple(table["axes"])) for table in tables))

@@ -9,6 +9,7 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class Status(IntEnum):
 STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
 
 MEAN_SIGNAL_PSNR_CAP = 30.0
-"""dB. A nearly constant signal is fitted better by its mean than by any INR; below this it does not count as diverged."""
+"""dB. A nearly constant signal is fitted better by its mean than by any INR; above this none counts as diverged."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def fit(
     Raises:
         ValueError: snapshots that are empty, negative or not ascending.
     """
-    if not snapshots or snapshots[0] < 0 or any(a >= b for a, b in zip(snapshots, snapshots[1:], strict=False)):
+    if not snapshots or snapshots[0] < 0 or any(a >= b for a, b in pairwise(snapshots)):
         raise ValueError(f"snapshots must ascend from 0, given {list(snapshots)}")
     batch = batch_size(inr, len(coords_KD), weights_BP.device.type)
     fits = [
@@ -128,13 +129,12 @@ def _fit_batch(
             kept_steps.append(steps_B)
         if step == snapshots[-1]:
             break
-        if stopped_B.any():
-            if stopped_B.all():
-                missing = len(snapshots) - len(kept_steps)
-                kept_weights += [weights_BP.detach().clone()] * missing
-                kept_losses += [loss_B.detach()] * missing
-                kept_steps += [steps_B] * missing
-                break
+        if stopped_B.all():
+            missing = len(snapshots) - len(kept_steps)
+            kept_weights += [weights_BP.detach().clone()] * missing
+            kept_losses += [loss_B.detach()] * missing
+            kept_steps += [steps_B] * missing
+            break
         adam.zero_grad()
         loss_B.sum().backward()
         _step_unless(stopped_B, weights_BP, adam)

@@ -4,7 +4,7 @@
 """
 
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
-from inrzoo.store.create import Contents, create_store, label_arrays, signals_digest
+from inrzoo.store.create import Contents, create_store, label_arrays, signals_digest, stage_signals
 from inrzoo.store.finalise import complete, grow, publish_seed, unpublish
 from inrzoo.store.reader import Store, open_store
 
@@ -21,6 +21,7 @@ __all__ = [
     "open_store",
     "publish_seed",
     "signals_digest",
+    "stage_signals",
     "unpublish",
     "write_block",
 ]

@@ -106,21 +106,36 @@ def _write(path: Path, contents: Contents) -> None:
         _signal_column(group, name, codes)
     _signal_column(group, "split", contents.split)
     _signal_column(group, "signal_id", np.array(contents.ids, dtype=np.dtypes.StringDType()))
-    signals = contents.signals_NKC
-    home = group if contents.publish_signals else group.create_group(BUILD_FOLDER)
-    rows = max(1, SIGNAL_CHUNK_BYTES // signals[0].nbytes)
+    if contents.publish_signals:
+        _signals(group, contents.signals_NKC, "signals")
+    else:
+        stage_signals(path, contents.signals_NKC)
+
+
+def stage_signals(path: Path, signals_NKC: NDArray[np.uint8]) -> None:
+    """Put signals that may not be published where the workers find them, until the store is complete."""
+    home = path / BUILD_FOLDER
+    shutil.rmtree(home / "signals.partial", ignore_errors=True)
+    _signals(zarr.open_group(home, mode="a"), signals_NKC, "signals.partial")
+    (home / "signals.partial").rename(home / "signals")
+
+
+def _signals(home: zarr.Group, signals_NKC: NDArray[np.uint8], name: str) -> None:
+    rows = max(1, SIGNAL_CHUNK_BYTES // signals_NKC[0].nbytes)
     array = home.create_array(
-        "signals", shape=signals.shape, chunks=(rows, *signals.shape[1:]), dtype=signals.dtype,
+        name,
+        shape=signals_NKC.shape,
+        chunks=(min(rows, len(signals_NKC)), *signals_NKC.shape[1:]),
+        dtype=signals_NKC.dtype,
         dimension_names=["signal", "coord", "channel"],
-    )  # fmt: skip
-    for start in range(0, num_signals, rows):
-        array[start : start + rows] = signals[start : start + rows]
+    )
+    for start in range(0, len(signals_NKC), rows):
+        array[start : start + rows] = signals_NKC[start : start + rows]
 
 
 def label_arrays(columns: Iterable[str]) -> list[str]:
     """Array names of label columns: the first one is `label`, the class; the others keep their names."""
-    first, *others = columns
-    return ["label", *others]
+    return ["label", *list(columns)[1:]]
 
 
 def signals_digest(ids: list[str], signals_NKC: NDArray[np.uint8]) -> str:

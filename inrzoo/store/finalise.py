@@ -8,8 +8,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters.
 
 import json
 import shutil
-import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +19,8 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, Block, Partition
-from inrzoo.store.shards import raw_rows
 from inrzoo.store.files import sha256, sync, sync_tree, write_atomically
+from inrzoo.store.shards import raw_rows
 
 SEED_COLUMNS = ("psnr", "loss", "steps", "status", "block_sha256")
 
@@ -91,13 +90,13 @@ def complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]
     if missing:
         raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished; run the same build again")
     write_statistics(path, statistics)
-    known = group.attrs["checksums"]
+    known = open_group(path).attrs["checksums"]
     rest = sorted(file for file in data_files(path) if file not in known)
     checksums = {**known, **{file: sha256(path / file) for file in rest}}
     for file in metadata_files(path):
         checksums[file] = sha256(path / file)
-    _set_attributes(path, checksums=checksums)
-    _consolidate_complete(path)
+    sync_tree(path)
+    _seal(path, checksums)
     shutil.rmtree(path / BUILD_FOLDER, ignore_errors=True)
 
 
@@ -169,7 +168,7 @@ def data_files(path: Path) -> list[str]:
 
 
 def metadata_files(path: Path) -> list[str]:
-    """Relative names of the arrays' and groups' metadata files, sorted; the root's, which holds the checksums, left out."""
+    """Relative names of the metadata files of arrays and groups, sorted; the root's, which holds the checksums, not."""
     return [name for name in _files(path) if name.endswith("zarr.json") and name != "zarr.json"]
 
 
@@ -205,19 +204,17 @@ def _set_attributes(path: Path, **changes: Any) -> None:
     write_atomically(path / "zarr.json", _to_bytes(root))
 
 
-def _consolidate_complete(path: Path) -> None:
-    """Gather the metadata in the root, and with the same atomic write say that the store is complete."""
-    with warnings.catch_warnings():
-        # The warning says that other implementations may ignore it; then they read array by array, as they should.
-        warnings.filterwarnings("ignore", message="Consolidated metadata")
-        zarr.consolidate_metadata(path)
+def _seal(path: Path, checksums: Mapping[str, str]) -> None:
+    """Gather all metadata in the root (one request opens a remote store) and say that the store is complete, in one
+    atomic write. The form is zarr-python's; written here because zarr gathers in the order of the folder's listing.
+    """
     root = json.loads((path / "zarr.json").read_text())
-    nodes = root["consolidated_metadata"]["metadata"]
-    root["consolidated_metadata"]["metadata"] = {
-        name: node for name, node in nodes.items() if name.split("/")[0] != BUILD_FOLDER
-    }
-    root["attributes"]["complete"] = True
-    sync_tree(path)
+    nodes = {str(Path(file).parent): json.loads((path / file).read_text()) for file in metadata_files(path)}
+    for node in nodes.values():
+        if node["node_type"] == "group":
+            node["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": {}}
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": nodes}
+    root["attributes"] = {**root["attributes"], "checksums": checksums, "complete": True}
     write_atomically(path / "zarr.json", _to_bytes(root))
 
 

@@ -134,6 +134,11 @@ class Store:
         """Index into `attributes["status_names"]`, shape (N, S); 0 is pending."""
         return self._quality["status"]
 
+    @cached_property
+    def block_sha256(self) -> NDArray[np.uint8]:
+        """sha256 of each published block's weights, shape (blocks, S, 32)."""
+        return np.asarray(self._group["block_sha256"][:])
+
     def render(self, signal: Any, seed: Any = 0, step: Any = -1, coords: Any = None) -> torch.Tensor:
         """Values of INRs on the value scale.
 

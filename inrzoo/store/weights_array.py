@@ -61,7 +61,7 @@ class WeightsArray:
                 out[here] = self._array.oindex[signals[here], [seed], steps][:, 0]
 
     def _map(self, seed: int, region: int) -> NDArray[np.float32] | None:
-        """Rows of a shard (published) or of a block (committed), shape (rows, T, P); None where neither can be mapped."""
+        """Rows of a shard (published) or a block (committed), shape (rows, T, P); None where neither can be mapped."""
         if seed in self._published:
             path = shard_path(self._path, region, seed)
             num_chunks = self._partition.shard_rows // self._partition.chunk_rows

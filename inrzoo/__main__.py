@@ -1,0 +1,5 @@
+"""`python -m inrzoo`."""
+
+from inrzoo.cli import main
+
+main()

@@ -1,0 +1,89 @@
+"""One picture of a store: originals, reconstructions, the same INRs on a finer grid, and the PSNR histogram."""
+
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+from inrzoo.store import Store
+
+FINER = 4
+
+
+def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step: int = -1) -> int:
+    """Draw INRs spread evenly over the store into a PNG.
+
+    Args:
+        store: complete or half-built; images only (two axes, one or three channels).
+        out: file to write.
+        num_signals: columns.
+        seed, step: which view of them.
+
+    Returns:
+        How many INRs were drawn.
+
+    Raises:
+        InrzooError: the signals are no images, or no INR of this seed is there yet.
+    """
+    grid, channels = store.attributes["grid"], store.inr.out_features
+    if len(grid) != 2 or channels not in (1, 3):
+        raise InrzooError(f"preview draws images; the signals of {store.path} have grid {grid} and {channels} channels")
+    done = np.flatnonzero(np.isfinite(store.psnr[:, seed, step]))
+    if not done.size:
+        raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; {store.num_seeds} seeds were asked for")
+    chosen = done[(np.arange(min(num_signals, done.size)) * done.size) // min(num_signals, done.size)]
+    rendered = store.render(chosen, seed, step).numpy()
+    finer = store.render(chosen, seed, step, coords=store.coords(FINER)).numpy()
+    rows = [("reconstruction", _pixels(store, rendered, 1)), (f"{FINER}× finer grid", _pixels(store, finer, FINER))]
+    if store.has_signals:
+        originals = store.signals(chosen).reshape(len(chosen), *grid, channels) / 255.0
+        rows.insert(0, ("original", originals))
+    _draw(store, rows, chosen, seed, step, out)
+    return len(chosen)
+
+
+def _pixels(store: Store, values_NKC: NDArray[np.float32], finer: int) -> NDArray[np.float64]:
+    """Values as intensities in [0, 1]; what overshoots is clipped, as a screen would."""
+    low, high = store.value_range
+    shape = [size * finer for size in store.attributes["grid"]]
+    scaled = (values_NKC.astype(np.float64) - low) / (high - low)
+    return np.clip(scaled, 0, 1).reshape(len(values_NKC), *shape, -1)
+
+
+def _draw(
+    store: Store,
+    rows: list[tuple[str, NDArray[np.float64]]],
+    chosen: NDArray[np.int64],
+    seed: int,
+    step: int,
+    out: Path,
+) -> None:
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    columns = len(chosen)
+    figure = pyplot.figure(figsize=(1.1 * max(columns, 6) + 1, 1.15 * len(rows) + 2.6), layout="constrained")
+    images, histogram = figure.subfigures(2, 1, height_ratios=[1.2 * len(rows), 2.2])
+    axes = images.subplots(len(rows), columns, squeeze=False)
+    for (title, pictures), row in zip(rows, axes, strict=True):
+        row[0].set_ylabel(title, fontsize=8)
+        for picture, axis in zip(pictures, row, strict=True):
+            axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+            axis.set_xticks([])
+            axis.set_yticks([])
+    for signal, axis in zip(chosen, axes[-1], strict=True):
+        axis.set_xlabel(f"{store.psnr[signal, seed, step]:.1f} dB", fontsize=7)
+    psnr = store.psnr[:, :, step]
+    psnr = psnr[np.isfinite(psnr)]
+    axis = histogram.subplots()
+    axis.hist(psnr, bins=60)
+    axis.axvline(psnr.mean(), color="black", linewidth=1)
+    axis.set_xlabel(f"PSNR in dB of {psnr.size} INRs: mean {psnr.mean():.2f}, median {np.median(psnr):.2f}", fontsize=8)
+    axis.set_ylabel("INRs", fontsize=8)
+    figure.suptitle(f"{store.attributes['dataset']}: {store.attributes['manifest']['title']}", fontsize=9)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Metadata would name the library's version: the same store gives the same picture, byte for byte.
+    figure.savefig(out, format="png", dpi=130, metadata={"Software": None})
+    pyplot.close(figure)

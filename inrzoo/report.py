@@ -1,0 +1,131 @@
+"""What the commands print: of a build, of a store, of a verification."""
+
+import io
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from inrzoo.build import Report
+from inrzoo.store import Store
+from inrzoo.verify import Findings
+
+Result = TypeVar("Result")
+
+
+def of_build(report: Report) -> str:
+    """The last lines of a build."""
+    rate = f", {report.fitted / report.seconds:.1f} INRs/s" if report.fitted else ""
+    lines = [
+        f"store    {report.path} ({report.num_bytes / 1e6:.1f} MB)",
+        f"INRs     {report.num_inrs}, {report.fitted} fitted now by {report.workers} worker(s) {report.executor}{rate}",
+        f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
+        f"fits     {report.early_stops} early stops, {report.diverged} diverged",
+        f"time     {report.seconds:.1f} s",
+        f"picture  inrzoo preview {report.path}",
+    ]
+    return "\n".join(lines)
+
+
+def of_store(store: Store) -> dict[str, Any]:
+    """Everything `inrzoo info` says, as plain data."""
+    attributes, names = store.attributes, store.attributes["status_names"]
+    done = store.status != names.index("pending")
+    splits = np.bincount(store.split, minlength=len(attributes["split_names"]))
+    return {
+        "path": str(store.path),
+        "dataset": attributes["dataset"],
+        "title": attributes["manifest"]["title"],
+        "preset": attributes["manifest"]["preset"],
+        "licence": attributes["manifest"]["licence"],
+        "complete": store.complete,
+        "num_signals": store.num_signals,
+        "num_seeds": store.num_seeds,
+        "snapshots": store.snapshots,
+        "num_params": store.layout.num_params,
+        "inrs": {"done": int(done.sum()), "wanted": int(done.size)},
+        "inr": attributes["inr"],
+        "layout": [f"{tensor.name} {'×'.join(map(str, tensor.shape))}" for tensor in store.layout.tensors],
+        "grid": attributes["grid"],
+        "coords": attributes["manifest"]["coords"],
+        "value_range": list(store.value_range),
+        "fit": attributes["manifest"]["fit"],
+        "splits": dict(zip(attributes["split_names"], splits.tolist(), strict=True)),
+        "labels": {column: len(classes) for column, classes in attributes["label_names"].items()},
+        "signals_in_store": store.has_signals,
+        "status": dict(zip(names, np.bincount(store.status.ravel(), minlength=len(names)).tolist(), strict=True)),
+        "psnr": [
+            {"step": step, **_quantiles(store.psnr[:, :, index][done])} for index, step in enumerate(store.snapshots)
+        ],
+        "num_bytes": sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
+        "fingerprint": attributes["fingerprint"],
+        "environment": {"inrzoo": attributes["inrzoo"], **attributes["environment"]},
+    }
+
+
+def as_text(content: dict[str, Any]) -> str:
+    """`of_store` for people."""
+    table = Table(show_header=False, box=None, pad_edge=False)
+    for key, value in content.items():
+        table.add_row(key, _cell(value))
+    buffer = io.StringIO()
+    Console(file=buffer, width=120).print(table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+
+
+def of_findings(path: Path, findings: Findings, as_json: bool) -> str:
+    """What `inrzoo verify` says."""
+    if as_json:
+        content = {
+            "path": str(path),
+            "ok": not findings.problems,
+            "problems": findings.problems,
+            "bad_blocks": {str(seed): sorted(indices) for seed, indices in findings.bad_blocks.items()},
+            "num_files": findings.num_files,
+            "num_inrs": findings.num_inrs,
+            "max_psnr_difference": findings.max_psnr_difference,
+        }
+        return json.dumps(content, indent=2)
+    checked = (
+        f"{findings.num_files} files and {findings.num_inrs} INRs checked, "
+        f"largest PSNR difference {findings.max_psnr_difference:.2g} dB"
+    )
+    if not findings.problems:
+        return f"{path} is what it says it is: {checked}"
+    hint = [f"repair with: inrzoo verify {path} --repair"] if findings.bad_blocks else []
+    return "\n".join([f"{path}: {len(findings.problems)} problem(s); {checked}", *findings.problems, *hint])
+
+
+def with_bar(description: str, work: Callable[[Callable[[int, int], None]], Result]) -> Result:
+    """Run `work(tick)` under a progress bar with an ETA; `tick(done, total)` moves it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(description, total=None)
+        return work(lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _quantiles(psnr: Any) -> dict[str, float | None]:
+    if not psnr.size:
+        return {"mean": None, "median": None, "low": None}
+    figures = {"mean": psnr.mean(dtype=np.float64), "median": np.median(psnr), "low": np.quantile(psnr, 0.05)}
+    return {name: float(figure) if math.isfinite(figure) else None for name, figure in figures.items()}
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(part)}" for key, part in value.items())
+    if isinstance(value, list):
+        return "; ".join(map(_cell, value)) if value and isinstance(value[0], dict) else ", ".join(map(str, value))
+    return f"{value:.2f}" if isinstance(value, float) and value >= 0.01 else str(value)
