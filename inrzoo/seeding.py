@@ -31,7 +31,8 @@ class Stream:
     def uniform(self, low: float, high: float, count: int) -> NDArray[np.float64]:
         """`count` draws from U[low, high), 53 random bits each, float64."""
         bits: NDArray[np.uint64] = self._bits.random_raw(count)
-        return low + (high - low) * ((bits >> np.uint64(11)) * 2.0**-53)
+        unit = (bits >> np.uint64(11)).astype(np.float64) * 2.0**-53
+        return low + (high - low) * unit
 
     def shuffle(self, count: int) -> NDArray[np.int64]:
         """A random order of `range(count)`, int64."""

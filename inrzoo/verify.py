@@ -221,5 +221,4 @@ def _compare(store: Store, found_BT: NDArray[Any], stored_BT: NDArray[Any], find
     if difference.size:
         findings.max_psnr_difference = max(findings.max_psnr_difference, float(difference.max()))
     off: NDArray[np.bool_] = (finite & wrong) | (np.isfinite(found) != np.isfinite(stored))
-    any_off: NDArray[np.bool_] = off.any(axis=1)
-    return any_off
+    return np.asarray(off.any(axis=1), dtype=np.bool_)

@@ -1,0 +1,79 @@
+"""One progress bar for a build: signals read, then INRs done, rate, ETA, mean PSNR so far, failures."""
+
+import sys
+import time
+from types import TracebackType
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from inrzoo.store import Block, Quality, Store
+
+LINE_EVERY_SECONDS = 30.0
+
+
+class BuildProgress:
+    """A bar on a terminal; a line now and then where there is none (a log file, CI)."""
+
+    def __init__(self, quiet: bool) -> None:
+        self._console = Console(stderr=True, quiet=quiet)
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[note]}"),
+            TextColumn("ETA"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=quiet or not sys.stderr.isatty(),
+        )
+        self._lines = not quiet and not sys.stderr.isatty()
+        self._reading: TaskID | None = None
+        self._fitting: TaskID | None = None
+        self._psnrs: list[float] = []
+        self._done = self._already = self._diverged = 0
+        self._started = self._last_line = time.monotonic()
+
+    def __enter__(self) -> "BuildProgress":
+        self._bar.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """Print one line above the bar."""
+        self._console.print(line, highlight=False, soft_wrap=True)
+
+    def read(self, done: int, total: int) -> None:
+        """Signals read so far."""
+        if self._reading is None:
+            self._reading = self._bar.add_task("reading signals", total=total, note="")
+        self._bar.update(self._reading, completed=done)
+
+    def begin(self, store: Store, todo: list[Block]) -> None:
+        """Start counting INRs; those done in earlier runs count as done."""
+        total = store.num_signals * store.num_seeds
+        missing = sum(store.partition.rows(block.index).stop - store.partition.rows(block.index).start for block in todo)
+        self._already, self._started = total - missing, time.monotonic()
+        self._fitting = self._bar.add_task("fitting INRs", total=total, completed=self._already, note="")
+        if self._already and missing:
+            self.say(f"continuing: {self._already} of {total} INRs are there")
+        self._total = total
+
+    def done(self, quality: Quality) -> None:
+        """Count the INRs of a block."""
+        psnr_B = quality.psnr_BT[:, -1]
+        self._psnrs.append(float(np.nanmean(psnr_B[np.isfinite(psnr_B)])) if np.isfinite(psnr_B).any() else np.nan)
+        self._done += len(psnr_B)
+        self._diverged += int((quality.status_B == 3).sum())
+        rate = self._done / max(time.monotonic() - self._started, 1e-9)
+        note = f"{rate:.1f} INRs/s, {np.nanmean(self._psnrs):.2f} dB, {self._diverged} diverged"
+        if self._fitting is not None:
+            self._bar.update(self._fitting, advance=len(psnr_B), note=note)
+        now = time.monotonic()
+        if self._lines and now - self._last_line > LINE_EVERY_SECONDS:
+            self._last_line = now
+            left = self._total - self._already - self._done
+            self.say(f"{self._already + self._done}/{self._total} INRs, {note}, ETA {left / rate:.0f} s")
