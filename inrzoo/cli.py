@@ -133,11 +133,12 @@ def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
 @JSON
 def verify(store: Path, source: Path | None, repair: bool, as_json: bool) -> None:
     """Check a store: every checksum, every INR rendered again. Exit code 1 and a list when something is off."""
-    from inrzoo import report
+    from inrzoo import open_store, report
     from inrzoo import verify as checks
 
+    open_store(store)  # says in one line that there is none, before a bar begins
     findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
-    if repair and findings.bad_blocks:
+    if repair and (findings.bad_blocks or findings.bad_stats):
         repaired = checks.repair(store, findings, source=source)
         click.echo(f"{store}: {len(repaired)} block(s) fitted again; checking once more", err=True)
         findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))

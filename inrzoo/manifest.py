@@ -176,6 +176,10 @@ def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] |
         table = tables
         for parent in parents:
             table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise InrzooError(
+                    f"{path.name}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table"
+                )
         table[last] = value
     return _from_tables({"name": path.stem, "preset": preset, **tables}, path.name)
 

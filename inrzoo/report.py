@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 from rich.console import Console
+from rich.filesize import decimal
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -23,7 +24,7 @@ def of_build(report: Report) -> str:
     """The last lines of a build."""
     rate = f", {report.fitted / report.seconds:.1f} INRs/s" if report.fitted else ""
     lines = [
-        f"store    {report.path} ({report.num_bytes / 1e6:.1f} MB)",
+        f"store    {report.path} ({decimal(report.num_bytes)})",
         f"INRs     {report.num_inrs}, {report.fitted} fitted now by {report.workers} worker(s) {report.executor}{rate}",
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
@@ -98,7 +99,7 @@ def of_findings(path: Path, findings: Findings, as_json: bool) -> str:
     )
     if not findings.problems:
         return f"{path} is what it says it is: {checked}"
-    hint = [f"repair with: inrzoo verify {path} --repair"] if findings.bad_blocks else []
+    hint = [f"repair with: inrzoo verify {path} --repair"] if findings.bad_blocks or findings.bad_stats else []
     return "\n".join([f"{path}: {len(findings.problems)} problem(s); {checked}", *findings.problems, *hint])
 
 

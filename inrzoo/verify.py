@@ -14,16 +14,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inrzoo import fit, manifest
+from inrzoo import manifest
 from inrzoo.build import finish
-from inrzoo.build.prepare import read_signals
+from inrzoo.build.preparation import read_signals
 from inrzoo.build.worker import environment, fit_block, targets
 from inrzoo.errors import InrzooError
 from inrzoo.fit.loop import batch_size
 from inrzoo.fit.metrics import mse
 from inrzoo.store import Block, Store, open_store, unpublish, write_block
+from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.files import only_driver, sha256
-from inrzoo.store.finalise import block_in_shard, data_files, metadata_files
+from inrzoo.store.finalise import SEED_COLUMNS, data_files, metadata_files
 
 OnBlock = Callable[[int, int], None]
 """Called with (INRs checked, INRs in all)."""
@@ -40,12 +41,14 @@ class Findings:
     Attributes:
         problems: one line each.
         bad_blocks: seed -> blocks whose weights are damaged; `repair` fits exactly these again.
+        bad_stats: the statistics have to be computed again.
         num_files, num_inrs: what was checked.
         max_psnr_difference: dB, largest difference between a stored and a re-rendered PSNR below 60 dB.
     """
 
     problems: list[str] = field(default_factory=list)
     bad_blocks: dict[int, set[int]] = field(default_factory=dict)
+    bad_stats: bool = False
     num_files: int = 0
     num_inrs: int = 0
     max_psnr_difference: float = 0.0
@@ -67,10 +70,17 @@ def verify(path: Path, source: Path | None = None, on_block: OnBlock = lambda do
     Raises:
         InrzooError: no store there; or its signals are nowhere to be had.
     """
-    store = open_store(path)
     findings = Findings()
+    damaged = _damaged_files(path, findings)
+    if any(name.endswith("zarr.json") for name in damaged):
+        return findings  # nothing can be read through metadata that are not the recorded ones
+    store = open_store(path)
+    for name in damaged:
+        _blame(store, name, findings)
     _check_metadata(store, findings)
-    _check_files(store, findings)
+    if any(not name.startswith("weights/") for name in damaged):
+        findings.problems.append("the INRs were not rendered: what they would be compared with is damaged")
+        return findings
     _check_blocks(store, findings)
     _check_psnr(store, findings, source, on_block)
     return findings
@@ -84,12 +94,13 @@ def repair(path: Path, findings: Findings, device: str = "cpu", source: Path | N
             it, so that the INRs would differ; nothing is changed then.
     """
     store = open_store(path)
-    if not findings.bad_blocks:
+    if not findings.bad_blocks and not findings.bad_stats:
         raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
     differing = manifest.differences(store.attributes["environment"], environment(device))
     if differing:
         raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
-    signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
+    absent = bool(findings.bad_blocks) and not store.has_signals
+    signals_NKC = read_signals(store, source, lambda done, total: None) if absent else None
     with only_driver(path / "_build" / "driver.lock"):
         damaged = [Block(seed, index) for seed, indices in findings.bad_blocks.items() for index in sorted(indices)]
         refitted = {}
@@ -105,6 +116,44 @@ def repair(path: Path, findings: Findings, device: str = "cpu", source: Path | N
     return damaged
 
 
+def _damaged_files(path: Path, findings: Findings) -> list[str]:
+    """Files that are missing, surplus or not what was recorded; needs nothing but the root's attributes."""
+    attributes = open_store(path).attributes
+    recorded, complete = attributes["checksums"], attributes["complete"]
+    there = {*data_files(path), *(metadata_files(path) if complete else [])}
+    expected = {name for name in recorded if complete or not name.endswith("zarr.json")}
+    wrong = dict.fromkeys(expected - there, "is missing")
+    if complete:
+        findings.problems += [f"{name} is not part of the store" for name in sorted(there - recorded.keys())]
+    present = sorted(there & recorded.keys())
+    with ThreadPoolExecutor() as pool:
+        for name, found in zip(present, pool.map(lambda name: sha256(path / name), present), strict=True):
+            if found != recorded[name]:
+                wrong[name] = f"has sha256 {found[:12]}…, recorded is {recorded[name][:12]}…"
+    findings.num_files = len(present)
+    findings.problems += [f"{name} {what}" for name, what in sorted(wrong.items())]
+    return sorted(wrong)
+
+
+def _blame(store: Store, name: str, findings: Findings) -> None:
+    """Note what would have to be made again because file `name` is damaged."""
+    array, *key = name.split("/")
+    if array == "weights":
+        shard, seed = int(key[1]), int(key[2])
+        members = [Block(seed, index) for index in store.partition.shard_blocks(shard)]
+        bad = [block for block in members if not _block_is_whole(store, block)]
+        # Where only the shard's index is damaged, fitting one block writes the shard anew.
+        for block in bad or members[:1]:
+            rows = store.partition.rows(block.index)
+            signals = f"signals {rows.start} to {rows.stop - 1}"
+            findings.damage(block, f"{name}: block {block.index} of seed {seed} ({signals}) has to be fitted again")
+    elif array in SEED_COLUMNS:
+        seed = int(key[2])
+        findings.bad_blocks.setdefault(seed, set()).update(range(store.partition.num_blocks))
+    elif array == "stats":
+        findings.bad_stats = True
+
+
 def _check_metadata(store: Store, findings: Findings) -> None:
     attributes = store.attributes
     expected = manifest.fingerprint(attributes["manifest"], attributes["signals_sha256"])
@@ -112,68 +161,35 @@ def _check_metadata(store: Store, findings: Findings) -> None:
         findings.problems.append(f"fingerprint is {attributes['fingerprint']}, the recorded manifest gives {expected}")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
-    pending = int((store.status == fit.Status.PENDING).sum())
     if not store.complete:
+        done = [block for block in store.blocks() if store.is_done(block)]
+        missing = store.num_signals * store.num_seeds - sum(map(store.num_rows, done))
         findings.problems.append(
-            f"incomplete: {pending} of {store.status.size} INRs are missing; the same build command continues"
-        )
-
-
-def _check_files(store: Store, findings: Findings) -> None:
-    recorded: dict[str, str] = store.attributes["checksums"]
-    there = {*data_files(store.path), *(metadata_files(store.path) if store.complete else [])}
-    for name in sorted(recorded.keys() - there):
-        if not (name.endswith("zarr.json") and (store.path / name).exists()):
-            _file_problem(store, findings, name, "is missing")
-    if store.complete:
-        findings.problems += [f"{name} is not part of the store" for name in sorted(there - recorded.keys())]
-    present = sorted(there & recorded.keys())
-    with ThreadPoolExecutor() as pool:
-        for name, found in zip(present, pool.map(lambda name: sha256(store.path / name), present), strict=True):
-            if found != recorded[name]:
-                _file_problem(store, findings, name, f"has sha256 {found[:12]}…, recorded {recorded[name][:12]}…")
-    findings.num_files = len(present)
-
-
-def _file_problem(store: Store, findings: Findings, name: str, what: str) -> None:
-    """Note a damaged file; in a shard of weights, find the blocks that are damaged."""
-    parts = name.split("/")
-    if parts[:2] != ["weights", "c"]:
-        findings.problems.append(f"{name} {what}")
-        return
-    shard, seed = int(parts[2]), int(parts[3])
-    members = [Block(seed, index) for index in store.partition.shard_blocks(shard)]
-    bad = [block for block in members if not _block_is_whole(store, block)]
-    for block in bad or members[:1]:  # only the shard's index is damaged: fitting one block writes it anew
-        rows = store.partition.rows(block.index)
-        findings.damage(
-            block, f"{name} {what}: seed {seed}, block {block.index} (signals {rows.start} to {rows.stop - 1})"
+            f"incomplete: {missing} of {store.num_signals * store.num_seeds} INRs are missing; "
+            "the same build command continues"
         )
 
 
 def _block_is_whole(store: Store, block: Block) -> bool:
-    weights = block_in_shard(store.path, store.partition, block, store.weights.shape[2:])
+    weights = store.weights.block(block)
     recorded = store.block_sha256[block.index, block.seed]
     return weights is not None and hashlib.sha256(np.ascontiguousarray(weights).data).digest() == recorded.tobytes()
 
 
 def _check_blocks(store: Store, findings: Findings) -> None:
     """Blocks that wait for their shard: their files against their records."""
-    from inrzoo.store.blocks import digest, read_record, read_weights
-
     for block in store.blocks():
         if block.seed in store.attributes["published_seeds"] or not store.is_done(block):
             continue
-        rows = store.partition.rows(block.index)
-        weights = read_weights(store.path, block, rows.stop - rows.start, len(store.snapshots))
-        if not np.array_equal(digest(weights), read_record(store.path, block).sha256):
+        weights = store.weights.block(block)
+        if weights is None or not np.array_equal(digest(weights), read_record(store.path, block).sha256):
             findings.damage(block, f"block {block.index} of seed {block.seed} is not what its record says")
 
 
 def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block: OnBlock) -> None:
     signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     todo = [block for block in store.blocks() if store.is_done(block)]
-    total = sum(store.partition.rows(block.index).stop - store.partition.rows(block.index).start for block in todo)
+    total = sum(map(store.num_rows, todo))
     torch.set_num_threads(1)
     on_block(0, total)
     for block in todo:
@@ -197,7 +213,7 @@ def render_loss(store: Store, block: Block, signals_BKC: NDArray[np.uint8]) -> N
     """Mean squared errors of a block's INRs from the stored weights, (B, T): in the batches of the fit, so that on the
     machine that fitted them they agree to the bit.
     """
-    weights_BTP = torch.from_numpy(store.weights[store.partition.rows(block.index), block.seed])
+    weights_BTP = torch.from_numpy(np.array(store.weights.block(block)))
     coords_KD, values_BKC = torch.from_numpy(store.coords()), targets(signals_BKC, store.value_range)
     batch = batch_size(store.inr, len(coords_KD))
     losses = []

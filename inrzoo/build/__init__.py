@@ -15,7 +15,7 @@ import numpy as np
 
 from inrzoo import stats
 from inrzoo.build.execute import cannot_write, run_in_process, run_on_ray
-from inrzoo.build.prepare import prepare
+from inrzoo.build.preparation import prepare
 from inrzoo.build.progress import BuildProgress
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Manifest
@@ -113,9 +113,15 @@ def finish(path: Path) -> None:
 
 
 def _run(
-    store: Store, todo: list[Block], workers: int, local: bool, address: str | None, device: str, progress: BuildProgress
+    store: Store,
+    todo: list[Block],
+    workers: int,
+    local: bool,
+    address: str | None,
+    device: str,
+    progress: BuildProgress,
 ) -> None:
-    waiting = {seed: 0 for seed in range(store.num_seeds)}
+    waiting = dict.fromkeys(range(store.num_seeds), 0)
     for block in todo:
         waiting[block.seed] += 1
     progress.begin(store, todo)
@@ -166,11 +172,10 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
     names = store.attributes["status_names"]
     good = store.psnr[:, :, -1][store.status != names.index("diverged")]
     mean, median, low = (good.mean(), np.median(good), np.quantile(good, 0.05)) if good.size else (np.nan,) * 3
-    rows = [store.partition.rows(block.index) for block in todo]
     return Report(
         path=str(store.path),
         num_inrs=int(store.status.size),
-        fitted=sum(row.stop - row.start for row in rows),
+        fitted=sum(map(store.num_rows, todo)),
         seconds=seconds,
         num_bytes=sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
         psnr_mean=float(mean),
@@ -184,6 +189,6 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
 
 
 def _write_run_log(out: Path, report: Report) -> None:
-    """What a run took and where stands beside the store, never in it: two builds of the same thing are the same bytes."""
+    """Beside the store, never in it: two builds of the same thing are the same bytes."""
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
     out.with_suffix(".build.json").write_text(json.dumps(log, indent=2) + "\n")

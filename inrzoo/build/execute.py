@@ -109,9 +109,7 @@ def _connect(ray: Any, workers: int, device: str, address: str | None) -> None:
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
         gpus = {} if device == "cpu" else {"num_gpus": workers}
-        ray.init(
-            num_cpus=workers, **gpus, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **common
-        )
+        ray.init(num_cpus=workers, **gpus, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **common)
         return
     try:
         ray.init(address=address, **common)

@@ -55,7 +55,7 @@ class BuildProgress:
     def begin(self, store: Store, todo: list[Block]) -> None:
         """Start counting INRs; those done in earlier runs count as done."""
         total = store.num_signals * store.num_seeds
-        missing = sum(store.partition.rows(block.index).stop - store.partition.rows(block.index).start for block in todo)
+        missing = sum(map(store.num_rows, todo))
         self._already, self._started = total - missing, time.monotonic()
         self._fitting = self._bar.add_task("fitting INRs", total=total, completed=self._already, note="")
         if self._already and missing:

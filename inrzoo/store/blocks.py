@@ -127,16 +127,12 @@ def write_block(store: Path, block: Block, weights_BTP: NDArray[np.float32], qua
     """Write weights, then the record: the commit. Writing a block twice writes the same bytes.
 
     Raises:
-        OSError: no space, no permission; the block stays uncommitted and no part of it is left.
+        OSError: no space, no permission; the block stays uncommitted.
     """
     content = np.ascontiguousarray(weights_BTP, dtype="<f4")
     weights_path(store, block).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(weights_path(store, block), content.data)
-    try:
-        write_record(store, block, Record(**vars(quality), sha256=digest(content)))
-    except OSError:
-        weights_path(store, block).unlink(missing_ok=True)
-        raise
+    write_record(store, block, Record(**vars(quality), sha256=digest(content)))
 
 
 def write_record(store: Path, block: Block, record: Record) -> None:

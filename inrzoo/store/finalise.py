@@ -119,7 +119,8 @@ def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
     partition = partition_of(group)
     _set_attributes(path, complete=False)
     (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
-    columns = {name: group[name][:, seed] for name in SEED_COLUMNS}
+    if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
+        columns = {name: group[name][:, seed] for name in SEED_COLUMNS}
     damaged = {shard for shard in range(partition.num_shards) if bad_blocks & {*partition.shard_blocks(shard)}}
     for shard in range(partition.num_shards):
         for index in partition.shard_blocks(shard):

@@ -61,7 +61,10 @@ class Store:
             raise InrzooError(
                 f"{path} has store format {self.attributes.get('format')}; this version of inrzoo reads {FORMAT}"
             )
-        self.partition = partition_of(self._group)
+        try:
+            self.partition = partition_of(self._group)
+        except (KeyError, TypeError, ValueError) as error:
+            raise InrzooError(f"{path} is damaged beyond reading ({error}); build it anew with --overwrite") from None
 
     # --- what is in it -----------------------------------------------------------------------------------------
 
@@ -213,6 +216,11 @@ class Store:
     def is_done(self, block: Block) -> bool:
         """Whether a block's INRs are safe: published or committed."""
         return block.seed in self.attributes["published_seeds"] or is_committed(self.path, block)
+
+    def num_rows(self, block: Block) -> int:
+        """Signals of a block."""
+        rows = self.partition.rows(block.index)
+        return int(rows.stop - rows.start)
 
     def blocks(self) -> list[Block]:
         """Every block of the store, seed by seed."""

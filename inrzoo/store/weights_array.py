@@ -49,6 +49,12 @@ class WeightsArray:
         drop = tuple(0 if isinstance(axis, int | np.integer) else slice(None) for axis in axes)
         return out[drop]
 
+    def block(self, block: Block) -> NDArray[np.float32] | None:
+        """A finished block's weights as they lie on disk, (B, T, P), mapped; None where they are not all there."""
+        if block.seed in self._published:
+            return block_in_shard(self._path, self._partition, block, self.shape[2:])
+        return self._map(block.seed, block.index)
+
     def _read(self, out: NDArray[np.float32], signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> None:
         published = seed in self._published
         region_rows = self._partition.shard_rows if published else self._partition.block_rows

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.filesize import decimal
 
 import inrzoo
 from inrzoo import fit, manifest, registry
@@ -57,7 +58,9 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
     signals = _read_source(settings, source)
     values = _decode(signals, np.empty(_shape(signals), dtype=np.uint8), on_read)
     if signals_digest(list(signals.ids), values) != store.attributes["signals_sha256"]:
-        raise InrzooError(f"the signals at {source or 'the default source'} are not those that {store.path} was fitted to")
+        raise InrzooError(
+            f"the signals at {source or 'the default source'} are not those that {store.path} was fitted to"
+        )
     return values
 
 
@@ -69,7 +72,7 @@ def _create(wanted: Manifest, out: Path, source: Path | None, device: str, on_re
     # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
     needed = num_bytes + num_bytes // wanted.seeds + int(np.prod(shape))
     if needed > free_bytes(out):
-        raise InrzooError(f"{out} needs {needed / 1e9:.1f} GB, the disk has {free_bytes(out) / 1e9:.1f} GB free")
+        raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
     staging = out.with_name(f".{out.name}.signals")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,39 @@
+# The two commands: `make demo` and `make test`. Both do all the set-up on a machine with Python 3.11+, make and gcc.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo test test-slow check smoke bench clean
+
+demo: $(READY)
+	$(BIN)/inrzoo build digits --out out/digits.zarr
+	$(BIN)/inrzoo preview out/digits.zarr --out out/digits.png
+	@echo "store: out/digits.zarr   picture: out/digits.png"
+
+test: $(READY)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m slow
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+smoke: $(READY)
+	$(BIN)/python pipelines/smoke.py
+
+bench: $(READY)
+	$(BIN)/python benchmarks/fit_speed.py
+	$(BIN)/python benchmarks/read_speed.py
+
+clean:
+	rm -rf $(VENV) out
+
+# Every version is pinned, so that today's install is tomorrow's.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(READY)

@@ -1,0 +1,60 @@
+"""The commands that only look."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from inrzoo import manifest, registry
+
+CommandLine = Callable[..., tuple[int, str, str]]
+
+
+def test_list_names_everything(inrzoo: CommandLine) -> None:
+    code, out, _ = inrzoo("list")
+    assert code == 0
+    for name in [*manifest.names(), *registry.names("sources"), *registry.names("inrs")]:
+        assert name in out
+
+
+def test_info_says_the_same_in_both_forms(finished: Path, inrzoo: CommandLine) -> None:
+    code, out, _ = inrzoo("info", finished, "--json")
+    content = json.loads(out)
+    assert code == 0 and content["complete"] and content["inrs"] == {"done": 96, "wanted": 96}
+    assert sum(content["status"].values()) == 96 and sum(content["splits"].values()) == 48
+    _, text, _ = inrzoo("info", finished)
+    assert content["fingerprint"] in text and f"{content['psnr'][0]['mean']:.2f}" in text
+
+
+def test_preview_draws_the_same_picture_twice(finished: Path, tmp_path: Path, inrzoo: CommandLine) -> None:
+    for name in ("a.png", "b.png"):
+        code, out, _ = inrzoo("preview", finished, "--out", tmp_path / name, "--count", 5)
+        assert code == 0 and "5 INRs" in out
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    with Image.open(tmp_path / "a.png") as picture:
+        assert picture.width > 500 and np.asarray(picture.convert("L")).std() > 20
+
+
+def test_statistics_again_change_nothing(finished: Path, inrzoo: CommandLine) -> None:
+    from conftest import store_bytes
+
+    before = store_bytes(finished)
+    assert inrzoo("stats", finished)[0] == 0
+    assert store_bytes(finished) == before
+
+
+def test_usage_errors_are_one_line(inrzoo: CommandLine) -> None:
+    for words in (["fly"], ["build"], ["build", "digits", "--wings"], ["info"]):
+        code, out, err = inrzoo(*words)
+        assert (code, out) == (2, "") and len(err.strip().splitlines()) == 1 and err.startswith("inrzoo: ")
+
+
+def test_help_and_version_without_the_heavy_packages() -> None:
+    code = "import sys; sys.argv = ['inrzoo', '{}']\ntry:\n from inrzoo.cli import main; main()\nfinally:\n print(sorted(set(sys.modules) & {{'torch', 'ray', 'dask', 'datasets', 'zarr', 'matplotlib'}}))"  # noqa: E501
+    for word in ("--help", "--version"):
+        done = subprocess.run([sys.executable, "-c", code.format(word)], capture_output=True, text=True)
+        assert done.returncode == 0 and done.stdout.strip().endswith("[]"), done.stderr
