@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -112,7 +113,7 @@ def with_bar(description: str, work: Callable[[Callable[[int, int], None]], Resu
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))
 

@@ -1,42 +1,18 @@
 """What the tests share: a tiny manifest, a finished store, and the command line as a function."""
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_store import tiny
 
-from inrzoo import cli, manifest
+from inrzoo import cli
 from inrzoo.build import build
 from inrzoo.store import Store, open_store
 
 DATA = Path(os.environ.get("INRZOO_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
-
-SIGNALS, SEEDS, STEPS = 48, 2, 40
-TINY = {
-    "limit": SIGNALS,
-    "seeds": SEEDS,
-    "fit.steps": STEPS,
-    "fit.lr": 5e-3,
-    "fit.stop_psnr": 18.0,
-    "inr.hidden_features": 8,
-}
-"""Small enough to fit in a second, large enough for several blocks; some INRs stop early, some do not."""
-
-
-def tiny(**changes: object) -> manifest.Manifest:
-    """The tiny manifest with other keys, `__` standing for the dot."""
-    return manifest.load(
-        "digits", overrides={**TINY, **{key.replace("__", "."): value for key, value in changes.items()}}
-    )
-
-
-def store_bytes(path: Path) -> dict[str, str]:
-    """sha256 of every file below a store: two stores are byte-identical exactly if these are equal."""
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
 
 
 @pytest.fixture(scope="session")

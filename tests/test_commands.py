@@ -40,7 +40,7 @@ def test_preview_draws_the_same_picture_twice(finished: Path, tmp_path: Path, in
 
 
 def test_statistics_again_change_nothing(finished: Path, inrzoo: CommandLine) -> None:
-    from conftest import store_bytes
+    from tiny_store import store_bytes
 
     before = store_bytes(finished)
     assert inrzoo("stats", finished)[0] == 0

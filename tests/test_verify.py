@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import zarr
-from conftest import store_bytes, tiny
+from tiny_store import store_bytes, tiny
 
 from inrzoo import verify as checks
 from inrzoo.build import build, worker

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.errors import InrzooError
+
 SPLITS = ("train", "validation", "test")
 
 
@@ -50,7 +52,7 @@ class Signals:
         split_names: names of the splits.
         checksums: sha256 (hex) of each file that was read, by file name without folders.
         values: `values(indices)` yields `(index, array)`, each of the indices once, in whatever order suits the source;
-            the array has shape `(*grid, C)`, dtype uint8.
+            the array has shape `(*grid, C)`, dtype uint8. A streaming source begins anew at every call: ask for many.
     """
 
     grid: tuple[int, ...]
@@ -91,7 +93,12 @@ class Signals:
 
         Class `i` of `c` gets `floor((i+1)·count/c) − floor(i·count/c)` signals; what a small class cannot give is
         shared among the others in the same way. The order is kept.
+
+        Raises:
+            InrzooError: `count` is below 1.
         """
+        if count < 1:
+            raise InrzooError(f"limit = {count} is impossible; it must be 1 or more")
         if count >= len(self):
             return self
         codes = next(iter(self.labels.values()))

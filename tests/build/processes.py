@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from conftest import TINY
+from tiny_store import TINY
 
 LONG_STEPS = 250
 """Steps of a build that is to be caught half-way."""

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import store_bytes, tiny
 from PIL import Image
 from processes import command
+from tiny_store import store_bytes, tiny
 
 from inrzoo.build import build
 from inrzoo.build.preparation import prepare

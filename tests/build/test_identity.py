@@ -7,8 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from conftest import store_bytes, tiny
 from processes import command, committed, complete, kill, ray_workers, start, wait_until
+from tiny_store import store_bytes, tiny
 
 from inrzoo import build as builder
 from inrzoo.build import build

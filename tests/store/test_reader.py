@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray
 import zarr
-from conftest import SEEDS, SIGNALS, TINY, tiny
+from tiny_store import SEEDS, SIGNALS, TINY, tiny
 
 from inrzoo import registry
 from inrzoo.build import build

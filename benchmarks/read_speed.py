@@ -1,0 +1,79 @@
+"""How fast INRs come out of a published store: our memory-mapped reader beside zarr's own, in one run.
+
+Command:  python benchmarks/read_speed.py [signals]     Duration: under a minute; needs 4.8 kB of disk per signal.
+The store is written by inrzoo's own writer with random weights of a 2/32/32/1 SIREN (1,185 parameters).
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import zarr
+
+from inrzoo.store import Block, Contents, Partition, Quality, create_store, open_store, publish_seed, write_block
+
+PARAMS, BATCH, ROUNDS = 1185, 256, 20
+
+
+def write(path: Path, count: int) -> float:
+    """Write a store of random weights; returns MB/s of committing and publishing."""
+    partition, draw = Partition.of(count, 4 * PARAMS), np.random.default_rng(0)
+    manifest = {"values": {"range": [-1, 1]}, "coords": {}}
+    contents = Contents(
+        attributes={"manifest": manifest, "layout": [], "label_names": {"none": ["none"]}},
+        num_params=PARAMS,
+        snapshots=(1000,),
+        num_seeds=1,
+        ids=[str(index) for index in range(count)],
+        split=np.zeros(count, dtype=np.uint8),
+        labels={"none": np.zeros(count, dtype=np.int64)},
+        signals_NKC=np.zeros((count, 1, 1), dtype=np.uint8),
+        publish_signals=True,
+    )
+    create_store(path, contents)
+    started = time.perf_counter()
+    for index in range(partition.num_blocks):
+        rows = partition.rows(index)
+        size = rows.stop - rows.start
+        weights = draw.random((size, 1, PARAMS), dtype=np.float32)
+        ones = np.ones((size, 1), dtype=np.float32)
+        write_block(
+            path, Block(0, index), weights, Quality(ones, ones, ones.astype(np.int32), ones[:, 0].astype(np.uint8))
+        )
+    publish_seed(path, 0)
+    return count * PARAMS * 4 / 1e6 / (time.perf_counter() - started)
+
+
+def rate(work: Callable[[np.ndarray], object], count: int, rounds: int) -> float:
+    """Median INRs per second over random batches."""
+    draw, times = np.random.default_rng(1), []
+    for _ in range(rounds):
+        rows = np.sort(draw.choice(count, BATCH, replace=False))
+        started = time.perf_counter()
+        work(rows)
+        times.append(time.perf_counter() - started)
+    return BATCH / statistics.median(times)
+
+
+def main() -> None:
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "random.zarr"
+        speed = write(path, count)
+        ours, theirs = open_store(path).weights, zarr.open_group(path, mode="r")["weights"]
+        same = np.arange(0, count, max(1, count // 50))
+        np.testing.assert_array_equal(ours[same], theirs.oindex[same])
+        zarr_rate = rate(lambda rows: theirs.oindex[rows, 0, 0], count, 5)
+        our_rate = rate(lambda rows: ours[rows, 0, 0], count, ROUNDS)
+    print(f"{count} INRs of {PARAMS} parameters, random batches of {BATCH}, page cache warm")
+    print(f"written, committed and published at {speed:.0f} MB/s")
+    print(f"zarr-python   {zarr_rate:10.0f} INRs/s")
+    print(f"inrzoo        {our_rate:10.0f} INRs/s  {our_rate / zarr_rate:.1f}×")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,102 @@
+"""Checked downloads into a cache, by pooch."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from inrzoo.errors import InrzooError
+
+
+class ProgressBar:
+    """The few methods of a tqdm bar that pooch calls, drawn by rich; silent where stderr is not a terminal."""
+
+    def __init__(self, name: str) -> None:
+        console = Console(stderr=True)
+        columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
+        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._task = self._progress.add_task(name, total=None)
+
+    @property
+    def total(self) -> float | None:
+        """Bytes to come; None while unknown."""
+        return self._progress.tasks[0].total
+
+    @total.setter
+    def total(self, value: float) -> None:
+        self._progress.update(self._task, total=value or None)
+        self._progress.start()  # only now: pooch says the total when a download begins, not when the cache has the file
+
+    def update(self, count: int) -> None:
+        """Add `count` bytes."""
+        self._progress.advance(self._task, count)
+
+    def reset(self) -> None:
+        """Start again from nothing; pooch does so before it fills the bar."""
+        self._progress.reset(self._task, total=self.total)
+
+    def close(self) -> None:
+        """Stop drawing."""
+        self._progress.stop()
+
+
+def cache_folder(url: str) -> Path:
+    """Where files from `url` are kept: `$INRZOO_CACHE`, or the user's cache, and a folder called after the URL."""
+    import pooch
+
+    root = os.environ.get("INRZOO_CACHE") or pooch.os_cache("inrzoo")
+    return Path(root) / re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2]).strip("-")
+
+
+def fetch(url: str, hashes: Mapping[str, str]) -> Path:
+    """Make sure that the files are in the cache, whole.
+
+    A file is downloaded under a temporary name and renamed after its hash was checked.
+
+    Args:
+        url: of the folder that holds the files.
+        hashes: for each file name `"sha256:…"` or `"md5:…"`.
+
+    Returns:
+        The folder that holds them.
+
+    Raises:
+        InrzooError: no answer, or another file than the expected one; the message says how to do it by hand.
+    """
+    import pooch
+
+    folder = cache_folder(url)
+    pooch.get_logger().setLevel("WARNING")
+    registry = pooch.create(path=folder, base_url=f"{url.rstrip('/')}/", registry=dict(hashes))
+    for name in hashes:
+        bar = ProgressBar(name)
+        try:
+            registry.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=30))
+        except (OSError, ValueError) as error:  # requests' errors are OSErrors, a wrong hash is a ValueError
+            wrong = "cannot be downloaded" if isinstance(error, OSError) else "is not the expected file"
+            urls = ", ".join(f"{url.rstrip('/')}/{file}" for file in hashes)
+            raise InrzooError(
+                f"{name} {wrong} ({' '.join(str(error).split())}); fetch {urls} into a folder and give it with "
+                f"--source (or put them into {folder})"
+            ) from error
+        finally:
+            bar.close()
+    return folder
+
+
+def local_or_fetched(source: str, path: Path | None, url: str | None, hashes: Mapping[str, str]) -> Path:
+    """`path`, or where the files named in the manifest were downloaded to.
+
+    Raises:
+        InrzooError: neither a path nor anything to download; or see `fetch`.
+    """
+    if path is not None:
+        return path
+    if url is None or not hashes:
+        raise InrzooError(f"{source} needs --source PATH, or url and hashes in the [source] table of the manifest")
+    return fetch(url, hashes)

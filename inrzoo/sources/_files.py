@@ -1,0 +1,110 @@
+"""Files of a folder or of a zip archive, read in memory: nothing is ever unpacked to the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from inrzoo.errors import InrzooError
+
+# What a damaged, encrypted or exotically compressed archive makes zipfile raise.
+ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+
+
+@dataclass(frozen=True)
+class FileTree:
+    """The files of one folder or zip archive, by their names inside it.
+
+    Attributes:
+        path: the folder or the archive.
+        names: sorted names with forward slashes, relative to `path`.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+
+    @contextmanager
+    def reader(self) -> Iterator[Callable[[str], bytes]]:
+        """A function from a name to the file's content, good inside the `with` block.
+
+        Raises:
+            InrzooError: (the function) the file is damaged; the message names it.
+        """
+        if self.path.is_dir():
+            yield self._guarded(lambda name: (self.path / name).read_bytes())
+        else:
+            with zipfile.ZipFile(self.path) as archive:
+                yield self._guarded(archive.read)
+
+    def _guarded(self, read: Callable[[str], bytes]) -> Callable[[str], bytes]:
+        def guarded(name: str) -> bytes:
+            try:
+                return read(name)
+            except (*ZIP_ERRORS, KeyError) as error:
+                raise InrzooError(f"{self.path}: cannot read {name} ({error}); fetch it again") from error
+
+        return guarded
+
+    def checksums(self, used: Iterable[str]) -> dict[str, str]:
+        """The sha256 of the archive; for a folder one over the names and the contents of the files `used`."""
+        if self.path.is_file():
+            return {self.path.name: sha256(self.path)}
+        digest = hashlib.sha256()
+        with self.reader() as read:
+            for name in sorted(used):
+                digest.update(f"{name}\0{hashlib.sha256(read(name)).hexdigest()}\n".encode())
+        return {f"{self.path.resolve().name}/": digest.hexdigest()}
+
+
+def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
+    """List the files of a folder or zip archive that end in one of `suffixes` (lower case, upper case matches too).
+
+    Hidden files and the `__MACOSX` folder that some archivers add are left out.
+
+    Raises:
+        InrzooError: nothing there, not a zip archive, a damaged one, or one with names that point outside of it.
+    """
+    if path.is_dir():
+        names = [
+            (Path(folder) / file).relative_to(path).as_posix()
+            for folder, _, files in os.walk(path, followlinks=True)
+            for file in files
+        ]
+    elif path.is_file():
+        try:
+            with zipfile.ZipFile(path) as archive:
+                names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+        except ZIP_ERRORS as error:
+            raise InrzooError(f"{path} is not a whole zip archive ({error}); fetch it again") from error
+    else:
+        raise InrzooError(f"no file or folder {path}; --source must name one that exists")
+    names = sorted(name for name in names if name.lower().endswith(suffixes) and not _is_junk(name))
+    if outside := next((name for name in names if name.startswith("/") or ".." in PurePosixPath(name).parts), None):
+        raise InrzooError(f"{path} holds {outside!r}, which points outside of the archive; pack it again without")
+    if twice := next((a for a, b in itertools.pairwise(names) if a == b), None):
+        raise InrzooError(f"{path} holds {twice!r} twice; pack it again")
+    return FileTree(path, tuple(names))
+
+
+def _is_junk(name: str) -> bool:
+    return any(part == "__MACOSX" or (part.startswith(".") and part != "..") for part in PurePosixPath(name).parts)
+
+
+def sha256(path: Path) -> str:
+    """The sha256 of a file, in hex.
+
+    Raises:
+        InrzooError: the file cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InrzooError(f"cannot read {path} ({error.strerror})") from error

@@ -1,0 +1,158 @@
+"""Images in folders, one folder a class: `class/image` or `split/class/image`, in a directory or a zip archive."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+from inrzoo.sources import Signals
+from inrzoo.sources._files import FileTree, open_tree
+from inrzoo.sources._pixels import ImageSource
+from inrzoo.sources._splits import check_counts, check_split_table, draw_validation, stratified_split
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(ImageSource):
+    """Images whose class is the folder they lie in. Files that are not images are left out.
+
+    The split of an image comes from, in this order: the table `classes`; folders on top of the class folders that are
+    called train, val, valid, validation or test; a draw with `split_seed`.
+
+    Attributes:
+        class_column: what the label column is called.
+        classes: class names of each split, for few-shot sets; folders of other classes are left out.
+        num_validation: signals drawn for validation, evenly over the classes; where there are split folders they are
+            taken out of train.
+        num_test: signals drawn for test, where there are neither `classes` nor split folders.
+        split_seed: of the draw.
+    """
+
+    class_column: str = "class"
+    classes: dict[str, list[str]] | None = None
+    num_validation: int = 0
+    num_test: int = 0
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_counts(
+            "image_folder", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed
+        )
+        if self.classes is None:
+            return
+        check_split_table("image_folder.classes", self.classes)
+        if self.num_validation or self.num_test:
+            raise InrzooError("image_folder.classes decides the splits; leave num_validation and num_test at 0")
+
+    def read(self, path: Path | None) -> Signals:
+        """See `Source.read`; `path` is a zip archive, a folder of images, or a folder that holds one zip archive."""
+        if path is None:
+            raise InrzooError(
+                "image_folder has nothing to download; give --source PATH, a folder or zip of [SPLIT/]CLASS/IMAGE"
+            )
+        tree = _open(path)
+        wrapper = _wrapper(tree.names)
+        places = {name.removeprefix(wrapper): name for name in tree.names}
+        found = [(identifier, *_place(path, identifier)) for identifier in sorted(places)]
+        if self.classes is not None:
+            found = _only(found, check_split_table("image_folder.classes", self.classes), path)
+        ids = [identifier for identifier, _, _ in found]
+        names = sorted({class_name for _, _, class_name in found})
+        code_of = {name: code for code, name in enumerate(names)}
+        codes = np.array([code_of[class_name] for _, _, class_name in found], dtype=np.int64)
+        grid = self._grid(tree, [places[identifier] for identifier in ids])
+
+        def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+            with tree.reader() as read:
+                for index in indices:
+                    name = places[ids[index]]
+                    yield index, self.pixels(read(name), f"{path}: {ids[index]}", grid)
+
+        return Signals(
+            grid=grid,
+            channels=self.channels,
+            ids=ids,
+            labels={self.class_column: codes},
+            label_names={self.class_column: names},
+            split=self._split([split for _, split, _ in found], codes, path),
+            values=values,
+            checksums=tree.checksums(places[identifier] for identifier in ids),
+        )
+
+    def _grid(self, tree: FileTree, names: list[str]) -> tuple[int, int]:
+        """Rows and columns of the signals; without `size` every header is looked at: a build must not fail late."""
+        with tree.reader() as read:
+            grid = self.grid(read(names[0]), f"{tree.path}: {names[0]}")
+            for name in names[1:] if self.size is None else ():
+                if (other := self.grid(read(name), f"{tree.path}: {name}")) != grid:
+                    raise InrzooError(
+                        f"{tree.path}: {name} is {other[0]} x {other[1]}, the images before it {grid[0]} x {grid[1]}; "
+                        "set size to bring all of them to one size"
+                    )
+        return grid
+
+    def _split(self, given: list[int | None], codes: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
+        known = [split for split in given if split is not None]
+        if not known:
+            return stratified_split(codes, self.num_validation, self.num_test, self.split_seed)
+        if len(known) < len(given):
+            raise InrzooError(f"{path} mixes split folders ({', '.join(SPLIT_FOLDERS)}) with class folders beside them")
+        if self.num_test:
+            raise InrzooError(f"image_folder.num_test = {self.num_test}, but {path} has split folders; leave it at 0")
+        return draw_validation(np.array(known, dtype=np.uint8), codes, self.num_validation, self.split_seed)
+
+
+def _open(path: Path) -> FileTree:
+    tree = open_tree(path, SUFFIXES)
+    if path.is_dir() and not tree.names:
+        archives = sorted(path.glob("*.zip"))
+        if len(archives) > 1:
+            raise InrzooError(f"{path} holds {len(archives)} zip archives; name one: {', '.join(map(str, archives))}")
+        tree = open_tree(archives[0], SUFFIXES) if archives else tree
+    if not tree.names:
+        raise InrzooError(f"no images in {path}; expected [SPLIT/]CLASS/IMAGE with one of {', '.join(SUFFIXES)}")
+    return tree
+
+
+def _wrapper(names: Sequence[str]) -> str:
+    """The folders around everything, neither class nor split: archives often hold one called after themselves."""
+    wrapper = ""
+    while True:
+        tops = {name.removeprefix(wrapper).split("/")[0] for name in names}
+        deep = all(name.removeprefix(wrapper).count("/") >= 2 for name in names)
+        if len(tops) > 1 or not deep or (top := tops.pop()).lower() in SPLIT_FOLDERS:
+            return wrapper
+        wrapper += f"{top}/"
+
+
+def _place(path: Path, identifier: str) -> tuple[int | None, str]:
+    """Split (None: not said) and class of an image, by the folders it lies in."""
+    folders = identifier.split("/")[:-1]
+    if len(folders) == 1:
+        return None, folders[0]
+    if len(folders) == 2 and folders[0].lower() in SPLIT_FOLDERS:
+        return SPLIT_FOLDERS[folders[0].lower()], folders[1]
+    raise InrzooError(
+        f"{path}: {identifier} does not lie in CLASS/ or SPLIT/CLASS/ with a split of {', '.join(SPLIT_FOLDERS)}"
+    )
+
+
+def _only(
+    found: list[tuple[str, int | None, str]], split_of: dict[str, int], path: Path
+) -> list[tuple[str, int | None, str]]:
+    """The images of the listed classes, each in the split of its class."""
+    there = {class_name for _, _, class_name in found}
+    if absent := [name for name in split_of if name not in there]:
+        raise InrzooError(
+            f"{path} lacks {len(absent)} of the {len(split_of)} classes in image_folder.classes "
+            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}); it has: {', '.join(sorted(there)[:3])}, …"
+        )
+    return [(name, split_of[class_name], class_name) for name, _, class_name in found if class_name in split_of]

@@ -1,0 +1,48 @@
+"""The [source] tables of the manifests: every one makes a source, and the lists in them are complete."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from inrzoo import registry
+
+MANIFESTS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "manifests").glob("*.toml"))}
+
+
+def source_of(name):
+    return registry.make("sources", tomllib.loads(MANIFESTS[name].read_text(encoding="utf-8"))["source"])
+
+
+@pytest.mark.parametrize("name", MANIFESTS)
+def test_the_source_can_be_made(name):
+    source = source_of(name)
+    if hasattr(source, "url"):
+        assert source.url.startswith("https://") and source.hashes
+        for value in source.hashes.values():
+            kind, digest = value.split(":")
+            assert len(bytes.fromhex(digest)) == {"md5": 16, "sha256": 32}[kind]
+
+
+def test_mini_imagenet_has_64_16_20_classes():
+    classes = source_of("mini_imagenet").classes
+    assert {split: len(names) for split, names in classes.items()} == {"train": 64, "validation": 16, "test": 20}
+    every = [name for names in classes.values() for name in names]
+    assert len(set(every)) == 100 and all(name[0] == "n" and len(name) == 9 and name[1:].isdigit() for name in every)
+
+
+def test_fewshot_cifar100_has_12_4_4_superclasses():
+    source = source_of("fewshot_cifar100")
+    sizes = {split: len(names) for split, names in source.split_classes.items()}
+    assert sizes == {"train": 12, "validation": 4, "test": 4}
+    assert len({name for names in source.split_classes.values() for name in names}) == 20
+    assert source.columns == ["fine_label", "coarse_label"] and source.split_column == "coarse_label"
+
+
+def test_idx_manifests_name_the_four_files():
+    for name in ("mnist", "fashion_mnist"):
+        source = source_of(name)
+        assert len(source.class_names) == len(set(source.class_names)) == 10
+        assert sorted(source.hashes) == [
+            f"{part}-{kind}-ubyte.gz" for part in ("t10k", "train") for kind in ("images-idx3", "labels-idx1")
+        ]

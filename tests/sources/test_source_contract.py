@@ -1,0 +1,177 @@
+"""What every source keeps, whatever it reads."""
+
+import pickle
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_datasets import all_values, image_files, omniglot_files, write_idx, write_zip
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.sources import Signals
+
+Case = Callable[[Path, pytest.FixtureRequest], tuple[dict[str, Any], Path | None]]
+
+
+def digits(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    return {}, None
+
+
+def omniglot(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    for archive, alphabets in (
+        ("images_background", ("Greek", "Latin", "Tifinagh")),
+        ("images_evaluation", ("Keble",)),
+    ):
+        write_zip(tmp_path / f"{archive}.zip", omniglot_files(archive, alphabets))
+    return {"size": 16}, tmp_path
+
+
+def idx_images(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    return {"num_validation": 10, "class_column": "digit"}, write_idx(tmp_path)
+
+
+def image_folder(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    files = image_files(("cat", "dog", "emu"), 6, rows=20, columns=16)
+    return {"size": 8, "num_validation": 3, "num_test": 3}, write_zip(tmp_path / "animals.zip", files)
+
+
+def hub_images(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    columns = {"image_column": "img", "label_column": "fine_label", "extra_columns": ["coarse_label", "photographer"]}
+    return {"repo": "a/b", "num_validation": 80, **columns}, request.getfixturevalue("parquet")
+
+
+CASES: dict[str, Case] = {case.__name__: case for case in (digits, omniglot, idx_images, image_folder, hub_images)}
+
+
+@pytest.fixture(params=CASES)
+def read(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Signals]:
+    fields, path = CASES[request.param](tmp_path, request)
+    source = registry.make("sources", {"name": request.param, **fields})
+    return lambda: source.read(path)
+
+
+def test_every_source_has_a_case():
+    assert sorted(CASES) == registry.names("sources")
+
+
+def test_the_catalogue_is_whole(read):
+    signals = read()
+    count = len(signals.ids)
+    assert len(signals) == count > 0
+    assert len(set(signals.ids)) == count
+    assert signals.labels.keys() == signals.label_names.keys()
+    for column, codes in signals.labels.items():
+        assert codes.shape == (count,) and codes.dtype == np.int64
+        assert codes.min() >= 0 and codes.max() < len(signals.label_names[column])
+        assert len(set(signals.label_names[column])) == len(signals.label_names[column])
+    assert signals.split.shape == (count,) and signals.split.dtype == np.uint8
+    assert set(signals.split) == {0, 1, 2}
+    assert signals.split_names == ("train", "validation", "test")
+    assert signals.checksums
+    for name, checksum in signals.checksums.items():
+        assert "/" not in name.rstrip("/") and re.fullmatch("[0-9a-f]{64}", checksum)
+
+
+def test_values_come_once_each_and_depend_on_the_index_alone(read):
+    signals = read()
+    everything = all_values(signals)
+    assert everything.shape == (len(signals), *signals.grid, signals.channels) and everything.dtype == np.uint8
+    assert everything.std() > 0
+    wanted = [int(index) for index in np.random.default_rng(0).permutation(len(signals))[:7]]
+    got = list(signals.values(wanted))
+    assert sorted(index for index, _ in got) == sorted(wanted)
+    for index, array in got:
+        np.testing.assert_array_equal(array, everything[index])
+    assert list(signals.values([])) == []
+
+
+def test_reading_twice_gives_the_same(read):
+    one, two = read(), read()
+    assert list(one.ids) == list(two.ids) and one.checksums == two.checksums and one.label_names == two.label_names
+    np.testing.assert_array_equal(one.split, two.split)
+    np.testing.assert_array_equal(all_values(one), all_values(two))
+
+
+def test_views_of_signals_keep_ids_labels_and_values_together(read):
+    signals = read()
+    everything, view = all_values(signals), read().limit(max(5, len(signals) // 3)).by_split()
+    place = {identifier: index for index, identifier in enumerate(signals.ids)}
+    rows = [place[identifier] for identifier in view.ids]
+    np.testing.assert_array_equal(all_values(view), everything[rows])
+    np.testing.assert_array_equal(view.split, signals.split[rows])
+    for column in signals.labels:
+        np.testing.assert_array_equal(view.labels[column], signals.labels[column][rows])
+
+
+def test_signals_travel_to_a_worker(read):
+    # Ray sends functions with cloudpickle, which keeps what a closure holds: no open file may be in it.
+    cloudpickle = pytest.importorskip("ray.cloudpickle", reason="ray is not installed")
+    signals = read()
+    there = pickle.loads(cloudpickle.dumps(signals))
+    np.testing.assert_array_equal(all_values(there), all_values(signals))
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "digits"])
+def test_a_place_that_does_not_exist_is_one_line(name, tmp_path):
+    fields = {"repo": "a/b"} if name == "hub_images" else {}
+    with pytest.raises(InrzooError, match="nowhere") as caught:
+        registry.make("sources", {"name": name, **fields}).read(tmp_path / "nowhere")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name != "digits"])
+def test_an_empty_folder_is_one_line(name, tmp_path):
+    fields = {"repo": "a/b"} if name == "hub_images" else {}
+    with pytest.raises(InrzooError, match=r"^no .* in |no images") as caught:
+        registry.make("sources", {"name": name, **fields}).read(tmp_path)
+    assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["omniglot", "idx_images", "image_folder"])
+def test_without_a_path_and_nothing_to_download(name):
+    with pytest.raises(InrzooError, match="--source PATH"):
+        registry.make("sources", {"name": name}).read(None)
+
+
+@pytest.mark.parametrize(
+    ("spec", "named"),
+    [
+        ({"name": "digits", "num_test": -1}, "num_test = -1"),
+        ({"name": "digits", "split_seed": -1}, "split_seed = -1"),
+        ({"name": "omniglot", "size": 0}, "size = 0"),
+        ({"name": "omniglot", "num_alphabets": [0, 1, 1]}, r"num_alphabets = \[0, 1, 1\]"),
+        ({"name": "omniglot", "num_alphabets": [1, 1, 1], "splits": "official"}, 'splits = "alphabets"'),
+        ({"name": "idx_images", "num_validation": -5}, "num_validation = -5"),
+        ({"name": "image_folder", "size": -3}, "size = -3"),
+        ({"name": "image_folder", "channels": 2}, "channels = 2"),
+        ({"name": "image_folder", "classes": {"trian": ["a"]}}, "trian"),
+        ({"name": "image_folder", "classes": {"train": ["a"], "test": ["a"]}}, "'a' twice"),
+        ({"name": "image_folder", "classes": {}}, "names no class"),
+        ({"name": "image_folder", "classes": {"train": ["a"]}, "num_test": 1}, "leave num_validation"),
+        ({"name": "hub_images"}, "needs repo"),
+        ({"name": "hub_images", "repo": "a/b", "splits": {"dev": "x"}}, "'dev'"),
+        ({"name": "hub_images", "repo": "a/b", "splits": {"train": "x", "test": "x"}}, "each once"),
+        ({"name": "hub_images", "repo": "a/b", "split_column": "label"}, "belong together"),
+        (
+            {"name": "hub_images", "repo": "a/b", "split_column": "other", "split_classes": {"train": ["a"]}},
+            "'other' must be one of",
+        ),
+    ],
+)
+def test_impossible_fields_are_one_line(spec, named):
+    with pytest.raises(InrzooError, match=named) as caught:
+        registry.make("sources", spec)
+    assert "\n" not in str(caught.value)
+
+
+def test_importing_the_room_is_cheap():
+    heavy = ("PIL", "datasets", "pooch", "rich", "sklearn", "torch")
+    code = f"import sys, inrzoo.sources; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

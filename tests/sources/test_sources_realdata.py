@@ -1,0 +1,59 @@
+"""The public datasets themselves, where a machine has them."""
+
+import numpy as np
+import pytest
+from small_datasets import all_values
+
+from inrzoo import registry
+from inrzoo.sources.hub_images import HubImages
+from inrzoo.sources.idx_images import IdxImages
+from inrzoo.sources.omniglot import Omniglot
+
+pytestmark = pytest.mark.realdata
+
+
+def test_omniglot_small_archives(real_data):
+    signals = Omniglot().read(real_data / "omniglot")
+    assert len(signals) == 4840
+    sizes = {column: len(names) for column, names in signals.label_names.items()}
+    assert sizes == {"character": 242, "alphabet": 8, "drawer": 20}
+    assert signals.label_names["drawer"] == [f"{drawer:02d}" for drawer in range(1, 21)]
+    assert set(np.bincount(signals.labels["character"])) == {20}
+    some = all_values(signals.limit(242))
+    assert some.shape == (242, 32, 32, 1)
+    assert 0.02 < (some > 127).mean() < 0.15  # thin white strokes on black
+    assert (some[:, [0, -1]] > 127).mean() < 0.01
+
+
+def test_mnist(real_data):
+    signals = IdxImages(class_column="digit").read(real_data / "mnist")
+    assert len(signals) == 70_000 and signals.grid == (28, 28)
+    assert np.bincount(signals.split).tolist() == [55_000, 5_000, 10_000]
+    assert np.bincount(signals.labels["digit"][signals.split != 2]).tolist() == [
+        5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949
+    ]  # fmt: skip
+    every = all_values(signals.limit(1000))
+    assert abs(every.mean() / 255 - 0.131) < 0.01  # MNIST's mean is 0.1307
+
+
+def test_cifar10_jpeg_copy(real_data):
+    signals = HubImages(repo="uoft-cs/cifar10", size=32, num_validation=5000).read(real_data / "cifar10")
+    assert len(signals) == 24_000 and signals.channels == 3
+    assert np.bincount(signals.split).tolist() == [15_000, 5_000, 4_000]
+    assert signals.label_names["label"][:3] == ["airplane", "automobile", "bird"]
+    some = all_values(signals.limit(500)) / 255
+    np.testing.assert_allclose(some.mean(axis=(0, 1, 2)), [0.491, 0.482, 0.447], atol=0.03)
+
+
+def test_manifests_fit_what_is_there(real_data):
+    import tomllib
+    from pathlib import Path
+
+    folder = Path(__file__).parents[2] / "manifests"
+    for name, place, count in (
+        ("omniglot", "omniglot", 4840),
+        ("mnist", "mnist", 70_000),
+        ("cifar10", "cifar10", 24_000),
+    ):
+        spec = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))["source"]
+        assert len(registry.make("sources", spec).read(real_data / place)) == count

@@ -1,0 +1,170 @@
+"""Who may import whom, read off the syntax tree: the table of docs/architecture.md, enforced."""
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+# A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. Everything may import errors.
+BUILD = {"manifest", "registry", "sources", "inrs", "coords", "seeding", "fit", "store", "stats", "weights", "root"}
+MAY_IMPORT = {
+    "root": {"store"},
+    "errors": set(),
+    "typecheck": set(),
+    "registry": {"typecheck"},
+    "manifest": {"registry", "typecheck"},
+    "weights": set(),
+    "coords": set(),
+    "seeding": set(),
+    "sources": {"coords"},
+    "inrs": {"weights", "seeding"},
+    "fit": {"inrs", "weights", "coords", "seeding"},
+    "store": {"weights", "registry", "coords"},
+    "stats": {"store", "weights"},
+    "build": BUILD,
+    "verify": BUILD | {"build"},
+    "preview": {"store"},
+    "report": {"build", "store", "verify"},
+    "__main__": {"cli"},
+}
+MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
+ONLY_FOR_TYPES = {"store": {"inrs"}}
+"""Further rooms that may stand under `if TYPE_CHECKING`."""
+
+ONLY_IMPORTER = {
+    "click": {"cli"},
+    "dask": {"stats"},
+    "datasets": {"sources"},
+    "huggingface_hub": {"hub"},
+    "matplotlib": {"preview", "tasks"},
+    "ray": {"build"},
+    "zarr": {"store"},
+}
+PIPELINES_MAY_IMPORT = {"inrzoo", "torch", "numpy"} | sys.stdlib_module_names
+BAD_NAMES = {"utils", "common", "models", "nn", "datasets"}
+MAX_LINES = 300
+
+
+def imports(path: Path, rooms: set[str]) -> Iterator[tuple[str, bool]]:
+    """(dotted name, whether under TYPE_CHECKING) of every import in a file, those inside functions too.
+
+    `from inrzoo import x` is `inrzoo.x` if x is a room, else `inrzoo`: the package itself.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for_types = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        for statement in node.body
+        for inner in ast.walk(statement)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            names = ["a relative import"]
+        elif isinstance(node, ast.ImportFrom) and node.module == "inrzoo":
+            names = [f"inrzoo.{alias.name}" if alias.name in rooms else "inrzoo" for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [str(node.module)]
+        else:
+            continue
+        for name in names:
+            yield name, id(node) in for_types
+
+
+def violations(root: Path) -> list[str]:
+    """Every breach of the house's rules below `root`, which holds inrzoo/ and may hold pipelines/."""
+    found = []
+    package = root / "inrzoo"
+    rooms = {path.stem if path.is_file() else path.name for path in package.iterdir()} - {"__pycache__"}
+    for path in sorted(package.rglob("*.py")):
+        where = str(path.relative_to(root))
+        parts = path.relative_to(package).with_suffix("").parts
+        room = "root" if parts[0] == "__init__" else parts[0]
+        if BAD_NAMES & set(parts):
+            found.append(f"{where}: say what it is for, not {', '.join(BAD_NAMES & set(parts))}")
+        if len(path.read_text(encoding="utf-8").splitlines()) > MAX_LINES:
+            found.append(f"{where}: more than {MAX_LINES} lines")
+        if room not in MAY_IMPORT:
+            found.append(f"{where}: {room} is not in the table of rooms")
+            continue
+        for name, for_types in imports(path, rooms):
+            top, *rest = name.split(".")
+            if top == "inrzoo":
+                target = rest[0] if rest else "root"
+                allowed = (
+                    MAY_IMPORT[room] | {room, "errors"} | (ONLY_FOR_TYPES.get(room, set()) if for_types else set())
+                )
+                if target not in allowed:
+                    found.append(f"{where}: {room} may not import {target}")
+            elif room not in ONLY_IMPORTER.get(top, {room}):
+                found.append(f"{where}: {room} may not import {top}")
+            elif top in ("a relative import", "pipelines", "manifests", "tests"):
+                found.append(f"{where}: nothing in inrzoo may import {top}")
+    for path in sorted((root / "pipelines").rglob("*.py")):
+        for name, _ in imports(path, rooms):
+            if name.split(".")[0] not in PIPELINES_MAY_IMPORT:
+                found.append(f"{path.relative_to(root)}: pipelines may not import {name}")
+    return found
+
+
+def test_the_house_keeps_its_rules():
+    assert violations(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    "file, line, breach",
+    [
+        ("inrzoo/weights.py", "from inrzoo.store import Store", "weights may not import store"),
+        ("inrzoo/weights.py", "def later():\n    import inrzoo.fit.loop", "weights may not import fit"),
+        ("inrzoo/fit/loop.py", "from inrzoo import store as disk", "fit may not import store"),
+        ("inrzoo/fit/loop.py", "from inrzoo import __version__", "fit may not import root"),
+        ("inrzoo/store/reader.py", "from inrzoo.inrs import INR", "store may not import inrs"),
+        ("inrzoo/store/blocks.py", "import dask.array as da", "store may not import dask"),
+        ("inrzoo/stats.py", "import zarr", "stats may not import zarr"),
+        ("inrzoo/verify.py", "from ray.util import queue", "verify may not import ray"),
+        ("inrzoo/sources/digits.py", "from huggingface_hub import HfApi", "sources may not import huggingface_hub"),
+        ("inrzoo/report.py", "from inrzoo import cli", "report may not import cli"),
+        ("inrzoo/coords.py", "from . import seeding", "nothing in inrzoo may import a relative import"),
+        ("inrzoo/verify.py", "import tests.conftest", "nothing in inrzoo may import tests"),
+        ("inrzoo/fit/utils.py", "", "say what it is for, not utils"),
+        ("inrzoo/extra.py", "", "extra is not in the table of rooms"),
+        ("inrzoo/errors.py", "\n" * 300, "more than 300 lines"),
+        ("pipelines/table_1.py", "import zarr", "pipelines may not import zarr"),
+    ],
+)
+def test_a_planted_violation_is_found(tmp_path, file, line, breach):
+    shutil.copytree(ROOT / "inrzoo", tmp_path / "inrzoo", ignore=shutil.ignore_patterns("__pycache__"))
+    planted = tmp_path / file
+    planted.parent.mkdir(exist_ok=True)
+    with planted.open("a", encoding="utf-8") as text:
+        text.write(f"\n{line}\n")
+    assert set(violations(tmp_path)) - set(violations(ROOT)) == {f"{file}: {breach}"}
+
+
+def test_importing_inrzoo_loads_nothing_heavy():
+    heavy = ["torch", "zarr", "matplotlib", "ray", "dask", "datasets", "sklearn", "xarray"]
+    program = f"import sys, inrzoo; print([name for name in {heavy} if name in sys.modules])"
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert output.stdout.strip() == "[]"
+
+
+def test_importing_a_room_loads_no_other_rooms_tools():
+    """A manifest is read without torch, a store without ray or dask."""
+    for room, absent in [
+        ("manifest", ["torch", "zarr", "ray", "dask"]),
+        ("weights", ["torch"]),
+        ("store", ["torch", "ray", "dask", "matplotlib", "datasets"]),
+        ("fit", ["zarr", "ray", "dask"]),
+        ("cli", ["torch", "zarr", "ray", "dask", "matplotlib", "datasets"]),
+    ]:
+        program = f"import sys, inrzoo.{room}; print([name for name in {absent} if name in sys.modules])"
+        output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
+        assert output.stdout.strip() == "[]", room

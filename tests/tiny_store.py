@@ -1,0 +1,30 @@
+"""A tiny dataset, and what two stores are compared by."""
+
+import hashlib
+from pathlib import Path
+
+from inrzoo import manifest
+
+SIGNALS, SEEDS, STEPS = 48, 2, 40
+TINY = {
+    "limit": SIGNALS,
+    "seeds": SEEDS,
+    "fit.steps": STEPS,
+    "fit.lr": 5e-3,
+    "fit.stop_psnr": 18.0,
+    "inr.hidden_features": 8,
+}
+"""Small enough to fit in a second, large enough for several blocks; some INRs stop early, some do not."""
+
+
+def tiny(**changes: object) -> manifest.Manifest:
+    """The tiny manifest with other keys, `__` standing for the dot."""
+    return manifest.load(
+        "digits", overrides={**TINY, **{key.replace("__", "."): value for key, value in changes.items()}}
+    )
+
+
+def store_bytes(path: Path) -> dict[str, str]:
+    """sha256 of every file below a store: two stores are byte-identical exactly if these are equal."""
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    return {str(file.relative_to(path)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
