@@ -126,9 +126,8 @@ def main() -> None:
         report = build(wanted, Path(folder) / "digits.zarr", quiet=True)
         small = report.num_inrs * steps * 4 / report.seconds
     base = rates["one by one, all threads"]
-    print(
-        f"2/32/32/1 on {SIDE}×{SIDE}, {count} INRs × {steps} steps, torch {torch.__version__}, {cores} cores, {platform.machine()}"
-    )
+    print(f"2/32/32/1 on {SIDE}×{SIDE}, {count} INRs × {steps} steps, torch {torch.__version__}")
+    print(f"{cores} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}")
     for name, rate in rates.items():
         print(f"{name:28} {rate:10.0f} INR-steps/s  {rate / base:6.1f}×")
     print(f"inrzoo build digits (8×8), {report.workers} workers, all included: {small:.0f} INR-steps/s")

@@ -18,8 +18,17 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
-NOT_IN_FINGERPRINT = ("seeds", "title", "licence", "citation", "redistributable")
-"""Keys that do not decide the bytes of any one INR."""
+NOT_IN_FINGERPRINT = (
+    "seeds",
+    "title",
+    "licence",
+    "citation",
+    "redistributable",
+    "preset",
+    "source.url",
+    "source.hashes",
+)
+"""Keys that do not decide the bytes of any one INR: how many there are, prose, and where the same files are fetched."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +47,12 @@ class Values:
 
     def __post_init__(self) -> None:
         """Reject an empty range."""
-        _require("values.range", self.range, self.range[0] < self.range[1], "[low, high] with low below high")
+        _require(
+            "values.range",
+            list(self.range),
+            -math.inf < self.range[0] < self.range[1] < math.inf,
+            "[low, high] with low below high, both finite",
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,15 +135,16 @@ class Manifest:
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
+        _require("name", self.name, bool(self.name), "a word")
         _require("seeds", self.seeds, self.seeds >= 1, "at least 1")
         _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
 
     def to_json(self) -> dict[str, Any]:
         """The resolved content, every default filled in, as a store records it."""
         tables = dataclasses.asdict(self)
-        tables["source"] = {"name": self.source["name"], **_filled(registry.make("sources", self.source))}
+        tables["source"] = {**self.source, **_filled(registry.make("sources", self.source))}
         inr = registry.make("inrs", self.inr, in_features=1, out_features=1)
-        tables["inr"] = {"name": self.inr["name"], **_filled(inr)}
+        tables["inr"] = {**self.inr, **_filled(inr)}
         for key in ("in_features", "out_features"):  # the signals decide these, not the manifest
             del tables["inr"][key]
         resolved: dict[str, Any] = json.loads(json.dumps(tables))
@@ -165,7 +180,8 @@ def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] |
             that names the file, the key, the value and what is allowed.
     """
     path, tables = _read(dataset)
-    presets = tables.pop("presets", {})
+    presets = check_type(f"{path.name}: presets", tables.pop("presets", {}), dict[str, dict[str, Any]])
+    check_type(f"{path.name}: default_preset", tables.get("default_preset"), str | None)
     preset = preset or tables.pop("default_preset", None)
     tables.pop("default_preset", None)
     if preset is not None and preset not in presets:
@@ -193,7 +209,7 @@ def presets(dataset: str) -> list[str]:
 
 def fingerprint(resolved: Mapping[str, Any], signals_sha256: str) -> str:
     """sha256 (hex) of what decides the bytes of one INR: the signals and every key not in `NOT_IN_FINGERPRINT`."""
-    deciding = {key: value for key, value in resolved.items() if key not in NOT_IN_FINGERPRINT}
+    deciding = _without(resolved, NOT_IN_FINGERPRINT)
     return hashlib.sha256(json.dumps([deciding, signals_sha256], sort_keys=True).encode()).hexdigest()
 
 
@@ -201,7 +217,7 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
     """Dotted keys in which two resolved manifests would make different INRs, as `key: ours → theirs`."""
     lines = []
     for key in sorted({*ours, *theirs}):
-        if not prefix and key in NOT_IN_FINGERPRINT:
+        if prefix + key in NOT_IN_FINGERPRINT:
             continue
         a, b = ours.get(key), theirs.get(key)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
@@ -209,6 +225,14 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str 
         elif a != b:
             lines.append(f"{prefix}{key}: {a} → {b}")
     return lines
+
+
+def _without(tables: Mapping[str, Any], keys: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
+    return {
+        key: _without(value, keys, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        for key, value in tables.items()
+        if prefix + key not in keys
+    }
 
 
 def _read(dataset: str) -> tuple[Path, dict[str, Any]]:

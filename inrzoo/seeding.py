@@ -24,7 +24,7 @@ class Stream:
 
     def __init__(self, purpose: str, dataset: str, seed: int, signal: str = "") -> None:
         # JSON keeps the words apart: ("a", "bc") and ("ab", "c") are different keys.
-        words = json.dumps([purpose, dataset, seed, signal], ensure_ascii=True)
+        words = json.dumps([purpose, dataset, int(seed), signal], ensure_ascii=True)
         digest = hashlib.blake2b(words.encode(), digest_size=16).digest()
         self._bits = np.random.Philox(key=int.from_bytes(digest, "little"))
 

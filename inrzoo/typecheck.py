@@ -71,5 +71,7 @@ def _describe(expected: Any) -> str:
         return f"a list of {len(args)} values ({', '.join(map(_describe, args))})"
     if origin is dict:
         return f"a table of {_describe(args[1])}"
+    if expected is Any:
+        return "anything"
     plain = {float: "a number", int: "a whole number", str: "a string", bool: "true or false", type(None): "nothing"}
     return plain.get(expected, str(expected))

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from inrzoo import manifest
 from inrzoo.build import finish
 from inrzoo.build.preparation import read_signals
-from inrzoo.build.worker import environment, fit_block, targets
+from inrzoo.build.worker import environment, fit_block, one_thread, targets
 from inrzoo.errors import InrzooError
 from inrzoo.fit.loop import batch_size
 from inrzoo.fit.metrics import mse
@@ -190,7 +190,6 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
     signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     todo = [block for block in store.blocks() if store.is_done(block)]
     total = sum(map(store.num_rows, todo))
-    torch.set_num_threads(1)
     on_block(0, total)
     for block in todo:
         if block.index in findings.bad_blocks.get(block.seed, ()):
@@ -217,7 +216,7 @@ def render_loss(store: Store, block: Block, signals_BKC: NDArray[np.uint8]) -> N
     coords_KD, values_BKC = torch.from_numpy(store.coords()), targets(signals_BKC, store.value_range)
     batch = batch_size(store.inr, len(coords_KD))
     losses = []
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         for step in range(weights_BTP.shape[1]):
             pairs = zip(weights_BTP[:, step].split(batch), values_BKC.split(batch), strict=True)
             losses.append(

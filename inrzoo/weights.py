@@ -107,7 +107,8 @@ class WeightLayout:
         parts = {}
         for tensor in self.tensors:
             start = self.offsets[tensor.name]
-            parts[tensor.name] = weights[..., start : start + tensor.size].reshape(*weights.shape[:-1], *tensor.shape)
+            flat = weights[..., start : start + tensor.size]
+            parts[tensor.name] = flat.reshape((*weights.shape[:-1], *tensor.shape))
         return parts
 
     def join(self, tensors: Mapping[str, Any]) -> Any:
@@ -123,7 +124,7 @@ class WeightLayout:
         for tensor in self.tensors:
             part = tensors[tensor.name]
             lead = part.shape[: part.ndim - len(tensor.shape)]
-            flat.append(part.reshape(*lead, tensor.size))
+            flat.append(part.reshape((*lead, tensor.size)))
         if isinstance(flat[0], np.ndarray):
             return np.concatenate(flat, axis=-1)
         import torch

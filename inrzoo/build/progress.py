@@ -68,8 +68,9 @@ class BuildProgress:
         self._psnrs.append(float(np.nanmean(psnr_B[np.isfinite(psnr_B)])) if np.isfinite(psnr_B).any() else np.nan)
         self._done += len(psnr_B)
         self._diverged += int((quality.status_B == 3).sum())
+        mean = np.mean([psnr for psnr in self._psnrs if np.isfinite(psnr)] or [np.nan])
         rate = self._done / max(time.monotonic() - self._started, 1e-9)
-        note = f"{rate:.1f} INRs/s, {np.nanmean(self._psnrs):.2f} dB, {self._diverged} diverged"
+        note = f"{rate:.1f} INRs/s, {mean:.2f} dB, {self._diverged} diverged"
         if self._fitting is not None:
             self._bar.update(self._fitting, advance=len(psnr_B), note=note)
         now = time.monotonic()

@@ -3,6 +3,9 @@
 Shape letters: B INRs of a block, T snapshots, P parameters, K coordinates, C channels.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -36,21 +39,20 @@ def fit_block(
     Returns:
         weights (B, T, P) and their quality.
     """
-    # More threads would split a product differently and round it differently; cores are used by more workers.
-    torch.set_num_threads(1)
     settings = manifest.Manifest.from_json(store.attributes["manifest"])
     rows = store.partition.rows(block.index)
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
-    result = fit.fit(
-        store.inr,
-        torch.from_numpy(starts(store, block)).to(device),
-        torch.from_numpy(store.coords()).to(device),
-        targets(signals, store.value_range).to(device),
-        lr=settings.fit.lr,
-        snapshots=settings.fit.snapshots,
-        stop_psnr=settings.fit.effective_stop_psnr,
-        value_range=store.value_range,
-    )
+    with one_thread():
+        result = fit.fit(
+            store.inr,
+            torch.from_numpy(starts(store, block)).to(device),
+            torch.from_numpy(store.coords()).to(device),
+            targets(signals, store.value_range).to(device),
+            lr=settings.fit.lr,
+            snapshots=settings.fit.snapshots,
+            stop_psnr=settings.fit.effective_stop_psnr,
+            value_range=store.value_range,
+        )
     quality = Quality(
         psnr_BT=result.psnr_BT.cpu().numpy(),
         loss_BT=result.loss_BT.cpu().numpy(),
@@ -58,6 +60,17 @@ def fit_block(
         status_B=result.status_B.cpu().numpy(),
     )
     return result.weights_BTP.cpu().numpy(), quality
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside: more would split a product, and round it, differently. Cores get workers instead."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def starts(store: Store, block: Block) -> NDArray[np.float32]:

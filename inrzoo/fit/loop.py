@@ -80,10 +80,15 @@ def fit(
         value_range: as in `metrics.psnr`.
 
     Raises:
-        ValueError: snapshots that are empty, negative or not ascending.
+        ValueError: snapshots that are empty, negative or not ascending; targets of another shape.
     """
     if not snapshots or snapshots[0] < 0 or any(a >= b for a, b in pairwise(snapshots)):
         raise ValueError(f"snapshots must ascend from 0, given {list(snapshots)}")
+    if targets_BKC.shape != (len(weights_BP), len(coords_KD), inr.out_features):
+        raise ValueError(
+            f"targets of {len(weights_BP)} INRs on {len(coords_KD)} coordinates have shape "
+            f"{(len(weights_BP), len(coords_KD), inr.out_features)}, given {tuple(targets_BKC.shape)}"
+        )
     batch = batch_size(inr, len(coords_KD), weights_BP.device.type)
     fits = [
         _fit_batch(inr, starts, coords_KD, targets, lr, snapshots, stop_psnr, value_range)

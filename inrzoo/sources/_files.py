@@ -60,7 +60,8 @@ class FileTree:
         with self.reader() as read:
             for name in sorted(used):
                 digest.update(f"{name}\0{hashlib.sha256(read(name)).hexdigest()}\n".encode())
-        return {f"{self.path.resolve().name}/": digest.hexdigest()}
+        # The folder's name is the user's and would make two stores of the same signals different bytes.
+        return {"unpacked/": digest.hexdigest()}
 
 
 def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:

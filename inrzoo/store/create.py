@@ -61,7 +61,8 @@ def create_store(path: Path, contents: Contents) -> None:
     shutil.rmtree(partial, ignore_errors=True)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _write(partial, contents)
+        with every_chunk():
+            _write(partial, contents)
         sync_tree(partial)
         partial.rename(path)
     except BaseException:
@@ -95,8 +96,6 @@ def _write(path: Path, contents: Contents) -> None:
         compressors=None,
         filters=None,
         dimension_names=["signal", "seed", "step", "param"],
-        # A chunk of nothing but fill value would be left out, and the shard no longer a plain matrix.
-        config={"write_empty_chunks": True},
     )
     for name, dtype, fill in (("psnr", "float32", np.nan), ("loss", "float32", np.nan), ("steps", "int32", 0)):
         _column(group, name, (num_signals, seeds, num_steps), dtype, fill, ["signal", "seed", "step"])
@@ -131,6 +130,13 @@ def _signals(home: zarr.Group, signals_NKC: NDArray[np.uint8], name: str) -> Non
     )
     for start in range(0, len(signals_NKC), rows):
         array[start : start + rows] = signals_NKC[start : start + rows]
+
+
+def every_chunk() -> Any:
+    """While this context is open zarr writes every chunk. Otherwise it leaves out those that hold nothing but the fill
+    value: a column would lack its file, and the rows of a shard would move up.
+    """
+    return zarr.config.set({"array.write_empty_chunks": True})
 
 
 def label_arrays(columns: Iterable[str]) -> list[str]:

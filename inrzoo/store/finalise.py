@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, Block, Partition
+from inrzoo.store.create import every_chunk
 from inrzoo.store.files import sha256, sync, sync_tree, write_atomically
 from inrzoo.store.shards import raw_rows
 
@@ -53,6 +54,11 @@ def publish_seed(path: Path, seed: int) -> None:
         InrzooError: a block's file is not what its record says; the block is dropped, so that a build fits it again.
         OSError: no space, no permission; the blocks stay.
     """
+    with every_chunk():
+        _publish_seed(path, seed)
+
+
+def _publish_seed(path: Path, seed: int) -> None:
     group = open_group(path)
     partition = partition_of(group)
     records = [blocks.read_record(path, Block(seed, index)) for index in range(partition.num_blocks)]
@@ -106,8 +112,9 @@ def write_statistics(path: Path, statistics: Mapping[str, tuple[NDArray[Any], li
     stale = {key: value for key, value in group.attrs["checksums"].items() if not key.startswith("stats/")}
     _set_attributes(path, checksums=stale, complete=False)
     home = group.require_group("stats", overwrite=True)
-    for name, (array, dims) in sorted(statistics.items()):
-        home.create_array(name, data=array, chunks=array.shape, dimension_names=dims)
+    with every_chunk():
+        for name, (array, dims) in sorted(statistics.items()):
+            home.create_array(name, data=array, chunks=array.shape, dimension_names=dims)
 
 
 def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:

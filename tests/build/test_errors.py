@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 from processes import command
@@ -16,7 +17,8 @@ from tiny_store import store_bytes, tiny
 from inrzoo.build import build
 from inrzoo.build.preparation import prepare
 from inrzoo.errors import InrzooError
-from inrzoo.store import open_store
+from inrzoo.store import Block, open_store
+from inrzoo.verify import verify
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -205,3 +207,15 @@ def test_truncated_image(inrzoo: CommandLine, tmp_path: Path) -> None:
     )
     assert "test/cat/3.png" in line
     assert not (tmp_path / "store.zarr").exists()
+
+
+@pytest.mark.parametrize("changes", [{"fit__stop_psnr": -20.0}, {"fit__lr": 1e38}, {"fit__lr": 1e38, "seeds": 1}])
+def test_columns_and_weights_of_nothing_but_fill_values_are_stored(changes: dict[str, object], tmp_path: Path) -> None:
+    """All INRs stop at step 0, or all are NaN: what zarr would leave out is written all the same."""
+    out = tmp_path / "store.zarr"
+    build(tiny(**changes), out, in_process=True, quiet=True)
+    store = open_store(out)
+    assert (store.steps == 0).all() if "fit__stop_psnr" in changes else np.isnan(store.weights[:]).all()
+    assert verify(out).problems == []
+    for index in range(store.partition.num_blocks):
+        assert store.weights.block(Block(0, index)) is not None

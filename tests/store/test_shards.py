@@ -199,7 +199,6 @@ def test_a_published_seed_reads_as_zarr_reads_it(path, signals):
     np.testing.assert_array_equal(open_store(path).weights[signals, PUBLISHED, :], array.oindex[signals, PUBLISHED, :])
 
 
-@pytest.mark.xfail(strict=True, reason="finalise writes through arrays opened without write_empty_chunks")
 def test_published_shards_are_plain_matrices(path, expected):
     """A chunk of nothing but NaN, zarr's fill value, included: left out, it would move all rows behind it."""
     store = open_store(path)
