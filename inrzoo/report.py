@@ -59,7 +59,7 @@ def of_store(store: Store) -> dict[str, Any]:
         "value_range": list(store.value_range),
         "fit": attributes["manifest"]["fit"],
         "splits": dict(zip(attributes["split_names"], splits.tolist(), strict=True)),
-        "labels": {column: len(classes) for column, classes in attributes["label_names"].items()},
+        "labels": {column: len(attributes["label_names"][column]) for column in attributes["label_columns"]},
         "signals_in_store": store.has_signals,
         "status": dict(zip(names, np.bincount(store.status.ravel(), minlength=len(names)).tolist(), strict=True)),
         "psnr": [

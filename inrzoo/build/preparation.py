@@ -96,6 +96,7 @@ def _contents(wanted: Manifest, signals: Signals, values: NDArray[np.uint8], inr
         "inr": {**resolved["inr"], "in_features": inr.in_features, "out_features": inr.out_features},
         "layout": inr.layout.to_json(),
         "grid": list(signals.grid),
+        "label_columns": list(signals.labels),  # a list: the order of keys is lost in the attributes
         "label_names": signals.label_names,
         "split_names": list(signals.split_names),
         "status_names": list(fit.STATUS_NAMES),

@@ -19,6 +19,20 @@ from inrzoo.store.files import sync_tree
 
 FORMAT = 1
 SIGNAL_CHUNK_BYTES = 2**20
+TAKEN = (
+    "weights",
+    "psnr",
+    "loss",
+    "steps",
+    "status",
+    "block_sha256",
+    "label",
+    "split",
+    "signal_id",
+    "signals",
+    "stats",
+)
+"""Names of a store's own arrays."""
 
 
 @dataclass(frozen=True)
@@ -140,8 +154,8 @@ def every_chunk() -> Any:
 
 
 def label_arrays(columns: Iterable[str]) -> list[str]:
-    """Array names of label columns: the first one is `label`, the class; the others keep their names."""
-    return ["label", *list(columns)[1:]]
+    """Array names of label columns: the first one is `label`, the class; the others keep theirs unless they are taken."""
+    return ["label", *(f"label_{name}" if name in TAKEN else name for name in list(columns)[1:])]
 
 
 def signals_digest(ids: list[str], signals_NKC: NDArray[np.uint8]) -> str:

@@ -163,7 +163,7 @@ class Store:
     @cached_property
     def labels(self) -> dict[str, NDArray[np.int64]]:
         """Label columns by name, N codes each; the first one is the class."""
-        columns = list(self.attributes["label_names"])
+        columns = self.attributes["label_columns"]
         return {
             column: np.asarray(self._group[name][:])
             for column, name in zip(columns, label_arrays(columns), strict=True)
