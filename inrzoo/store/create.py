@@ -154,7 +154,7 @@ def every_chunk() -> Any:
 
 
 def label_arrays(columns: Iterable[str]) -> list[str]:
-    """Array names of label columns: the first one is `label`, the class; the others keep theirs unless they are taken."""
+    """Array names of label columns: the first one is `label`, the class; the others keep theirs unless taken."""
     return ["label", *(f"label_{name}" if name in TAKEN else name for name in list(columns)[1:])]
 
 
