@@ -26,6 +26,7 @@ def write(path: Path, count: int) -> float:
     contents = Contents(
         attributes={"manifest": manifest, "layout": [], "label_columns": ["none"], "label_names": {"none": ["none"]}},
         num_params=PARAMS,
+        num_axes=1,
         snapshots=(1000,),
         num_seeds=1,
         ids=[str(index) for index in range(count)],
@@ -41,9 +42,8 @@ def write(path: Path, count: int) -> float:
         size = rows.stop - rows.start
         weights = draw.random((size, 1, PARAMS), dtype=np.float32)
         ones = np.ones((size, 1), dtype=np.float32)
-        write_block(
-            path, Block(0, index), weights, Quality(ones, ones, ones.astype(np.int32), ones[:, 0].astype(np.uint8))
-        )
+        steps, status = ones.astype(np.int32), ones[:, 0].astype(np.uint8)
+        write_block(path, Block(0, index), weights, Quality(ones, ones, steps, status, ones, ones[:, :, None]))
     publish_seed(path, 0)
     return count * PARAMS * 4 / 1e6 / (time.perf_counter() - started)
 

@@ -14,6 +14,7 @@ from inrzoo.errors import InrzooError
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+INIT_MODES = ("random", "fixed")
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
 
 
@@ -47,13 +48,17 @@ def _fail(message: str, code: int) -> None:
 @cli.command("list")
 def list_command() -> None:
     """What can be built: datasets with their presets, sources, INRs."""
-    from inrzoo import manifest, registry
+    from inrzoo import fit, manifest, registry
 
     click.echo("datasets (and presets, the default first)")
     for name in manifest.names():
         click.echo(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
-    for kind in ("sources", "inrs"):
-        click.echo(f"{kind}\n  {', '.join(registry.names(kind))}")
+    click.echo(f"sources\n  {', '.join(registry.names('sources'))}")
+    click.echo("INRs (and the engine that serves them on these cores)")
+    for name in registry.names("inrs"):
+        inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
+        engine, reason = fit.choose("auto", inr, "cpu", regularised=False)
+        click.echo(f"  {name:18} {engine}" + (f"  ({reason})" if reason else ""))
 
 
 @cli.command()
@@ -62,9 +67,12 @@ def list_command() -> None:
 @click.option("--seeds", type=int, help="Independent fits of each signal. More than a store has are added to it.")
 @click.option("--views", help="Step counts at which snapshots are kept, e.g. 800,900,1000.")
 @click.option("--inr", help="Architecture; `inrzoo list` shows them.")
+@click.option("--engine", help="What fits: auto, reference or fused; `inrzoo list` shows what serves which INR.")
 @click.option("--steps", type=int, help="Optimiser steps.")
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
+@click.option("--init", help="Where fits start: random, fixed, or a store or .safetensors FILE.")
+@click.option("--anti-alias", type=float, metavar="W", help="Weight of the anti-aliasing regulariser.")
 @click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
@@ -86,6 +94,8 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     given = manifest.load(dataset, preset).preset != manifest.load(dataset).preset
     out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if given else f"{wanted.name}.zarr")
     run = {key: options[key] for key in ("source", "workers", "in_process", "address", "device", "overwrite")}
+    if options["init"] not in (None, *INIT_MODES):
+        run["init"] = Path(options["init"])
     click.echo(report.of_build(builder.build(wanted, out, **run)))
 
 
@@ -130,10 +140,12 @@ def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
 @STORE
 @SOURCE
 @click.option("--repair", is_flag=True, help="Fit damaged blocks again, exactly those.")
+@click.option("--refit", type=int, metavar="N", help="Fit N randomly chosen INRs again and compare.")
 @JSON
-def verify(store: Path, source: Path | None, repair: bool, as_json: bool) -> None:
+def verify(store: Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
     """Check a store: every checksum, every INR rendered again. Exit code 1 and a list when something is off."""
     from inrzoo import open_store, report
+    from inrzoo import refit as refitting
     from inrzoo import verify as checks
 
     open_store(store)  # says in one line that there is none, before a bar begins
@@ -142,23 +154,82 @@ def verify(store: Path, source: Path | None, repair: bool, as_json: bool) -> Non
         repaired = checks.repair(store, findings, source=source)
         click.echo(f"{store}: {len(repaired)} block(s) fitted again; checking once more", err=True)
         findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
-    click.echo(report.of_findings(store, findings, as_json))
+    again = None
+    if refit is not None and not findings.bad_blocks:
+        again = report.with_bar(
+            "fitting INRs again", lambda tick: refitting.refit(store, refit, source=source, on_done=tick)
+        )
+        findings.problems += [
+            f"signal {one.signal}, seed {one.seed}: fitted again it is another function "
+            f"(differs by {one.difference:.2g} of the value range, {one.allowed:.2g} is allowed)"
+            for one in again.refits
+            if not one.passed
+        ]
+    click.echo(report.of_findings(store, findings, again, as_json))
     sys.exit(1 if findings.problems else 0)
+
+
+@cli.command()
+@STORE
+@click.option("--format", "kind", type=click.Choice(["state-dicts"]), default="state-dicts", show_default=True)
+@click.option("--convention", required=True, help="Whose layout and key names: dws, nfn or sitzmann.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
+@click.option("--seed", default="0", show_default=True, help="Which fit of each signal; all for every one.")
+@click.option("--step", type=int, help="Which view, where the store keeps several.")
+def export(store: Path, kind: str, convention: str, out: Path, seed: str, step: int | None) -> None:
+    """Write a store as one .pth per INR, splits as JSON, as public weight-space code reads it."""
+    from inrzoo.interchange import export_state_dicts
+
+    written = export_state_dicts(store, out, convention, seed, step)
+    click.echo(f"{out}: {written} INRs as {convention} {kind}")
+
+
+@cli.command("import")
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The store to make.")
+@click.option("--convention", help="dws, nfn or sitzmann; read off the key names by default.")
+@click.option("--dataset", help="The images that were fitted: PSNRs are then computed. A name of `inrzoo list`.")
+@click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
+@click.option("--grid", help="Size of an image, e.g. 28x28, where nothing else says it.")
+@click.option("--split-points", help="First validation and first test number of nfn's folders, e.g. 45000,50000.")
+@click.option("--name", help="What the dataset is called.")
+def import_command(folder: Path, out: Path, grid: str | None, split_points: str | None, **options: Any) -> None:
+    """Read a folder of one .pth per INR, as DWSNets, neural-graphs and nfn use it, into a store."""
+    from inrzoo import report
+    from inrzoo.interchange import import_state_dicts
+
+    sizes, points = _numbers("--grid", grid, "x", "28x28"), _numbers("--split-points", split_points, ",", "45000,50000")
+    made = report.with_bar(
+        "reading INRs",
+        lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
+    )
+    click.echo(f"{made}: look at it with: inrzoo info {made}")
+
+
+def _numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(between))
+    except ValueError:
+        raise InrzooError(f"{option} {text} is not allowed; expected {example}") from None
 
 
 def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
     """Options and `--set` as dotted manifest keys."""
     keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
+    keys |= {"anti_alias": "antialias.weight", "engine": "fit.engine"}
     overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
     if options["stop_psnr"] is not None:
         overrides["fit.stop_psnr"] = options["stop_psnr"] or None
     if options["views"] is not None:
-        try:
-            overrides["fit.views"] = [int(view) for view in options["views"].split(",")]
-        except ValueError:
-            raise InrzooError(f"--views {options['views']} is not allowed; expected step counts as 800,900") from None
+        overrides["fit.views"] = list(_numbers("--views", options["views"], ",", "800,900") or ())
         if options["steps"] is None:
             overrides["fit.steps"] = max(overrides["fit.views"])
+        # Both were asked for: stop, and let later views repeat the stopped weights.
+        overrides["fit.stop_views"] = bool(options["stop_psnr"])
+    if options["init"] in INIT_MODES:
+        overrides["init.mode"] = options["init"]
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:

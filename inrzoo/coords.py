@@ -30,13 +30,40 @@ def grid(
     Raises:
         ValueError: no axis, an axis without points, `finer` below 1, or an unknown name.
     """
+    _check(sizes, spacing, axis_order, finer)
+    axes = [_axis(size * finer, spacing) for size in sizes]
+    coords = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sizes))
+    return coords[:, ::-1].astype(np.float32) if axis_order == "x_y" else coords.astype(np.float32)
+
+
+def nyquist(
+    sizes: tuple[int, ...], spacing: Spacing = "end_points", axis_order: AxisOrder = "row_col"
+) -> NDArray[np.float64]:
+    """Highest frequency that the grid of the same arguments can tell from a lower one: π/Δ, Δ the distance of points.
+
+    π(n−1)/2 for end points (Δ = 2/(n−1)), πn/2 for pixel centres (Δ = 2/n). An axis of one point tells none: with end
+    points it has 0.
+
+    Args:
+        sizes, spacing, axis_order: as in `grid`.
+
+    Returns:
+        Shape (D,), float64, radians per coordinate unit, in the order of the coordinates.
+
+    Raises:
+        ValueError: as `grid`.
+    """
+    _check(sizes, spacing, axis_order)
+    counts = np.array(sizes, dtype=np.float64)
+    bounds = np.pi / 2 * (counts - 1 if spacing == "end_points" else counts)
+    return bounds[::-1].copy() if axis_order == "x_y" else bounds
+
+
+def _check(sizes: tuple[int, ...], spacing: Spacing, axis_order: AxisOrder, finer: int = 1) -> None:
     if spacing not in get_args(Spacing) or axis_order not in get_args(AxisOrder):
         raise ValueError(f"no grid {spacing!r}, {axis_order!r}; there are {get_args(Spacing)}, {get_args(AxisOrder)}")
     if not sizes or min(sizes) < 1 or finer < 1:
         raise ValueError(f"a grid needs at least one point on each axis, given {sizes}, {finer} times finer")
-    axes = [_axis(size * finer, spacing) for size in sizes]
-    coords = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sizes))
-    return coords[:, ::-1].astype(np.float32) if axis_order == "x_y" else coords.astype(np.float32)
 
 
 def _axis(count: int, spacing: Spacing) -> NDArray[np.float64]:

@@ -74,13 +74,15 @@ def _draw(
             axis.set_xticks([])
             axis.set_yticks([])
     for signal, axis in zip(chosen, axes[-1], strict=True):
-        axis.set_xlabel(f"{store.psnr[signal, seed, step]:.1f} dB", fontsize=7)
-    psnr = store.psnr[:, :, step]
-    psnr = psnr[np.isfinite(psnr)]
+        above = f"{store.out_of_band[signal, seed, step]:.1%} above Nyquist"
+        axis.set_xlabel(f"{store.psnr[signal, seed, step]:.1f} dB, {above}", fontsize=6)
+    psnr, share = store.psnr[:, :, step], store.out_of_band[:, :, step]
+    psnr, share = psnr[np.isfinite(psnr)], share[np.isfinite(share)]
     axis = histogram.subplots()
     axis.hist(psnr, bins=60)
     axis.axvline(psnr.mean(), color="black", linewidth=1)
-    axis.set_xlabel(f"PSNR in dB of {psnr.size} INRs: mean {psnr.mean():.2f}, median {np.median(psnr):.2f}", fontsize=8)
+    line = f"PSNR in dB of {psnr.size} INRs: mean {psnr.mean():.2f}, median {np.median(psnr):.2f}"
+    axis.set_xlabel(f"{line}; energy above Nyquist: mean {share.mean():.2%}", fontsize=8)
     axis.set_ylabel("INRs", fontsize=8)
     figure.suptitle(f"{store.attributes['dataset']}: {store.attributes['manifest']['title']}", fontsize=9)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from inrzoo.build import Report
+from inrzoo.refit import Refits
 from inrzoo.store import Store
 from inrzoo.verify import Findings
 
@@ -65,6 +67,13 @@ def of_store(store: Store) -> dict[str, Any]:
         "psnr": [
             {"step": step, **_quantiles(store.psnr[:, :, index][done])} for index, step in enumerate(store.snapshots)
         ],
+        "out_of_band": [
+            {"step": step, "mean": _mean(store.out_of_band[:, :, index][done])}
+            for index, step in enumerate(store.snapshots)
+        ],
+        "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
+        "init": attributes["manifest"]["init"],
+        "antialias": attributes["manifest"]["antialias"],
         "num_bytes": sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
         "fingerprint": attributes["fingerprint"],
         "environment": {"inrzoo": attributes["inrzoo"], **attributes["environment"]},
@@ -81,7 +90,7 @@ def as_text(content: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
-def of_findings(path: Path, findings: Findings, as_json: bool) -> str:
+def of_findings(path: Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
     """What `inrzoo verify` says."""
     if as_json:
         content = {
@@ -92,16 +101,33 @@ def of_findings(path: Path, findings: Findings, as_json: bool) -> str:
             "num_files": findings.num_files,
             "num_inrs": findings.num_inrs,
             "max_psnr_difference": findings.max_psnr_difference,
+            "refits": None if refits is None else [asdict(refit) for refit in refits.refits],
+            "refitted_elsewhere": None if refits is None else refits.elsewhere,
         }
         return json.dumps(content, indent=2)
     checked = (
         f"{findings.num_files} files and {findings.num_inrs} INRs checked, "
         f"largest PSNR difference {findings.max_psnr_difference:.2g} dB"
     )
+    checked += _of_refits(refits)
     if not findings.problems:
         return f"{path} is what it says it is: {checked}"
     hint = [f"repair with: inrzoo verify {path} --repair"] if findings.bad_blocks or findings.bad_stats else []
     return "\n".join([f"{path}: {len(findings.problems)} problem(s); {checked}", *findings.problems, *hint])
+
+
+def _of_refits(refits: Refits | None) -> str:
+    if refits is None:
+        return ""
+    equal = sum(refit.bit_equal for refit in refits.refits)
+    line = f"; {len(refits.refits)} INRs fitted again, {equal} equal to the bit"
+    if not refits.elsewhere:
+        return line + ", as they must be in the environment that fitted the store"
+    largest = max(refit.difference for refit in refits.refits)
+    return (
+        f"{line}, functions differ by at most {largest:.2g} of the value range "
+        f"(this is another environment: {'; '.join(refits.elsewhere)}; twice the stored error is allowed)"
+    )
 
 
 def with_bar(description: str, work: Callable[[Callable[[int, int], None]], Result]) -> Result:
@@ -123,6 +149,11 @@ def _quantiles(psnr: Any) -> dict[str, float | None]:
         return {"mean": None, "median": None, "low": None}
     figures = {"mean": psnr.mean(dtype=np.float64), "median": np.median(psnr), "low": np.quantile(psnr, 0.05)}
     return {name: float(figure) if math.isfinite(figure) else None for name, figure in figures.items()}
+
+
+def _mean(column: Any) -> float | None:
+    finite = column[np.isfinite(column)]
+    return float(finite.mean(dtype=np.float64)) if finite.size else None
 
 
 def _cell(value: Any) -> str:

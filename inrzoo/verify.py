@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from inrzoo import manifest
 from inrzoo.build import finish
 from inrzoo.build.preparation import read_signals
-from inrzoo.build.worker import environment, fit_block, one_thread, targets
+from inrzoo.build.worker import elsewhere_than, fit_block, one_thread
 from inrzoo.errors import InrzooError
-from inrzoo.fit.loop import batch_size
+from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse
+from inrzoo.fit.values import to_values
 from inrzoo.store import Block, Store, open_store, unpublish, write_block
 from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.files import only_driver, sha256
@@ -96,7 +97,7 @@ def repair(path: Path, findings: Findings, device: str = "cpu", source: Path | N
     store = open_store(path)
     if not findings.bad_blocks and not findings.bad_stats:
         raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
-    differing = manifest.differences(store.attributes["environment"], environment(device))
+    differing = elsewhere_than(store, device)
     if differing:
         raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
     absent = bool(findings.bad_blocks) and not store.has_signals
@@ -187,6 +188,8 @@ def _check_blocks(store: Store, findings: Findings) -> None:
 
 
 def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block: OnBlock) -> None:
+    if not store.has_signals and "imported" in store.attributes:
+        return  # nothing to render against; weights, checksums and metadata were checked
     signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     todo = [block for block in store.blocks() if store.is_done(block)]
     total = sum(map(store.num_rows, todo))
@@ -213,7 +216,7 @@ def render_loss(store: Store, block: Block, signals_BKC: NDArray[np.uint8]) -> N
     machine that fitted them they agree to the bit.
     """
     weights_BTP = torch.from_numpy(np.array(store.weights.block(block)))
-    coords_KD, values_BKC = torch.from_numpy(store.coords()), targets(signals_BKC, store.value_range)
+    coords_KD, values_BKC = torch.from_numpy(store.coords()), to_values(signals_BKC, store.value_range)
     batch = batch_size(store.inr, len(coords_KD))
     losses = []
     with torch.inference_mode(), one_thread():

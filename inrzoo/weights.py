@@ -131,6 +131,11 @@ class WeightLayout:
 
         return torch.cat(flat, dim=-1)
 
+    def require_neurons(self, axis: str) -> None:
+        """Raise ValueError unless `axis` runs over interchangeable neurons."""
+        if axis not in self.neuron_axes:
+            raise ValueError(f"axis {axis!r} cannot be permuted; these can: {', '.join(self.neuron_axes)}")
+
     def permutation(self, orders: Mapping[str, ArrayLike]) -> NDArray[np.int64]:
         """Flat index that renumbers neurons: `weights[..., index]`.
 
@@ -144,8 +149,7 @@ class WeightLayout:
             ValueError: an axis that is fixed or absent, or an order that is not a permutation of it.
         """
         for axis, order in orders.items():
-            if axis not in self.neuron_axes:
-                raise ValueError(f"axis {axis!r} cannot be permuted; these can: {', '.join(self.neuron_axes)}")
+            self.require_neurons(axis)
             if sorted(np.asarray(order).tolist()) != list(range(self.axes[axis])):
                 raise ValueError(f"the order given for {axis!r} is not a permutation of {self.axes[axis]} neurons")
         parts = self.split(np.arange(self.num_params))
@@ -159,6 +163,42 @@ class WeightLayout:
     def permute(self, weights: Any, orders: Mapping[str, ArrayLike]) -> Any:
         """Weights of the same function with its neurons renumbered; see `permutation`. Shape (..., P) to (..., P)."""
         return weights[..., self.permutation(orders)]
+
+    def permute_each(self, weights: Any, orders: Mapping[str, Any]) -> Any:
+        """Renumber the neurons of every INR of a batch in an order of its own.
+
+        Args:
+            weights: (..., P), array or tensor.
+            orders: neuron axis -> order as in `permutation`, one for each INR: (..., size of the axis), int64, of the
+                kind and with the leading dimensions of `weights`.
+
+        Returns:
+            (..., P).
+
+        Raises:
+            ValueError: an axis that is fixed or absent, or orders that are not permutations of it.
+        """
+        if isinstance(weights, np.ndarray):
+            take: Any = np.take_along_axis
+        else:
+            from torch import take_along_dim as take
+        for axis, order in orders.items():
+            self.require_neurons(axis)
+            ranks = take(order, order.argsort(-1), -1)
+            consecutive = (ranks[..., :1] == 0).all() and (ranks[..., 1:] - ranks[..., :-1] == 1).all()
+            if tuple(order.shape) != (*weights.shape[:-1], self.axes[axis]) or not consecutive:
+                raise ValueError(
+                    f"orders {tuple(order.shape)} given for {axis!r} are not permutations of {self.axes[axis]} neurons "
+                    f"for weights {tuple(weights.shape)}"
+                )
+        parts = self.split(weights)
+        for tensor in self.tensors:
+            for dimension, axis in enumerate(tensor.axes):
+                if axis in orders:
+                    before, behind = [1] * dimension, [1] * (len(tensor.axes) - dimension - 1)
+                    index = orders[axis].reshape((*weights.shape[:-1], *before, self.axes[axis], *behind))
+                    parts[tensor.name] = take(parts[tensor.name], index, -1 - len(behind))
+        return self.join(parts)
 
     def to_json(self) -> list[dict[str, Any]]:
         """What a store records: one table a tensor, in order."""

@@ -27,10 +27,13 @@ MAY_IMPORT = {
     "fit": {"inrs", "weights", "coords", "seeding"},
     "store": {"weights", "registry", "coords"},
     "stats": {"store", "weights"},
+    "loaders": {"store", "weights", "registry", "seeding", "inrs"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},
-    "report": {"build", "store", "verify"},
+    "refit": BUILD | {"build"},
+    "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
+    "report": {"build", "store", "verify", "refit"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}

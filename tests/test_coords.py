@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from inrzoo.coords import grid
+from inrzoo.coords import grid, nyquist
 
 
 def test_end_points_are_minus_one_and_one():
@@ -56,6 +56,33 @@ def test_finer_end_points_keep_the_extent(finer):
 def test_finer_pixel_centres_divide_each_cell(finer):
     fine = grid((6,), "pixel_centres", finer=finer).astype(np.float64)
     assert np.allclose(fine.reshape(6, finer).mean(axis=1), grid((6,), "pixel_centres")[:, 0], atol=1e-7)
+
+
+@pytest.mark.parametrize("spacing, rows, columns", [("end_points", 42.41, 48.69), ("pixel_centres", 43.98, 50.27)])
+def test_nyquist_of_28_rows_and_32_columns(spacing, rows, columns):
+    """In the order of the coordinates."""
+    assert np.allclose(nyquist((28, 32), spacing), [rows, columns], atol=0.005)
+    assert np.allclose(nyquist((28, 32), spacing, "x_y"), [columns, rows], atol=0.005)
+
+
+@pytest.mark.parametrize("spacing", ["end_points", "pixel_centres"])
+def test_nyquist_is_the_highest_frequency_a_grid_can_tell(spacing):
+    """There a wave changes sign from point to point; d above it looks like d below it."""
+    points = grid((7,), spacing)[:, 0].astype(np.float64)
+    (highest,) = nyquist((7,), spacing)
+    along = points - points[0]
+    assert np.allclose(np.cos(highest * along), [1, -1, 1, -1, 1, -1, 1], atol=1e-5)
+    assert np.allclose(np.cos((highest + 2.3) * along), np.cos((highest - 2.3) * along), atol=1e-5)
+    assert not np.allclose(np.cos((highest - 2.3) * along), np.cos((highest - 2.5) * along), atol=1e-2)
+
+
+def test_nyquist_of_one_point():
+    assert nyquist((1, 3)).tolist() == [0, np.pi]
+
+
+def test_nyquist_of_an_impossible_grid_is_refused():
+    with pytest.raises(ValueError, match="grid"):
+        nyquist((3, 0))
 
 
 @pytest.mark.parametrize(

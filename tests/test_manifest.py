@@ -86,7 +86,9 @@ def test_preset_then_overrides(write):
 
 def test_defaults_are_filled_in(write):
     tables = manifest.load(write(TOML)).to_json()
-    assert tables["inr"] == {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 10.0}
+    given = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 10.0}
+    filled_in = {"convention": "sitzmann", "bias_inside": True, "output_offset": 0.0}
+    assert tables["inr"] == {**given, **filled_in}
     assert tables["source"]["num_test"] == 100
     assert {"num_validation", "split_seed"} < tables["source"].keys()
     assert tables["fit"]["lr"] == 5e-4
@@ -119,7 +121,7 @@ def test_defaults_are_filled_in(write):
         ("fit.views", [10, 10], "ascending"),
         ("fit.views", [0, 10], "ascending step counts from 1"),
         ("fit.views", 10, "a list of a whole number"),
-        ("fit.engine", "magic", "one of 'reference'"),
+        ("fit.engine", "magic", "one of 'auto', 'reference', 'fused'"),
         ("inr.omega_0", 0.0, "above 0"),
         ("inr.omega_0", "30", "a number"),
         ("inr.in_features", 2, "hidden_features, hidden_layers, omega_0"),

@@ -9,6 +9,9 @@ from inrzoo.inrs.siren import Siren
 SHAPES = {"in_features": 2, "out_features": 1}
 
 
+FIELDS = "hidden_features, hidden_layers, omega_0, convention, bias_inside, output_offset"
+
+
 def one_line(call, *args, **kwargs) -> str:
     with pytest.raises(InrzooError) as caught:
         call(*args, **kwargs)
@@ -48,7 +51,7 @@ def test_missing_name():
 
 def test_unknown_field():
     message = one_line(registry.make, "inrs", {"name": "siren", "w0": 10.0}, **SHAPES)
-    assert message == "siren has no field 'w0' (given 10.0); it has: hidden_features, hidden_layers, omega_0"
+    assert message == f"siren has no field 'w0' (given 10.0); it has: {FIELDS}"
 
 
 def test_runtime_fields_cannot_be_set():

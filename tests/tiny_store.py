@@ -10,6 +10,7 @@ TINY = {
     "limit": SIGNALS,
     "seeds": SEEDS,
     "fit.steps": STEPS,
+    "fit.engine": "reference",
     "fit.lr": 5e-3,
     "fit.stop_psnr": 18.0,
     "inr.hidden_features": 8,

@@ -8,18 +8,20 @@ import json
 import os
 import platform
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from inrzoo import stats
 from inrzoo.build.execute import cannot_write, run_in_process, run_on_ray
-from inrzoo.build.preparation import prepare
+from inrzoo.build.inits import read_init
+from inrzoo.build.preparation import Request, prepare
 from inrzoo.build.progress import BuildProgress
 from inrzoo.errors import InrzooError
-from inrzoo.manifest import Manifest
+from inrzoo.manifest import Init, Manifest
 from inrzoo.store import Block, Quality, Store, open_store, publish_seed
+from inrzoo.store.blocks import digest
 from inrzoo.store.files import only_driver
 
 __all__ = ["Report", "build", "finish"]
@@ -63,6 +65,7 @@ def build(
     in_process: bool = False,
     address: str | None = None,
     device: str = "auto",
+    init: Path | None = None,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
@@ -76,6 +79,7 @@ def build(
         in_process: fit in this process, without Ray.
         address: a running Ray cluster to join.
         device: `cpu`, `cuda` or `auto`.
+        init: a store with a fixed init, or a .safetensors file with the tensors of the INR's layout: where fits start.
         overwrite: remove a store that stands at `out` first.
         quiet: no progress bar.
 
@@ -89,7 +93,10 @@ def build(
     device = _device(device)
     with BuildProgress(quiet) as progress:
         try:
-            store = prepare(manifest, out, source, device, overwrite, progress.read)
+            given = None if init is None else read_init(init)
+            if given is not None:
+                manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
+            store = prepare(Request(manifest, out, source, given, device, progress.say), overwrite, progress.read)
             with only_driver(out / "_build" / "driver.lock"):
                 todo = [block for block in store.blocks() if not store.is_done(block)]
                 count = 1 if in_process else _num_workers(workers, len(todo), device, address, progress)

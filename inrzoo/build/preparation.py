@@ -5,6 +5,7 @@ Shape letters: N signals, K coordinates, C channels.
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 import inrzoo
-from inrzoo import fit, manifest, registry
-from inrzoo.build.worker import environment
+from inrzoo import coords, fit, manifest, registry
+from inrzoo.build.worker import elsewhere_than, environment, fixed_start
 from inrzoo.errors import InrzooError
+from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Store, create_store, grow, open_store, signals_digest, stage_signals
@@ -25,25 +27,52 @@ OnRead = Callable[[int, int], None]
 """Called with (signals read, signals in all)."""
 
 
-def prepare(wanted: Manifest, out: Path, source: Path | None, device: str, overwrite: bool, on_read: OnRead) -> Store:
+@dataclass(frozen=True)
+class Request:
+    """What a build was asked for, besides how many workers do it.
+
+    Attributes:
+        manifest: what to build.
+        out: the store's folder.
+        source: local files to read signals from, or None.
+        init: given starts, (1 or S, P), for the manifest's init mode `file`.
+        device: what the start of a fixed init is fitted on.
+        say: takes a line for the user.
+    """
+
+    manifest: Manifest
+    out: Path
+    source: Path | None = None
+    init: NDArray[np.float32] | None = None
+    device: str = "cpu"
+    say: Callable[[str], None] = lambda line: None
+
+
+def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
     """Open the store of a manifest for writing; create it where there is none.
 
     Raises:
         InrzooError: `out` holds something else, a store with other settings or from another environment, or the disk
             is too small.
     """
+    wanted, out = request.manifest, request.out
     if overwrite and out.exists():
         open_store(out)  # refuses to remove what is not a store
         shutil.rmtree(out)
     if not out.exists():
-        return _create(wanted, out, source, device, on_read)
+        return _create(request, on_read)
     store = open_store(out)
-    _require_same(store, wanted, device)
-    if wanted.seeds > store.num_seeds:
-        grow(out, wanted.seeds)
-        store = open_store(out)
-    if not store.has_signals and not all(map(store.is_done, store.blocks())):
-        stage_signals(out, read_signals(store, source, on_read))
+    if wanted.fit.engine == "auto":  # goes on with what began
+        wanted = _with_engine(wanted, store.attributes["manifest"]["fit"]["engine"])
+        request = replace(request, manifest=wanted)
+    _require_same(store, wanted, request.device)
+    if wanted.seeds > store.num_seeds or not all(map(store.is_done, store.blocks())):
+        if not store.has_signals:
+            stage_signals(out, read_signals(store, request.source, on_read))
+            store = open_store(out)
+        signals = store.signals(slice(None)) if wanted.init.mode == "fixed" else None
+        init_SP = _inits(request, store.inr, store.split, signals, tuple(store.attributes["grid"]))
+        grow(out, max(wanted.seeds, store.num_seeds), init_SP)
         store = open_store(out)
     return store
 
@@ -64,10 +93,17 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
     return values
 
 
-def _create(wanted: Manifest, out: Path, source: Path | None, device: str, on_read: OnRead) -> Store:
-    signals = _read_source(wanted, source)
+def _create(request: Request, on_read: OnRead) -> Store:
+    wanted, out = request.manifest, request.out
+    signals = _read_source(wanted, request.source)
     shape = _shape(signals)
-    inr = registry.make("inrs", wanted.inr, in_features=len(signals.grid), out_features=signals.channels)
+    limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
+    inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
+    engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used)
+    if reason is not None:
+        request.say(f"engine: {engine} ({reason})")
+    wanted = _with_engine(wanted, engine)
+    request = replace(request, manifest=wanted)
     num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
     needed = num_bytes + num_bytes // wanted.seeds + int(np.prod(shape))
@@ -78,13 +114,42 @@ def _create(wanted: Manifest, out: Path, source: Path | None, device: str, on_re
         out.parent.mkdir(parents=True, exist_ok=True)
         memory_map = np.lib.format.open_memmap(staging, mode="w+", dtype=np.uint8, shape=shape)
         values = _decode(signals, memory_map, on_read)
-        create_store(out, _contents(wanted, signals, values, inr, device))
+        init_SP = _inits(request, inr, signals.split, values, signals.grid)
+        create_store(out, _contents(request, signals, values, inr, init_SP))
     finally:
         staging.unlink(missing_ok=True)
     return open_store(out)
 
 
-def _contents(wanted: Manifest, signals: Signals, values: NDArray[np.uint8], inr: Any, device: str) -> Contents:
+def _inits(
+    request: Request,
+    inr: INR,
+    split: NDArray[np.uint8],
+    signals_NKC: NDArray[np.uint8] | None,
+    grid: tuple[int, ...],
+) -> NDArray[np.float32] | None:
+    """Where all signals of each seed start, (S, P), or None where each has a start of its own."""
+    wanted, given = request.manifest, request.init
+    if wanted.init.mode == "random":
+        return None
+    if wanted.init.mode == "file":
+        if given is None or given.shape[1] != inr.layout.num_params or len(given) not in (1, wanted.seeds):
+            there = "none" if given is None else f"{given.shape[0]} of {given.shape[1]} parameters"
+            raise InrzooError(
+                f"--init must hold 1 or {wanted.seeds} starts of {inr.layout.num_params} parameters; given: {there}"
+            )
+        return np.ascontiguousarray(np.broadcast_to(given, (wanted.seeds, given.shape[1])))
+    assert signals_NKC is not None
+    # Signals are sorted by split: those to train on come first. Where there are none, all are drawn from.
+    candidates = signals_NKC[: int((split == 0).sum()) or len(split)]
+    drawn = [fixed_start(inr, wanted, seed, candidates, grid, request.device) for seed in range(wanted.seeds)]
+    return np.stack(drawn)
+
+
+def _contents(
+    request: Request, signals: Signals, values: NDArray[np.uint8], inr: Any, init_SP: NDArray[np.float32] | None
+) -> Contents:
+    wanted = request.manifest
     resolved = wanted.to_json()
     sha = signals_digest(list(signals.ids), values)
     attributes = {
@@ -93,19 +158,20 @@ def _contents(wanted: Manifest, signals: Signals, values: NDArray[np.uint8], inr
         "fingerprint": manifest.fingerprint(resolved, sha),
         "signals_sha256": sha,
         "source_checksums": signals.checksums,
-        "inr": {**resolved["inr"], "in_features": inr.in_features, "out_features": inr.out_features},
+        "inr": {**resolved["inr"], **{key: getattr(inr, key) for key in manifest.RUNTIME_FIELDS if hasattr(inr, key)}},
         "layout": inr.layout.to_json(),
         "grid": list(signals.grid),
         "label_columns": list(signals.labels),  # a list: the order of keys is lost in the attributes
         "label_names": signals.label_names,
         "split_names": list(signals.split_names),
         "status_names": list(fit.STATUS_NAMES),
-        "environment": environment(device),
+        "environment": environment(request.device, wanted.fit.engine),
         "inrzoo": inrzoo.__version__,
     }
     return Contents(
         attributes=attributes,
         num_params=inr.layout.num_params,
+        num_axes=len(signals.grid),
         snapshots=wanted.fit.snapshots,
         num_seeds=wanted.seeds,
         ids=list(signals.ids),
@@ -113,6 +179,7 @@ def _contents(wanted: Manifest, signals: Signals, values: NDArray[np.uint8], inr
         labels=signals.labels,
         signals_NKC=values,
         publish_signals=wanted.redistributable,
+        init_SP=init_SP,
     )
 
 
@@ -121,6 +188,10 @@ def _read_source(wanted: Manifest, path: Path | None) -> Signals:
     if not len(signals):
         raise InrzooError(f"{wanted.source['name']} found no signals in {path}")
     return (signals if wanted.limit is None else signals.limit(wanted.limit)).by_split()
+
+
+def _with_engine(wanted: Manifest, engine: Any) -> Manifest:
+    return replace(wanted, fit=replace(wanted.fit, engine=engine))
 
 
 def _shape(signals: Signals) -> tuple[int, int, int]:
@@ -144,8 +215,7 @@ def _require_same(store: Store, wanted: Manifest, device: str) -> None:
         )
     if all(map(store.is_done, store.blocks())) and wanted.seeds <= store.num_seeds:
         return
-    here = environment(device)
-    differing = manifest.differences(store.attributes["environment"], here)
+    differing = elsewhere_than(store, device)
     if differing:
         raise InrzooError(
             f"{store.path} was fitted elsewhere ({'; '.join(differing)}), INRs from here would not be the same to the "

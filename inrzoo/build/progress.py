@@ -64,10 +64,10 @@ class BuildProgress:
 
     def done(self, quality: Quality) -> None:
         """Count the INRs of a block."""
-        psnr_B = quality.psnr_BT[:, -1]
+        psnr_B = quality.psnr[:, -1]
         self._psnrs.append(float(np.nanmean(psnr_B[np.isfinite(psnr_B)])) if np.isfinite(psnr_B).any() else np.nan)
         self._done += len(psnr_B)
-        self._diverged += int((quality.status_B == 3).sum())
+        self._diverged += int((quality.status == 3).sum())
         mean = np.mean([psnr for psnr in self._psnrs if np.isfinite(psnr)] or [np.nan])
         rate = self._done / max(time.monotonic() - self._started, 1e-9)
         note = f"{rate:.1f} INRs/s, {mean:.2f} dB, {self._diverged} diverged"

@@ -1,22 +1,31 @@
-"""Fits one block from what the store records, and nothing else. The same function serves builds, repairs and re-fits.
+"""Fits INRs from what the store records, and nothing else. The same function serves builds, repairs and re-fits.
 
-Shape letters: B INRs of a block, T snapshots, P parameters, K coordinates, C channels.
+Shape letters: B INRs, S seeds, T snapshots, P parameters, K coordinates, D coordinate dimensions, C channels.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inrzoo import fit, manifest
+from inrzoo import coords, fit, manifest
+from inrzoo.fit import fused_cpu
+from inrzoo.fit.antialias import AntiAlias
+from inrzoo.fit.frequencies import frequencies
+from inrzoo.fit.values import to_values
+from inrzoo.inrs import INR
+from inrzoo.manifest import Manifest
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
 
 
-def environment(device: str) -> dict[str, str]:
-    """What besides the manifest decides the bits of an INR: the library, the kind of device, its instructions."""
+def environment(device: str, engine: str) -> dict[str, str]:
+    """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions."""
+    if engine == "fused":
+        return fused_cpu.environment()
     if device == "cpu":
         kind, instructions = "cpu", torch.backends.cpu.get_cpu_capability()
     else:
@@ -25,41 +34,78 @@ def environment(device: str) -> dict[str, str]:
     return {"torch": torch.__version__.split("+")[0], "device": kind, "instruction_set": instructions}
 
 
+def elsewhere_than(store: Store, device: str) -> list[str]:
+    """Keys in which fitting here would be in another environment than the store's; empty: the bits agree."""
+    here = environment(device, store.attributes["manifest"]["fit"]["engine"])
+    return manifest.differences(store.attributes["environment"], here)
+
+
 def fit_block(
     store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None
 ) -> tuple[NDArray[np.float32], Quality]:
-    """Fit the INRs of one block.
+    """Fit the INRs of one block; see `fit_rows`."""
+    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC)
+
+
+def fit_rows(
+    store: Store, rows: slice, seed: int, device: str, signals_BKC: NDArray[np.uint8] | None = None
+) -> tuple[NDArray[np.float32], Quality]:
+    """Fit the INRs of some signals.
 
     Args:
         store: says everything: INR, grid, settings, signals.
-        block: which signals and which seed.
+        rows: which signals. Batches are cut from the first one on, so for the bits of a build it starts on a batch.
+        seed: which fit of them.
         device: `"cpu"` (one thread, so that products round the same everywhere) or a CUDA device.
-        signals_BKC: the block's signals, where the store does not hold them.
+        signals_BKC: the signals of `rows`, where the store does not hold them.
 
     Returns:
         weights (B, T, P) and their quality.
     """
-    settings = manifest.Manifest.from_json(store.attributes["manifest"])
-    rows = store.partition.rows(block.index)
+    settings = Manifest.from_json(store.attributes["manifest"])
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
-        result = fit.fit(
-            store.inr,
-            torch.from_numpy(starts(store, block)).to(device),
-            torch.from_numpy(store.coords()).to(device),
-            targets(signals, store.value_range).to(device),
-            lr=settings.fit.lr,
-            snapshots=settings.fit.snapshots,
-            stop_psnr=settings.fit.effective_stop_psnr,
-            value_range=store.value_range,
+        result = fit_to(
+            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device
         )
-    quality = Quality(
-        psnr_BT=result.psnr_BT.cpu().numpy(),
-        loss_BT=result.loss_BT.cpu().numpy(),
-        steps_BT=result.steps_BT.cpu().numpy(),
-        status_B=result.status_B.cpu().numpy(),
-    )
+        out_of_band, max_frequency = frequencies(
+            store.inr, result.weights_BTP, tuple(store.attributes["grid"]), **store.attributes["manifest"]["coords"]
+        )
+        quality = Quality(
+            psnr=result.psnr_BT.cpu().numpy(),
+            loss=result.loss_BT.cpu().numpy(),
+            steps=result.steps_BT.cpu().numpy(),
+            status=result.status_B.cpu().numpy(),
+            out_of_band=out_of_band.cpu().numpy(),
+            max_frequency=max_frequency.cpu().numpy(),
+        )
     return result.weights_BTP.cpu().numpy(), quality
+
+
+def fit_to(
+    inr: INR,
+    starts_BP: NDArray[np.float32],
+    signals_BKC: NDArray[np.uint8],
+    settings: Manifest,
+    grid: tuple[int, ...],
+    device: str,
+) -> fit.Fit:
+    """Fit INRs to signals by a manifest's settings."""
+    wanted, spacing, axis_order = settings.antialias, settings.coords.spacing, settings.coords.axis_order
+    antialias = AntiAlias(**asdict(wanted)) if wanted.used else None
+    nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
+    regularised = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
+    return fit.engine(settings.fit.engine)(
+        inr,
+        torch.from_numpy(starts_BP).to(device),
+        torch.from_numpy(coords.grid(grid, spacing, axis_order)).to(device),
+        to_values(signals_BKC, settings.values.range).to(device),
+        lr=settings.fit.lr,
+        snapshots=settings.fit.snapshots,
+        stop_psnr=settings.fit.effective_stop_psnr,
+        value_range=settings.values.range,
+        **regularised,
+    )
 
 
 @contextmanager
@@ -73,14 +119,23 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def starts(store: Store, block: Block) -> NDArray[np.float32]:
-    """Where the block's INRs start: each from its own stream, whatever block it is in. Shape (B, P)."""
-    rows, name = store.partition.rows(block.index), store.attributes["manifest"]["name"]
-    streams = (Stream("init", name, block.seed, signal) for signal in store.signal_ids[rows])
-    return np.stack([store.inr.init(stream) for stream in streams])
+def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
+    """Where fits start: all at the store's init, or each from its own stream, whatever block it is in. Shape (B, P)."""
+    ids, name = store.signal_ids[rows], store.attributes["dataset"]
+    if store.init is not None:
+        return np.repeat(store.init[seed : seed + 1], len(ids), axis=0)
+    return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])
 
 
-def targets(signals_BKC: NDArray[np.uint8], value_range: tuple[float, float]) -> torch.Tensor:
-    """Signals on the value scale: low + (high − low) · signal / 255, float32."""
-    low, high = value_range
-    return torch.from_numpy(signals_BKC).to(torch.float32) * ((high - low) / 255.0) + low
+def fixed_start(
+    inr: INR, settings: Manifest, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
+) -> NDArray[np.float32]:
+    """The start that all signals of a seed share: weights fitted to one of them, drawn by the seed. Shape (P,).
+
+    Few-shot paper, Sec. 3.3.3; it is fitted as every signal is, from a random start of its own.
+    """
+    chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals_NKC))[0])
+    start = inr.init(Stream("fixed init", settings.name, seed))
+    with one_thread():
+        result = fit_to(inr, start[None], signals_NKC[chosen : chosen + 1], settings, grid, device)
+    return result.weights_BTP[0, -1].cpu().numpy()

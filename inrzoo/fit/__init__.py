@@ -1,5 +1,7 @@
 """Fitting batches of INRs on one device. Knows nothing of stores, files or clusters."""
 
-from inrzoo.fit.loop import STATUS_NAMES, Fit, Status, fit
+from inrzoo.fit.engines import choose, engine
+from inrzoo.fit.loop import fit
+from inrzoo.fit.result import STATUS_NAMES, Fit, Status
 
-__all__ = ["STATUS_NAMES", "Fit", "Status", "fit"]
+__all__ = ["STATUS_NAMES", "Fit", "Status", "choose", "engine", "fit"]

@@ -7,49 +7,15 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
-from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from inrzoo.fit.metrics import mse, mse_at, psnr
+from inrzoo.fit.antialias import AntiAlias, frequency_bound, require_frequencies
+from inrzoo.fit.batches import batch_size
+from inrzoo.fit.metrics import mse, mse_at
+from inrzoo.fit.result import Fit, check_shapes, conclude
 from inrzoo.inrs import INR
-
-
-class Status(IntEnum):
-    """What became of a fit."""
-
-    PENDING = 0
-    OK = 1
-    EARLY_STOP = 2
-    DIVERGED = 3
-
-
-STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
-
-MEAN_SIGNAL_PSNR_CAP = 30.0
-"""dB. A nearly constant signal is fitted better by its mean than by any INR; above this none counts as diverged."""
-
-
-@dataclass(frozen=True)
-class Fit:
-    """Result of fitting B INRs, snapshots in the order asked for.
-
-    Attributes:
-        weights_BTP: float32, the weights at each snapshot.
-        loss_BT: float32, mean squared error at those weights.
-        psnr_BT: float32, dB.
-        steps_BT: int32, optimiser steps really taken.
-        status_B: uint8, `Status`.
-    """
-
-    weights_BTP: Tensor
-    loss_BT: Tensor
-    psnr_BT: Tensor
-    steps_BT: Tensor
-    status_B: Tensor
 
 
 def fit(
@@ -62,6 +28,8 @@ def fit(
     snapshots: Sequence[int],
     stop_psnr: float | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
+    antialias: AntiAlias | None = None,
+    nyquist_D: Tensor | None = None,
 ) -> Fit:
     """Fit B INRs from their starts with Adam (Kingma & Ba 2015; β 0.9 and 0.999, ε 1e-8) on the full grid.
 
@@ -78,34 +46,31 @@ def fit(
         snapshots: step counts to keep, ascending; the last one is the length of the fit. 0 is the start itself.
         stop_psnr: dB, or None for never.
         value_range: as in `metrics.psnr`.
+        antialias: what is done against frequencies above the grid's. Loss, PSNR and the stop remain those of the mean
+            squared error alone.
+        nyquist_D: `coords.nyquist` of the grid; needed, and used, with `antialias` alone.
 
     Raises:
-        ValueError: snapshots that are empty, negative or not ascending; targets of another shape.
+        ValueError: snapshots that are empty, negative or not ascending; targets of another shape; `antialias` without
+            `nyquist_D`.
+        InrzooError: `antialias` for a family without a frequency bound.
     """
-    if not snapshots or snapshots[0] < 0 or any(a >= b for a, b in pairwise(snapshots)):
-        raise ValueError(f"snapshots must ascend from 0, given {list(snapshots)}")
-    if targets_BKC.shape != (len(weights_BP), len(coords_KD), inr.out_features):
-        raise ValueError(
-            f"targets of {len(weights_BP)} INRs on {len(coords_KD)} coordinates have shape "
-            f"{(len(weights_BP), len(coords_KD), inr.out_features)}, given {tuple(targets_BKC.shape)}"
-        )
+    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
+    if antialias is not None:
+        require_frequencies(inr, weights_BP)
+        if nyquist_D is None or nyquist_D.shape != (inr.in_features,):
+            raise ValueError(f"antialias needs nyquist_D, one frequency for each of {inr.in_features} coordinates")
+    limits_D = torch.zeros(inr.in_features) if nyquist_D is None else nyquist_D
     batch = batch_size(inr, len(coords_KD), weights_BP.device.type)
     fits = [
-        _fit_batch(inr, starts, coords_KD, targets, lr, snapshots, stop_psnr, value_range)
+        _fit_batch(
+            inr, starts, coords_KD, targets, lr, snapshots, stop_psnr, value_range, antialias, limits_D.to(weights_BP)
+        )
         for starts, targets in zip(weights_BP.split(batch), targets_BKC.split(batch), strict=True)
     ]
-    return Fit(*(torch.cat(parts) for parts in zip(*(vars(one).values() for one in fits), strict=True)))
-
-
-def batch_size(inr: INR, num_coords: int, device: str = "cpu") -> int:
-    """INRs to fit in one batch: a function of the INR and the grid alone, so that a build's rounding is reproducible.
-
-    Measured on one core (benchmarks/fit_speed.py): fastest where a batch's activations take about 2 MiB.
-    """
-    neurons = sum(inr.layout.neuron_axes.values())
-    budget = (2 if device == "cpu" else 512) * 2**20
-    fitting = max(1, budget // (4 * num_coords * max(1, neurons)))
-    return int(min(max(2 ** (fitting.bit_length() - 1), 4), 128 if device == "cpu" else 8192))
+    joined = {key: torch.cat([getattr(one, key) for one in fits]) for key in vars(fits[0]) if key != "bound_BTD"}
+    frequencies = inr.filter_frequencies(joined["weights_BTP"])
+    return Fit(**joined, bound_BTD=None if frequencies is None else frequency_bound(frequencies))
 
 
 def _fit_batch(
@@ -117,6 +82,8 @@ def _fit_batch(
     snapshots: Sequence[int],
     stop_psnr: float | None,
     value_range: tuple[float, float],
+    antialias: AntiAlias | None,
+    nyquist_D: Tensor,
 ) -> Fit:
     weights_BP = starts_BP.detach().clone().requires_grad_()
     adam = torch.optim.Adam([weights_BP], lr=lr, fused=True)
@@ -141,21 +108,15 @@ def _fit_batch(
             kept_steps += [steps_B] * missing
             break
         adam.zero_grad()
-        loss_B.sum().backward()
+        objective_B = loss_B
+        if antialias is not None:
+            objective_B = loss_B + antialias.addend(inr, weights_BP, nyquist_D, targets_BKC[0].numel())
+        objective_B.sum().backward()
         _step_unless(stopped_B, weights_BP, adam)
-    loss_BT = torch.stack(kept_losses, dim=1)
-    psnr_BT = psnr(loss_BT, value_range)
-    mean_BKC = targets_BKC.mean(dim=1, keepdim=True).expand_as(targets_BKC)
-    mean_psnr_B = psnr(mse(mean_BKC, targets_BKC), value_range).clamp(max=MEAN_SIGNAL_PSNR_CAP)
-    status_B = torch.where(loss_BT[:, -1] <= stop_loss, int(Status.EARLY_STOP), int(Status.OK))
-    worse_B = ~torch.isfinite(loss_BT).all(dim=1) | (psnr_BT[:, -1] < mean_psnr_B)
-    return Fit(
-        weights_BTP=torch.stack(kept_weights, dim=1),
-        loss_BT=loss_BT,
-        psnr_BT=psnr_BT,
-        steps_BT=torch.stack(kept_steps, dim=1),
-        status_B=torch.where(worse_B, int(Status.DIVERGED), status_B).to(torch.uint8),
-    )
+        if antialias is not None:
+            antialias.project_(inr, weights_BP.detach(), nyquist_D, stopped_B)
+    weights_BTP, loss_BT = torch.stack(kept_weights, dim=1), torch.stack(kept_losses, dim=1)
+    return conclude(weights_BTP, loss_BT, torch.stack(kept_steps, dim=1), targets_BKC, stop_loss, value_range)
 
 
 def _step_unless(stopped_B: Tensor, weights_BP: Tensor, adam: torch.optim.Adam) -> None:

@@ -9,7 +9,9 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,34 @@ from torch import Tensor
 from inrzoo.errors import InrzooError
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
+
+
+@dataclass(frozen=True, kw_only=True)
+class Perceptron:
+    """What an engine has to know to fit an INR that is a multilayer perceptron.
+
+    v ← x or its features; v ← σ(a_i W_i v + c_i b_i) for every hidden layer i; f = W v + b + offset, with the layout
+    `weight_0`, `bias_0`, `weight_1`, … of torch's `nn.Linear`s.
+
+    Attributes:
+        activation: σ.
+        num_inputs: of the first layer.
+        hidden_features: neurons of every hidden layer, `num_hidden` of them.
+        out_features: C.
+        weight_factors, bias_factors: a_i and c_i.
+        output_offset: added to every channel.
+        inputs: coordinates (K, D) to inputs of the first layer (K, num_inputs).
+    """
+
+    activation: Literal["sine", "relu"]
+    num_inputs: int
+    hidden_features: int
+    num_hidden: int
+    out_features: int
+    weight_factors: tuple[float, ...]
+    bias_factors: tuple[float, ...]
+    output_offset: float
+    inputs: Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +90,43 @@ class INR(ABC):
     @abstractmethod
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Values of B functions, shape (B, K, C); `coords_BKD` may be an expanded view of one shared grid."""
+
+    @abstractmethod
+    def canonicalise(self, weights: Tensor) -> Tensor:
+        """One member of each weight-space symmetry orbit: same function, equal for all members, idempotent.
+
+        Args:
+            weights: (..., P).
+
+        Returns:
+            (..., P), each INR for itself; output neurons keep their order and sign.
+        """
+
+    @abstractmethod
+    def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+        """Weights of the moved signal f(g⁻¹(x)) with g(x) = A x + t, exact for every x (specs: d.1).
+
+        Args:
+            weights: (..., P).
+            matrix: A, invertible, (D, D) or (..., D, D) in the order of the INR's own coordinates.
+            shift: t, (D,) or (..., D), in coordinate units.
+
+        Returns:
+            (..., P).
+
+        Raises:
+            InrzooError: the family is not closed under this A (GaborNet: shear); the message says under which it is.
+        """
+
+    def filter_frequencies(self, weights: Tensor) -> list[Tensor] | None:
+        """Filter matrices of a multiplicative filter network, each (..., filters, D) in radians per coordinate unit;
+        None for a family without a frequency bound (SIREN: the sine of a sine has infinitely many harmonics).
+        """
+        return None
+
+    def as_perceptron(self) -> Perceptron | None:
+        """This INR as engines with native kernels understand it; None for a family that is no perceptron."""
+        return None
 
     def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:
         """Evaluate INRs at coordinates.

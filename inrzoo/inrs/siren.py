@@ -3,78 +3,225 @@
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, H hidden.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo.inrs import INR
+from inrzoo.inrs import INR, Perceptron
+from inrzoo.inrs._mlp import draw_uniform, mlp_layout, move_input
+from inrzoo.inrs._symmetries import lexicographic_order, multiply_neurons
 from inrzoo.seeding import Stream
-from inrzoo.weights import WeightLayout, WeightTensor
+from inrzoo.weights import WeightLayout
+
+Convention = Literal["sitzmann", "dws", "mwt"]
+
+MWT_SCALE = 0.1
+
+TIE = 1e-4
+"""Radians. A phase so near to 0 or π/2 counts as equal to it: float32 turns a stored 0 into ±1e-6 on its way around."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Siren(INR):
-    """f(x) = W_L h + b_L with h ← sin(ω₀ (W h + b)) at every layer before the last.
+    """f(x) = W_L h + b_L + offset, with h ← sin(ω (W h + b)) at every layer before the last.
 
-    ω₀ multiplies the bias too and is the same in the first and in all hidden layers, as in the authors' code.
-    Init (Sec. 3.2 and the authors' code): first W ~ U(±1/in), every other W, the linear output layer's included,
-    ~ U(±√(6/in)/ω₀), biases as torch's `nn.Linear`: U(±1/√in), `in` being that layer's input count.
+    The papers' SIRENs differ in how they start and where ω stands; `convention` picks a row. U(±a) is the uniform
+    distribution, `in` a layer's input count:
+
+    | convention | first W     | hidden W    | sine layers' b | output W    | output b | ω first / hidden |
+    |------------|-------------|-------------|----------------|-------------|----------|------------------|
+    | sitzmann   | ±1/in       | ±√(6/in)/ω₀ | ±1/√in         | ±√(6/in)/ω₀ | ±1/√in   | ω₀ / ω₀          |
+    | dws        | ±√(6/in)/ω₀ | ±√(6/in)/ω₀ | 0              | ±1/√in      | ±1/√in   | ω₀ / ω₀          |
+    | mwt        | ±1/in       | ±√(6/in)    | 0              | ±0.1/√in    | ±0.1/√in | ω₀ / 1           |
+
+    * sitzmann: Sec. 3.2 and the authors' code, biases as torch's `nn.Linear`; NFN's sets are made so too.
+    * dws: DWSNets (Navon et al. 2023) and all who copied its `nn/inr.py`. Its first layer is drawn like a hidden one
+      because the flag that says "first" is never set. It adds 0.5 to the output: `output_offset = 0.5`.
+    * mwt: end-to-end meta-learned weight transformers, where ω₀ is 10 or 30. Its output layer is `nn.Linear` times a
+      learned scale per channel that begins at 0.1; here that scale is no weight, its first value stands in W and b.
 
     Attributes:
         hidden_features: H, neurons of a hidden layer.
         hidden_layers: maps between hidden layers, as in the authors' code: 2/32/32/1 has one, 2/64/64/64/64/1 three.
         omega_0: ω₀, radians per unit of pre-activation.
+        convention: initial distribution and ω of each layer, see the table.
+        bias_inside: whether ω multiplies the bias too, as in the authors' code. False: sin(ω W h + b), eq. 3 of the
+            contrastive paper; these biases are drawn ω times wider, so that fresh functions are distributed the same.
+        output_offset: added to every channel.
     """
 
     hidden_features: int = 32
     hidden_layers: int = 1
     omega_0: float = 30.0
+    convention: Convention = "sitzmann"
+    bias_inside: bool = True
+    output_offset: float = 0.0
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a count or a frequency out of its range.
+            InrzooError: a count or a number out of its range, or an unknown convention.
         """
         super().__post_init__()
         self.require("hidden_features", self.hidden_features >= 1, "at least 1")
         self.require("hidden_layers", self.hidden_layers >= 0, "at least 0")
         self.require("omega_0", 0 < self.omega_0 < np.inf, "above 0")
+        conventions = get_args(Convention)
+        self.require("convention", self.convention in conventions, f"one of {', '.join(conventions)}")
+        self.require("output_offset", math.isfinite(self.output_offset), "finite")
 
     @cached_property
     def layout(self) -> WeightLayout:
         """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them."""
-        axes = ["in", *(f"hidden_{i}" for i in range(self.hidden_layers + 1)), "out"]
-        sizes = [self.in_features, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features]
-        tensors = []
-        for i in range(len(sizes) - 1):
-            tensors.append(WeightTensor(f"weight_{i}", (sizes[i + 1], sizes[i]), (axes[i + 1], axes[i])))
-            tensors.append(WeightTensor(f"bias_{i}", (sizes[i + 1],), (axes[i + 1],)))
-        return WeightLayout(tuple(tensors))
+        return mlp_layout([self.in_features, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features])
+
+    @property
+    def omegas(self) -> tuple[float, ...]:
+        """ω of every sine layer, first to last: what multiplies W h."""
+        hidden = 1.0 if self.convention == "mwt" else self.omega_0
+        return (self.omega_0, *[hidden] * self.hidden_layers)
+
+    @property
+    def bias_omegas(self) -> tuple[float, ...]:
+        """What multiplies the stored bias of every sine layer: radians of phase per unit of bias."""
+        return self.omegas if self.bias_inside else (1.0,) * len(self.omegas)
+
+    def _bounds(self, i: int) -> tuple[float, float]:
+        """Bounds of W and b of layer `i`: the table of the class, biases for ω inside."""
+        in_size = self.in_features if i == 0 else self.hidden_features
+        linear, wide = 1 / np.sqrt(in_size), np.sqrt(6 / in_size)
+        is_output = i == self.hidden_layers + 1
+        if self.convention == "sitzmann":
+            return (1 / in_size if i == 0 else wide / self.omega_0), linear
+        if self.convention == "dws":
+            return (linear, linear) if is_output else (wide / self.omega_0, 0.0)
+        if is_output:
+            return MWT_SCALE * linear, MWT_SCALE * linear
+        return (1 / in_size if i == 0 else wide), 0.0
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Fresh weights, shape (P,); see the class for the distribution."""
-        tensors = {}
+        bounds = {}
         for i in range(self.hidden_layers + 2):
-            out_size, in_size = self.layout.split(np.empty(self.layout.num_params))[f"weight_{i}"].shape
-            bound = 1 / in_size if i == 0 else np.sqrt(6 / in_size) / self.omega_0
-            tensors[f"weight_{i}"] = stream.uniform(-bound, bound, out_size * in_size).reshape(out_size, in_size)
-            tensors[f"bias_{i}"] = stream.uniform(-1 / np.sqrt(in_size), 1 / np.sqrt(in_size), out_size)
-        weights: NDArray[np.float64] = self.layout.join(tensors)
-        return weights.astype(np.float32)
+            bounds[f"weight_{i}"], bounds[f"bias_{i}"] = self._bounds(i)
+            if i < len(self.omegas) and not self.bias_inside:
+                bounds[f"bias_{i}"] *= self.omegas[i]
+        return draw_uniform(self.layout, stream, bounds)
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Values of B functions, shape (B, K, C)."""
         tensors = self.layout.split(weights_BP)
-        # Neurons before coordinates, ω₀ applied to the small tensors: a tenth faster than the other ways round.
+        # Neurons before coordinates, ω applied to the small tensors: a tenth faster than the other ways round.
         hidden_BHK = coords_BKD.transpose(1, 2)
-        for i in range(self.hidden_layers + 1):
+        for i, (omega, bias_omega) in enumerate(zip(self.omegas, self.bias_omegas, strict=True)):
             weight_BHH, bias_BH1 = tensors[f"weight_{i}"], tensors[f"bias_{i}"][:, :, None]
-            hidden_BHK = torch.sin(torch.baddbmm(self.omega_0 * bias_BH1, self.omega_0 * weight_BHH, hidden_BHK))
+            hidden_BHK = torch.sin(torch.baddbmm(bias_omega * bias_BH1, omega * weight_BHH, hidden_BHK))
         last = self.hidden_layers + 1
-        bias_BC1 = tensors[f"bias_{last}"][:, :, None]
+        bias_BC1 = tensors[f"bias_{last}"][:, :, None] + self.output_offset
         return torch.baddbmm(bias_BC1, tensors[f"weight_{last}"], hidden_BHK).transpose(1, 2)
+
+    def as_perceptron(self) -> Perceptron:
+        """For engines with native kernels."""
+        return Perceptron(
+            activation="sine",
+            num_inputs=self.in_features,
+            hidden_features=self.hidden_features,
+            num_hidden=len(self.omegas),
+            out_features=self.out_features,
+            weight_factors=self.omegas,
+            bias_factors=self.bias_omegas,
+            output_offset=self.output_offset,
+            inputs=lambda coords_KD: coords_KD,
+        )
+
+    def flip_neurons(self, weights: Tensor, signs: Mapping[str, Tensor]) -> Tensor:
+        """Weights of the same function with sin(a) written as −sin(−a) in some neurons.
+
+        Args:
+            weights: (..., P).
+            signs: neuron axis -> ±1 of each of its neurons, (H,) or (..., H); −1 flips.
+
+        Returns:
+            (..., P).
+        """
+        return multiply_neurons(self.layout, weights, incoming=signs, outgoing=signs)
+
+    def shift_phases(self, weights: Tensor, half_turns: Mapping[str, Tensor]) -> Tensor:
+        """Weights of the same function with k π added to the phases of some neurons: sin(a + k π) = (−1)^k sin(a).
+
+        Args:
+            weights: (..., P).
+            half_turns: neuron axis -> whole number k of each of its neurons, (H,) or (..., H).
+
+        Returns:
+            (..., P).
+        """
+        outgoing = {axis: 1 - 2 * turns.remainder(2) for axis, turns in half_turns.items()}
+        tensors = self.layout.split(multiply_neurons(self.layout, weights, incoming={}, outgoing=outgoing))
+        for i, bias_omega in enumerate(self.bias_omegas):
+            if f"hidden_{i}" in half_turns:
+                turns = half_turns[f"hidden_{i}"].to(weights)
+                tensors[f"bias_{i}"] = tensors[f"bias_{i}"] + turns * (math.pi / bias_omega)
+        shifted: Tensor = self.layout.join(tensors)
+        return shifted
+
+    def canonicalise(self, weights: Tensor) -> Tensor:
+        """One member of each orbit of permutations, signs and phases of neurons (specs: c.1, c.2).
+
+        Layer by layer, since what leaves a neuron belongs to the next layer's rows: (1) whole half turns are taken from
+        each phase φ = ω b (b itself if it stands outside) and a negative φ is flipped, so that φ ∈ [0, π/2]; (2) at the
+        ends of that interval, to within `TIE`, both signs of W's row are possible: its greatest entry is made positive;
+        (3) neurons are sorted by the norm of their row, which no symmetry changes, then by its entries and the bias.
+        In the output layer only columns are exchanged and negated. Neurons that do nothing or are copies of each other
+        have further symmetries, which stay.
+
+        Args:
+            weights: (..., P).
+
+        Returns:
+            (..., P), computed in float64, of the dtype of `weights`.
+        """
+        exact = weights.double()
+        for i, bias_omega in enumerate(self.bias_omegas):
+            axis, weight, bias = f"hidden_{i}", f"weight_{i}", f"bias_{i}"
+            phase = bias_omega * self.layout.split(exact)[bias]
+            exact = self.shift_phases(exact, {axis: -torch.ceil(phase / math.pi - 0.5 - TIE / math.pi)})
+
+            tensors = self.layout.split(exact)
+            phase, rows = bias_omega * tensors[bias], tensors[weight]  # phase in (−π/2 + TIE, π/2 + TIE]
+            greatest = rows.gather(-1, rows.abs().argmax(-1, keepdim=True))[..., 0]
+            tied = (phase.abs() <= TIE) | (phase > math.pi / 2 - TIE)
+            signs = torch.where(torch.where(tied, greatest, phase) < 0, -1.0, 1.0)
+            exact = self.flip_neurons(exact, {axis: signs})
+            # What was flipped at π/2 is at −π/2 now; half a turn brings it back.
+            exact = self.shift_phases(exact, {axis: (signs * phase < -2 * TIE).double()})
+
+            tensors = self.layout.split(exact)
+            rows = tensors[weight]
+            keys = torch.cat([rows.norm(dim=-1, keepdim=True), rows, tensors[bias][..., None]], dim=-1)
+            exact = self.layout.permute_each(exact, {axis: lexicographic_order(keys)})
+        return exact.to(weights.dtype)
+
+    def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every invertible A (specs: d.1).
+
+        W₀ ← W₀ A⁻¹, then b₀ ← b₀ − W₀ t, or b₀ − ω W₀ t where ω does not multiply the bias; the contrastive paper
+        writes the former beside its eq. 3, for which the latter is right.
+
+        Args:
+            weights: (..., P).
+            matrix: A, (D, D) or (..., D, D).
+            shift: t, (D,) or (..., D).
+
+        Returns:
+            (..., P).
+        """
+        return move_input(self.layout, weights, matrix, shift, self.omegas[0] / self.bias_omegas[0])

@@ -87,12 +87,38 @@ class Block:
 
 @dataclass(frozen=True)
 class Quality:
-    """What is known of the INRs of a block, besides their weights. See `inrzoo.fit.Fit`."""
+    """What is known of the INRs of a block, besides their weights: one array for each of `COLUMNS`."""
 
-    psnr_BT: NDArray[np.float32]
-    loss_BT: NDArray[np.float32]
-    steps_BT: NDArray[np.int32]
-    status_B: NDArray[np.uint8]
+    psnr: NDArray[np.float32]
+    loss: NDArray[np.float32]
+    steps: NDArray[np.int32]
+    status: NDArray[np.uint8]
+    out_of_band: NDArray[np.float32]
+    max_frequency: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Column:
+    """A small array of the store, by signal and seed.
+
+    Attributes:
+        axes: dimensions after (signal, seed): `step`, `axis` (of the coordinates).
+        fill: what pending INRs have.
+    """
+
+    dtype: str
+    fill: float
+    axes: tuple[str, ...]
+
+
+COLUMNS = {
+    "psnr": Column("float32", np.nan, ("step",)),
+    "loss": Column("float32", np.nan, ("step",)),
+    "steps": Column("int32", 0, ("step",)),
+    "status": Column("uint8", 0, ()),
+    "out_of_band": Column("float32", np.nan, ("step",)),
+    "max_frequency": Column("float32", np.nan, ("step", "axis")),
+}
 
 
 @dataclass(frozen=True)

@@ -14,24 +14,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from inrzoo.store.blocks import BUILD_FOLDER, Partition
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Partition
 from inrzoo.store.files import sync_tree
 
 FORMAT = 1
 SIGNAL_CHUNK_BYTES = 2**20
-TAKEN = (
-    "weights",
-    "psnr",
-    "loss",
-    "steps",
-    "status",
-    "block_sha256",
-    "label",
-    "split",
-    "signal_id",
-    "signals",
-    "stats",
-)
+TAKEN = ("weights", *COLUMNS, "init", "block_sha256", "label", "split", "signal_id", "signals", "stats")
 """Names of a store's own arrays."""
 
 
@@ -42,6 +30,7 @@ class Contents:
     Attributes:
         attributes: what stands in the group's attributes; must hold `layout` and `split_names`.
         num_params: P.
+        num_axes: D, coordinate dimensions.
         snapshots: T step counts.
         num_seeds: S.
         ids: N signal ids.
@@ -49,10 +38,12 @@ class Contents:
         labels: columns of N int64, the first one the class.
         signals_NKC: uint8 array, may be memory-mapped.
         publish_signals: whether the signals stay in the finished store.
+        init_SP: where all signals of a seed start, or None where each has a start of its own.
     """
 
     attributes: Mapping[str, Any]
     num_params: int
+    num_axes: int
     snapshots: tuple[int, ...]
     num_seeds: int
     ids: list[str]
@@ -60,6 +51,7 @@ class Contents:
     labels: Mapping[str, NDArray[np.int64]]
     signals_NKC: NDArray[np.uint8]
     publish_signals: bool
+    init_SP: NDArray[np.float32] | None = None
 
 
 def create_store(path: Path, contents: Contents) -> None:
@@ -111,10 +103,14 @@ def _write(path: Path, contents: Contents) -> None:
         filters=None,
         dimension_names=["signal", "seed", "step", "param"],
     )
-    for name, dtype, fill in (("psnr", "float32", np.nan), ("loss", "float32", np.nan), ("steps", "int32", 0)):
-        _column(group, name, (num_signals, seeds, num_steps), dtype, fill, ["signal", "seed", "step"])
-    _column(group, "status", (num_signals, seeds), "uint8", 0, ["signal", "seed"])
+    sizes = {"step": num_steps, "axis": contents.num_axes}
+    for name, column in COLUMNS.items():
+        shape = (num_signals, seeds, *(sizes[axis] for axis in column.axes))
+        _column(group, name, shape, column.dtype, column.fill, ["signal", "seed", *column.axes])
     _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"])
+    if contents.init_SP is not None:
+        dims, chunks = ["seed", "param"], (1, contents.num_params)
+        group.create_array("init", data=contents.init_SP, chunks=chunks, fill_value=np.nan, dimension_names=dims)
     for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
         _signal_column(group, name, codes)
     _signal_column(group, "split", contents.split)

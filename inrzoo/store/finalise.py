@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import blocks
-from inrzoo.store.blocks import BUILD_FOLDER, Block, Partition
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
 from inrzoo.store.create import every_chunk
 from inrzoo.store.files import sha256, sync, sync_tree, write_atomically
 from inrzoo.store.shards import raw_rows
 
-SEED_COLUMNS = ("psnr", "loss", "steps", "status", "block_sha256")
+SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 
 def open_group(path: Path) -> zarr.Group:
@@ -36,8 +36,13 @@ def partition_of(group: zarr.Group) -> Partition:
     return Partition(num_signals=group["weights"].shape[0], **group.attrs["partition"])
 
 
-def grow(path: Path, num_seeds: int) -> None:
-    """Make room for more seeds; no published file is touched. Called by the driver before any worker starts."""
+def grow(path: Path, num_seeds: int, init_SP: NDArray[np.float32] | None) -> None:
+    """Make room for more seeds; no published file is touched. Called by the driver before any worker starts.
+
+    Args:
+        num_seeds: S in all.
+        init_SP: where all signals of each seed start, or None where each has a start of its own.
+    """
     group = open_group(path)
     if num_seeds > group["weights"].shape[1]:
         manifest = {**group.attrs["manifest"], "seeds": num_seeds}
@@ -45,6 +50,10 @@ def grow(path: Path, num_seeds: int) -> None:
         for name in ("weights", *SEED_COLUMNS):
             shape = group[name].shape
             group[name].resize((shape[0], num_seeds, *shape[2:]))
+        if init_SP is not None:
+            group["init"].resize(init_SP.shape)
+            with every_chunk():
+                group["init"][:] = init_SP
 
 
 def publish_seed(path: Path, seed: int) -> None:
@@ -67,9 +76,8 @@ def _publish_seed(path: Path, seed: int) -> None:
         waiting = [blocks.weights_path(path, Block(seed, index)).exists() for index in members]
         if any(waiting):  # none waits where a repair left this shard alone
             _write_shard(path, group["weights"], partition, seed, members, records)
-    for name in ("psnr", "loss", "steps", "status"):
-        field = {"status": "status_B"}.get(name, f"{name}_BT")
-        group[name][:, seed] = np.concatenate([getattr(record, field) for record in records])
+    for name in COLUMNS:
+        group[name][:, seed] = np.concatenate([getattr(record, name) for record in records])
     group["block_sha256"][:, seed] = np.stack([record.sha256 for record in records])
     files = [f"{name}/{key}" for name in SEED_COLUMNS for key in [_chunk_key(group[name], 0, seed)]]
     files += [f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in range(partition.num_shards)]
@@ -139,12 +147,7 @@ def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
                 if part is None:
                     raise InrzooError(f"shard {shard} of seed {seed} in {path} is too short to hold block {index}")
                 write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data)
-            quality = {
-                "psnr_BT": columns["psnr"][rows],
-                "loss_BT": columns["loss"][rows],
-                "steps_BT": columns["steps"][rows],
-                "status_B": columns["status"][rows],
-            }
+            quality = {name: columns[name][rows] for name in COLUMNS}
             record = blocks.Record(**quality, sha256=columns["block_sha256"][index])
             blocks.write_record(path, Block(seed, index), record)
     dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from inrzoo import coords, registry
 from inrzoo.errors import InrzooError
-from inrzoo.store.blocks import BUILD_FOLDER, Block, is_committed, read_record
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, is_committed, read_record
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
+from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
 from inrzoo.weights import WeightLayout
 
@@ -138,6 +139,23 @@ class Store:
         return self._quality["status"]
 
     @cached_property
+    def out_of_band(self) -> NDArray[np.float32]:
+        """Share of spectral energy outside the grid's Nyquist box, shape (N, S, T); see `inrzoo.fit.spectrum`."""
+        return self._quality["out_of_band"]
+
+    @cached_property
+    def max_frequency(self) -> NDArray[np.float32]:
+        """Frequency bound per coordinate axis in radians per unit, shape (N, S, T, D); NaN for INRs without a bound."""
+        return self._quality["max_frequency"]
+
+    @cached_property
+    def init(self) -> NDArray[np.float32] | None:
+        """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
+        return np.asarray(self._group["init"][:]) if "init" in self._group else None
+
+    select = select
+
+    @cached_property
     def block_sha256(self) -> NDArray[np.uint8]:
         """sha256 of each published block's weights, shape (blocks, S, 32)."""
         return np.asarray(self._group["block_sha256"][:])
@@ -232,12 +250,10 @@ class Store:
 
     @cached_property
     def _quality(self) -> dict[str, NDArray[Any]]:
-        columns = {name: np.array(self._group[name][:]) for name in ("psnr", "loss", "steps", "status")}
+        columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
         for block in self.blocks():
             if block.seed not in self.attributes["published_seeds"] and is_committed(self.path, block):
                 record, rows = read_record(self.path, block), self.partition.rows(block.index)
-                columns["psnr"][rows, block.seed] = record.psnr_BT
-                columns["loss"][rows, block.seed] = record.loss_BT
-                columns["steps"][rows, block.seed] = record.steps_BT
-                columns["status"][rows, block.seed] = record.status_B
+                for name, column in columns.items():
+                    column[rows, block.seed] = getattr(record, name)
         return columns

@@ -15,7 +15,7 @@ from processes import command
 from tiny_store import store_bytes, tiny
 
 from inrzoo.build import build
-from inrzoo.build.preparation import prepare
+from inrzoo.build.preparation import Request, prepare
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, open_store
 from inrzoo.verify import verify
@@ -157,7 +157,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     """A real refusal of the system's: files are limited to 4 kB."""
     out = tmp_path / "store.zarr"
     done = subprocess.run(
-        command(out, "--in-process", steps=2), capture_output=True, text=True, timeout=120,
+        command(out, "--in-process", "--engine", "reference", steps=2), capture_output=True, text=True, timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
     )  # fmt: skip
     assert done.returncode == 2, done.stderr
@@ -168,7 +168,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
 def test_a_worker_that_cannot_write(tmp_path: Path) -> None:
     """On Ray the refusal comes from another process: a file stands where the workers want a folder."""
     out = tmp_path / "store.zarr"
-    prepare(tiny(), out, None, "cpu", False, lambda done, total: None)
+    prepare(Request(tiny(), out), False, lambda done, total: None)
     (out / "_build").mkdir()
     (out / "_build" / "blocks").touch()
     with pytest.raises(InrzooError, match=r"cannot write to .*; finished blocks are safe"):

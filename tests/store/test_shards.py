@@ -114,6 +114,7 @@ def path(tmp_path_factory, made_up):
     contents = Contents(
         attributes={"layout": layout.to_json(), "split_names": ["train"], "label_names": {"class": ["a"]}},
         num_params=P,
+        num_axes=2,
         snapshots=(10, 20),
         num_seeds=S,
         ids=[f"signal {index}" for index in range(N)],
@@ -137,10 +138,12 @@ def path(tmp_path_factory, made_up):
 
 def quality_of(weights_BTP: np.ndarray) -> Quality:
     return Quality(
-        psnr_BT=weights_BTP[..., 0],
-        loss_BT=weights_BTP[..., 1],
-        steps_BT=np.full(weights_BTP.shape[:2], 20, dtype=np.int32),
-        status_B=np.full(len(weights_BTP), 1, dtype=np.uint8),
+        psnr=weights_BTP[..., 0],
+        loss=weights_BTP[..., 1],
+        steps=np.full(weights_BTP.shape[:2], 20, dtype=np.int32),
+        status=np.full(len(weights_BTP), 1, dtype=np.uint8),
+        out_of_band=weights_BTP[..., 2],
+        max_frequency=weights_BTP[..., :2],
     )
 
 

@@ -1,34 +1,21 @@
-"""Manifests: what to build, read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
+"""What a manifest says, as frozen dataclasses that check themselves."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
-import hashlib
 import json
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, Literal, get_type_hints
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
-NOT_IN_FINGERPRINT = (
-    "seeds",
-    "title",
-    "licence",
-    "citation",
-    "redistributable",
-    "preset",
-    "source.url",
-    "source.hashes",
-)
-"""Keys that do not decide the bytes of any one INR: how many there are, prose, and where the same files are fetched."""
+RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
+"""Fields of an INR that the signals and their grid decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +44,47 @@ class Values:
 
 @dataclass(frozen=True, kw_only=True)
 class Init:
-    """Where a fit starts. `random`: every (signal, seed) from its own draw."""
+    """Where a fit starts.
 
-    mode: Literal["random"] = "random"
+    Attributes:
+        mode: `random`: every (signal, seed) from its own draw. `fixed`: all signals of a seed from weights that were
+            fitted to one signal of the training split, drawn by the seed (few-shot paper, Sec. 3.3.3: "we optimize a
+            random image to acquire a fixed weight"; which image, the paper does not say). `file`: from given weights.
+        sha256: of those weights, for mode `file`; filled in when the file is read.
+    """
+
+    mode: Literal["random", "fixed", "file"] = "random"
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        """Reject a file mode without its weights, and weights that nothing would read."""
+        allowed = "that of the weights given by --init FILE, in mode file alone"
+        _require("init.sha256", self.sha256, (self.sha256 is not None) == (self.mode == "file"), allowed)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AntiAlias:
+    """The anti-aliasing regulariser of multiplicative filter networks; see `inrzoo.fit.antialias`.
+
+    Attributes:
+        regulariser: a name from that module.
+        weight: of the penalty, in units of the loss summed over coordinates and channels; 0 is none.
+        alpha: share of the grid's Nyquist frequency that the frequency bound may reach.
+    """
+
+    regulariser: Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"] = "hinge"
+    weight: float = 0.0
+    alpha: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Reject impossible values."""
+        _require("antialias.weight", self.weight, 0 <= self.weight < math.inf, "0 or more")
+        _require("antialias.alpha", self.alpha, 0 < self.alpha < math.inf, "above 0")
+
+    @property
+    def used(self) -> bool:
+        """Whether the regulariser takes part at all."""
+        return self.weight > 0 or self.regulariser == "projection"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +97,8 @@ class Fit:
         stop_psnr: dB at which an INR stops, or None. Views switch it off unless `stop_views` is set.
         views: step counts at which snapshots are kept, ascending, none above `steps`; empty keeps the end alone.
         stop_views: stop at `stop_psnr` although views are kept; later views then repeat the stopped weights.
-        engine: what fits; `reference` is batched autograd.
+        engine: what fits: `reference` is batched autograd, `fused` a native kernel, `auto` the fastest that serves the
+            INR. A store records which it was.
     """
 
     steps: int = 1000
@@ -80,7 +106,7 @@ class Fit:
     stop_psnr: float | None = None
     views: tuple[int, ...] = ()
     stop_views: bool = False
-    engine: Literal["reference"] = "reference"
+    engine: Literal["auto", "reference", "fused"] = "auto"
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
@@ -132,6 +158,7 @@ class Manifest:
     values: Values = field(default_factory=Values)
     init: Init = field(default_factory=Init)
     fit: Fit = field(default_factory=Fit)
+    antialias: AntiAlias = field(default_factory=AntiAlias)
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
@@ -143,109 +170,33 @@ class Manifest:
         """The resolved content, every default filled in, as a store records it."""
         tables = dataclasses.asdict(self)
         tables["source"] = {**self.source, **_filled(registry.make("sources", self.source))}
-        inr = registry.make("inrs", self.inr, in_features=1, out_features=1)
+        inr = make_inr(self.inr, in_features=1, out_features=1, nyquist=1.0)
         tables["inr"] = {**self.inr, **_filled(inr)}
-        for key in ("in_features", "out_features"):  # the signals decide these, not the manifest
-            del tables["inr"][key]
+        for key in RUNTIME_FIELDS:  # the signals decide these, not the manifest
+            tables["inr"].pop(key, None)
         resolved: dict[str, Any] = json.loads(json.dumps(tables))
         return resolved
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any]) -> Manifest:
         """Inverse of `to_json`, for the manifest inside a store."""
-        return _from_tables(dict(tables), "manifest of the store")
+        return from_tables(tables, "manifest of the store")
 
 
-def names() -> list[str]:
-    """Names of the manifests that come with inrzoo."""
-    return sorted(path.stem for path in folder().glob("*.toml"))
-
-
-def folder() -> Path:
-    """Where the manifests lie: inside the installed package, or at the top of a source checkout."""
-    inside = Path(__file__).parent / "manifests"
-    return inside if inside.is_dir() else Path(__file__).parent.parent / "manifests"
-
-
-def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Manifest:
-    """Read a manifest, apply a preset, then single keys.
+def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyquist: float) -> Any:
+    """An INR of a manifest's table `inr` for signals of D coordinate dimensions and C channels.
 
     Args:
-        dataset: a name from `names()`, or a path to a TOML file.
-        preset: a preset of that manifest; its `default_preset` if None.
-        overrides: dotted keys (`"fit.steps"`) and their values, applied last.
-
-    Raises:
-        InrzooError: no such manifest or preset, malformed TOML, unknown key, wrong type or impossible value; one line
-            that names the file, the key, the value and what is allowed.
+        nyquist: radians per coordinate unit of the fitting grid, the smallest over its axes; for those whose init
+            asks for it.
     """
-    path, tables = _read(dataset)
-    presets = check_type(f"{path.name}: presets", tables.pop("presets", {}), dict[str, dict[str, Any]])
-    check_type(f"{path.name}: default_preset", tables.get("default_preset"), str | None)
-    preset = preset or tables.pop("default_preset", None)
-    tables.pop("default_preset", None)
-    if preset is not None and preset not in presets:
-        raise InrzooError(f"{path.name}: no preset {preset!r}; there are: {', '.join(presets) or 'none'}")
-    _merge(tables, presets.get(preset, {}))
-    for key, value in (overrides or {}).items():
-        *parents, last = key.split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
-                raise InrzooError(
-                    f"{path.name}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table"
-                )
-        table[last] = value
-    return _from_tables({"name": path.stem, "preset": preset, **tables}, path.name)
+    given = {"in_features": in_features, "out_features": out_features, "nyquist": nyquist}
+    fields = {f.name for f in dataclasses.fields(registry.find("inrs", spec.get("name", "")))}
+    return registry.make("inrs", spec, **{key: value for key, value in given.items() if key in fields})
 
 
-def presets(dataset: str) -> list[str]:
-    """Names of a manifest's presets, the default one first."""
-    _, tables = _read(dataset)
-    default = tables.get("default_preset")
-    return sorted(tables.get("presets", {}), key=lambda name: (name != default, name))
-
-
-def fingerprint(resolved: Mapping[str, Any], signals_sha256: str) -> str:
-    """sha256 (hex) of what decides the bytes of one INR: the signals and every key not in `NOT_IN_FINGERPRINT`."""
-    deciding = _without(resolved, NOT_IN_FINGERPRINT)
-    return hashlib.sha256(json.dumps([deciding, signals_sha256], sort_keys=True).encode()).hexdigest()
-
-
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Dotted keys in which two resolved manifests would make different INRs, as `key: ours → theirs`."""
-    lines = []
-    for key in sorted({*ours, *theirs}):
-        if prefix + key in NOT_IN_FINGERPRINT:
-            continue
-        a, b = ours.get(key), theirs.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            lines.append(f"{prefix}{key}: {a} → {b}")
-    return lines
-
-
-def _without(tables: Mapping[str, Any], keys: tuple[str, ...], prefix: str = "") -> dict[str, Any]:
-    return {
-        key: _without(value, keys, f"{prefix}{key}.") if isinstance(value, Mapping) else value
-        for key, value in tables.items()
-        if prefix + key not in keys
-    }
-
-
-def _read(dataset: str) -> tuple[Path, dict[str, Any]]:
-    path = Path(dataset) if dataset.endswith(".toml") else folder() / f"{dataset}.toml"
-    if not path.is_file():
-        raise InrzooError(f"no dataset {dataset!r}; there are: {', '.join(names())}, or a path to a .toml file")
-    try:
-        return path, tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InrzooError(f"{path.name} is not valid TOML: {error}") from None
-
-
-def _from_tables(tables: dict[str, Any], where: str) -> Manifest:
+def from_tables(tables: Mapping[str, Any], where: str) -> Manifest:
+    """A manifest from nested tables; an error names `where` they come from."""
     try:
         manifest: Manifest = _dataclass(Manifest, tables, "")
         manifest.to_json()  # makes both components once, so that their fields are checked now and not in a worker
@@ -270,14 +221,6 @@ def _dataclass(cls: Any, tables: Mapping[str, Any], prefix: str) -> Any:
     if missing:
         raise InrzooError(f"missing key {', '.join(prefix + key for key in missing)}")
     return cls(**given)
-
-
-def _merge(tables: dict[str, Any], patch: Mapping[str, Any]) -> None:
-    for key, value in copy.deepcopy(dict(patch)).items():
-        if isinstance(value, dict) and isinstance(tables.get(key), dict):
-            _merge(tables[key], value)
-        else:
-            tables[key] = value
 
 
 def _filled(component: Any) -> dict[str, Any]:

@@ -1,0 +1,38 @@
+"""What is recorded of an INR's frequencies: the share above its grid's Nyquist, and a filter network's bound.
+
+Shape letters: B INRs, T snapshots, P parameters, D coordinate dimensions.
+"""
+
+import torch
+from torch import Tensor
+
+from inrzoo.coords import AxisOrder, Spacing, grid
+from inrzoo.fit.antialias import frequency_bound
+from inrzoo.fit.batches import batch_size
+from inrzoo.fit.spectrum import out_of_band
+from inrzoo.inrs import INR
+
+FINER = 4
+"""How much finer than the fitting grid the one is on which spectra are taken."""
+
+
+def frequencies(
+    inr: INR, weights_BTP: Tensor, sizes: tuple[int, ...], spacing: Spacing, axis_order: AxisOrder
+) -> tuple[Tensor, Tensor]:
+    """Frequencies of INRs fitted on the grid of these arguments.
+
+    Returns:
+        share of spectral energy outside the Nyquist box, (B, T), see `spectrum.out_of_band`; frequency bound per axis,
+        in radians per coordinate unit, (B, T, D), NaN for a family without one.
+    """
+    finer = torch.from_numpy(grid(sizes, spacing, axis_order, FINER)).to(weights_BTP.device)
+    num_snapshots = weights_BTP.shape[1]
+    # Batches as large in memory as those of a fit.
+    rows = max(1, batch_size(inr, len(finer), weights_BTP.device.type) // num_snapshots)
+    with torch.inference_mode():
+        rendered = (inr(part, finer).flatten(0, 1) for part in weights_BTP.split(rows))
+        shares = torch.cat([out_of_band(values, sizes, spacing, FINER) for values in rendered])
+        filters = inr.filter_frequencies(weights_BTP)
+        none = torch.full((*weights_BTP.shape[:2], inr.in_features), torch.nan)
+        bound = none if filters is None else frequency_bound(filters)
+    return shares.reshape(-1, num_snapshots), bound

@@ -1,0 +1,157 @@
+// Forward and backward pass of a multilayer perceptron, SIREN or ReLU, one tile of coordinates at a time.
+//
+// Sizes are constants of the generated file layout.h: IN inputs (coordinates, or features of an encoding), LAYERS hidden
+// layers of HIDDEN neurons, OUT channels. Rows of neurons are padded to whole vectors; what pads begins at zero and has
+// a gradient of zero, so it stays there.
+#pragma once
+#include "adam.h"
+#include "layout.h"  // written by fused_cpu.py
+#include "products.h"
+
+constexpr int H = padded(HIDDEN), NV = H / LANES, TILE = 48;
+
+#if SINE
+// A sine layer is sin(π x): weights and biases are kept multiplied by ω/π, and no ω is left in the inner loop.
+constexpr float SLOPE = 3.14159265358979f;
+INLINE void activate(Vector x, Vector &value, Vector &slope) { sine_cosine(x, value, slope); }
+#else
+constexpr float SLOPE = 1.f;
+INLINE void activate(Vector x, Vector &value, Vector &slope) {
+    const Integers positive = x > (Vector){};
+    value = (Vector)((Integers)x & positive);
+    slope = (Vector)((Integers)all(1.f) & positive);
+}
+#endif
+
+constexpr int inputs(int layer) { return layer == 0 ? IN : H; }
+
+// Where each tensor begins in the engine's flat vector. Hidden weights are held transposed, (inputs, H).
+struct Places {
+    int weight[LAYERS + 1], bias[LAYERS + 1], total;
+    constexpr Places() : weight(), bias(), total(0) {
+        for (int i = 0; i < LAYERS; i++) {
+            weight[i] = total, bias[i] = total += inputs(i) * H;
+            total += H;
+        }
+        weight[LAYERS] = total, bias[LAYERS] = total += OUT * H;
+        total += padded(OUT);
+    }
+};
+constexpr Places PLACES;
+constexpr int SIZE = PLACES.total;
+
+struct Network {
+    alignas(64) float weights[SIZE], gradient[SIZE], mean[SIZE], square[SIZE];
+    alignas(64) float transposed[LAYERS][H * H];
+    alignas(64) float values[LAYERS][TILE * H], slopes[LAYERS][TILE * H];
+    alignas(64) float output[OUT][TILE], residual[OUT][TILE];
+
+    static constexpr double scale(int layer, bool bias) {
+        return layer == LAYERS ? 1.0 : bias ? BIAS_SCALE[layer] : WEIGHT_SCALE[layer];
+    }
+
+    void load(const float *flat) {
+        std::memset(this, 0, sizeof *this);
+        for (int i = 0; i <= LAYERS; i++) {
+            const int in = i == 0 ? IN : HIDDEN, out = i == LAYERS ? OUT : HIDDEN;
+            for (int o = 0; o < out; o++)
+                for (int k = 0; k < in; k++) *place(i, o, k) = (float)(*flat++ * scale(i, false));
+            for (int o = 0; o < out; o++) weights[PLACES.bias[i] + o] = (float)(*flat++ * scale(i, true));
+        }
+    }
+    void store(float *flat) {
+        for (int i = 0; i <= LAYERS; i++) {
+            const int in = i == 0 ? IN : HIDDEN, out = i == LAYERS ? OUT : HIDDEN;
+            for (int o = 0; o < out; o++)
+                for (int k = 0; k < in; k++) *flat++ = (float)(*place(i, o, k) / scale(i, false));
+            for (int o = 0; o < out; o++) *flat++ = (float)(weights[PLACES.bias[i] + o] / scale(i, true));
+        }
+    }
+    float *place(int layer, int out, int in) {
+        return weights + PLACES.weight[layer] + (layer == LAYERS ? out * H + in : in * H + out);
+    }
+
+    // Once a step: transposed hidden weights for the backward pass, with the activation's slope factor.
+    void prepare() {
+        for (int i = 1; i < LAYERS; i++) {
+            const float *w = weights + PLACES.weight[i];
+            for (int k = 0; k < H; k++)
+                for (int o = 0; o < H; o++) transposed[i][o * H + k] = SLOPE * w[k * H + o];
+        }
+    }
+
+    Vector *vectors(float *floats) { return (Vector *)floats; }
+
+    void forward(int rows, const float *inputs) {
+        for (int i = 0; i < LAYERS; i++) {
+            Vector *value = vectors(values[i]), *slope = vectors(slopes[i]);
+            const Vector *w = vectors(weights + PLACES.weight[i]), *b = vectors(weights + PLACES.bias[i]);
+            auto keep = [&](int row, int column, Vector x) { value[row * NV + column] = x; };
+            if (i == 0)
+                product<IN, NV>(rows, inputs, w, b, keep);
+            else
+                product<H, NV>(rows, values[i - 1], w, b, keep);
+            for (int j = 0; j < rows * NV; j++) activate(value[j], value[j], slope[j]);
+        }
+        const Vector *last = vectors(values[LAYERS - 1]);
+        for (int o = 0; o < OUT; o++) {
+            const Vector *w = vectors(weights + PLACES.weight[LAYERS] + o * H);
+            const Vector bias = all(weights[PLACES.bias[LAYERS] + o] + OFFSET);
+            for (int row = 0; row < rows; row += LANES) {
+                Vector dots[LANES];
+                for (int r = 0; r < LANES; r++) {
+                    dots[r] = last[(row + r) * NV] * w[0];
+                    for (int v = 1; v < NV; v++) dots[r] += last[(row + r) * NV + v] * w[v];
+                }
+                *(Vector *)(output[o] + row) = sums(dots) + bias;
+            }
+        }
+    }
+
+    // Adds a tile's gradient to `gradient`; slopes become the gradients at the pre-activations, layer by layer.
+    void backward(int rows, const float *inputs) {
+        const Vector *last = vectors(values[LAYERS - 1]);
+        Vector *delta = vectors(slopes[LAYERS - 1]);
+        for (int o = 0; o < OUT; o++) {
+            Vector total = (Vector){};
+            for (int row = 0; row < rows; row += LANES) total += *(Vector *)(residual[o] + row);
+            gradient[PLACES.bias[LAYERS] + o] += sum(total);
+        }
+        for (int v = 0; v < NV; v++) {
+            Vector w[OUT], total[OUT], bias = vectors(gradient + PLACES.bias[LAYERS - 1])[v];
+            for (int o = 0; o < OUT; o++) {
+                w[o] = vectors(weights + PLACES.weight[LAYERS] + o * H)[v];
+                total[o] = vectors(gradient + PLACES.weight[LAYERS] + o * H)[v];
+            }
+            for (int row = 0; row < rows; row++) {
+                Vector d = (Vector){};
+                for (int o = 0; o < OUT; o++) {
+                    const Vector e = all(residual[o][row]);
+                    d += e * w[o];
+                    total[o] += e * last[row * NV + v];
+                }
+                bias += delta[row * NV + v] *= d;
+            }
+            vectors(gradient + PLACES.bias[LAYERS - 1])[v] = bias;
+            for (int o = 0; o < OUT; o++) vectors(gradient + PLACES.weight[LAYERS] + o * H)[v] = total[o];
+        }
+        for (int i = LAYERS - 1; i >= 1; i--) {
+            const Vector *above = vectors(slopes[i]);
+            Vector *below = vectors(slopes[i - 1]), *bias = vectors(gradient + PLACES.bias[i - 1]);
+            add_transposed_product<H, NV>(rows, values[i - 1], above, vectors(gradient + PLACES.weight[i]));
+            product<H, NV>(rows, slopes[i], vectors(transposed[i]), nullptr,
+                           [&](int row, int column, Vector x) { bias[column] += below[row * NV + column] *= x; });
+        }
+        add_transposed_product<IN, NV>(rows, inputs, vectors(slopes[0]), vectors(gradient + PLACES.weight[0]));
+    }
+
+    void step(Adam &adam, double lr) {
+        adam.next();
+        for (int i = 0; i <= LAYERS; i++) {
+            const double slope = i == LAYERS ? 1.0 : SLOPE;
+            const int w = PLACES.weight[i], b = PLACES.bias[i], end = i == LAYERS ? SIZE : PLACES.weight[i + 1];
+            adam.step(weights + w, gradient + w, mean + w, square + w, b - w, lr, scale(i, false), slope);
+            adam.step(weights + b, gradient + b, mean + b, square + b, end - b, lr, scale(i, true), slope);
+        }
+    }
+};

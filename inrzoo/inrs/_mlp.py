@@ -1,0 +1,81 @@
+"""What SIREN and the ReLU MLP share: the layout of a stack of linear maps, its random start, and moving its input.
+
+Shape letters: P parameters of one INR, D in_features; leading dimensions (...) count INRs.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrzoo.errors import InrzooError
+from inrzoo.seeding import Stream
+from inrzoo.weights import WeightLayout, WeightTensor
+
+
+def mlp_layout(sizes: Sequence[int]) -> WeightLayout:
+    """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them.
+
+    Args:
+        sizes: neurons of the input, of every hidden layer and of the output.
+    """
+    axes = ["in", *(f"hidden_{i}" for i in range(len(sizes) - 2)), "out"]
+    tensors = []
+    for i in range(len(sizes) - 1):
+        tensors.append(WeightTensor(f"weight_{i}", (sizes[i + 1], sizes[i]), (axes[i + 1], axes[i])))
+        tensors.append(WeightTensor(f"bias_{i}", (sizes[i + 1],), (axes[i + 1],)))
+    return WeightLayout(tuple(tensors))
+
+
+def draw_uniform(layout: WeightLayout, stream: Stream, bounds: Mapping[str, float]) -> NDArray[np.float32]:
+    """Fresh weights, shape (P,): tensor `name` ~ U(±bounds[name]), drawn in the order of the layout."""
+    tensors = {
+        tensor.name: stream.uniform(-bounds[tensor.name], bounds[tensor.name], tensor.size).reshape(tensor.shape)
+        for tensor in layout.tensors
+    }
+    weights: NDArray[np.float64] = layout.join(tensors)
+    return weights.astype(np.float32)
+
+
+def double(weights: Tensor, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """`weights` (..., P), A⁻¹ (..., D, D) and t (..., D) in float64 on the device of `weights`, with the same leading
+    dimensions: one matrix or shift serves all INRs, and one INR can be moved in many ways.
+
+    Raises:
+        InrzooError: A has no inverse.
+    """
+    lead = torch.broadcast_shapes(weights.shape[:-1], matrix.shape[:-2], shift.shape[:-1])
+    matrix, shift = (tensor.to(weights.device, torch.float64) for tensor in (matrix, shift))
+    inverse, failed = torch.linalg.inv_ex(matrix)
+    if failed.any():
+        raise InrzooError("coordinates can only be moved by an invertible matrix; this one is singular")
+    return (
+        weights.double().expand(*lead, weights.shape[-1]),
+        inverse.expand(*lead, *matrix.shape[-2:]),
+        shift.expand(*lead, shift.shape[-1]),
+    )
+
+
+def move_input(
+    layout: WeightLayout, weights: Tensor, matrix: Tensor, shift: Tensor, bias_factor: float = 1.0
+) -> Tensor:
+    """Weights of f(g⁻¹(x)), g(x) = A x + t, for a first layer σ(c W₀ x + b₀'), exact for any σ and any A (specs: d.1).
+
+    W₀ (A⁻¹ (x − t)) = (W₀ A⁻¹) x − (W₀ A⁻¹) t: the linear part goes into the weight, then the shift into the bias with
+    the new weight.
+
+    Args:
+        layout: made by `mlp_layout`, its input the coordinates.
+        weights: (..., P).
+        matrix: A, (D, D) or (..., D, D).
+        shift: t, (D,) or (..., D).
+        bias_factor: c, what multiplies W₀ x but not the stored bias.
+    """
+    exact, inverse, exact_shift = double(weights, matrix, shift)
+    tensors = layout.split(exact)
+    tensors["weight_0"] = tensors["weight_0"] @ inverse
+    tensors["bias_0"] = tensors["bias_0"] - bias_factor * (tensors["weight_0"] @ exact_shift[..., None])[..., 0]
+    moved: Tensor = layout.join(tensors)
+    return moved.to(weights.dtype)

@@ -1,0 +1,230 @@
+"""ReLU MLP, on plain coordinates or on sines and cosines of them.
+
+Plain 2/64/64/64/1 is the ReLU network of the few-shot paper's Table 7. With an encoding it is the network of NeRF
+(Mildenhall et al. 2020, arXiv 2003.08934, eq. 4), of Tancik et al. 2020, "Fourier features let networks learn high
+frequency functions in low dimensional domains" (arXiv 2006.10739), and the FFNet of instance pattern composers.
+
+Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, H hidden,
+M encoding frequencies; leading dimensions (...) count INRs.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from inrzoo.errors import InrzooError
+from inrzoo.inrs import INR, Perceptron
+from inrzoo.inrs._mlp import double, draw_uniform, mlp_layout, move_input
+from inrzoo.inrs._symmetries import lexicographic_order, multiply_neurons
+from inrzoo.seeding import Stream
+from inrzoo.weights import WeightLayout
+
+Encoding = Literal["none", "positional", "log_spaced", "fourier"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReluMlp(INR):
+    """f(x) = W_L h + b_L with h ← max(0, W h + b) at every layer before the last, which begin with h = x or h = γ(x).
+
+    γ(x) = (cos F x, sin F x), all cosines before all sines, with the M frequencies in the rows of F:
+
+    | encoding   | M                   | F                                                                 |
+    |------------|---------------------|-------------------------------------------------------------------|
+    | none       | 0                   | h = x                                                             |
+    | positional | D · num_frequencies | 2^k π, k = 0, 1, …, of each coordinate: NeRF eq. 4                |
+    | log_spaced | D · num_frequencies | π f, f log-spaced from 1 to σ, of each coordinate: FFNet's code   |
+    | fourier    | num_frequencies     | 2π B, entries of B ~ N(0, σ²): Tancik et al., Sec. 6.1, Gaussian  |
+
+    B is no weight: it belongs to the family and depends on the fields alone. Coordinates of Tancik et al. lie in
+    [0, 1], ours in [-1, 1]: the same content needs half their σ.
+    Init: torch's default for `nn.Linear`, W and b ~ U(±1/√in), for every layer; the few-shot paper does not say. He's
+    (std √(2/in), biases 0) keeps variance better in deep networks, but with biases of 0 the folds of a plain network
+    all pass through the origin. FFNet's code differs: its biases begin at 0, it normalises each row of W and adds 0.5
+    to the output. That is the part of the hypernetwork, which writes the weights.
+
+    Attributes:
+        hidden_features: H, neurons of a hidden layer.
+        hidden_layers: maps between hidden layers, as for SIREN: 2/64/64/64/1 has two.
+        encoding: what of the coordinates the first layer sees.
+        num_frequencies: of each coordinate (positional, log_spaced) or in all (fourier).
+        sigma: σ: the highest f (log_spaced) or the standard deviation of B in cycles per coordinate unit (fourier).
+        encoding_seed: picks B.
+    """
+
+    hidden_features: int = 64
+    hidden_layers: int = 2
+    encoding: Encoding = "none"
+    num_frequencies: int = 10
+    sigma: float = 10.0
+    encoding_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a count or a number out of its range, or an unknown encoding.
+        """
+        super().__post_init__()
+        self.require("hidden_features", self.hidden_features >= 1, "at least 1")
+        self.require("hidden_layers", self.hidden_layers >= 0, "at least 0")
+        encodings = get_args(Encoding)
+        self.require("encoding", self.encoding in encodings, f"one of {', '.join(encodings)}")
+        self.require("num_frequencies", self.num_frequencies >= 1, "at least 1")
+        self.require("sigma", 0 < self.sigma < np.inf, "above 0")
+        self.require("sigma", self.encoding != "log_spaced" or self.sigma > 1, "above 1 with encoding = 'log_spaced'")
+
+    @cached_property
+    def layout(self) -> WeightLayout:
+        """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them.
+
+        With an encoding the axis "in" runs over the 2 M features.
+        """
+        inputs = self.in_features if self.encoding == "none" else 2 * len(self.frequencies)
+        return mlp_layout([inputs, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features])
+
+    @cached_property
+    def frequencies(self) -> NDArray[np.float64]:
+        """F, radians per coordinate unit, shape (M, D)."""
+        if self.encoding == "none":
+            return np.zeros((0, self.in_features))
+        if self.encoding == "fourier":
+            stream = Stream("encoding", "relu_mlp", self.encoding_seed)
+            normal = stream.normal(self.num_frequencies * self.in_features)
+            cycles: NDArray[np.float64] = self.sigma * normal.reshape(-1, self.in_features)
+            return 2 * np.pi * cycles
+        octaves = np.arange(self.num_frequencies, dtype=np.float64)
+        if self.encoding == "log_spaced":
+            octaves *= np.log2(self.sigma) / max(self.num_frequencies - 1, 1)
+        of_each_axis: NDArray[np.float64] = np.eye(self.in_features)[:, None, :] * np.pi * np.exp2(octaves)[:, None]
+        return of_each_axis.reshape(-1, self.in_features)
+
+    def init(self, stream: Stream) -> NDArray[np.float32]:
+        """Fresh weights, shape (P,); see the class for the distribution."""
+        bounds = {}
+        for i in range(self.hidden_layers + 2):
+            in_size = self.layout.axes["in"] if i == 0 else self.hidden_features
+            bounds[f"weight_{i}"] = bounds[f"bias_{i}"] = 1 / np.sqrt(in_size)
+        return draw_uniform(self.layout, stream, bounds)
+
+    def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
+        """Values of B functions, shape (B, K, C)."""
+        tensors = self.layout.split(weights_BP)
+        shared = coords_BKD.stride(0) == 0  # an expanded grid is encoded once
+        features_BKF = self.features(coords_BKD[:1] if shared else coords_BKD).expand(len(coords_BKD), -1, -1)
+        hidden_BHK = features_BKF.transpose(1, 2)
+        for i in range(self.hidden_layers + 2):
+            hidden_BHK = torch.relu(hidden_BHK) if i > 0 else hidden_BHK
+            hidden_BHK = torch.baddbmm(tensors[f"bias_{i}"][:, :, None], tensors[f"weight_{i}"], hidden_BHK)
+        return hidden_BHK.transpose(1, 2)
+
+    def features(self, coords: Tensor) -> Tensor:
+        """What the first layer sees of coordinates: (..., K, D) to (..., K, D), or (..., K, 2 M) with an encoding."""
+        if self.encoding == "none":
+            return coords
+        angles = coords @ torch.as_tensor(self.frequencies).to(coords).T
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+    def as_perceptron(self) -> Perceptron:
+        """For engines with native kernels."""
+        ones = (1.0,) * (self.hidden_layers + 1)
+        return Perceptron(
+            activation="relu",
+            num_inputs=self.layout.axes["in"],
+            hidden_features=self.hidden_features,
+            num_hidden=len(ones),
+            out_features=self.out_features,
+            weight_factors=ones,
+            bias_factors=ones,
+            output_offset=0.0,
+            inputs=self.features,
+        )
+
+    def scale_neurons(self, weights: Tensor, scales: Mapping[str, Tensor]) -> Tensor:
+        """Weights of the same function with max(0, a) written as max(0, c a) / c in some neurons.
+
+        Args:
+            weights: (..., P).
+            scales: neuron axis -> c > 0 of each of its neurons, (H,) or (..., H).
+
+        Returns:
+            (..., P).
+        """
+        outgoing = {axis: 1 / scale for axis, scale in scales.items()}
+        return multiply_neurons(self.layout, weights, incoming=scales, outgoing=outgoing)
+
+    def canonicalise(self, weights: Tensor) -> Tensor:
+        """One member of each orbit of permutations and positive scales of neurons.
+
+        Layer by layer: each neuron is scaled until its row and bias together have norm 1 (left alone where both are 0),
+        then neurons are sorted by the entries of the row, then the bias. In the output layer only columns are exchanged
+        and scaled. Neurons that are never active, or active for the same coordinates, have further symmetries, which
+        stay (Grigsby et al. 2023, "Hidden symmetries of ReLU networks").
+
+        Args:
+            weights: (..., P).
+
+        Returns:
+            (..., P), computed in float64, of the dtype of `weights`.
+        """
+        exact = weights.double()
+        for i in range(self.hidden_layers + 1):
+            axis = f"hidden_{i}"
+            tensors = self.layout.split(exact)
+            rows = torch.cat([tensors[f"weight_{i}"], tensors[f"bias_{i}"][..., None]], dim=-1)
+            norms = rows.norm(dim=-1)
+            norms = torch.where(norms > 0, norms, 1.0)
+            exact = self.scale_neurons(exact, {axis: 1 / norms})
+            exact = self.layout.permute_each(exact, {axis: lexicographic_order(rows / norms[..., None])})
+        return exact.to(weights.dtype)
+
+    def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact (specs: d.1).
+
+        Without an encoding for every invertible A. With one, γ(g⁻¹(x)) must be linear in γ(x): it is for every shift,
+        by the addition theorems, and for A that maps the frequencies onto each other up to sign.
+
+        Args:
+            weights: (..., P).
+            matrix: A, (D, D) or (..., D, D).
+            shift: t, (D,) or (..., D).
+
+        Returns:
+            (..., P).
+
+        Raises:
+            InrzooError: an encoding that this A does not keep.
+        """
+        if self.encoding == "none":
+            return move_input(self.layout, weights, matrix, shift)
+        exact, inverse, exact_shift = double(weights, matrix, shift)
+        frequencies_MD = torch.as_tensor(self.frequencies, device=weights.device)
+        # Row j of F A⁻¹ has to be s F_p, s = ±1, for one p: s stands at (j, p) of `signs`, 1 there in `kept`.
+        moved = frequencies_MD @ inverse
+        size = torch.linalg.vector_norm(frequencies_MD, dim=-1)
+        same, opposite = (
+            torch.linalg.vector_norm(moved[..., :, None, :] - sign * frequencies_MD, dim=-1) <= 1e-6 * size
+            for sign in (1, -1)
+        )
+        signs, kept = same.double() - opposite.double(), same.double() + opposite.double()
+        if not bool((kept.sum(-1) == 1).all()):
+            keeps = "point reflection" if self.encoding == "fourier" else "exchanging and reflecting axes"
+            raise InrzooError(
+                f"encoding = {self.encoding!r} can be moved exactly only by shifts and {keeps}, not by this matrix; "
+                "with encoding = 'none' every matrix is exact"
+            )
+        # F A⁻¹ (x − t) = s a + d with a = F_p x:
+        # cos(s a + d) = cos d cos a − s sin d sin a and sin(s a + d) = sin d cos a + s cos d sin a.
+        phases = -(moved @ exact_shift[..., None]).transpose(-1, -2)
+        tensors = self.layout.split(exact)
+        cosines, sines = tensors["weight_0"].chunk(2, dim=-1)
+        of_cosine = (cosines * phases.cos() + sines * phases.sin()) @ kept
+        of_sine = (sines * phases.cos() - cosines * phases.sin()) @ signs
+        tensors["weight_0"] = torch.cat([of_cosine, of_sine], dim=-1)
+        result: Tensor = self.layout.join(tensors)
+        return result.to(weights.dtype)

@@ -1,0 +1,169 @@
+"""What the three families of public readers take a state dict to mean: key names, ω₀, offset, grid, value range.
+
+A state dict says none of this; each reader has it in its code. Read off the public repositories:
+
+| convention | keys | ω₀ | output | coordinates | values | where |
+|---|---|---|---|---|---|---|
+| `dws` | `seq.I.weight` | 30, times the bias too | + 0.5 | end points, (x, y) | [0, 1] | AvivNavon/DWSNets nn/inr.py, experiments/utils.py; mkofinas/neural-graphs nn/inr.py |
+| `nfn` | `net.I.linear.weight`, last `net.I.weight` | as dws | + 0 | end points, (row, col) | [-1, 1] | AllanYangZhou/nfn experiments/siren_utils.py, data_utils.py; mkofinas/neural-graphs experiments/data_nfn.py |
+| `sitzmann` | `net.net.I.0.weight` | as dws | + 0 | end points, (row, col) | [-1, 1] | vsitzmann/siren modules.py (SingleBVPNet, FCBlock), dataio.py |
+
+Keys stand in the order weight 0, bias 0, weight 1, …: nfn and neural-graphs read them by position.
+"""  # noqa: E501
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.store import Store
+
+OMEGA_0 = 30.0
+SIZES = ("in_features", "out_features", "hidden_features", "hidden_layers")
+"""Fields of a SIREN that the tensors' shapes say."""
+FREE = (*SIZES, "convention")
+"""Fields that no reader assumes anything of; `convention` decides the init alone, except `mwt`, which is refused."""
+
+
+@dataclass(frozen=True)
+class Convention:
+    """How one family of readers evaluates a state dict.
+
+    Attributes:
+        name: what the user calls it.
+        hidden, last: key of a sine layer and of the linear layer behind them, without `.weight`.
+        init: the SIREN's `convention`, recorded for sets that do not say theirs.
+        output_offset: what the reader adds to the last layer.
+        axis_order, value_range: see `inrzoo.coords.grid`, `inrzoo.manifest.Values`.
+        dimensions: numbers of coordinates that the reader's grids have; none given: any.
+        square: whether the reader's image grids have as many rows as columns.
+    """
+
+    name: str
+    hidden: str
+    last: str
+    init: str
+    output_offset: float
+    axis_order: str
+    value_range: tuple[float, float]
+    dimensions: tuple[int, ...]
+    square: bool
+
+    def keys(self, num_layers: int) -> list[str]:
+        """Keys of a state dict, in the order of `Siren.layout`."""
+        stems = [*(self.hidden.format(i) for i in range(num_layers - 1)), self.last.format(num_layers - 1)]
+        return [f"{stem}.{kind}" for stem in stems for kind in ("weight", "bias")]
+
+    def inr_spec(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+        """The INR table of tensors of these shapes, by key.
+
+        Raises:
+            InrzooError: they are not those of a SIREN whose hidden layers are equally wide.
+        """
+        num_layers = len(shapes) // 2
+        chain = [shapes[key] for key in self.keys(num_layers)]
+        sizes = [chain[0][1] if len(chain[0]) == 2 else 0, *(bias[0] for bias in chain[1::2] if len(bias) == 1)]
+        expected = [shape for i in range(len(sizes) - 1) for shape in ((sizes[i + 1], sizes[i]), (sizes[i + 1],))]
+        if chain != expected or len({*sizes[1:-1]}) != 1:
+            listed = ", ".join(f"{key} {list(shapes[key])}" for key in self.keys(num_layers))
+            raise InrzooError(f"its tensors are not those of a SIREN of equally wide hidden layers: {listed}")
+        return {
+            "name": "siren",
+            "in_features": sizes[0],
+            "out_features": sizes[-1],
+            "hidden_features": sizes[1],
+            "hidden_layers": num_layers - 2,
+            "omega_0": OMEGA_0,
+            "convention": self.init,
+            "bias_inside": True,
+            "output_offset": self.output_offset,
+        }
+
+    def differences(
+        self, inr: Any, coords: Mapping[str, Any], value_range: Iterable[float], grid: list[int]
+    ) -> list[str]:
+        """What such a reader would misinterpret, as `key: ours → theirs`.
+
+        Args:
+            inr: the SIREN.
+            coords: `spacing` and `axis_order`.
+            value_range: what the INR was fitted to.
+            grid: sizes of the signals' grid.
+        """
+        theirs = {field.name: field.default for field in dataclasses.fields(inr) if field.name not in FREE}
+        theirs |= {"omega_0": OMEGA_0, "bias_inside": True, "output_offset": self.output_offset}
+        pairs = {f"inr.{key}": (getattr(inr, key), value) for key, value in theirs.items()}
+        if inr.convention == "mwt":  # ω₀ in the first layer alone
+            pairs["inr.convention"] = ("mwt", "sitzmann or dws")
+        pairs["coords.spacing"] = (coords["spacing"], "end_points")
+        if inr.in_features > 1:
+            pairs["coords.axis_order"] = (coords["axis_order"], self.axis_order)
+        pairs["values.range"] = (list(map(float, value_range)), list(self.value_range))
+        lines = [f"{key}: {ours} → {wanted}" for key, (ours, wanted) in pairs.items() if ours != wanted]
+        if self.dimensions and len(grid) not in self.dimensions:
+            lines.append(f"grid: {grid} → {' or '.join(f'{count} axes' for count in self.dimensions)}")
+        elif self.square and len({*grid}) > 1:
+            lines.append(f"grid: {grid} → as many rows as columns")
+        return lines
+
+
+CONVENTIONS = {
+    each.name: each
+    for each in (
+        Convention("dws", "seq.{}", "seq.{}", "dws", 0.5, "x_y", (0.0, 1.0), (1, 2), True),
+        Convention("nfn", "net.{}.linear", "net.{}", "sitzmann", 0.0, "row_col", (-1.0, 1.0), (2,), True),
+        Convention("sitzmann", "net.net.{}.0", "net.net.{}.0", "sitzmann", 0.0, "row_col", (-1.0, 1.0), (), False),
+    )
+}
+
+
+def convention_called(name: str) -> Convention:
+    """The convention of that name.
+
+    Raises:
+        InrzooError: there is none.
+    """
+    if name not in CONVENTIONS:
+        raise InrzooError(f"no convention {name!r}; there are: {', '.join(CONVENTIONS)}")
+    return CONVENTIONS[name]
+
+
+def convention_of(keys: Iterable[str]) -> Convention:
+    """The convention whose key names these are; no two share them.
+
+    Raises:
+        InrzooError: they are of none.
+    """
+    found = set(keys)
+    for each in CONVENTIONS.values():
+        if len(found) >= 4 and found == {*each.keys(len(found) // 2)}:
+            return each
+    shapes = "; ".join(f"{each.name} {', '.join(each.keys(2))}" for each in CONVENTIONS.values())
+    shown = ", ".join(sorted(re.sub(r"[^\w.\-]", "?", key)[:60] for key in found)[:6])
+    raise InrzooError(f"its keys are of no convention: {shown or 'none'}; known, for two layers: {shapes}")
+
+
+def require_expressible(store: Store, convention: Convention) -> None:
+    """Refuse a store whose INRs such a reader would evaluate as other functions.
+
+    Raises:
+        InrzooError: names the keys that differ.
+    """
+    attributes = store.attributes
+    name = attributes["inr"]["name"]
+    if name != "siren":
+        raise InrzooError(f"{store.path} holds INRs of the kind {name}; {convention.name} readers know siren alone")
+    lines = convention.differences(
+        registry.make("inrs", attributes["inr"]),
+        attributes["manifest"]["coords"],
+        store.value_range,
+        attributes["grid"],
+    )
+    if lines:
+        raise InrzooError(
+            f"{store.path} cannot be exported as {convention.name}, its readers would see other functions "
+            f"({'; '.join(lines)}); build a store with those settings"
+        )

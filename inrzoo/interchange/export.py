@@ -1,0 +1,166 @@
+"""A store's INRs as a folder of state dicts.
+
+Shape letters: B INRs, P parameters of one INR.
+"""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import inrzoo
+from inrzoo.errors import InrzooError
+from inrzoo.interchange import sidecar, state_files
+from inrzoo.interchange.conventions import Convention, convention_called, require_expressible
+from inrzoo.interchange.naming import Namer, split_key
+from inrzoo.store import Store, open_store
+
+
+def export_state_dicts(
+    store_path: Path, out: Path, convention: str, seed: int | str | None = 0, step: int | None = None
+) -> int:
+    """Write a store as one `.pth` per INR, with the splits as JSON, in the layout of a public reader.
+
+    The folder appears whole or not at all. Paths in the splits file are relative to the folder: neural-graphs takes the
+    folder as `dataset_dir`; DWSNets opens the paths as they are, so run it inside the folder. nfn's readers need no
+    splits file but the two `split_points`, which stand in `inrzoo.json`. nfn numbers INRs by their row in the store;
+    its readers that fetch the original image need the rows of torchvision's train and test set in that order.
+
+    Args:
+        store_path: a complete store.
+        out: the folder; nothing may stand there.
+        convention: `dws`, `nfn` or `sitzmann`.
+        seed: which fit of each signal; `"all"` or None for all.
+        step: step count of the snapshot; needed where the store keeps several.
+
+    Returns:
+        How many INRs were written.
+
+    Raises:
+        InrzooError: the store cannot be expressed in that layout (the keys that differ are named) or is not finished;
+            `out` exists.
+    """
+    store, chosen = open_store(store_path), convention_called(convention)
+    require_expressible(store, chosen)
+    if not store.complete:
+        raise InrzooError(f"{store_path} is not finished; run the same build again, then export")
+    seeds, position = _seeds(store, seed), _position(store, step)
+    if out.exists() or out.is_symlink():
+        raise InrzooError(f"{out} exists; give another --out")
+    namer = Namer(store, convention, len(seeds) > 1)
+    partial = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        paths = _write(store, partial, chosen, namer, seeds, position)
+        _write_splits(store, partial, namer, paths)
+        _describe(store, partial, chosen, seeds, position, paths[0])
+        os.sync()  # a million small files: one call instead of one each
+        partial.rename(out)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
+    return sum(path is not None for column in paths for path in column)
+
+
+def _seeds(store: Store, seed: int | str | None) -> list[int]:
+    if seed is None or seed == "all":
+        return list(range(store.num_seeds))
+    try:
+        wanted = int(seed)
+    except ValueError:
+        wanted = -1
+    if wanted not in range(store.num_seeds):
+        raise InrzooError(f"no seed {seed} in {store.path}; there are 0 to {store.num_seeds - 1}, or all")
+    return [wanted]
+
+
+def _position(store: Store, step: int | None) -> int:
+    counts = ", ".join(map(str, store.snapshots))
+    if step is None and len(store.snapshots) > 1:
+        raise InrzooError(f"{store.path} keeps the views {counts}; a state dict holds one: name it with --step")
+    if step is not None and step not in store.snapshots:
+        raise InrzooError(f"no view of {step} steps in {store.path}; there are: {counts}")
+    return 0 if step is None else store.snapshots.index(step)
+
+
+def _write(
+    store: Store, folder: Path, convention: Convention, namer: Namer, seeds: list[int], position: int
+) -> list[list[str | None]]:
+    """Write every INR that is there. Returns relative paths by seed and row; None for one that the store lacks."""
+    lacking = store.attributes["status_names"].index("pending")
+    paths: list[list[str | None]] = []
+    for rank, seed in enumerate(seeds):
+        absent_N = store.status[:, seed] == lacking
+        if absent_N.any() and not rank:
+            raise InrzooError(
+                f"seed {seed} of {store.path} lacks the INRs of {absent_N.sum()} signals; export another --seed"
+            )
+        column: list[str | None] = []
+        for index in range(store.partition.num_blocks):
+            rows = store.partition.rows(index)
+            for row, weights_P in enumerate(store.weights[rows, seed, position], start=rows.start):
+                if absent_N[row]:
+                    column.append(None)
+                    continue
+                if not np.isfinite(weights_P).all():
+                    raise InrzooError(
+                        f"signal {row} of seed {seed} in {store.path} diverged to weights that are not finite; "
+                        "no reader would survive them: export another --seed"
+                    )
+                name = namer.path(row, seed, rank)
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                state_files.write(folder / name, weights_P, store.layout, convention)
+                column.append(str(name))
+        paths.append(column)
+    return paths
+
+
+def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str | None]]) -> None:
+    label = next(iter(store.labels.values()))
+    splits: dict[str, dict[str, list[Any]]] = {}
+    names = store.attributes["split_names"]
+    for code, name in enumerate(names):
+        listed = [
+            (path, int(label[row]))
+            for column in paths
+            for row, path in enumerate(column)
+            if path and store.split[row] == code
+        ]
+        splits[split_key(name, names)] = {
+            "path": [path for path, _ in listed],
+            "label": [code for _, code in listed],
+        }
+    (folder / namer.splits_file).write_text(json.dumps(splits))
+
+
+def _describe(
+    store: Store, folder: Path, convention: Convention, seeds: list[int], position: int, paths: list[str | None]
+) -> None:
+    attributes, manifest = store.attributes, store.attributes["manifest"]
+    starts = np.searchsorted(store.split, range(len(attributes["split_names"])))
+    sidecar.Sidecar(
+        format=sidecar.FORMAT,
+        inrzoo=inrzoo.__version__,
+        convention=convention.name,
+        dataset=attributes["dataset"],
+        title=manifest["title"],
+        licence=manifest["licence"],
+        citation=manifest["citation"],
+        fingerprint=attributes["fingerprint"],
+        inr=attributes["inr"],
+        grid=attributes["grid"],
+        init=manifest["init"],
+        step=store.snapshots[position],
+        seeds=seeds,
+        split_names=attributes["split_names"],
+        label_columns=attributes["label_columns"],
+        label_names=attributes["label_names"],
+        labels={column: codes.tolist() for column, codes in store.labels.items()},
+        signal_ids=store.signal_ids,
+        paths=[str(path) for path in paths],
+        split_points=[int(start) for start in starts[1:]],
+    ).write(folder)

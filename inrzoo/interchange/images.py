@@ -1,0 +1,121 @@
+"""The images that imported INRs were fitted to, matched and checked, and how well they were fitted.
+
+Shape letters: N signals, B some of them, K coordinates, C channels, P parameters of one INR.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from inrzoo import manifest, registry
+from inrzoo.errors import InrzooError
+from inrzoo.fit import Status
+from inrzoo.fit.batches import batch_size
+from inrzoo.fit.metrics import mse, psnr
+from inrzoo.fit.result import MEAN_SIGNAL_PSNR_CAP
+from inrzoo.fit.values import to_values
+from inrzoo.inrs import INR
+from inrzoo.interchange.folder import Listing
+from inrzoo.interchange.naming import image_number
+from inrzoo.manifest import Manifest
+
+
+class Images:
+    """The signals of a dataset, in the order of a listing.
+
+    An image is found by its id where the folder says ids, else by the number in the file's name: inside the training or
+    test part (DWSNets), or through both (nfn). Either way its label must be that of the file.
+
+    Args:
+        dataset: name of a manifest, or a path to one.
+        path: local files, or None as for `inrzoo build`.
+        listing: the folder.
+
+    Raises:
+        InrzooError: no such dataset or files; a signal that is not in it; labels that differ.
+    """
+
+    def __init__(self, dataset: str, path: Path | None, listing: Listing) -> None:
+        self.manifest: Manifest = manifest.load(dataset)
+        source = registry.make("sources", self.manifest.source).read(path)
+        where = f"dataset {self.manifest.name}"
+        rows = _rows(list(source.ids), listing, where)
+        signals = source.take(rows)
+        self.grid: tuple[int, ...] = signals.grid
+        self.ids: list[str] = list(signals.ids)
+        self.labels: dict[str, NDArray[np.int64]] = signals.labels
+        self.label_names: dict[str, list[str]] = signals.label_names
+        self.checksums: dict[str, str] = signals.checksums
+        own = next(iter(signals.labels.values()))
+        wrong = np.flatnonzero(own != listing.labels)
+        if len(wrong):
+            row = wrong[0]
+            raise InrzooError(
+                f"{listing.signals[row].first} has label {listing.labels[row]}, image {self.ids[row]} of {where} has "
+                f"{own[row]}: these are not its images, or they are numbered otherwise"
+            )
+        self.values_NKC = np.empty((len(signals), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
+        for index, array in signals.values(range(len(signals))):
+            self.values_NKC[index] = array.reshape(self.values_NKC.shape[1:])
+
+
+def _rows(ids: list[str], listing: Listing, where: str) -> NDArray[np.int64]:
+    """Where each signal of the listing stands in the source."""
+    kept = listing.sidecar
+    if kept is not None:
+        id_of = dict(zip(kept.paths, kept.signal_ids, strict=True))
+        wanted: list[Any] = [id_of[signal.first] for signal in listing.signals]
+        there: dict[Any, int] = {name: row for row, name in enumerate(ids)}
+    else:
+        numbers = [image_number(name) for name in ids]
+        if None in numbers:
+            raise InrzooError(
+                f"{where} does not number its images by training and test; they cannot be matched to the files"
+            )
+        wanted = [(signal.place.part, signal.place.number) for signal in listing.signals]
+        there = {number: row for row, number in enumerate(numbers)}
+        # Readers of nfn's sets number through the training and then the test images.
+        through = sorted(range(len(ids)), key=lambda row: (numbers[row][0] == "test", numbers[row][1]))  # type: ignore[index]
+        there |= {(None, position): row for position, row in enumerate(through)}
+    for signal, key in zip(listing.signals, wanted, strict=True):
+        if key not in there:
+            what = f"id {key}" if isinstance(key, str) else f"number {key[1]}"
+            raise InrzooError(f"{signal.first}: {where} has no image with the {what}")
+    return np.array([there[key] for key in wanted], dtype=np.int64)
+
+
+def quality(
+    inr: INR,
+    weights_BP: NDArray[np.float32],
+    coords_KD: NDArray[np.float32],
+    values_BKC: NDArray[np.uint8] | None,
+    value_range: tuple[float, float],
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """PSNR, loss and status of INRs, as a fit would have recorded them; PSNR and loss are NaN where there is no image.
+
+    An INR whose weights are not finite, or that is worse than its image's mean, has diverged.
+
+    Returns:
+        (B,) each.
+    """
+    finite_B = torch.from_numpy(np.isfinite(weights_BP).all(axis=1))
+    if values_BKC is None:
+        unknown_B = np.full(len(weights_BP), np.nan, dtype=np.float32)
+        status_B = np.where(finite_B, int(Status.OK), int(Status.DIVERGED)).astype(np.uint8)
+        return unknown_B, unknown_B.copy(), status_B
+    coords = torch.from_numpy(coords_KD)
+    batch, losses, floors = batch_size(inr, len(coords_KD)), [], []
+    for start in range(0, len(weights_BP), batch):
+        part = slice(start, start + batch)
+        targets_BKC = to_values(values_BKC[part], value_range)
+        with torch.inference_mode():
+            losses.append(mse(inr(torch.from_numpy(weights_BP[part]), coords), targets_BKC))
+            floors.append(mse(targets_BKC.mean(dim=1, keepdim=True).expand_as(targets_BKC), targets_BKC))
+    loss_B = torch.cat(losses)
+    psnr_B, floor_B = psnr(loss_B, value_range), psnr(torch.cat(floors), value_range).clamp(max=MEAN_SIGNAL_PSNR_CAP)
+    worse_B = ~finite_B | ~loss_B.isfinite() | (psnr_B < floor_B)
+    status = torch.where(worse_B, int(Status.DIVERGED), int(Status.OK)).to(torch.uint8)
+    return psnr_B.numpy(), loss_B.numpy(), status.numpy()

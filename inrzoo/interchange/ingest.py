@@ -1,0 +1,220 @@
+"""A folder of state dicts as a store.
+
+Shape letters: N signals, S seeds, T snapshots (one), B signals of a block, P parameters of one INR.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from rich.filesize import decimal
+
+from inrzoo import registry, stats
+from inrzoo.errors import InrzooError
+from inrzoo.fit import Status
+from inrzoo.fit.frequencies import frequencies
+from inrzoo.inrs import INR
+from inrzoo.interchange import folder as folders
+from inrzoo.interchange import state_files
+from inrzoo.interchange.conventions import Convention, convention_called, convention_of
+from inrzoo.interchange.describe import agreed, attributes_of, grid_of, ids_of, labels_of, require_described
+from inrzoo.interchange.folder import Listing
+from inrzoo.interchange.images import Images, quality
+from inrzoo.store import (
+    Block,
+    Contents,
+    Quality,
+    Store,
+    create_store,
+    open_store,
+    publish_seed,
+    write_block,
+)
+from inrzoo.store.files import free_bytes
+
+OnFile = Callable[[int, int], None]
+"""Called with (files read, files in all)."""
+UNKNOWN_STEP = 0
+"""The step count of a snapshot where the folder does not say it."""
+
+
+def import_state_dicts(
+    folder: Path,
+    out: Path,
+    convention: str | None = None,
+    *,
+    dataset: str | None = None,
+    images: Path | None = None,
+    grid: tuple[int, ...] | None = None,
+    split_points: tuple[int, ...] | None = None,
+    name: str | None = None,
+    on_file: OnFile = lambda done, total: None,
+) -> Path:
+    """Read a folder of one `.pth` per INR into a complete store. The store appears whole or not at all.
+
+    Architecture is inferred from the first file and checked for every file; what the tensors do not say (ω₀, offset,
+    grid convention, value range) is what the convention's readers have in their code. Fits of one signal that the file
+    names number become its seeds; a fit that a signal lacks stays pending. Without images PSNR and loss are NaN. The
+    step count is 0 where the folder does not say it.
+
+    Args:
+        folder: with a `*splits.json`, or nfn's folders of classes.
+        out: the store; nothing may stand there.
+        convention: `dws`, `nfn` or `sitzmann`; read off the key names if None.
+        dataset: manifest of the images that were fitted: PSNRs are computed, and the images kept if they may be.
+        images: local files of that dataset.
+        grid: sizes of an image, where neither `inrzoo.json` nor `dataset` says them.
+        split_points: see `folder.read`.
+        name: of the dataset; that of the export, the images' or the folder's by default.
+        on_file: progress.
+
+    Returns:
+        `out`.
+
+    Raises:
+        InrzooError: the folder, a file in it (the first odd one is named) or an option is not as it must be.
+    """
+    chosen = None if convention is None else convention_called(convention)
+    if out.exists() or out.is_symlink():
+        raise InrzooError(f"{out} exists; give another --out")
+    if images is not None and dataset is None:
+        raise InrzooError(f"--images {images} needs --dataset NAME: which dataset these files are of")
+    listing = folders.read(folder, split_points)
+    require_described(listing)
+    first = listing.signals[0].first
+    tensors, _ = state_files.read((folder / first).read_bytes(), first)
+    try:
+        keys_of = convention_of(tensors)
+        if chosen is not None and keys_of is not chosen:
+            raise InrzooError(f"its keys are those of {keys_of.name}, not of {chosen.name}")
+        shapes = state_files.shapes_of(tensors)
+        spec = keys_of.inr_spec(shapes)
+    except InrzooError as error:
+        raise InrzooError(f"{first}: {error}") from None
+    spec = agreed(spec, listing, keys_of)
+    inr: INR = registry.make("inrs", spec)
+    matched = None if dataset is None else Images(dataset, images, listing)
+    sizes = grid_of(grid, listing, matched, inr)
+    _require_space(out, listing, inr, matched)
+    staging, partial = out.with_name(f".{out.name}.weights"), out.with_name(f".{out.name}.importing")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shape = (len(listing.copies), len(listing.signals), inr.layout.num_params)
+        weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
+        digest = _read_weights(listing, shapes, inr, keys_of, weights_SNP, on_file)
+        attributes = attributes_of(listing, keys_of, spec, inr, sizes, matched, digest, name)
+        _write_store(partial, listing, attributes, inr, weights_SNP, matched)
+        partial.rename(out)
+    finally:
+        staging.unlink(missing_ok=True)
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _require_space(out: Path, listing: Listing, inr: INR, matched: Images | None) -> None:
+    # The weights lie beside the store until it is whole; a seed's blocks go only after its shards are safe.
+    row = 4 * len(listing.signals) * inr.layout.num_params
+    needed = row * (2 * len(listing.copies) + 1) + (0 if matched is None else matched.values_NKC.nbytes)
+    if needed > free_bytes(out):
+        raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
+
+
+def _read_weights(
+    listing: Listing,
+    shapes: dict[str, tuple[int, ...]],
+    inr: INR,
+    convention: Convention,
+    weights_SNP: NDArray[np.float32],
+    on_file: OnFile,
+) -> str:
+    """Fill `weights_SNP`, NaN where there is no file. Returns sha256 over the sha256 of every file, seed by seed."""
+    total, done = sum(len(signal.files) for signal in listing.signals), 0
+    digest = hashlib.sha256()
+    on_file(0, total)
+    for seed, copy in enumerate(listing.copies):
+        for row, signal in enumerate(listing.signals):
+            path = signal.files.get(copy)
+            if path is None:
+                weights_SNP[seed, row] = np.nan
+                continue
+            content = (listing.folder / path).read_bytes()
+            digest.update(hashlib.sha256(content).digest())
+            tensors, label = state_files.read(content, str(path))
+            if label is not None and label != signal.label:
+                raise InrzooError(f"{path} has label {label} inside, {signal.label} in the splits")
+            try:
+                weights_SNP[seed, row] = state_files.flat(tensors, shapes, inr.layout, convention)
+            except InrzooError as error:
+                raise InrzooError(f"{path}: {error}") from None
+            done += 1
+            on_file(done, total)
+    return digest.hexdigest()
+
+
+def _write_store(
+    path: Path,
+    listing: Listing,
+    attributes: dict[str, Any],
+    inr: INR,
+    weights_SNP: NDArray[np.float32],
+    matched: Images | None,
+) -> None:
+    # A store wants signals to stage until it is complete; where there are none, one zero a signal stands in and goes.
+    nothing_NKC = np.zeros((len(listing.signals), 1, 1), dtype=np.uint8)
+    step = listing.sidecar.step if listing.sidecar else UNKNOWN_STEP
+    contents = Contents(
+        attributes=attributes,
+        num_params=inr.layout.num_params,
+        num_axes=inr.in_features,
+        snapshots=(step,),
+        num_seeds=len(listing.copies),
+        ids=ids_of(listing, matched),
+        split=listing.split,
+        labels=labels_of(listing, matched),
+        signals_NKC=nothing_NKC if matched is None else matched.values_NKC,
+        publish_signals=bool(matched and matched.manifest.redistributable),
+    )
+    create_store(path, contents)
+    store = open_store(path)
+    for block in store.blocks():
+        write_block(path, block, *_block(store, block, listing, weights_SNP, matched, step))
+    for seed in range(store.num_seeds):
+        publish_seed(path, seed)
+    stats.run(open_store(path))
+
+
+def _block(
+    store: Store,
+    block: Block,
+    listing: Listing,
+    weights_SNP: NDArray[np.float32],
+    matched: Images | None,
+    step: int,
+) -> tuple[NDArray[np.float32], Quality]:
+    rows = store.partition.rows(block.index)
+    weights_BP = np.array(weights_SNP[block.seed, rows])
+    values_BKC = None if matched is None else matched.values_NKC[rows]
+    psnr_B, loss_B, status_B = quality(store.inr, weights_BP, store.coords(), values_BKC, store.value_range)
+    copy = listing.copies[block.seed]
+    status_B[[copy not in signal.files for signal in listing.signals[rows]]] = Status.PENDING
+    steps_BT = np.full((len(weights_BP), 1), step, dtype=np.int32)
+    shares, bound = frequencies(
+        store.inr,
+        torch.from_numpy(weights_BP[:, None]),
+        tuple(store.attributes["grid"]),
+        **store.attributes["manifest"]["coords"],
+    )
+    return weights_BP[:, None], Quality(
+        psnr=psnr_B[:, None],
+        loss=loss_B[:, None],
+        steps=steps_BT,
+        status=status_B,
+        out_of_band=shares.numpy(),
+        max_frequency=bound.numpy(),
+    )

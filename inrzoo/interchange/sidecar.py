@@ -1,0 +1,83 @@
+"""`inrzoo.json`: what the public layouts have no place for, kept beside an export so that it can be read back whole."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from inrzoo.errors import InrzooError
+from inrzoo.typecheck import check_type
+
+NAME = "inrzoo.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """Contents of `inrzoo.json`.
+
+    Attributes:
+        format: of this file.
+        inrzoo: version that wrote it.
+        convention: the folder's layout and key names.
+        dataset, title, licence, citation: as in the manifest.
+        fingerprint: of the store it was made of.
+        inr, grid, init: as in the store's attributes and manifest.
+        step: optimiser steps of the snapshot.
+        seeds: seeds that were written, in the order of the copies.
+        split_names, label_columns, label_names: as in the store.
+        labels: codes of each label column, in the order of `paths`.
+        signal_ids: where each signal came from.
+        paths: the first file of each signal.
+        split_points: first rows of validation and of test; what nfn's readers are told.
+    """
+
+    format: int
+    inrzoo: str
+    convention: str
+    dataset: str
+    title: str
+    licence: str
+    citation: str
+    fingerprint: str
+    inr: dict[str, Any]
+    grid: list[int]
+    init: dict[str, Any]
+    step: int
+    seeds: list[int]
+    split_names: list[str]
+    label_columns: list[str]
+    label_names: dict[str, list[str]]
+    labels: dict[str, list[int]]
+    signal_ids: list[str]
+    paths: list[str]
+    split_points: list[int]
+
+    def write(self, folder: Path) -> None:
+        """Write it into `folder`."""
+        (folder / NAME).write_text(json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False))
+
+
+def read(folder: Path) -> Sidecar | None:
+    """Read a folder's `inrzoo.json`; None where there is none.
+
+    Raises:
+        InrzooError: it is damaged, or of another format.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        tables = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InrzooError(f"{path} is not valid JSON ({error}); export the store again") from None
+    hints = get_type_hints(Sidecar)
+    if not isinstance(tables, dict) or tables.get("format") != FORMAT or tables.keys() != hints.keys():
+        raise InrzooError(f"{path} is not a description of format {FORMAT}; export the store again")
+    sidecar = Sidecar(**{key: check_type(f"{path}: {key}", value, hints[key]) for key, value in tables.items()})
+    counts = {len(sidecar.paths), len(sidecar.signal_ids), *(len(codes) for codes in sidecar.labels.values())}
+    columns = {*sidecar.label_columns}
+    if len(counts) != 1 or not columns or not columns == sidecar.labels.keys() == sidecar.label_names.keys():
+        raise InrzooError(f"{path} contradicts itself: its lists are of different lengths; export the store again")
+    return sidecar

@@ -1,0 +1,44 @@
+"""Mirror image of a signal.
+
+Shape letters: B draws, D in_features.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inrzoo.loaders.transforms._affine import Affine, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flip(Affine):
+    """Mirror each INR with probability `probability`: A = diag(1, …, −1, …, 1) with −1 at `axis` (specs: d.1).
+
+    The mirror is the hyperplane through the origin. Images in (row, col) are mirrored left to right by the default
+    axis; in (x, y) that is axis 0.
+
+    Attributes:
+        axis: which coordinate changes its sign; negative ones count from the last.
+        probability: of a mirror image, from 0 to 1.
+    """
+
+    axis: int = -1
+    probability: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Reject an axis that the INR does not have, or no probability.
+
+        Raises:
+            InrzooError: one of these.
+        """
+        size = self.inr.in_features
+        self.require("axis", -size <= self.axis < size, f"from {-size} to {size - 1}")
+        self.require("probability", 0 <= self.probability <= 1, "from 0 to 1")
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A = 1 or the mirror (B, D, D), t = 0."""
+        matrix_BDD, shift_BD = self.stay(count, generator)
+        mirrored_B = uniform(0, 1, (count,), generator) < self.probability
+        matrix_BDD[mirrored_B, self.axis, self.axis] = -1
+        return matrix_BDD, shift_BD

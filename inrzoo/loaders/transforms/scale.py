@@ -1,0 +1,41 @@
+"""Scaling of a signal about the origin.
+
+Shape letters: B draws, D in_features.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inrzoo.loaders.transforms._affine import Affine, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale(Affine):
+    """Scale each INR by one s ~ U(low, high) along all axes: its content grows by s, its frequencies fall by s.
+
+    DWSNets and neural-graphs have the same range for 1/s: W ← s W shrinks the content (specs: d.2).
+
+    Attributes:
+        low: the smallest factor, above 0.
+        high: the greatest.
+    """
+
+    low: float = 0.8
+    high: float = 1.2
+
+    def __post_init__(self) -> None:
+        """Reject an impossible range.
+
+        Raises:
+            InrzooError: a factor of 0 or below, or `high` below `low`.
+        """
+        self.require("low", 0 < self.low < math.inf, "above 0")
+        self.require("high", self.low <= self.high < math.inf, f"at least low = {self.low} and finite")
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A = s · 1 (B, D, D), t = 0."""
+        matrix_BDD, shift_BD = self.stay(count, generator)
+        return matrix_BDD * uniform(self.low, self.high, (count, 1, 1), generator), shift_BD

@@ -1,0 +1,40 @@
+"""Translation of a signal.
+
+Shape letters: B draws, D in_features.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inrzoo.loaders.transforms._affine import Affine, uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class Translate(Affine):
+    """Shift each INR by t ~ U(±distance)^D: its content moves by +t.
+
+    DWSNets and neural-graphs have the same range, the other sign (f(x + t)), and in half of their draws put the shift
+    into a later layer, past a sine, where it is no translation (specs: d.2). Here all draws are exact.
+
+    Attributes:
+        distance: the greatest shift along each axis, in coordinate units: the default is an eighth of the width. The
+            suggestion for CIFAR is 0.125 (specs: d.3).
+    """
+
+    distance: float = 0.25
+
+    def __post_init__(self) -> None:
+        """Reject an impossible range.
+
+        Raises:
+            InrzooError: `distance` negative or not finite.
+        """
+        self.require("distance", 0 <= self.distance < math.inf, "at least 0 and finite")
+
+    def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """A = 1, shifts t (B, D)."""
+        matrix_BDD, shift_BD = self.stay(count, generator)
+        return matrix_BDD, uniform(-self.distance, self.distance, tuple(shift_BD.shape), generator)

@@ -1,0 +1,23 @@
+"""Manifests: what to build, read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
+
+from inrzoo.manifest.files import folder, load, names, presets
+from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint
+from inrzoo.manifest.settings import RUNTIME_FIELDS, AntiAlias, Coords, Fit, Init, Manifest, Values, make_inr
+
+__all__ = [
+    "NOT_IN_FINGERPRINT",
+    "RUNTIME_FIELDS",
+    "AntiAlias",
+    "Coords",
+    "Fit",
+    "Init",
+    "Manifest",
+    "Values",
+    "differences",
+    "fingerprint",
+    "folder",
+    "load",
+    "make_inr",
+    "names",
+    "presets",
+]

@@ -1,0 +1,92 @@
+"""Reads manifests from TOML: those that come with inrzoo, and yours."""
+
+import copy
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from inrzoo.errors import InrzooError
+from inrzoo.manifest.settings import Manifest, from_tables
+from inrzoo.typecheck import check_type
+
+
+def names() -> list[str]:
+    """Names of the manifests that come with inrzoo."""
+    return sorted(path.stem for path in folder().glob("*.toml"))
+
+
+def folder() -> Path:
+    """Where the manifests lie: inside the installed package, or at the top of a source checkout."""
+    package = Path(__file__).parents[1]
+    inside = package / "manifests"
+    return inside if inside.is_dir() else package.parent / "manifests"
+
+
+def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Manifest:
+    """Read a manifest, apply a preset, then single keys.
+
+    Args:
+        dataset: a name from `names()`, or a path to a TOML file.
+        preset: a preset of that manifest; its `default_preset` if None. A preset's table `alternatives` holds settings
+            for other INRs, which apply when `overrides` names that INR.
+        overrides: dotted keys (`"fit.steps"`) and their values, applied last.
+
+    Raises:
+        InrzooError: no such manifest or preset, malformed TOML, unknown key, wrong type or impossible value; one line
+            that names the file, the key, the value and what is allowed.
+    """
+    path, tables = _read(dataset)
+    presets = check_type(f"{path.name}: presets", tables.pop("presets", {}), dict[str, dict[str, Any]])
+    check_type(f"{path.name}: default_preset", tables.get("default_preset"), str | None)
+    preset = preset or tables.pop("default_preset", None)
+    tables.pop("default_preset", None)
+    if preset is not None and preset not in presets:
+        raise InrzooError(f"{path.name}: no preset {preset!r}; there are: {', '.join(presets) or 'none'}")
+    patch = dict(presets.get(preset, {}))
+    alternatives = check_type(f"{path.name}: alternatives", patch.pop("alternatives", {}), dict[str, dict[str, Any]])
+    _merge(tables, patch)
+    _use_inr(tables, (overrides or {}).get("inr.name"), alternatives)
+    for key, value in (overrides or {}).items():
+        *parents, last = key.split(".")
+        table = tables
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise InrzooError(
+                    f"{path.name}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table"
+                )
+        table[last] = value
+    return from_tables({"name": path.stem, "preset": preset, **tables}, path.name)
+
+
+def presets(dataset: str) -> list[str]:
+    """Names of a manifest's presets, the default one first."""
+    _, tables = _read(dataset)
+    default = tables.get("default_preset")
+    return sorted(tables.get("presets", {}), key=lambda name: (name != default, name))
+
+
+def _use_inr(tables: dict[str, Any], name: str | None, alternatives: Mapping[str, Mapping[str, Any]]) -> None:
+    """Another architecture than the manifest's takes none of its fields, but what the preset has for it."""
+    if name is not None and tables.get("inr", {}).get("name") != name:
+        tables["inr"] = {"name": name}
+        _merge(tables, alternatives.get(name, {}))
+
+
+def _read(dataset: str) -> tuple[Path, dict[str, Any]]:
+    path = Path(dataset) if dataset.endswith(".toml") else folder() / f"{dataset}.toml"
+    if not path.is_file():
+        raise InrzooError(f"no dataset {dataset!r}; there are: {', '.join(names())}, or a path to a .toml file")
+    try:
+        return path, tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InrzooError(f"{path.name} is not valid TOML: {error}") from None
+
+
+def _merge(tables: dict[str, Any], patch: Mapping[str, Any]) -> None:
+    for key, value in copy.deepcopy(dict(patch)).items():
+        if isinstance(value, dict) and isinstance(tables.get(key), dict):
+            _merge(tables[key], value)
+        else:
+            tables[key] = value

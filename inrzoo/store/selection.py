@@ -1,0 +1,72 @@
+"""Choosing INRs by their quality.
+
+Shape letters: N signals, S seeds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+
+if TYPE_CHECKING:
+    from inrzoo.store.reader import Store
+
+
+def select(
+    store: Store,
+    *,
+    min_psnr: float | None = None,
+    max_loss: float | None = None,
+    max_steps: int | None = None,
+    max_out_of_band: float | None = None,
+    max_frequency: float | None = None,
+    status: tuple[str, ...] = ("ok", "early stop"),
+    split: str | None = None,
+    step: int = -1,
+) -> NDArray[np.bool_]:
+    """Which INRs meet every condition that is given, at one snapshot.
+
+    Args:
+        min_psnr: dB.
+        max_loss: mean squared error.
+        max_steps: optimiser steps taken.
+        max_out_of_band: share of spectral energy outside the Nyquist box, 0 to 1.
+        max_frequency: radians per unit, on every axis; INRs without a bound do not meet it.
+        status: names that are let through; pending INRs never are unless named.
+        split: name of a split.
+        step: position on the step axis.
+
+    Returns:
+        (N, S), boolean.
+
+    Raises:
+        InrzooError: a status or split that the store does not have.
+
+    Example:
+        >>> signals, seeds = store.select(min_psnr=35, split="train").nonzero()    # doctest: +SKIP
+    """
+    names = store.attributes["status_names"]
+    keep = np.isin(store.status, [_position(names, name, "status") for name in status])
+    floors_and_ceilings = (
+        (store.psnr, min_psnr, np.greater_equal),
+        (store.loss, max_loss, np.less_equal),
+        (store.steps, max_steps, np.less_equal),
+        (store.out_of_band, max_out_of_band, np.less_equal),
+        (store.max_frequency.max(axis=-1), max_frequency, np.less_equal),
+    )
+    for column, limit, holds in floors_and_ceilings:
+        if limit is not None:
+            keep &= holds(column[:, :, step], limit)  # NaN meets nothing
+    if split is not None:
+        keep &= (store.split == _position(store.attributes["split_names"], split, "split"))[:, None]
+    return keep
+
+
+def _position(names: list[str], name: str, kind: str) -> int:
+    if name not in names:
+        raise InrzooError(f"no {kind} {name!r} in this store; there are: {', '.join(names)}")
+    return names.index(name)
