@@ -6,11 +6,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from tiny_store import tiny
 
 from inrzoo import cli
 from inrzoo.build import build
 from inrzoo.store import Store, open_store
+
+# As a worker has it; on products this small more threads only wait for each other.
+torch.set_num_threads(1)
 
 DATA = Path(os.environ.get("INRZOO_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
 
