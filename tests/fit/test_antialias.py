@@ -30,6 +30,15 @@ COORDS = torch.from_numpy(grid(SIZES))
 NYQUIST = torch.from_numpy(nyquist(SIZES))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small products split over busy cores take a hundred times longer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @dataclass(frozen=True, kw_only=True)
 class SmallNet(INR):
     """A Fourier network without biases between filters: f(x) = w · (W (s₀) ⊙ s₁), s_i = sin(ω_i x + φ_i)."""

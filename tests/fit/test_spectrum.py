@@ -15,6 +15,15 @@ BIN = 2 * np.pi / (112 * 2 / 111)
 """Radians per coordinate unit between two bins of the finer end-point grid: 112 points, 2/111 apart."""
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Small products split over busy cores take a hundred times longer."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def waves(*lines, sizes=SIZES, spacing="end_points", finer=FINER):
     """One signal per (row frequency, column frequency, amplitude), in radians per coordinate unit. Shape (B, K, 1)."""
     coords_KD = torch.from_numpy(grid(sizes, spacing, finer=finer)).double()
@@ -123,6 +132,13 @@ def test_energy_is_that_of_the_windowed_signal():
     energy = spectrum(values, SIZES)
     assert energy.shape == (1, 112, 112)
     assert float(energy.mean()) == pytest.approx(float(windowed.square().sum()), rel=1e-9)
+
+
+def test_the_zero_frequency_is_empty():
+    """Of a blob in the middle, where the window is high: its mean under the window is not its plain mean."""
+    coords = torch.from_numpy(grid(SIZES, finer=FINER)).double()
+    energy = spectrum(torch.exp(-20 * coords.square().sum(dim=1))[None, :, None], SIZES)
+    assert float(energy[0, 0, 0] / energy.sum()) < 1e-25
 
 
 @pytest.mark.parametrize("shape, sizes", [((2, 100, 1), (28, 28)), ((784, 1), (28, 28)), ((1, 2, 1), (2,))])
