@@ -1,7 +1,7 @@
 """What anti-aliasing costs and what it buys: PSNR and out-of-band energy with and without it, on MNIST and CIFAR-10.
 
-Command:  python benchmarks/antialiasing.py [digits] [photos]     Duration: 17 minutes on one core (it uses two); needs MNIST
-and CIFAR-10 under $INRZOO_DATA (default ../shared/data). Writes docs/antialiasing.png; every number of
+Command:  python benchmarks/antialiasing.py [digits] [photos]     Duration: 17 minutes on one core (it uses two).
+Needs MNIST and CIFAR-10 under $INRZOO_DATA (default ../shared/data). Writes docs/antialiasing.png; every number of
 docs/antialiasing.md is from its output.
 
 Multiplicative filter networks as in Table 1 of "Contrastive implicit representation learning": 3 filters of 16 units,
