@@ -29,7 +29,7 @@ from torch import Tensor
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.result import Fit, check_shapes, conclude
-from inrzoo.inrs import INR, Perceptron
+from inrzoo.inrs import INR, FilterNetwork, Perceptron
 
 SOURCES = Path(__file__).parent / "native"
 FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
@@ -39,7 +39,7 @@ SLICE = 64
 
 def unavailable(inr: INR) -> str | None:
     """Why this engine cannot fit `inr` on this machine, in one line; None if it can."""
-    if inr.as_perceptron() is None:
+    if inr.kernel() is None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
     if platform.machine() not in ("x86_64", "AMD64") or torch.backends.cpu.get_cpu_capability() not in (
         "AVX2",
@@ -97,10 +97,11 @@ def fit(
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every INR")
     check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
-    perceptron = inr.as_perceptron()
-    assert perceptron is not None
-    library = _library(_layout(perceptron))
-    inputs = np.ascontiguousarray(perceptron.inputs(coords_KD).numpy(), dtype=np.float32)
+    kernel = inr.kernel()
+    assert kernel is not None
+    library = _library(_layout(kernel))
+    inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
+    inputs = np.ascontiguousarray(inputs_KF.numpy(), dtype=np.float32)
     stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
     parts = [
         _call(library, inputs, starts.numpy(), targets.numpy(), list(snapshots), lr, stop_loss, threads)
@@ -146,21 +147,28 @@ def _call(
     return weights, losses, steps
 
 
-def _layout(perceptron: Perceptron) -> str:
+def _layout(kernel: Perceptron | FilterNetwork) -> str:
     """layout.h: the sizes and factors that the kernel is compiled for."""
-    unit = math.pi if perceptron.activation == "sine" else 1.0
+    if isinstance(kernel, FilterNetwork):
+        return (
+            "#pragma once\n"
+            f"#define FILTERS {kernel.num_filters}\n#define GABOR {int(kernel.gabor)}\n"
+            f"constexpr int IN = {kernel.in_features}, OUT = {kernel.out_features};\n"
+            f"constexpr int HIDDEN = {kernel.hidden_features};\n"
+        )
+    unit = math.pi if kernel.activation == "sine" else 1.0
 
     def scales(factors: Sequence[float]) -> str:
         return ", ".join(repr(factor / unit) for factor in factors)
 
     return (
         "#pragma once\n"
-        f"#define SINE {int(perceptron.activation == 'sine')}\n"
-        f"constexpr int IN = {perceptron.num_inputs}, OUT = {perceptron.out_features};\n"
-        f"constexpr int HIDDEN = {perceptron.hidden_features}, LAYERS = {perceptron.num_hidden};\n"
-        f"constexpr float OFFSET = {perceptron.output_offset!r}f;\n"
-        f"constexpr double WEIGHT_SCALE[] = {{{scales(perceptron.weight_factors)}}};\n"
-        f"constexpr double BIAS_SCALE[] = {{{scales(perceptron.bias_factors)}}};\n"
+        f"#define FILTERS 0\n#define SINE {int(kernel.activation == 'sine')}\n"
+        f"constexpr int IN = {kernel.num_inputs}, OUT = {kernel.out_features};\n"
+        f"constexpr int HIDDEN = {kernel.hidden_features}, LAYERS = {kernel.num_hidden};\n"
+        f"constexpr float OFFSET = {kernel.output_offset!r}f;\n"
+        f"constexpr double WEIGHT_SCALE[] = {{{scales(kernel.weight_factors)}}};\n"
+        f"constexpr double BIAS_SCALE[] = {{{scales(kernel.bias_factors)}}};\n"
     )
 
 
@@ -200,7 +208,7 @@ def _compile(layout: str, path: Path) -> None:
 
 def bytes_per_thread(inr: INR) -> int:
     """Memory that one thread of this engine works in, whatever the number of INRs."""
-    perceptron = inr.as_perceptron()
-    if perceptron is None:
+    kernel = inr.kernel()
+    if kernel is None:
         raise InrzooError(str(unavailable(inr)))
-    return int(_library(_layout(perceptron)).bytes_per_thread())
+    return int(_library(_layout(kernel)).bytes_per_thread())

@@ -50,6 +50,27 @@ class Perceptron:
     inputs: Callable[[Tensor], Tensor]
 
 
+@dataclass(frozen=True)
+class FilterNetwork:
+    """What an engine has to know to fit an INR that is a multiplicative filter network.
+
+    The recursion and the layout are those of `inrzoo/inrs/_mfn.py`.
+
+    Attributes:
+        in_features: D.
+        hidden_features: units of a filter.
+        num_filters: filters.
+        out_features: C.
+        gabor: whether filters have an envelope, and `mu` and `gamma` in the layout.
+    """
+
+    in_features: int
+    hidden_features: int
+    num_filters: int
+    out_features: int
+    gabor: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class INR(ABC):
     """A family of functions from coordinates to values; a weight vector picks one of them.
@@ -124,8 +145,8 @@ class INR(ABC):
         """
         return None
 
-    def as_perceptron(self) -> Perceptron | None:
-        """This INR as engines with native kernels understand it; None for a family that is no perceptron."""
+    def kernel(self) -> Perceptron | FilterNetwork | None:
+        """This INR as engines with native kernels understand it; None for a family that none of them knows."""
         return None
 
     def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:

@@ -25,7 +25,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo.inrs import INR
+from inrzoo.inrs import INR, FilterNetwork
 from inrzoo.inrs._mlp import double
 from inrzoo.inrs._symmetries import lexicographic_order
 from inrzoo.seeding import Stream
@@ -102,6 +102,11 @@ class MultiplicativeFilterNetwork(INR):
         return WeightLayout(
             tuple(WeightTensor(name, tuple(sizes[axis] for axis in axes), axes) for name, axes in axes_of.items())
         )
+
+    def kernel(self) -> FilterNetwork:
+        """For engines with native kernels."""
+        sizes = (self.in_features, self.hidden_features, self.num_filters, self.out_features)
+        return FilterNetwork(*sizes, gabor="gamma" in self.FILTER_TENSORS)
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Fresh weights, shape (P,); see the class for the distribution."""

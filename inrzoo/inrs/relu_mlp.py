@@ -130,7 +130,7 @@ class ReluMlp(INR):
         angles = coords @ torch.as_tensor(self.frequencies).to(coords).T
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
-    def as_perceptron(self) -> Perceptron:
+    def kernel(self) -> Perceptron:
         """For engines with native kernels."""
         ones = (1.0,) * (self.hidden_layers + 1)
         return Perceptron(

@@ -128,7 +128,7 @@ class Siren(INR):
         bias_BC1 = tensors[f"bias_{last}"][:, :, None] + self.output_offset
         return torch.baddbmm(bias_BC1, tensors[f"weight_{last}"], hidden_BHK).transpose(1, 2)
 
-    def as_perceptron(self) -> Perceptron:
+    def kernel(self) -> Perceptron:
         """For engines with native kernels."""
         return Perceptron(
             activation="sine",

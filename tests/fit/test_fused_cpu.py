@@ -18,6 +18,7 @@ from inrzoo.fit import engines, fused_cpu, loop
 from inrzoo.fit.result import Fit, Status
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
+from inrzoo.inrs.gabor_net import GaborNet
 from inrzoo.inrs.relu_mlp import ReluMlp
 from inrzoo.inrs.siren import Siren
 from inrzoo.refit import refit
@@ -41,10 +42,17 @@ INRS = [
     Siren(in_features=1, out_features=1, hidden_features=5, hidden_layers=0),
     Siren(in_features=3, out_features=2, hidden_features=64, hidden_layers=3),
     Siren(**SHAPES, hidden_features=1, hidden_layers=2),
+    FourierNet(**SHAPES),
+    FourierNet(in_features=3, out_features=3, hidden_features=9, num_filters=2, input_scale=8.0),
+    FourierNet(in_features=1, out_features=1, num_filters=1, input_scale=8.0),
+    GaborNet(**SHAPES, input_scale=8.0),
+    GaborNet(in_features=1, out_features=2, hidden_features=20, num_filters=4, input_scale=8.0),
     ReluMlp(**SHAPES),
     ReluMlp(in_features=2, out_features=3, encoding="positional", num_frequencies=4, hidden_features=16),
     ReluMlp(in_features=1, out_features=1, encoding="fourier", num_frequencies=7, hidden_features=12),
 ]
+
+LONG = [Siren(**SHAPES), Siren(**SHAPES, convention="mwt"), ReluMlp(**SHAPES), FourierNet(**SHAPES), GaborNet(**SHAPES)]
 
 
 def problem(inr: INR, count: int = 4, side: int = 9) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -74,7 +82,7 @@ def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR) -> None:
     assert (fused.status_B == reference.status_B).all() and (fused.steps_BT == reference.steps_BT).all()
 
 
-@pytest.mark.parametrize("inr", [Siren(**SHAPES), Siren(**SHAPES, convention="mwt"), ReluMlp(**SHAPES)], ids=str)
+@pytest.mark.parametrize("inr", LONG, ids=str)
 def test_a_thousand_steps_reach_the_same_psnr(inr: INR) -> None:
     starts, coords, targets = problem(inr, side=32)
     settings = {"lr": 2e-4, "snapshots": [1000]}
@@ -152,17 +160,25 @@ def test_one_pixel_and_a_learning_rate_that_diverges() -> None:
     assert (fused_cpu.fit(inr, starts, coords, targets, lr=1e3, snapshots=[50]).status_B == Status.DIVERGED).all()
 
 
+class Unheard(Siren):
+    """An architecture that no engine has a kernel for."""
+
+    def kernel(self) -> None:
+        return None
+
+
 def test_what_it_cannot_serve_is_said_and_auto_goes_on() -> None:
-    filters = FourierNet(**SHAPES)
-    assert engines.choose("auto", filters, "cpu", False) == (
-        "reference",
-        "the fused engine has no kernel for FourierNet",
-    )
-    assert engines.choose("auto", Siren(**SHAPES), "cpu", False) == ("fused", None)
-    with pytest.raises(InrzooError, match="--engine reference serves every INR"):
-        engines.choose("fused", filters, "cpu", False)
-    with pytest.raises(InrzooError, match="not on a GPU"):
-        engines.choose("fused", Siren(**SHAPES), "cuda", False)
+    unheard, siren = Unheard(**SHAPES), Siren(**SHAPES)
+    assert engines.choose("auto", siren, "cpu", False) == ("fused", None)
+    assert engines.choose("auto", unheard, "cpu", False) == ("reference", "the fused engine has no kernel for Unheard")
+    assert engines.choose("auto", FourierNet(**SHAPES), "cpu", True)[0] == "reference"
+    for inr, device, regularised, said in (
+        (unheard, "cpu", False, "no kernel for Unheard"),
+        (siren, "cuda", False, "not on a GPU"),
+        (siren, "cpu", True, "no anti-aliasing"),
+    ):
+        with pytest.raises(InrzooError, match=rf"{said}.*; --engine reference serves every INR"):
+            engines.choose("fused", inr, device, regularised)
 
 
 def test_without_a_compiler_the_reference_takes_over_and_says_so(

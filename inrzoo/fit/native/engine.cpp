@@ -4,7 +4,12 @@
 #include <memory>
 #include <thread>
 #include <vector>
+#include "layout.h"  // written by fused_cpu.py
+#if FILTERS
+#include "mfn.h"
+#else
 #include "mlp.h"
+#endif
 
 struct Job {
     const float *inputs;   // (num_coords, IN)
@@ -33,13 +38,13 @@ static void fit_one(const Job &job, const float *inputs, int inr, Network &netwo
             network.forward(rows, inputs + (size_t)first * IN);
             for (int o = 0; o < OUT; o++)
                 for (int row = 0; row < rows; row += LANES) {
-                    Vector error = *(Vector *)(network.output[o] + row);
+                    Vector error = *(Vector *)(network.output.values[o] + row);
                     for (int i = 0; i < LANES; i++) {
                         const int coord = first + row + i;
                         error[i] = coord < count ? error[i] - target[(size_t)coord * OUT + o] : 0.f;
                     }
                     squares += error * error;
-                    *(Vector *)(network.residual[o] + row) = error * share;
+                    *(Vector *)(network.output.residual[o] + row) = error * share;
                 }
             network.backward(rows, inputs + (size_t)first * IN);
         }

@@ -5,8 +5,8 @@
 // a gradient of zero, so it stays there.
 #pragma once
 #include "adam.h"
-#include "layout.h"  // written by fused_cpu.py
-#include "products.h"
+#include "layout.h"
+#include "output.h"
 
 constexpr int H = padded(HIDDEN), NV = H / LANES, TILE = 48;
 
@@ -44,7 +44,7 @@ struct Network {
     alignas(64) float weights[SIZE], gradient[SIZE], mean[SIZE], square[SIZE];
     alignas(64) float transposed[LAYERS][H * H];
     alignas(64) float values[LAYERS][TILE * H], slopes[LAYERS][TILE * H];
-    alignas(64) float output[OUT][TILE], residual[OUT][TILE];
+    Output<NV, OUT, TILE> output;
 
     static constexpr double scale(int layer, bool bias) {
         return layer == LAYERS ? 1.0 : bias ? BIAS_SCALE[layer] : WEIGHT_SCALE[layer];
@@ -93,48 +93,16 @@ struct Network {
                 product<H, NV>(rows, values[i - 1], w, b, keep);
             for (int j = 0; j < rows * NV; j++) activate(value[j], value[j], slope[j]);
         }
-        const Vector *last = vectors(values[LAYERS - 1]);
-        for (int o = 0; o < OUT; o++) {
-            const Vector *w = vectors(weights + PLACES.weight[LAYERS] + o * H);
-            const Vector bias = all(weights[PLACES.bias[LAYERS] + o] + OFFSET);
-            for (int row = 0; row < rows; row += LANES) {
-                Vector dots[LANES];
-                for (int r = 0; r < LANES; r++) {
-                    dots[r] = last[(row + r) * NV] * w[0];
-                    for (int v = 1; v < NV; v++) dots[r] += last[(row + r) * NV + v] * w[v];
-                }
-                *(Vector *)(output[o] + row) = sums(dots) + bias;
-            }
-        }
+        output.forward(rows, vectors(values[LAYERS - 1]), weights + PLACES.weight[LAYERS], weights + PLACES.bias[LAYERS],
+                       OFFSET);
     }
 
     // Adds a tile's gradient to `gradient`; slopes become the gradients at the pre-activations, layer by layer.
     void backward(int rows, const float *inputs) {
-        const Vector *last = vectors(values[LAYERS - 1]);
-        Vector *delta = vectors(slopes[LAYERS - 1]);
-        for (int o = 0; o < OUT; o++) {
-            Vector total = (Vector){};
-            for (int row = 0; row < rows; row += LANES) total += *(Vector *)(residual[o] + row);
-            gradient[PLACES.bias[LAYERS] + o] += sum(total);
-        }
-        for (int v = 0; v < NV; v++) {
-            Vector w[OUT], total[OUT], bias = vectors(gradient + PLACES.bias[LAYERS - 1])[v];
-            for (int o = 0; o < OUT; o++) {
-                w[o] = vectors(weights + PLACES.weight[LAYERS] + o * H)[v];
-                total[o] = vectors(gradient + PLACES.weight[LAYERS] + o * H)[v];
-            }
-            for (int row = 0; row < rows; row++) {
-                Vector d = (Vector){};
-                for (int o = 0; o < OUT; o++) {
-                    const Vector e = all(residual[o][row]);
-                    d += e * w[o];
-                    total[o] += e * last[row * NV + v];
-                }
-                bias += delta[row * NV + v] *= d;
-            }
-            vectors(gradient + PLACES.bias[LAYERS - 1])[v] = bias;
-            for (int o = 0; o < OUT; o++) vectors(gradient + PLACES.weight[LAYERS] + o * H)[v] = total[o];
-        }
+        Vector *delta = vectors(slopes[LAYERS - 1]), *bias = vectors(gradient + PLACES.bias[LAYERS - 1]);
+        output.backward(rows, vectors(values[LAYERS - 1]), weights + PLACES.weight[LAYERS],
+                        gradient + PLACES.weight[LAYERS], gradient + PLACES.bias[LAYERS],
+                        [&](int row, int v, Vector d) { bias[v] += delta[row * NV + v] *= d; });
         for (int i = LAYERS - 1; i >= 1; i--) {
             const Vector *above = vectors(slopes[i]);
             Vector *below = vectors(slopes[i - 1]), *bias = vectors(gradient + PLACES.bias[i - 1]);

@@ -9,6 +9,7 @@ constexpr int LANES = 8;
 typedef float Vector __attribute__((vector_size(4 * LANES)));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
 #define INLINE static inline __attribute__((always_inline))
+#define INLINE_MEMBER inline __attribute__((always_inline))
 
 // Minimax on [-1/2, 1/2]: sin(πr)/r and (cos(πr) - 1)/r² as polynomials in r².
 constexpr float SINE_0 = 3.141592640e+00f, SINE_1 = -5.167710090e+00f, SINE_2 = 2.550077660e+00f;
@@ -56,4 +57,19 @@ INLINE Vector sums(const Vector *rows) {
                    __builtin_shuffle(pairs[2 * i], pairs[2 * i + 1], (Integers){2, 3, 10, 11, 6, 7, 14, 15});
     return __builtin_shuffle(fours[0], fours[1], (Integers){0, 1, 2, 3, 8, 9, 10, 11}) +
            __builtin_shuffle(fours[0], fours[1], (Integers){4, 5, 6, 7, 12, 13, 14, 15});
+}
+
+// eˣ: 2ᵏ goes into the exponent bits, 2ᶠ with f in [-1/2, 1/2] is a Taylor polynomial (error 1e-8). Below e⁻⁸⁷ it is e⁻⁸⁷.
+INLINE Vector exponential(Vector x) {
+    const Integers low = x < all(-87.f), high = x > all(88.f);
+    x = (Vector)(((Integers)x & ~(low | high)) | ((Integers)all(-87.f) & low) | ((Integers)all(88.f) & high));
+    const Vector t = x * all(1.44269504f), shifted = t + all(12582912.f), f = t - (shifted - all(12582912.f));
+    Vector p = f * all(1.525273e-5f) + all(1.540353e-4f);
+    p = f * p + all(1.333355815e-3f);
+    p = f * p + all(9.618129108e-3f);
+    p = f * p + all(5.550410866e-2f);
+    p = f * p + all(2.402265070e-1f);
+    p = f * p + all(6.931471806e-1f);
+    p = f * p + all(1.f);
+    return p * (Vector)(((Integers)shifted + 127 - 0x4B400000) << 23);
 }

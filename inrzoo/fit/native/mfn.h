@@ -1,0 +1,167 @@
+// Forward and backward pass of a multiplicative filter network (Fathony et al. 2021), one tile of coordinates at a time:
+//
+//     z = g₀(x);   z ← (W z + b) ⊙ gᵢ(x);   f(x) = W z + b,      g = sin(ω x + φ), for Gabor times exp(-γ/2 |x - μ|²)
+//
+// Sizes are constants of layout.h: IN coordinates, FILTERS filters of HIDDEN units, OUT channels. What pads units to whole
+// vectors begins at zero, has values and gradients of zero, and stays there.
+#pragma once
+#include <utility>
+#include "adam.h"
+#include "layout.h"
+#include "output.h"
+
+constexpr int H = padded(HIDDEN), NV = H / LANES, TILE = 48, F = FILTERS;
+constexpr float SLOPE = 3.14159265358979f;  // ω and φ are kept divided by π: a filter is sin(π x)
+
+// Where each tensor begins in the engine's flat vector; ω and μ are held transposed, (IN, H), W as (inputs, outputs).
+struct Places {
+    int omega[F], phi[F], mu[F], gamma[F], weight[F], bias[F], end[F];
+    constexpr Places() : omega(), phi(), mu(), gamma(), weight(), bias(), end() {
+        int at = 0;
+        for (int i = 0; i < F; i++) {
+            omega[i] = at, phi[i] = at += IN * H, mu[i] = at += H;
+            gamma[i] = at += GABOR * IN * H, weight[i] = at += GABOR * H;
+            bias[i] = at += i == F - 1 ? OUT * H : H * H;
+            end[i] = at += i == F - 1 ? padded(OUT) : H;
+        }
+    }
+};
+constexpr Places PLACES;
+constexpr int SIZE = PLACES.end[F - 1];
+
+struct Network {
+    alignas(64) float weights[SIZE], gradient[SIZE], mean[SIZE], square[SIZE];
+    alignas(64) float transposed[F][H * H];
+    alignas(64) float filters[F][TILE * H], slopes[F][TILE * H];  // g and ∂g/∂(phase), the factor π left out
+    alignas(64) float linear[F][TILE * H], values[F][TILE * H];   // W z + b, and z
+    alignas(64) float delta[2][TILE * H], scaled[TILE * LANES];
+    Output<NV, OUT, TILE> output;
+
+    Vector *vectors(float *floats) { return (Vector *)floats; }
+    Vector *at(int place) { return vectors(weights + place); }
+    Vector *into(int place) { return vectors(gradient + place); }
+
+    // In the order of the INR's flat vector; `take(engine's place, factor)` once for every parameter.
+    template <class Take>
+    void each(Take take) {
+        auto rows = [&](int place, int in, double factor) {
+            for (int h = 0; h < HIDDEN; h++)
+                for (int k = 0; k < in; k++) take(place + k * H + h, factor);
+        };
+        for (int i = 0; i < F; i++) {
+            rows(PLACES.omega[i], IN, 1 / M_PI);
+            rows(PLACES.phi[i], 1, 1 / M_PI);
+            if (GABOR) rows(PLACES.mu[i], IN, 1), rows(PLACES.gamma[i], 1, 1);
+            if (i < F - 1) {
+                rows(PLACES.weight[i], HIDDEN, 1);
+                rows(PLACES.bias[i], 1, 1);
+                continue;
+            }
+            for (int o = 0; o < OUT; o++)
+                for (int k = 0; k < HIDDEN; k++) take(PLACES.weight[i] + o * H + k, 1);
+            for (int o = 0; o < OUT; o++) take(PLACES.bias[i] + o, 1);
+        }
+    }
+    void load(const float *flat) {
+        std::memset(this, 0, sizeof *this);
+        each([&](int place, double factor) { weights[place] = (float)(*flat++ * factor); });
+    }
+    void store(float *flat) {
+        each([&](int place, double factor) { *flat++ = (float)(weights[place] / factor); });
+    }
+
+    void prepare() {
+        for (int i = 0; i < F - 1; i++)
+            for (int k = 0; k < H; k++)
+                for (int o = 0; o < H; o++) transposed[i][o * H + k] = weights[PLACES.weight[i] + k * H + o];
+    }
+
+    INLINE_MEMBER Vector squared_distance(const Vector *mu, const float *x, int v) {
+        Vector total = (Vector){};
+        for (int d = 0; d < IN; d++) {
+            const Vector apart = all(x[d]) - mu[d * NV + v];
+            total += apart * apart;
+        }
+        return total;
+    }
+
+    void forward(int rows, const float *inputs) {
+        for (int i = 0; i < F; i++) {
+            Vector *g = vectors(filters[i]), *slope = vectors(slopes[i]);
+            product<IN, NV>(rows, inputs, at(PLACES.omega[i]), at(PLACES.phi[i]), [&](int row, int v, Vector phase) {
+                const int j = row * NV + v;
+                sine_cosine(phase, g[j], slope[j]);
+                if (GABOR) {
+                    const Vector distance = squared_distance(at(PLACES.mu[i]), inputs + row * IN, v);
+                    const Vector envelope = exponential(all(-0.5f) * at(PLACES.gamma[i])[v] * distance);
+                    g[j] *= envelope, slope[j] *= envelope;
+                }
+            });
+            if (i == 0) continue;
+            Vector *map = vectors(linear[i]), *z = vectors(values[i]);
+            product<H, NV>(rows, below(i), at(PLACES.weight[i - 1]), at(PLACES.bias[i - 1]),
+                           [&](int row, int v, Vector x) {
+                               const int j = row * NV + v;
+                               map[j] = x, z[j] = x * g[j];
+                           });
+        }
+        output.forward(rows, vectors(below(F)), weights + PLACES.weight[F - 1], weights + PLACES.bias[F - 1], 0.f);
+    }
+
+    // z before filter i.
+    float *below(int i) { return i == 1 ? filters[0] : values[i - 1]; }
+
+    void backward(int rows, const float *inputs) {
+        Vector *above = vectors(delta[0]), *next = vectors(delta[1]);  // ∂loss/∂z
+        output.backward(rows, vectors(below(F)), weights + PLACES.weight[F - 1], gradient + PLACES.weight[F - 1],
+                        gradient + PLACES.bias[F - 1], [&](int row, int v, Vector d) { above[row * NV + v] = d; });
+        for (int i = F - 1; i >= 0; i--) {
+            const Vector *g = vectors(filters[i]), *map = vectors(linear[i]);
+            Vector *slope = vectors(slopes[i]), *bias = i ? into(PLACES.bias[i - 1]) : nullptr;
+            for (int v = 0; v < NV; v++) {
+                Vector phi = into(PLACES.phi[i])[v], total = i ? bias[v] : (Vector){};
+                for (int row = 0; row < rows; row++) {
+                    const int j = row * NV + v;
+                    const Vector at_filter = i ? above[j] * map[j] : above[j];
+                    phi += slope[j] *= at_filter;
+                    if (GABOR) vectors(scaled)[row] = at_filter * g[j];
+                    if (i) total += above[j] *= g[j];
+                }
+                into(PLACES.phi[i])[v] = phi;
+                if (i) bias[v] = total;
+                if (GABOR) envelope_gradient(i, v, rows, inputs);
+            }
+            add_transposed_product<IN, NV>(rows, inputs, slope, into(PLACES.omega[i]));
+            if (i == 0) break;
+            add_transposed_product<H, NV>(rows, below(i), above, into(PLACES.weight[i - 1]));
+            product<H, NV>(rows, (float *)above, vectors(transposed[i - 1]), nullptr,
+                           [&](int row, int v, Vector x) { next[row * NV + v] = x; });
+            std::swap(above, next);
+        }
+    }
+
+    // `scaled` = ∂loss/∂g · g:  ∂/∂γ = -scaled |x - μ|²/2,  ∂/∂μ = scaled γ (x - μ)
+    void envelope_gradient(int i, int v, int rows, const float *inputs) {
+        const Vector *mu = at(PLACES.mu[i]), gamma = at(PLACES.gamma[i])[v];
+        Vector width = (Vector){}, pull[IN] = {};
+        for (int row = 0; row < rows; row++) {
+            const float *x = inputs + row * IN;
+            const Vector s = vectors(scaled)[row];
+            width += s * squared_distance(mu, x, v);
+            for (int d = 0; d < IN; d++) pull[d] += s * (all(x[d]) - mu[d * NV + v]);
+        }
+        into(PLACES.gamma[i])[v] -= all(0.5f) * width;
+        for (int d = 0; d < IN; d++) into(PLACES.mu[i])[d * NV + v] += pull[d] * gamma;
+    }
+
+    void step(Adam &adam, double lr) {
+        adam.next();
+        auto part = [&](int from, int to, double scale, double slope) {
+            adam.step(weights + from, gradient + from, mean + from, square + from, to - from, lr, scale, slope);
+        };
+        for (int i = 0; i < F; i++) {
+            part(PLACES.omega[i], PLACES.mu[i], 1 / M_PI, SLOPE);
+            part(PLACES.mu[i], PLACES.end[i], 1, 1);
+        }
+    }
+};
