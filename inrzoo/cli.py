@@ -72,7 +72,7 @@ def list_command() -> None:
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
 @click.option("--init", help="Where fits start: random, fixed, or a store or .safetensors FILE.")
-@click.option("--anti-alias", type=float, metavar="W", help="Weight of the anti-aliasing regulariser.")
+@click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
 @click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
@@ -218,7 +218,7 @@ def _numbers(option: str, text: str | None, between: str, example: str) -> tuple
 def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
     """Options and `--set` as dotted manifest keys."""
     keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
-    keys |= {"anti_alias": "antialias.weight", "engine": "fit.engine"}
+    keys["engine"] = "fit.engine"
     overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
     if options["stop_psnr"] is not None:
         overrides["fit.stop_psnr"] = options["stop_psnr"] or None
@@ -228,6 +228,14 @@ def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, 
             overrides["fit.steps"] = max(overrides["fit.views"])
         # Both were asked for: stop, and let later views repeat the stopped weights.
         overrides["fit.stop_views"] = bool(options["stop_psnr"])
+    if options["anti_alias"] == "projection":  # the one regulariser without a weight
+        overrides["antialias.regulariser"] = "projection"
+    elif options["anti_alias"] is not None:
+        try:
+            overrides["antialias.weight"] = float(options["anti_alias"])
+        except ValueError:
+            given = options["anti_alias"]
+            raise InrzooError(f"--anti-alias {given} is not allowed; expected a weight as 0.1, or projection") from None
     if options["init"] in INIT_MODES:
         overrides["init.mode"] = options["init"]
     for setting in settings:

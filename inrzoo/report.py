@@ -28,7 +28,7 @@ def of_build(report: Report) -> str:
     rate = f", {report.fitted / report.seconds:.1f} INRs/s" if report.fitted else ""
     lines = [
         f"store    {report.path} ({decimal(report.num_bytes)})",
-        f"INRs     {report.num_inrs}, {report.fitted} fitted now by {report.workers} worker(s) {report.executor}{rate}",
+        f"INRs     {report.num_inrs}, {report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}",
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
         f"time     {report.seconds:.1f} s",

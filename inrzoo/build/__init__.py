@@ -24,6 +24,9 @@ from inrzoo.store import Block, Quality, Store, open_store, publish_seed
 from inrzoo.store.blocks import digest
 from inrzoo.store.files import only_driver
 
+QUICK_SECONDS, OPERATIONS_PER_SECOND = 20, 30e9
+"""A build shorter than this runs in this process; what a core does with the fused engine (benchmarks/fit_speed.py)."""
+
 __all__ = ["Report", "build", "finish"]
 
 
@@ -39,7 +42,7 @@ class Report:
         psnr_mean, psnr_median, psnr_low: dB over signals and seeds at the last snapshot, diverged INRs left out; `low`
             is the 5 % quantile.
         early_stops, diverged: counts in the store.
-        workers: processes that fitted, `executor` what they ran on.
+        workers: processes that fitted, or threads of this process; `executor` what they ran on.
     """
 
     path: str
@@ -76,7 +79,7 @@ def build(
         out: the store's folder; continued if it is there.
         source: local files to read signals from.
         workers: processes; one per core (or GPU) if None, never more than there are blocks.
-        in_process: fit in this process, without Ray.
+        in_process: fit in this process, without Ray; so does a build that takes seconds, unless `workers` is given.
         address: a running Ray cluster to join.
         device: `cpu`, `cuda` or `auto`.
         init: a store with a fixed init, or a .safetensors file with the tensors of the INR's layout: where fits start.
@@ -99,8 +102,12 @@ def build(
             store = prepare(Request(manifest, out, source, given, device, progress.say), overwrite, progress.read)
             with only_driver(out / "_build" / "driver.lock"):
                 todo = [block for block in store.blocks() if not store.is_done(block)]
-                count = 1 if in_process else _num_workers(workers, len(todo), device, address, progress)
-                local = in_process or (count == 1 and address is None)
+                count = _num_workers(workers, len(todo), device, address, progress)
+                quick = workers is None and _is_quick(store, todo)
+                local = in_process or (address is None and (count == 1 or quick))
+                if local:  # threads, for an engine that has them
+                    fused = store.attributes["manifest"]["fit"]["engine"] == "fused"
+                    count = (workers or len(os.sched_getaffinity(0))) if fused else 1
                 _run(store, todo, count, local, address, device, progress)
                 finish(out)
         except OSError as error:
@@ -142,12 +149,21 @@ def _run(
     if not todo:
         return
     if local:
-        failures = run_in_process(store.path, todo, device, on_done)
+        failures = run_in_process(store.path, todo, device, on_done, workers)
     else:
         failures = run_on_ray(store.path, todo, device, on_done, workers=workers, address=address)
     if failures:
         listed = "; ".join(f"seed {block.seed} block {block.index}: {why}" for block, why in failures.items())
         raise InrzooError(f"{len(failures)} of {len(todo)} blocks failed ({listed}); the same command tries them again")
+
+
+def _is_quick(store: Store, todo: list[Block]) -> bool:
+    """Whether fitting here takes less than some times what it takes to start Ray, at a guess."""
+    settings = store.attributes["manifest"]["fit"]
+    per_step = 6 * store.layout.num_params * len(store.coords())  # forward, and both products of the backward pass
+    operations = per_step * settings["steps"] * sum(map(store.num_rows, todo))
+    here = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
+    return bool(settings["engine"] == "fused" and operations < here)
 
 
 def _device(device: str) -> str:

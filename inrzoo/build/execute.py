@@ -22,13 +22,13 @@ OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
 class Worker:
     """Fits blocks of one store and writes them itself; only their quality travels."""
 
-    def __init__(self, path: str, device: str) -> None:
+    def __init__(self, path: str, device: str, threads: int = 1) -> None:
         self._store: Store = open_store(path)
-        self._device = device
+        self._device, self._threads = device, threads
 
     def run(self, block: Block) -> Quality:
         """Fit, write and commit one block."""
-        weights_BTP, quality = fit_block(self._store, block, self._device)
+        weights_BTP, quality = fit_block(self._store, block, self._device, threads=self._threads)
         try:
             write_block(self._store.path, block, weights_BTP, quality)
         except OSError as error:
@@ -42,9 +42,13 @@ def cannot_write(path: Path, error: OSError) -> InrzooError:
     return InrzooError(f"cannot write to {path}: {reason}; finished blocks are safe, the same command continues")
 
 
-def run_in_process(path: Path, todo: list[Block], device: str, on_done: OnDone) -> dict[Block, str]:
-    """Fit blocks one after the other in this process. Returns failures: none, an error here is raised."""
-    worker = Worker(str(path), device)
+def run_in_process(path: Path, todo: list[Block], device: str, on_done: OnDone, threads: int) -> dict[Block, str]:
+    """Fit blocks one after the other in this process. Returns failures: none, an error here is raised.
+
+    Args:
+        threads: for engines whose bits do not depend on it.
+    """
+    worker = Worker(str(path), device, threads)
     for block in todo:
         on_done(block, worker.run(block))
     return {}

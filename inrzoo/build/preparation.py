@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from rich.filesize import decimal
 
@@ -17,6 +18,7 @@ import inrzoo
 from inrzoo import coords, fit, manifest, registry
 from inrzoo.build.worker import elsewhere_than, environment, fixed_start
 from inrzoo.errors import InrzooError
+from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
@@ -99,6 +101,8 @@ def _create(request: Request, on_read: OnRead) -> Store:
     shape = _shape(signals)
     limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
     inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
+    if wanted.antialias.used:
+        require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
     engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")

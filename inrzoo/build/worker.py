@@ -6,6 +6,7 @@ Shape letters: B INRs, S seeds, T snapshots, P parameters, K coordinates, D coor
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,14 +42,19 @@ def elsewhere_than(store: Store, device: str) -> list[str]:
 
 
 def fit_block(
-    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None
+    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None, threads: int = 1
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of one block; see `fit_rows`."""
-    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC)
+    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC, threads)
 
 
 def fit_rows(
-    store: Store, rows: slice, seed: int, device: str, signals_BKC: NDArray[np.uint8] | None = None
+    store: Store,
+    rows: slice,
+    seed: int,
+    device: str,
+    signals_BKC: NDArray[np.uint8] | None = None,
+    threads: int = 1,
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of some signals.
 
@@ -58,6 +64,7 @@ def fit_rows(
         seed: which fit of them.
         device: `"cpu"` (one thread, so that products round the same everywhere) or a CUDA device.
         signals_BKC: the signals of `rows`, where the store does not hold them.
+        threads: for the engines whose bits do not depend on it; the others take one.
 
     Returns:
         weights (B, T, P) and their quality.
@@ -66,7 +73,7 @@ def fit_rows(
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
         result = fit_to(
-            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device
+            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device, threads
         )
         out_of_band, max_frequency = frequencies(
             store.inr, result.weights_BTP, tuple(store.attributes["grid"]), **store.attributes["manifest"]["coords"]
@@ -89,12 +96,15 @@ def fit_to(
     settings: Manifest,
     grid: tuple[int, ...],
     device: str,
+    threads: int = 1,
 ) -> fit.Fit:
     """Fit INRs to signals by a manifest's settings."""
     wanted, spacing, axis_order = settings.antialias, settings.coords.spacing, settings.coords.axis_order
     antialias = AntiAlias(**asdict(wanted)) if wanted.used else None
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
-    regularised = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
+    further: dict[str, Any] = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
+    if settings.fit.engine == "fused":
+        further["threads"] = threads
     return fit.engine(settings.fit.engine)(
         inr,
         torch.from_numpy(starts_BP).to(device),
@@ -104,7 +114,7 @@ def fit_to(
         snapshots=settings.fit.snapshots,
         stop_psnr=settings.fit.effective_stop_psnr,
         value_range=settings.values.range,
-        **regularised,
+        **further,
     )
 
 
