@@ -156,6 +156,8 @@ class TestBound:
 
     def test_fit_reports_that_of_every_snapshot(self):
         fitted = fit_images(snapshots=[0, 10, 30])
+        assert (fitted.bound_BTD.shape, fitted.bound_BTD.dtype) == ((3, 3, 2), torch.float32)
+        assert not fitted.bound_BTD.requires_grad
         for position in range(3):
             bound = frequency_bound(NET.filter_frequencies(fitted.weights_BTP[:, position]))
             assert torch.equal(fitted.bound_BTD[:, position], bound)
