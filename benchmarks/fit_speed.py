@@ -5,7 +5,8 @@ Compares, on 32×32 images and a 2/32/32/1 SIREN, in INR-steps per second:
   one by one        a plain nn.Module and torch.optim.Adam, one INR after the other, as most published sets were fitted
   one by one, procs the same, one process per core with one thread each
   vmap              torch.func.vmap over functional calls, one batch, all threads
-  reference         inrzoo.fit, one process
+  reference engine  batched autograd, one process
+  fused engine      one native call an INR, on one core and on all
   inrzoo build      the whole thing: `inrzoo build`, one Ray worker per core, start-up and store included
 Methods are timed in turn, three rounds, and the median is shown.
 """
@@ -28,7 +29,7 @@ from torch import nn
 from inrzoo import manifest
 from inrzoo.build import build
 from inrzoo.coords import grid
-from inrzoo.fit import fit
+from inrzoo.fit import fit, fused_cpu
 from inrzoo.inrs.siren import Siren
 from inrzoo.seeding import Stream
 
@@ -91,6 +92,11 @@ def reference(targets: torch.Tensor, steps: int) -> None:
     fit(INR, starts(len(targets)), torch.from_numpy(grid((SIDE, SIDE))), targets, lr=LR, snapshots=[steps])
 
 
+def fused(targets: torch.Tensor, steps: int, threads: int) -> None:
+    coords = torch.from_numpy(grid((SIDE, SIDE)))
+    fused_cpu.fit(INR, starts(len(targets)), coords, targets, lr=LR, snapshots=[steps], threads=threads)
+
+
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 64
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 200
@@ -116,8 +122,11 @@ def main() -> None:
             f"one by one, {cores} processes": lambda: in_threads(1, processes, count),
             "vmap, all threads": lambda: in_threads(threads, lambda: vmapped(targets, steps), count),
             "vmap, one thread": lambda: in_threads(1, lambda: vmapped(targets, steps), count),
-            "inrzoo.fit, one thread": lambda: in_threads(1, lambda: reference(targets, steps), count),
+            "reference engine, one thread": lambda: in_threads(1, lambda: reference(targets, steps), count),
+            "fused engine, one thread": lambda: in_threads(1, lambda: fused(targets, steps, 1), count),
+            f"fused engine, {cores} threads": lambda: in_threads(1, lambda: fused(targets, steps, cores), count),
         }
+        fused(targets[:1], 1, 1)  # compile
         rates = {name: statistics.median(method() for _ in range(ROUNDS)) for name, method in methods.items()}
     with tempfile.TemporaryDirectory() as folder:
         wanted = manifest.load(
@@ -129,7 +138,7 @@ def main() -> None:
     print(f"2/32/32/1 on {SIDE}×{SIDE}, {count} INRs × {steps} steps, torch {torch.__version__}")
     print(f"{cores} cores, {platform.machine()}, {torch.backends.cpu.get_cpu_capability()}")
     for name, rate in rates.items():
-        print(f"{name:28} {rate:10.0f} INR-steps/s  {rate / base:6.1f}×")
+        print(f"{name:30} {rate:10.0f} INR-steps/s  {rate / base:6.1f}×")
     print(f"inrzoo build digits (8×8), {report.workers} workers, all included: {small:.0f} INR-steps/s")
 
 
