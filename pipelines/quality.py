@@ -1,7 +1,7 @@
 """How good are the INRs of the papers' settings, on real images? Writes docs/quality.md from what it measures.
 
 Command:  python pipelines/quality.py           Data: under $INRZOO_DATA (default ../shared/data).
-Hardware: 4 CPU cores, about half an hour.      Expected: no divergence; PSNRs as in docs/quality.md, to 0.1 dB.
+Hardware: 4 CPU cores, about three minutes.     Expected: no divergence; PSNRs as in docs/quality.md, to 0.1 dB.
 Stores stay in out/quality; run again, it continues.
 """
 
