@@ -75,7 +75,7 @@ def _draw(
             axis.set_yticks([])
     for signal, axis in zip(chosen, axes[-1], strict=True):
         above = f"{store.out_of_band[signal, seed, step]:.1%} above Nyquist"
-        axis.set_xlabel(f"{store.psnr[signal, seed, step]:.1f} dB, {above}", fontsize=6)
+        axis.set_xlabel(f"{store.psnr[signal, seed, step]:.1f} dB\n{above}", fontsize=6)
     psnr, share = store.psnr[:, :, step], store.out_of_band[:, :, step]
     psnr, share = psnr[np.isfinite(psnr)], share[np.isfinite(share)]
     axis = histogram.subplots()
