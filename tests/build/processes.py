@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from tiny_store import TINY
 
@@ -14,25 +15,29 @@ LONG_STEPS = 250
 """Steps of a build that is to be caught half-way."""
 
 
-def command(out: Path, *words: str, steps: int = LONG_STEPS) -> list[str]:
+def command(out: Path, *words: str, steps: int = LONG_STEPS, engine: str = "reference") -> list[str]:
     """The tiny build as a command line, without early stopping, so that every block takes its time."""
     settings = {key: value for key, value in TINY.items() if key.startswith("inr.")}
     sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     size = ["--limit", str(TINY["limit"]), "--seeds", str(TINY["seeds"])]
-    fit = ["--steps", str(steps), "--stop-psnr", "0"]
+    fit = ["--steps", str(steps), "--stop-psnr", "0", "--engine", engine]
     return [sys.executable, "-m", "inrzoo", "build", "digits", "--out", str(out), *size, *fit, *sets, *words]
 
 
-def start(out: Path, *words: str) -> subprocess.Popen[str]:
+def start(out: Path, *words: str, **settings: Any) -> subprocess.Popen[str]:
     """Start a build."""
     return subprocess.Popen(
-        command(out, *words), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command(out, *words, **settings),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     )
 
 
-def complete(out: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def complete(out: Path, *words: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run the same build to its end."""
-    done = subprocess.run(command(out, *words), capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command(out, *words, **settings), capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done
 

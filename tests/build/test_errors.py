@@ -157,7 +157,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     """A real refusal of the system's: files are limited to 4 kB."""
     out = tmp_path / "store.zarr"
     done = subprocess.run(
-        command(out, "--in-process", "--engine", "reference", steps=2), capture_output=True, text=True, timeout=120,
+        command(out, "--in-process", steps=2), capture_output=True, text=True, timeout=120,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
     )  # fmt: skip
     assert done.returncode == 2, done.stderr

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,18 @@ def test_driver_killed_in_process(blocks_done: int, tmp_path: Path, reference: d
     kill(process)
     complete(out, "--in-process")
     assert store_bytes(out) == reference
+
+
+def test_driver_killed_with_the_fused_engine(tmp_path: Path) -> None:
+    settings = {"engine": "fused", "steps": 60_000}
+    complete(tmp_path / "whole.zarr", "--in-process", **settings)
+    out = tmp_path / "store.zarr"
+    process = start(out, "--in-process", **settings)
+    wait_until(lambda: out.exists() and _done(out) >= 2, process)
+    kill(process)
+    assert not open_store(out).complete, "the build was over before it could be killed"
+    complete(out, "--workers", "2", **settings)
+    assert store_bytes(out) == store_bytes(tmp_path / "whole.zarr")
 
 
 def test_driver_killed_on_ray(tmp_path: Path, reference: dict[str, str]) -> None:
@@ -89,7 +102,7 @@ def test_killed_at_random_moments(trial: int, tmp_path: Path, reference: dict[st
         process = start(out, *words)
         try:
             process.communicate(timeout=draw.uniform(1.0, 9.0))
-        except Exception:
+        except subprocess.TimeoutExpired:
             victims = ray_workers(process.pid) if draw.random() < 0.5 else []
             for victim in victims:
                 os.kill(victim, signal.SIGKILL)
