@@ -68,13 +68,14 @@ def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
         wanted = _with_engine(wanted, store.attributes["manifest"]["fit"]["engine"])
         request = replace(request, manifest=wanted)
     _require_same(store, wanted, request.device)
-    if wanted.seeds > store.num_seeds or not all(map(store.is_done, store.blocks())):
-        if not store.has_signals:
-            stage_signals(out, read_signals(store, request.source, on_read))
-            store = open_store(out)
+    growing = wanted.seeds > store.num_seeds
+    if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
+        stage_signals(out, read_signals(store, request.source, on_read))
+        store = open_store(out)
+    if growing:
         signals = store.signals(slice(None)) if wanted.init.mode == "fixed" else None
         init_SP = _inits(request, store.inr, store.split, signals, tuple(store.attributes["grid"]))
-        grow(out, max(wanted.seeds, store.num_seeds), init_SP)
+        grow(out, wanted.seeds, init_SP)
         store = open_store(out)
     return store
 

@@ -47,13 +47,14 @@ def grow(path: Path, num_seeds: int, init_SP: NDArray[np.float32] | None) -> Non
     if num_seeds > group["weights"].shape[1]:
         manifest = {**group.attrs["manifest"], "seeds": num_seeds}
         _set_attributes(path, complete=False, manifest=manifest)
-        for name in ("weights", *SEED_COLUMNS):
-            shape = group[name].shape
-            group[name].resize((shape[0], num_seeds, *shape[2:]))
         if init_SP is not None:
             group["init"].resize(init_SP.shape)
             with every_chunk():
                 group["init"][:] = init_SP
+        # The weights last: their size is what says how many seeds there are, so a crash before it grows anew.
+        for name in (*SEED_COLUMNS, "weights"):
+            shape = group[name].shape
+            group[name].resize((shape[0], num_seeds, *shape[2:]))
 
 
 def publish_seed(path: Path, seed: int) -> None:

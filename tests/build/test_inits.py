@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import zarr
 from safetensors.numpy import save_file
 from tiny_store import store_bytes, tiny
 
@@ -58,6 +59,27 @@ def test_more_seeds_of_a_fixed_init_are_the_same_as_all_at_once(tmp_path: Path, 
     out = tmp_path / "store.zarr"
     build(tiny(init__mode="fixed", seeds=1), out, in_process=True, quiet=True)
     build(tiny(init__mode="fixed"), out, workers=2, quiet=True)
+    assert store_bytes(out) == store_bytes(fixed)
+
+
+@pytest.mark.parametrize("moment", range(8))
+def test_a_crash_while_growing_is_made_good(
+    moment: int, tmp_path: Path, fixed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, resize, calls = tmp_path / "store.zarr", zarr.Array.resize, []
+    build(tiny(init__mode="fixed", seeds=1), out, in_process=True, quiet=True)
+
+    def crashing(array: zarr.Array, shape: tuple[int, ...]) -> None:
+        if len(calls) == moment:
+            raise KeyboardInterrupt
+        calls.append(array)
+        resize(array, shape)
+
+    monkeypatch.setattr(zarr.Array, "resize", crashing)
+    with pytest.raises(KeyboardInterrupt):
+        build(tiny(init__mode="fixed"), out, in_process=True, quiet=True)
+    monkeypatch.setattr(zarr.Array, "resize", resize)
+    build(tiny(init__mode="fixed"), out, in_process=True, quiet=True)
     assert store_bytes(out) == store_bytes(fixed)
 
 
