@@ -67,7 +67,8 @@ def list_command() -> None:
 @click.option("--seeds", type=int, help="Independent fits of each signal. More than a store has are added to it.")
 @click.option("--views", help="Step counts at which snapshots are kept, e.g. 800,900,1000.")
 @click.option("--inr", help="Architecture; `inrzoo list` shows them.")
-@click.option("--engine", help="What fits: auto, reference or fused; `inrzoo list` shows what serves which INR.")
+@click.option("--engine", help="What fits, auto by default; `inrzoo list` shows what serves which INR.")
+@click.option("--products", help="Precision of matrix products on a GPU: bf16x3 (default), ieee or tf32.")
 @click.option("--steps", type=int, help="Optimiser steps.")
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
@@ -218,7 +219,7 @@ def _numbers(option: str, text: str | None, between: str, example: str) -> tuple
 def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
     """Options and `--set` as dotted manifest keys."""
     keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
-    keys["engine"] = "fit.engine"
+    keys |= {"engine": "fit.engine", "products": "fit.products"}
     overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
     if options["stop_psnr"] is not None:
         overrides["fit.stop_psnr"] = options["stop_psnr"] or None

@@ -30,6 +30,7 @@ def of_build(report: Report) -> str:
         f"store    {report.path} ({decimal(report.num_bytes)})",
         f"INRs     {report.num_inrs}, {report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}",
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
+        f"engine   {report.engine}",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
         f"time     {report.seconds:.1f} s",
         f"picture  inrzoo preview {report.path}",

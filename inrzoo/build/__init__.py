@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from inrzoo import stats
+from inrzoo import fit, stats
 from inrzoo.build.execute import cannot_write, run_in_process, run_on_ray
 from inrzoo.build.inits import read_init
 from inrzoo.build.preparation import Request, prepare
@@ -43,6 +43,7 @@ class Report:
             is the 5 % quantile.
         early_stops, diverged: counts in the store.
         workers: processes that fitted, or threads of this process; `executor` what they ran on.
+        engine: what fitted.
     """
 
     path: str
@@ -57,6 +58,7 @@ class Report:
     diverged: int
     workers: int
     executor: str
+    engine: str
 
 
 def build(
@@ -106,8 +108,8 @@ def build(
                 quick = workers is None and _is_quick(store, todo)
                 local = in_process or (address is None and (count == 1 or quick))
                 if local:  # threads, for an engine that has them
-                    fused = store.attributes["manifest"]["fit"]["engine"] == "fused"
-                    count = (workers or len(os.sched_getaffinity(0))) if fused else 1
+                    engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
+                    count = (workers or len(os.sched_getaffinity(0))) if engine.threaded else 1
                 _run(store, todo, count, local, address, device, progress)
                 finish(out)
         except OSError as error:
@@ -163,7 +165,7 @@ def _is_quick(store: Store, todo: list[Block]) -> bool:
     per_step = 6 * store.layout.num_params * len(store.coords())  # forward, and both products of the backward pass
     operations = per_step * settings["steps"] * sum(map(store.num_rows, todo))
     here = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
-    return bool(settings["engine"] == "fused" and operations < here)
+    return fit.engine(settings["engine"]).threaded and operations < here
 
 
 def _device(device: str) -> str:
@@ -208,6 +210,7 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
         diverged=int((store.status == names.index("diverged")).sum()),
         workers=workers,
         executor=executor,
+        engine=store.attributes["manifest"]["fit"]["engine"],
     )
 
 

@@ -6,12 +6,17 @@ running one twice after a crash is harmless.
 
 import errno
 import os
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from inrzoo.build.worker import fit_block
 from inrzoo.errors import InrzooError
+from inrzoo.fit.interrupt import call_off, interruptible
 from inrzoo.store import Block, Quality, Store, open_store, write_block
 
 OnDone = Callable[[Block, Quality], None]
@@ -22,13 +27,13 @@ OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
 class Worker:
     """Fits blocks of one store and writes them itself; only their quality travels."""
 
-    def __init__(self, path: str, device: str, threads: int = 1) -> None:
+    def __init__(self, path: str, device: str) -> None:
         self._store: Store = open_store(path)
-        self._device, self._threads = device, threads
+        self._device = device
 
     def run(self, block: Block) -> Quality:
         """Fit, write and commit one block."""
-        weights_BTP, quality = fit_block(self._store, block, self._device, threads=self._threads)
+        weights_BTP, quality = fit_block(self._store, block, self._device)
         try:
             write_block(self._store.path, block, weights_BTP, quality)
         except OSError as error:
@@ -43,14 +48,26 @@ def cannot_write(path: Path, error: OSError) -> InrzooError:
 
 
 def run_in_process(path: Path, todo: list[Block], device: str, on_done: OnDone, threads: int) -> dict[Block, str]:
-    """Fit blocks one after the other in this process. Returns failures: none, an error here is raised.
+    """Fit blocks in this process. Returns failures: none, an error here is raised.
 
     Args:
-        threads: for engines whose bits do not depend on it.
+        threads: blocks at the same time; more than one for an engine that leaves the interpreter.
     """
-    worker = Worker(str(path), device, threads)
-    for block in todo:
-        on_done(block, worker.run(block))
+    mine = threading.local()
+
+    def begin() -> None:
+        torch.set_num_threads(1)  # counted for each thread apart
+        mine.worker = Worker(str(path), device)
+
+    with interruptible(), ThreadPoolExecutor(threads, initializer=begin) as pool:
+        running = {pool.submit(lambda block: mine.worker.run(block), block): block for block in todo}
+        try:
+            for done in as_completed(running):
+                on_done(running[done], done.result())
+        except BaseException:
+            call_off()
+            pool.shutdown(cancel_futures=True)
+            raise
     return {}
 
 

@@ -4,7 +4,7 @@ Shape letters: N signals, K coordinates, C channels.
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,9 +64,8 @@ def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
     if not out.exists():
         return _create(request, on_read)
     store = open_store(out)
-    if wanted.fit.engine == "auto":  # goes on with what began
-        wanted = _with_engine(wanted, store.attributes["manifest"]["fit"]["engine"])
-        request = replace(request, manifest=wanted)
+    wanted = _as_begun(wanted, store.attributes["manifest"]["fit"])
+    request = replace(request, manifest=wanted)
     _require_same(store, wanted, request.device)
     growing = wanted.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
@@ -104,10 +103,10 @@ def _create(request: Request, on_read: OnRead) -> Store:
     inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
     if wanted.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
-    engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used)
+    engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used, ready=True)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
-    wanted = _with_engine(wanted, engine)
+    wanted = _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
     request = replace(request, manifest=wanted)
     num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
@@ -195,8 +194,14 @@ def _read_source(wanted: Manifest, path: Path | None) -> Signals:
     return (signals if wanted.limit is None else signals.limit(wanted.limit)).by_split()
 
 
-def _with_engine(wanted: Manifest, engine: Any) -> Manifest:
-    return replace(wanted, fit=replace(wanted.fit, engine=engine))
+def _with_engine(wanted: Manifest, engine: Any, products: Any) -> Manifest:
+    return replace(wanted, fit=replace(wanted.fit, engine=engine, products=products))
+
+
+def _as_begun(wanted: Manifest, begun: Mapping[str, Any]) -> Manifest:
+    """`auto` goes on with what began."""
+    asked = {key: begun[key] for key in ("engine", "products") if getattr(wanted.fit, key) == "auto" and key in begun}
+    return replace(wanted, fit=replace(wanted.fit, **asked))
 
 
 def _shape(signals: Signals) -> tuple[int, int, int]:

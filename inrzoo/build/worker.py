@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, fit, manifest
-from inrzoo.fit import fused_cpu
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.values import to_values
@@ -25,14 +24,7 @@ from inrzoo.store import Block, Quality, Store
 
 def environment(device: str, engine: str) -> dict[str, str]:
     """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions."""
-    if engine == "fused":
-        return fused_cpu.environment()
-    if device == "cpu":
-        kind, instructions = "cpu", torch.backends.cpu.get_cpu_capability()
-    else:
-        kind = torch.cuda.get_device_name(device)
-        instructions = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
-    return {"torch": torch.__version__.split("+")[0], "device": kind, "instruction_set": instructions}
+    return fit.engine(engine).environment(device)
 
 
 def elsewhere_than(store: Store, device: str) -> list[str]:
@@ -42,10 +34,10 @@ def elsewhere_than(store: Store, device: str) -> list[str]:
 
 
 def fit_block(
-    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None, threads: int = 1
+    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of one block; see `fit_rows`."""
-    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC, threads)
+    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC)
 
 
 def fit_rows(
@@ -54,7 +46,6 @@ def fit_rows(
     seed: int,
     device: str,
     signals_BKC: NDArray[np.uint8] | None = None,
-    threads: int = 1,
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of some signals.
 
@@ -64,7 +55,6 @@ def fit_rows(
         seed: which fit of them.
         device: `"cpu"` (one thread, so that products round the same everywhere) or a CUDA device.
         signals_BKC: the signals of `rows`, where the store does not hold them.
-        threads: for the engines whose bits do not depend on it; the others take one.
 
     Returns:
         weights (B, T, P) and their quality.
@@ -73,10 +63,14 @@ def fit_rows(
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
         result = fit_to(
-            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device, threads
+            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device
         )
         out_of_band, max_frequency = frequencies(
-            store.inr, result.weights_BTP, tuple(store.attributes["grid"]), **store.attributes["manifest"]["coords"]
+            store.inr,
+            result.weights_BTP,
+            tuple(store.attributes["grid"]),
+            **store.attributes["manifest"]["coords"],
+            evaluate=fit.engine(settings.fit.engine).evaluate,
         )
         quality = Quality(
             psnr=result.psnr_BT.cpu().numpy(),
@@ -96,16 +90,16 @@ def fit_to(
     settings: Manifest,
     grid: tuple[int, ...],
     device: str,
-    threads: int = 1,
 ) -> fit.Fit:
     """Fit INRs to signals by a manifest's settings."""
     wanted, spacing, axis_order = settings.antialias, settings.coords.spacing, settings.coords.axis_order
     antialias = AntiAlias(**asdict(wanted)) if wanted.used else None
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
     further: dict[str, Any] = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
-    if settings.fit.engine == "fused":
-        further["threads"] = threads
-    return fit.engine(settings.fit.engine)(
+    engine = fit.engine(settings.fit.engine)
+    if len(engine.products) > 1:
+        further["products"] = settings.fit.products
+    return engine.fit(
         inr,
         torch.from_numpy(starts_BP).to(device),
         torch.from_numpy(coords.grid(grid, spacing, axis_order)).to(device),

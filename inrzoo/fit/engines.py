@@ -1,10 +1,15 @@
 """Which engine fits which INR.
 
-`reference` (batched autograd) serves every INR on every device; `fused` (one native call an INR) those that can be
-compiled. A new INR needs no native code to work.
+`reference` (batched autograd) serves every INR on every device; the others those that they have a kernel for, far
+faster. A new INR needs no native code to work. The order of `ENGINES` is the order in which `auto` asks.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import fused_cpu, loop
@@ -12,41 +17,128 @@ from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 
 
-def unavailable(name: str, inr: INR, device: str, regularised: bool) -> str | None:
-    """Why an engine cannot fit an INR here, in one line; None if it can.
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """One way to fit INRs.
+
+    Attributes:
+        fit: arguments and result as `loop.fit`; `threads` too where `threaded`, `products` where there is a choice.
+        device: the only kind it runs on; None for every kind.
+        unavailable: why it cannot fit an INR here, in one line; None if it can.
+        evaluate: values of INRs, (INR, weights (B, P), coords (K, D)) to (B, K, C).
+        prepare: makes it ready for an INR (compiles); raises InrzooError where that fails.
+        environment: device to what besides the manifest decides the bits.
+        threaded: whether bits do not depend on `threads`.
+        regularises: whether it takes `antialias`.
+        products: precisions of its matrix products, the default first; `ieee` is float32.
+    """
+
+    fit: Callable[..., Fit]
+    environment: Callable[[str], dict[str, str]]
+    device: Literal["cpu", "cuda"] | None = None
+    unavailable: Callable[[INR], str | None] = lambda inr: None
+    prepare: Callable[[INR], object] = lambda inr: None
+    evaluate: Callable[[INR, Tensor, Tensor], Tensor] = lambda inr, weights, coords: inr(weights, coords)
+    threaded: bool = False
+    regularises: bool = True
+    products: tuple[str, ...] = ("ieee",)
+
+
+def _torch_environment(device: str) -> dict[str, str]:
+    if device == "cpu":
+        kind, instructions = "cpu", torch.backends.cpu.get_cpu_capability()
+    else:
+        kind = torch.cuda.get_device_name(device)
+        instructions = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
+    return {"torch": torch.__version__.split("+")[0], "device": kind, "instruction_set": instructions}
+
+
+ENGINES: dict[str, Engine] = {
+    "fused": Engine(
+        fit=fused_cpu.fit,
+        device="cpu",
+        unavailable=fused_cpu.unavailable,
+        evaluate=fused_cpu.evaluate,
+        prepare=fused_cpu.library,
+        environment=fused_cpu.environment,
+        threaded=True,
+    ),
+    "reference": Engine(fit=loop.fit, environment=_torch_environment),
+}
+
+
+def engine(name: str) -> Engine:
+    """The engine of that name.
+
+    Raises:
+        InrzooError: there is none.
+    """
+    if name not in ENGINES:
+        raise InrzooError(f"no engine {name!r}; there are: {', '.join(ENGINES)}")
+    return ENGINES[name]
+
+
+def unavailable(name: str, inr: INR, device: str, regularised: bool = False) -> str | None:
+    """Why an engine cannot fit an INR on a device, in one line; None if it can.
 
     Args:
-        name: `reference` or `fused`.
         device: `cpu`, or a CUDA device.
         regularised: whether an anti-aliasing regulariser takes part.
     """
-    if name == "reference":
-        return None
-    if device != "cpu":
-        return "the fused engine runs on cores, not on a GPU"
-    if regularised:
-        return "the fused engine has no anti-aliasing regulariser"
-    return fused_cpu.unavailable(inr)
+    asked = engine(name)
+    if asked.device not in (None, _kind(device)):
+        return f"the {name} engine runs on {'cores, not on a GPU' if asked.device == 'cpu' else 'a GPU, not on cores'}"
+    if regularised and not asked.regularises:
+        return f"the {name} engine has no anti-aliasing regulariser"
+    return asked.unavailable(inr)
 
 
-def choose(wanted: str, inr: INR, device: str, regularised: bool) -> tuple[str, str | None]:
-    """The engine to use and, where `auto` could not have the fastest, why.
+def choose(wanted: str, inr: INR, device: str, regularised: bool, ready: bool = False) -> tuple[str, str | None]:
+    """The engine to use and, where `auto` could not have the fastest of that device, why.
 
     Args:
-        wanted: `auto`, `reference` or `fused`.
+        wanted: a name of `ENGINES`, or `auto`.
+        regularised: whether an anti-aliasing regulariser takes part.
+        ready: also make the engine ready to fit this INR; `auto` goes on to the next one if that fails.
 
     Raises:
         InrzooError: the named engine cannot serve this INR here.
     """
-    reason = unavailable("fused" if wanted == "auto" else wanted, inr, device, regularised)
-    if wanted == "auto":
-        return ("reference" if reason else "fused"), reason
-    if reason is not None:
-        raise InrzooError(f"--engine {wanted}: {reason}; --engine reference serves every INR")
-    return wanted, None
+    if wanted != "auto":
+        reason = _refusal(wanted, inr, device, regularised, ready)
+        if reason is not None:
+            raise InrzooError(f"--engine {wanted}: {reason}; --engine reference serves every INR")
+        return wanted, None
+    here = [name for name, one in ENGINES.items() if one.device in (None, _kind(device))]
+    reasons = {}
+    for name in here:
+        reasons[name] = _refusal(name, inr, device, regularised, ready)
+        if reasons[name] is None:
+            break
+    return name, reasons[here[0]]
 
 
-def engine(name: str) -> Callable[..., Fit]:
-    """The function that fits: `engine("fused")(inr, weights, coords, targets, lr=…, snapshots=…)`."""
-    engines: dict[str, Callable[..., Fit]] = {"reference": loop.fit, "fused": fused_cpu.fit}
-    return engines[name]
+def choose_products(wanted: str, name: str) -> str:
+    """The precision of an engine's matrix products: `auto` is its default.
+
+    Raises:
+        InrzooError: the engine does not have it.
+    """
+    there = engine(name).products
+    if wanted not in ("auto", *there):
+        raise InrzooError(f"--products {wanted} is not allowed; the {name} engine has: {', '.join(there)}")
+    return there[0] if wanted == "auto" else wanted
+
+
+def _refusal(name: str, inr: INR, device: str, regularised: bool, ready: bool) -> str | None:
+    reason = unavailable(name, inr, device, regularised)
+    if reason is None and ready:
+        try:
+            engine(name).prepare(inr)
+        except InrzooError as error:
+            return str(error)
+    return reason
+
+
+def _kind(device: str) -> str:
+    return "cpu" if device == "cpu" else "cuda"

@@ -3,6 +3,8 @@
 Shape letters: B INRs, T snapshots, P parameters, D coordinate dimensions.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -17,9 +19,17 @@ FINER = 4
 
 
 def frequencies(
-    inr: INR, weights_BTP: Tensor, sizes: tuple[int, ...], spacing: Spacing, axis_order: AxisOrder
+    inr: INR,
+    weights_BTP: Tensor,
+    sizes: tuple[int, ...],
+    spacing: Spacing,
+    axis_order: AxisOrder,
+    evaluate: Callable[[INR, Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Frequencies of INRs fitted on the grid of these arguments.
+
+    Args:
+        evaluate: an engine's.
 
     Returns:
         share of spectral energy outside the Nyquist box, (B, T), see `spectrum.out_of_band`; frequency bound per axis,
@@ -30,7 +40,7 @@ def frequencies(
     # Batches as large in memory as those of a fit.
     rows = max(1, batch_size(inr, len(finer), weights_BTP.device.type) // num_snapshots)
     with torch.inference_mode():
-        rendered = (inr(part, finer).flatten(0, 1) for part in weights_BTP.split(rows))
+        rendered = (evaluate(inr, part.flatten(0, 1), finer) for part in weights_BTP.split(rows))
         shares = torch.cat([out_of_band(values, sizes, spacing, FINER) for values in rendered])
         filters = inr.filter_frequencies(weights_BTP)
         none = torch.full((*weights_BTP.shape[:2], inr.in_features), torch.nan)

@@ -1,25 +1,21 @@
 """The fused engine on cores: the whole fit of an INR, all steps, inside one native call, one INR per thread.
 
-The C++ source under `native/` is compiled once for every shape of INR, with its sizes as constants, and cached. It is
-built for x86-64-v3 (AVX2, FMA) even where a processor could do more: an INR then has the same bits on all of them,
-whatever batch, thread or neighbour it was fitted with.
+The C++ source under `native/` is compiled once for every shape of INR, with its sizes as constants, and cached. Its
+arithmetic is fixed by the source (every multiply-add is written as one, sums have one order, the compiler contracts
+nothing), so an INR has the same bits on every x86-64-v3 processor (AVX2, FMA), by every compiler, whatever batch,
+thread or neighbour it was fitted with. Processors with AVX-512 compute two of its vectors at a time, to the same bits.
 
-Shape letters: B batch of INRs, P parameters of one INR, K coordinates, F inputs of the first layer, C out_features,
-T snapshots.
+Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, F inputs of the first layer,
+C out_features, T snapshots.
 """
 
 import ctypes
-import functools
-import hashlib
 import math
-import os
 import platform
-import shutil
-import subprocess
-import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,48 +23,50 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
+from inrzoo.fit.antialias import AntiAlias, require_frequencies
+from inrzoo.fit.compiled import compiler, shared_library
+from inrzoo.fit.interrupt import CALLED_OFF, call_off, interruptible, raise_if_called_off
 from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.result import Fit, check_shapes, conclude
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
 
 SOURCES = Path(__file__).parent / "native"
-FLAGS = ("-O3", "-std=c++17", "-march=x86-64-v3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-SLICE = 64
-"""INRs of one native call: between calls Python looks after Ctrl-C."""
+FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
+INSTRUCTIONS = {
+    "AVX2": ("-mavx2", "-mfma"),
+    "AVX512": ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+}
+"""Flags by what torch calls a processor's capability."""
+
+ARITHMETIC = "fused 2"
+"""Raised whenever a change of the source changes bits; tests pin the bits of small fits."""
+
+REGULARISERS = ("none", "hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection")
+"""In the order of native/antialias.h."""
+
+TASKS = ("fit", "differentiate", "evaluate")
+"""In the order of native/engine.cpp."""
 
 
 def unavailable(inr: INR) -> str | None:
     """Why this engine cannot fit `inr` on this machine, in one line; None if it can."""
     if inr.kernel() is None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
-    if platform.machine() not in ("x86_64", "AMD64") or torch.backends.cpu.get_cpu_capability() not in (
-        "AVX2",
-        "AVX512",
-    ):
+    if platform.machine() not in ("x86_64", "AMD64") or capability() not in INSTRUCTIONS:
         return "the fused engine needs an x86-64 processor with AVX2"
     if compiler() is None:
         return "the fused engine needs a C++ compiler (g++ or clang++); none is on the path"
     return None
 
 
-@functools.cache
-def compiler() -> str | None:
-    """The C++ compiler that `CXX` names, or the first one on the path."""
-    named = os.environ.get("CXX")
-    return named or next(filter(None, map(shutil.which, ("g++", "clang++", "c++"))), None)
+def capability() -> str:
+    """The widest instructions of this processor, in torch's word."""
+    return str(torch.backends.cpu.get_cpu_capability())
 
 
-@functools.cache
-def compiler_version() -> str:
-    """What the compiler calls itself: part of what decides the bits."""
-    return subprocess.run(
-        [str(compiler()), "--version"], capture_output=True, text=True, check=True
-    ).stdout.splitlines()[0]
-
-
-def environment() -> dict[str, str]:
-    """What decides the bits of an INR that this engine fits. Neither torch nor what else the processor can do does."""
-    return {"compiler": compiler_version(), "device": "cpu", "instruction_set": "x86-64-v3"}
+def environment(device: str = "cpu") -> dict[str, str]:
+    """What decides the bits of an INR that this engine fits: neither torch, nor the compiler, nor wider registers."""
+    return {"arithmetic": ARITHMETIC, "device": "cpu", "instruction_set": "x86-64-v3"}
 
 
 def fit(
@@ -81,6 +79,8 @@ def fit(
     snapshots: Sequence[int],
     stop_psnr: float | None = None,
     value_range: tuple[float, float] = (-1.0, 1.0),
+    antialias: AntiAlias | None = None,
+    nyquist_D: Tensor | None = None,
     threads: int = 1,
 ) -> Fit:
     """Fit B INRs; arguments and result as `loop.fit`, in float32 to rounding, but each INR by itself, so that its bits
@@ -92,59 +92,156 @@ def fit(
     Raises:
         InrzooError: the engine cannot serve this INR here; `unavailable` says why.
         ValueError: as `loop.fit`.
+        KeyboardInterrupt: within one step.
+    """
+    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
+    stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
+    job = _Job(inr, weights_BP, coords_KD, targets_BKC, list(snapshots))
+    job.lr, job.stop_loss = lr, stop_loss
+    if antialias is not None:
+        require_frequencies(inr, weights_BP)
+        assert nyquist_D is not None
+        job.regularise(antialias, nyquist_D)
+    job.run(inr, threads)
+    weights_BTP, loss_BT, steps_BT = map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT))
+    return conclude(weights_BTP, loss_BT, steps_BT, targets_BKC, stop_loss, value_range)
+
+
+def gradients(inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean squared error of each INR, (B,), and its gradient by the weights, (B, P), as a fit computes them.
+
+    Raises:
+        InrzooError, ValueError: as `fit`.
+    """
+    check_shapes(inr, weights_BP, coords_KD, targets_BKC, [0])
+    job = _Job(inr, weights_BP, coords_KD, targets_BKC, [0])
+    job.run(inr, 1, "differentiate")
+    return torch.from_numpy(job.loss_BT[:, 0]), torch.from_numpy(job.results[:, 0])
+
+
+def evaluate(inr: INR, weights_BP: Tensor, coords_KD: Tensor) -> Tensor:
+    """Values of B functions, (B, K, C), as a fit computes them: `inr(weights, coords)` to rounding, many times faster.
+
+    Raises:
+        InrzooError: the engine cannot serve this INR here.
+    """
+    job = _Job(inr, weights_BP, coords_KD, None, [0])
+    job.run(inr, 1, "evaluate")
+    return torch.from_numpy(job.results)
+
+
+def bytes_per_thread(inr: INR, num_coords: int) -> int:
+    """Memory that one thread of this engine works in, whatever the number of INRs.
+
+    Raises:
+        InrzooError: the engine cannot serve this INR here.
+    """
+    return int(library(inr).bytes_per_thread(num_coords))
+
+
+def library(inr: INR) -> Any:
+    """The kernel for an INR, compiled on first use and kept for later runs.
+
+    Raises:
+        InrzooError: the engine cannot serve this INR here, or the compiler fails.
     """
     reason = unavailable(inr)
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every INR")
-    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
     kernel = inr.kernel()
     assert kernel is not None
-    library = _library(_layout(kernel))
-    inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
-    inputs = np.ascontiguousarray(inputs_KF.numpy(), dtype=np.float32)
-    stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
-    parts = [
-        _call(library, inputs, starts.numpy(), targets.numpy(), list(snapshots), lr, stop_loss, threads)
-        for starts, targets in zip(weights_BP.split(SLICE), targets_BKC.split(SLICE), strict=True)
-    ]
-    weights_BTP, loss_BT, steps_BT = (torch.from_numpy(np.concatenate(column)) for column in zip(*parts, strict=True))
-    return conclude(weights_BTP, loss_BT, steps_BT, targets_BKC, stop_loss, value_range)
+    made = shared_library(SOURCES, "engine.cpp", (*FLAGS, *INSTRUCTIONS[capability()]), {"layout.h": _layout(kernel)})
+    made.bytes_per_thread.restype = ctypes.c_longlong
+    return made
 
 
 class _Job(ctypes.Structure):
-    """`Job` of native/engine.cpp."""
+    """`Job` of native/engine.cpp, with the arrays that it points to."""
 
-    _pointers = ("inputs", "targets", "starts", "snapshots", "weights", "losses", "steps")
-    _counts = ("num_inrs", "num_coords", "num_params", "num_snapshots")
     _fields_ = (
-        *((name, ctypes.c_void_p) for name in _pointers),
-        *((name, ctypes.c_int) for name in _counts),
+        *(
+            (name, ctypes.c_void_p)
+            for name in ("inputs", "targets", "starts", "snapshots", "weights", "losses", "steps")
+        ),
+        *(
+            (name, ctypes.c_int)
+            for name in ("num_inrs", "num_coords", "num_params", "num_snapshots", "grid_run", "axis")
+        ),
+        ("regulariser", ctypes.c_int),
+        ("regulariser_weight", ctypes.c_double),
+        ("frequency_limit", ctypes.c_void_p),
         ("lr", ctypes.c_double),
         ("stop_loss", ctypes.c_float),
+        ("called_off", ctypes.POINTER(ctypes.c_int)),
     )
 
+    def __init__(
+        self, inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor | None, snapshots: list[int]
+    ) -> None:
+        kernel, shape = inr.kernel(), (len(weights_BP), len(snapshots))
+        inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
+        given = (inputs_KF, torch.empty(0) if targets_BKC is None else targets_BKC, weights_BP)
+        values = (len(weights_BP), len(coords_KD), inr.out_features)
+        self.results = np.empty(values if targets_BKC is None else (*shape, weights_BP.shape[1]), dtype=np.float32)
+        self.loss_BT, self.steps_BT = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32)
+        self._arrays: list[NDArray[Any]] = [
+            *(np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32) for tensor in given),
+            np.array(snapshots, dtype=np.int32),
+            self.results,
+            self.loss_BT,
+            self.steps_BT,
+        ]
+        counts = (len(weights_BP), len(coords_KD), weights_BP.shape[1], len(snapshots))
+        super().__init__(*(array.ctypes.data for array in self._arrays), *counts, *fastest_axis(self._arrays[0]))
+        if targets_BKC is None:
+            self.targets = None
+        self.called_off = ctypes.pointer(CALLED_OFF)
 
-def _call(
-    library: Any,
-    inputs_KF: NDArray[np.float32],
-    starts_BP: NDArray[np.float32],
-    targets_BKC: NDArray[np.float32],
-    snapshots: list[int],
-    lr: float,
-    stop_loss: float,
-    threads: int,
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.int32]]:
-    (num_inrs, num_params), num_snapshots = starts_BP.shape, len(snapshots)
-    weights = np.empty((num_inrs, num_snapshots, num_params), dtype=np.float32)
-    losses = np.empty((num_inrs, num_snapshots), dtype=np.float32)
-    steps = np.empty((num_inrs, num_snapshots), dtype=np.int32)
-    given = (inputs_KF, targets_BKC, starts_BP)
-    kept = [np.ascontiguousarray(array, dtype=np.float32) for array in given]
-    arrays = [*kept, np.array(snapshots, dtype=np.int32), weights, losses, steps]
-    counts = (num_inrs, len(inputs_KF), num_params, num_snapshots)
-    job = _Job(*(array.ctypes.data for array in arrays), *counts, lr, stop_loss)
-    library.fit(ctypes.byref(job), threads)
-    return weights, losses, steps
+    def regularise(self, antialias: AntiAlias, nyquist_D: Tensor) -> None:
+        """Take a regulariser into the fit; its weight is per summed error, the engine's loss is a mean."""
+        self.regulariser = REGULARISERS.index(antialias.regulariser)
+        self.regulariser_weight = antialias.weight / self._arrays[1][0].size
+        limits = (antialias.alpha * nyquist_D).numpy().astype(np.float64)
+        self._arrays.append(limits)
+        self.frequency_limit = limits.ctypes.data
+
+    def run(self, inr: INR, threads: int, task: Literal["fit", "differentiate", "evaluate"] = "fit") -> None:
+        """Hand the job to the kernel. It runs beside this thread, which stays open to Ctrl-C and then calls it off."""
+        kernel = library(inr)
+        work = threading.Thread(target=kernel.run, args=(ctypes.byref(self), threads, TASKS.index(task)))
+        work.start()
+        try:
+            while work.is_alive():
+                work.join(0.1)
+        except BaseException:  # the main thread's Ctrl-C: no other thread is interrupted here
+            with interruptible():
+                call_off()
+                work.join()
+            raise
+        raise_if_called_off()
+
+
+def fastest_axis(inputs_KF: NDArray[np.float32]) -> tuple[int, int]:
+    """How a grid runs: (points after which the other axes move on, the axis that runs fastest).
+
+    (0, 0) for what is not a grid of two or more axes with two or more points on the fastest: scattered coordinates,
+    features of an encoding.
+    """
+    if len(inputs_KF) < 4 or inputs_KF.shape[1] < 2:
+        return 0, 0
+    moves = inputs_KF[1] != inputs_KF[0]
+    if moves.sum() != 1:
+        return 0, 0
+    axis = int(moves.argmax())
+    others = np.delete(inputs_KF, axis, axis=1)
+    moved = (others != others[0]).any(axis=1)
+    run = int(moved.argmax())
+    if not moved.any() or len(inputs_KF) % run:
+        return 0, 0
+    rows = inputs_KF.reshape(-1, run, inputs_KF.shape[1])
+    still = (np.delete(rows, axis, axis=2) == np.delete(rows, axis, axis=2)[:, :1]).all()
+    same = (rows[:, :, axis] == rows[0, :, axis]).all()
+    return (run, axis) if still and same else (0, 0)
 
 
 def _layout(kernel: Perceptron | FilterNetwork) -> str:
@@ -170,45 +267,3 @@ def _layout(kernel: Perceptron | FilterNetwork) -> str:
         f"constexpr double WEIGHT_SCALE[] = {{{scales(kernel.weight_factors)}}};\n"
         f"constexpr double BIAS_SCALE[] = {{{scales(kernel.bias_factors)}}};\n"
     )
-
-
-@functools.cache
-def _library(layout: str) -> Any:
-    """The kernel for a layout, compiled on first use and kept for later runs."""
-    sources = {path.name: path.read_text() for path in sorted(SOURCES.iterdir()) if path.suffix in (".h", ".cpp")}
-    key = hashlib.sha256(repr((sources, layout, compiler_version(), FLAGS)).encode()).hexdigest()[:32]
-    path = _cache() / f"{key}.so"
-    if not path.exists():
-        _compile(layout, path)
-    library = ctypes.CDLL(str(path))
-    library.bytes_per_thread.restype = ctypes.c_longlong
-    return library
-
-
-def _cache() -> Path:
-    home = os.environ.get("INRZOO_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "inrzoo" / "engines"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _compile(layout: str, path: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        (Path(folder) / "layout.h").write_text(layout)
-        built = path.with_suffix(f".{os.getpid()}.partial")
-        command = [str(compiler()), *FLAGS, "-shared", "-fPIC", "-pthread", f"-I{folder}", f"-I{SOURCES}"]
-        done = subprocess.run(
-            [*command, str(SOURCES / "engine.cpp"), "-o", str(built)], capture_output=True, text=True, check=False
-        )
-        if done.returncode:
-            reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
-            raise InrzooError(f"{compiler()} cannot compile the fused engine: {reason}; use --engine reference")
-        built.replace(path)  # another process may have built the same: both are whole
-
-
-def bytes_per_thread(inr: INR) -> int:
-    """Memory that one thread of this engine works in, whatever the number of INRs."""
-    kernel = inr.kernel()
-    if kernel is None:
-        raise InrzooError(str(unavailable(inr)))
-    return int(_library(_layout(kernel)).bytes_per_thread())

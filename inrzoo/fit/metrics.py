@@ -23,7 +23,8 @@ def psnr(mse_B: Tensor, value_range: tuple[float, float]) -> Tensor:
         mse_B: mean squared errors, any shape.
         value_range: (low, high) that the signal's smallest and largest possible value are mapped to.
     """
-    return 10.0 * (2.0 * math.log10(value_range[1] - value_range[0]) - mse_B.log10())
+    # In float64: vectorised float32 logarithms differ in the last bit from processor to processor.
+    return (10.0 * (2.0 * math.log10(value_range[1] - value_range[0]) - mse_B.double().log10())).to(mse_B.dtype)
 
 
 def mse_at(psnr_db: float, value_range: tuple[float, float]) -> float:

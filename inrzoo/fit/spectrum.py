@@ -35,14 +35,22 @@ def out_of_band(values_BKC: Tensor, sizes: Sequence[int], spacing: Spacing = "en
     Raises:
         ValueError: values that are not on that grid; an axis with fewer than three points.
     """
-    energy = spectrum(values_BKC, sizes, finer)
-    inside = torch.ones(energy.shape[1:], dtype=torch.bool, device=energy.device)
-    fine_sizes = energy.shape[1:]
+    signals, axes = _windowed(values_BKC, sizes, finer), range(2, 2 + len(sizes))
+    fine_sizes, device = signals.shape[2:], signals.device
+    # A real signal's spectrum is the same at −f as at f: half of the last axis says all, counted twice.
+    half = fine_sizes[-1] // 2 + 1
+    energy = torch.fft.rfftn(signals, dim=tuple(axes)).abs().square().mean(dim=1)
+    twice = torch.full((half,), 2.0, dtype=torch.float64, device=device)
+    twice[0] = 1.0
+    if fine_sizes[-1] % 2 == 0:
+        twice[-1] = 1.0
+    inside = torch.ones(energy.shape[1:], dtype=torch.bool, device=device)
     limits = nyquist(tuple(sizes), spacing) / nyquist(tuple(fine_sizes), spacing) / 2  # cycles per point, finer grid
     for axis, (size, limit) in enumerate(zip(fine_sizes, limits, strict=True)):
-        cycles = torch.fft.fftfreq(size, dtype=torch.float64, device=energy.device)
+        cycles = torch.fft.fftfreq(size, dtype=torch.float64, device=device)[: energy.shape[axis + 1]]
         # A bin exactly on the side is inside, whatever the rounding of the two numbers.
         inside &= _along(cycles.abs() <= limit * (1 + 1e-12), axis, len(fine_sizes))
+    energy = energy * twice
     total_B = energy.flatten(1).sum(dim=1)
     outside_B = (energy * ~inside).flatten(1).sum(dim=1)
     return torch.where(total_B == 0, 0.0, outside_B / total_B)
@@ -64,6 +72,13 @@ def spectrum(values_BKC: Tensor, sizes: Sequence[int], finer: int = 4) -> Tensor
     Raises:
         ValueError: as `out_of_band`.
     """
+    signals = _windowed(values_BKC, sizes, finer)
+    energy: Tensor = torch.fft.fftn(signals, dim=tuple(range(2, signals.ndim))).abs().square().mean(dim=1)
+    return energy
+
+
+def _windowed(values_BKC: Tensor, sizes: Sequence[int], finer: int) -> Tensor:
+    """The signals that are transformed: on their grid, centred, under the window. (B, C, *(size · finer)), float64."""
     fine_sizes = [size * finer for size in sizes]
     num_axes = len(fine_sizes)
     if values_BKC.ndim != 3 or values_BKC.shape[1] != torch.Size(fine_sizes).numel() or min(fine_sizes) < 3:
@@ -82,8 +97,7 @@ def spectrum(values_BKC: Tensor, sizes: Sequence[int], finer: int = 4) -> Tensor
     # What rounding leaves of a constant is not a signal.
     noise = 64 * torch.finfo(torch.float64).eps * values.abs().amax(dim=axes, keepdim=True)
     centred = torch.where(centred.abs().amax(dim=axes, keepdim=True) <= noise, 0.0, centred)
-    energy: Tensor = torch.fft.fftn(centred * window, dim=axes).abs().square().mean(dim=1)
-    return energy
+    return centred * window
 
 
 def _along(values: Tensor, axis: int, num_axes: int) -> Tensor:

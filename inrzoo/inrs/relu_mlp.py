@@ -127,8 +127,9 @@ class ReluMlp(INR):
         """What the first layer sees of coordinates: (..., K, D) to (..., K, D), or (..., K, 2 M) with an encoding."""
         if self.encoding == "none":
             return coords
-        angles = coords @ torch.as_tensor(self.frequencies).to(coords).T
-        return torch.cat([angles.cos(), angles.sin()], dim=-1)
+        # In float64: float32 sines of large angles differ from processor to processor.
+        angles = coords.double() @ torch.as_tensor(self.frequencies, dtype=torch.float64, device=coords.device).T
+        return torch.cat([angles.cos(), angles.sin()], dim=-1).to(coords.dtype)
 
     def kernel(self) -> Perceptron:
         """For engines with native kernels."""

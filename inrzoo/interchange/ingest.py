@@ -16,7 +16,7 @@ from rich.filesize import decimal
 
 from inrzoo import registry, stats
 from inrzoo.errors import InrzooError
-from inrzoo.fit import Status
+from inrzoo.fit import Status, engine
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders
@@ -209,6 +209,7 @@ def _block(
         torch.from_numpy(weights_BP[:, None]),
         tuple(store.attributes["grid"]),
         **store.attributes["manifest"]["coords"],
+        evaluate=engine("reference").evaluate,
     )
     return weights_BP[:, None], Quality(
         psnr=psnr_B[:, None],

@@ -97,8 +97,9 @@ class Fit:
         stop_psnr: dB at which an INR stops, or None. Views switch it off unless `stop_views` is set.
         views: step counts at which snapshots are kept, ascending, none above `steps`; empty keeps the end alone.
         stop_views: stop at `stop_psnr` although views are kept; later views then repeat the stopped weights.
-        engine: what fits: `reference` is batched autograd, `fused` a native kernel, `auto` the fastest that serves the
-            INR. A store records which it was.
+        engine: what fits, see `inrzoo.fit.engines`; `auto` is the fastest that serves the INR. A store records which it
+            was.
+        products: precision of the engine's matrix products, `auto` its default; recorded too.
     """
 
     steps: int = 1000
@@ -106,7 +107,8 @@ class Fit:
     stop_psnr: float | None = None
     views: tuple[int, ...] = ()
     stop_views: bool = False
-    engine: Literal["auto", "reference", "fused"] = "auto"
+    engine: Literal["auto", "triton", "cuda_graph", "fused", "numba", "reference"] = "auto"
+    products: Literal["auto", "ieee", "bf16x3", "tf32"] = "auto"
 
     def __post_init__(self) -> None:
         """Reject impossible values."""

@@ -9,15 +9,15 @@ struct Adam {
     // than theirs would be: the step grows with the one, ε shrinks by both, and the update is Adam's own.
     void step(float *weight, float *gradient, float *mean, float *square, int count, double lr, double scale,
               double slope) const {
-        const Vector rate = all((float)(lr * scale / (1 - first)));
-        const Vector correction = all((float)(1 / std::sqrt(1 - second)));
-        const Vector epsilon = all((float)(1e-8 / (scale * slope)));
-        for (int i = 0; i < count; i += LANES) {
-            Vector &g = *(Vector *)(gradient + i), &m = *(Vector *)(mean + i), &v = *(Vector *)(square + i);
-            m = m + all(0.1f) * (g - m);
-            v = all(0.999f) * v + all(0.001f) * g * g;
-            *(Vector *)(weight + i) -= rate * m / (square_root(v) * correction + epsilon);
-            g = (Vector){};
+        const Eight rate = eight((float)(lr * scale / (1 - first)));
+        const Eight correction = eight((float)(1 / std::sqrt(1 - second)));
+        const Eight epsilon = eight((float)(1e-8 / (scale * slope)));
+        for (int i = 0; i < count; i += 8) {
+            Eight &g = *(Eight *)(gradient + i), &m = *(Eight *)(mean + i), &v = *(Eight *)(square + i);
+            m = fma(eight(0.1f), g - m, m);
+            v = fma(eight(0.001f) * g, g, eight(0.999f) * v);
+            *(Eight *)(weight + i) -= rate * m / fma(square_root(v), correction, epsilon);
+            g = (Eight){};
         }
     }
 };

@@ -7,8 +7,8 @@
 #pragma once
 #include <utility>
 #include "adam.h"
-#include "layout.h"
 #include "output.h"
+#include "waves.h"
 
 constexpr int H = padded(HIDDEN), NV = H / LANES, TILE = 48, F = FILTERS;
 constexpr float SLOPE = 3.14159265358979f;  // ω and φ are kept divided by π: a filter is sin(π x)
@@ -28,6 +28,7 @@ struct Places {
 };
 constexpr Places PLACES;
 constexpr int SIZE = PLACES.end[F - 1];
+constexpr int WAVES = F;  // maps whose sines a grid shares
 
 struct Network {
     alignas(64) float weights[SIZE], gradient[SIZE], mean[SIZE], square[SIZE];
@@ -35,68 +36,63 @@ struct Network {
     alignas(64) float filters[F][TILE * H], slopes[F][TILE * H];  // g and ∂g/∂(phase), the factor π left out
     alignas(64) float linear[F][TILE * H], values[F][TILE * H];   // W z + b, and z
     alignas(64) float delta[2][TILE * H], scaled[TILE * LANES];
-    Output<NV, OUT, TILE> output;
+    Output<H, OUT, TILE> output;
+    Waves<IN, H> waves[F];
 
     Vector *vectors(float *floats) { return (Vector *)floats; }
     Vector *at(int place) { return vectors(weights + place); }
     Vector *into(int place) { return vectors(gradient + place); }
 
-    // In the order of the INR's flat vector; `take(engine's place, factor)` once for every parameter.
+    // In the order of the INR's flat vector: `take(place, scale, slope)` for every parameter, `scale` how much larger it
+    // is here, `slope` how much smaller its gradient. A gradient by ω is that of the INR itself: 1/π and π.
     template <class Take>
-    void each(Take take) {
-        auto rows = [&](int place, int in, double factor) {
+    void each(Take take) const {
+        auto rows = [&](int place, int in, double scale, double slope) {
             for (int h = 0; h < HIDDEN; h++)
-                for (int k = 0; k < in; k++) take(place + k * H + h, factor);
+                for (int k = 0; k < in; k++) take(place + k * H + h, scale, slope);
         };
         for (int i = 0; i < F; i++) {
-            rows(PLACES.omega[i], IN, 1 / M_PI);
-            rows(PLACES.phi[i], 1, 1 / M_PI);
-            if (GABOR) rows(PLACES.mu[i], IN, 1), rows(PLACES.gamma[i], 1, 1);
+            rows(PLACES.omega[i], IN, 1 / M_PI, SLOPE);
+            rows(PLACES.phi[i], 1, 1 / M_PI, SLOPE);
+            if (GABOR) rows(PLACES.mu[i], IN, 1, 1), rows(PLACES.gamma[i], 1, 1, 1);
             if (i < F - 1) {
-                rows(PLACES.weight[i], HIDDEN, 1);
-                rows(PLACES.bias[i], 1, 1);
+                rows(PLACES.weight[i], HIDDEN, 1, 1);
+                rows(PLACES.bias[i], 1, 1, 1);
                 continue;
             }
             for (int o = 0; o < OUT; o++)
-                for (int k = 0; k < HIDDEN; k++) take(PLACES.weight[i] + o * H + k, 1);
-            for (int o = 0; o < OUT; o++) take(PLACES.bias[i] + o, 1);
+                for (int k = 0; k < HIDDEN; k++) take(PLACES.weight[i] + o * H + k, 1., 1.);
+            for (int o = 0; o < OUT; o++) take(PLACES.bias[i] + o, 1., 1.);
         }
     }
-    void load(const float *flat) {
-        std::memset(this, 0, sizeof *this);
-        each([&](int place, double factor) { weights[place] = (float)(*flat++ * factor); });
-    }
-    void store(float *flat) {
-        each([&](int place, double factor) { *flat++ = (float)(weights[place] / factor); });
-    }
 
-    void prepare() {
+    void prepare(const Coords &coords, Vector *tables) {
         for (int i = 0; i < F - 1; i++)
             for (int k = 0; k < H; k++)
                 for (int o = 0; o < H; o++) transposed[i][o * H + k] = weights[PLACES.weight[i] + k * H + o];
+        for (int i = 0; i < F; i++) waves[i].prepare(coords, at(PLACES.omega[i]), tables + (size_t)i * 2 * coords.run * NV);
     }
 
     INLINE_MEMBER Vector squared_distance(const Vector *mu, const float *x, int v) {
         Vector total = (Vector){};
         for (int d = 0; d < IN; d++) {
             const Vector apart = all(x[d]) - mu[d * NV + v];
-            total += apart * apart;
+            total = fma(apart, apart, total);
         }
         return total;
     }
 
-    void forward(int rows, const float *inputs) {
+    void forward(int first, int rows, const Coords &coords) {
+        const float *inputs = coords.inputs + (size_t)first * IN;
         for (int i = 0; i < F; i++) {
             Vector *g = vectors(filters[i]), *slope = vectors(slopes[i]);
-            product<IN, NV>(rows, inputs, at(PLACES.omega[i]), at(PLACES.phi[i]), [&](int row, int v, Vector phase) {
-                const int j = row * NV + v;
-                sine_cosine(phase, g[j], slope[j]);
-                if (GABOR) {
-                    const Vector distance = squared_distance(at(PLACES.mu[i]), inputs + row * IN, v);
-                    const Vector envelope = exponential(all(-0.5f) * at(PLACES.gamma[i])[v] * distance);
+            waves[i].fill(coords, first, rows, at(PLACES.omega[i]), at(PLACES.phi[i]), g, slope);
+            if (GABOR)
+                for (int j = 0; j < rows * NV; j++) {
+                    const Vector distance = squared_distance(at(PLACES.mu[i]), inputs + j / NV * IN, j % NV);
+                    const Vector envelope = exponential(all(-0.5f) * at(PLACES.gamma[i])[j % NV] * distance);
                     g[j] *= envelope, slope[j] *= envelope;
                 }
-            });
             if (i == 0) continue;
             Vector *map = vectors(linear[i]), *z = vectors(values[i]);
             product<H, NV>(rows, below(i), at(PLACES.weight[i - 1]), at(PLACES.bias[i - 1]),
@@ -105,35 +101,33 @@ struct Network {
                                map[j] = x, z[j] = x * g[j];
                            });
         }
-        output.forward(rows, vectors(below(F)), weights + PLACES.weight[F - 1], weights + PLACES.bias[F - 1], 0.f);
+        output.forward(rows, below(F), weights + PLACES.weight[F - 1], weights + PLACES.bias[F - 1], 0.f);
     }
 
     // z before filter i.
     float *below(int i) { return i == 1 ? filters[0] : values[i - 1]; }
 
-    void backward(int rows, const float *inputs) {
+    void backward(int first, int rows, const Coords &coords) {
+        const float *inputs = coords.inputs + (size_t)first * IN;
         Vector *above = vectors(delta[0]), *next = vectors(delta[1]);  // ∂loss/∂z
         output.backward(rows, vectors(below(F)), weights + PLACES.weight[F - 1], gradient + PLACES.weight[F - 1],
                         gradient + PLACES.bias[F - 1], [&](int row, int v, Vector d) { above[row * NV + v] = d; });
         for (int i = F - 1; i >= 0; i--) {
             const Vector *g = vectors(filters[i]), *map = vectors(linear[i]);
-            Vector *slope = vectors(slopes[i]), *bias = i ? into(PLACES.bias[i - 1]) : nullptr;
+            Vector *slope = vectors(slopes[i]);
             for (int v = 0; v < NV; v++) {
-                Vector phi = into(PLACES.phi[i])[v], total = i ? bias[v] : (Vector){};
                 for (int row = 0; row < rows; row++) {
                     const int j = row * NV + v;
                     const Vector at_filter = i ? above[j] * map[j] : above[j];
-                    phi += slope[j] *= at_filter;
+                    slope[j] *= at_filter;
                     if (GABOR) vectors(scaled)[row] = at_filter * g[j];
-                    if (i) total += above[j] *= g[j];
+                    if (i) above[j] *= g[j];
                 }
-                into(PLACES.phi[i])[v] = phi;
-                if (i) bias[v] = total;
                 if (GABOR) envelope_gradient(i, v, rows, inputs);
             }
-            add_transposed_product<IN, NV>(rows, inputs, slope, into(PLACES.omega[i]));
+            add_transposed_product<IN, NV>(rows, inputs, slope, into(PLACES.omega[i]), into(PLACES.phi[i]));
             if (i == 0) break;
-            add_transposed_product<H, NV>(rows, below(i), above, into(PLACES.weight[i - 1]));
+            add_transposed_product<H, NV>(rows, below(i), above, into(PLACES.weight[i - 1]), into(PLACES.bias[i - 1]));
             product<H, NV>(rows, (float *)above, vectors(transposed[i - 1]), nullptr,
                            [&](int row, int v, Vector x) { next[row * NV + v] = x; });
             std::swap(above, next);
@@ -147,11 +141,11 @@ struct Network {
         for (int row = 0; row < rows; row++) {
             const float *x = inputs + row * IN;
             const Vector s = vectors(scaled)[row];
-            width += s * squared_distance(mu, x, v);
-            for (int d = 0; d < IN; d++) pull[d] += s * (all(x[d]) - mu[d * NV + v]);
+            width = fma(s, squared_distance(mu, x, v), width);
+            for (int d = 0; d < IN; d++) pull[d] = fma(s, all(x[d]) - mu[d * NV + v], pull[d]);
         }
-        into(PLACES.gamma[i])[v] -= all(0.5f) * width;
-        for (int d = 0; d < IN; d++) into(PLACES.mu[i])[d * NV + v] += pull[d] * gamma;
+        into(PLACES.gamma[i])[v] = fma(all(-0.5f), width, into(PLACES.gamma[i])[v]);
+        for (int d = 0; d < IN; d++) into(PLACES.mu[i])[d * NV + v] = fma(pull[d], gamma, into(PLACES.mu[i])[d * NV + v]);
     }
 
     void step(Adam &adam, double lr) {
