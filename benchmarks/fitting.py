@@ -1,8 +1,8 @@
 """How fast INRs are fitted here, for the record: `inrzoo bench` with everything, and a whole `inrzoo build`.
 
 Command:  python benchmarks/fitting.py [rounds] [seconds]     Duration: about six minutes on four cores.
-Writes benchmarks/results/fitting_<machine>_<date>.md and .json. Leave the machine alone meanwhile; the files say how much
-CPU others used.
+Writes benchmarks/results/fitting_<machine>_<date>.md and .json. Leave the machine alone meanwhile; the files say how
+much CPU others used.
 """
 
 import sys
@@ -31,12 +31,11 @@ def main() -> None:
         f"worker(s), start-up and store included: {report.seconds:.1f} s, {rate:,.0f} INR-steps/s."
     )
     print(whole)
-    results["build"] = {"inrs": report.num_inrs, "seconds": report.seconds, "inr_steps_per_s": rate}
+    results["notes"].append(whole)
     path = RESULTS / f"fitting_{machine.slug(results['machine'])}_{results['date']}"
-    bench.write(results, path.with_suffix(".json"), "")
-    bench.write(results, path.with_suffix(".md"), " ".join(["python", "benchmarks/fitting.py", *sys.argv[1:]]))
-    with path.with_suffix(".md").open("a", encoding="utf-8") as text:
-        text.write(f"\n{whole}\n")
+    command = " ".join(["python", "benchmarks/fitting.py", *sys.argv[1:]])
+    for suffix in (".json", ".md"):
+        bench.write(results, path.with_suffix(suffix), command)
     print(f"written: {path}.md and .json")
 
 

@@ -10,21 +10,21 @@ from datetime import date
 from typing import Any
 
 from inrzoo.bench import limits, machine
-from inrzoo.bench.measure import Bar, Samples, measure, rounds_of
-from inrzoo.bench.methods import Method, methods
+from inrzoo.bench.measure import Bar, Samples, interleaved, rounds_of
+from inrzoo.bench.methods import Method, all_methods
 from inrzoo.bench.results import as_text, check_path, row, write
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import WORKLOADS, Workload
 from inrzoo.errors import InrzooError
 
-__all__ = ["ROUNDS", "SECONDS", "WORKLOADS", "as_text", "check_path", "methods", "run", "write"]
+__all__ = ["ROUNDS", "SECONDS", "WORKLOADS", "all_methods", "as_text", "check_path", "run", "write"]
 
 ROUNDS, SECONDS = 7, 0.5
 
 
 def run(
     workloads: Sequence[str] = (),
-    methods_wanted: Sequence[str] = (),
+    methods: Sequence[str] = (),
     *,
     rounds: int = ROUNDS,
     seconds: float = SECONDS,
@@ -33,21 +33,21 @@ def run(
 
     Args:
         workloads: names in `WORKLOADS`; all by default.
-        methods_wanted: names in `methods(cores)`; by default all that work here.
+        methods: names in `all_methods(cores)`; by default all that work here.
         rounds: samples of the plain loops and the engines; other methods take part in half of them, at least three.
         seconds: how long a sample lasts at least.
 
     Returns:
         Plain data: `machine`, `limits` (peaks in operations/s), `workloads` (FLOPs, sincos pairs and limits of each),
-        `settings`, `rows` (see `results.row`), `not_measured` (workload and method -> why) and `warnings`.
+        `settings`, `rows` (see `results.row`), `not_measured` (workload and method -> why), `notes` and `warnings`.
 
     Raises:
         InrzooError: a name that does not exist, a wanted method that does not work here, or no round or time.
     """
     cores = machine.cores()
-    available = methods(len(cores))
+    available = all_methods(len(cores))
     chosen = [WORKLOADS[name] for name in _known("workload", workloads, list(WORKLOADS))]
-    wanted = [available[name] for name in _known("method", methods_wanted, list(available))]
+    wanted = [available[name] for name in _known("method", methods, list(available))]
     for name, number in (("rounds", rounds), ("seconds", seconds)):
         if not 0 < number < float("inf"):
             raise InrzooError(f"--{name} {number} is not allowed; it must be above 0")
@@ -57,7 +57,7 @@ def run(
         reasons = {method.name: method.unavailable(workload) for method in wanted}
         not_measured |= {f"{workload.name} {name}": reason for name, reason in reasons.items() if reason}
         plan.append((workload, [method for method in wanted if not reasons[method.name]]))
-    if methods_wanted and not_measured:
+    if methods and not_measured:
         name, reason = next(iter(not_measured.items()))
         raise InrzooError(f"cannot measure {name}: {reason}")
     described, began = machine.describe(), time.monotonic()
@@ -76,6 +76,7 @@ def run(
         "workloads": {workload.name: _of_workload(workload, peaks, len(cores)) for workload in chosen},
         "rows": rows,
         "not_measured": not_measured,
+        "notes": [],
         "warnings": _warnings(rows, peaks, described),
     }
 
@@ -92,7 +93,7 @@ def _measure(
         bar.say("limits of the processor")
         peaks = limits.measure(len(cores), min(0.3, seconds), bar.advance)
         for workload, some in plan:
-            samples += measure(workload, some, rounds, seconds, workers, bar)
+            samples += interleaved(workload, some, rounds, seconds, workers, bar)
         bar.say("limits of the processor, again")
         peaks = limits.best(peaks, limits.measure(len(cores), min(0.3, seconds), bar.advance))
     return peaks, samples

@@ -51,7 +51,7 @@ def rounds_of(method: Method, rounds: int) -> set[int]:
     return {round(i * rounds / count) for i in range(count)}
 
 
-def measure(
+def interleaved(
     workload: Workload, methods: Sequence[Method], rounds: int, seconds: float, workers: Workers, bar: "Bar"
 ) -> list[Samples]:
     """Measure methods on one workload. Preparation, compiling and warm-up are not timed.

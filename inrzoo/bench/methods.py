@@ -50,7 +50,7 @@ class Method:
     always: bool = False
 
 
-def methods(cores: int) -> dict[str, Method]:
+def all_methods(cores: int) -> dict[str, Method]:
     """All of them by name, for a machine with so many cores; the yardsticks `naive` and `naive-per-core` first."""
     naive = "nn.Module and torch.optim.Adam, one INR after the other"
     found = [

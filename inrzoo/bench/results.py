@@ -163,7 +163,7 @@ def _title(workload: dict[str, Any]) -> str:
 
 def _below(results: dict[str, Any]) -> list[str]:
     missing = [f"not measured: {name}: {reason}" for name, reason in results["not_measured"].items()]
-    return [*NOTES, *missing, *(f"warning: {line}" for line in results["warnings"])]
+    return [*NOTES, *results["notes"], *missing, *(f"warning: {line}" for line in results["warnings"])]
 
 
 def _two(rates: dict[int, float]) -> str:
