@@ -21,6 +21,8 @@ from inrzoo.bench.workloads import Workload
 
 SEED = 0
 """Of the order of methods in a round."""
+CALLS = 4
+"""Calls of a method in a sample, roughly."""
 LONGEST_FIT = 1000
 """Steps of one fit; a longer sample fits again from the start."""
 
@@ -107,12 +109,15 @@ class _Timer:
         return time.perf_counter() - started
 
     def calibrate(self, seconds: float) -> None:
-        """Steps of a call, so that one takes about as long as a sample: less of it is then set-up."""
+        """Steps of a call, so that about `CALLS` make a sample: enough of them that set-up does not count, and not so
+        many that one call lasts minutes when a busy core holds up torch's threads.
+        """
+        wanted = seconds / CALLS
         while True:
             took = self._run(1)
-            if took >= seconds / 2 or self._steps == LONGEST_FIT:
+            if took >= wanted / 2 or self._steps == LONGEST_FIT:
                 break
-            faster = min(10.0, seconds / took)
+            faster = min(10.0, wanted / took)
             self._steps = min(LONGEST_FIT, max(self._steps + 1, math.ceil(self._steps * faster)))
 
     def sample(self, seconds: float) -> float:

@@ -1,5 +1,6 @@
 """One process on each core, started before anything is timed."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -102,16 +103,15 @@ def _serve(pipe: Connection, core: int) -> None:
     os.sched_setaffinity(0, {core})
     os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # no pool of compiling processes beside us
     torch.set_num_threads(1)
-    while True:
-        try:
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the parent has closed its end: done, or interrupted
+        while True:
             work, arguments = pipe.recv()
-        except EOFError:
-            return
-        try:
-            work(*arguments)
-            pipe.send(None)
-        except Exception as error:  # everything has to reach the parent
-            pipe.send(f"{type(error).__name__}: {error}")
+            said = None
+            try:
+                work(*arguments)
+            except Exception as error:  # everything has to reach the parent
+                said = f"{type(error).__name__}: {error}"
+            pipe.send(said)
 
 
 def _prepare(key: str, prepare: Prepare, workload: Workload, batch: int, first: int) -> None:

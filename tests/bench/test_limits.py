@@ -23,7 +23,8 @@ native = pytest.mark.skipif(
 
 @functools.cache
 def measured() -> Limits:
-    return limits.measure(1, 0.05)
+    """Several times, because other tests may run beside this one."""
+    return functools.reduce(limits.best, [limits.measure(1, 0.05) for _ in range(4)])
 
 
 def test_peaks_are_positive_and_one_for_every_thread_count() -> None:
@@ -42,8 +43,10 @@ def test_wide_registers_are_no_slower_and_nothing_beats_multiply_add() -> None:
         for peaks in (found.flops, found.sincos):
             assert peaks["512-bit"][1] >= 0.9 * peaks["256-bit"][1]
     widest = max(rates[1] for name, rates in found.flops.items() if name != "sgemm")
-    # A product of matrices is made of multiply-adds: their peak cannot lie below it. This fails where registers spill.
+    # A product of matrices is made of multiply-adds, and a sincos has nine: their peak cannot lie below either.
     assert widest >= 0.9 * found.flops["sgemm"][1]
+    for name in set(found.flops) - {"sgemm"}:
+        assert found.flops[name][1] >= 0.9 * 18 * found.sincos[name][1]
 
 
 @native
