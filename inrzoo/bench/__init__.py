@@ -61,7 +61,7 @@ def run(
         name, reason = next(iter(not_measured.items()))
         raise InrzooError(f"cannot measure {name}: {reason}")
     described, began = machine.describe(), time.monotonic()
-    peaks, samples = _measure(plan, rounds, seconds, cores)
+    peaks, disturbed, samples = _measure(plan, rounds, seconds, cores)
     rows = [row(one, samples, peaks, len(cores)) for one in samples]
     return {
         "date": date.today().isoformat(),
@@ -72,18 +72,20 @@ def run(
             "sincos": peaks.sincos,
             "standard": peaks.standard,
             "widest": peaks.widest,
+            "others_cores": disturbed,
         },
         "workloads": {workload.name: _of_workload(workload, peaks, len(cores)) for workload in chosen},
         "rows": rows,
         "not_measured": not_measured,
         "notes": [],
-        "warnings": _warnings(rows, peaks, described),
+        "warnings": _warnings(rows, peaks, disturbed, described),
     }
 
 
 def _measure(
     plan: list[tuple[Workload, list[Method]]], rounds: int, seconds: float, cores: list[int]
-) -> tuple[limits.Limits, list[Samples]]:
+) -> tuple[limits.Limits, float | None, list[Samples]]:
+    """The peaks, the CPU that others used in the quieter of their two measurements, and the samples between them."""
     # numpy's and scipy's own threads spin beside what is measured.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     total = 2 * limits.count_of_peaks(len(cores))
@@ -91,12 +93,16 @@ def _measure(
     samples: list[Samples] = []
     with Bar(total) as bar, Workers(cores) as workers:
         bar.say("limits of the processor")
+        others = machine.OtherProcesses(workers.pids)
         peaks = limits.measure(len(cores), min(0.3, seconds), bar.advance)
+        before = others.cores()
         for workload, some in plan:
             samples += interleaved(workload, some, rounds, seconds, workers, bar)
         bar.say("limits of the processor, again")
+        others = machine.OtherProcesses(workers.pids)
         peaks = limits.best(peaks, limits.measure(len(cores), min(0.3, seconds), bar.advance))
-    return peaks, samples
+        after = others.cores()
+    return peaks, None if before is None or after is None else min(before, after), samples
 
 
 def _known(kind: str, given: Sequence[str], existing: list[str]) -> list[str]:
@@ -117,14 +123,19 @@ def _of_workload(workload: Workload, peaks: limits.Limits, cores: int) -> dict[s
     }
 
 
-def _warnings(rows: list[dict[str, Any]], peaks: limits.Limits, described: dict[str, Any]) -> list[str]:
+def _warnings(
+    rows: list[dict[str, Any]], peaks: limits.Limits, others: float | None, described: dict[str, Any]
+) -> list[str]:
     said = []
+    if (others or 0) > OTHERS:
+        said.append(f"other processes used {others:.2f} core(s) while the limits were measured: these are too low")
     disturbed = [row for row in rows if (row["others_cores"] or 0) > OTHERS]
     if disturbed:
         most = max(disturbed, key=lambda row: row["others_cores"])
         said.append(
             f"other processes used more than {OTHERS} core(s) in {len(disturbed)} of {len(rows)} rows, most of all "
-            f"{most['others_cores']:.2f} during {most['workload']} {most['method']}: measure again on a quiet machine"
+            f"{most['others_cores']:.2f} during {most['workload']} {most['method']}: torch's threads then wait for one "
+            "another, and ratios to naive are too high; measure again on a quiet machine"
         )
     if "256-bit" not in peaks.flops:
         said.append(

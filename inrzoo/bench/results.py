@@ -61,7 +61,8 @@ def as_text(results: dict[str, Any]) -> str:
     for line in limit_lines(results):
         console.print(line, soft_wrap=True)
     for name, workload in results["workloads"].items():
-        table = Table(title=f"\n{name}  {_title(workload)}", title_justify="left", box=None, pad_edge=False)
+        console.print(f"\n{name}  {_title(workload)}", soft_wrap=True)
+        table = Table(box=None, pad_edge=False)
         for column in HEADER:
             table.add_column(column, justify="left" if column == "method" else "right")
         for one in results["rows"]:
@@ -140,7 +141,7 @@ HEADER = ("method", "INR-steps/s", "lowest to highest", "x naive", "x per core",
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:
     def ratio(value: float | None) -> str:
-        return "" if value is None else f"{value:.1f}"
+        return "" if value is None else f"{value:.{1 if value >= 1 else 2}f}"
 
     return (
         one["method"],

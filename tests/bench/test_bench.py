@@ -109,6 +109,19 @@ def test_a_row_is_the_median_and_its_ratios() -> None:
     assert row["others_cores"] is None and row["ratio_to_naive_per_core"] is None and row["highest"] == 500
 
 
+def test_a_disturbed_measurement_is_warned_of() -> None:
+    quiet = {"workload": "W1", "method": "naive", "others_cores": 0.02}
+    busy = {"workload": "W2", "method": "fused", "others_cores": 0.6}
+    peaks, machine = Limits({"256-bit": {1: 1.0}}, {"256-bit": {1: 1.0}}), {"torch_threads": 4, "cores": 4}
+    assert bench._warnings([quiet, {**quiet, "others_cores": None}], peaks, None, machine) == []
+    (line,) = bench._warnings([quiet, busy], peaks, 0.1, machine)
+    assert "in 1 of 2 rows, most of all 0.60 during W2 fused" in line
+    (line,) = bench._warnings([quiet], peaks, 0.3, machine)
+    assert line.startswith("other processes used 0.30 core(s) while the limits")
+    (line,) = bench._warnings([quiet], peaks, None, {"torch_threads": 1, "cores": 4})
+    assert "number of threads is 1 on 4 cores" in line
+
+
 def test_plain_loops_and_engines_take_part_in_every_round() -> None:
     found = all_methods(cores=4)
     assert all(measure.rounds_of(found[name], 7) == set(range(7)) for name in ("naive", "fused", "reference-per-core"))
