@@ -1,7 +1,10 @@
 """Every method fits the same INRs to the same signals: a benchmark of wrong code is no benchmark."""
 
+import os
 import warnings
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
+from multiprocessing import get_context
 
 import pytest
 import torch
@@ -19,8 +22,8 @@ from inrzoo.inrs.relu_mlp import ReluMlp
 TINY = [replace(WORKLOADS[name], sizes=(7, 9), lr=1e-3) for name in ("W1", "W2", "W3", "W4")]
 COUNT, STEPS = 3, 5
 METHODS = methods.all_methods(cores=2)
-QUICK = [name for name, method in METHODS.items() if "compile" not in name and method.where != "per core"]
-SLOW = [name for name in METHODS if name.startswith("compile") and not name.endswith("per-core")]
+OWN_TEST = ("compile", "jax")
+QUICK = [name for name, method in METHODS.items() if method.where != "per core" and name not in OWN_TEST]
 
 
 def loss(workload: Workload, weights_BP: torch.Tensor) -> torch.Tensor:
@@ -51,11 +54,18 @@ def test_a_method_agrees_with_the_reference(name: str, workload: Workload) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workload", TINY, ids=lambda workload: workload.name)
-@pytest.mark.parametrize("name", SLOW)
-def test_compiled_torch_agrees_with_the_reference(name: str, workload: Workload) -> None:
+def test_compiled_torch_agrees_with_the_reference(workload: Workload) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch's compiler warns of its own imports
-        agrees(METHODS[name], workload)
+        agrees(METHODS["compile"], workload)
+
+
+def test_jax_agrees_with_the_reference() -> None:
+    """In a process of its own: once JAX is imported, it warns of every later fork."""
+    if (reason := METHODS["jax"].unavailable(TINY[0])) is not None:
+        pytest.skip(reason)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        list(pool.map(agrees, [METHODS["jax"]] * len(TINY), TINY))
 
 
 def test_the_gradient_by_hand_is_autograd_s() -> None:
@@ -96,8 +106,6 @@ def test_processes_are_pinned_and_a_failure_is_said() -> None:
     with Workers(cores) as workers:
         workers.prepare("naive", plain.one_by_one, workload, 1)
         assert len(workers.pids) == len(cores)
-        import os
-
         assert [os.sched_getaffinity(pid) for pid in workers.pids] == [{core} for core in cores]
         assert workers.run("naive", 1, 20) > workers.run("naive", 1, 1) > 0
         with pytest.raises(RuntimeError, match="KeyError: 'never'"):
