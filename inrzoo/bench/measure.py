@@ -21,7 +21,7 @@ from inrzoo.bench.workloads import Workload
 
 SEED = 0
 """Of the order of methods in a round."""
-CALLS = 4
+CALLS = 2
 """Calls of a method in a sample, roughly."""
 LONGEST_FIT = 1000
 """Steps of one fit; a longer sample fits again from the start."""

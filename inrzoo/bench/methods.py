@@ -77,14 +77,14 @@ def _of_engine(name: str, cores: int) -> list[Method]:
         fit = engines.engine(name)
     except (KeyError, InrzooError):
         return []
-    own_threads = "threads" in inspect.signature(fit).parameters
-    if own_threads:
-        # A multiple of the cores: in a benchmark no core waits for the last INR of another.
-        batch = max(MANY // cores, 1) * cores
-        each = ("", "a thread on each core", cores, "thread", batch, False)
+    if "threads" in inspect.signature(fit).parameters:
+        # A multiple of the cores, so that none waits for the last INR of another; few, so that a sample is many steps
+        # of each: a fit evaluates its INR once more than it has steps.
+        alone = ("-1-thread", "one thread", 1, "thread", 2, True)
+        each = ("", "a thread on each core", cores, "thread", 2 * cores, False)
     else:
+        alone = ("-1-thread", "one thread", 0, "thread", 2 * FEW, True)
         each = ("-per-core", "a process on each core", 0, "per core", 2 * FEW, False)
-    alone = ("-1-thread", "one thread", int(own_threads), "thread", 2 * FEW, True)
     return [
         Method(
             name + suffix,

@@ -168,4 +168,4 @@ def _below(results: dict[str, Any]) -> list[str]:
 
 
 def _two(rates: dict[int, float]) -> str:
-    return " / ".join(f"{rate / 1e9:,.2f}" if rate < 1e10 else f"{rate / 1e9:,.0f}" for rate in rates.values())
+    return " / ".join(f"{rate / 1e9:,.{2 if rate < 1e10 else 1}f}" for rate in rates.values())
