@@ -26,7 +26,7 @@ smoke: $(READY)
 	$(BIN)/python pipelines/smoke.py
 
 bench: $(READY)
-	$(BIN)/python benchmarks/fit_speed.py
+	$(BIN)/python benchmarks/fitting.py
 	$(BIN)/python benchmarks/read_speed.py
 
 clean:

@@ -207,6 +207,25 @@ def import_command(folder: Path, out: Path, grid: str | None, split_points: str 
     click.echo(f"{made}: look at it with: inrzoo info {made}")
 
 
+@cli.command()
+@click.option("--workload", "workloads", multiple=True, metavar="W1|W2|W3|W4", help="What is fitted; all by default.")
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="How; all that work here by default.")
+@click.option("--rounds", default=7, show_default=True, help="Samples of a method, methods in turn.")
+@click.option("--seconds", default=0.5, show_default=True, help="How long a sample lasts at least.")
+@JSON
+@click.option("--out", type=click.Path(path_type=Path), help="A .json or .md file for the results.")
+def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: tuple[str, ...], **times: Any) -> None:
+    """INR-steps per second here: our engines, what else one could use, and the processor's limit."""
+    from inrzoo import bench as benchmark
+
+    if out is not None:
+        benchmark.check_path(out)
+    results = benchmark.run(workloads, methods, **times)
+    if out is not None:
+        benchmark.write(results, out, shlex.join(["inrzoo", *sys.argv[1:]]))
+    click.echo(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
+
+
 def _numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:
     if text is None:
         return None

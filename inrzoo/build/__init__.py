@@ -25,7 +25,7 @@ from inrzoo.store.blocks import digest
 from inrzoo.store.files import only_driver
 
 QUICK_SECONDS, OPERATIONS_PER_SECOND = 20, 30e9
-"""A build shorter than this runs in this process; what a core does with the fused engine (benchmarks/fit_speed.py)."""
+"""A build shorter than this runs in this process; what a core does with the fused engine (`inrzoo bench`)."""
 
 __all__ = ["Report", "build", "finish"]
 

@@ -6,7 +6,7 @@ from inrzoo.inrs import INR
 def batch_size(inr: INR, num_coords: int, device: str = "cpu") -> int:
     """INRs to fit in one batch: a function of the INR and the grid alone, so that a build's rounding is reproducible.
 
-    Measured on one core (benchmarks/fit_speed.py): fastest where a batch's activations take about 2 MiB.
+    Measured on one core: fastest where a batch's activations take about 2 MiB.
     """
     neurons = sum(inr.layout.neuron_axes.values())
     budget = (2 if device == "cpu" else 512) * 2**20

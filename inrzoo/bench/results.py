@@ -1,0 +1,171 @@
+"""Rows of a benchmark, as a table for people and as files."""
+
+import io
+import json
+import os
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from inrzoo.bench import machine
+from inrzoo.bench.limits import Limits
+from inrzoo.bench.measure import Samples
+from inrzoo.errors import InrzooError
+
+NAIVE, NAIVE_PER_CORE = "naive", "naive-per-core"
+NOTES = (
+    "x naive and x per core: times as fast as `naive`, one process with torch's own threads, and as `naive-per-core`.",
+    "of limit: share of what as many cores as the method uses could do at best with 256-bit registers (x86-64-v3, as "
+    "the fused engine is built); of widest: with the widest registers here. Products and sines one after the other, "
+    "every sine computed.",
+    "others: cores' worth of CPU time that other processes took during the samples.",
+)
+
+
+def row(one: Samples, samples: Sequence[Samples], limits: Limits, cores: int) -> dict[str, Any]:
+    """What is reported of a method on a workload.
+
+    Args:
+        samples: all of the run: where the plain loops are found, for the ratios. None stands where they are missing.
+        cores: of the machine.
+    """
+    rates = {other.method.name: other.median for other in samples if other.workload == one.workload}
+    used = 1 if one.method.one_core else cores
+    rate, others = one.median, [share for share in one.others if share is not None]
+    return {
+        "workload": one.workload.name,
+        "method": one.method.name,
+        "what": one.method.what,
+        "cores": used,
+        "inr_steps_per_s": rate,
+        "lowest": min(one.rates),
+        "highest": max(one.rates),
+        "rounds": len(one.rates),
+        "ratio_to_naive": rate / rates[NAIVE] if NAIVE in rates else None,
+        "ratio_to_naive_per_core": rate / rates[NAIVE_PER_CORE] if NAIVE_PER_CORE in rates else None,
+        "fraction_of_limit": rate / limits.inr_steps_per_s(one.workload, used),
+        "fraction_of_widest_limit": rate / limits.inr_steps_per_s(one.workload, used, widest=True),
+        "others_cores": statistics.median(others) if others else None,
+    }
+
+
+def as_text(results: dict[str, Any]) -> str:
+    """A table for each workload, the limits above and what to know below."""
+    out = io.StringIO()
+    console = Console(file=out, width=118, highlight=False)
+    console.print(machine.in_a_line(results["machine"]), soft_wrap=True)
+    for line in limit_lines(results):
+        console.print(line, soft_wrap=True)
+    for name, workload in results["workloads"].items():
+        console.print(f"\n{name}  {_title(workload)}", soft_wrap=True)
+        table = Table(box=None, pad_edge=False)
+        for column in HEADER:
+            table.add_column(column, justify="left" if column == "method" else "right")
+        for one in results["rows"]:
+            if one["workload"] == name:
+                table.add_row(*_cells(one))
+        console.print(table)
+    console.print("\n" + "\n".join(_below(results)), soft_wrap=True)
+    return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
+
+
+def as_markdown(results: dict[str, Any], command: str) -> str:
+    """The same for `benchmarks/results`."""
+    settings = results["settings"]
+    lines = [
+        f"# Fitting speed, {results['date']}",
+        "",
+        machine.in_a_line(results["machine"]),
+        "",
+        f"`{command}`: median of {settings['rounds']} interleaved rounds (half of them for what is neither an "
+        f"engine nor a plain loop), samples of at least {settings['seconds']} s, compiling "
+        f"excluded; {settings['duration_s']:.0f} s in all.",
+        "",
+        *(f"- {line}" for line in limit_lines(results)),
+    ]
+    for name, workload in results["workloads"].items():
+        lines += ["", f"## {name}: {_title(workload)}", "", "| " + " | ".join(HEADER) + " |"]
+        lines.append("|---|" + "---:|" * (len(HEADER) - 1))
+        lines += ["| " + " | ".join(_cells(one)) + " |" for one in results["rows"] if one["workload"] == name]
+    what = {one["method"]: one["what"] for one in results["rows"]}
+    lines += ["", *(f"- `{name}`: {text}." for name, text in what.items())]
+    return "\n".join([*lines, "", *(f"- {line}" for line in _below(results))]) + "\n"
+
+
+def limit_lines(results: dict[str, Any]) -> list[str]:
+    """The measured peaks, each on one thread and on all cores."""
+    peaks = results["limits"]
+    return [
+        f"{title}: " + ", ".join(f"{name} {_two(rates)}" for name, rates in peaks[key].items()) + f" {unit}"
+        for key, title, unit in (
+            ("flops", "float32 products, 1 thread / all cores", "GFLOP/s"),
+            ("sincos", "sine and cosine, 1 thread / all cores", "billion pairs/s"),
+        )
+    ]
+
+
+def write(results: dict[str, Any], path: Path, command: str) -> None:
+    """Write `.json` or `.md`, whole or not at all.
+
+    Raises:
+        InrzooError: another suffix, or a folder that cannot be written to.
+    """
+    check_path(path)
+    text = json.dumps(results, indent=2) + "\n" if path.suffix == ".json" else as_markdown(results, command)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise InrzooError(f"cannot write {path}: {os.strerror(error.errno or 0)}") from None
+
+
+def check_path(path: Path) -> None:
+    """Say before minutes are spent that results could not be written.
+
+    Raises:
+        InrzooError: as `write`.
+    """
+    if path.suffix not in (".json", ".md"):
+        raise InrzooError(f"--out {path} is not allowed; expected a name that ends in .json or .md")
+    if not path.absolute().parent.is_dir() or not os.access(path.absolute().parent, os.W_OK):
+        raise InrzooError(f"--out {path}: {path.absolute().parent} is no folder that can be written to")
+
+
+HEADER = ("method", "INR-steps/s", "lowest to highest", "x naive", "x per core", "of limit", "of widest", "others")
+
+
+def _cells(one: dict[str, Any]) -> tuple[str, ...]:
+    def ratio(value: float | None) -> str:
+        return "" if value is None else f"{value:.{1 if value >= 1 else 2}f}"
+
+    return (
+        one["method"],
+        f"{one['inr_steps_per_s']:,.0f}",
+        f"{one['lowest']:,.0f} to {one['highest']:,.0f}",
+        ratio(one["ratio_to_naive"]),
+        ratio(one["ratio_to_naive_per_core"]),
+        f"{one['fraction_of_limit']:.0%}",
+        f"{one['fraction_of_widest_limit']:.0%}",
+        "" if one["others_cores"] is None else f"{one['others_cores']:.2f}",
+    )
+
+
+def _title(workload: dict[str, Any]) -> str:
+    return (
+        f"{workload['title']}: {workload['flops'] / 1e6:.2f} MFLOP and {workload['sincos']:,} sincos a step, limit "
+        f"{workload['limit']:,.0f} INR-steps/s (widest registers: {workload['widest_limit']:,.0f})"
+    )
+
+
+def _below(results: dict[str, Any]) -> list[str]:
+    missing = [f"not measured: {name}: {reason}" for name, reason in results["not_measured"].items()]
+    return [*NOTES, *results["notes"], *missing, *(f"warning: {line}" for line in results["warnings"])]
+
+
+def _two(rates: dict[int, float]) -> str:
+    return " / ".join(f"{rate / 1e9:,.{2 if rate < 1e10 else 1}f}" for rate in rates.values())
