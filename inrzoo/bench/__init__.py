@@ -70,8 +70,7 @@ def run(
         "limits": {
             "flops": peaks.flops,
             "sincos": peaks.sincos,
-            "standard": peaks.standard,
-            "widest": peaks.widest,
+            "highest": peaks.highest,
             "others_cores": disturbed,
         },
         "workloads": {workload.name: _of_workload(workload, peaks, len(cores)) for workload in chosen},
@@ -119,7 +118,6 @@ def _of_workload(workload: Workload, peaks: limits.Limits, cores: int) -> dict[s
         "flops": workload.flops,
         "sincos": workload.sincos,
         "limit": peaks.inr_steps_per_s(workload, cores),
-        "widest_limit": peaks.inr_steps_per_s(workload, cores, widest=True),
     }
 
 

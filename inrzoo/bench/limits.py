@@ -7,10 +7,7 @@ looks, or even pass it.
 
 import ctypes
 import functools
-import hashlib
-import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,20 +17,10 @@ from typing import Any
 import torch
 
 from inrzoo.bench.workloads import Workload
-from inrzoo.errors import InrzooError
-from inrzoo.fit import fused_cpu
+from inrzoo.fit.compiled import compiler, shared_library
 
 SOURCE = Path(__file__).with_name("limits.cpp")
-FLAGS = (
-    "-O3",
-    "-std=c++17",
-    "-ffp-contract=fast",
-    "-fno-math-errno",
-    "-fno-trapping-math",
-    "-shared",
-    "-fPIC",
-    "-pthread",
-)
+FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
 WIDTHS = {256: ("-march=x86-64-v3", "-DBYTES=32"), 512: ("-march=x86-64-v4", "-mprefer-vector-width=512", "-DBYTES=64")}
 """Bits of a register, and the flags that use it."""
 SGEMM_SIZES = (256, 512, 1024, 2048)
@@ -60,20 +47,16 @@ class Limits:
     sincos: Peaks
 
     @property
-    def standard(self) -> tuple[str, str]:
-        """The peaks that `fraction_of_limit` refers to: 256-bit registers as in the engine's default build
-        (x86-64-v3); sgemm and torch's sine and cosine where nothing can be compiled.
+    def highest(self) -> tuple[str, str]:
+        """The peaks that make the limit: of the widest registers; sgemm and torch's sine and cosine where nothing can
+        be compiled.
         """
-        return ("256-bit", "256-bit") if "256-bit" in self.flops else ("sgemm", "torch")
+        widths = [name for name in ("512-bit", "256-bit") if name in self.flops]
+        return (widths[0], widths[0]) if widths else ("sgemm", "torch")
 
-    @property
-    def widest(self) -> tuple[str, str]:
-        """The same for the widest registers of the machine."""
-        return ("512-bit", "512-bit") if "512-bit" in self.flops else self.standard
-
-    def inr_steps_per_s(self, workload: Workload, threads: int, widest: bool = False) -> float:
+    def inr_steps_per_s(self, workload: Workload, threads: int) -> float:
         """No engine can be faster, but for the two reasons that the head of this file gives."""
-        products, sines = self.widest if widest else self.standard
+        products, sines = self.highest
         seconds = workload.flops / self.flops[products][threads] + workload.sincos / self.sincos[sines][threads]
         return 1 / seconds
 
@@ -148,7 +131,7 @@ def _libraries() -> dict[str, Any]:
     """limits.cpp for every register width of this machine; nothing where nothing can be compiled for it."""
     x86 = platform.machine() in ("x86_64", "AMD64")
     has_avx2 = x86 and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    if not has_avx2 or fused_cpu.compiler() is None:
+    if not has_avx2 or compiler() is None:
         return {}
     libraries = {"256-bit": library(256)}
     if libraries["256-bit"].has_512():
@@ -157,24 +140,11 @@ def _libraries() -> dict[str, Any]:
 
 
 def library(bits: int) -> Any:
-    """limits.cpp for registers of `bits` bits, compiled on first use into the folder where engines are kept.
+    """limits.cpp for registers of `bits` bits.
 
     Raises:
         InrzooError: the compiler refuses.
     """
-    flags = (*FLAGS, *WIDTHS[bits])
-    key = hashlib.sha256(repr((SOURCE.read_text(), fused_cpu.compiler_version(), flags)).encode()).hexdigest()[:32]
-    home = os.environ.get("INRZOO_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    path = Path(home) / "inrzoo" / "engines" / f"limits-{key}.so"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        built = path.with_suffix(f".{os.getpid()}.partial")
-        command = [str(fused_cpu.compiler()), *flags, str(SOURCE), "-o", str(built)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
-            raise InrzooError(f"{fused_cpu.compiler()} cannot compile the measurement of the limits: {reason}")
-        built.replace(path)  # another process may have built the same: both are whole
-    loaded = ctypes.CDLL(str(path))
+    loaded = shared_library(SOURCE.parent, SOURCE.name, (*FLAGS, *WIDTHS[bits]), {})
     loaded.flops.restype = loaded.sincos_rate.restype = ctypes.c_double
     return loaded

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from inrzoo.fit import fused_cpu
+from inrzoo.fit.compiled import compiler, compiler_version
 
 INSTRUCTION_SETS = ("sse4_2", "avx", "avx2", "fma", "avx512f", "avx512vl", "avx512_bf16", "amx_tile")
 STAT = Path("/proc/stat")
@@ -33,7 +33,7 @@ def describe() -> dict[str, object]:
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in flags],
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
-        "compiler": fused_cpu.compiler_version() if fused_cpu.compiler() else None,
+        "compiler": compiler_version() if compiler() else None,
     }
 
 

@@ -3,7 +3,6 @@
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, C out_features.
 """
 
-import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -14,11 +13,7 @@ from torch import Tensor
 from inrzoo.bench import compiled, peer_jax
 from inrzoo.bench.plain import Prepare, Run, one_by_one, vmapped
 from inrzoo.bench.workloads import Workload
-from inrzoo.errors import InrzooError
 from inrzoo.fit import engines
-
-ENGINES = ("fused", "numba", "reference")
-"""Engines of `inrzoo.fit.engines` that fit on cores. One that this version does not have is passed over."""
 
 MANY, FEW = 64, 4
 """INRs of a batch in one process with all threads, and in one process a core: what measured fastest for torch."""
@@ -66,18 +61,15 @@ def all_methods(cores: int) -> dict[str, Method]:
     ):
         found.append(Method(name, what, prepare, "process", MANY, unavailable=unavailable))
         found.append(Method(f"{name}-per-core", what + spread, prepare, "per core", FEW, unavailable=unavailable))
-    for name in ENGINES:
-        found += _of_engine(name, cores)
+    for name, engine in engines.ENGINES.items():
+        if engine.device != "cuda":
+            found += _of_engine(name, cores)
     return {method.name: method for method in found}
 
 
 def _of_engine(name: str, cores: int) -> list[Method]:
     """An engine on one thread and on all cores: by its own threads, or where it has none by a process on each core."""
-    try:
-        fit = engines.engine(name)
-    except (KeyError, InrzooError):
-        return []
-    if "threads" in inspect.signature(fit).parameters:
+    if engines.engine(name).threaded:
         # A multiple of the cores, so that none waits for the last INR of another; few, so that a sample is many steps
         # of each: a fit evaluates its INR once more than it has steps.
         alone = ("-1-thread", "one thread", 1, "thread", 2, True)
@@ -101,12 +93,12 @@ def _of_engine(name: str, cores: int) -> list[Method]:
 
 
 def _engine_unavailable(name: str, workload: Workload) -> str | None:
-    return engines.unavailable(name, workload.inr, "cpu", False)
+    return engines.unavailable(name, workload.inr, "cpu")
 
 
 def _engine(name: str, threads: int, workload: Workload, starts_BP: Tensor, targets_BKC: Tensor) -> Run:
     """An engine of this package; `threads` 0 for one that has no threads of its own."""
-    fit, coords = engines.engine(name), workload.coords()
+    fit, coords = engines.engine(name).fit, workload.coords()
     own = {"threads": threads} if threads else {}
 
     def run(steps: int) -> Tensor:

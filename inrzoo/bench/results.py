@@ -19,9 +19,8 @@ from inrzoo.errors import InrzooError
 NAIVE, NAIVE_PER_CORE = "naive", "naive-per-core"
 NOTES = (
     "x naive and x per core: times as fast as `naive`, one process with torch's own threads, and as `naive-per-core`.",
-    "of limit: share of what as many cores as the method uses could do at best with 256-bit registers (x86-64-v3, as "
-    "the fused engine is built); of widest: with the widest registers here. Products and sines one after the other, "
-    "every sine computed.",
+    "of limit: share of what as many cores as the method uses could do at best, with the widest registers they have; "
+    "products and sines one after the other, every sine computed.",
     "others: cores' worth of CPU time that other processes took during the samples.",
 )
 
@@ -48,7 +47,6 @@ def row(one: Samples, samples: Sequence[Samples], limits: Limits, cores: int) ->
         "ratio_to_naive": rate / rates[NAIVE] if NAIVE in rates else None,
         "ratio_to_naive_per_core": rate / rates[NAIVE_PER_CORE] if NAIVE_PER_CORE in rates else None,
         "fraction_of_limit": rate / limits.inr_steps_per_s(one.workload, used),
-        "fraction_of_widest_limit": rate / limits.inr_steps_per_s(one.workload, used, widest=True),
         "others_cores": statistics.median(others) if others else None,
     }
 
@@ -136,7 +134,7 @@ def check_path(path: Path) -> None:
         raise InrzooError(f"--out {path}: {path.absolute().parent} is no folder that can be written to")
 
 
-HEADER = ("method", "INR-steps/s", "lowest to highest", "x naive", "x per core", "of limit", "of widest", "others")
+HEADER = ("method", "INR-steps/s", "lowest to highest", "x naive", "x per core", "of limit", "others")
 
 
 def _cells(one: dict[str, Any]) -> tuple[str, ...]:
@@ -150,7 +148,6 @@ def _cells(one: dict[str, Any]) -> tuple[str, ...]:
         ratio(one["ratio_to_naive"]),
         ratio(one["ratio_to_naive_per_core"]),
         f"{one['fraction_of_limit']:.0%}",
-        f"{one['fraction_of_widest_limit']:.0%}",
         "" if one["others_cores"] is None else f"{one['others_cores']:.2f}",
     )
 
@@ -158,7 +155,7 @@ def _cells(one: dict[str, Any]) -> tuple[str, ...]:
 def _title(workload: dict[str, Any]) -> str:
     return (
         f"{workload['title']}: {workload['flops'] / 1e6:.2f} MFLOP and {workload['sincos']:,} sincos a step, limit "
-        f"{workload['limit']:,.0f} INR-steps/s (widest registers: {workload['widest_limit']:,.0f})"
+        f"{workload['limit']:,.0f} INR-steps/s"
     )
 
 
