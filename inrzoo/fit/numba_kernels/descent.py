@@ -12,7 +12,7 @@ from numba.extending import overload
 from numpy.typing import NDArray
 
 from inrzoo.fit.numba_kernels import filters, perceptron
-from inrzoo.fit.numba_kernels.places import LANES, TILE, FilterPlaces, PerceptronPlaces
+from inrzoo.fit.numba_kernels.places import LANES, TILE, FilterSizes, PerceptronSizes
 from inrzoo.fit.numba_kernels.products import add_transposed_product, dots, product
 from inrzoo.fit.numba_kernels.vector import every, fma, load, square_root, store
 
@@ -47,33 +47,33 @@ class Kept(NamedTuple):
     steps_T: NDArray[np.int32]
 
 
-FAMILIES = {PerceptronPlaces: perceptron, FilterPlaces: filters}
+FAMILIES = {PerceptronSizes: perceptron, FilterSizes: filters}
 
 
-def prepare(network: Any, work: Any) -> None:
-    """In compiled code, that of the family whose places `network` holds; so are the two below."""
+def prepare(network: Any, table: Any, work: Any) -> None:
+    """In compiled code, that of the family that `network` is of; so are the two below."""
 
 
-def forward(network: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
+def forward(network: Any, table: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
     """From inputs to the last hidden values."""
 
 
-def backward(network: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
+def backward(network: Any, table: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
     """From the gradient at the last hidden values to that of the weights before them."""
 
 
 @overload(prepare)
-def _prepare(network: Any, work: Any) -> Any:
+def _prepare(network: Any, table: Any, work: Any) -> Any:
     return FAMILIES[network.instance_class].prepare
 
 
 @overload(forward)
-def _forward(network: Any, rows: int, inputs: Any, first: int, work: Any) -> Any:
+def _forward(network: Any, table: Any, rows: int, inputs: Any, first: int, work: Any) -> Any:
     return FAMILIES[network.instance_class].forward
 
 
 @overload(backward)
-def _backward(network: Any, rows: int, inputs: Any, first: int, work: Any) -> Any:
+def _backward(network: Any, table: Any, rows: int, inputs: Any, first: int, work: Any) -> Any:
     return FAMILIES[network.instance_class].backward
 
 
@@ -84,31 +84,33 @@ def fit(plan: Any, problem: Any, kept: Any) -> None:
     Args:
         plan, problem, kept: `Plan`, `Problem`, `Kept`.
     """
-    network = plan.network
-    num_coords, num_channels = problem.targets_KC.shape
+    # Taken out once: numba counts references whenever an array is taken out of a tuple.
+    network, table, places_P, factors_P = plan.network, plan.table, plan.places_P, plan.factors_P
+    inputs, targets_KC, start_P, snapshots_T = problem.inputs, problem.targets_KC, problem.start_P, problem.snapshots_T
+    num_coords, num_channels = targets_KC.shape
     padded = (num_coords + LANES - 1) // LANES * LANES
     work = np.zeros(plan.floats, np.float32)
-    for p in range(len(problem.start_P)):
-        work[plan.places_P[p]] = np.float32(problem.start_P[p] * plan.factors_P[p])
-    step, next_snapshot = 0, 0
+    for p in range(len(start_P)):
+        work[places_P[p]] = np.float32(start_P[p] * factors_P[p])
+    step, snapshot = 0, 0
     first_power, second_power = 1.0, 1.0  # β₁ᵗ and β₂ᵗ
     while True:
-        prepare(network, work)
+        prepare(network, table, work)
         squares = 0.0
         for first in range(0, padded, TILE):
             rows = min(TILE, padded - first)
-            forward(network, rows, problem.inputs, first * network.inputs, work)
-            squares += output(network.output, rows, problem.targets_KC, first, work)
-            backward(network, rows, problem.inputs, first * network.inputs, work)
+            forward(network, table, rows, inputs, first * network.inputs, work)
+            squares += output(network.output, rows, targets_KC, first, work)
+            backward(network, table, rows, inputs, first * network.inputs, work)
         loss = np.float32(squares / (num_coords * num_channels))
         stop = loss <= problem.stop_loss or not math.isfinite(loss)
-        while next_snapshot < len(problem.snapshots_T) and (problem.snapshots_T[next_snapshot] == step or stop):
-            for p in range(len(problem.start_P)):
-                kept.weights_TP[next_snapshot, p] = np.float32(work[plan.places_P[p]] / plan.factors_P[p])
-            kept.losses_T[next_snapshot] = loss
-            kept.steps_T[next_snapshot] = step
-            next_snapshot += 1
-        if next_snapshot == len(problem.snapshots_T):
+        while snapshot < len(snapshots_T) and (snapshots_T[snapshot] == step or stop):
+            for p in range(len(start_P)):
+                kept.weights_TP[snapshot, p] = np.float32(work[places_P[p]] / factors_P[p])
+            kept.losses_T[snapshot] = loss
+            kept.steps_T[snapshot] = step
+            snapshot += 1
+        if snapshot == len(snapshots_T):
             return
         step += 1
         first_power *= 0.9

@@ -2,7 +2,7 @@
 
     z₀ = g₀(x);   zᵢ = (W z + b) ⊙ gᵢ(x),      g = sin(ω x + φ), for Gabor times exp(-γ/2 |x - μ|²)
 
-See `FilterPlaces`.
+See `FilterSizes`.
 """
 
 from typing import Any
@@ -10,15 +10,28 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from inrzoo.fit.numba_kernels.places import LANES
-from inrzoo.fit.numba_kernels.products import add_transposed_product, product, transpose
+from inrzoo.fit.numba_kernels.places import (
+    BIAS,
+    FILTERS,
+    GAMMA,
+    LANES,
+    LINEAR,
+    MU,
+    OMEGA,
+    PHI,
+    SLOPES,
+    TRANSPOSED,
+    VALUES,
+    WEIGHT,
+)
+from inrzoo.fit.numba_kernels.products import add_rows, add_transposed_product, multiply, product, transpose
 from inrzoo.fit.numba_kernels.vector import Vector, every, exponential, fma, load, sine_cosine, spread, store
 
 
-def prepare(network: Any, work: Any) -> None:
+def prepare(network: Any, table: Any, work: Any) -> None:
     """Once a step: maps between filters for the backward pass."""
-    for i in range(network.num_filters - 1):
-        transpose(work, network.weight[i], network.output.hidden, network.transposed[i], np.float32(1))
+    for i in range(1, network.num_filters):
+        transpose(work, table[i, WEIGHT], network.output.hidden, table[i, TRANSPOSED], np.float32(1))
 
 
 @njit(error_model="numpy")
@@ -32,86 +45,78 @@ def squared_distance(network: Any, inputs: Any, x: int, work: Any, mu: int) -> V
 
 
 @njit(error_model="numpy")
-def evaluate(network: Any, i: int, rows: int, inputs: Any, first: int, work: Any) -> None:
+def evaluate(network: Any, table: Any, i: int, rows: int, inputs: Any, first: int, work: Any) -> None:
     """Filter `i` at a tile, and its slope."""
-    hidden, filters, slopes = network.output.hidden, network.filters[i], network.slopes[i]
-    product(rows, inputs, first, network.inputs, work, network.omega[i], hidden, network.phi[i], filters)
+    hidden, filters, slopes = network.output.hidden, table[i, FILTERS], table[i, SLOPES]
+    product(rows, inputs, first, network.inputs, work, table[i, OMEGA], hidden, table[i, PHI], filters)
     for at in range(0, rows * hidden, LANES):
         value, slope = sine_cosine(load(work, filters + at))
         store(work, filters + at, value)
         store(work, slopes + at, slope)
     if network.gabor:
         for column in range(0, hidden, LANES):
-            half_gamma = every(np.float32(-0.5)) * load(work, network.gamma[i] + column)
+            half_gamma = every(np.float32(-0.5)) * load(work, table[i, GAMMA] + column)
             for row in range(rows):
                 at, x = row * hidden + column, first + row * network.inputs
                 envelope = exponential(
-                    half_gamma * squared_distance(network, inputs, x, work, network.mu[i] + column)
+                    half_gamma * squared_distance(network, inputs, x, work, table[i, MU] + column)
                 )
                 store(work, filters + at, load(work, filters + at) * envelope)
                 store(work, slopes + at, load(work, slopes + at) * envelope)
 
 
-def forward(network: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
+def forward(network: Any, table: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
     """z behind every filter, for the tile whose inputs begin at `first`."""
     hidden = network.output.hidden
     for i in range(network.num_filters):
-        evaluate(network, i, rows, inputs, first, work)
-        filters, linear, values = network.filters[i], network.linear[i], network.values[i]
+        evaluate(network, table, i, rows, inputs, first, work)
+        filters, linear, values = table[i, FILTERS], table[i, LINEAR], table[i, VALUES]
         if i == 0:
             for at in range(0, rows * hidden, LANES):
                 store(work, values + at, load(work, filters + at))
             continue
-        weight, bias = network.weight[i - 1], network.bias[i - 1]
-        product(rows, work, network.values[i - 1], hidden, work, weight, hidden, bias, linear)
-        for at in range(0, rows * hidden, LANES):
-            store(work, values + at, load(work, linear + at) * load(work, filters + at))
+        weight, bias = table[i, WEIGHT], table[i, BIAS]
+        product(rows, work, table[i - 1, VALUES], hidden, work, weight, hidden, bias, linear)
+        multiply(rows * hidden, work, linear, filters, values)
 
 
-def backward(network: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
+def backward(network: Any, table: Any, rows: int, inputs: Any, first: int, work: Any) -> None:
     """Adds a tile's part to the gradient of the filters and the maps between them, from `delta` down."""
     output = network.output
     hidden, size, above, below = output.hidden, output.size, output.delta, network.other_delta
     for i in range(network.num_filters - 1, -1, -1):
-        through_filter(network, i, rows, work, above)
+        slopes = table[i, SLOPES]
+        through_filter(network, table, i, rows * hidden, work, above)
+        add_rows(rows, hidden, work, slopes, size + table[i, PHI])
         if network.gabor:
-            through_envelope(network, i, rows, inputs, first, work)
-        slopes = network.slopes[i]
-        add_transposed_product(rows, inputs, first, network.inputs, work, slopes, hidden, size + network.omega[i])
+            through_envelope(network, table, i, rows, inputs, first, work)
+        add_transposed_product(rows, inputs, first, network.inputs, work, slopes, hidden, size + table[i, OMEGA])
         if i > 0:
-            values, gradient = network.values[i - 1], size + network.weight[i - 1]
+            values, gradient = table[i - 1, VALUES], size + table[i, WEIGHT]
+            add_rows(rows, hidden, work, above, size + table[i, BIAS])
             add_transposed_product(rows, work, values, hidden, work, above, hidden, gradient)
-            product(rows, work, above, hidden, work, network.transposed[i - 1], hidden, output.zeros, below)
+            product(rows, work, above, hidden, work, table[i, TRANSPOSED], hidden, output.zeros, below)
             above, below = below, above
 
 
 @njit(error_model="numpy")
-def through_filter(network: Any, i: int, rows: int, work: Any, above: int) -> None:
-    """From ∂loss/∂z to that at the phase, in `slopes`, and at W z + b, in place; adds to the gradients of φ and b."""
-    hidden, size = network.output.hidden, network.output.size
-    filters, slopes, linear = network.filters[i], network.slopes[i], network.linear[i]
-    for column in range(0, hidden, LANES):
-        phi, bias = every(np.float32(0)), every(np.float32(0))
-        for at in range(column, rows * hidden, hidden):
-            delta, g = load(work, above + at), load(work, filters + at)
-            at_filter = delta * load(work, linear + at) if i > 0 else delta
-            at_phase = load(work, slopes + at) * at_filter
-            store(work, slopes + at, at_phase)
-            phi += at_phase
-            store(work, network.scaled + at, at_filter * g)
-            store(work, above + at, delta * g)
-            bias += delta * g
-        add(work, size + network.phi[i] + column, phi)
-        if i > 0:
-            add(work, size + network.bias[i - 1] + column, bias)
+def through_filter(network: Any, table: Any, i: int, count: int, work: Any, above: int) -> None:
+    """From ∂loss/∂z to that at the phase, in `slopes`, and at W z + b, in place."""
+    filters, slopes, linear, scaled = table[i, FILTERS], table[i, SLOPES], table[i, LINEAR], network.scaled
+    for at in range(0, count, LANES):
+        delta, g = load(work, above + at), load(work, filters + at)
+        at_filter = delta * load(work, linear + at) if i > 0 else delta
+        store(work, slopes + at, load(work, slopes + at) * at_filter)
+        store(work, scaled + at, at_filter * g)
+        store(work, above + at, delta * g)
 
 
 @njit(error_model="numpy")
-def through_envelope(network: Any, i: int, rows: int, inputs: Any, first: int, work: Any) -> None:
+def through_envelope(network: Any, table: Any, i: int, rows: int, inputs: Any, first: int, work: Any) -> None:
     """With s = ∂loss/∂g · g, in `scaled`: ∂loss/∂γ = -Σ s |x - μ|²/2, ∂loss/∂μ = Σ s γ (x - μ)."""
     hidden, size = network.output.hidden, network.output.size
     for column in range(0, hidden, LANES):
-        mu, gamma = network.mu[i] + column, network.gamma[i] + column
+        mu, gamma = table[i, MU] + column, table[i, GAMMA] + column
         width = every(np.float32(0))
         for row in range(rows):
             distance = squared_distance(network, inputs, first + row * network.inputs, work, mu)

@@ -22,7 +22,7 @@ TILE = 48
 Places = NDArray[np.int64]
 
 
-class OutputPlaces(NamedTuple):
+class Output(NamedTuple):
     """What is the same for every family: the linear map from the last hidden values to the channels.
 
     Attributes:
@@ -52,61 +52,48 @@ class OutputPlaces(NamedTuple):
     zeros: int
 
 
-class PerceptronPlaces(NamedTuple):
-    """Sizes and places of a multilayer perceptron, see `Perceptron`.
+class PerceptronSizes(NamedTuple):
+    """A multilayer perceptron, see `Perceptron`.
 
     Hidden weights are held transposed, (inputs, hidden). Weights and biases of sine layers are kept multiplied by ω/π, so
     that a layer is sin(π x).
 
-    Attributes:
-        weight, bias: of every hidden layer.
-        transposed: weights for the backward pass, with the activation's slope factor.
-        values, slopes: of every hidden layer, (TILE, hidden); going back, slopes become gradients.
+    A row of `Plan.table` for each hidden layer: its weight, its bias, the weight for the backward pass (with the
+    activation's slope factor), and the values and slopes of a tile, (TILE, hidden). Going back, slopes become gradients.
     """
 
-    output: OutputPlaces
+    output: Output
     sine: bool
     inputs: int
     num_hidden: int
-    weight: Places
-    bias: Places
-    transposed: Places
-    values: Places
-    slopes: Places
 
 
-class FilterPlaces(NamedTuple):
-    """Sizes and places of a multiplicative filter network, see `FilterNetwork`.
+WEIGHT, BIAS, TRANSPOSED, VALUES, SLOPES = range(5)
+"""Columns of `Plan.table` that both families have."""
+
+OMEGA, PHI, MU, GAMMA, FILTERS, LINEAR = range(5, 11)
+"""Those of filter networks alone."""
+
+
+class FilterSizes(NamedTuple):
+    """A multiplicative filter network, see `FilterNetwork`.
 
     ω and μ are held transposed, (inputs, hidden), maps between filters as (inputs, outputs). ω and φ are kept divided by
     π: a filter is sin(π x).
 
+    A row of `Plan.table` for each filter g: what it consists of; the map before it (there is none before the first), as
+    in a perceptron; and of a tile, each (TILE, hidden): values z behind it, g and its slope ∂g/∂phase without the factor
+    π, and W z + b.
+
     Attributes:
-        omega, phi, mu, gamma: of every filter.
-        weight, bias: of the maps between filters.
-        transposed: weights for the backward pass.
-        filters, slopes: g and ∂g/∂phase without its factor π, (TILE, hidden).
-        linear: W z + b before every filter but the first, (TILE, hidden).
-        values: z behind every filter, (TILE, hidden).
         other_delta: a second gradient of the loss at z, (TILE, hidden).
         scaled: gradient of the loss at g, times g, (TILE, hidden).
     """
 
-    output: OutputPlaces
+    output: Output
     gabor: bool
     inputs: int
     num_filters: int
-    omega: Places
-    phi: Places
-    mu: Places
-    gamma: Places
-    weight: Places
-    bias: Places
-    transposed: Places
-    filters: Places
-    slopes: Places
-    linear: Places
-    values: Places
     other_delta: int
     scaled: int
 
@@ -115,7 +102,8 @@ class Plan(NamedTuple):
     """Everything about one kind of INR that a kernel is told.
 
     Attributes:
-        network: places for its forward and backward pass.
+        network: what its forward and backward pass need to know.
+        table: places of the tensors of every layer, see there.
         floats: that one fit works in.
         places_P: where each number of the INR's flat vector is kept.
         factors_P: what it is multiplied by there.
@@ -124,7 +112,8 @@ class Plan(NamedTuple):
         slopes_S: how much smaller the engine's gradients are than those of its weights would be.
     """
 
-    network: PerceptronPlaces | FilterPlaces
+    network: PerceptronSizes | FilterSizes
+    table: Places
     floats: int
     places_P: Places
     factors_P: NDArray[np.float64]
@@ -168,11 +157,12 @@ class _Weights:
         """Weight and bias of the map to the channels."""
         return self.add(_positions(channels, hidden), channels), self.add(_positions(1, channels))
 
-    def plan(self, network: PerceptronPlaces | FilterPlaces, floats: int) -> Plan:
+    def plan(self, network: PerceptronSizes | FilterSizes, table: Places, floats: int) -> Plan:
         """What was laid out, with the network that it belongs to."""
         bounds, scales, slopes = np.split(np.array(self.stretches), [2, 3], axis=1)
         return Plan(
             network=network,
+            table=table,
             floats=floats,
             places_P=np.concatenate(self.places),
             factors_P=np.array(self.factors),
@@ -193,16 +183,11 @@ class _Tile:
         self.end += padded(size)
         return self.end - padded(size)
 
-    def each(self, count: int, size: int) -> Places:
-        """The places of `count` such tensors."""
-        return np.array([self.one(size) for _ in range(count)], dtype=np.int64)
-
-
     def output(
         self, size: int, channels: int, hidden: int, behind: tuple[int, int], last: int, offset: float
-    ) -> OutputPlaces:
+    ) -> Output:
         """What the map to the channels works in; `behind` are the places of its weight and bias."""
-        return OutputPlaces(
+        return Output(
             size=size,
             hidden=hidden,
             channels=channels,
@@ -224,62 +209,51 @@ def _positions(*shape: int) -> Places:
 def _perceptron(kernel: Perceptron) -> Plan:
     unit = math.pi if kernel.activation == "sine" else 1.0
     hidden, wide, layers = kernel.hidden_features, padded(kernel.hidden_features), kernel.num_hidden
-    weights, weight, bias = _Weights(), [], []
+    weights, table = _Weights(), np.zeros((layers, 5), dtype=np.int64)
     for i in range(layers):
         inputs, rows = (kernel.num_inputs, kernel.num_inputs) if i == 0 else (hidden, wide)
-        weight.append(weights.add(_positions(hidden, inputs).T, rows, kernel.weight_factors[i] / unit, unit))
-        bias.append(weights.add(_positions(1, hidden), 1, kernel.bias_factors[i] / unit, unit))
+        table[i, WEIGHT] = weights.add(_positions(hidden, inputs).T, rows, kernel.weight_factors[i] / unit, unit)
+        table[i, BIAS] = weights.add(_positions(1, hidden), 1, kernel.bias_factors[i] / unit, unit)
     behind = weights.add_output(kernel.out_features, hidden)
     tile = _Tile(4 * weights.size)
-    values = tile.each(layers, TILE * wide)
-    network = PerceptronPlaces(
-        output=tile.output(weights.size, kernel.out_features, wide, behind, int(values[-1]), kernel.output_offset),
+    for i in range(layers):
+        table[i, TRANSPOSED] = tile.one(wide * wide)
+        table[i, VALUES], table[i, SLOPES] = tile.one(TILE * wide), tile.one(TILE * wide)
+    last = int(table[-1, VALUES])
+    network = PerceptronSizes(
+        output=tile.output(weights.size, kernel.out_features, wide, behind, last, kernel.output_offset),
         sine=kernel.activation == "sine",
         inputs=kernel.num_inputs,
         num_hidden=layers,
-        weight=np.array(weight),
-        bias=np.array(bias),
-        transposed=tile.each(layers, wide * wide),
-        values=values,
-        slopes=tile.each(layers, TILE * wide),
     )
-    return weights.plan(network, tile.end)
+    return weights.plan(network, table, tile.end)
 
 
 def _filters(kernel: FilterNetwork) -> Plan:
     hidden, wide, inputs = kernel.hidden_features, padded(kernel.hidden_features), kernel.in_features
     filters = kernel.num_filters
-    weights = _Weights()
-    omega, phi, mu, gamma, weight, bias = (np.zeros(filters, dtype=np.int64) for _ in range(6))
+    weights, table = _Weights(), np.zeros((filters, 11), dtype=np.int64)
     for i in range(filters):
-        omega[i] = weights.add(_positions(hidden, inputs).T, inputs, 1 / math.pi, math.pi)
-        phi[i] = weights.add(_positions(1, hidden), 1, 1 / math.pi, math.pi)
+        table[i, OMEGA] = weights.add(_positions(hidden, inputs).T, inputs, 1 / math.pi, math.pi)
+        table[i, PHI] = weights.add(_positions(1, hidden), 1, 1 / math.pi, math.pi)
         if kernel.gabor:
-            mu[i] = weights.add(_positions(hidden, inputs).T, inputs)
-            gamma[i] = weights.add(_positions(1, hidden))
-        if i < filters - 1:
-            weight[i] = weights.add(_positions(hidden, hidden).T, wide)
-            bias[i] = weights.add(_positions(1, hidden))
+            table[i, MU] = weights.add(_positions(hidden, inputs).T, inputs)
+            table[i, GAMMA] = weights.add(_positions(1, hidden))
+        if i + 1 < filters:
+            table[i + 1, WEIGHT] = weights.add(_positions(hidden, hidden).T, wide)
+            table[i + 1, BIAS] = weights.add(_positions(1, hidden))
     behind = weights.add_output(kernel.out_features, hidden)
     tile = _Tile(4 * weights.size)
-    values = tile.each(filters, TILE * wide)
-    network = FilterPlaces(
-        output=tile.output(weights.size, kernel.out_features, wide, behind, int(values[-1]), 0.0),
+    for i in range(filters):
+        table[i, TRANSPOSED] = tile.one(wide * wide)
+        for column in (VALUES, SLOPES, FILTERS, LINEAR):
+            table[i, column] = tile.one(TILE * wide)
+    network = FilterSizes(
+        output=tile.output(weights.size, kernel.out_features, wide, behind, int(table[-1, VALUES]), 0.0),
         gabor=kernel.gabor,
         inputs=inputs,
         num_filters=filters,
-        omega=omega,
-        phi=phi,
-        mu=mu,
-        gamma=gamma,
-        weight=weight,
-        bias=bias,
-        transposed=tile.each(filters, wide * wide),
-        filters=tile.each(filters, TILE * wide),
-        slopes=tile.each(filters, TILE * wide),
-        linear=tile.each(filters, TILE * wide),
-        values=values,
         other_delta=tile.one(TILE * wide),
         scaled=tile.one(TILE * wide),
     )
-    return weights.plan(network, tile.end)
+    return weights.plan(network, table, tile.end)

@@ -105,14 +105,40 @@ def add_transposed_product(
             store(work, to, a30), store(work, to + LANES, a31)
     for column in range(0, columns, LANES):
         for k in range(fours if column < paired else 0, inner):
-            to = total + k * columns + column
-            a0 = load(work, to)
+            # Four sums of every fourth row: one alone would wait for itself.
+            a0 = a1 = a2 = a3 = every(np.float32(0))
             at, b = left + k, right + column
-            for _ in range(rows):
+            for _ in range(0, rows, 4):
                 a0 = fma(spread(source, at), load(work, b), a0)
-                at += inner
-                b += columns
-            store(work, to, a0)
+                a1 = fma(spread(source, at + inner), load(work, b + columns), a1)
+                a2 = fma(spread(source, at + 2 * inner), load(work, b + 2 * columns), a2)
+                a3 = fma(spread(source, at + 3 * inner), load(work, b + 3 * columns), a3)
+                at += 4 * inner
+                b += 4 * columns
+            to = total + k * columns + column
+            store(work, to, load(work, to) + ((a0 + a1) + (a2 + a3)))
+
+
+@njit(error_model="numpy")
+def add_rows(rows: int, columns: int, work: Any, matrix: int, total: int) -> None:
+    """total (columns) += the sum of the rows of a matrix: the gradient of a bias."""
+    for column in range(0, columns, LANES):
+        a0 = a1 = a2 = a3 = every(np.float32(0))
+        at = matrix + column
+        for _ in range(0, rows, 4):
+            a0 += load(work, at)
+            a1 += load(work, at + columns)
+            a2 += load(work, at + 2 * columns)
+            a3 += load(work, at + 3 * columns)
+            at += 4 * columns
+        store(work, total + column, load(work, total + column) + ((a0 + a1) + (a2 + a3)))
+
+
+@njit(error_model="numpy")
+def multiply(count: int, work: Any, left: int, right: int, result: int) -> None:
+    """result = left times right, number by number."""
+    for i in range(0, count, LANES):
+        store(work, result + i, load(work, left + i) * load(work, right + i))
 
 
 @njit(error_model="numpy")
