@@ -1,5 +1,5 @@
-"""The fused engine where no C++ compiler is to be had, and on processors that are not x86-64: the whole fit of an INR, all
-steps, inside one call of what numba compiles, one INR per thread.
+"""The fused engine where no C++ compiler is to be had, and on processors that are not x86-64: the whole fit of an INR,
+all steps, inside one call of what numba compiles, one INR per thread.
 
 The kernels under `numba_kernels/` are compiled once for each family, for any size, and cached. They prescribe every
 operation and its order, see `numba_kernels/vector.py`; an INR has the same bits whatever processor, batch, thread or
@@ -98,21 +98,18 @@ def fit(
         compiled.fit(laid_out, problem, compiled.Kept(weights_BTP[index], loss_BT[index], steps_BT[index]))
 
     _for_each(fit_one, len(starts), threads)
-    return conclude(*map(torch.from_numpy, (weights_BTP, loss_BT, steps_BT)), targets_BKC, stop_loss, value_range)
+    fitted, loss, steps = (torch.from_numpy(array) for array in (weights_BTP, loss_BT, steps_BT))
+    return conclude(fitted, loss, steps, targets_BKC, stop_loss, value_range)
 
 
 def _for_each(call: Callable[[int], None], count: int, threads: int) -> None:
-    """One call an INR, `threads` of them at a time. Between calls Python looks after Ctrl-C."""
-    if threads == 1 or count == 1:
+    """One call an INR, `threads` of them at a time. Between calls Python looks after Ctrl-C, which drops the rest."""
+    if threads == 1 or count <= 1:
         for index in range(count):
             call(index)
         return
     with ThreadPoolExecutor(min(threads, count)) as pool:
-        try:
-            list(pool.map(call, range(count)))
-        except BaseException:
-            pool.shutdown(cancel_futures=True)
-            raise
+        list(pool.map(call, range(count)))
 
 
 @functools.cache
@@ -127,7 +124,12 @@ def _compiled() -> Any:
     sources = {path.name: path.read_text() for path in sorted(SOURCES.glob("*.py"))}
     key = hashlib.sha256(repr(sources).encode()).hexdigest()[:32]
     users_own = config.CACHE_DIR
-    config.CACHE_DIR = str(_cache() / f"numba-{key}")
+    folder = _cache() / f"numba-{key}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InrzooError(f"no compiled engine can be kept in {folder}: {error}; set INRZOO_CACHE") from error
+    config.CACHE_DIR = str(folder)
     try:
         return importlib.import_module("inrzoo.fit.numba_kernels.descent")
     finally:

@@ -1,1 +1,1 @@
-"""Kernels of the numba engine: Python that LLVM compiles. Only `places` can be imported where numba is not installed."""
+"""Kernels of the numba engine: Python that LLVM compiles. `places` alone can be imported without numba."""

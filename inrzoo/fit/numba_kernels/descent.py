@@ -100,7 +100,7 @@ def fit(plan: Any, problem: Any, kept: Any) -> None:
         for first in range(0, padded, TILE):
             rows = min(TILE, padded - first)
             forward(network, table, rows, inputs, first * network.inputs, work)
-            squares += output(network.output, rows, targets_KC, first, work)
+            squares += through_output(network.output, rows, targets_KC, first, work)
             backward(network, table, rows, inputs, first * network.inputs, work)
         loss = np.float32(squares / (num_coords * num_channels))
         stop = loss <= problem.stop_loss or not math.isfinite(loss)
@@ -125,7 +125,7 @@ def fit(plan: Any, problem: Any, kept: Any) -> None:
 
 
 @njit(error_model="numpy")
-def output(output: Any, rows: int, targets_KC: Any, first: int, work: Any) -> float:
+def through_output(output: Any, rows: int, targets_KC: Any, first: int, work: Any) -> float:
     """From the last hidden values to `delta`: values, their residual, and the gradient of the map between the two.
 
     Returns:

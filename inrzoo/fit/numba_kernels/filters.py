@@ -1,4 +1,4 @@
-"""Forward and backward pass of a multiplicative filter network (Fathony et al. 2021), one tile of coordinates at a time:
+"""Forward and backward pass of a multiplicative filter network (Fathony et al. 2021), one tile at a time:
 
     z₀ = g₀(x);   zᵢ = (W z + b) ⊙ gᵢ(x),      g = sin(ω x + φ), for Gabor times exp(-γ/2 |x - μ|²)
 
@@ -58,9 +58,7 @@ def evaluate(network: Any, table: Any, i: int, rows: int, inputs: Any, first: in
             half_gamma = every(np.float32(-0.5)) * load(work, table[i, GAMMA] + column)
             for row in range(rows):
                 at, x = row * hidden + column, first + row * network.inputs
-                envelope = exponential(
-                    half_gamma * squared_distance(network, inputs, x, work, table[i, MU] + column)
-                )
+                envelope = exponential(half_gamma * squared_distance(network, inputs, x, work, table[i, MU] + column))
                 store(work, filters + at, load(work, filters + at) * envelope)
                 store(work, slopes + at, load(work, slopes + at) * envelope)
 

@@ -8,7 +8,7 @@ Shape letters: P parameters of one INR, S stretches of weights that share a scal
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,11 +55,12 @@ class Output(NamedTuple):
 class PerceptronSizes(NamedTuple):
     """A multilayer perceptron, see `Perceptron`.
 
-    Hidden weights are held transposed, (inputs, hidden). Weights and biases of sine layers are kept multiplied by ω/π, so
-    that a layer is sin(π x).
+    Hidden weights are held transposed, (inputs, hidden). Weights and biases of sine layers are kept multiplied by ω/π,
+    so that a layer is sin(π x).
 
     A row of `Plan.table` for each hidden layer: its weight, its bias, the weight for the backward pass (with the
-    activation's slope factor), and the values and slopes of a tile, (TILE, hidden). Going back, slopes become gradients.
+    activation's slope factor), and the values and slopes of a tile, (TILE, hidden). On the way back slopes become
+    gradients.
     """
 
     output: Output
@@ -78,12 +79,12 @@ OMEGA, PHI, MU, GAMMA, FILTERS, LINEAR = range(5, 11)
 class FilterSizes(NamedTuple):
     """A multiplicative filter network, see `FilterNetwork`.
 
-    ω and μ are held transposed, (inputs, hidden), maps between filters as (inputs, outputs). ω and φ are kept divided by
-    π: a filter is sin(π x).
+    ω and μ are held transposed, (inputs, hidden), maps between filters as (inputs, outputs). ω and φ are kept divided
+    by π: a filter is sin(π x).
 
-    A row of `Plan.table` for each filter g: what it consists of; the map before it (there is none before the first), as
-    in a perceptron; and of a tile, each (TILE, hidden): values z behind it, g and its slope ∂g/∂phase without the factor
-    π, and W z + b.
+    A row of `Plan.table` for each filter g: what it consists of; the map before it (there is none before the first),
+    as in a perceptron; and of a tile, each (TILE, hidden): values z behind it, g and its slope ∂g/∂phase without the
+    factor π, and W z + b.
 
     Attributes:
         other_delta: a second gradient of the loss at z, (TILE, hidden).

@@ -1,5 +1,5 @@
-"""The matrix products of a layer. A block of the result stays in registers while the inner dimension runs; sums run in one
-fixed order, so a result does not depend on what else is computed.
+"""The matrix products of a layer. A block of the result stays in registers while the inner dimension runs; sums run in
+one fixed order, so a result does not depend on what else is computed.
 
 Matrices are row-major stretches of an array, told by the place where they begin. Numbers of columns are multiples of
 `LANES`, numbers of rows multiples of 8.

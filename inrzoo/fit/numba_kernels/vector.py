@@ -1,8 +1,8 @@
 """Eight floats at a time, as a type of numba's.
 
-LLVM does not find the blocked products of `products.py` in scalar loops, and what it does find depends on the processor
-and on the version. Here every operation is a vector instruction of LLVM's with the rounding of IEEE 754, in the order in
-which it is written; so the bits are the same on every processor, whatever instructions it has.
+LLVM does not find the blocked products of `products.py` in scalar loops, and what it does find depends on the
+processor and on the version. Here every operation is a vector instruction of LLVM's with the rounding of IEEE 754, in
+the order in which it is written; so the bits are the same on every processor, whatever instructions it has.
 
 A `Vector` exists in compiled code alone. Arrays are one-dimensional, contiguous float32; places count floats.
 """
@@ -28,7 +28,7 @@ INTEGERS = ir.VectorType(ir.IntType(32), LANES)
 ARRAY = types.Array(types.float32, 1, "C")
 
 
-class VectorType(types.Type):  # type: ignore[misc]
+class VectorType(types.Type):
     """What numba calls it."""
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ vector = VectorType()
 
 
 @register_model(VectorType)
-class VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class VectorModel(models.PrimitiveModel):
     """How LLVM holds it: in one register, or in as many as it takes."""
 
     def __init__(self, manager: Any, frontend_type: Any) -> None:
@@ -76,9 +76,7 @@ for _operator, _instruction in (
     (operator.mul, "fmul"),
     (operator.truediv, "fdiv"),
 ):
-    infer_global(_operator)(
-        type("VectorOperator", (ConcreteTemplate,), {"cases": [signature(vector, vector, vector)]})
-    )
+    infer_global(_operator)(type("VectorOperator", (ConcreteTemplate,), {"cases": [signature(vector, vector, vector)]}))
 
     def _lower(context: Any, builder: Any, signature: Any, values: Any, instruction: str = _instruction) -> Any:
         return getattr(builder, instruction)(*values)
@@ -221,7 +219,10 @@ def sine_cosine(x: Vector) -> tuple[Vector, Vector]:
 
 @njit(forceinline=True)
 def exponential(x: Vector) -> Vector:
-    """eˣ: 2ᵏ goes into the exponent bits, 2ᶠ with f in [-1/2, 1/2] is a polynomial (error 1e-8). Below e⁻⁸⁷ it is e⁻⁸⁷."""
+    """eˣ; below e⁻⁸⁷ it is e⁻⁸⁷.
+
+    2ᵏ goes into the exponent bits, 2ᶠ with f in [-1/2, 1/2] is a polynomial (error 1e-8).
+    """
     t = clamp(x, np.float32(-87), np.float32(88)) * every(LOG2_E)
     shifted = t + every(ROUND)
     return power(t - (shifted - every(ROUND))) * power_of_two(shifted)
