@@ -47,7 +47,9 @@ ONLY_IMPORTER = {
     "datasets": {"sources"},
     "huggingface_hub": {"hub"},
     "jax": {"bench"},
+    "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
+    "numba": {"fit"},
     "ray": {"build"},
     "zarr": {"store"},
 }
@@ -167,7 +169,7 @@ def test_importing_a_room_loads_no_other_rooms_tools():
         ("manifest", ["torch", "zarr", "ray", "dask"]),
         ("weights", ["torch"]),
         ("store", ["torch", "ray", "dask", "matplotlib", "datasets"]),
-        ("fit", ["zarr", "ray", "dask"]),
+        ("fit", ["zarr", "ray", "dask", "numba"]),
         ("cli", ["torch", "zarr", "ray", "dask", "matplotlib", "datasets"]),
     ]:
         program = f"import sys, inrzoo.{room}; print([name for name in {absent} if name in sys.modules])"

@@ -59,16 +59,24 @@ def shared_library(folder: Path, main: str, flags: Sequence[str], generated: Map
 def _loaded(folder: Path, main: str, flags: tuple[str, ...], generated: tuple[tuple[str, str], ...]) -> Any:
     sources = {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.suffix in (".h", ".cpp")}
     key = hashlib.sha256(repr((sources, main, generated, compiler_version(), flags)).encode()).hexdigest()[:32]
-    path = _cache() / f"{key}.so"
+    path = cache_folder() / f"{key}.so"
     if not path.exists():
         _compile(folder, main, flags, dict(generated), path)
     return ctypes.CDLL(str(path))
 
 
-def _cache() -> Path:
+def cache_folder() -> Path:
+    """Where compiled code is kept, made if need be.
+
+    Raises:
+        InrzooError: it cannot be made.
+    """
     home = os.environ.get("INRZOO_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(home) / "inrzoo" / "engines"
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InrzooError(f"no compiled engine can be kept in {folder}: {error}; set INRZOO_CACHE") from None
     return folder
 
 

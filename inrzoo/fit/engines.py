@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit import fused_cpu, loop
+from inrzoo.fit import fused_cpu, fused_numba, loop
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 
@@ -62,6 +62,14 @@ ENGINES: dict[str, Engine] = {
         prepare=fused_cpu.library,
         environment=fused_cpu.environment,
         threaded=True,
+    ),
+    "numba": Engine(
+        fit=fused_numba.fit,
+        device="cpu",
+        unavailable=fused_numba.unavailable,
+        environment=fused_numba.environment,
+        threaded=True,
+        regularises=False,
     ),
     "reference": Engine(fit=loop.fit, environment=_torch_environment),
 }

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 import torch
-from test_fused_cpu import INRS, problem
+from engine_truths import INRS, SHAPES, problem
 
 from inrzoo.coords import grid, nyquist
 from inrzoo.fit import compiled, fused_cpu, loop
@@ -25,7 +25,6 @@ from inrzoo.inrs.relu_mlp import ReluMlp
 from inrzoo.inrs.siren import Siren
 from inrzoo.seeding import Stream
 
-SHAPES = {"in_features": 2, "out_features": 1}
 PINNED = [
     Siren(**SHAPES, hidden_features=16),
     Siren(**SHAPES, hidden_features=8, convention="mwt", bias_inside=False, hidden_layers=2),
