@@ -54,11 +54,12 @@ def list_command() -> None:
     for name in manifest.names():
         click.echo(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
     click.echo(f"sources\n  {', '.join(registry.names('sources'))}")
-    click.echo("INRs (and the engine that serves them on these cores)")
+    click.echo("INRs (and the engines that fit them on these cores, the fastest first)")
     for name in registry.names("inrs"):
         inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
-        engine, reason = fit.choose("auto", inr, "cpu", regularised=False)
-        click.echo(f"  {name:18} {engine}" + (f"  ({reason})" if reason else ""))
+        served = fit.serving(inr, "cpu")
+        _, reason = fit.choose("auto", inr, "cpu", regularised=False)
+        click.echo(f"  {name:18} {', '.join(served)}" + (f"  ({reason})" if reason else ""))
 
 
 @cli.command()

@@ -101,6 +101,11 @@ def unavailable(name: str, inr: INR, device: str, regularised: bool = False) -> 
     return asked.unavailable(inr)
 
 
+def serving(inr: INR, device: str) -> list[str]:
+    """Names of the engines that can fit an INR on a device, the fastest first."""
+    return [name for name in ENGINES if unavailable(name, inr, device) is None]
+
+
 def choose(wanted: str, inr: INR, device: str, regularised: bool, ready: bool = False) -> tuple[str, str | None]:
     """The engine to use and, where `auto` could not have the fastest of that device, why.
 
