@@ -70,10 +70,9 @@ def all_methods(cores: int) -> dict[str, Method]:
 def _of_engine(name: str, cores: int) -> list[Method]:
     """An engine on one thread and on all cores: by its own threads, or where it has none by a process on each core."""
     if engines.engine(name).threaded:
-        # A multiple of the cores, so that none waits for the last INR of another; few, so that a sample is many steps
-        # of each: a fit evaluates its INR once more than it has steps.
-        alone = ("-1-thread", "one thread", 1, "thread", 2, True)
-        each = ("", "a thread on each core", cores, "thread", 2 * cores, False)
+        # Many for each core, as in a dataset, so that none waits long for the last INR of another.
+        alone = ("-1-thread", "one thread", 1, "thread", 4, True)
+        each = ("", "a thread on each core", cores, "thread", 16 * cores, False)
     else:
         alone = ("-1-thread", "one thread", 0, "thread", 2 * FEW, True)
         each = ("-per-core", "a process on each core", 0, "per core", 2 * FEW, False)

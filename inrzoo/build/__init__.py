@@ -24,7 +24,7 @@ from inrzoo.store import Block, Quality, Store, open_store, publish_seed
 from inrzoo.store.blocks import digest
 from inrzoo.store.files import only_driver
 
-QUICK_SECONDS, OPERATIONS_PER_SECOND = 20, 30e9
+QUICK_SECONDS, OPERATIONS_PER_SECOND = 120, 100e9
 """A build shorter than this runs in this process; what a core does with the fused engine (`inrzoo bench`)."""
 
 __all__ = ["Report", "build", "finish"]

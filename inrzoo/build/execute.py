@@ -27,13 +27,13 @@ OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
 class Worker:
     """Fits blocks of one store and writes them itself; only their quality travels."""
 
-    def __init__(self, path: str, device: str) -> None:
+    def __init__(self, path: str, device: str, threads: int = 1) -> None:
         self._store: Store = open_store(path)
-        self._device = device
+        self._device, self._threads = device, threads
 
     def run(self, block: Block) -> Quality:
         """Fit, write and commit one block."""
-        weights_BTP, quality = fit_block(self._store, block, self._device)
+        weights_BTP, quality = fit_block(self._store, block, self._device, threads=self._threads)
         try:
             write_block(self._store.path, block, weights_BTP, quality)
         except OSError as error:
@@ -51,15 +51,16 @@ def run_in_process(path: Path, todo: list[Block], device: str, on_done: OnDone, 
     """Fit blocks in this process. Returns failures: none, an error here is raised.
 
     Args:
-        threads: blocks at the same time; more than one for an engine that leaves the interpreter.
+        threads: INRs of a block at the same time, for engines whose bits do not depend on it. Then two blocks are in
+            hand: while one is written and its spectra taken, the other has the cores.
     """
     mine = threading.local()
 
     def begin() -> None:
         torch.set_num_threads(1)  # counted for each thread apart
-        mine.worker = Worker(str(path), device)
+        mine.worker = Worker(str(path), device, threads)
 
-    with interruptible(), ThreadPoolExecutor(threads, initializer=begin) as pool:
+    with interruptible(), ThreadPoolExecutor(min(threads, 2), initializer=begin) as pool:
         running = {pool.submit(lambda block: mine.worker.run(block), block): block for block in todo}
         try:
             for done in as_completed(running):

@@ -34,10 +34,10 @@ def elsewhere_than(store: Store, device: str) -> list[str]:
 
 
 def fit_block(
-    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None
+    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None, threads: int = 1
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of one block; see `fit_rows`."""
-    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC)
+    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC, threads)
 
 
 def fit_rows(
@@ -46,6 +46,7 @@ def fit_rows(
     seed: int,
     device: str,
     signals_BKC: NDArray[np.uint8] | None = None,
+    threads: int = 1,
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of some signals.
 
@@ -55,6 +56,7 @@ def fit_rows(
         seed: which fit of them.
         device: `"cpu"` (one thread, so that products round the same everywhere) or a CUDA device.
         signals_BKC: the signals of `rows`, where the store does not hold them.
+        threads: for the engines whose bits do not depend on it; the others take one.
 
     Returns:
         weights (B, T, P) and their quality.
@@ -63,7 +65,7 @@ def fit_rows(
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
         result = fit_to(
-            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device
+            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device, threads
         )
         out_of_band, max_frequency = frequencies(
             store.inr,
@@ -90,6 +92,7 @@ def fit_to(
     settings: Manifest,
     grid: tuple[int, ...],
     device: str,
+    threads: int = 1,
 ) -> fit.Fit:
     """Fit INRs to signals by a manifest's settings."""
     wanted, spacing, axis_order = settings.antialias, settings.coords.spacing, settings.coords.axis_order
@@ -97,6 +100,8 @@ def fit_to(
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
     further: dict[str, Any] = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
     engine = fit.engine(settings.fit.engine)
+    if engine.threaded:
+        further["threads"] = threads
     if len(engine.products) > 1:
         further["products"] = settings.fit.products
     return engine.fit(

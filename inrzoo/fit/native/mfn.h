@@ -35,7 +35,7 @@ struct Network {
     alignas(64) float transposed[F][H * H];
     alignas(64) float filters[F][TILE * H], slopes[F][TILE * H];  // g and ∂g/∂(phase), the factor π left out
     alignas(64) float linear[F][TILE * H], values[F][TILE * H];   // W z + b, and z
-    alignas(64) float delta[2][TILE * H], scaled[TILE * LANES];
+    alignas(64) float delta[2][TILE * H], scaled[TILE * H];
     Output<H, OUT, TILE> output;
     Waves<IN, H> waves[F];
 
@@ -109,43 +109,46 @@ struct Network {
 
     void backward(int first, int rows, const Coords &coords) {
         const float *inputs = coords.inputs + (size_t)first * IN;
-        Vector *above = vectors(delta[0]), *next = vectors(delta[1]);  // ∂loss/∂z
+        float *above = delta[0], *next = delta[1];
+        // From d = ∂loss/∂z: slopes become ∂loss/∂(phase) of filter i, `into` is ∂loss/∂(W z + b) before it.
+        auto spread = [&](int i, int row, int v, Vector d, float *into) __attribute__((always_inline)) {
+            const int j = row * NV + v;
+            const Vector at_filter = i ? d * vectors(linear[i])[j] : d, g = vectors(filters[i])[j];
+            vectors(slopes[i])[j] *= at_filter;
+            if (GABOR) vectors(scaled)[j] = at_filter * g;
+            if (i) vectors(into)[j] = d * g;
+        };
         output.backward(rows, vectors(below(F)), weights + PLACES.weight[F - 1], gradient + PLACES.weight[F - 1],
-                        gradient + PLACES.bias[F - 1], [&](int row, int v, Vector d) { above[row * NV + v] = d; });
-        for (int i = F - 1; i >= 0; i--) {
-            const Vector *g = vectors(filters[i]), *map = vectors(linear[i]);
-            Vector *slope = vectors(slopes[i]);
-            for (int v = 0; v < NV; v++) {
-                for (int row = 0; row < rows; row++) {
-                    const int j = row * NV + v;
-                    const Vector at_filter = i ? above[j] * map[j] : above[j];
-                    slope[j] *= at_filter;
-                    if (GABOR) vectors(scaled)[row] = at_filter * g[j];
-                    if (i) above[j] *= g[j];
-                }
-                if (GABOR) envelope_gradient(i, v, rows, inputs);
-            }
-            add_transposed_product<IN, NV>(rows, inputs, slope, into(PLACES.omega[i]), into(PLACES.phi[i]));
+                        gradient + PLACES.bias[F - 1], [&](int row, int v, Vector d) { spread(F - 1, row, v, d, above); });
+        for (int i = F - 1;; i--) {
+            if (GABOR) envelope_gradient(i, rows, inputs);
+            add_transposed_product<IN, NV>(rows, inputs, vectors(slopes[i]), into(PLACES.omega[i]), into(PLACES.phi[i]));
             if (i == 0) break;
-            add_transposed_product<H, NV>(rows, below(i), above, into(PLACES.weight[i - 1]), into(PLACES.bias[i - 1]));
-            product<H, NV>(rows, (float *)above, vectors(transposed[i - 1]), nullptr,
-                           [&](int row, int v, Vector x) { next[row * NV + v] = x; });
+            add_transposed_product<H, NV>(rows, below(i), vectors(above), into(PLACES.weight[i - 1]),
+                                          into(PLACES.bias[i - 1]));
+            product<H, NV>(rows, above, vectors(transposed[i - 1]), nullptr,
+                           [&](int row, int v, Vector d) { spread(i - 1, row, v, d, next); });
             std::swap(above, next);
         }
     }
 
     // `scaled` = ∂loss/∂g · g:  ∂/∂γ = -scaled |x - μ|²/2,  ∂/∂μ = scaled γ (x - μ)
-    void envelope_gradient(int i, int v, int rows, const float *inputs) {
-        const Vector *mu = at(PLACES.mu[i]), gamma = at(PLACES.gamma[i])[v];
-        Vector width = (Vector){}, pull[IN] = {};
-        for (int row = 0; row < rows; row++) {
-            const float *x = inputs + row * IN;
-            const Vector s = vectors(scaled)[row];
-            width = fma(s, squared_distance(mu, x, v), width);
-            for (int d = 0; d < IN; d++) pull[d] = fma(s, all(x[d]) - mu[d * NV + v], pull[d]);
+    void envelope_gradient(int i, int rows, const float *inputs) {
+        for (int v = 0; v < NV; v++) {
+            const Vector *mu = at(PLACES.mu[i]), gamma = at(PLACES.gamma[i])[v];
+            Vector width = (Vector){}, pull[IN] = {};
+            for (int row = 0; row < rows; row++) {
+                const float *x = inputs + row * IN;
+                const Vector s = vectors(scaled)[row * NV + v];
+                width = fma(s, squared_distance(mu, x, v), width);
+                for (int d = 0; d < IN; d++) pull[d] = fma(s, all(x[d]) - mu[d * NV + v], pull[d]);
+            }
+            into(PLACES.gamma[i])[v] = fma(all(-0.5f), width, into(PLACES.gamma[i])[v]);
+            for (int d = 0; d < IN; d++) {
+                Vector &sum = into(PLACES.mu[i])[d * NV + v];
+                sum = fma(pull[d], gamma, sum);
+            }
         }
-        into(PLACES.gamma[i])[v] = fma(all(-0.5f), width, into(PLACES.gamma[i])[v]);
-        for (int d = 0; d < IN; d++) into(PLACES.mu[i])[d * NV + v] = fma(pull[d], gamma, into(PLACES.mu[i])[d * NV + v]);
     }
 
     void step(Adam &adam, double lr) {

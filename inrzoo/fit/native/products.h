@@ -47,7 +47,7 @@ constexpr int rows_at_once(int rows, int most) { return rows % most ? rows_at_on
 // waits for one sum longer than it takes to begin the other.
 template <int INNER, int COLUMNS>
 INLINE void add_transposed_product(int rows, const float *left, const Vector *right, Vector *sum, Vector *total) {
-    constexpr int C = columns_at_once(COLUMNS), R = rows_at_once(INNER, REGISTERS / 4), PHASES = INNER < 4 ? 2 : 1;
+    constexpr int C = columns_at_once(COLUMNS), R = rows_at_once(INNER, REGISTERS / 2 / C), PHASES = INNER < 4 ? 2 : 1;
     for (int column = 0; column < COLUMNS; column += C)
         for (int k = 0; k < INNER; k += R) {
             Vector block[PHASES][R][C] = {}, sums[PHASES][C] = {};

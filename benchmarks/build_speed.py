@@ -1,0 +1,66 @@
+"""What a whole build keeps of its engine's rate, and what early stopping saves: real Omniglot, end to end.
+
+Command:  python benchmarks/build_speed.py [OMNIGLOT FOLDER]     Duration: about two minutes on four cores.
+The folder holds the archives images_background*.zip; by default $INRZOO_DATA/omniglot.
+Compares, in one run: the fused engine alone on the signals of a store, a thread on each core; `inrzoo build` of the
+same fits, start-up, reading, spectra, writing, joining, statistics and sealing included; the same with the 40 dB stop
+of the presets. Rates are in INR-steps per second, those of builds over their wall time.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import torch
+
+from inrzoo import manifest, open_store
+from inrzoo.build import build
+from inrzoo.build.worker import one_thread, starts
+from inrzoo.fit import fused_cpu
+from inrzoo.fit.values import to_values
+
+CASES = [("low", 4840, {}), ("low", 4840, {"fit.lr": 2e-3}), ("high", 480, {})]
+"""Preset, signals, and what is changed in it."""
+
+
+def main() -> None:
+    data = Path(
+        sys.argv[1] if len(sys.argv) > 1 else Path(os.environ.get("INRZOO_DATA", "../shared/data")) / "omniglot"
+    )
+    cores = len(os.sched_getaffinity(0))
+    print(f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}, {sum(os.getloadavg()[:1]):.2f} load before")
+    for preset, limit, changes in CASES:
+        with tempfile.TemporaryDirectory() as folder:
+            wanted = {"limit": limit, **changes}
+            full = manifest.load("omniglot", preset, {**wanted, "fit.stop_psnr": None})
+            stopping = manifest.load("omniglot", preset, wanted)
+            begun = build(full, Path(folder) / "full.zarr", source=data, quiet=True)
+            store = open_store(begun.path)
+            stopped = build(stopping, Path(folder) / "stopped.zarr", source=data, quiet=True)
+            rows = slice(0, min(limit, 64 * cores))
+            settings = {"lr": full.fit.lr, "snapshots": list(full.fit.snapshots), "threads": cores}
+            coords, targets = torch.from_numpy(store.coords()), to_values(store.signals(rows), store.value_range)
+            weights = torch.from_numpy(starts(store, rows, 0))
+            with one_thread():
+                began = time.perf_counter()
+                fused_cpu.fit(store.inr, weights, coords, targets, **settings)
+                alone = len(weights) * full.fit.steps / (time.perf_counter() - began)
+            whole = store.steps.sum() / begun.seconds
+            steps = open_store(stopped.path).steps
+            name = " ".join([preset, *(f"{key}={value}" for key, value in changes.items())])
+            print(f"\nomniglot {name}: {limit} signals, {full.fit.steps} steps, {begun.workers} {begun.executor}")
+            print(f"  engine alone             {alone:10,.0f} INR-steps/s")
+            print(f"  whole build, no stop     {whole:10,.0f} INR-steps/s  {whole / alone:.0%}   {begun.seconds:.1f} s")
+            rate, saved = steps.sum() / stopped.seconds, begun.seconds / stopped.seconds
+            print(
+                f"  whole build, 40 dB stop  {rate:10,.0f} INR-steps/s         {stopped.seconds:.1f} s: {saved:.2f}x as fast"
+            )
+            print(
+                f"  steps {steps.mean():.0f} on average, PSNR {stopped.psnr_mean:.1f} instead of {begun.psnr_mean:.1f} dB"
+            )
+
+
+if __name__ == "__main__":
+    main()
