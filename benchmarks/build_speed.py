@@ -55,11 +55,10 @@ def main() -> None:
             print(f"  whole build, no stop     {whole:10,.0f} INR-steps/s  {whole / alone:.0%}   {begun.seconds:.1f} s")
             rate, saved = steps.sum() / stopped.seconds, begun.seconds / stopped.seconds
             print(
-                f"  whole build, 40 dB stop  {rate:10,.0f} INR-steps/s         {stopped.seconds:.1f} s: {saved:.2f}x as fast"
+                f"  whole build, 40 dB stop  {rate:10,.0f} INR-steps/s   {stopped.seconds:.1f} s, {saved:.2f}x as fast"
             )
-            print(
-                f"  steps {steps.mean():.0f} on average, PSNR {stopped.psnr_mean:.1f} instead of {begun.psnr_mean:.1f} dB"
-            )
+            means = f"{steps.mean():.0f} steps on average, {stopped.psnr_mean:.1f} instead of {begun.psnr_mean:.1f} dB"
+            print(f"                           {means}")
 
 
 if __name__ == "__main__":
