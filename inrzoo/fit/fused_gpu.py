@@ -24,6 +24,9 @@ from inrzoo.inrs import INR, Perceptron
 
 Products = Literal["bf16x3", "ieee", "tf32"]
 
+EXACT = {"bf16x3": "bf16x6", "tf32": "bf16x6", "ieee": "ieee"}
+"""How the first layer is multiplied: its products are many half turns, of which the sine sees what is left over."""
+
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as in `loop.fit`; the kernel has the former in its own text."""
 
@@ -122,7 +125,6 @@ def _shared(inr: INR, coords_KD: Tensor, lr: float, snapshots: Sequence[int]) ->
     scales, epsilons = plan.adam_tables(EPSILON, device)
     return {
         "rows": rows,
-        "columns": rows.T.contiguous(),
         "scales": scales,
         "epsilons": epsilons,
         "rates": (lr / (1 - BETAS[0] ** step)).float().to(device),
@@ -150,7 +152,6 @@ def _launch(
         "losses": losses,
         "steps": torch.empty_like(losses, dtype=torch.int32),
         "num_coords": num_coords,
-        "stride": len(shared["rows"]),
         "num_snapshots": num_snapshots,
         "share": 2.0 / (num_coords * channels),
         "num_values": float(num_coords * channels),
@@ -158,7 +159,7 @@ def _launch(
     }
     on_device = torch.cuda.device(weights.device) if weights.is_cuda else contextlib.nullcontext()
     with on_device:
-        kernel[(count,)](**arguments, **plan.constants, **plan.options, PRODUCTS=products)
+        kernel[(count,)](**arguments, **plan.constants, **plan.options, PRODUCTS=products, EXACT=EXACT[products])
         if weights.is_cuda:
             torch.cuda.synchronize()
     return plan.unpack(arguments["kept_weights"]), losses, arguments["steps"]

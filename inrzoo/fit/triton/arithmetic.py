@@ -1,25 +1,28 @@
 """What the kernels compute with: sine and cosine, an activation, sums over coordinates, and Adam over a flat vector."""
 
+import math
+
 import triton
 import triton.language as tl
 
-# Minimax on [-1/2, 1/2], as in native/vector.h: sin(πr)/r and (cos(πr) - 1)/r² as polynomials in r².
+# Minimax on [-1/2, 1/2], as in native/vector.h: sin(πr)/r as a polynomial in r², and (cos(πr) - 1)/r², here times π.
 SINE_0 = tl.constexpr(3.141592640)
 SINE_1 = tl.constexpr(-5.167710090)
 SINE_2 = tl.constexpr(2.550077660)
 SINE_3 = tl.constexpr(-5.982921605e-01)
 SINE_4 = tl.constexpr(7.765941047e-02)
-COSINE_1 = tl.constexpr(-4.934802197)
-COSINE_2 = tl.constexpr(4.058711418)
-COSINE_3 = tl.constexpr(-1.335240022)
-COSINE_4 = tl.constexpr(2.350747612e-01)
-COSINE_5 = tl.constexpr(-2.462789779e-02)
+PI = tl.constexpr(math.pi)
+COSINE_1 = tl.constexpr(-4.934802197 * math.pi)
+COSINE_2 = tl.constexpr(4.058711418 * math.pi)
+COSINE_3 = tl.constexpr(-1.335240022 * math.pi)
+COSINE_4 = tl.constexpr(2.350747612e-01 * math.pi)
+COSINE_5 = tl.constexpr(-2.462789779e-02 * math.pi)
 ROUND = tl.constexpr(12582912.0)
 
 
 @triton.jit
-def sine_cosine(x):
-    """sin(πx) and cos(πx), both within 3e-7.
+def sine_and_slope(x):
+    """sin(πx) and its slope π cos(πx), within 3e-7 and 1e-6.
 
     Adding and subtracting 1.5·2²³ rounds x to the nearest integer exactly; what is left, in [-1/2, 1/2], goes through
     two polynomials; both change sign where the integer is odd. `tl.sin` is many times slower, and `sin.approx` would be
@@ -30,36 +33,22 @@ def sine_cosine(x):
     odd = shifted.to(tl.int32, bitcast=True) << 31
     q = r * r
     sine = ((((SINE_4 * q + SINE_3) * q + SINE_2) * q + SINE_1) * q + SINE_0) * r
-    cosine = ((((COSINE_5 * q + COSINE_4) * q + COSINE_3) * q + COSINE_2) * q + COSINE_1) * q + 1.0
+    slope = ((((COSINE_5 * q + COSINE_4) * q + COSINE_3) * q + COSINE_2) * q + COSINE_1) * q + PI
     return (
         (sine.to(tl.int32, bitcast=True) ^ odd).to(tl.float32, bitcast=True),
-        (cosine.to(tl.int32, bitcast=True) ^ odd).to(tl.float32, bitcast=True),
+        (slope.to(tl.int32, bitcast=True) ^ odd).to(tl.float32, bitcast=True),
     )
 
 
 @triton.jit
 def activate(z, SINE: tl.constexpr):
-    """σ(z) and its slope: sin(πz) and cos(πz), the factor π left out, or max(0, z), which lets NaN through, and 0 or 1."""
+    """σ(z) and its slope: sin(πz) and π cos(πz), or max(0, z), which lets NaN through, and 0 or 1."""
     if SINE:
-        value, slope = sine_cosine(z)
+        value, slope = sine_and_slope(z)
     else:
         value = tl.where(z < 0.0, 0.0, z)
         slope = tl.where(z > 0.0, 1.0, 0.0)
     return value, slope
-
-
-@triton.jit
-def affine(columns, first, weights, stride, TILE: tl.constexpr, INPUTS: tl.constexpr, UNITS: tl.constexpr):
-    """W x + b of a tile of coordinates by outer products, in full float32: for the few inputs that coordinates are.
-
-    `weights` holds INPUTS rows of W, transposed, and then b. Shape (TILE, UNITS).
-    """
-    unit = tl.arange(0, UNITS)
-    coord = first + tl.arange(0, TILE)
-    total = tl.zeros([TILE, UNITS], tl.float32) + tl.load(weights + INPUTS * UNITS + unit)[None, :]
-    for d in tl.static_range(INPUTS):
-        total += tl.load(columns + d * stride + coord)[:, None] * tl.load(weights + d * UNITS + unit)[None, :]
-    return total
 
 
 @triton.jit

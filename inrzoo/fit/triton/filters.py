@@ -8,19 +8,23 @@ The maths are those of native/mfn.h; ω and φ are kept divided by π. Widths ar
 import triton
 import triton.language as tl
 
-from inrzoo.fit.triton.arithmetic import add_column_sums, affine, replaced, sine_cosine
+from inrzoo.fit.triton.arithmetic import add_column_sums, replaced, sine_and_slope
 
 
 @triton.jit
-def squared_distance(columns, first, mu, stride, TILE: tl.constexpr, DIMENSIONS: tl.constexpr, UNITS: tl.constexpr):
-    """|x - μ|² of a tile of coordinates and every unit; `mu` is (DIMENSIONS, UNITS)."""
-    unit = tl.arange(0, UNITS)
-    coord = first + tl.arange(0, TILE)
-    total = tl.zeros([TILE, UNITS], tl.float32)
+def exponent(mu, feature, unit, DIMENSIONS: tl.constexpr, HIDDEN: tl.constexpr):
+    """What (x, 1, |x|²) is multiplied with to give -γ/2 |x - μ|² = γμ·x - γ/2 |μ|² - γ/2 |x|², as in the reference.
+
+    `mu` points at μ (DIMENSIONS, HIDDEN) and γ behind it. Shape (inputs, HIDDEN).
+    """
+    gamma = tl.load(mu + DIMENSIONS * HIDDEN + unit)[None, :]
+    square = tl.zeros_like(gamma)
+    total = tl.where(feature[:, None] == DIMENSIONS + 1, -0.5 * gamma, 0.0)
     for d in tl.static_range(DIMENSIONS):
-        apart = tl.load(columns + d * stride + coord)[:, None] - tl.load(mu + d * UNITS + unit)[None, :]
-        total += apart * apart
-    return total
+        mean = tl.load(mu + d * HIDDEN + unit)[None, :]
+        square += mean * mean
+        total += tl.where(feature[:, None] == d, gamma * mean, 0.0)
+    return total + tl.where(feature[:, None] == DIMENSIONS, -0.5 * gamma * square, 0.0)
 
 
 @triton.jit
@@ -34,10 +38,8 @@ def filters_gradient(
     weights,
     gradients,
     rows,
-    columns,
     targets,
     num_coords,
-    stride,
     share,
     DIMENSIONS: tl.constexpr,
     INPUTS: tl.constexpr,
@@ -48,6 +50,7 @@ def filters_gradient(
     GABOR: tl.constexpr,
     TILE: tl.constexpr,
     PRODUCTS: tl.constexpr,
+    EXACT: tl.constexpr,
 ):
     """Writes the gradient of the mean squared error to `gradients`; returns the sum of squared errors.
 
@@ -79,6 +82,12 @@ def filters_gradient(
             weight_gradients += (tl.zeros([HIDDEN, HIDDEN], tl.float32),)
             bias_gradients += (tl.zeros([16, HIDDEN], tl.float32),)
 
+    exponents = ()
+    if GABOR:
+        for i in tl.static_range(FILTERS):
+            mu_at = weights + i * STRIDE + WAVE
+            exponents += (exponent(mu_at, feature, unit, DIMENSIONS, HIDDEN),)
+
     for first in range(0, num_coords, TILE):
         coord = first + tl.arange(0, TILE)
         x = tl.load(rows + coord[:, None] * INPUTS + feature[None, :])
@@ -86,11 +95,10 @@ def filters_gradient(
         z = tl.zeros([TILE, HIDDEN], tl.float32)
         for i in tl.static_range(FILTERS):
             here = weights + i * STRIDE
-            g, slope = sine_cosine(affine(columns, first, here, stride, TILE, DIMENSIONS, HIDDEN))
+            wave = tl.load(here + wave_at, feature[:, None] <= DIMENSIONS, 0.0)
+            g, slope = sine_and_slope(tl.dot(x, wave, input_precision=EXACT))
             if GABOR:
-                gamma = tl.load(here + 2 * WAVE - HIDDEN + unit)
-                distance = squared_distance(columns, first, here + WAVE, stride, TILE, DIMENSIONS, HIDDEN)
-                envelope = tl.exp(-0.5 * gamma[None, :] * distance)
+                envelope = tl.exp(tl.dot(x, exponents[i], input_precision=EXACT))
                 g *= envelope
                 slope *= envelope
             filters += (g,)
@@ -117,8 +125,7 @@ def filters_gradient(
         error_sums += error
         last_gradient = tl.dot(tl.trans(z), error, last_gradient, input_precision=PRODUCTS)
         above = tl.dot(error, tl.trans(last_weight), input_precision=PRODUCTS)  # ∂loss/∂z
-        for k in tl.static_range(FILTERS):
-            i: tl.constexpr = FILTERS - 1 - k
+        for i in tl.static_range(FILTERS - 1, -1, -1):
             if i > 0:
                 at_filter = above * maps[i - 1]
             else:

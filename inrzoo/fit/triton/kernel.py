@@ -13,14 +13,13 @@ from inrzoo.fit.triton.filters import filters_gradient
 from inrzoo.fit.triton.perceptron import perceptron_gradient
 
 
-@triton.jit(do_not_specialize=["num_coords", "stride", "num_snapshots"])
+@triton.jit(do_not_specialize=["num_coords", "num_snapshots"])
 def fit(
     weights,
     gradients,
     means,
     squares,
     rows,
-    columns,
     targets,
     scales,
     epsilons,
@@ -31,7 +30,6 @@ def fit(
     losses,
     steps,
     num_coords,
-    stride,
     num_snapshots,
     share,
     num_values,
@@ -44,11 +42,11 @@ def fit(
     CHANNELS: tl.constexpr,
     OUT: tl.constexpr,
     OFFSET: tl.constexpr,
-    FEW: tl.constexpr,
     SIZE: tl.constexpr,
     TILE: tl.constexpr,
     BLOCK: tl.constexpr,
     PRODUCTS: tl.constexpr,
+    EXACT: tl.constexpr,
 ):
     """Stopping and snapshots are those of native/engine.cpp: at a loss at or below `stop_loss`, or one that is not finite,
     the weights, the loss and the step serve for all snapshots that are still to come.
@@ -74,13 +72,13 @@ def fit(
     while kept < num_snapshots:
         if KIND == "sine" or KIND == "relu":
             total = perceptron_gradient(
-                weights, gradients, rows, columns, targets, num_coords, stride, share, NUM_INPUTS, INPUTS, HIDDEN,
-                DEPTH, CHANNELS, OUT, OFFSET, KIND == "sine", FEW, TILE, PRODUCTS,
+                weights, gradients, rows, targets, num_coords, share, NUM_INPUTS, INPUTS, HIDDEN,
+                DEPTH, CHANNELS, OUT, OFFSET, KIND == "sine", TILE, PRODUCTS, EXACT,
             )  # fmt: skip
         else:
             total = filters_gradient(
-                weights, gradients, rows, columns, targets, num_coords, stride, share, NUM_INPUTS, INPUTS, HIDDEN,
-                DEPTH, CHANNELS, OUT, KIND == "gabor", TILE, PRODUCTS,
+                weights, gradients, rows, targets, num_coords, share, NUM_INPUTS, INPUTS, HIDDEN,
+                DEPTH, CHANNELS, OUT, KIND == "gabor", TILE, PRODUCTS, EXACT,
             )  # fmt: skip
         loss = tl.div_rn(total, num_values)
         stop = (loss <= stop_loss) | ((loss < float("inf")) == 0)

@@ -19,8 +19,6 @@ from torch import Tensor
 
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
 
-FEW_INPUTS = 4
-"""Up to so many inputs the first layer is computed by outer products, above by a matrix product."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,6 @@ class Layout:
         size: S.
         place_P: index in the kernel's vector.
         scale_P: kernel's parameter over the INR's.
-        slope_P: true gradient in the kernel's parameter over what the kernel computes.
     """
 
     kind: str
@@ -51,7 +48,6 @@ class Layout:
     size: int
     place_P: NDArray[np.int64]
     scale_P: NDArray[np.float64]
-    slope_P: NDArray[np.float64]
 
     @property
     def constants(self) -> dict[str, Any]:
@@ -65,7 +61,6 @@ class Layout:
             "CHANNELS": self.channels,
             "OUT": self.out,
             "OFFSET": self.offset,
-            "FEW": self.num_inputs <= FEW_INPUTS,
             "SIZE": self.size,
             "TILE": self.tile,
             "BLOCK": 128 * self.options["num_warps"],
@@ -79,7 +74,7 @@ class Layout:
     @property
     def options(self) -> dict[str, int]:
         """How the kernel is compiled: warps of a program; no software pipelining, which would want shared memory."""
-        return {"num_warps": 2 if self.hidden <= 32 else 4, "num_stages": 1}
+        return {"num_warps": 2 if self.hidden <= 32 else 8, "num_stages": 1, "enable_fp_fusion": True}
 
     @property
     def refusal(self) -> str | None:
@@ -97,10 +92,10 @@ class Layout:
         return packed[..., self._to(packed, self.place_P)] / self._to(packed, self.scale_P)
 
     def adam_tables(self, epsilon: float, device: torch.device) -> tuple[Tensor, Tensor]:
-        """How much larger a step is in the kernel's parameters, and Adam's ε for what the kernel takes as gradients."""
+        """What Adam's step and its ε are multiplied by and divided by for the kernel's parameters: see `step_adam`."""
         scales_S, epsilons_S = torch.ones(self.size), torch.ones(self.size)
         scales_S[self.place_P] = torch.from_numpy(self.scale_P).float()
-        epsilons_S[self.place_P] = torch.from_numpy(epsilon / (self.scale_P * self.slope_P)).float()
+        epsilons_S[self.place_P] = torch.from_numpy(epsilon / self.scale_P).float()
         return scales_S.to(device), epsilons_S.to(device)
 
     @staticmethod
@@ -129,24 +124,24 @@ class _Places:
         self.index = inr.layout.split(np.arange(inr.layout.num_params))
         self.size = 0
         self.place_P = np.full(inr.layout.num_params, -1)
-        self.scale_P, self.slope_P = (np.ones(inr.layout.num_params) for _ in range(2))
+        self.scale_P = np.ones(inr.layout.num_params)
 
-    def add(self, name: str, rows: int, width: int, scale: float = 1.0, slope: float = 1.0) -> None:
+    def add(self, name: str, rows: int, width: int, scale: float = 1.0) -> None:
         """Tensor `name`, (units, inputs) or (units,), transposed into the first corner of `rows` rows of `width`."""
         index = np.atleast_2d(self.index[name].T)
         self.place_P[index] = self.size + width * np.arange(len(index))[:, None] + np.arange(index.shape[1])
-        self.scale_P[index], self.slope_P[index] = scale, slope
+        self.scale_P[index] = scale
         self.size += rows * width
 
 
 def _perceptron(inr: INR, kernel: Perceptron) -> Layout:
     hidden, out = padded(kernel.hidden_features), padded(kernel.out_features)
-    slope = math.pi if kernel.activation == "sine" else 1.0
+    unit = math.pi if kernel.activation == "sine" else 1.0
     places = _Places(inr)
     for i in range(kernel.num_hidden):
         rows = hidden if i else kernel.num_inputs
-        places.add(f"weight_{i}", rows, hidden, kernel.weight_factors[i] / slope, slope)
-        places.add(f"bias_{i}", 1, hidden, kernel.bias_factors[i] / slope, slope)
+        places.add(f"weight_{i}", rows, hidden, kernel.weight_factors[i] / unit)
+        places.add(f"bias_{i}", 1, hidden, kernel.bias_factors[i] / unit)
     places.add(f"weight_{kernel.num_hidden}", hidden, out)
     places.add(f"bias_{kernel.num_hidden}", 1, out)
     return Layout(
@@ -161,7 +156,6 @@ def _perceptron(inr: INR, kernel: Perceptron) -> Layout:
         size=places.size,
         place_P=places.place_P,
         scale_P=places.scale_P,
-        slope_P=places.slope_P,
     )
 
 
@@ -169,8 +163,8 @@ def _filters(inr: INR, kernel: FilterNetwork) -> Layout:
     hidden, out = padded(kernel.hidden_features), padded(kernel.out_features)
     places = _Places(inr)
     for i in range(kernel.num_filters):
-        places.add(f"omega_{i}", kernel.in_features, hidden, 1 / math.pi, math.pi)
-        places.add(f"phi_{i}", 1, hidden, 1 / math.pi, math.pi)
+        places.add(f"omega_{i}", kernel.in_features, hidden, 1 / math.pi)
+        places.add(f"phi_{i}", 1, hidden, 1 / math.pi)
         if kernel.gabor:
             places.add(f"mu_{i}", kernel.in_features, hidden)
             places.add(f"gamma_{i}", 1, hidden)
@@ -189,5 +183,4 @@ def _filters(inr: INR, kernel: FilterNetwork) -> Layout:
         size=places.size,
         place_P=places.place_P,
         scale_P=places.scale_P,
-        slope_P=places.slope_P,
     )

@@ -7,9 +7,7 @@ two of at least 16; what pads begins at zero, has values and gradients of zero, 
 import triton
 import triton.language as tl
 
-from inrzoo.fit.triton.arithmetic import activate, add_column_sums, affine, replaced
-
-PI = tl.constexpr(3.14159265358979)
+from inrzoo.fit.triton.arithmetic import activate, add_column_sums, replaced
 
 
 @triton.jit
@@ -17,10 +15,8 @@ def perceptron_gradient(
     weights,
     gradients,
     rows,
-    columns,
     targets,
     num_coords,
-    stride,
     share,
     NUM_INPUTS: tl.constexpr,
     INPUTS: tl.constexpr,
@@ -30,9 +26,9 @@ def perceptron_gradient(
     OUT: tl.constexpr,
     OFFSET: tl.constexpr,
     SINE: tl.constexpr,
-    FEW: tl.constexpr,
     TILE: tl.constexpr,
     PRODUCTS: tl.constexpr,
+    EXACT: tl.constexpr,
 ):
     """Writes the gradient of the mean squared error to `gradients`; returns the sum of squared errors.
 
@@ -47,7 +43,6 @@ def perceptron_gradient(
     FIRST: tl.constexpr = (NUM_INPUTS + 1) * HIDDEN
     LAYER: tl.constexpr = (HIDDEN + 1) * HIDDEN
     LAST: tl.constexpr = FIRST + (LAYERS - 1) * LAYER
-    SLOPE: tl.constexpr = PI if SINE else 1.0
     unit, feature, channel = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUT)
     any_row = tl.arange(0, 16)[:, None]
     first_at = feature[:, None] * HIDDEN + unit[None, :]
@@ -65,11 +60,8 @@ def perceptron_gradient(
     for first in range(0, num_coords, TILE):
         coord = first + tl.arange(0, TILE)
         x = tl.load(rows + coord[:, None] * INPUTS + feature[None, :])
-        if FEW:
-            z = affine(columns, first, weights, stride, TILE, NUM_INPUTS, HIDDEN)
-        else:
-            z = tl.dot(x, tl.load(weights + first_at, feature[:, None] <= NUM_INPUTS, 0.0), input_precision=PRODUCTS)
-        value, slope = activate(z, SINE)
+        first_weight = tl.load(weights + first_at, feature[:, None] <= NUM_INPUTS, 0.0)
+        value, slope = activate(tl.dot(x, first_weight, input_precision=EXACT), SINE)
         values, slopes = (value,), (slope,)
         for i in tl.static_range(1, LAYERS):
             weight = tl.load(weights + FIRST + (i - 1) * LAYER + hidden_at)
@@ -90,12 +82,11 @@ def perceptron_gradient(
         error_sums += error
         last_gradient = tl.dot(tl.trans(value), error, last_gradient, input_precision=PRODUCTS)
         delta = tl.dot(error, tl.trans(last_weight), input_precision=PRODUCTS) * slope
-        for k in tl.static_range(1, LAYERS):
-            below = LAYERS - 1 - k  # `delta` is at layer below + 1, whose gradients are at `below`
+        for below in tl.static_range(LAYERS - 2, -1, -1):  # `delta` is at layer below + 1
             bias_gradients = replaced(bias_gradients, below, add_column_sums(delta, bias_gradients[below], PRODUCTS))
             product = tl.dot(tl.trans(values[below]), delta, weight_gradients[below], input_precision=PRODUCTS)
             weight_gradients = replaced(weight_gradients, below, product)
-            weight = tl.load(weights + FIRST + below * LAYER + hidden_at) * SLOPE
+            weight = tl.load(weights + FIRST + below * LAYER + hidden_at)
             delta = tl.dot(delta, tl.trans(weight), input_precision=PRODUCTS) * slopes[below]
         first_gradient = tl.dot(tl.trans(x), delta, first_gradient, input_precision=PRODUCTS)
 
