@@ -19,16 +19,16 @@ from torch import Tensor
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.result import Fit, check_shapes, conclude
-from inrzoo.fit.triton.layout import layout
+from inrzoo.fit.triton.layout import TILE, layout
 from inrzoo.inrs import INR, Perceptron
 
 Products = Literal["bf16x3", "ieee", "tf32"]
 
-EXACT = {"bf16x3": "bf16x6", "tf32": "bf16x6", "ieee": "ieee"}
-"""How the first layer is multiplied: its products are many half turns, of which the sine sees what is left over."""
-
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as in `loop.fit`; the kernel has the former in its own text."""
+
+H100_SHARED_MEMORY = 232448
+"""Bytes; an A100 has 166912."""
 
 SLICE = 4096
 """INRs of one launch at most: between launches Python looks after Ctrl-C."""
@@ -43,9 +43,12 @@ def unavailable(inr: INR, device: str) -> str | None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
     if _triton_version() is None:
         return "the fused engine needs triton on a GPU: pip install 'inrzoo[gpu]' (Linux, x86-64)"
-    if torch.device(device).type != "cuda" and not _interpreted():
+    if torch.device(device).type == "cuda":
+        if not torch.cuda.is_available():
+            return "the fused GPU engine needs a CUDA device; torch finds none"
+    elif not _interpreted():
         return f"the fused GPU engine needs a CUDA device, not {device}"
-    return layout(inr).refusal
+    return layout(inr).refusal(_shared_memory(device))
 
 
 def environment(device: str) -> dict[str, str]:
@@ -119,7 +122,7 @@ def _shared(inr: INR, coords_KD: Tensor, lr: float, snapshots: Sequence[int]) ->
     if plan.kind == "gabor":
         columns.append(inputs_KF.square().sum(-1, keepdim=True))
     table = torch.cat(columns, dim=-1)
-    rows = table.new_zeros(-(-len(table) // plan.tile) * plan.tile, plan.inputs)
+    rows = table.new_zeros(-(-len(table) // TILE) * TILE, plan.inputs)
     rows[: len(table), : table.shape[1]] = table
     step = torch.arange(1, snapshots[-1] + 2, dtype=torch.float64)
     scales, epsilons = plan.adam_tables(EPSILON, device)
@@ -137,6 +140,8 @@ def _launch(
     inr: INR, starts_BP: Tensor, targets_BKC: Tensor, shared: dict[str, Tensor], stop_loss: float, products: Products
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (B, T, P), losses and steps (B, T) of the INRs of one launch."""
+    from triton.runtime.errors import OutOfResources, PTXASError
+
     from inrzoo.fit.triton.kernel import fit as kernel
 
     plan = layout(inr)
@@ -159,10 +164,21 @@ def _launch(
     }
     on_device = torch.cuda.device(weights.device) if weights.is_cuda else contextlib.nullcontext()
     with on_device:
-        kernel[(count,)](**arguments, **plan.constants, **plan.options, PRODUCTS=products, EXACT=EXACT[products])
+        try:
+            kernel[(count,)](**arguments, **plan.constants, **plan.options, **plan.precisions(products))
+        except (OutOfResources, PTXASError) as error:
+            line = str(error).strip().splitlines()[0]
+            raise InrzooError(f"this GPU cannot run the fused engine: {line}; use --engine reference") from error
         if weights.is_cuda:
             torch.cuda.synchronize()
     return plan.unpack(arguments["kept_weights"]), losses, arguments["steps"]
+
+
+def _shared_memory(device: str) -> int:
+    """Bytes that a program can have: what the GPU says, or an H100's for the interpreter."""
+    if torch.device(device).type != "cuda":
+        return H100_SHARED_MEMORY
+    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
 
 
 @functools.cache

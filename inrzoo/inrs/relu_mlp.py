@@ -127,8 +127,19 @@ class ReluMlp(INR):
         """What the first layer sees of coordinates: (..., K, D) to (..., K, D), or (..., K, 2 M) with an encoding."""
         if self.encoding == "none":
             return coords
-        angles = coords @ torch.as_tensor(self.frequencies).to(coords).T
+        angles = coords @ self._frequencies_as(coords).T
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
+
+    def _frequencies_as(self, coords: Tensor) -> Tensor:
+        """F in the dtype and on the device of `coords`, copied there once: a CUDA graph records no copy from the host."""
+        kind = coords.device, coords.dtype
+        if kind not in self._copies:
+            self._copies[kind] = torch.as_tensor(self.frequencies).to(coords)
+        return self._copies[kind]
+
+    @cached_property
+    def _copies(self) -> dict[tuple[torch.device, torch.dtype], Tensor]:
+        return {}
 
     def kernel(self) -> Perceptron:
         """For engines with native kernels."""

@@ -20,6 +20,15 @@ from torch import Tensor
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
 
 
+TILE = 32
+"""Coordinates of one pass."""
+
+MAX_INPUTS = 128
+"""Wider first layers, of encodings, compile to code that spills by the thousand on some GPUs."""
+
+MAX_NUMBERS_PER_THREAD = 512
+"""Twice the registers of a thread: above, programs wait for what they have spilled."""
+
 
 @dataclass(frozen=True)
 class Layout:
@@ -62,23 +71,62 @@ class Layout:
             "OUT": self.out,
             "OFFSET": self.offset,
             "SIZE": self.size,
-            "TILE": self.tile,
+            "TILE": TILE,
             "BLOCK": 128 * self.options["num_warps"],
         }
 
-    @property
-    def tile(self) -> int:
-        """Coordinates of one pass."""
-        return 32
+    def precisions(self, products: str) -> dict[str, str]:
+        """The kernel's `input_precision`s. What a sine sees of its first layer is the rest of many half turns, so that
+        layer is multiplied in float32 whatever the others are.
+        """
+        exact = products if self.kind == "relu" or products == "ieee" else "bf16x6"
+        return {"PRODUCTS": products, "EXACT": exact}
 
     @property
-    def options(self) -> dict[str, int]:
-        """How the kernel is compiled: warps of a program; no software pipelining, which would want shared memory."""
+    def options(self) -> dict[str, Any]:
+        """How the kernel is compiled: warps of a program, and no software pipelining, which would want shared memory.
+
+        Chosen by counting instructions and spilled registers, not by timing.
+        """
         return {"num_warps": 2 if self.hidden <= 32 else 8, "num_stages": 1, "enable_fp_fusion": True}
 
     @property
-    def refusal(self) -> str | None:
-        """Why the INR does not fit on the chip, in one line; None if it does."""
+    def shared_memory(self) -> int:
+        """Bytes of shared memory that a program takes at most, whatever the products.
+
+        The compiler keeps every matrix and its transpose there, and for a moment each tile that a product reads. The
+        terms are those that this follows from; tests/fit/test_gpu_compilation.py holds it against the compiler.
+        """
+        maps, waves = self.depth - 1, self.depth if self.kind in ("fourier", "gabor") else 1
+        first = (4 if self.kind == "relu" else 6) * self.inputs * self.hidden * waves
+        hidden = 8 * self.hidden**2 * maps
+        last = 8 * self.hidden * self.out
+        tiles = 4 * TILE * (self.hidden * (maps + 2) + self.inputs + self.out)
+        return first + hidden + last + tiles
+
+    @property
+    def numbers_per_thread(self) -> int:
+        """Gradients and activations that live from tile to tile and from forward to backward, for each thread."""
+        kept = {"sine": 2, "relu": 2, "fourier": 4, "gabor": 4}[self.kind]
+        waves = {"sine": 1, "relu": 1, "fourier": self.depth, "gabor": 2 * self.depth}[self.kind]
+        gradients = (self.depth - 1) * (self.hidden + 16) * self.hidden + waves * self.inputs * self.hidden
+        activations = kept * self.depth * TILE * self.hidden
+        return (gradients + activations + self.hidden * self.out) // (32 * int(self.options["num_warps"]))
+
+    def refusal(self, shared_memory: int) -> str | None:
+        """Why the INR does not fit on a chip with so many bytes of shared memory for a program; None if it does."""
+        if self.shared_memory > shared_memory:
+            return (
+                f"the fused GPU engine would need up to {self.shared_memory} bytes of shared memory for this INR; this "
+                f"GPU has {shared_memory}"
+            )
+        if self.inputs > MAX_INPUTS:
+            return f"the fused GPU engine takes up to {MAX_INPUTS - 1} inputs of the first layer, not {self.num_inputs}"
+        if self.numbers_per_thread > MAX_NUMBERS_PER_THREAD:
+            return (
+                f"the fused GPU engine would keep {self.numbers_per_thread} numbers in each thread for this INR; "
+                f"{MAX_NUMBERS_PER_THREAD} is the most, half of them in registers"
+            )
         return None
 
     def pack(self, weights_BP: Tensor) -> Tensor:
