@@ -39,6 +39,13 @@ MORE_INRS = [
 ]
 
 
+ALL = [*INRS, *MORE_INRS]
+SOME = (0, 3, 6, 7, 9, 12, 15, 17, 20, 23)
+"""Those whose first steps the default suite looks at; it looks at all their gradients."""
+
+STEPPED = [pytest.param(inr, marks=() if i in SOME else pytest.mark.slow) for i, inr in enumerate(ALL)]
+
+
 def _switch_on_interpreter() -> None:
     os.environ["TRITON_INTERPRET"] = "1"
     torch.set_num_threads(1)
@@ -80,7 +87,7 @@ def small(inr: INR, count: int = 2) -> tuple[torch.Tensor, torch.Tensor, torch.T
 
 
 @needs_triton
-@pytest.mark.parametrize("inr", [*INRS, *MORE_INRS], ids=str)
+@pytest.mark.parametrize("inr", STEPPED, ids=str)
 def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR, interpreted: Callable[..., Fit]) -> None:
     starts, coords, targets = small(inr)
     settings: dict[str, Any] = {"lr": 1e-3, "snapshots": [0, 1, 5]}
@@ -96,7 +103,7 @@ def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR, interpret
 
 
 @needs_triton
-@pytest.mark.parametrize("inr", [*INRS, *MORE_INRS], ids=str)
+@pytest.mark.parametrize("inr", ALL, ids=str)
 def test_gradients_are_those_of_autograd_in_double_precision(inr: INR, interpreted: Callable[..., Fit]) -> None:
     """With an ε far above every gradient, Adam's first step is lr/ε times the gradient."""
     starts, coords, targets = small(inr)
@@ -180,7 +187,7 @@ def test_many_steps_reach_the_same_psnr(inr: INR, interpreted: Callable[..., Fit
     assert (fused.psnr_BT - reference.psnr_BT)[reference.psnr_BT < 55].abs().max() < 0.1
 
 
-@pytest.mark.parametrize("inr", [*INRS, *MORE_INRS], ids=str)
+@pytest.mark.parametrize("inr", ALL, ids=str)
 def test_packing_pads_with_zeros_and_is_undone(inr: INR) -> None:
     plan, starts = layout(inr), problem(inr)[0]
     packed = plan.pack(starts)
@@ -229,7 +236,7 @@ def on_gpu(*tensors: torch.Tensor) -> list[torch.Tensor]:
 @needs_gpu
 @needs_triton
 @pytest.mark.parametrize("products", get_args(fused_gpu.Products))
-@pytest.mark.parametrize("inr", [*INRS, *MORE_INRS], ids=str)
+@pytest.mark.parametrize("inr", ALL, ids=str)
 def test_gpu_first_steps_agree_with_the_reference(inr: INR, products: fused_gpu.Products) -> None:
     starts, coords, targets = problem(inr)
     settings: dict[str, Any] = {"lr": 1e-3, "snapshots": [0, 1, 5]}

@@ -13,7 +13,8 @@ from inrzoo.fit.triton.filters import filters_gradient
 from inrzoo.fit.triton.perceptron import perceptron_gradient
 
 
-@triton.jit(do_not_specialize=["num_coords", "num_snapshots"])
+# Neither sizes of the call nor where a slice of the targets begins may change what is compiled, and with it the bits.
+@triton.jit(do_not_specialize=["num_coords", "num_snapshots"], do_not_specialize_on_alignment=["targets"])
 def fit(
     weights,
     gradients,
