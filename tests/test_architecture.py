@@ -47,6 +47,7 @@ ONLY_IMPORTER = {
     "huggingface_hub": {"hub"},
     "matplotlib": {"preview", "tasks"},
     "ray": {"build"},
+    "triton": {"fit"},
     "zarr": {"store"},
 }
 PIPELINES_MAY_IMPORT = {"inrzoo", "torch", "numpy"} | sys.stdlib_module_names

@@ -1,8 +1,8 @@
 """The batched engine on a GPU: the reference's own step, recorded once in a CUDA graph and replayed.
 
-Serves every INR, with or without anti-aliasing. A step of a small INR is some forty kernels that each take less time than
-their launch; a graph launches them as one. What is replayed is `Descent.look` and `Descent.advance`, which the reference
-runs too, so only recording and replaying need a GPU.
+Serves every INR, with or without anti-aliasing. A step of small INRs is dozens of kernels that take less time than
+their launches; a graph launches them as one. What is replayed is `Descent.look` and `Descent.advance`, which the
+reference runs too, so that only recording and replaying need a GPU.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """

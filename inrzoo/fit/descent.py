@@ -1,5 +1,6 @@
-"""One optimiser step of a batch of INRs, in place and without asking the device anything: what the reference engine runs step
-by step, and the `cuda_graph` engine records once and replays.
+"""One optimiser step of a batch of INRs, in place and without asking the device anything.
+
+The reference engine runs it step by step; the `cuda_graph` engine records it once and replays it.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """

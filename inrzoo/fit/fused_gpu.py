@@ -1,17 +1,17 @@
 """The fused engine on a GPU: the whole fit of an INR, all steps, inside one program of one kernel launch.
 
-The kernels are Triton's (`triton/`), compiled on first use for the shape of the INR and the GPU. A program fits one INR by
-itself, so that its bits do not depend on batch or order; another kind of GPU or another Triton rounds differently.
+The kernels are Triton's (`triton/`), compiled on first use for the shape of the INR and the GPU. A program fits one INR
+by itself, so that its bits do not depend on batch or order; another kind of GPU or another Triton rounds differently.
 
-Shape letters: B batch of INRs, P parameters of one INR, S numbers of the kernel's flat vector, K coordinates, F inputs of
-the first layer, C out_features, T snapshots.
+Shape letters: B batch of INRs, P parameters of one INR, K coordinates, F inputs of the first layer, C out_features,
+T snapshots.
 """
 
 import contextlib
 import functools
 import importlib.metadata
 from collections.abc import Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ Products = Literal["bf16x3", "ieee", "tf32"]
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as in `loop.fit`; the kernel has the former in its own text."""
 
+OLDEST_TRITON = (3, 6)
+"""The first with `bf16x3` products."""
+
 H100_SHARED_MEMORY = 232448
 """Bytes; an A100 has 166912."""
 
@@ -41,8 +44,10 @@ def unavailable(inr: INR, device: str) -> str | None:
     """Why this engine cannot fit `inr` on `device`, in one line; None if it can."""
     if inr.kernel() is None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
-    if _triton_version() is None:
-        return "the fused engine needs triton on a GPU: pip install 'inrzoo[gpu]' (Linux, x86-64)"
+    version = _triton_version()
+    if version is None or tuple(map(int, version.split(".")[:2])) < OLDEST_TRITON:
+        found = "none is installed" if version is None else f"not {version}"
+        return f"the fused GPU engine needs triton 3.6 or newer, {found}: pip install 'inrzoo[gpu]' (Linux, x86-64)"
     if torch.device(device).type == "cuda":
         if not torch.cuda.is_available():
             return "the fused GPU engine needs a CUDA device; torch finds none"
@@ -89,8 +94,9 @@ def fit(
     Besides its arguments and its result this takes at most `SLICE_BYTES` of memory, and `bytes_per_inr` for one INR.
 
     Args:
-        products: how matrix products are made of float32 numbers: `bf16x3`, three products of bfloat16 halves, float32
-            but for the last five bits; `ieee`, float32 proper; `tf32`, 10 bits of mantissa, for fits below about 50 dB.
+        products: how matrix products are made of float32 numbers, sums being float32 in each: `bf16x3`, three products
+            of bfloat16 halves, 16 bits of each factor; `ieee`, all 24, without matrix units and slow; `tf32`, 11 bits,
+            for fits below about 50 dB. The first layer of sines always has 24.
 
     Raises:
         InrzooError: the engine cannot serve this INR here; `unavailable` says why.
@@ -148,14 +154,16 @@ def _launch(
     (count, num_coords, channels), num_snapshots = targets_BKC.shape, len(shared["snapshots"]) - 1
     weights = plan.pack(starts_BP)
     losses = weights.new_empty(count, num_snapshots)
+    steps = torch.empty_like(losses, dtype=torch.int32)
+    kept = weights.new_empty(count, num_snapshots, plan.size)
     arguments = {
         "weights": weights,
         **{name: torch.zeros_like(weights) for name in ("gradients", "means", "squares")},
         **shared,
         "targets": targets_BKC,
-        "kept_weights": weights.new_empty(count, num_snapshots, plan.size),
+        "kept_weights": kept,
         "losses": losses,
-        "steps": torch.empty_like(losses, dtype=torch.int32),
+        "steps": steps,
         "num_coords": num_coords,
         "num_snapshots": num_snapshots,
         "share": 2.0 / (num_coords * channels),
@@ -171,14 +179,15 @@ def _launch(
             raise InrzooError(f"this GPU cannot run the fused engine: {line}; use --engine reference") from error
         if weights.is_cuda:
             torch.cuda.synchronize()
-    return plan.unpack(arguments["kept_weights"]), losses, arguments["steps"]
+    return plan.unpack(kept), losses, steps
 
 
 def _shared_memory(device: str) -> int:
     """Bytes that a program can have: what the GPU says, or an H100's for the interpreter."""
     if torch.device(device).type != "cuda":
         return H100_SHARED_MEMORY
-    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+    properties: Any = torch.cuda.get_device_properties(device)  # torch's stub does not know this one
+    return int(properties.shared_memory_per_block_optin)
 
 
 @functools.cache

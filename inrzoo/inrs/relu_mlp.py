@@ -131,7 +131,7 @@ class ReluMlp(INR):
         return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
     def _frequencies_as(self, coords: Tensor) -> Tensor:
-        """F in the dtype and on the device of `coords`, copied there once: a CUDA graph records no copy from the host."""
+        """F in the dtype and on the device of `coords`, copied once: a CUDA graph records no copy from the host."""
         kind = coords.device, coords.dtype
         if kind not in self._copies:
             self._copies[kind] = torch.as_tensor(self.frequencies).to(coords)

@@ -1,7 +1,7 @@
 """The fused GPU engine computes what the reference does: in Triton's interpreter, and on a GPU where there is one.
 
-The interpreter runs the kernels on numpy, all products in float32. It is switched on before Triton is imported, so it has a
-process of its own.
+The interpreter runs the kernels on numpy; `emulated_products` adds what matrix units round. It is switched on before
+Triton is imported, so it has a process of its own.
 """
 
 import importlib.util
@@ -43,12 +43,19 @@ ALL = [*INRS, *MORE_INRS]
 SOME = (0, 3, 6, 7, 9, 12, 15, 17, 20, 23)
 """Those whose first steps the default suite looks at; it looks at all their gradients."""
 
+ONE_OF_A_KIND = (0, 12, 14, 17)
+"""Those that it tries in every kind of product."""
+
+ROUNDED = [pytest.param(inr, marks=() if i in ONE_OF_A_KIND else pytest.mark.slow) for i, inr in enumerate(ALL)]
 STEPPED = [pytest.param(inr, marks=() if i in SOME else pytest.mark.slow) for i, inr in enumerate(ALL)]
 
 
 def _switch_on_interpreter() -> None:
     os.environ["TRITON_INTERPRET"] = "1"
     torch.set_num_threads(1)
+    import emulated_products
+
+    emulated_products.install()
 
 
 def _fit(settings: bytes) -> bytes:
@@ -56,7 +63,7 @@ def _fit(settings: bytes) -> bytes:
     given: dict[str, Any] = pickle.loads(settings)
     usual, fused_gpu.EPSILON = fused_gpu.EPSILON, given.pop("adam_epsilon", fused_gpu.EPSILON)
     try:
-        return pickle.dumps(fused_gpu.fit(given.pop("inr"), *given.pop("tensors"), products="ieee", **given))
+        return pickle.dumps(fused_gpu.fit(given.pop("inr"), *given.pop("tensors"), **({"products": "ieee"} | given)))
     finally:
         fused_gpu.EPSILON = usual
 
@@ -105,17 +112,35 @@ def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR, interpret
 @needs_triton
 @pytest.mark.parametrize("inr", ALL, ids=str)
 def test_gradients_are_those_of_autograd_in_double_precision(inr: INR, interpreted: Callable[..., Fit]) -> None:
-    """With an ε far above every gradient, Adam's first step is lr/ε times the gradient."""
+    found, exact = gradients(inr, interpreted, "ieee")
+    for name, gradient in inr.layout.split(exact).items():
+        difference = (inr.layout.split(found)[name] - gradient).abs().max()
+        # float32 sums over coordinates: what cancels leaves an error of the size of the whole.
+        assert difference < 2e-5 * gradient.abs().max() + 2e-6 * exact.abs().max(), name
+
+
+@needs_triton
+@pytest.mark.parametrize(("products", "error"), [("bf16x3", 1e-4), ("tf32", 2e-2)])
+@pytest.mark.parametrize("inr", ROUNDED, ids=str)
+def test_products_round_gradients_no_more_than_they_say(
+    inr: INR, products: str, error: float, interpreted: Callable[..., Fit]
+) -> None:
+    (found, exact), (ieee, _) = gradients(inr, interpreted, products), gradients(inr, interpreted, "ieee")
+    difference = (found - exact).norm() / exact.norm()
+    assert (ieee - exact).norm() / exact.norm() < difference < error
+
+
+def gradients(inr: INR, interpreted: Callable[..., Fit], products: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """The kernel's, and autograd's in double precision.
+
+    With an ε far above every gradient, Adam's first step is lr/ε times the gradient.
+    """
     starts, coords, targets = small(inr)
-    fused = interpreted(inr, starts, coords, targets, lr=1e11, snapshots=[1], adam_epsilon=1e8)
-    stepped = (starts.double() - fused.weights_BTP[:, 0].double()) / 1e3
+    fused = interpreted(inr, starts, coords, targets, lr=1e11, snapshots=[1], adam_epsilon=1e8, products=products)
     exact = starts.double().requires_grad_()
     (inr(exact, coords.double()) - targets.double()).square().mean(dim=(1, 2)).sum().backward()
     assert exact.grad is not None
-    for name, gradient in inr.layout.split(exact.grad).items():
-        difference = (inr.layout.split(stepped)[name] - gradient).abs().max()
-        # float32 sums over coordinates: what cancels leaves an error of the size of the whole.
-        assert difference < 2e-5 * gradient.abs().max() + 2e-6 * exact.grad.abs().max(), name
+    return (starts.double() - fused.weights_BTP[:, 0].double()) / 1e3, exact.grad
 
 
 @needs_triton
@@ -177,11 +202,12 @@ def test_any_number_of_coordinates(count: int, interpreted: Callable[..., Fit]) 
 
 @needs_triton
 @pytest.mark.slow
+@pytest.mark.parametrize("products", ["bf16x3", "tf32"])
 @pytest.mark.parametrize("inr", LONG, ids=str)
-def test_many_steps_reach_the_same_psnr(inr: INR, interpreted: Callable[..., Fit]) -> None:
+def test_many_steps_reach_the_same_psnr(inr: INR, products: str, interpreted: Callable[..., Fit]) -> None:
     starts, coords, targets = problem(inr, count=2, side=12)
     settings: dict[str, Any] = {"lr": 5e-4, "snapshots": [150]}
-    fused = interpreted(inr, starts, coords, targets, **settings)
+    fused = interpreted(inr, starts, coords, targets, products=products, **settings)
     reference = loop.fit(inr, starts, coords, targets, **settings)
     assert (reference.psnr_BT < 55).any()
     assert (fused.psnr_BT - reference.psnr_BT)[reference.psnr_BT < 55].abs().max() < 0.1
@@ -220,8 +246,10 @@ def test_what_it_cannot_serve_is_said(interpreter: ProcessPoolExecutor) -> None:
 
 
 def test_without_triton_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fused_gpu, "_triton_version", lambda: None)
-    assert "pip install 'inrzoo[gpu]'" in str(fused_gpu.unavailable(Siren(**SHAPES), "cuda"))
+    for version, said in ((None, "none is installed"), ("3.5.1", "not 3.5.1"), ("2.10.0", "not 2.10.0")):
+        monkeypatch.setattr(fused_gpu, "_triton_version", lambda version=version: version)
+        reason = str(fused_gpu.unavailable(Siren(**SHAPES), "cuda"))
+        assert f"needs triton 3.6 or newer, {said}: pip install 'inrzoo[gpu]'" in reason
 
 
 def test_memory_of_an_inr_is_small() -> None:

@@ -37,16 +37,16 @@ EDGES = {
     "relu, 32, widest input": ReluMlp(**SHAPES, encoding="fourier", num_frequencies=63, hidden_features=32),
     "siren, no hidden map": Siren(in_features=1, out_features=1, hidden_layers=0),
     "siren, many channels": Siren(in_features=2, out_features=40, hidden_features=64),
-    "siren, many channels, no hidden map": Siren(
-        in_features=2, out_features=40, hidden_features=64, hidden_layers=0
-    ),
+    "siren, many channels, no hidden map": Siren(in_features=2, out_features=40, hidden_features=64, hidden_layers=0),
     "siren, deep": Siren(**SHAPES, hidden_layers=8),
+    "siren, 64 and deep": Siren(**SHAPES, hidden_features=64, hidden_layers=4),
     "siren, narrow and deep": Siren(**SHAPES, hidden_features=16, hidden_layers=8),
     "siren, wide": Siren(**SHAPES, hidden_features=128),
     "fourier, wide": FourierNet(**SHAPES, hidden_features=128, num_filters=2),
     "fourier, deep": FourierNet(**SHAPES, hidden_features=32, num_filters=6),
     "fourier, one filter": FourierNet(**SHAPES, num_filters=1),
     "gabor, deep": GaborNet(**SHAPES, num_filters=6),
+    "fourier, 64 and deep": FourierNet(**SHAPES, hidden_features=64, num_filters=5),
     "gabor, 64": GaborNet(**SHAPES, hidden_features=64),
 }
 

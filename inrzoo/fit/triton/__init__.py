@@ -1,1 +1,1 @@
-"""Kernels of the fused GPU engine. Importing `kernel`, `perceptron`, `filters` or `arithmetic` needs triton; `layout` does not."""
+"""Kernels of the fused GPU engine. Of its files only `layout` can be imported without triton."""

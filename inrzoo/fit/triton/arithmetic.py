@@ -64,7 +64,7 @@ def add_column_sums(values, total, PRODUCTS: tl.constexpr):
 @triton.jit
 def replaced(items, position: tl.constexpr, item):
     """The tuple with the item at `position` replaced."""
-    return items[:position] + (item,) + items[position + 1 :]
+    return items[:position] + (item,) + items[position + 1 :]  # noqa: RUF005 - Triton knows no starred items
 
 
 @triton.jit

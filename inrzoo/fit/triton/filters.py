@@ -1,4 +1,4 @@
-"""Forward and backward pass of a multiplicative filter network (Fathony et al. 2021) over all coordinates, tile by tile:
+"""Forward and backward pass of a multiplicative filter network (Fathony et al. 2021) over all coordinates, by tiles:
 
     z = g₀(x);   z ← (W z + b) ⊙ gᵢ(x);   f(x) = W z + b,      g = sin(ω x + φ), for Gabor times exp(-γ/2 |x - μ|²)
 
@@ -54,11 +54,11 @@ def filters_gradient(
 ):
     """Writes the gradient of the mean squared error to `gradients`; returns the sum of squared errors.
 
-    Flat vector, for each filter: ω (DIMENSIONS, HIDDEN) and φ; for Gabor μ (DIMENSIONS, HIDDEN) and γ; then the map behind
-    it, W (HIDDEN, HIDDEN), rows its inputs, and b; behind the last filter W (HIDDEN, OUT) and b (OUT).
+    Flat vector, for each filter: ω (DIMENSIONS, HIDDEN) and φ; for Gabor μ (DIMENSIONS, HIDDEN) and γ; then the map
+    behind it, W (HIDDEN, HIDDEN), rows its inputs, and b; behind the last filter W (HIDDEN, OUT) and b (OUT).
 
     Args:
-        rows: (coordinates, INPUTS): the coordinates, 1, for Gabor |x|², zeros; `columns` its transpose.
+        rows: (coordinates, INPUTS): the coordinates, 1, for Gabor |x|², zeros.
         share: 2 / (coordinates · channels).
     """
     WAVE: tl.constexpr = (DIMENSIONS + 1) * HIDDEN
@@ -126,10 +126,7 @@ def filters_gradient(
         last_gradient = tl.dot(tl.trans(z), error, last_gradient, input_precision=PRODUCTS)
         above = tl.dot(error, tl.trans(last_weight), input_precision=PRODUCTS)  # ∂loss/∂z
         for i in tl.static_range(FILTERS - 1, -1, -1):
-            if i > 0:
-                at_filter = above * maps[i - 1]
-            else:
-                at_filter = above
+            at_filter = above * maps[i - 1] if i > 0 else above
             wave = tl.dot(tl.trans(x), at_filter * slopes[i], wave_gradients[i], input_precision=PRODUCTS)
             wave_gradients = replaced(wave_gradients, i, wave)
             if GABOR:

@@ -1,8 +1,8 @@
 """The persistent kernel: one program fits one INR from the first step to the last.
 
-Nothing is shared between programs, so that the bits of an INR depend on it alone. Its weights, gradient and both moments
-are four flat vectors in global memory, a few KB to 200 KB that stay in the cache; activations and the gradients of one
-pass over the coordinates are in registers and shared memory.
+Nothing is shared between programs, so that the bits of an INR depend on it alone. Its weights, gradient and both
+moments are four flat vectors in global memory, a few KB to 200 KB that stay in the cache; activations and the gradients
+of one pass over the coordinates are in registers and shared memory.
 """
 
 import triton
@@ -49,12 +49,14 @@ def fit(
     PRODUCTS: tl.constexpr,
     EXACT: tl.constexpr,
 ):
-    """Stopping and snapshots are those of native/engine.cpp: at a loss at or below `stop_loss`, or one that is not finite,
-    the weights, the loss and the step serve for all snapshots that are still to come.
+    """Fit the program's own INR; stopping and snapshots are those of native/engine.cpp.
+
+    At a loss at or below `stop_loss`, or one that is not finite, the weights, the loss and the step serve for all
+    snapshots that are still to come.
 
     Args:
         weights, gradients, means, squares: (INRs, SIZE), starts in the first, zeros in the others; overwritten.
-        rows, columns: inputs of the first layer, (stride, INPUTS) and transposed; coordinates padded to whole tiles.
+        rows: inputs of the first layer and what else `perceptron` and `filters` want, padded to whole tiles.
         targets: (INRs, coordinates, channels).
         scales, epsilons: (SIZE), see `step_adam`; `rates`, `corrections`: one number for each step.
         snapshots: steps to keep, ascending, and one number more, which is not read as a step.

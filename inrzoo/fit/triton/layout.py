@@ -1,8 +1,8 @@
 """From an INR's flat vector to the kernel's and back, and the sizes that a kernel is compiled for.
 
-In the kernel's vector rows of neurons are padded with zeros to a power of two of at least 16, hidden weights are held
-transposed, and what stands in a sine is divided by π (a SIREN's weights and biases are multiplied by ω/π), so that no ω is
-left in the inner loop. `perceptron.py` and `filters.py` beside this file say where each tensor stands.
+In the kernel's vector rows of neurons are padded with zeros to a power of two of at least 16, weights are held
+transposed, and what stands in a sine is divided by π (a SIREN's weights and biases are multiplied by ω/π), so that no ω
+is left in the inner loop. `perceptron.py` and `filters.py` beside this file say where each tensor stands.
 
 Shape letters: P parameters of one INR, S numbers of the kernel's flat vector, B batch of INRs.
 """
@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
-
 
 TILE = 32
 """Coordinates of one pass."""

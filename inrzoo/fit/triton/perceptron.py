@@ -1,7 +1,7 @@
 """Forward and backward pass of a multilayer perceptron, SIREN or ReLU, over all coordinates, one tile after the other.
 
-The maths, and how ω/π is folded into the weights of sine layers, are those of native/mlp.h. Widths are padded to powers of
-two of at least 16; what pads begins at zero, has values and gradients of zero, and stays there.
+The maths, and how ω/π is folded into the weights of sine layers, are those of native/mlp.h. Widths are padded to powers
+of two of at least 16; what pads begins at zero, has values and gradients of zero, and stays there.
 """
 
 import triton
@@ -36,9 +36,8 @@ def perceptron_gradient(
     output's W (HIDDEN, OUT) and b (OUT).
 
     Args:
-        rows: (coordinates, INPUTS), what the first layer sees, then a column of ones; `columns` its transpose.
+        rows: (coordinates, INPUTS), what the first layer sees, then a column of ones, then zeros.
         share: 2 / (coordinates · channels).
-        FEW: few enough inputs for outer products.
     """
     FIRST: tl.constexpr = (NUM_INPUTS + 1) * HIDDEN
     LAYER: tl.constexpr = (HIDDEN + 1) * HIDDEN
