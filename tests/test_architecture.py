@@ -51,6 +51,7 @@ ONLY_IMPORTER = {
     "matplotlib": {"preview", "tasks"},
     "numba": {"fit"},
     "ray": {"build"},
+    "triton": {"fit"},
     "zarr": {"store"},
 }
 PIPELINES_MAY_IMPORT = {"inrzoo", "torch", "numpy"} | sys.stdlib_module_names

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit import fused_cpu, fused_numba, loop
+from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, fused_numba, loop
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 
@@ -54,6 +54,20 @@ def _torch_environment(device: str) -> dict[str, str]:
 
 
 ENGINES: dict[str, Engine] = {
+    "triton": Engine(
+        fit=fused_gpu.fit,
+        device="cuda",
+        unavailable=lambda inr: fused_gpu.unavailable(inr, "cuda"),
+        environment=fused_gpu.environment,
+        regularises=False,
+        products=fused_gpu.PRODUCTS,
+    ),
+    "cuda_graph": Engine(
+        fit=cuda_graph.fit,
+        device="cuda",
+        unavailable=lambda inr: cuda_graph.unavailable("cuda"),
+        environment=_torch_environment,
+    ),
     "fused": Engine(
         fit=fused_cpu.fit,
         device="cpu",

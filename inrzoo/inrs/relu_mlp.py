@@ -128,8 +128,18 @@ class ReluMlp(INR):
         if self.encoding == "none":
             return coords
         # In float64: float32 sines of large angles differ from processor to processor.
-        angles = coords.double() @ torch.as_tensor(self.frequencies, dtype=torch.float64, device=coords.device).T
+        angles = coords.double() @ self._frequencies_on(coords.device).T
         return torch.cat([angles.cos(), angles.sin()], dim=-1).to(coords.dtype)
+
+    def _frequencies_on(self, device: torch.device) -> Tensor:
+        """F in float64, copied to a device once: a CUDA graph records no copy from the host."""
+        if device not in self._copies:
+            self._copies[device] = torch.as_tensor(self.frequencies, dtype=torch.float64, device=device)
+        return self._copies[device]
+
+    @cached_property
+    def _copies(self) -> dict[torch.device, Tensor]:
+        return {}
 
     def kernel(self) -> Perceptron:
         """For engines with native kernels."""

@@ -1,0 +1,106 @@
+"""The batched engine on a GPU: the reference's own step, recorded once in a CUDA graph and replayed.
+
+Serves every INR, with or without anti-aliasing. A step of small INRs is dozens of kernels that take less time than
+their launches; a graph launches them as one. What is replayed is `Descent.look` and `Descent.advance`, which the
+reference runs too, so that only recording and replaying need a GPU.
+
+Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from inrzoo.errors import InrzooError
+from inrzoo.fit.antialias import AntiAlias
+from inrzoo.fit.descent import Descent
+from inrzoo.fit.loop import Kept, in_batches
+from inrzoo.fit.result import Fit
+from inrzoo.inrs import INR
+
+LOOK_EVERY = 50
+"""Steps between questions to the device whether all INRs have stopped: each waits until the device has caught up."""
+
+WARM_UP_STEPS = 3
+"""Steps before recording: libraries allocate their work space in the first ones."""
+
+
+def unavailable(device: str) -> str | None:
+    """Why this engine cannot fit on `device`, in one line; None if it can."""
+    if torch.device(device).type != "cuda":
+        return f"CUDA graphs need a CUDA device, not {device}"
+    return None if torch.cuda.is_available() else "CUDA graphs need a CUDA device; torch finds none"
+
+
+def fit(
+    inr: INR,
+    weights_BP: Tensor,
+    coords_KD: Tensor,
+    targets_BKC: Tensor,
+    *,
+    lr: float,
+    snapshots: Sequence[int],
+    stop_psnr: float | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    antialias: AntiAlias | None = None,
+    nyquist_D: Tensor | None = None,
+) -> Fit:
+    """Fit B INRs on the CUDA device that all tensors are on; arguments, result and errors as `loop.fit`.
+
+    Raises:
+        InrzooError: no CUDA device, or an INR whose `values` asks the device something, which cannot be recorded.
+    """
+    reason = unavailable(str(weights_BP.device))
+    if reason is not None:
+        raise InrzooError(f"{reason}; --engine reference serves every device")
+    return in_batches(
+        fit_batch, inr, weights_BP, coords_KD, targets_BKC, lr, snapshots, stop_psnr, value_range, antialias, nyquist_D
+    )
+
+
+def fit_batch(descent: Descent, snapshots: Sequence[int]) -> Kept:
+    """What each snapshot is of one batch. On a CPU the step is not recorded but called, with the same result."""
+    advance = recorded(descent) if descent.weights_BP.is_cuda else _step(descent)
+    kept: Kept = []
+    for step in range(snapshots[-1] + 1):
+        weights_BP = descent.weights_BP.detach().clone() if step in snapshots else None
+        advance()
+        if weights_BP is not None:
+            kept.append((weights_BP, *descent.state()[1:]))
+        elif step % LOOK_EVERY == 0 and descent.stopped_B.all():
+            break
+    # Who has stopped stands still, so that what is left of the snapshots is the same.
+    return kept + [descent.state()] * (len(snapshots) - len(kept))
+
+
+def _step(descent: Descent) -> Callable[[], None]:
+    def step() -> None:
+        descent.look()
+        descent.advance()
+
+    return step
+
+
+def recorded(descent: Descent) -> Callable[[], None]:
+    """One step of `descent` as a graph; the batch is at its starts again."""
+    step = _step(descent)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.device(descent.weights_BP.device):
+        aside = torch.cuda.Stream()
+        aside.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(aside):
+            for _ in range(WARM_UP_STEPS):
+                step()
+        torch.cuda.current_stream().wait_stream(aside)
+        try:
+            with torch.cuda.graph(graph):
+                step()
+        except RuntimeError as error:
+            line = str(error).strip().splitlines()[0]
+            raise InrzooError(
+                f"{type(descent.inr).__name__} cannot be recorded in a CUDA graph: {line}; "
+                "--engine reference serves every INR"
+            ) from error
+    descent.restart()
+    return graph.replay

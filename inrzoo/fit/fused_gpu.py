@@ -1,0 +1,206 @@
+"""The fused engine on a GPU: the whole fit of an INR, all steps, inside one program of one kernel launch.
+
+The kernels are Triton's (`triton/`), compiled on first use for the shape of the INR and the GPU. A program fits one INR
+by itself, so that its bits do not depend on batch or order; another kind of GPU or another Triton rounds differently.
+
+Shape letters: B batch of INRs, P parameters of one INR, K coordinates, F inputs of the first layer, C out_features,
+T snapshots.
+"""
+
+import contextlib
+import functools
+import importlib.metadata
+from collections.abc import Sequence
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+
+from inrzoo.errors import InrzooError
+from inrzoo.fit.metrics import mse_at
+from inrzoo.fit.result import Fit, check_shapes, conclude
+from inrzoo.fit.triton.layout import TILE, layout
+from inrzoo.inrs import INR, Perceptron
+
+Products = Literal["bf16x3", "ieee", "tf32"]
+PRODUCTS: tuple[str, ...] = get_args(Products)
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8
+"""Adam's, as in `loop.fit`; the kernel has the former in its own text."""
+
+OLDEST_TRITON = (3, 6)
+"""The first with `bf16x3` products."""
+
+H100_SHARED_MEMORY = 232448
+"""Bytes; an A100 has 166912."""
+
+SLICE = 4096
+"""INRs of one launch at most: between launches Python looks after Ctrl-C."""
+
+SLICE_BYTES = 2**30
+"""Memory of one launch at most, its results included."""
+
+
+def unavailable(inr: INR, device: str) -> str | None:
+    """Why this engine cannot fit `inr` on `device`, in one line; None if it can."""
+    if inr.kernel() is None:
+        return f"the triton engine has no kernel for {type(inr).__name__}"
+    version = _triton_version()
+    if version is None or tuple(map(int, version.split(".")[:2])) < OLDEST_TRITON:
+        found = "none is installed" if version is None else f"not {version}"
+        return f"the triton engine needs triton 3.6 or newer, {found}: pip install 'inrzoo[gpu]' (Linux, x86-64)"
+    if torch.device(device).type == "cuda":
+        if not torch.cuda.is_available():
+            return "the triton engine needs a CUDA device; torch finds none"
+    elif not _interpreted():
+        return f"the triton engine needs a CUDA device, not {device}"
+    return layout(inr).refusal(_shared_memory(device))
+
+
+def environment(device: str) -> dict[str, str]:
+    """What decides the bits of an INR that this engine fits."""
+    triton = f"triton {_triton_version()}"
+    if torch.device(device).type != "cuda":
+        return {"compiler": triton, "device": "interpreter", "instruction_set": "numpy"}
+    major, minor = torch.cuda.get_device_capability(device)
+    return {
+        "compiler": triton,
+        "cuda": str(torch.version.cuda),
+        "device": torch.cuda.get_device_name(device),
+        "instruction_set": f"sm_{major}{minor}",
+    }
+
+
+def bytes_per_inr(inr: INR, num_coords: int, num_snapshots: int) -> int:
+    """Memory on the device that an INR takes while it is fitted: its four flat vectors, its signal and its results."""
+    results = num_snapshots * (2 * layout(inr).size + inr.layout.num_params + 2)
+    return 4 * (4 * layout(inr).size + num_coords * inr.out_features + results)
+
+
+def fit(
+    inr: INR,
+    weights_BP: Tensor,
+    coords_KD: Tensor,
+    targets_BKC: Tensor,
+    *,
+    lr: float,
+    snapshots: Sequence[int],
+    stop_psnr: float | None = None,
+    value_range: tuple[float, float] = (-1.0, 1.0),
+    products: Products = "bf16x3",
+) -> Fit:
+    """Fit B INRs on the device of `weights_BP`, where all tensors must be; arguments and result as `loop.fit`, but each
+    INR by itself, so that its bits do not depend on the others.
+
+    Besides its arguments and its result this takes at most `SLICE_BYTES` of memory, and `bytes_per_inr` for one INR.
+
+    Args:
+        products: how matrix products are made of float32 numbers, sums being float32 in each: `bf16x3`, three products
+            of bfloat16 halves, 16 bits of each factor; `ieee`, all 24, without matrix units and slow; `tf32`, 11 bits,
+            for fits below about 50 dB. The first layer of sines always has 24.
+
+    Raises:
+        InrzooError: the engine cannot serve this INR here; `unavailable` says why.
+        ValueError: as `loop.fit`; unknown `products`.
+    """
+    reason = unavailable(inr, str(weights_BP.device))
+    if reason is not None:
+        raise InrzooError(f"{reason}; --engine reference serves every INR")
+    if products not in PRODUCTS:
+        raise ValueError(f"products must be one of {', '.join(PRODUCTS)}, given {products!r}")
+    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
+    stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
+    shared = _shared(inr, coords_KD.to(weights_BP), lr, snapshots)
+    count = max(1, min(SLICE, SLICE_BYTES // bytes_per_inr(inr, len(coords_KD), len(snapshots))))
+    parts = [
+        _launch(inr, starts, targets.to(starts).contiguous(), shared, stop_loss, products)
+        for starts, targets in zip(weights_BP.float().split(count), targets_BKC.split(count), strict=True)
+    ]
+    weights_BTP, loss_BT, steps_BT = (torch.cat(column) for column in zip(*parts, strict=True))
+    return conclude(weights_BTP, loss_BT, steps_BT, targets_BKC, stop_loss, value_range)
+
+
+def _shared(inr: INR, coords_KD: Tensor, lr: float, snapshots: Sequence[int]) -> dict[str, Tensor]:
+    """The kernel's arguments that all INRs share."""
+    plan, device = layout(inr), coords_KD.device
+    kernel = inr.kernel()
+    inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
+    columns = [inputs_KF, torch.ones_like(inputs_KF[:, :1])]
+    if plan.kind == "gabor":
+        columns.append(inputs_KF.square().sum(-1, keepdim=True))
+    table = torch.cat(columns, dim=-1)
+    rows = table.new_zeros(-(-len(table) // TILE) * TILE, plan.inputs)
+    rows[: len(table), : table.shape[1]] = table
+    step = torch.arange(1, snapshots[-1] + 2, dtype=torch.float64)
+    scales, epsilons = plan.adam_tables(EPSILON, device)
+    return {
+        "rows": rows,
+        "scales": scales,
+        "epsilons": epsilons,
+        "rates": (lr / (1 - BETAS[0] ** step)).float().to(device),
+        "corrections": (1 / (1 - BETAS[1] ** step).sqrt()).float().to(device),
+        "snapshots": torch.tensor([*snapshots, -1], dtype=torch.int32, device=device),
+    }
+
+
+def _launch(
+    inr: INR, starts_BP: Tensor, targets_BKC: Tensor, shared: dict[str, Tensor], stop_loss: float, products: Products
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Weights (B, T, P), losses and steps (B, T) of the INRs of one launch."""
+    from triton.runtime.errors import OutOfResources, PTXASError
+
+    from inrzoo.fit.triton.kernel import fit as kernel
+
+    plan = layout(inr)
+    (count, num_coords, channels), num_snapshots = targets_BKC.shape, len(shared["snapshots"]) - 1
+    weights = plan.pack(starts_BP)
+    losses = weights.new_empty(count, num_snapshots)
+    steps = torch.empty_like(losses, dtype=torch.int32)
+    kept = weights.new_empty(count, num_snapshots, plan.size)
+    arguments = {
+        "weights": weights,
+        **{name: torch.zeros_like(weights) for name in ("gradients", "means", "squares")},
+        **shared,
+        "targets": targets_BKC,
+        "kept_weights": kept,
+        "losses": losses,
+        "steps": steps,
+        "num_coords": num_coords,
+        "num_snapshots": num_snapshots,
+        "share": 2.0 / (num_coords * channels),
+        "num_values": float(num_coords * channels),
+        "stop_loss": stop_loss,
+    }
+    on_device = torch.cuda.device(weights.device) if weights.is_cuda else contextlib.nullcontext()
+    with on_device:
+        try:
+            kernel[(count,)](**arguments, **plan.constants, **plan.options, **plan.precisions(products))
+        except (OutOfResources, PTXASError) as error:
+            line = str(error).strip().splitlines()[0]
+            raise InrzooError(f"this GPU cannot run the fused engine: {line}; use --engine reference") from error
+        if weights.is_cuda:
+            torch.cuda.synchronize()
+    return plan.unpack(kept), losses, steps
+
+
+def _shared_memory(device: str) -> int:
+    """Bytes that a program can have: what the GPU says, or an H100's for the interpreter."""
+    if torch.device(device).type != "cuda":
+        return H100_SHARED_MEMORY
+    properties: Any = torch.cuda.get_device_properties(device)  # torch's stub does not know this one
+    return int(properties.shared_memory_per_block_optin)
+
+
+@functools.cache
+def _triton_version() -> str | None:
+    try:
+        return importlib.metadata.version("triton")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _interpreted() -> bool:
+    """Whether kernels run in Triton's interpreter, on numpy: for tests."""
+    from triton import knobs
+
+    return bool(knobs.runtime.interpret)

@@ -1,0 +1,100 @@
+"""Forward and backward pass of a multilayer perceptron, SIREN or ReLU, over all coordinates, one tile after the other.
+
+The maths, and how ω/π is folded into the weights of sine layers, are those of native/mlp.h. Widths are padded to powers
+of two of at least 16; what pads begins at zero, has values and gradients of zero, and stays there.
+"""
+
+import triton
+import triton.language as tl
+
+from inrzoo.fit.triton.arithmetic import activate, add_column_sums, replaced
+
+
+@triton.jit
+def perceptron_gradient(
+    weights,
+    gradients,
+    rows,
+    targets,
+    num_coords,
+    share,
+    NUM_INPUTS: tl.constexpr,
+    INPUTS: tl.constexpr,
+    HIDDEN: tl.constexpr,
+    LAYERS: tl.constexpr,
+    CHANNELS: tl.constexpr,
+    OUT: tl.constexpr,
+    OFFSET: tl.constexpr,
+    SINE: tl.constexpr,
+    TILE: tl.constexpr,
+    PRODUCTS: tl.constexpr,
+    EXACT: tl.constexpr,
+):
+    """Writes the gradient of the mean squared error to `gradients`; returns the sum of squared errors.
+
+    Flat vector: W₀ (inputs, HIDDEN) and b₀; for each further layer W (HIDDEN, HIDDEN), rows its inputs, and b; then the
+    output's W (HIDDEN, OUT) and b (OUT).
+
+    Args:
+        rows: (coordinates, INPUTS), what the first layer sees, then a column of ones, then zeros.
+        share: 2 / (coordinates · channels).
+    """
+    FIRST: tl.constexpr = (NUM_INPUTS + 1) * HIDDEN
+    LAYER: tl.constexpr = (HIDDEN + 1) * HIDDEN
+    LAST: tl.constexpr = FIRST + (LAYERS - 1) * LAYER
+    unit, feature, channel = tl.arange(0, HIDDEN), tl.arange(0, INPUTS), tl.arange(0, OUT)
+    any_row = tl.arange(0, 16)[:, None]
+    first_at = feature[:, None] * HIDDEN + unit[None, :]
+    hidden_at = unit[:, None] * HIDDEN + unit[None, :]
+    last_at = LAST + unit[:, None] * OUT + channel[None, :]
+
+    squares, error_sums = tl.zeros([TILE, OUT], tl.float32), tl.zeros([TILE, OUT], tl.float32)
+    first_gradient = tl.zeros([INPUTS, HIDDEN], tl.float32)
+    last_gradient = tl.zeros([HIDDEN, OUT], tl.float32)
+    weight_gradients, bias_gradients = (), ()
+    for _ in tl.static_range(1, LAYERS):
+        weight_gradients += (tl.zeros([HIDDEN, HIDDEN], tl.float32),)
+        bias_gradients += (tl.zeros([16, HIDDEN], tl.float32),)
+
+    for first in range(0, num_coords, TILE):
+        coord = first + tl.arange(0, TILE)
+        x = tl.load(rows + coord[:, None] * INPUTS + feature[None, :])
+        first_weight = tl.load(weights + first_at, feature[:, None] <= NUM_INPUTS, 0.0)
+        value, slope = activate(tl.dot(x, first_weight, input_precision=EXACT), SINE)
+        values, slopes = (value,), (slope,)
+        for i in tl.static_range(1, LAYERS):
+            weight = tl.load(weights + FIRST + (i - 1) * LAYER + hidden_at)
+            bias = tl.load(weights + FIRST + (i - 1) * LAYER + HIDDEN * HIDDEN + unit)
+            value, slope = activate(tl.dot(value, weight, input_precision=PRODUCTS) + bias[None, :], SINE)
+            values += (value,)
+            slopes += (slope,)
+
+        last_weight = tl.load(weights + last_at)
+        last_bias = tl.load(weights + LAST + HIDDEN * OUT + channel)
+        output = tl.dot(value, last_weight, input_precision=PRODUCTS) + (last_bias + OFFSET)[None, :]
+        inside = (coord < num_coords)[:, None] & (channel < CHANNELS)[None, :]
+        target = tl.load(targets + coord[:, None] * CHANNELS + channel[None, :], inside, 0.0)
+        residual = tl.where(inside, output - target, 0.0)
+        squares += residual * residual
+        error = residual * share
+
+        error_sums += error
+        last_gradient = tl.dot(tl.trans(value), error, last_gradient, input_precision=PRODUCTS)
+        delta = tl.dot(error, tl.trans(last_weight), input_precision=PRODUCTS) * slope
+        for below in tl.static_range(LAYERS - 2, -1, -1):  # `delta` is at layer below + 1
+            bias_gradients = replaced(bias_gradients, below, add_column_sums(delta, bias_gradients[below], PRODUCTS))
+            product = tl.dot(tl.trans(values[below]), delta, weight_gradients[below], input_precision=PRODUCTS)
+            weight_gradients = replaced(weight_gradients, below, product)
+            weight = tl.load(weights + FIRST + below * LAYER + hidden_at)
+            delta = tl.dot(delta, tl.trans(weight), input_precision=PRODUCTS) * slopes[below]
+        first_gradient = tl.dot(tl.trans(x), delta, first_gradient, input_precision=PRODUCTS)
+
+    # The column of ones makes the row behind W₀'s the gradient of b₀, which is where b₀ stands.
+    tl.store(gradients + first_at, first_gradient, feature[:, None] <= NUM_INPUTS)
+    for i in tl.static_range(LAYERS - 1):
+        tl.store(gradients + FIRST + i * LAYER + hidden_at, weight_gradients[i])
+        bias_at = FIRST + i * LAYER + HIDDEN * HIDDEN + unit[None, :] + 0 * any_row
+        tl.store(gradients + bias_at, bias_gradients[i], any_row == 0)
+    tl.store(gradients + last_at, last_gradient)
+    tl.store(gradients + LAST + HIDDEN * OUT + channel, tl.sum(error_sums, 0))
+    return tl.sum(squares)
