@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. Everything may import errors.
 BUILD = {"manifest", "registry", "sources", "inrs", "coords", "seeding", "fit", "store", "stats", "weights", "root"}
 MAY_IMPORT = {
-    "root": {"store"},
+    "root": {"store", "loaders", "hub"},
     "errors": set(),
     "typecheck": set(),
     "registry": {"typecheck"},
@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "fit": {"inrs", "weights", "coords", "seeding"},
     "store": {"weights", "registry", "coords"},
     "stats": {"store", "weights"},
-    "loaders": {"store", "weights", "registry", "seeding", "inrs"},
+    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},
@@ -43,10 +43,10 @@ ONLY_FOR_TYPES = {"store": {"inrs"}}
 ONLY_IMPORTER = {
     "click": {"cli"},
     "dask": {"stats"},
-    "datasets": {"sources"},
+    "datasets": {"sources", "loaders"},
     "huggingface_hub": {"hub"},
     "matplotlib": {"preview", "tasks"},
-    "ray": {"build"},
+    "ray": {"build", "loaders"},
     "zarr": {"store"},
 }
 PIPELINES_MAY_IMPORT = {"inrzoo", "torch", "numpy"} | sys.stdlib_module_names
