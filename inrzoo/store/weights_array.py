@@ -5,7 +5,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, B INRs of a batch.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ class WeightsArray:
         if mirror is not None:
             mirror.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, S, T, P)."""
         num_signals, num_seeds, num_steps, num_params = self._array.shape
