@@ -268,7 +268,8 @@ def _mirror(url: str, options: dict[str, Any]) -> Mirror:
 def _touch(path: Path) -> bool:
     """Mark a file as used just now; whether it is there."""
     try:
-        os.utime(path)
+        now = time.time_ns()  # finer than the file system's own clock
+        os.utime(path, ns=(now, now))
     except FileNotFoundError:
         return False
     return True

@@ -3,7 +3,11 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from made_stores import make_store
+
+settings.register_profile("untimed", deadline=None)  # the machine may be busy with something else
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session")

@@ -15,6 +15,7 @@ from inrzoo.store import Block, Contents, Quality, Store, create_store, open_sto
 from inrzoo.store import blocks as blocks_module
 
 SIREN = Siren(in_features=2, out_features=1, hidden_features=2, hidden_layers=1)
+FIELDS = ("in_features", "out_features", "hidden_features", "hidden_layers")
 P, K = SIREN.layout.num_params, 6
 STATUS = ["pending", "ok", "early stop", "diverged"]
 OK, DIVERGED = 1, 3
@@ -48,9 +49,13 @@ def make_store(
     publish: int | None = None,
     manifest: dict[str, Any] | None = None,
     weights_NSTP: np.ndarray | None = None,
+    siren: Siren = SIREN,
     **attributes: Any,
 ) -> Store:
-    """Write a store through the store's own functions; `publish` seeds of it, all if None."""
+    """Write a store through the store's own functions; `publish` seeds of it, all if None.
+
+    Weights are `weights_of` unless they are given; for another `siren` than the tiny one they must be.
+    """
     num_signals = sum(splits)
     columns = {"class": np.arange(num_signals) % num_classes, "drawer": np.arange(num_signals) % 4}
     signals_NKC = np.random.default_rng(1).integers(0, 256, size=(num_signals, K, 1), dtype=np.uint8)
@@ -64,8 +69,8 @@ def make_store(
     contents = Contents(
         attributes={
             "manifest": described,
-            "inr": {"name": "siren", "in_features": 2, "out_features": 1, "hidden_features": 2, "hidden_layers": 1},
-            "layout": SIREN.layout.to_json(),
+            "inr": {"name": "siren", **{key: getattr(siren, key) for key in FIELDS}},
+            "layout": siren.layout.to_json(),
             "grid": [2, 3],
             "label_columns": list(columns),
             "label_names": {"class": [f"class {i}" for i in range(num_classes)], "drawer": list("abcd")},
@@ -75,7 +80,7 @@ def make_store(
             "signals_sha256": str(path),
             **attributes,
         },
-        num_params=P,
+        num_params=siren.layout.num_params,
         num_axes=2,
         snapshots=steps,
         num_seeds=num_seeds,
@@ -88,7 +93,7 @@ def make_store(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda handle: None)  # nobody pulls the plug here, and it is most of the time
         if shard_rows is not None:
-            patch.setattr(blocks_module, "SHARD_BYTES", shard_rows * 4 * P * len(steps))
+            patch.setattr(blocks_module, "SHARD_BYTES", shard_rows * 4 * siren.layout.num_params * len(steps))
         create_store(path, contents)
         if weights_NSTP is None:
             weights_NSTP = weights_of(num_signals, num_seeds, len(steps))

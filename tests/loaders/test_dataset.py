@@ -3,6 +3,8 @@
 Shape letters: N signals, S seeds, T snapshots, P parameters, L INRs of a dataset.
 """
 
+import functools
+import operator
 import pickle
 from dataclasses import dataclass
 
@@ -211,7 +213,7 @@ def test_a_dataloader_needs_no_collate_fn(made, workers, context):
     batches = list(loader)
     assert [len(batch) for batch in batches] == [32] * (len(dataset) // 32) + [len(dataset) % 32]
     assert torch.equal(torch.cat([batch.weights for batch in batches]), dataset[:].weights)
-    assert sum(map(triples, batches), []) == triples(dataset[:])
+    assert functools.reduce(operator.iadd, map(triples, batches), []) == triples(dataset[:])
 
 
 def test_a_copy_holds_no_weights_and_gives_the_same(made):
