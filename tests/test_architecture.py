@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "preview": {"store"},
     "refit": BUILD | {"build"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
+    "hub": {"store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "report": {"build", "store", "verify", "refit"},
     "__main__": {"cli"},
 }
@@ -45,6 +46,7 @@ ONLY_IMPORTER = {
     "dask": {"stats"},
     "datasets": {"sources"},
     "huggingface_hub": {"hub"},
+    "pyarrow": {"interchange", "loaders"},
     "matplotlib": {"preview", "tasks"},
     "ray": {"build"},
     "zarr": {"store"},
