@@ -9,7 +9,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import disable_progress_bars
 
 from inrzoo.errors import InrzooError
-from inrzoo.hub.errors import WAITS, is_transient, retrying, status_of
+from inrzoo.hub.errors import PATIENCE, WAITS, is_transient, retrying, status_of
 from inrzoo.hub.remote import DATASET, Entry, git_hash, local_entry, tree
 
 GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
@@ -95,6 +95,7 @@ class Branch:
 
     def _commit(self, operations: list[Operation], message: str) -> str:
         """Commit, whatever happens to the answer: the client does not repeat a commit, and one may have arrived."""
+        started = time.monotonic()
         for wait in (*WAITS, None):
             try:
                 made = self._api.create_commit(
@@ -117,7 +118,7 @@ class Branch:
                         f"somebody else has pushed to {self.repo_id} meanwhile; nothing of theirs or yours is lost: "
                         "run the same command again when they are done"
                     ) from None
-                if wait is None or not is_transient(error):
+                if wait is None or not is_transient(error) or time.monotonic() - started > PATIENCE:
                     raise
                 time.sleep(wait)
         raise AssertionError("unreachable")

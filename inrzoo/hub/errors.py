@@ -9,7 +9,6 @@ from typing import TypeVar
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
-    HfHubHTTPError,
     HFValidationError,
     LocalTokenNotFoundError,
     RepositoryNotFoundError,
@@ -23,6 +22,8 @@ Result = TypeVar("Result")
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 WAITS = (1.0, 2.0, 4.0)
 """Seconds before the second, third and fourth attempt."""
+PATIENCE = 20.0
+"""Seconds after which no further attempt is made: most of the client's calls have waited and repeated by themselves."""
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 TRANSPORT_MODULES = ("httpx", "httpcore", "requests", "urllib3")
 """Whose exceptions say that the network failed: huggingface_hub has changed its HTTP library, so none is named."""
@@ -30,8 +31,8 @@ TRANSPORT_MODULES = ("httpx", "httpcore", "requests", "urllib3")
 
 def status_of(error: BaseException) -> int | None:
     """HTTP status of an answer that was an error."""
-    response = getattr(error, "response", None) if isinstance(error, HfHubHTTPError) else None
-    return None if response is None else int(response.status_code)
+    status = getattr(getattr(error, "response", None), "status_code", None)
+    return None if status is None else int(status)
 
 
 def is_transport(error: BaseException) -> bool:
@@ -49,11 +50,12 @@ def is_transient(error: BaseException) -> bool:
 
 def retrying(call: Callable[[], Result]) -> Result:
     """Make a call that changes nothing when it is made twice; again after a transient failure."""
+    started = time.monotonic()
     for wait in WAITS:
         try:
             return call()
         except Exception as error:
-            if not is_transient(error):
+            if not is_transient(error) or time.monotonic() - started > PATIENCE:
                 raise
             time.sleep(wait)
     return call()

@@ -11,7 +11,6 @@ Shape letters: B INRs of a row group, N signals, P parameters.
 import json
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +62,7 @@ def split_name(split: str) -> str:
     return re.sub(r"\W", "_", split)
 
 
-def parts(store: Store, seeds: Iterator[int] | range) -> list[Part]:
+def parts(store: Store, seeds: range) -> list[Part]:
     """The Parquet files of these seeds, in the order of the store's shards."""
     rows, names = store.partition.shard_rows, store.attributes["split_names"]
     edges = np.searchsorted(store.split, np.arange(len(names) + 1))
@@ -136,13 +135,15 @@ def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> i
         How many rows were written: INRs, every snapshot one.
 
     Raises:
-        InrzooError: the store is not finished, or `out` exists.
+        InrzooError: the store is not finished or lacks a seed, or `out` exists.
     """
     store = open_store(store_path)
     if not store.complete:
         raise InrzooError(f"{store_path} is not finished; run the same build again, then export")
     if out.exists() or out.is_symlink():
         raise InrzooError(f"{out} exists; give another --out")
+    if seeds is not None and not {*seeds} <= {*range(store.num_seeds)}:
+        raise InrzooError(f"no seed {seeds.stop - 1} in {store_path}; there are 0 to {store.num_seeds - 1}")
     files = parts(store, range(store.num_seeds) if seeds is None else seeds)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)

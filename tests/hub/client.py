@@ -17,7 +17,18 @@ from pathlib import Path
 from typing import Any
 
 CONTEXT = multiprocessing.get_context("forkserver")
-PRELOAD = ["inrzoo.cli", "inrzoo.hub", "inrzoo.report", "inrzoo.refit", "inrzoo.preview", "datasets", "client"]
+PRELOAD = [
+    "inrzoo.cli",
+    "inrzoo.hub",
+    "inrzoo.report",
+    "inrzoo.refit",
+    "inrzoo.preview",
+    "datasets",
+    "pandas",
+    "sklearn.datasets",
+    "matplotlib.pyplot",
+    "client",
+]
 
 
 @dataclass(frozen=True)

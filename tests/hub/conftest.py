@@ -38,3 +38,13 @@ def larger(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(finished, path)
     build(tiny(seeds=3), path, in_process=True, quiet=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny store whose seeds have six shards: the training split in five, the test split in the last."""
+    path = tmp_path_factory.mktemp("sharded") / "tiny.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inrzoo.store.blocks.SHARD_BYTES", 3360)
+        build(tiny(fit__steps=10), path, in_process=True, quiet=True)
+    return path

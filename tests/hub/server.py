@@ -4,11 +4,13 @@ It counts requests and bytes, waits as long as it is told, and fails, cuts, corr
 request. What it answers is in `routes`.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 from collections import Counter
@@ -62,7 +64,8 @@ class Hub:
         self.uploads: list[str] = []
         self.faults: list[Fault] = []
         self.latency = 0.0
-        self.kill: tuple[int, int, bool] | None = None  # (process, number of the request, after it was handled)
+        self.kill_at: tuple[int, bool] | None = None  # (number of the request, after it was handled)
+        self.victim = 0  # the process to kill; set once it has started
         self.at_request: Any = None  # called with every `METHOD path`
 
     def close(self) -> None:
@@ -98,6 +101,7 @@ class Hub:
 
 class _Handler(Routes, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else every answer waits 40 ms for an acknowledgement
 
     def log_message(self, *words: Any) -> None:
         pass
@@ -116,9 +120,8 @@ class _Handler(Routes, BaseHTTPRequestHandler):
         if hub.at_request:
             hub.at_request(what)
         time.sleep(hub.latency + (self.fault.seconds if self.fault else 0))
-        if hub.kill and number == hub.kill[1] and not hub.kill[2]:
-            os.kill(hub.kill[0], signal.SIGKILL)
-            return self._drop()
+        if hub.kill_at == (number, False):
+            return self._kill()
         length = int(self.headers.get("Content-Length") or 0)
         if self.fault and self.fault.kind == "cut" and self.command in ("PUT", "POST"):
             self.rfile.read(length // 2)
@@ -135,11 +138,14 @@ class _Handler(Routes, BaseHTTPRequestHandler):
                 hub.sent["up"] += len(self.body)
                 answer = self.answer()
         except Answer as error:
+            if hub.kill_at == (number, True):
+                return self._kill()
+            if self.fault and self.fault.kind == "lost":
+                return self._drop()
             headers = {"X-Error-Code": error.code, "X-Error-Message": error.message}
             return self.send(error.status, json.dumps({"error": error.message}).encode(), headers)
-        if hub.kill and number == hub.kill[1]:
-            os.kill(hub.kill[0], signal.SIGKILL)
-            return self._drop()
+        if hub.kill_at == (number, True):
+            return self._kill()
         if self.fault and self.fault.kind == "lost":
             return self._drop()  # done, and nobody is told
         if answer is not None:
@@ -156,21 +162,29 @@ class _Handler(Routes, BaseHTTPRequestHandler):
         self.rfile.readline()
         return b"".join(parts)
 
+    def _kill(self) -> None:
+        while self.hub.kill_at and not self.hub.victim:
+            time.sleep(0.001)
+        os.kill(self.hub.victim, signal.SIGKILL)
+        self._drop()
+
     def _drop(self) -> None:
         self.close_connection = True
-        self.connection.close()
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             if value:
                 self.send_header(name, value)
-        self.end_headers()
-        if self.command == "HEAD":
-            return None
-        self.hub.sent["down"] += len(content)
-        if self.fault and self.fault.kind == "cut":
-            self.wfile.write(content[: len(content) // 2])
-            return self._drop()
-        self.wfile.write(content)
-        return None
+        with contextlib.suppress(OSError):  # the client has gone
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            self.hub.sent["down"] += len(content)
+            if self.fault and self.fault.kind == "cut":
+                self.wfile.write(content[: len(content) // 2])
+                self._drop()
+            else:
+                self.wfile.write(content)
