@@ -13,7 +13,8 @@ from inrzoo.hub.errors import PATIENCE, WAITS, is_transient, retrying, status_of
 from inrzoo.hub.remote import DATASET, Entry, git_hash, local_entry, tree
 
 GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
-"""Files are sent in groups, several at a time; what a group has more than this is one file."""
+"""Files are sent in groups, several at a time: one by one, small files would be mostly requests, and those are
+rationed. A group ends with the file that fills it."""
 COMMIT_FILES = 500
 """The Hub is slow at commits of thousands of files."""
 
@@ -59,7 +60,7 @@ class Branch:
         """
         self._waiting.append((CommitOperationAdd(path_in_repo, path), path if temporary else None))
         size = sum(addition.upload_info.size for addition, _ in self._waiting)
-        if len(self._waiting) >= GROUP_FILES or size >= GROUP_BYTES or temporary:
+        if len(self._waiting) >= GROUP_FILES or size >= GROUP_BYTES:
             self._upload(on_bytes)
         if len(self._uploaded) >= COMMIT_FILES:
             self.commit("Add data", on_bytes)

@@ -87,7 +87,7 @@ def push(
         with _finished_seeds(path, partial) as store:
             newest = _newest(repo_id, private)
             if newest is not None:
-                if revision == MAIN and newest.root == (store.path / "zarr.json").read_bytes():
+                if revision == MAIN and _is_version(store, newest):
                     return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
                 _require_extension(store, newest)
             findings = verify(store.path)
@@ -122,6 +122,10 @@ def _finished_seeds(path: Path, partial: bool) -> Iterator[Store]:
         yield open_store(linked)
 
 
+def _is_version(store: Store, newest: Snapshot) -> bool:
+    return newest.root == (store.path / "zarr.json").read_bytes()
+
+
 def _newest(repo_id: str, private: bool) -> Snapshot | None:
     """The newest version, or None where there is none yet."""
     api = HfApi()
@@ -136,7 +140,7 @@ def _newest(repo_id: str, private: bool) -> Snapshot | None:
 def _require_extension(store: Store, newest: Snapshot) -> None:
     """Refuse what would change or remove INRs that were published."""
     theirs, ours = newest.attributes, store.attributes
-    name = f"{newest.repo_id} (v{newest.version})"
+    name = f"{newest.repo_id} ({'not tagged yet' if newest.version is None else f'v{newest.version}'})"
     if theirs["fingerprint"] != ours["fingerprint"]:
         keys = "; ".join(differences(theirs["manifest"], ours["manifest"])) or "the signals"
         raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
@@ -172,9 +176,16 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     branch = Branch(repo_id, revision)
     folder = next((path.split("/")[0] for path in branch.entries if path.endswith(".zarr/zarr.json")), None)
     folder = folder or f"{repo_id.split('/')[1]}.zarr"
-    tags = versions(repo_id)
-    number = max(tags, default=0) + 1
-    tagged = range(resolve(Address(repo_id)).attributes["manifest"]["seeds"] if tags else 0)
+    if f"{folder}/zarr.json" in branch.entries:
+        _require_extension(store, Snapshot(repo_id, branch.head, None, folder))
+    newest = _newest(repo_id, private=False)
+    if newest is not None:
+        # Once more, now that the branch is in hand: another push may have been faster than our verification.
+        if revision == MAIN and _is_version(store, newest):
+            return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
+        _require_extension(store, newest)
+    number = 1 + (newest.version or 0 if newest is not None else 0)
+    tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
     files, rows = data_files(store.path), parts(store, range(store.num_seeds))
     wanted = {f"{folder}/{file}": store.path / file for file in files if _is_data(file)}
     metadata = {f"{folder}/{file}": store.path / file for file in ["zarr.json", *metadata_files(store.path), *files]

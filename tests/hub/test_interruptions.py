@@ -233,6 +233,22 @@ def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished
     )
 
 
+def test_a_push_that_was_overtaken_while_it_verified(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.zarr"
+    build(tiny(fit__lr=1e-3), other, in_process=True, quiet=True)
+
+    def overtake(what: str) -> None:
+        if what == "POST /api/repos/create":
+            hub.at_request = None
+            assert client.inrzoo("push", other, "ada/tiny").code == 0
+
+    hub.at_request = overtake
+    assert "holds other INRs" in one_line(client.inrzoo("push", finished, "ada/tiny"))
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(other)
+    assert hub.tree("ada/tiny") == hub.tree("ada/tiny", "v1")
+
+
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("share", [0.3, 0.7, 1.0])
 def test_a_killed_pull_goes_on(
