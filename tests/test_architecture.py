@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "preview": {"store"},
     "refit": BUILD | {"build"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
+    "hub": {"store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "report": {"build", "store", "verify", "refit"},
     "__main__": {"cli"},
 }
@@ -50,6 +51,7 @@ ONLY_IMPORTER = {
     "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
     "numba": {"fit"},
+    "pyarrow": {"interchange", "loaders"},
     "ray": {"build", "loaders"},
     "triton": {"fit"},
     "zarr": {"store"},

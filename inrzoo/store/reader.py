@@ -257,6 +257,11 @@ class Store:
         """Whether a block's INRs are safe: published or committed."""
         return block.seed in self.attributes["published_seeds"] or is_committed(self.path, block)
 
+    @property
+    def partial(self) -> list[str]:
+        """The splits that were pulled, where others were left out; their INRs are pending. Empty for a whole store."""
+        return list(self.attributes.get("partial", {}).get("splits", []))
+
     def num_rows(self, block: Block) -> int:
         """Signals of a block."""
         rows = self.partition.rows(block.index)
@@ -273,6 +278,9 @@ class Store:
     @cached_property
     def _quality(self) -> dict[str, NDArray[Any]]:
         columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
+        for seed in set(range(self.num_seeds)) - set(self.attributes["published_seeds"]):
+            for name, column in columns.items():
+                column[:, seed] = COLUMNS[name].fill  # it may have been published once, and hold more than is there
         for block in self.blocks():
             if block.seed not in self.attributes["published_seeds"] and is_committed(self.path, block):
                 record, rows = read_record(self.path, block), self.partition.rows(block.index)
