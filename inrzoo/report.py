@@ -12,7 +12,16 @@ from typing import Any, TypeVar
 import numpy as np
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 
 from inrzoo.build import Report
@@ -50,6 +59,7 @@ def of_store(store: Store) -> dict[str, Any]:
         "preset": attributes["manifest"]["preset"],
         "licence": attributes["manifest"]["licence"],
         "complete": store.complete,
+        "partial": store.partial,
         "num_signals": store.num_signals,
         "num_seeds": store.num_seeds,
         "snapshots": store.snapshots,
@@ -101,6 +111,7 @@ def of_findings(path: Path, findings: Findings, refits: Refits | None, as_json: 
             "bad_blocks": {str(seed): sorted(indices) for seed, indices in findings.bad_blocks.items()},
             "num_files": findings.num_files,
             "num_inrs": findings.num_inrs,
+            "part": findings.part,
             "max_psnr_difference": findings.max_psnr_difference,
             "refits": None if refits is None else [asdict(refit) for refit in refits.refits],
             "refitted_elsewhere": None if refits is None else refits.elsewhere,
@@ -112,7 +123,8 @@ def of_findings(path: Path, findings: Findings, refits: Refits | None, as_json: 
     )
     checked += _of_refits(refits)
     if not findings.problems:
-        return f"{path} is what it says it is: {checked}"
+        part = f" (a part: {findings.part})" if findings.part else ""
+        return f"{path} is what it says it is{part}: {checked}"
     hint = [f"repair with: inrzoo verify {path} --repair"] if findings.bad_blocks or findings.bad_stats else []
     return "\n".join([f"{path}: {len(findings.problems)} problem(s); {checked}", *findings.problems, *hint])
 
@@ -133,13 +145,18 @@ def _of_refits(refits: Refits | None) -> str:
 
 def with_bar(description: str, work: Callable[[Callable[[int, int], None]], Result]) -> Result:
     """Run `work(tick)` under a progress bar with an ETA; `tick(done, total)` moves it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("ETA"),
-        TimeRemainingColumn(),
-    )
+    return _with_columns(description, (BarColumn(), MofNCompleteColumn()), work)
+
+
+def with_bytes_bar(description: str, work: Callable[[Callable[[int, int], None]], Result]) -> Result:
+    """`with_bar` for work that counts bytes: shows them, their rate and an ETA."""
+    return _with_columns(description, (BarColumn(), DownloadColumn(), TransferSpeedColumn()), work)
+
+
+def _with_columns(
+    description: str, shown: tuple[ProgressColumn, ...], work: Callable[[Callable[[int, int], None]], Result]
+) -> Result:
+    columns = (TextColumn("{task.description}"), *shown, TextColumn("ETA"), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))

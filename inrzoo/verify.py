@@ -26,6 +26,7 @@ from inrzoo.store import Block, Store, open_store, unpublish, write_block
 from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.files import only_driver, sha256
 from inrzoo.store.finalise import SEED_COLUMNS, data_files, metadata_files
+from inrzoo.store.parts import shards_of_splits
 
 OnBlock = Callable[[int, int], None]
 """Called with (INRs checked, INRs in all)."""
@@ -44,6 +45,7 @@ class Findings:
         bad_blocks: seed -> blocks whose weights are damaged; `repair` fits exactly these again.
         bad_stats: the statistics have to be computed again.
         num_files, num_inrs: what was checked.
+        part: what a store that was pulled in part holds, and of what; empty for a whole one.
         max_psnr_difference: dB, largest difference between a stored and a re-rendered PSNR below 60 dB.
     """
 
@@ -52,6 +54,7 @@ class Findings:
     bad_stats: bool = False
     num_files: int = 0
     num_inrs: int = 0
+    part: str = ""
     max_psnr_difference: float = 0.0
 
     def damage(self, block: Block, problem: str) -> None:
@@ -163,12 +166,24 @@ def _check_metadata(store: Store, findings: Findings) -> None:
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
     if not store.complete:
-        done = [block for block in store.blocks() if store.is_done(block)]
-        missing = store.num_signals * store.num_seeds - sum(map(store.num_rows, done))
-        findings.problems.append(
-            f"incomplete: {missing} of {store.num_signals * store.num_seeds} INRs are missing; "
-            "the same build command continues"
-        )
+        wanted, total = _wanted_blocks(store), store.num_signals * store.num_seeds
+        missing = sum(store.num_rows(block) for block in wanted if not store.is_done(block))
+        if store.partial:
+            there = sum(store.num_rows(block) for block in store.blocks() if store.is_done(block))
+            findings.part = f"{there} of {total} INRs, the shards of {', '.join(store.partial)}"
+        if missing or not store.partial:
+            further = "pull it again" if store.partial else "the same build command continues"
+            findings.problems.append(f"incomplete: {missing} of {total} INRs are missing; {further}")
+
+
+def _wanted_blocks(store: Store) -> list[Block]:
+    """The blocks that have to be there: all, or those of the splits that were pulled."""
+    if not store.partial:
+        return store.blocks()
+    names = store.attributes["split_names"]
+    shards = shards_of_splits(store.partition, store.split, names, store.partial)
+    per_shard = store.partition.shard_rows // store.partition.block_rows
+    return [block for block in store.blocks() if block.index // per_shard in shards]
 
 
 def _block_is_whole(store: Store, block: Block) -> bool:

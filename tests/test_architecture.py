@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 # A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. Everything may import errors.
 BUILD = {"manifest", "registry", "sources", "inrs", "coords", "seeding", "fit", "store", "stats", "weights", "root"}
 MAY_IMPORT = {
-    "root": {"store"},
+    "root": {"store", "loaders", "hub"},
     "errors": set(),
     "typecheck": set(),
     "registry": {"typecheck"},
@@ -28,12 +28,13 @@ MAY_IMPORT = {
     "bench": {"fit", "inrs", "coords", "seeding"},
     "store": {"weights", "registry", "coords"},
     "stats": {"store", "weights"},
-    "loaders": {"store", "weights", "registry", "seeding", "inrs"},
+    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},
     "refit": BUILD | {"build"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
+    "hub": {"store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "report": {"build", "store", "verify", "refit"},
     "__main__": {"cli"},
 }
@@ -44,13 +45,14 @@ ONLY_FOR_TYPES = {"store": {"inrs"}}
 ONLY_IMPORTER = {
     "click": {"cli"},
     "dask": {"stats"},
-    "datasets": {"sources"},
+    "datasets": {"sources", "loaders"},
     "huggingface_hub": {"hub"},
     "jax": {"bench"},
     "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
     "numba": {"fit"},
-    "ray": {"build"},
+    "pyarrow": {"interchange", "loaders"},
+    "ray": {"build", "loaders"},
     "triton": {"fit"},
     "zarr": {"store"},
 }

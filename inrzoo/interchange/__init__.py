@@ -1,4 +1,5 @@
-"""To and from the one-`.pth`-per-INR folders that public weight-space code reads.
+"""To and from other people's formats: the one-`.pth`-per-INR folders that public weight-space code reads, Parquet,
+safetensors.
 
 `export_state_dicts` writes such a folder from a store, `import_state_dicts` makes a store of one. Three conventions:
 
@@ -11,9 +12,13 @@
 
 An exported folder holds two files more: the splits, whatever the convention, and `inrzoo.json` with what the public
 layouts have no place for.
+
+`export_parquet` and `export_safetensors` write what `datasets` and everyone else reads; see there.
 """
 
 from inrzoo.interchange.export import export_state_dicts
 from inrzoo.interchange.ingest import import_state_dicts
+from inrzoo.interchange.parquet import export_parquet
+from inrzoo.interchange.safetensors import export_safetensors
 
-__all__ = ["export_state_dicts", "import_state_dicts"]
+__all__ = ["export_parquet", "export_safetensors", "export_state_dicts", "import_state_dicts"]

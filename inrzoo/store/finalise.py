@@ -46,7 +46,7 @@ def grow(path: Path, num_seeds: int, init_SP: NDArray[np.float32] | None) -> Non
     group = open_group(path)
     if num_seeds > group["weights"].shape[1]:
         manifest = {**group.attrs["manifest"], "seeds": num_seeds}
-        _set_attributes(path, complete=False, manifest=manifest)
+        set_attributes(path, complete=False, manifest=manifest)
         if init_SP is not None:
             group["init"].resize(init_SP.shape)
             with every_chunk():
@@ -86,7 +86,7 @@ def _publish_seed(path: Path, seed: int) -> None:
         sync(path / file)
     checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}}
     published = sorted({*group.attrs["published_seeds"], seed})
-    _set_attributes(path, checksums=checksums, published_seeds=published)
+    set_attributes(path, checksums=checksums, published_seeds=published)
     for index in range(partition.num_blocks):
         blocks.drop_block(path, Block(seed, index))
 
@@ -119,7 +119,7 @@ def write_statistics(path: Path, statistics: Mapping[str, tuple[NDArray[Any], li
     """Replace the group `stats` and its checksums."""
     group = open_group(path)
     stale = {key: value for key, value in group.attrs["checksums"].items() if not key.startswith("stats/")}
-    _set_attributes(path, checksums=stale, complete=False)
+    set_attributes(path, checksums=stale, complete=False)
     home = group.require_group("stats", overwrite=True)
     with every_chunk():
         for name, (array, dims) in sorted(statistics.items()):
@@ -133,7 +133,7 @@ def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
     """
     group = open_group(path)
     partition = partition_of(group)
-    _set_attributes(path, complete=False)
+    set_attributes(path, complete=False)
     (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
         columns = {name: group[name][:, seed] for name in SEED_COLUMNS}
@@ -154,7 +154,7 @@ def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
     dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}
     checksums = {file: value for file, value in group.attrs["checksums"].items() if file not in dropped}
     published = [other for other in group.attrs["published_seeds"] if other != seed]
-    _set_attributes(path, checksums=checksums, published_seeds=published)
+    set_attributes(path, checksums=checksums, published_seeds=published)
     for file in dropped:
         (path / file).unlink(missing_ok=True)
 
@@ -208,7 +208,7 @@ def _chunk_key(array: Any, row_chunk: int, seed: int) -> str:
     return "/".join(["c", str(row_chunk), str(seed), *["0"] * (array.ndim - 2)])
 
 
-def _set_attributes(path: Path, **changes: Any) -> None:
+def set_attributes(path: Path, **changes: Any) -> None:
     """Change attributes of the group in one atomic write, consolidated metadata dropped: they would be stale."""
     root = json.loads((path / "zarr.json").read_text())
     root["attributes"] = {**root["attributes"], **changes}
@@ -227,6 +227,7 @@ def _seal(path: Path, checksums: Mapping[str, str]) -> None:
             node["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": {}}
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": nodes}
     root["attributes"] = {**root["attributes"], "checksums": checksums, "complete": True}
+    root["attributes"].pop("partial", None)
     write_atomically(path / "zarr.json", _to_bytes(root))
 
 

@@ -18,6 +18,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, is_committed, read_record
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
+from inrzoo.store.remote import Mirror, MirrorStore, is_url
 from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
 from inrzoo.weights import WeightLayout
@@ -29,12 +30,20 @@ if TYPE_CHECKING:
     from inrzoo.inrs import INR
 
 
-def open_store(path: str | Path) -> Store:
-    """Open a store, complete or half-built.
+def open_store(path: str | Path, **remote_options: Any) -> Store:
+    """Open a store, complete or half-built; one elsewhere (`https://…`, `s3://…`, `hf://…`) must be complete.
+
+    Args:
+        path: folder or URL.
+        remote_options: `cache_limit`, `retries`, `backoff`, `storage_options`; see `inrzoo.store.remote.Mirror`.
 
     Raises:
-        InrzooError: there is no store at `path`, or one of a format that this version does not read.
+        InrzooError: there is no store at `path`, it cannot be reached, or it has a format that this version does not
+            read.
     """
+    if is_url(path):
+        mirror = Mirror(str(path), **remote_options)
+        return Store(mirror.folder, mirror)
     return Store(Path(path))
 
 
@@ -42,7 +51,9 @@ class Store:
     """A dataset of INRs on disk.
 
     Attributes:
-        path: the folder.
+        path: the folder; of a remote store the one in the cache, where files are as they have been touched.
+        location: where it was opened: the folder, or the URL.
+        mirror: what fetches the files of a remote store; None for a local one.
         attributes: everything recorded about the dataset.
 
     Example:
@@ -51,21 +62,31 @@ class Store:
         >>> store.render(signal=0, seed=0)                  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
+        self.path, self.mirror = path, mirror
+        self.location = str(path) if mirror is None else mirror.url
         try:
-            self._group = zarr.open_group(path, mode="r", use_consolidated=False)
+            # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
+            home = path if mirror is None else MirrorStore(mirror)
+            self._group = zarr.open_group(home, mode="r", use_consolidated=mirror is not None)
         except (FileNotFoundError, ValueError):
             raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
         self.attributes: dict[str, Any] = dict(self._group.attrs)
         if self.attributes.get("format") != FORMAT:
             raise InrzooError(
-                f"{path} has store format {self.attributes.get('format')}; this version of inrzoo reads {FORMAT}"
+                f"{self.location} has store format {self.attributes.get('format')}; "
+                f"this version of inrzoo reads {FORMAT}"
             )
         try:
             self.partition = partition_of(self._group)
         except (KeyError, TypeError, ValueError) as error:
-            raise InrzooError(f"{path} is damaged beyond reading ({error}); build it anew with --overwrite") from None
+            raise InrzooError(
+                f"{self.location} is damaged beyond reading ({error}); build it anew with --overwrite"
+            ) from None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy in another process opens the store itself: nothing that was read travels with it."""
+        return Store, (self.path, self.mirror)
 
     # --- what is in it -----------------------------------------------------------------------------------------
 
@@ -116,7 +137,8 @@ class Store:
     @cached_property
     def weights(self) -> WeightsArray:
         """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
-        return WeightsArray(self.path, self._group["weights"], self.partition, self.attributes["published_seeds"])
+        published = self.attributes["published_seeds"]
+        return WeightsArray(self.path, self._group["weights"], self.partition, published, self.mirror)
 
     @cached_property
     def psnr(self) -> NDArray[np.float32]:
@@ -209,7 +231,7 @@ class Store:
             InrzooError: the licence kept them out of the store.
         """
         if self._signals_home is None:
-            raise InrzooError(f"{self.path} does not hold its signals; name them with --source PATH")
+            raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
         array = self._group[self._signals_home]
         return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
 
@@ -228,12 +250,17 @@ class Store:
         """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
         import xarray
 
-        dataset: xarray.Dataset = xarray.open_zarr(self.path, consolidated=self.complete)
+        dataset: xarray.Dataset = xarray.open_zarr(self._group.store, consolidated=self.complete)
         return dataset
 
     def is_done(self, block: Block) -> bool:
         """Whether a block's INRs are safe: published or committed."""
         return block.seed in self.attributes["published_seeds"] or is_committed(self.path, block)
+
+    @property
+    def partial(self) -> list[str]:
+        """The splits that were pulled, where others were left out; their INRs are pending. Empty for a whole store."""
+        return list(self.attributes.get("partial", {}).get("splits", []))
 
     def num_rows(self, block: Block) -> int:
         """Signals of a block."""
@@ -251,6 +278,9 @@ class Store:
     @cached_property
     def _quality(self) -> dict[str, NDArray[Any]]:
         columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
+        for seed in set(range(self.num_seeds)) - set(self.attributes["published_seeds"]):
+            for name, column in columns.items():
+                column[:, seed] = COLUMNS[name].fill  # it may have been published once, and hold more than is there
         for block in self.blocks():
             if block.seed not in self.attributes["published_seeds"] and is_committed(self.path, block):
                 record, rows = read_record(self.path, block), self.partition.rows(block.index)

@@ -5,6 +5,7 @@ chunks differ in the signal axis alone, the chunks together are the matrix of th
 times as fast as decoding chunk by chunk). What is not laid out so is read through zarr instead.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -61,3 +62,17 @@ def raw_rows(path: Path, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.
     return np.memmap(
         path, dtype="<f4", mode="r", offset=rows.start * row_bytes, shape=(rows.stop - rows.start, *row_shape)
     )
+
+
+def read_ahead(path: Path, chunks: NDArray[np.int64], chunk_bytes: int) -> None:
+    """Ask the system to read chunks of an uncompressed shard into the page cache: in the background, or not at all.
+
+    Args:
+        chunks: ascending.
+    """
+    if not hasattr(os, "posix_fadvise") or not path.exists():
+        return
+    with path.open("rb") as file:
+        for run in np.split(chunks, np.flatnonzero(np.diff(chunks) > 1) + 1):
+            start, size = int(run[0]) * chunk_bytes, len(run) * chunk_bytes
+            os.posix_fadvise(file.fileno(), start, size, os.POSIX_FADV_WILLNEED)

@@ -1,9 +1,11 @@
 """The weights of a store as one array, read from memory-mapped shards and blocks.
 
-Shape letters: N signals, S seeds, T snapshots, P parameters.
+Shape letters: N signals, S seeds, T snapshots, P parameters, B INRs of a batch.
 """
 
-from functools import lru_cache
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,11 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
 from inrzoo.store.finalise import block_in_shard, shard_path
-from inrzoo.store.shards import map_shard
+from inrzoo.store.remote import Mirror
+from inrzoo.store.shards import map_shard, read_ahead
+
+VANISHED_TRIES = 3
+"""How often a shard is fetched that another process removes before it could be mapped."""
 
 
 class WeightsArray:
@@ -23,11 +29,16 @@ class WeightsArray:
     `oindex`); integers drop their axis; missing ones mean all. Pending INRs read as NaN, as zarr reads them.
     """
 
-    def __init__(self, path: Path, array: Any, partition: Partition, published: list[int]) -> None:
+    def __init__(
+        self, path: Path, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
+    ) -> None:
         self._path, self._array, self._partition, self._published = path, array, partition, frozenset(published)
+        self._mirror = mirror
         self._maps = lru_cache(maxsize=256)(self._map)
+        if mirror is not None:
+            mirror.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name
 
-    @property
+    @cached_property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, S, T, P)."""
         num_signals, num_seeds, num_steps, num_params = self._array.shape
@@ -49,30 +60,82 @@ class WeightsArray:
         drop = tuple(0 if isinstance(axis, int | np.integer) else slice(None) for axis in axes)
         return out[drop]
 
+    def gather(
+        self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64], steps_B: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """One INR for each triple of positions, in their order. Shape (B, P); as fast as memory where they are mapped.
+
+        Args:
+            signals_B, seeds_B, steps_B: positions on the three axes, from 0.
+        """
+        out = np.empty((len(signals_B), self.shape[3]), dtype=np.float32)
+        for seed, region, here in self._regions(signals_B, seeds_B):
+            rows = self._maps(seed, region)
+            signals, steps = signals_B[here], steps_B[here]
+            if rows is None:
+                out[here] = self._general(signals, seed, steps)
+                continue
+            flat = (signals - region * self._region_rows(seed)) * self.shape[2] + steps
+            matrix = rows.reshape(-1, self.shape[3])
+            if isinstance(here, slice) and len(flat) and (np.diff(flat) == 1).all():
+                out[:] = matrix[flat[0] : flat[0] + len(flat)]
+            elif isinstance(here, slice):
+                np.take(matrix, flat, axis=0, out=out, mode="clip")  # the default mode would copy twice
+            else:
+                out[here] = matrix[flat]
+        return out
+
+    def prefetch(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> None:
+        """Have the shards of these INRs fetched in the background, if the store is remote."""
+        if self._mirror is not None:
+            self._mirror.prefetch(self._names(signals_B, seeds_B))
+
+    def read_ahead(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> None:
+        """Have the chunks of these INRs read from disk in the background, as far as they lie in shards on this disk."""
+        rows = self._partition.chunk_rows
+        for seed, region, here in self._regions(signals_B, seeds_B):
+            if seed in self._published:
+                chunks = np.unique((signals_B[here] - region * self._partition.shard_rows) // rows)
+                read_ahead(shard_path(self._path, region, seed), chunks, rows * 4 * self.shape[2] * self.shape[3])
+
+    def in_use(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> AbstractContextManager[None]:
+        """A context in which the shards of these INRs stay in the cache."""
+        if self._mirror is None:
+            return nullcontext()
+        return self._mirror.in_use(self._names(signals_B, seeds_B))
+
+    def release(self) -> None:
+        """Unmap everything: what was read stays in the page cache, and no longer counts as this process's memory."""
+        self._maps.cache_clear()
+
+    def shard(self, seed: int, shard: int) -> NDArray[np.float32] | None:
+        """A published shard as it lies on disk, (rows, T, P), mapped; None where it is no plain matrix."""
+        return self._maps(seed, shard)
+
     def block(self, block: Block) -> NDArray[np.float32] | None:
         """A finished block's weights as they lie on disk, (B, T, P), mapped; None where they are not all there."""
         if block.seed in self._published:
+            region = self._partition.rows(block.index).start // self._partition.shard_rows
+            self._shard_path(block.seed, region)
             return block_in_shard(self._path, self._partition, block, self.shape[2:])
         return self._map(block.seed, block.index)
 
     def _read(self, out: NDArray[np.float32], signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> None:
-        published = seed in self._published
-        region_rows = self._partition.shard_rows if published else self._partition.block_rows
+        region_rows = self._region_rows(seed)
         for region in np.unique(signals // region_rows):
             here = np.flatnonzero(signals // region_rows == region)
             rows = self._maps(seed, int(region))
             if rows is not None:
                 out[here] = rows[(signals[here] - region * region_rows)[:, None], steps[None, :]]
-            elif published:
+            elif seed in self._published:
                 out[here] = self._array.oindex[signals[here], [seed], steps][:, 0]
 
     def _map(self, seed: int, region: int) -> NDArray[np.float32] | None:
         """Rows of a shard (published) or a block (committed), shape (rows, T, P); None where neither can be mapped."""
         if seed in self._published:
-            path = shard_path(self._path, region, seed)
-            num_chunks = self._partition.shard_rows // self._partition.chunk_rows
-            mapped = map_shard(path, num_chunks, self._array.chunks) if path.exists() else None
-            return None if mapped is None else mapped[:, 0]
+            mapped = self._mapped_shard(seed, region)
+            # A plain array: indexing one costs a third of indexing numpy's memmap.
+            return None if mapped is None else np.asarray(mapped)[:, 0]
         block = Block(seed, region)
         if not is_committed(self._path, block):
             return None
@@ -81,6 +144,51 @@ class WeightsArray:
             return read_weights(self._path, block, rows.stop - rows.start, self.shape[2])
         except FileNotFoundError:  # a seed under repair leaves its good shards where they are
             return block_in_shard(self._path, self._partition, block, self.shape[2:])
+
+    def _general(self, signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+        """Shape (B, P): through zarr where a shard is compressed, NaN where a block is pending."""
+        if seed not in self._published:
+            return np.full((len(signals), self.shape[3]), np.nan, dtype=np.float32)
+        distinct, which = np.unique(signals, return_inverse=True)
+        found: NDArray[np.float32] = self._array.oindex[distinct, [seed]][which, 0, steps]
+        return found
+
+    def _regions(
+        self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]
+    ) -> Iterator[tuple[int, int, slice | NDArray[np.int64]]]:
+        """(seed, region, which of the batch) of each shard and block that a batch touches; a slice if it is but one."""
+        one_seed = len(seeds_B) > 0 and bool((seeds_B == seeds_B[0]).all())
+        for seed in [int(seeds_B[0])] if one_seed else np.unique(seeds_B).tolist():
+            of_seed = slice(None) if one_seed else np.flatnonzero(seeds_B == seed)
+            regions = signals_B[of_seed] // self._region_rows(seed)
+            if (regions == regions[0]).all():
+                yield seed, int(regions[0]), of_seed
+                continue
+            for region in np.unique(regions).tolist():
+                here = np.flatnonzero(regions == region)
+                yield seed, region, here if isinstance(of_seed, slice) else of_seed[here]
+
+    def _region_rows(self, seed: int) -> int:
+        return self._partition.shard_rows if seed in self._published else self._partition.block_rows
+
+    def _names(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> list[str]:
+        regions = self._regions(signals_B, seeds_B)
+        return [str(shard_path(self._path, region, seed).relative_to(self._path)) for seed, region, _ in regions]
+
+    def _shard_path(self, seed: int, region: int) -> Path:
+        """The file of a shard, fetched if the store is remote."""
+        path = shard_path(self._path, region, seed)
+        return path if self._mirror is None else self._mirror.fetch(str(path.relative_to(self._path)))
+
+    def _mapped_shard(self, seed: int, region: int) -> NDArray[np.float32] | None:
+        num_chunks = self._partition.shard_rows // self._partition.chunk_rows
+        for _ in range(VANISHED_TRIES):
+            try:
+                return map_shard(self._shard_path(seed, region), num_chunks, self._array.chunks)
+            except FileNotFoundError:  # absent; or removed by another process to make room, then it is fetched again
+                if self._mirror is None:
+                    return None
+        return None
 
 
 def _positions(index: Any, size: int, name: str) -> NDArray[np.int64]:

@@ -45,23 +45,6 @@ def _fail(message: str, code: int) -> None:
     sys.exit(code)
 
 
-@cli.command("list")
-def list_command() -> None:
-    """What can be built: datasets with their presets, sources, INRs."""
-    from inrzoo import fit, manifest, registry
-
-    click.echo("datasets (and presets, the default first)")
-    for name in manifest.names():
-        click.echo(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
-    click.echo(f"sources\n  {', '.join(registry.names('sources'))}")
-    click.echo("INRs (and the engines that fit them on these cores, the fastest first)")
-    for name in registry.names("inrs"):
-        inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
-        served = fit.serving(inr, "cpu")
-        _, reason = fit.choose("auto", inr, "cpu", regularised=False)
-        click.echo(f"  {name:18} {', '.join(served)}" + (f"  ({reason})" if reason else ""))
-
-
 @cli.command()
 @click.argument("dataset")
 @click.option("--preset", help="Settings of a paper; `inrzoo list` shows them.")
@@ -171,21 +154,6 @@ def verify(store: Path, source: Path | None, repair: bool, refit: int | None, as
     sys.exit(1 if findings.problems else 0)
 
 
-@cli.command()
-@STORE
-@click.option("--format", "kind", type=click.Choice(["state-dicts"]), default="state-dicts", show_default=True)
-@click.option("--convention", required=True, help="Whose layout and key names: dws, nfn or sitzmann.")
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="The folder to make.")
-@click.option("--seed", default="0", show_default=True, help="Which fit of each signal; all for every one.")
-@click.option("--step", type=int, help="Which view, where the store keeps several.")
-def export(store: Path, kind: str, convention: str, out: Path, seed: str, step: int | None) -> None:
-    """Write a store as one .pth per INR, splits as JSON, as public weight-space code reads it."""
-    from inrzoo.interchange import export_state_dicts
-
-    written = export_state_dicts(store, out, convention, seed, step)
-    click.echo(f"{out}: {written} INRs as {convention} {kind}")
-
-
 @cli.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The store to make.")
@@ -268,3 +236,7 @@ def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, 
         except tomllib.TOMLDecodeError:
             overrides[key] = value
     return overrides
+
+
+# The other commands, a file a group; they need `cli`, so they are read last.
+from inrzoo.cli import catalogue, exporting, hub  # noqa: E402, F401

@@ -1,0 +1,77 @@
+"""What can be built, and what others have built."""
+
+import dataclasses
+import json
+
+import click
+from rich.filesize import decimal
+
+from inrzoo.cli import JSON, cli
+from inrzoo.errors import InrzooError
+
+
+@cli.command("list")
+@click.argument("user", required=False)
+@click.option("--hub", "on_hub", is_flag=True, help="The inrzoo datasets on the Hub, of USER alone if given.")
+@JSON
+def list_command(user: str | None, on_hub: bool, as_json: bool) -> None:
+    """What can be built: datasets with their presets, sources, INRs. With --hub: what others have published."""
+    if on_hub:
+        _list_hub(user, as_json)
+    elif user is not None:
+        raise InrzooError(f"list {user} is not allowed; did you mean: inrzoo list --hub {user}")
+    else:
+        _list_local(as_json)
+
+
+def _list_local(as_json: bool) -> None:
+    from inrzoo import fit, manifest, registry
+
+    served, reasons = {}, {}
+    for name in registry.names("inrs"):
+        inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
+        served[name] = fit.serving(inr, "cpu")
+        _, reasons[name] = fit.choose("auto", inr, "cpu", regularised=False)
+    if as_json:
+        content = {
+            "datasets": {name: manifest.presets(name) for name in manifest.names()},
+            "sources": registry.names("sources"),
+            "inrs": served,
+        }
+        click.echo(json.dumps(content, indent=2))
+        return
+    click.echo("datasets (and presets, the default first)")
+    for name in manifest.names():
+        click.echo(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
+    click.echo(f"sources\n  {', '.join(registry.names('sources'))}")
+    click.echo("INRs (and the engines that fit them on these cores, the fastest first)")
+    for name, engines in served.items():
+        click.echo(f"  {name:18} {', '.join(engines)}" + (f"  ({reasons[name]})" if reasons[name] else ""))
+
+
+def _list_hub(user: str | None, as_json: bool) -> None:
+    from inrzoo import hub
+
+    found = hub.search(user)
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(listed) for listed in found], indent=2))
+        return
+    head = ["dataset", "version", "INRs", "seeds", "size", "median PSNR", "format"]
+    rows = [
+        [
+            listed.repo_id + (" (private)" if listed.private else ""),
+            "?" if listed.version is None else f"v{listed.version}",
+            "?" if listed.num_inrs is None else f"{listed.num_inrs:,}",
+            "?" if listed.num_seeds is None else str(listed.num_seeds),
+            "?" if listed.num_bytes is None else decimal(listed.num_bytes),
+            "?" if listed.psnr_median is None else f"{listed.psnr_median:.2f} dB",
+            "?" if listed.format is None else str(listed.format),
+        ]
+        for listed in found
+    ]
+    if not rows:
+        click.echo(f"no inrzoo dataset on the Hub{f' of {user}' if user else ''}", err=True)
+        return
+    widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
+    for row in [head, *rows]:
+        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

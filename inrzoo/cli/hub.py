@@ -1,0 +1,87 @@
+"""To the Hub and back."""
+
+import json
+from pathlib import Path
+
+import click
+from rich.filesize import decimal
+
+from inrzoo.cli import JSON, SOURCE, STORE, cli
+
+
+@cli.command()
+@STORE
+@click.argument("name", metavar="USER/NAME")
+@click.option("--private", is_flag=True, help="Make a dataset that is not there yet private.")
+@click.option("--revision", default="main", show_default=True, help="Branch; versions are tagged on main alone.")
+@click.option("--create-pr", is_flag=True, help="Push to a pull request.")
+@click.option("--partial", is_flag=True, help="Push the finished seeds of a store that is still being built.")
+@SOURCE
+@JSON
+def push(
+    store: Path,
+    name: str,
+    private: bool,
+    revision: str,
+    create_pr: bool,
+    partial: bool,
+    source: Path | None,
+    as_json: bool,
+) -> None:
+    """Publish a store on the Hub: zarr, Parquet, card, and a version that never changes. The same command continues."""
+    from inrzoo import hub, report
+    from inrzoo import verify as checks
+
+    def verify(path: Path) -> checks.Findings:
+        return report.with_bar("verifying INRs", lambda tick: checks.verify(path, source, tick))
+
+    done = report.with_bytes_bar(
+        f"pushing to {name}",
+        lambda tick: hub.push(
+            store,
+            name,
+            verify=verify,
+            private=private,
+            revision=revision,
+            create_pr=create_pr,
+            partial=partial,
+            on_bytes=tick,
+        ),
+    )
+    if as_json:
+        content = {key: getattr(done, key) for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where")}
+        click.echo(json.dumps(content, indent=2))
+        return
+    version = f"v{done.version}" if done.version is not None else "no version (versions are tagged on main)"
+    what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
+    click.echo(f"{done.where}: {version}, {what}, commit {done.commit[:12]}")
+
+
+@cli.command()
+@click.argument("name", metavar="USER/NAME")
+@click.option("--out", type=click.Path(path_type=Path), help="The store; NAME.zarr here by default.")
+@click.option("--revision", help="Version, branch or commit; the newest version by default.")
+@click.option("--split", "splits", multiple=True, help="The shards of this split alone; may be given several times.")
+@click.option("--seeds", type=int, help="The first so many fits of each signal.")
+@JSON
+def pull(
+    name: str, out: Path | None, revision: str | None, splits: tuple[str, ...], seeds: int | None, as_json: bool
+) -> None:
+    """Bring a store from the Hub, every file checked. The same command continues, and completes what was a part."""
+    from inrzoo import hub, report
+
+    done = report.with_bytes_bar(
+        f"pulling {name}",
+        lambda tick: hub.pull(name, out, revision=revision, splits=list(splits), seeds=seeds, on_bytes=tick),
+    )
+    if as_json:
+        content = {
+            key: getattr(done, key) for key in ("version", "commit", "num_bytes", "seeds", "num_seeds", "splits")
+        }
+        click.echo(json.dumps({"path": str(done.path), **content}, indent=2))
+        return
+    version = f"v{done.version}" if done.version is not None else f"commit {done.commit[:12]}"
+    parts = [f"{done.seeds} of {done.num_seeds} seeds"] if done.seeds < done.num_seeds else []
+    parts += [f"the shards of {', '.join(done.splits)}"] if done.splits else []
+    part = f"a part ({' and '.join(parts)})" if parts else "whole"
+    click.echo(f"{done.path}: {version}, {part}, {decimal(done.num_bytes)} fetched; every file has its sha256")

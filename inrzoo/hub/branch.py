@@ -1,0 +1,149 @@
+"""Writing to one branch of a repository: first the files, then commits that cannot interleave."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+from huggingface_hub.utils import disable_progress_bars
+
+from inrzoo.errors import InrzooError
+from inrzoo.hub.errors import PATIENCE, WAITS, is_transient, retrying, status_of
+from inrzoo.hub.remote import DATASET, Entry, git_hash, local_entry, tree
+
+GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
+"""Files are sent in groups, several at a time: one by one, small files would be mostly requests, and those are
+rationed. A group ends with the file that fills it."""
+COMMIT_FILES = 500
+"""The Hub is slow at commits of thousands of files."""
+
+Operation = CommitOperationAdd | CommitOperationDelete
+
+OnBytes = Callable[[int], None]
+"""Called with a number of bytes that have arrived."""
+
+
+class Branch:
+    """The tip of a branch, moved only by us: a commit is refused when somebody else has moved it.
+
+    Attributes:
+        head: commit that the next one builds on.
+        entries: its files.
+        sent: bytes of files sent.
+        num_commits: made so far.
+    """
+
+    def __init__(self, repo_id: str, revision: str) -> None:
+        disable_progress_bars()  # ours counts everything
+        self.repo_id, self.revision, self._api = repo_id, revision, HfApi()
+        self.sent = self.num_commits = 0
+        self._waiting: list[tuple[CommitOperationAdd, Path | None]] = []
+        self._uploaded: list[CommitOperationAdd] = []
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look again where the branch stands."""
+        self.head = self._tip()
+        self.entries = tree(self.repo_id, self.head)
+
+    def has(self, path_in_repo: str, path: Path) -> bool:
+        """Whether the branch holds this very file there."""
+        entry = self.entries.get(path_in_repo)
+        return entry is not None and entry.size == path.stat().st_size and entry.holds(*local_entry(path))
+
+    def send(self, path_in_repo: str, path: Path, on_bytes: OnBytes, *, temporary: bool = False) -> None:
+        """Send a file, to be committed with the next data commit. What the Hub has already is not sent.
+
+        Args:
+            temporary: remove the file once it has arrived.
+        """
+        self._waiting.append((CommitOperationAdd(path_in_repo, path), path if temporary else None))
+        size = sum(addition.upload_info.size for addition, _ in self._waiting)
+        if len(self._waiting) >= GROUP_FILES or size >= GROUP_BYTES:
+            self._upload(on_bytes)
+        if len(self._uploaded) >= COMMIT_FILES:
+            self.commit("Add data", on_bytes)
+
+    def commit(self, message: str, on_bytes: OnBytes, delete: list[str] | None = None) -> None:
+        """Commit what was sent, and deletions; nothing where there is nothing to commit."""
+        self._upload(on_bytes)
+        operations: list[Operation] = [
+            *self._uploaded,
+            *(CommitOperationDelete(path, is_folder=False) for path in delete or []),
+        ]
+        self._uploaded = []
+        if operations:
+            self.head = self._commit(operations, message)
+            self.num_commits += 1
+
+    def _upload(self, on_bytes: OnBytes) -> None:
+        if not self._waiting:
+            return
+        additions = [addition for addition, _ in self._waiting]
+        self._api.preupload_lfs_files(
+            self.repo_id, additions, repo_type=DATASET, revision=self.revision, free_memory=True
+        )
+        for addition, temporary in self._waiting:
+            if temporary is not None:
+                if isinstance(addition.path_or_fileobj, str):  # a small file that travels in the commit itself
+                    addition.path_or_fileobj = temporary.read_bytes()
+                temporary.unlink()
+            self.sent += addition.upload_info.size
+            on_bytes(addition.upload_info.size)
+        self._uploaded += additions
+        self._waiting = []
+
+    def _commit(self, operations: list[Operation], message: str) -> str:
+        """Commit, whatever happens to the answer: the client does not repeat a commit, and one may have arrived."""
+        started = time.monotonic()
+        for wait in (*WAITS, None):
+            try:
+                made = self._api.create_commit(
+                    self.repo_id,
+                    operations,
+                    commit_message=message,
+                    repo_type=DATASET,
+                    revision=self.revision,
+                    parent_commit=self.head,
+                )
+                return str(made.oid)
+            except Exception as error:
+                if not is_transient(error) and status_of(error) not in (409, 412):
+                    raise
+                tip = retrying(self._tip)
+                if tip != self.head:
+                    if self._arrived(operations, tip):
+                        return tip
+                    raise InrzooError(
+                        f"somebody else has pushed to {self.repo_id} meanwhile; nothing of theirs or yours is lost: "
+                        "run the same command again when they are done"
+                    ) from None
+                if wait is None or not is_transient(error) or time.monotonic() - started > PATIENCE:
+                    raise
+                time.sleep(wait)
+        raise AssertionError("unreachable")
+
+    def _arrived(self, operations: list[Operation], tip: str) -> bool:
+        entries = tree(self.repo_id, tip)
+        for operation in operations:
+            entry = entries.get(operation.path_in_repo)
+            if isinstance(operation, CommitOperationDelete):
+                if entry is not None:
+                    return False
+            elif entry is None or not _is(operation, entry):
+                return False
+        return True
+
+    def _tip(self) -> str:
+        info = retrying(lambda: self._api.repo_info(self.repo_id, repo_type=DATASET, revision=self.revision))
+        return str(info.sha)
+
+
+def _is(addition: CommitOperationAdd, entry: Entry) -> bool:
+    """Whether an addition is that file; its content may be gone by now, its sha256 not."""
+    if entry.sha256 is not None:
+        return entry.sha256 == addition.upload_info.sha256.hex()
+    with contextlib.suppress(OSError), addition.as_file() as file:
+        return git_hash(file.read()) == entry.blob_id
+    return False

@@ -1,0 +1,197 @@
+"""The dataset card: everything on it comes out of the store.
+
+The YAML header is what the Hub and `datasets` read, the rest is for people.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from huggingface_hub.utils import yaml_dump
+from rich.filesize import decimal
+
+from inrzoo.hub import tables
+from inrzoo.hub.rebuild import rebuild
+from inrzoo.interchange.parquet import parts, prefix, split_name
+from inrzoo.preview import preview
+from inrzoo.store import Store
+
+TAG = "inrzoo"
+"""By this tag the datasets of inrzoo are found."""
+LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
+"""Identifiers the Hub knows, of those that data sets come with. Any other licence is given by its name."""
+SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
+
+
+def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
+    """README.md of a store on the Hub.
+
+    Args:
+        store: complete.
+        repo_id: `USER/NAME` it is pushed to.
+        version: N of the tag vN.
+        with_preview: whether `preview.png` stands beside it.
+    """
+    header = yaml_dump(_header(store, version), sort_keys=False, width=1000)
+    sections = [
+        f"# {_title(store)}",
+        _introduction(store, version),
+        "![Originals, reconstructions, a finer grid, and the PSNR histogram](preview.png)" if with_preview else "",
+        f"## Load it\n\n{_loading(store, repo_id)}",
+        f"## What was fitted, and how\n\n{tables.fitting(store)}",
+        f"## Conventions\n\n{tables.conventions(store)}",
+        f"## Quality\n\n{tables.quality(store)}\n\n{tables.histogram(store)}",
+        f"## Columns of the Parquet files\n\n{tables.columns(store)}",
+        f"## Checksums\n\n{_checksums(store)}",
+        f"## Build it again\n\n{_rebuilding(store)}",
+        f"## Source, licence, citation\n\n{_source(store)}",
+    ]
+    return f"---\n{header}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
+
+
+def draw_preview(store: Store, out: Path) -> bool:
+    """Draw the picture for the card; False where the signals are no images, or no INR is good enough to draw."""
+    if len(store.attributes["grid"]) != 2 or store.inr.out_features not in (1, 3):
+        return False
+    if not np.isfinite(store.psnr[:, 0, -1]).any():
+        return False
+    preview(store, out)
+    return True
+
+
+def _header(store: Store, version: int) -> dict[str, Any]:
+    recorded, num_inrs = store.attributes["manifest"], tables.num_inrs(store)
+    licence = recorded["licence"].lower()
+    known = licence in LICENCES
+    tasks = ["image-classification"] if len(store.attributes["grid"]) == 2 else []
+    return {
+        "license": licence if known else "other",
+        **({} if known else {"license_name": re.sub(r"[^a-z0-9.]+", "-", licence).strip("-") or "unknown"}),
+        "pretty_name": _title(store),
+        "size_categories": [next((name for name, top in SIZES.items() if num_inrs < top), "n>10M")],
+        "task_categories": [*tasks, "other"],
+        "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded["inr"]["name"]],
+        "configs": [{"config_name": "default", "data_files": _data_files(store)}],
+        TAG: {
+            "format": store.attributes["format"],
+            "version": version,
+            "dataset": store.attributes["dataset"],
+            "fingerprint": store.attributes["fingerprint"],
+            "num_inrs": num_inrs,
+            "num_signals": store.num_signals,
+            "num_seeds": store.num_seeds,
+            "num_bytes": tables.num_bytes(store),
+            "psnr_median": tables.median_psnr(store),
+        },
+    }
+
+
+def _data_files(store: Store) -> list[dict[str, Any]]:
+    """Explicit to the seed: files of a push that is not finished match none of these."""
+    there = {part.split for part in parts(store, range(1))}
+    return [
+        {
+            "split": split_name(name),
+            "path": [f"data/{prefix(name, seed)}*.parquet" for seed in range(store.num_seeds)],
+        }
+        for name in store.attributes["split_names"]
+        if name in there
+    ]
+
+
+def _title(store: Store) -> str:
+    return f"{store.attributes['manifest']['title'] or store.attributes['dataset']}, as neural representations"
+
+
+def _introduction(store: Store, version: int) -> str:
+    num_inrs, attributes = tables.num_inrs(store), store.attributes
+    median = tables.median_psnr(store)
+    quality = f", at a median PSNR of {median:.2f} dB" if median is not None else ""
+    views = f" × {len(store.snapshots)} snapshots" if len(store.snapshots) > 1 else ""
+    return (
+        f"{num_inrs:,} implicit neural representations (INRs): {store.num_signals:,} signals × {store.num_seeds} "
+        f"independent fits{views}, each a `{attributes['inr']['name']}` of {store.layout.num_params:,} "
+        f"weights{quality}. The weights are the data points. Data version v{version}, store format "
+        f"{attributes['format']}, {decimal(tables.num_bytes(store))} of weights, made with "
+        f"[inrzoo](https://pypi.org/project/inrzoo) {attributes['inrzoo']}."
+    )
+
+
+def _loading(store: Store, repo_id: str) -> str:
+    names = store.attributes["split_names"]
+    split = next(name for code, name in enumerate(names) if (store.split == code).any())
+    name = repo_id.split("/")[1]
+    return f"""With `datasets`, without inrzoo:
+
+```python
+from datasets import load_dataset
+
+rows = load_dataset("{repo_id}", split="{split_name(split)}", streaming=True).with_format("numpy")
+for row in rows:
+    weights, label, psnr = row["weights"], row["label"], row["psnr"]  # weights: ({store.layout.num_params},) float32
+```
+
+With inrzoo, streamed in batches:
+
+```python
+import inrzoo
+
+data = inrzoo.load("hf://datasets/{repo_id}", split="{split}", streaming=True)
+```
+
+As a local store, which also renders, verifies and normalises:
+
+```bash
+inrzoo pull {repo_id}
+```
+
+```python
+import inrzoo
+
+store = inrzoo.open_store("{name}.zarr")
+weights = store.weights[:100, 0, -1]  # (signals, {store.layout.num_params})
+tensors = store.layout.split(weights)  # the same numbers by layer
+values = store.render(signal=0, seed=0)  # the INR on its grid
+mean, std = store.stats["mean"], store.stats["std"]
+```"""
+
+
+def _checksums(store: Store) -> str:
+    root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
+    lines = [
+        "| what | sha256 |",
+        "|---|---|",
+        f"| `zarr.json` of the store, which lists the sha256 of each of its {len(store.attributes['checksums'])} other "
+        f"files | `{root}` |",
+        f"| fingerprint: signals and settings that decide the weights | `{store.attributes['fingerprint']}` |",
+        f"| the signals that were fitted | `{store.attributes['signals_sha256']}` |",
+        *(f"| source: `{name}` | `{value}` |" for name, value in store.attributes["source_checksums"].items()),
+    ]
+    pulled = "`inrzoo pull` compares every file; `inrzoo verify` also renders every INR and compares its PSNR."
+    return "\n".join(lines) + f"\n\n{pulled}"
+
+
+def _rebuilding(store: Store) -> str:
+    command, content = rebuild(store)
+    if not command:
+        origin = store.attributes["imported"]
+        return (
+            f"These INRs were not fitted by inrzoo but imported from {origin['num_files']:,} files of state dicts "
+            f"(convention `{origin['convention']}`, sha256 `{origin['sha256']}`)."
+        )
+    environment = ", ".join(f"{key} {value}" for key, value in store.attributes["environment"].items())
+    text = f"```bash\n{command}\n```\n\nThe same bytes come out in the same environment ({environment})."
+    return f"{text} `manifest.toml` is:\n\n```toml\n{content}\n```" if content else text
+
+
+def _source(store: Store) -> str:
+    recorded = store.attributes["manifest"]
+    kept = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
+    cite = f"Cite the source data:\n\n```text\n{recorded['citation']}\n```" if recorded["citation"] else ""
+    return (
+        f"The signals come from {recorded['title'] or recorded['name']} (source `{recorded['source']['name']}`), "
+        f"under: {recorded['licence']}. They {kept}. The INRs, being derived from them, are under the same licence.\n\n"
+        f"{cite}"
+    ).strip()

@@ -1,0 +1,278 @@
+"""Bringing a store back from the Hub: whole, its first seeds, or the shards of some splits.
+
+Files gather in a folder beside the store, each checked against the sha256 that the store records for it; the store
+appears, or is exchanged, when all are there. The same call continues after an interruption.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+from huggingface_hub import hf_hub_download
+from huggingface_hub.utils import disable_progress_bars
+from rich.filesize import decimal
+
+from inrzoo import stats
+from inrzoo.errors import InrzooError
+from inrzoo.hub.errors import explained, retrying
+from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, git_hash, resolve
+from inrzoo.store import Store, open_store
+from inrzoo.store.create import FORMAT
+from inrzoo.store.files import free_bytes, sha256, sync_tree
+from inrzoo.store.parts import keep_seeds, keep_splits, seed_of, shard_of, shards_of_splits
+
+OnBytes = Callable[[int, int], None]
+"""Called with (bytes that are there, bytes in all)."""
+ATTEMPTS = 3
+"""Of a file that arrives damaged."""
+
+
+@dataclass(frozen=True)
+class Pulled:
+    """What a pull did.
+
+    Attributes:
+        path: the store.
+        version: N of the tag vN, None for another revision.
+        num_bytes: fetched now.
+        seeds, num_seeds: how many are here, of how many.
+        splits: what was asked for, where shards of other splits were left out; else empty.
+    """
+
+    path: Path
+    version: int | None
+    commit: str
+    num_bytes: int
+    seeds: int
+    num_seeds: int
+    splits: list[str]
+
+
+def pull(
+    address: str,
+    out: Path | None = None,
+    *,
+    revision: str | None = None,
+    splits: list[str] | None = None,
+    seeds: int | None = None,
+    on_bytes: OnBytes = lambda done, total: None,
+) -> Pulled:
+    """Bring a store from the Hub.
+
+    Args:
+        address: `USER/NAME` or `hf://datasets/USER/NAME[@revision]`.
+        out: the store's folder; `NAME.zarr` here by default. A part of the same dataset there is completed.
+        revision: version, branch or commit; the newest version by default.
+        splits: fetch the shards that hold these splits alone. The axes stay, other INRs are pending, and
+            `Store.partial` says so.
+        seeds: fetch the first so many fits of each signal. The store is then the same bytes as one built with so many.
+        on_bytes: progress.
+
+    Raises:
+        InrzooError: one line; what has arrived is safe and the same call continues.
+    """
+    parsed = Address.parse(address)
+    if revision is not None:
+        parsed = Address(parsed.repo_id, revision)
+    target = out or Path(f"{parsed.repo_id.split('/')[1]}.zarr")
+    with explained(parsed.repo_id):
+        return _pull(resolve(parsed), target, splits or [], seeds, on_bytes)
+
+
+def _pull(snapshot: Snapshot, out: Path, splits: list[str], seeds: int | None, on_bytes: OnBytes) -> Pulled:
+    num_seeds = _checked(snapshot, seeds)
+    entries = snapshot.files()
+    _require_intact_root(snapshot, entries[f"{snapshot.store}/zarr.json"])
+    backup = out.with_name(f".{out.name}.before")
+    if backup.exists() and not out.exists():  # a pull was killed between its two last renames
+        backup.rename(out)
+    num_seeds, splits = _with_what_is_here(out, num_seeds, splits)
+    fetched = 0
+    gathering = _Gathering(snapshot, entries, out, on_bytes)
+    names = [name for name in snapshot.attributes["checksums"] if (seed_of(name) or 0) < num_seeds]
+    if not _is_part(out, snapshot, num_seeds, splits):
+        gathering.require_space(names if not splits else [name for name in names if shard_of(name) is None])
+        gathering.fetch([name for name in names if shard_of(name) is None])
+        store = gathering.open()
+        shards = set(range(store.partition.num_shards))
+        if splits:
+            shards = shards_of_splits(store.partition, store.split, store.attributes["split_names"], splits)
+        wanted = [name for name in names if shard_of(name) is None or shard_of(name) in shards]
+        gathering.require_space(wanted)
+        fetched = gathering.fetch(wanted)
+        _finish(gathering, wanted, num_seeds, splits, shards)
+        _exchange(gathering.store, out, backup)
+        shutil.rmtree(gathering.home, ignore_errors=True)
+    store = open_store(out)
+    total = snapshot.attributes["manifest"]["seeds"]
+    return Pulled(out, snapshot.version, snapshot.commit, fetched, store.num_seeds, total, store.partial)
+
+
+def _checked(snapshot: Snapshot, seeds: int | None) -> int:
+    """How many seeds to fetch. Refuses what cannot be read."""
+    attributes = snapshot.attributes
+    if attributes["format"] != FORMAT:
+        raise InrzooError(
+            f"{snapshot.repo_id} has store format {attributes['format']}; this version of inrzoo reads {FORMAT}"
+        )
+    there = int(attributes["manifest"]["seeds"])
+    if seeds is not None and not 1 <= seeds <= there:
+        raise InrzooError(f"--seeds {seeds} is not allowed; {snapshot.repo_id} has 1 to {there}")
+    return there if seeds is None else seeds
+
+
+def _require_intact_root(snapshot: Snapshot, entry: Entry) -> None:
+    """Everything is checked against the root's checksums, and the root against the commit."""
+    if not entry.holds(hashlib.sha256(snapshot.root).hexdigest(), git_hash(snapshot.root)):
+        raise InrzooError(f"{snapshot.store}/zarr.json arrived damaged; run the same command again")
+
+
+def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -> bool:
+    """Whether the store at `out` holds what is asked for. Refuses to replace anything but a part of this dataset."""
+    if not out.exists():
+        return False
+    local, theirs = open_store(out), snapshot.attributes
+    if local.attributes["fingerprint"] != theirs["fingerprint"]:
+        raise InrzooError(f"{out} holds other INRs than {snapshot.repo_id}; give another --out")
+    if not local.complete and not local.partial:
+        raise InrzooError(f"{out} is being built; build it to its end, or give another --out")
+    for name, digest in local.attributes["checksums"].items():
+        fixed = not name.endswith("zarr.json") and not name.startswith("stats/")
+        if fixed and (seed_of(name) or 0) < theirs["manifest"]["seeds"] and theirs["checksums"].get(name) != digest:
+            raise InrzooError(
+                f"{out} holds the same INRs with other last bits (first in {name}), fitted in another environment; "
+                "give another --out"
+            )
+    if local.num_seeds < num_seeds:
+        return False
+    if local.num_seeds > theirs["manifest"]["seeds"]:
+        raise InrzooError(
+            f"{out} has {local.num_seeds} seeds, {snapshot.repo_id} {theirs['manifest']['seeds']}; give another --out"
+        )
+    return not local.partial or (bool(splits) and set(splits) <= set(local.partial))
+
+
+def _with_what_is_here(out: Path, num_seeds: int, splits: list[str]) -> tuple[int, list[str]]:
+    """A part that is here already is added to, never exchanged for another part."""
+    if not out.exists() or not splits or not open_store(out).partial:
+        return num_seeds, splits
+    local = open_store(out)
+    return max(num_seeds, local.num_seeds), [*local.partial, *(name for name in splits if name not in local.partial)]
+
+
+class _Gathering:
+    """The files of a store as they arrive, in a folder beside it."""
+
+    def __init__(self, snapshot: Snapshot, entries: dict[str, Entry], out: Path, on_bytes: OnBytes) -> None:
+        disable_progress_bars()
+        self.snapshot, self.entries, self.out, self.on_bytes = snapshot, entries, out, on_bytes
+        self.home = out.with_name(f".{out.name}.pull")
+        self.store = self.home / snapshot.store
+        self._good: set[str] = set()
+        self._fetched, self._lock = 0, Lock()
+
+    def size(self, name: str) -> int:
+        path = f"{self.snapshot.store}/{name}"
+        if path not in self.entries:
+            raise InrzooError(f"{self.snapshot.repo_id} lacks {path}; it was changed by hand after the push")
+        return self.entries[path].size
+
+    def require_space(self, names: list[str]) -> None:
+        """Refuse before the first byte what the disk cannot take."""
+        lacking = [name for name in names if not (self.store / name).exists() and not (self.out / name).exists()]
+        needed, free = sum(map(self.size, lacking)), free_bytes(self.home)
+        if needed > free:
+            raise InrzooError(f"{self.out} needs {decimal(needed)} more, the disk has {decimal(free)} free")
+
+    def fetch(self, names: list[str]) -> int:
+        """Bring files; those that are here are not fetched again. Returns the bytes fetched by all calls so far."""
+        total, done = sum(map(self.size, names)), 0
+        self.on_bytes(0, total)
+
+        def bring(name: str) -> None:
+            nonlocal done
+            if name not in self._good:
+                self._bring(name)
+            with self._lock:
+                self._good.add(name)
+                done += self.size(name)
+                self.on_bytes(done, total)
+
+        with ThreadPoolExecutor(4) as pool:
+            try:
+                for _ in pool.map(bring, names):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        return self._fetched
+
+    def open(self) -> Store:
+        """The store as far as it is here."""
+        (self.store / "zarr.json").write_bytes(self.snapshot.root)
+        return open_store(self.store)
+
+    def _bring(self, name: str) -> None:
+        digest, path = self.snapshot.attributes["checksums"][name], self.store / name
+        for here in (path, self.out / name):
+            if here.is_file() and sha256(here) == digest:
+                if here != path:
+                    _link(here, path)
+                return
+        for _ in range(ATTEMPTS):
+            path.unlink(missing_ok=True)
+            retrying(
+                lambda: hf_hub_download(
+                    self.snapshot.repo_id,
+                    f"{self.snapshot.store}/{name}",
+                    repo_type=DATASET,
+                    revision=self.snapshot.commit,
+                    local_dir=self.home,
+                )
+            )
+            with self._lock:
+                self._fetched += self.size(name)
+            if sha256(path) == digest:
+                return
+            path.unlink()
+        raise InrzooError(
+            f"{name} of {self.snapshot.repo_id} arrived damaged {ATTEMPTS} times: its sha256 is not the recorded one"
+        )
+
+
+def _finish(gathering: _Gathering, wanted: list[str], num_seeds: int, splits: list[str], shards: set[int]) -> None:
+    """Make a store of exactly the files that were asked for."""
+    for path in [file for file in gathering.store.rglob("*") if file.is_file()]:
+        if str(path.relative_to(gathering.store)) not in {*wanted, "zarr.json"}:
+            path.unlink()  # of another version, or of a larger part, whose pull was interrupted
+    fewer = num_seeds < gathering.snapshot.attributes["manifest"]["seeds"]
+    if fewer:
+        keep_seeds(gathering.store, num_seeds)
+    if splits:
+        keep_splits(gathering.store, splits, shards)
+    if fewer and open_store(gathering.store).partial == []:
+        stats.run(open_store(gathering.store))
+    sync_tree(gathering.store)
+
+
+def _exchange(made: Path, out: Path, backup: Path) -> None:
+    if out.exists():
+        shutil.rmtree(backup, ignore_errors=True)
+        out.rename(backup)
+    made.rename(out)
+    shutil.rmtree(backup, ignore_errors=True)
+
+
+def _link(here: Path, there: Path) -> None:
+    """The same file at two places; a copy where the disk knows no links."""
+    there.parent.mkdir(parents=True, exist_ok=True)
+    there.unlink(missing_ok=True)
+    try:
+        os.link(here, there)
+    except OSError:
+        shutil.copyfile(here, there)

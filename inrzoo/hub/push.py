@@ -1,0 +1,281 @@
+"""Publishing a store on the Hub.
+
+Data first, in commits that no version and no card refers to; then metadata and card in one commit; then the tag.
+What is interrupted anywhere is continued by the same call, because what arrived is recognised by its sha256. A file of
+a version is never changed or removed by a later one: versions only add seeds.
+"""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, get_token
+from huggingface_hub.utils import validate_repo_id
+
+from inrzoo import stats
+from inrzoo.errors import InrzooError
+from inrzoo.hub.branch import Branch
+from inrzoo.hub.card import card, draw_preview
+from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
+from inrzoo.hub.remote import DATASET, Address, Snapshot, resolve, versions
+from inrzoo.interchange.parquet import Part, parts, write_part
+from inrzoo.manifest import differences
+from inrzoo.store import Store, open_store
+from inrzoo.store.finalise import data_files, metadata_files
+from inrzoo.store.parts import link_first_seeds
+from inrzoo.verify import Findings
+
+OnBytes = Callable[[int, int], None]
+"""Called with (bytes that are there, bytes in all)."""
+MAIN = "main"
+
+
+@dataclass(frozen=True)
+class Pushed:
+    """What a push did.
+
+    Attributes:
+        version: N of the tag vN; None where a branch or a pull request was pushed to.
+        commit: where it stands.
+        num_bytes: sent now.
+        changed: whether anything was.
+        where: its page.
+    """
+
+    repo_id: str
+    version: int | None
+    commit: str
+    num_bytes: int
+    changed: bool
+    where: str
+
+
+def push(
+    path: Path,
+    repo_id: str,
+    *,
+    verify: Callable[[Path], Findings],
+    private: bool = False,
+    revision: str = MAIN,
+    create_pr: bool = False,
+    partial: bool = False,
+    on_bytes: OnBytes = lambda done, total: None,
+) -> Pushed:
+    """Publish a store as the next version of a dataset, or find that it is published.
+
+    Args:
+        path: the store.
+        repo_id: `USER/NAME`.
+        verify: checks the store; nothing is sent where it finds a problem.
+        private: whether a dataset that does not exist yet is made private.
+        revision: branch; versions are tagged on `main` alone.
+        create_pr: push to a pull request, for those who may not write. Whoever merges it pushes once more, for the tag.
+        partial: publish the finished seeds of a store that is still being built.
+        on_bytes: progress.
+
+    Raises:
+        InrzooError: one line; what has arrived is safe and the same call continues.
+    """
+    with explained(repo_id):
+        validate_repo_id(repo_id)
+        if Address.parse(repo_id) != Address(repo_id):
+            raise InrzooError(f"{repo_id} cannot be a dataset's name: expected USER/NAME")
+        if get_token() is None:
+            raise InrzooError(f"no token for the Hub; {LOG_IN}")
+        with _finished_seeds(path, partial) as store:
+            newest = _newest(repo_id, private)
+            if newest is not None:
+                if revision == MAIN and _is_version(store, newest):
+                    return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
+                _require_extension(store, newest)
+            findings = verify(store.path)
+            if findings.problems:
+                raise InrzooError(
+                    f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
+                    f"{findings.problems[0]}); see inrzoo verify {path}"
+                )
+            retrying(lambda: HfApi().create_repo(repo_id, repo_type=DATASET, private=private or None, exist_ok=True))
+            return _push(store, repo_id, _target(repo_id, revision, create_pr), on_bytes)
+
+
+@contextmanager
+def _finished_seeds(path: Path, partial: bool) -> Iterator[Store]:
+    """The store; of one that is being built, another folder with its finished seeds."""
+    store = open_store(path)
+    if store.complete:
+        yield store
+        return
+    published = set(store.attributes["published_seeds"])
+    num_seeds = next(seed for seed in range(store.num_seeds + 1) if seed not in published)
+    if not partial:
+        raise InrzooError(
+            f"{path} is not complete; build it to its end, or push its {num_seeds} finished seed(s) with --partial"
+        )
+    if not num_seeds:
+        raise InrzooError(f"no seed of {path} is finished yet; the same build command continues")
+    with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as home:
+        linked = Path(home) / path.name
+        link_first_seeds(path, linked, num_seeds)
+        stats.run(open_store(linked))
+        yield open_store(linked)
+
+
+def _is_version(store: Store, newest: Snapshot) -> bool:
+    return newest.root == (store.path / "zarr.json").read_bytes()
+
+
+def _newest(repo_id: str, private: bool) -> Snapshot | None:
+    """The newest version, or None where there is none yet."""
+    api = HfApi()
+    if not retrying(lambda: api.repo_exists(repo_id, repo_type=DATASET)):
+        return None
+    info = retrying(lambda: api.repo_info(repo_id, repo_type=DATASET))
+    if private and not info.private:
+        raise InrzooError(f"{repo_id} is public already; make it private on {_page(repo_id)}/settings, then push")
+    return resolve(Address(repo_id)) if versions(repo_id) else None
+
+
+def _require_extension(store: Store, newest: Snapshot) -> None:
+    """Refuse what would change or remove INRs that were published."""
+    theirs, ours = newest.attributes, store.attributes
+    name = f"{newest.repo_id} ({'not tagged yet' if newest.version is None else f'v{newest.version}'})"
+    if theirs["fingerprint"] != ours["fingerprint"]:
+        keys = "; ".join(differences(theirs["manifest"], ours["manifest"])) or "the signals"
+        raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
+    seeds, num_theirs = ours["manifest"]["seeds"], theirs["manifest"]["seeds"]
+    if seeds < num_theirs:
+        raise InrzooError(f"{name} holds {num_theirs} seeds, {store.path} has {seeds}; a version takes nothing away")
+    for file, sha256 in theirs["checksums"].items():
+        if _is_data(file) and ours["checksums"].get(file) != sha256:
+            raise InrzooError(
+                f"{name} holds the same INRs with other last bits (first in {file}): they were fitted in another "
+                "environment; pull it and add seeds where it was fitted, or push under another name"
+            )
+
+
+def _target(repo_id: str, revision: str, create_pr: bool) -> str:
+    """The branch to push to, made if need be."""
+    api, title = HfApi(), "Push INRs"
+    if create_pr:
+        who = retrying(api.whoami)["name"]
+        opened = api.get_repo_discussions(
+            repo_id, repo_type=DATASET, author=who, discussion_type="pull_request", discussion_status="open"
+        )
+        number = next((found.num for found in opened if found.title == title), None)
+        if number is None:
+            number = api.create_pull_request(repo_id, title, repo_type=DATASET).num
+        return f"refs/pr/{number}"
+    if revision != MAIN:
+        retrying(lambda: api.create_branch(repo_id, branch=revision, repo_type=DATASET, exist_ok=True))
+    return revision
+
+
+def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushed:
+    branch = Branch(repo_id, revision)
+    folder = next((path.split("/")[0] for path in branch.entries if path.endswith(".zarr/zarr.json")), None)
+    folder = folder or f"{repo_id.split('/')[1]}.zarr"
+    if f"{folder}/zarr.json" in branch.entries:
+        _require_extension(store, Snapshot(repo_id, branch.head, None, folder))
+    newest = _newest(repo_id, private=False)
+    if newest is not None:
+        # Once more, now that the branch is in hand: another push may have been faster than our verification.
+        if revision == MAIN and _is_version(store, newest):
+            return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
+        _require_extension(store, newest)
+    number = 1 + (newest.version or 0 if newest is not None else 0)
+    tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
+    files, rows = data_files(store.path), parts(store, range(store.num_seeds))
+    wanted = {f"{folder}/{file}": store.path / file for file in files if _is_data(file)}
+    metadata = {f"{folder}/{file}": store.path / file for file in ["zarr.json", *metadata_files(store.path), *files]
+                if not _is_data(file)}  # fmt: skip
+    row_bytes = 4 * store.layout.num_params * len(store.snapshots)
+    sizes = {f"data/{part.name}": (part.stop - part.start) * row_bytes for part in rows}
+    total = sum(sizes.values()) + sum(path.stat().st_size for path in [*wanted.values(), *metadata.values()])
+    done = 0
+
+    def tick(size: int) -> None:
+        nonlocal done
+        done += size
+        on_bytes(min(done, total), total)
+
+    with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as home:
+        on_bytes(0, total)
+        for path_in_repo, path in wanted.items():
+            if branch.has(path_in_repo, path):
+                tick(path.stat().st_size)
+            else:
+                branch.send(path_in_repo, path, tick)
+        for part in rows:
+            _send_rows(store, part, branch, Path(home), part.seed in tagged, tick, sizes)
+        branch.commit("Add data", tick)
+        named = {*wanted, *metadata, *sizes}
+        stray = [path for path in branch.entries if path.startswith((f"{folder}/", "data/")) and path not in named]
+        metadata |= _card(store, repo_id, number, Path(home))
+        for path_in_repo, path in metadata.items():
+            if not branch.has(path_in_repo, path):
+                branch.send(path_in_repo, path, tick)
+        branch.commit(f"Publish v{number}", tick, delete=stray)
+    on_bytes(total, total)
+    if revision != MAIN:
+        where = f"{_page(repo_id)}/tree/{revision}"
+        if revision.startswith("refs/pr/"):
+            where = f"{_page(repo_id)}/discussions/{revision.removeprefix('refs/pr/')}"
+        return Pushed(repo_id, None, branch.head, branch.sent, branch.num_commits > 0, where)
+    _tag(repo_id, number, branch.head)
+    return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id))
+
+
+def _send_rows(
+    store: Store,
+    part: Part,
+    branch: Branch,
+    home: Path,
+    tagged: bool,
+    tick: Callable[[int], None],
+    sizes: dict[str, int],
+) -> None:
+    """Write one Parquet file, send it, forget it: the disk needs room for one."""
+    path_in_repo = f"data/{part.name}"
+    if tagged and path_in_repo in branch.entries:  # another pyarrow would write other bytes for the same rows
+        return tick(sizes[path_in_repo])
+    path = home / part.name
+    write_part(store, part, path)
+    if branch.has(path_in_repo, path):
+        path.unlink()
+        tick(sizes[path_in_repo])
+    else:
+        branch.send(path_in_repo, path, lambda size: tick(sizes[path_in_repo]), temporary=True)
+    return None
+
+
+def _card(store: Store, repo_id: str, version: int, home: Path) -> dict[str, Path]:
+    made = {}
+    if draw_preview(store, home / "preview.png"):
+        made["preview.png"] = home / "preview.png"
+    (home / "README.md").write_text(card(store, repo_id, version, "preview.png" in made), encoding="utf-8")
+    return {**made, "README.md": home / "README.md"}
+
+
+def _tag(repo_id: str, number: int, commit: str) -> None:
+    """Tag a version, once and for all."""
+    try:
+        retrying(lambda: HfApi().create_tag(repo_id, tag=f"v{number}", revision=commit, repo_type=DATASET))
+    except Exception as error:
+        if status_of(error) != 409:
+            raise
+        # It may be ours: the answer to the first attempt was lost, or another process pushed the same store.
+        if versions(repo_id).get(number) != commit:
+            raise InrzooError(
+                f"{repo_id} has another v{number} since a moment ago; run the same command again"
+            ) from None
+
+
+def _is_data(file: str) -> bool:
+    """Whether a file of a store never changes when seeds are added."""
+    return not file.endswith("zarr.json") and not file.startswith("stats/")
+
+
+def _page(repo_id: str) -> str:
+    return f"{HfApi().endpoint}/datasets/{repo_id}"

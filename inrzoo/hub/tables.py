@@ -1,0 +1,199 @@
+"""The tables of the card.
+
+Shape letters: N signals, S seeds, T snapshots.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.interchange.parquet import features
+from inrzoo.store import Store
+
+BINS, BAR = 16, 40
+
+SIREN_CONVENTIONS = {
+    "sitzmann": "first layer U(±1/fan_in), others U(±√(6/fan_in)/ω₀), biases as in torch's `nn.Linear`",
+    "dws": "sine layers U(±√(6/fan_in)/ω₀), their biases 0, output layer as in torch's `nn.Linear`",
+    "mwt": "first layer U(±1/fan_in), hidden ones U(±√(6/fan_in)), biases 0, output layer 0.1 × `nn.Linear`; "
+    "ω₀ in the first layer alone",
+}
+ARCHITECTURES = {
+    "fourier_net": "multiplicative filter network with sine filters (Fathony et al. 2021)",
+    "gabor_net": "multiplicative filter network with Gabor filters (Fathony et al. 2021)",
+    "relu_mlp": "multilayer perceptron with ReLU",
+}
+SPACINGS = {"end_points": "end points: the outer samples lie at -1 and 1", "pixel_centres": "pixel centres in [-1, 1]"}
+ORDERS = {"row_col": "(row, column, …), row-major", "x_y": "(x, y): columns first, row-major samples"}
+INITS = {
+    "random": "every (signal, seed) starts at its own draw",
+    "fixed": "all signals of a seed start at the same weights, fitted to one signal of the training split",
+    "file": "all signals start at given weights, sha256 `{sha256}`",
+}
+MEANINGS = {
+    "weights": "the INR, one flat vector in the order of the layout",
+    "signal": "position of the signal on the signal axis of the store",
+    "signal_id": "where the signal came from",
+    "seed": "which independent fit of the signal",
+    "step": "steps of the snapshot that was kept",
+    "split": "split of the signal",
+    "psnr": "dB, at that snapshot",
+    "steps": "optimiser steps really taken",
+    "status": "how the fit ended",
+}
+
+
+def num_inrs(store: Store) -> int:
+    """INRs that are there; snapshots of one fit are counted apart."""
+    return int((_status(store) != "pending").sum()) * len(store.snapshots)
+
+
+def num_bytes(store: Store) -> int:
+    """Bytes of the weights."""
+    return 4 * num_inrs(store) * store.layout.num_params
+
+
+def median_psnr(store: Store) -> float | None:
+    """dB, over all finite fits at the last snapshot, to two places; None where none is known."""
+    finite = _finite(store.psnr[:, :, -1])
+    return round(float(np.median(finite)), 2) if finite.size else None
+
+
+def fitting(store: Store) -> str:
+    """What was fitted, and how."""
+    attributes, recorded = store.attributes, store.attributes["manifest"]
+    environment = ", ".join(f"{key} {value}" for key, value in attributes["environment"].items())
+    rows = {
+        "signals": f"{store.num_signals:,} of `{attributes['dataset']}`, grid {_times(attributes['grid'])}, "
+        f"{store.inr.out_features} channel(s)",
+        "splits": ", ".join(f"{name} {count:,}" for name, count in _split_sizes(store).items()),
+        "labels": ", ".join(f"{name} ({len(attributes['label_names'][name])})" for name in store.labels),
+        "architecture": _settings(attributes["inr"]),
+        "weights": f"{store.layout.num_params:,}: "
+        + ", ".join(f"`{tensor.name}` {_times(tensor.shape)}" for tensor in store.layout.tensors),
+        "fits of each signal": f"{store.num_seeds} (seeds 0 to {store.num_seeds - 1})",
+        "snapshots": f"after {', '.join(map(str, store.snapshots))} steps",
+        "fit": _settings(recorded["fit"]),
+        "preset": recorded["preset"] or "none",
+        "environment": environment,
+        "inrzoo": attributes["inrzoo"],
+    }
+    return _table(("what", "value"), rows.items())
+
+
+def conventions(store: Store) -> str:
+    """Every convention that decides the bytes."""
+    recorded = store.attributes["manifest"]
+    coords, fit, inr = recorded["coords"], recorded["fit"], store.attributes["inr"]
+    low, high = store.value_range
+    stop = fit.get("stop_psnr")
+    stops = "never before the last step"
+    if stop is not None and (not fit.get("views") or fit.get("stop_views")):
+        stops = f"an INR stops at {stop:g} dB; its neighbours go on"
+    regulariser = recorded.get("antialias", {})
+    used = regulariser.get("weight", 0) or regulariser.get("regulariser") == "projection"
+    rows = {
+        "architecture": _architecture(inr),
+        "ω₀": f"{inr['omega_0']:g}; inside, it multiplies the bias: {inr.get('bias_inside', True)}"
+        if "omega_0" in inr
+        else "",
+        "added to every channel of the output": f"{inr['output_offset']:g}" if "output_offset" in inr else "",
+        "frequency bound": _bound(store),
+        "grid": SPACINGS.get(coords["spacing"], coords["spacing"]),
+        "coordinate order": ORDERS.get(coords["axis_order"], coords["axis_order"]),
+        "values": f"[{low:g}, {high:g}]: value = {low:g} + {high - low:g} · signal / 255",
+        "PSNR": "10·log10((high − low)² / MSE) on the fitting grid: peak 1 on the [0, 1] scale, unclamped; "
+        "of a set, the mean of the dB values",
+        "loss": "mean over coordinates and channels of one INR, summed over a batch: INRs do not influence each other",
+        "start": INITS.get(recorded["init"]["mode"], "{mode}").format_map({"sha256": "", **recorded["init"]}),
+        "random numbers": "counter-based streams keyed by purpose, dataset, seed and signal id alone",
+        "early stopping": stops,
+        "anti-aliasing": _settings(regulariser) if used else "none",
+        "snapshots": "of one optimisation" if len(store.snapshots) > 1 else "the end of the fit alone",
+        "statistics": "`stats/`: training split, fits that did not diverge, float64, per parameter and per tensor",
+    }
+    return _table(("convention", "here"), ((key, value) for key, value in rows.items() if value))
+
+
+def quality(store: Store) -> str:
+    """PSNR by split and snapshot, and how the fits ended."""
+    lines = []
+    for position, step in enumerate(store.snapshots):
+        for code, name in enumerate(store.attributes["split_names"]):
+            rows = store.split == code
+            psnr, status = _finite(store.psnr[rows, :, position]), _status(store)[rows]
+            if not rows.any():
+                continue
+            counted = [int((status == wanted).sum()) for wanted in ("ok", "early stop", "diverged")]
+            figures = ["–"] * 4
+            if psnr.size:
+                found = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
+                figures = [f"{value:.2f}" for value in found]
+            lines.append([name, str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
+    head = ("split", "step", "INRs", "mean dB", "median", "5 % quantile", "lowest", "ok", "early stops", "diverged")
+    return _table(head, lines)
+
+
+def histogram(store: Store) -> str:
+    """PSNRs of the last snapshot as bars of text; the picture has it finer."""
+    psnr = _finite(store.psnr[:, :, -1])
+    if not psnr.size:
+        return ""
+    counts, edges = np.histogram(psnr, bins=BINS)
+    lines = [
+        f"{low:7.2f} to {high:7.2f} dB  {'█' * int(np.ceil(BAR * count / counts.max())):{BAR}} {count:,}"
+        for low, high, count in zip(edges, edges[1:], counts, strict=False)
+    ]
+    return "```text\n" + "\n".join(lines) + "\n```"
+
+
+def columns(store: Store) -> str:
+    """Columns of the Parquet files."""
+    rows = []
+    for name, feature in features(store).items():
+        kind = {"List": "list of {} float32", "ClassLabel": "class of {}"}.get(feature["_type"], "{}")
+        size = feature.get("length") or len(feature.get("names", ())) or feature.get("dtype")
+        rows.append((f"`{name}`", kind.format(size), MEANINGS.get(name, "label of the signal")))
+    return _table(("column", "type", "what"), rows)
+
+
+def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    head = list(head)
+    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
+    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+
+
+def _settings(settings: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None and value != [])
+
+
+def _architecture(inr: Mapping[str, Any]) -> str:
+    if inr["name"] != "siren":
+        return ARCHITECTURES.get(inr["name"], f"`{inr['name']}`") + f": {_settings(inr)}"
+    return f"SIREN, drawn as `{inr['convention']}`: {SIREN_CONVENTIONS[inr['convention']]}"
+
+
+def _bound(store: Store) -> str:
+    """Σᵢ maxⱼ|ω⁽ⁱ⁾ⱼc| per axis is kept for every INR that has one; the card gives the largest."""
+    bounds = _finite(store.max_frequency)
+    return f"at most {bounds.max():.4g} radians per unit; each INR's own in `max_frequency`" if bounds.size else ""
+
+
+def _split_sizes(store: Store) -> dict[str, int]:
+    names = store.attributes["split_names"]
+    return dict(zip(names, np.bincount(store.split, minlength=len(names)).tolist(), strict=True))
+
+
+def _status(store: Store) -> NDArray[Any]:
+    """Names, shape (N, S)."""
+    return np.array(store.attributes["status_names"])[store.status]
+
+
+def _times(shape: Iterable[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _finite(psnr: NDArray[np.float32]) -> NDArray[np.float32]:
+    return psnr[np.isfinite(psnr)]

@@ -1,0 +1,72 @@
+"""Some INRs of a store as one safetensors file: tensors by their names in the layout, the rest in its metadata.
+
+Shape letters: B INRs, P parameters of one INR.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import save
+
+from inrzoo.errors import InrzooError
+from inrzoo.store import Store, open_store
+from inrzoo.store.files import write_atomically
+
+
+def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0, step: int | None = None) -> int:
+    """Write one INR, or those of a range of signals.
+
+    Args:
+        store_path: a store; the INRs that are asked for have to be there.
+        out: the file; nothing may stand there.
+        signals: `"7"` for one INR, whose tensors have the shapes of the layout; `"0:100"` for a range, whose tensors
+            have one dimension more, B, in front. Counted from the end where negative, as in Python.
+        seed: which fit.
+        step: step count of the snapshot; the last one if None.
+
+    Returns:
+        How many INRs were written.
+
+    Raises:
+        InrzooError: no such signal, seed or snapshot; an INR that is pending; `out` exists.
+    """
+    store = open_store(store_path)
+    if out.exists() or out.is_symlink():
+        raise InrzooError(f"{out} exists; give another --out")
+    index = _index(store, signals)
+    if seed not in range(store.num_seeds):
+        raise InrzooError(f"no seed {seed} in {store_path}; there are 0 to {store.num_seeds - 1}")
+    if step is not None and step not in store.snapshots:
+        raise InrzooError(f"no view of {step} steps in {store_path}; there are: {', '.join(map(str, store.snapshots))}")
+    position = len(store.snapshots) - 1 if step is None else store.snapshots.index(step)
+    rows = np.atleast_1d(np.arange(store.num_signals)[index])
+    pending = rows[store.status[rows, seed] == store.attributes["status_names"].index("pending")]
+    if pending.size:
+        raise InrzooError(f"{pending.size} of these INRs are not in {store_path} yet, the first is signal {pending[0]}")
+    tensors = store.layout.split(store.weights[index, seed, position])
+    facts = {
+        **{key: store.attributes[key] for key in ("dataset", "fingerprint", "inr", "layout", "grid", "format")},
+        "coords": store.attributes["manifest"]["coords"],
+        "values": store.attributes["manifest"]["values"],
+        "signals": rows.tolist(),
+        "seed": seed,
+        "step": store.snapshots[position],
+        "psnr": [float(value) for value in store.psnr[rows, seed, position]],
+        "licence": store.attributes["manifest"]["licence"],
+    }
+    metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(out, save({name: np.ascontiguousarray(part) for name, part in tensors.items()}, metadata))
+    return len(rows)
+
+
+def _index(store: Store, signals: str) -> int | slice:
+    try:
+        bounds = [int(part) if part else None for part in signals.split(":")]
+        index = slice(*bounds) if len(bounds) > 1 else int(signals)
+        if np.atleast_1d(np.arange(store.num_signals)[index]).size:
+            return index
+    except (ValueError, TypeError, IndexError):
+        pass
+    raise InrzooError(f"no signal {signals} in {store.path}; one of 0 to {store.num_signals - 1}, or a range as 0:100")

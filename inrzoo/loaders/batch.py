@@ -1,0 +1,130 @@
+"""What loaders give: a batch of INRs, and what is known of each.
+
+Shape letters: B INRs of a batch, P parameters, K coordinates, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor
+from torch.utils.data._utils.collate import default_collate_fn_map
+
+Fields = TypeVar("Fields", bound="TensorFields")
+
+
+class TensorFields:
+    """A dataclass of tensors, of dicts of tensors and of such dataclasses, moved as one."""
+
+    def map(self: Fields, change: Callable[[Tensor], Tensor]) -> Fields:
+        """A copy with every tensor changed."""
+        return type(self)(**{field.name: _change(getattr(self, field.name), change) for field in fields(self)})  # type: ignore[arg-type]
+
+    def to(self: Fields, *args: Any, **kwargs: Any) -> Fields:
+        """A copy on another device; arguments as of `Tensor.to`. Give a device: a dtype would change the labels too."""
+        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+
+    def pin_memory(self: Fields) -> Fields:
+        """A copy in page-locked memory; a DataLoader with `pin_memory=True` calls it."""
+        return self.map(Tensor.pin_memory)
+
+
+@dataclass(frozen=True)
+class WeightBatch(TensorFields):
+    """A batch of INRs.
+
+    Attributes:
+        weights: (B, P) float32, normalised as the dataset says.
+        labels: label columns by name, (B,) int64 each; the first one is the class.
+        signal: (B,) int64, number of the signal, counted through all stores that were loaded together.
+        seed: (B,) int64, which independent fit of it.
+        step: (B,) int64, the snapshot's step count.
+        values: (B, K, C) float32, what the INRs were fitted to, on the value scale; None unless asked for.
+    """
+
+    weights: Tensor
+    labels: dict[str, Tensor]
+    signal: Tensor
+    seed: Tensor
+    step: Tensor
+    values: Tensor | None = None
+
+    @property
+    def label(self) -> Tensor:
+        """(B,) int64, the class: the first label column."""
+        return next(iter(self.labels.values()))
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.weights)
+
+
+@dataclass(frozen=True)
+class PairBatch(TensorFields):
+    """Two INRs of each signal: row i of both is the same signal.
+
+    Attributes:
+        first, second: B INRs each.
+    """
+
+    first: WeightBatch
+    second: WeightBatch
+
+    def __len__(self) -> int:
+        """B."""
+        return len(self.first)
+
+
+@dataclass(frozen=True)
+class Episode(TensorFields):
+    """One N-way K-shot task.
+
+    Attributes:
+        support: N·K INRs, class by class.
+        query: N·Q INRs, class by class; none is of a signal that is in the support.
+        support_target, query_target: int64, 0 to N − 1: which of `classes`.
+        classes: (N,) int64, codes in the label column.
+    """
+
+    support: WeightBatch
+    query: WeightBatch
+    support_target: Tensor
+    query_target: Tensor
+    classes: Tensor
+
+
+def join(batches: Sequence[Fields]) -> Fields:
+    """One batch behind the other."""
+    return batches[0] if len(batches) == 1 else type(batches[0])(**_joined([vars(batch) for batch in batches]))
+
+
+def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    return {name: _join_values([part[name] for part in parts]) for name in parts[0]}
+
+
+def _join_values(values: list[Any]) -> Any:
+    if isinstance(values[0], dict):
+        return _joined(values)
+    if isinstance(values[0], TensorFields):
+        return join(values)
+    return values[0] if values[0] is None else torch.cat(values)
+
+
+def _change(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    if isinstance(value, dict):
+        return {name: change(tensor) for name, tensor in value.items()}
+    if isinstance(value, TensorFields):
+        return value.map(change)
+    return value if value is None else change(value)
+
+
+def _collate(batches: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    return join(batches)
+
+
+# torch's way to teach the DataLoader a type (documentation of `default_collate`): no collate_fn is needed then.
+default_collate_fn_map[WeightBatch] = _collate
+default_collate_fn_map[PairBatch] = _collate

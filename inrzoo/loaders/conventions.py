@@ -1,0 +1,65 @@
+"""May stores be loaded as one? Only if a weight vector means the same in all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from inrzoo.errors import InrzooError
+from inrzoo.store import Store
+
+
+def require_alike(stores: Sequence[Store]) -> None:
+    """Refuse to mix stores whose weights, or labels, mean different things.
+
+    Compared are the INR (class and fields: convention, ω₀, where the bias stands, …), the layout, the spacing and axis
+    order of the coordinates, the value range, whether starts are shared, and the names of labels and splits.
+
+    Raises:
+        InrzooError: naming the keys that differ; or two stores hold the same INRs.
+    """
+    first = stores[0]
+    for index, other in enumerate(stores[1:], start=1):
+        differing = _differences(_conventions(first), _conventions(other))
+        if differing:
+            raise InrzooError(
+                f"{first.location} and {other.location} cannot be loaded as one, they differ in {'; '.join(differing)}"
+            )
+        for earlier in stores[:index]:
+            if earlier.attributes["fingerprint"] == other.attributes["fingerprint"]:
+                raise InrzooError(f"{earlier.location} and {other.location} hold the same INRs; name one of them")
+
+
+def _conventions(store: Store) -> dict[str, Any]:
+    attributes, manifest = store.attributes, store.attributes["manifest"]
+    return {
+        "inr": attributes["inr"],
+        "layout": {table["name"]: f"{table['shape']} {table['axes']}" for table in attributes["layout"]},
+        "order of the layout": [table["name"] for table in attributes["layout"]],
+        "coords": manifest["coords"],
+        "values": manifest["values"],
+        "init.mode": manifest.get("init", {}).get("mode", "random"),
+        "label_columns": attributes["label_columns"],
+        "label_names": {name: _short(names) for name, names in attributes["label_names"].items()},
+        "split_names": attributes["split_names"],
+    }
+
+
+def _short(names: Sequence[str]) -> str:
+    return f"{len(names)} names: {', '.join(map(str, names))}"
+
+
+def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+    lines = []
+    for key in [*ours, *(key for key in theirs if key not in ours)]:
+        a, b = ours.get(key, "absent"), theirs.get(key, "absent")
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            lines += _differences(a, b, f"{prefix}{key}.")
+        elif a != b:
+            lines.append(f"{prefix}{key}: {_cut(a)} / {_cut(b)}")
+    return lines
+
+
+def _cut(value: object, width: int = 60) -> str:
+    text = str(value)
+    return text if len(text) <= width else f"{text[:width]}…"

@@ -1,0 +1,247 @@
+"""INRs by number: any of them, in any order.
+
+Shape letters: B INRs of a batch, L INRs of the dataset, P parameters, K coordinates, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from inrzoo.errors import InrzooError
+from inrzoo.fit.values import to_values
+from inrzoo.loaders.batch import WeightBatch
+from inrzoo.loaders.conventions import require_alike
+from inrzoo.loaders.normalise import Normalise, Normaliser, normaliser
+from inrzoo.loaders.rows import Places, Rows
+from inrzoo.loaders.transforms import Transform, generator_for
+from inrzoo.store import Store
+from inrzoo.weights import WeightLayout
+
+if TYPE_CHECKING:
+    from inrzoo.inrs import INR
+
+SIGNALS_AT_ONCE = 1024
+CACHED_SIGNAL_BYTES = 256 * 2**20
+
+
+class WeightDataset(Dataset[WeightBatch]):
+    """INRs of one or several stores, map-style: give it to a DataLoader, which needs no `collate_fn`.
+
+    Args:
+        stores: loaded as one; their conventions and layouts must be the same.
+        split: name of a split; None for all signals.
+        seeds: which fits of each signal, a number or several; None for all.
+        views: step counts of the snapshots, one or several; None for the last.
+        normalise: `auto`, `per_parameter`, `per_tensor` or `none`; see `inrzoo.loaders.normalise`.
+        signals: whether batches carry the values that the INRs were fitted to.
+        transform: changes weights before they are normalised: the motions of `inrzoo.loaders.transforms`.
+        transform_normalised: changes them after: noise and dropout.
+        seed: of the transforms' draws, with the epoch and the batch's first INR.
+        conditions: `min_psnr`, `max_loss`, `status`, …: as `Store.select` takes them, at each INR's own snapshot.
+
+    Attributes:
+        layout: what the P numbers are; `layout.split(batch.weights)` gives named tensors.
+        normaliser: the map that was applied, and its inverse.
+        epoch: see `set_epoch`.
+
+    Raises:
+        InrzooError: one line that names what does not exist, or what differs between the stores.
+
+    Example:
+        >>> dataset = inrzoo.load("digits.zarr", split="train", seeds=[0, 1])            # doctest: +SKIP
+        >>> batch = dataset[[5, 17, 4]]                                                  # doctest: +SKIP
+        >>> loader = torch.utils.data.DataLoader(dataset, batch_size=256, shuffle=True)  # doctest: +SKIP
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        *,
+        split: str | None = None,
+        seeds: int | Sequence[int] | None = None,
+        views: int | Sequence[int] | None = None,
+        normalise: Normalise = "auto",
+        signals: bool = False,
+        transform: Transform | None = None,
+        transform_normalised: Transform | None = None,
+        seed: int = 0,
+        conditions: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.stores = list(stores)
+        require_alike(self.stores)
+        self.rows = Rows(self.stores, split=split, seeds=seeds, views=views, conditions=conditions or {})
+        self.normaliser: Normaliser = normaliser(self.stores, self.rows.views, normalise)
+        self.transform, self.transform_normalised = transform, transform_normalised
+        self.seed, self.epoch = seed, 0
+        self.with_signals = signals
+        self.labels = self._label_table()
+        if signals:
+            self._require_signals()
+
+    @property
+    def layout(self) -> WeightLayout:
+        """What the P numbers of a weight vector are."""
+        return self.stores[0].layout
+
+    @property
+    def inr(self) -> INR:
+        """The function family: `values = dataset.inr(weights, coords)`, of weights that are not normalised."""
+        return self.stores[0].inr
+
+    @property
+    def label_names(self) -> dict[str, list[str]]:
+        """Names of the codes of each label column."""
+        names: dict[str, list[str]] = self.stores[0].attributes["label_names"]
+        return names
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let transforms draw anew. Persistent workers of a DataLoader are copies and do not hear of it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        """L."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64] | Tensor) -> WeightBatch:
+        """INRs by number. One number gives a batch of one; negative numbers count from the end.
+
+        Raises:
+            IndexError: a number out of range.
+        """
+        positions = np.atleast_1d(np.arange(len(self))[np.asarray(index) if isinstance(index, Tensor) else index])
+        return self.read(positions, epoch=self.epoch, key=int(positions[0]) if len(positions) else 0)
+
+    def __getitems__(self, indices: list[int]) -> list[WeightBatch]:
+        """What a DataLoader calls: one read for the whole batch, as a list of one."""
+        return [self[indices]]
+
+    def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int, view: int = 0) -> WeightBatch:
+        """The INRs at some positions.
+
+        Args:
+            positions_B: each from 0 to L − 1.
+            epoch, key, view: what the transforms' draws depend on, besides the dataset's seed.
+        """
+        places = self.rows.places(positions_B)
+        weights = torch.from_numpy(self._weights(places))
+        if self.transform or self.transform_normalised:
+            generator = generator_for(self.seed, epoch, key, view)
+        if self.transform:
+            weights = self.transform(weights, generator)
+        weights = self.normaliser.in_place(weights)
+        if self.transform_normalised:
+            weights = self.transform_normalised(weights, generator)
+        signal = self.rows.signals(places)
+        return WeightBatch(
+            weights=weights,
+            labels={name: torch.from_numpy(codes[signal]) for name, codes in self.labels.items()},
+            signal=torch.from_numpy(signal),
+            seed=torch.from_numpy(places.seed),
+            step=torch.from_numpy(self.rows.step_counts(places)),
+            values=self._values(places) if self.with_signals else None,
+        )
+
+    # --- for streams -------------------------------------------------------------------------------------------
+
+    def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Where chunks of the shards start among the INRs; see `Rows.chunks`."""
+        return self.rows.chunks()
+
+    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
+        """Have the shards of these INRs fetched in the background, where stores are remote."""
+        for store, signal, seed in self._by_store(positions_B):
+            store.weights.prefetch(signal, seed)
+
+    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
+        """Have the chunks of these INRs read from disk in the background."""
+        for store, signal, seed in self._by_store(positions_B):
+            store.weights.read_ahead(signal, seed)
+
+    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
+        """A context in which the shards of these INRs stay in the cache."""
+        return self._in_use(positions_B)
+
+    def release(self) -> None:
+        """Unmap all shards: this process's memory is given back, the page cache stays."""
+        for store in self.stores:
+            store.weights.release()
+
+    # --- the parts of a batch ----------------------------------------------------------------------------------
+
+    def _weights(self, places: Places) -> NDArray[np.float32]:
+        if len(self.stores) == 1:
+            return self.stores[0].weights.gather(places.signal, places.seed, places.step)
+        weights_BP = np.empty((len(places.store), self.layout.num_params), dtype=np.float32)
+        for number in np.unique(places.store).tolist():
+            here = places.store == number
+            read = self.stores[number].weights.gather
+            weights_BP[here] = read(places.signal[here], places.seed[here], places.step[here])
+        return weights_BP
+
+    def _values(self, places: Places) -> Tensor:
+        """(B, K, C) float32."""
+        signals = [self._signal(*where) for where in zip(places.store.tolist(), places.signal.tolist(), strict=True)]
+        return to_values(np.stack(signals), self.stores[0].value_range)
+
+    def _signal(self, store: int, signal: int) -> NDArray[np.uint8]:
+        part, row = divmod(signal, SIGNALS_AT_ONCE)
+        values: NDArray[np.uint8] = self._signal_parts(store, part)[row]
+        return values
+
+    @cached_property
+    def _signal_parts(self) -> Any:
+        """Reads of many signals at once: chunks are compressed, and decoding one for every row would cost the most."""
+        num_bytes = SIGNALS_AT_ONCE * self.stores[0].signals(slice(0, 1)).nbytes
+
+        @lru_cache(maxsize=max(2, CACHED_SIGNAL_BYTES // num_bytes))
+        def read(store: int, part: int) -> NDArray[np.uint8]:
+            return self.stores[store].signals(slice(part * SIGNALS_AT_ONCE, (part + 1) * SIGNALS_AT_ONCE))
+
+        return read
+
+    def _label_table(self) -> dict[str, NDArray[np.int64]]:
+        """Codes of each label column, by number of the signal."""
+        table: dict[str, NDArray[np.int64]] = {}
+        total = max(
+            int(first) + store.num_signals for first, store in zip(self.rows.first_signal, self.stores, strict=True)
+        )
+        for first, store in zip(self.rows.first_signal, self.stores, strict=True):
+            for name, codes in store.labels.items():
+                table.setdefault(name, np.zeros(total, dtype=np.int64))[first : first + store.num_signals] = codes
+        return table
+
+    def _require_signals(self) -> None:
+        shapes = {}
+        for store in self.stores:
+            if not store.has_signals:
+                raise InrzooError(f"{store.location} does not hold its signals; its licence kept them out")
+            shapes[store.location] = store.signals(slice(0, 1)).shape[1:]
+        if len(set(shapes.values())) > 1:
+            sizes = ", ".join(f"{location} has {shape}" for location, shape in shapes.items())
+            raise InrzooError(f"signals of different sizes make no batch: {sizes} (coordinates, channels)")
+
+    def _by_store(self, positions_B: NDArray[np.int64]) -> Iterator[tuple[Store, NDArray[np.int64], NDArray[np.int64]]]:
+        places = self.rows.places(positions_B)
+        for number in np.unique(places.store).tolist():
+            here = places.store == number
+            yield self.stores[number], places.signal[here], places.seed[here]
+
+    @contextmanager
+    def _in_use(self, positions_B: NDArray[np.int64]) -> Iterator[None]:
+        with ExitStack() as stack:
+            for store, signal, seed in self._by_store(positions_B):
+                stack.enter_context(store.weights.in_use(signal, seed))
+            yield
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without cached signals: a copy reads its own."""
+        return {name: value for name, value in vars(self).items() if name != "_signal_parts"}

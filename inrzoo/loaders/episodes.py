@@ -1,0 +1,179 @@
+"""Few-shot episodes: N classes, K INRs of each to learn from, Q to be asked about.
+
+Shape letters: N ways, K shots, Q queries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import IterableDataset
+
+from inrzoo.errors import InrzooError
+from inrzoo.loaders.batch import Episode, WeightBatch
+from inrzoo.loaders.dataset import WeightDataset
+from inrzoo.loaders.members import Members
+from inrzoo.loaders.parts import checked_rank, rank_and_world, worker_and_workers
+from inrzoo.seeding import Stream
+
+
+class Episodes(IterableDataset[Episode]):
+    """Episodes of a dataset. Episode number i is a function of (seed, i) alone.
+
+    Each draws N of the dataset's classes, K + Q different signals of each class, and of each signal one of its INRs
+    that were loaded (seeds and views). So no signal is on both sides of an episode, by whichever seed or view, and the
+    dataset's split decides the classes.
+
+    Iterating gives them in turn: `num_episodes` of them, the same list in every pass, or without end. Ranks and workers
+    divide them as a `WeightStream` divides batches, and `state_dict` continues them. Use it by itself, or as
+    `DataLoader(episodes, batch_size=None)`.
+
+    Args:
+        dataset: what is drawn from.
+        ways: N.
+        shots: K.
+        queries: Q of each class.
+        label: the label column that holds the classes; the first one if None.
+        num_episodes: length of the list, for evaluation; None for no end, for training.
+        seed: of the draws.
+        rank, world: this process among how many; those of `torch.distributed` if None, else 0 of 1.
+
+    Attributes:
+        classes: codes of the classes that occur in the dataset.
+
+    Raises:
+        InrzooError: fewer than N classes, a class with fewer than K + Q signals, or a column that does not exist.
+    """
+
+    def __init__(
+        self,
+        dataset: WeightDataset,
+        *,
+        ways: int = 5,
+        shots: int = 1,
+        queries: int = 15,
+        label: str | None = None,
+        num_episodes: int | None = None,
+        seed: int = 0,
+        rank: int | None = None,
+        world: int | None = None,
+    ) -> None:
+        for name, value in (("ways", ways), ("shots", shots), ("queries", queries), ("num_episodes", num_episodes)):
+            if value is not None and value < 1:
+                raise InrzooError(f"{name} = {value} is not allowed; it must be 1 or more")
+        column = next(iter(dataset.labels)) if label is None else label
+        if column not in dataset.labels:
+            raise InrzooError(f"no label column {column!r}; there are: {', '.join(dataset.labels)}")
+        self.dataset, self.label, self.seed = dataset, column, seed
+        self.ways, self.shots, self.queries, self.num_episodes = ways, shots, queries, num_episodes
+        self._given_rank = checked_rank(rank, world)
+        signal = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+        self._inrs = Members.of(signal)
+        self._signals = Members.of(dataset.labels[column][self._inrs.keys])
+        self.classes = self._signals.keys
+        self._require_enough()
+        self._start = self._given = 0
+        self._resumed = False
+
+    def __getitem__(self, number: int) -> Episode:
+        """Episode by number, from 0; there is no last one unless `num_episodes` says so."""
+        if number < 0 or (self.num_episodes is not None and number >= self.num_episodes):
+            raise IndexError(f"episode {number} is out of range; there are {self.num_episodes or 'no negative ones'}")
+        items = self.draw(number)
+        support, query = items[:, : self.shots], items[:, self.shots :]
+        chosen = self.dataset.labels[self.label][self._signal_of(items[:, 0])]
+        return Episode(
+            support=self._read(support, number, 0),
+            query=self._read(query, number, 1),
+            support_target=torch.arange(self.ways).repeat_interleave(self.shots),
+            query_target=torch.arange(self.ways).repeat_interleave(self.queries),
+            classes=torch.from_numpy(chosen),
+        )
+
+    def draw(self, number: int) -> NDArray[np.int64]:
+        """Numbers of an episode's INRs in the dataset, (N, K + Q)."""
+        stream = Stream("episodes", self.label, self.seed, str(number))
+        ways = stream.shuffle(len(self.classes))[: self.ways]
+        signals = []
+        for way in ways.tolist():
+            start, count = int(self._signals.starts[way]), int(self._signals.counts[way])
+            signals.append(self._signals.flat[start + stream.shuffle(count)[: self.shots + self.queries]])
+        chosen = np.stack(signals)
+        uniform = stream.uniform(0, 1, chosen.size)
+        return self._inrs.pick(chosen.ravel(), uniform).reshape(chosen.shape)
+
+    def __len__(self) -> int:
+        """Episodes of one pass that this rank gets.
+
+        Raises:
+            TypeError: there is no end.
+        """
+        if self.num_episodes is None:
+            raise TypeError("endless episodes have no length")
+        rank, world = rank_and_world(self._given_rank)
+        return max(0, -(-(self.num_episodes - rank) // world))
+
+    def __iter__(self) -> Iterator[Episode]:
+        """The episodes from the first one, or those after `load_state_dict`."""
+        if not self._resumed:
+            self._start = 0
+        self._given, self._resumed = 0, False
+        (worker, workers), (rank, world) = worker_and_workers(), rank_and_world(self._given_rank)
+        number = self._start + worker * world + rank
+        while self.num_episodes is None or number < self.num_episodes:
+            episode = self[number]
+            self._given += 1
+            yield episode
+            number += workers * world
+        self._start = self._given = 0
+
+    def state_dict(self, episodes: int | None = None) -> dict[str, Any]:
+        """Where the pass stands; `episodes` as `batches` of `WeightStream.state_dict`."""
+        given = self._given * worker_and_workers()[1] if episodes is None else episodes
+        return {"number": self._start + given * rank_and_world(self._given_rank)[1], **self._settings}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue there.
+
+        Raises:
+            InrzooError: the state is of other episodes.
+        """
+        differing = [f"{key}: {state.get(key)} → {new}" for key, new in self._settings.items() if state.get(key) != new]
+        if differing:
+            raise InrzooError(f"the state is of other episodes ({'; '.join(differing)})")
+        self._start, self._given, self._resumed = state["number"], 0, True
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        """What the list of episodes depends on."""
+        names = ("seed", "label", "ways", "shots", "queries", "num_episodes")
+        return {name: getattr(self, name) for name in names} | {"length": len(self.dataset)}
+
+    def _read(self, items: NDArray[np.int64], number: int, view: int) -> WeightBatch:
+        return self.dataset.read(items.ravel(), epoch=0, key=number, view=view)
+
+    def _signal_of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
+        return self.dataset.rows.signals(self.dataset.rows.places(items))
+
+    def _require_enough(self) -> None:
+        names = self.dataset.label_names.get(self.label, [])
+        if len(self.classes) < self.ways:
+            raise InrzooError(f"{self.ways} ways need as many classes; what was loaded has {len(self.classes)}")
+        needed = self.shots + self.queries
+        small = np.flatnonzero(self._signals.counts < needed)
+        if len(small):
+            code = int(self.classes[small[0]])
+            name = names[code] if code < len(names) else str(code)
+            raise InrzooError(
+                f"{self.label} {name!r} has {self._signals.counts[small[0]]} signals; {self.shots} shots and "
+                f"{self.queries} queries need {needed} (too few in {len(small)} of {len(self.classes)} classes)"
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """With the rank: worker processes do not know of `torch.distributed`."""
+        return {**vars(self), "_given_rank": rank_and_world(self._given_rank)}

@@ -1,0 +1,182 @@
+"""Which INRs a dataset holds, and where each of them lies.
+
+An INR is (store, signal, seed, step). Here it is one number: its place if all stores stood one behind the other, each
+seed by seed, signal by signal, step by step. That is the order of the shards, so ascending numbers read ahead.
+
+Shape letters: N signals, S seeds, T snapshots, B INRs of a batch.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+from inrzoo.store import Store
+
+
+class Places(NamedTuple):
+    """Where B INRs lie: positions on the axes of their store. (B,) int64 each."""
+
+    store: NDArray[np.int64]
+    signal: NDArray[np.int64]
+    seed: NDArray[np.int64]
+    step: NDArray[np.int64]
+
+
+class Rows:
+    """The INRs chosen from stores, in the order of the shards.
+
+    Args:
+        stores: at least one.
+        split: name of a split; None for all.
+        seeds: which fits of each signal; None for all.
+        views: step counts of the snapshots; None for the last one of each store.
+        conditions: as `Store.select` takes them; fits with status ok or early stop unless `status` says otherwise.
+
+    Attributes:
+        items: (L,) int64, ascending: the number of each INR, see the module.
+        first_signal: where each store's signals begin in the count through all stores. Stores of the same signals (by
+            their digest) share their numbers, whatever was fitted to them.
+        steps: step count of each snapshot, by store.
+
+    Raises:
+        InrzooError: a split, seed, view or condition that a store does not have, or nothing is left.
+    """
+
+    def __init__(
+        self,
+        stores: Sequence[Store],
+        *,
+        split: str | None,
+        seeds: int | Sequence[int] | None,
+        views: int | Sequence[int] | None,
+        conditions: Mapping[str, Any],
+    ) -> None:
+        allowed = [
+            name for name in inspect.signature(Store.select).parameters if name not in ("store", "split", "step")
+        ]
+        for name in conditions:
+            if name not in allowed:
+                raise InrzooError(f"nothing to load by is called {name!r}; there are: {', '.join(allowed)}")
+        self._stores = list(stores)
+        self._shapes = [store.weights.shape[:3] for store in stores]
+        self.steps = [np.array(store.snapshots, dtype=np.int64) for store in stores]
+        self.views = [_views(store, views) for store in stores]
+        self._offsets = np.cumsum([0, *(np.prod(shape) for shape in self._shapes)]).astype(np.int64)
+        self.items = np.concatenate(
+            [
+                offset + np.flatnonzero(_chosen(store, split, _seeds(store, seeds), steps, conditions))
+                for store, steps, offset in zip(stores, self.views, self._offsets, strict=False)
+            ]
+        ).astype(np.int64)
+        if not len(self.items):
+            asked = {"split": split, "seeds": seeds, "views": views, **conditions}
+            given = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
+            raise InrzooError(f"no INR of {', '.join(store.location for store in stores)} meets {given or 'status ok'}")
+        self.first_signal = self._number_signals()
+
+    def __len__(self) -> int:
+        """L."""
+        return len(self.items)
+
+    def places(self, positions_B: NDArray[np.int64]) -> Places:
+        """Where the INRs at positions of `items` lie."""
+        items = self.items[positions_B]
+        if len(self._stores) == 1:
+            return Places(np.zeros_like(items), *self._split(items, 0))
+        store = np.searchsorted(self._offsets, items, side="right") - 1
+        signal, seed, step = np.empty_like(items), np.empty_like(items), np.empty_like(items)
+        for number in np.unique(store).tolist():
+            here = store == number
+            signal[here], seed[here], step[here] = self._split(items[here] - self._offsets[number], number)
+        return Places(store, signal, seed, step)
+
+    def signals(self, places: Places) -> NDArray[np.int64]:
+        """Numbers of the signals, counted through all stores. Shape (B,)."""
+        return places.signal if len(self._stores) == 1 else places.signal + self.first_signal[places.store]
+
+    def step_counts(self, places: Places) -> NDArray[np.int64]:
+        """Step counts of the snapshots. Shape (B,)."""
+        if len(self._stores) == 1:
+            return self.steps[0][places.step]
+        table = np.zeros((len(self.steps), max(map(len, self.steps))), dtype=np.int64)
+        for number, counts in enumerate(self.steps):
+            table[number, : len(counts)] = counts
+        return table[places.store, places.step]
+
+    def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Runs of items that lie in one chunk of a shard.
+
+        Returns:
+            starts: (chunks + 1,), positions in `items`, the last one L.
+            shards: (chunks,), a number for the shard that each chunk lies in; ascending, without gaps.
+        """
+        places = self.places(np.arange(len(self)))
+        chunk_rows = np.array([store.partition.chunk_rows for store in self._stores])[places.store]
+        shard_rows = np.array([store.partition.shard_rows for store in self._stores])[places.store]
+        shard = _runs(places.store, places.seed, places.signal // shard_rows)
+        chunk = _runs(shard, places.signal // chunk_rows)
+        starts = np.flatnonzero(np.diff(chunk, prepend=-1))
+        return np.append(starts, len(self)), shard[starts]
+
+    def _split(
+        self, items: NDArray[np.int64], store: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        num_signals, _, num_steps = self._shapes[store]
+        rest, step = (items, np.zeros_like(items)) if num_steps == 1 else np.divmod(items, num_steps)
+        seed, signal = np.divmod(rest, num_signals)
+        return signal, seed, step
+
+    def _number_signals(self) -> NDArray[np.int64]:
+        first: dict[str, int] = {}
+        count, numbers = 0, []
+        for index, store in enumerate(self._stores):
+            key = store.attributes.get("signals_sha256", f"store {index}")
+            if key not in first:
+                first[key], count = count, count + store.num_signals
+            numbers.append(first[key])
+        return np.array(numbers, dtype=np.int64)
+
+
+def _views(store: Store, views: int | Sequence[int] | None) -> list[int]:
+    """Positions on the step axis."""
+    if views is None:
+        return [len(store.snapshots) - 1]
+    wanted = [views] if isinstance(views, int) else list(views)
+    for view in wanted:
+        if view not in store.snapshots:
+            there = ", ".join(map(str, store.snapshots))
+            raise InrzooError(f"{store.location} has no view of {view} steps; there are: {there}")
+    return [store.snapshots.index(view) for view in wanted]
+
+
+def _seeds(store: Store, seeds: int | Sequence[int] | None) -> list[int]:
+    wanted = list(range(store.num_seeds)) if seeds is None else [seeds] if isinstance(seeds, int) else list(seeds)
+    for seed in wanted:
+        if not 0 <= seed < store.num_seeds:
+            raise InrzooError(f"{store.location} has no seed {seed}; there are: 0 to {store.num_seeds - 1}")
+    return wanted
+
+
+def _chosen(
+    store: Store, split: str | None, seeds: list[int], steps: list[int], conditions: Mapping[str, Any]
+) -> NDArray[np.bool_]:
+    """(S, N, T)."""
+    num_signals, num_seeds, num_steps, _ = store.weights.shape
+    chosen = np.zeros((num_seeds, num_signals, num_steps), dtype=bool)
+    for step in steps:
+        chosen[seeds, :, step] = store.select(split=split, step=step, **conditions).T[seeds]
+    return chosen
+
+
+def _runs(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Number of the run of equal rows that each row stands in."""
+    changed = np.zeros(len(columns[0]), dtype=bool)
+    for column in columns:
+        changed[1:] |= column[1:] != column[:-1]
+    return np.cumsum(changed).astype(np.int64)

@@ -1,0 +1,111 @@
+"""Parts of a published store: its first seeds, or the shards of some splits.
+
+* The first n seeds are a store of their own: complete, and the same bytes as a build with `--seeds n`. Seeds are
+  numbers in every random stream, so no others can be cut out.
+* Some splits are an unfinished store: the axes stay, the INRs of shards that are not there are pending. Cutting the
+  signal axis would change the blocks, and with them what fitting again must reproduce.
+
+Shape letters: N signals, S seeds.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+from inrzoo.store.blocks import Partition
+from inrzoo.store.finalise import (
+    SEED_COLUMNS,
+    data_files,
+    metadata_files,
+    open_group,
+    partition_of,
+    set_attributes,
+    unpublish,
+)
+
+
+def seed_of(file: str) -> int | None:
+    """The one seed that a file of a store belongs to, by its relative name; None for those of all seeds."""
+    array, *key = file.split("/")
+    if array in ("weights", *SEED_COLUMNS) and key[0] == "c":
+        return int(key[2])
+    if array == "init" and key[0] == "c":
+        return int(key[1])
+    return None
+
+
+def shard_of(file: str) -> int | None:
+    """The shard that a file of a store is, by its relative name; None for other files."""
+    array, *key = file.split("/")
+    return int(key[1]) if array == "weights" and key[0] == "c" else None
+
+
+def shards_of_splits(
+    partition: Partition, split_N: NDArray[np.uint8], names: list[str], wanted: Iterable[str]
+) -> set[int]:
+    """Shards, the same for every seed, that hold an INR of one of the splits `wanted`.
+
+    Args:
+        split_N: index into `names` of each signal.
+
+    Raises:
+        InrzooError: a split that does not exist.
+    """
+    unknown = [name for name in wanted if name not in names]
+    if unknown:
+        raise InrzooError(f"no split {unknown[0]!r}; there are: {', '.join(names)}")
+    rows = np.flatnonzero(np.isin(split_N, [names.index(name) for name in wanted]))
+    return {int(shard) for shard in np.unique(rows // partition.shard_rows)}
+
+
+def link_first_seeds(path: Path, out: Path, num_seeds: int) -> None:
+    """Make a folder with the first seeds of a store by symbolic links; nothing at `path` is changed, now or later.
+
+    The statistics are still to be computed: they seal it.
+
+    Raises:
+        InrzooError: one of these seeds is not published.
+    """
+    group = open_group(path)
+    missing = set(range(num_seeds)) - set(group.attrs["published_seeds"])
+    if missing:
+        raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished")
+    for file in ["zarr.json", *metadata_files(path), *data_files(path)]:
+        seed = seed_of(file)
+        if seed is None or seed < num_seeds:
+            (out / file).parent.mkdir(parents=True, exist_ok=True)
+            (out / file).symlink_to((path / file).resolve())
+    keep_seeds(out, num_seeds)
+
+
+def keep_seeds(path: Path, num_seeds: int) -> None:
+    """Cut a store, in place, to its first seeds; the inverse of `grow`. The statistics are still to be computed."""
+    group = open_group(path)
+    manifest = {**group.attrs["manifest"], "seeds": num_seeds}
+    published = [seed for seed in group.attrs["published_seeds"] if seed < num_seeds]
+    checksums = {file: value for file, value in group.attrs["checksums"].items() if (seed_of(file) or 0) < num_seeds}
+    set_attributes(path, complete=False, manifest=manifest, published_seeds=published, checksums=checksums)
+    for name in ("init", *SEED_COLUMNS, "weights"):
+        if name in group:
+            first = () if name == "init" else group[name].shape[:1]
+            group[name].resize((*first, num_seeds, *group[name].shape[len(first) + 1 :]))
+
+
+def keep_splits(path: Path, wanted: list[str], shards: set[int]) -> None:
+    """Say, in place, that of a store only these shards are there: the INRs of the others become pending.
+
+    Args:
+        wanted: the splits that were asked for, recorded as `partial`.
+        shards: those that hold them.
+    """
+    group = open_group(path)
+    partition = partition_of(group)
+    left_out = set(range(partition.num_shards)) - shards
+    absent = {index for shard in left_out for index in partition.shard_blocks(shard)}
+    if absent:
+        set_attributes(path, partial={"splits": wanted})
+        for seed in group.attrs["published_seeds"]:
+            unpublish(path, seed, absent)

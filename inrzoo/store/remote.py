@@ -1,0 +1,281 @@
+"""Stores from afar: a folder in the local cache that fills with files of a published store as they are touched.
+
+One request opens a store: its root holds the metadata of all arrays and the sha256 of every file. Files are fetched
+whole, checked, and renamed into place, so whoever shares the cache sees whole files or none. Never ranges of rows: a
+random batch would cost a request per INR and many times its bytes (measured; see docs/loading.md).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+from zarr.storage import LocalStore
+
+from inrzoo.errors import InrzooError
+from inrzoo.store.files import sha256, sync, write_atomically
+
+ROOT = "zarr.json"
+LONGEST_PAUSE = 30.0
+"""Seconds between two tries, at most."""
+STALE_SECONDS = 24 * 3600
+"""A partial file older than this was left by a process that died."""
+HOPELESS = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError)
+
+
+def is_url(location: object) -> bool:
+    """Whether `location` names a store elsewhere: `https://`, `s3://`, `hf://`, anything that fsspec knows."""
+    return isinstance(location, str) and "://" in location
+
+
+def cache_folder() -> Path:
+    """`$INRZOO_CACHE`, or `inrzoo` in the user's cache (`$XDG_CACHE_HOME`, `~/.cache`)."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(os.environ.get("INRZOO_CACHE") or Path(home) / "inrzoo")
+
+
+class Mirror:
+    """The local folder of one remote store.
+
+    Args:
+        url: of the store's folder. Its last part names the store.
+        cache_limit: bytes that shards of weights may take on disk, the longest unused go first; None for no limit.
+            Those in use stay, so a limit below what is read at once is exceeded.
+        retries: further tries after a first one that failed.
+        backoff: seconds before the second try; doubled each time, up to 30, and shortened at random by up to a half.
+        storage_options: for the file system, as fsspec takes them.
+
+    Attributes:
+        folder: where the files are; its name covers the URL and, through the root's checksums, every byte of the store.
+        on_remove: called after shards were removed.
+
+    Raises:
+        InrzooError: no store there, one that is unfinished, or it could not be reached.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        cache_limit: int | None = None,
+        retries: int = 5,
+        backoff: float = 0.5,
+        storage_options: dict[str, Any] | None = None,
+    ) -> None:
+        self.url = url.rstrip("/")
+        self.options: dict[str, Any] = {
+            "cache_limit": cache_limit,
+            "retries": retries,
+            "backoff": backoff,
+            "storage_options": storage_options,
+        }
+        self.on_remove: Callable[[], None] = lambda: None
+        self._pinned: Counter[str] = Counter()
+        self._opened_by = 0
+        root: bytes = self._try_again(ROOT, lambda: self._remote().cat_file(self._remote_path(ROOT)))
+        try:
+            attributes = json.loads(root)["attributes"]
+            sealed, self.checksums = attributes["complete"], attributes["checksums"]
+        except (ValueError, KeyError, TypeError):
+            raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
+        if not sealed:
+            raise InrzooError(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
+        identity = hashlib.sha256(self.url.encode() + b"\0" + root).hexdigest()
+        self.folder = cache_folder() / "stores" / f"{self.url.rsplit('/', 1)[-1]}-{identity[:24]}"
+        (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
+        self._sweep()
+        if not (self.folder / ROOT).exists():
+            write_atomically(self.folder / ROOT, root)
+
+    def fetch(self, name: str) -> Path:
+        """Make sure that a file of the store is in the folder.
+
+        Args:
+            name: relative to the store, as its checksums list it. Of a name not listed the store has no file.
+
+        Returns:
+            Its place in the folder, whether or not the store has such a file.
+
+        Raises:
+            InrzooError: after the last try, naming the store and the file.
+        """
+        path = self.folder / name
+        if name not in self.checksums or _touch(path):
+            return path
+        with self._only_fetcher(name):
+            if not _touch(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._try_again(name, lambda: self._download(name, path))
+        self._make_room(but=name)
+        return path
+
+    def prefetch(self, names: Iterable[str]) -> None:
+        """Fetch files in the background. What fails here fails again, and is reported, where the file is needed."""
+        missing = [name for name in names if name in self.checksums and not (self.folder / name).exists()]
+        if missing:
+            Thread(target=self._fetch_quietly, args=(missing,), daemon=True).start()
+
+    @contextmanager
+    def in_use(self, names: Iterable[str]) -> Iterator[None]:
+        """While this context is open these files are not removed by this process."""
+        names = list(names)
+        self._pinned.update(names)
+        try:
+            yield
+        finally:
+            self._pinned.subtract(names)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy in another process opens the store itself."""
+        return _mirror, (self.url, self.options)
+
+    # --- one file ----------------------------------------------------------------------------------------------
+
+    def _download(self, name: str, path: Path) -> None:
+        partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        try:
+            self._remote().get_file(self._remote_path(name), str(partial))
+            found, recorded = sha256(partial), self.checksums[name]
+            if found != recorded:
+                raise OSError(f"what arrived has sha256 {found[:12]}…, recorded is {recorded[:12]}…")
+            sync(partial)
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    def _try_again(self, name: str, work: Callable[[], Any]) -> Any:
+        """What `work` returns, after as many tries as it takes and is allowed."""
+        tries = 1 + self.options["retries"]
+        for attempt in range(1, tries + 1):
+            try:
+                return work()
+            except Exception as error:  # every file system has errors of its own
+                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                    raise InrzooError(f"{name} of {self.url} does not fit into {self.folder}: {error}") from error
+                if attempt == tries or isinstance(error, HOPELESS) or _is_refusal(error):
+                    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+                    times = "once" if attempt == 1 else f"{attempt} times"
+                    raise InrzooError(f"could not read {name} of {self.url}, tried {times} ({what})") from error
+            pause = min(LONGEST_PAUSE, self.options["backoff"] * 2.0 ** (attempt - 1))
+            time.sleep(pause * random.uniform(0.5, 1))  # many readers that failed together do not return together
+        raise AssertionError("unreachable")
+
+    def _remote(self) -> Any:
+        """The file system, one for each process: its connections do not survive a fork."""
+        if self._opened_by != os.getpid():
+            import fsspec
+
+            options = dict(self.options["storage_options"] or {})
+            if self.url.startswith(("http://", "https://")) and "client_kwargs" not in options:
+                import aiohttp
+
+                # Its default is five minutes in all, which a slow line needs for a single shard.
+                options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(None, sock_connect=30, sock_read=60)}
+            self._file_system, self._root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
+            self._opened_by = os.getpid()
+        return self._file_system
+
+    def _remote_path(self, name: str) -> str:
+        self._remote()
+        return f"{self._root.rstrip('/')}/{name}"
+
+    def _fetch_quietly(self, names: list[str]) -> None:
+        for name in names:
+            with suppress(Exception):
+                self.fetch(name)
+
+    @contextmanager
+    def _only_fetcher(self, name: str) -> Iterator[None]:
+        """One thread of one process at a time fetches a file; the others wait for it."""
+        with (self.folder / ".locks" / name.replace("/", "-")).open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                # Said aloud: a process forked meanwhile keeps the file open, and closing it here would not unlock it.
+                fcntl.flock(file, fcntl.LOCK_UN)
+
+    # --- the folder --------------------------------------------------------------------------------------------
+
+    def _make_room(self, but: str) -> None:
+        limit = self.options["cache_limit"]
+        if limit is None:
+            return
+        shards = []
+        for path in (self.folder / "weights").rglob("*"):
+            with suppress(FileNotFoundError):  # another process makes room as well
+                if path.is_file() and path.suffix not in (".json", ".partial"):
+                    shards.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+        taken, removed = sum(size for _, size, _ in shards), False
+        for _, size, path in sorted(shards):
+            name = str(path.relative_to(self.folder))
+            if taken <= limit:
+                break
+            if name != but and self._pinned[name] <= 0:
+                path.unlink(missing_ok=True)
+                taken, removed = taken - size, True
+        if removed:
+            self.on_remove()
+
+    def _sweep(self) -> None:
+        for path in self.folder.rglob("*.partial"):
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < time.time() - STALE_SECONDS:
+                    path.unlink()
+
+
+class MirrorStore(LocalStore):  # type: ignore[misc]  # zarr is not checked
+    """A mirror as zarr reads it: files are fetched when they are asked for."""
+
+    def __init__(self, mirror: Mirror) -> None:
+        super().__init__(mirror.folder, read_only=True)
+        self.mirror = mirror
+
+    def with_read_only(self, read_only: bool = False) -> MirrorStore:
+        """This store: there is no other way to open it than for reading."""
+        return self
+
+    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
+        """A file's bytes, or None where the store has no such file."""
+        await asyncio.to_thread(self.mirror.fetch, key)
+        return await super().get(key, prototype, byte_range)
+
+    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
+        """Parts of files."""
+        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
+
+    async def exists(self, key: str) -> bool:
+        """Whether the store has such a file."""
+        return key == ROOT or key in self.mirror.checksums
+
+
+def _mirror(url: str, options: dict[str, Any]) -> Mirror:
+    return Mirror(url, **options)
+
+
+def _touch(path: Path) -> bool:
+    """Mark a file as used just now; whether it is there."""
+    try:
+        now = time.time_ns()  # finer than the file system's own clock
+        os.utime(path, ns=(now, now))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _is_refusal(error: Exception) -> bool:
+    """Whether a server said no and would say it again: 4xx, but neither a timeout (408) nor too many requests (429)."""
+    status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
+    return isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)

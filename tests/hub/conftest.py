@@ -1,0 +1,50 @@
+"""A Hub, a client that uses it, and stores to push."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from client import Client
+from server import Hub
+from tiny_store import tiny
+
+from inrzoo.build import build
+
+
+@pytest.fixture(scope="session")
+def _server() -> Iterator[Hub]:
+    server = Hub()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def hub(_server: Hub) -> Hub:
+    """An empty Hub."""
+    _server.reset()
+    return _server
+
+
+@pytest.fixture(scope="session")
+def client(_server: Hub, tmp_path_factory: pytest.TempPathFactory) -> Client:
+    return Client(_server.endpoint, tmp_path_factory.mktemp("hf_home"))
+
+
+@pytest.fixture(scope="session")
+def larger(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The finished store with a third seed."""
+    path = tmp_path_factory.mktemp("larger") / "tiny.zarr"
+    shutil.copytree(finished, path)
+    build(tiny(seeds=3), path, in_process=True, quiet=True)
+    return path
+
+
+@pytest.fixture(scope="session")
+def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny store whose seeds have six shards: the training split in five, the test split in the last."""
+    path = tmp_path_factory.mktemp("sharded") / "tiny.zarr"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("inrzoo.store.blocks.SHARD_BYTES", 3360)
+        build(tiny(fit__steps=10), path, in_process=True, quiet=True)
+    return path

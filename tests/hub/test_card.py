@@ -1,0 +1,114 @@
+"""The card says what the store holds, and the command on it builds the store."""
+
+import hashlib
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from tiny_store import tiny
+
+from inrzoo import manifest
+from inrzoo.build import build
+from inrzoo.hub.card import card
+from inrzoo.hub.rebuild import rebuild, to_toml
+from inrzoo.interchange.parquet import features
+from inrzoo.store import Store, open_store
+
+
+def header(text: str) -> dict:
+    from huggingface_hub import DatasetCard
+
+    parsed = DatasetCard(text)  # its own validation of the YAML block
+    assert parsed.data.to_dict() == yaml.safe_load(text.split("---\n")[1])
+    return parsed.data.to_dict()
+
+
+def test_the_header_is_what_the_hub_expects(store: Store) -> None:
+    data = header(card(store, "ada/tiny", 3, True))
+    assert data["license"] == "cc-by-4.0" and data["size_categories"] == ["n<1K"] and "inrzoo" in data["tags"]
+    assert data["inrzoo"]["version"] == 3 and data["inrzoo"]["fingerprint"] == store.attributes["fingerprint"]
+    files = data["configs"][0]["data_files"]
+    assert [entry["split"] for entry in files] == ["train", "validation", "test"]
+    assert all(len(entry["path"]) == store.num_seeds for entry in files)
+    assert data["inrzoo"]["psnr_median"] == round(float(np.median(store.psnr)), 2)
+
+
+def test_figures_are_those_of_the_store(store: Store) -> None:
+    text = card(store, "ada/tiny", 1, True)
+    for code, name in enumerate(store.attributes["split_names"]):
+        psnr, status = store.psnr[store.split == code, :, 0], store.status[store.split == code]
+        figures = [psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()]
+        counts = [int((status == number).sum()) for number in (1, 2, 3)]
+        row = [name, "40", str(psnr.size), *(f"{figure:.2f}" for figure in figures), *map(str, counts)]
+        assert f"| {' | '.join(row)} |" in text
+    counted = [int(line.split()[-1]) for line in text.splitlines() if " dB  " in line]
+    assert sum(counted) == store.psnr.size
+    root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
+    for fact in (root, store.attributes["signals_sha256"], store.attributes["manifest"]["citation"]):
+        assert fact in text
+    for name, feature in features(store).items():
+        assert f"| `{name}` |" in text and feature
+    for line in ("sitzmann", "end points", "[-1, 1]", "10·log10((high − low)² / MSE)", "stops at 18 dB"):
+        assert line in text
+    assert str(store.path) not in text and "None" not in text and "nan" not in text.lower().split()
+
+
+def test_the_same_store_gives_the_same_card(store: Store) -> None:
+    assert card(store, "ada/tiny", 1, True) == card(open_store(store.path), "ada/tiny", 1, True)
+
+
+def test_the_command_builds_the_store(
+    finished: Path, tmp_path: Path, inrzoo: Callable[..., tuple[int, str, str]]
+) -> None:
+    command, content = rebuild(open_store(finished))
+    assert content == ""
+    words = shlex.split(command)
+    assert words[:2] == ["inrzoo", "build"]
+    code, _, err = inrzoo(*words[1:], "--out", tmp_path / "again.zarr", "--in-process")
+    assert code == 0, err
+    before, after = (open_store(path).attributes for path in (finished, tmp_path / "again.zarr"))
+    assert before == after
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"fit__views": [10, 20], "fit__stop_psnr": None},
+        {"inr__name": "fourier_net", "fit__steps": 5, "fit__stop_psnr": None},
+        {"init__mode": "fixed", "fit__steps": 5},
+        {"antialias__weight": 0.0, "values__range": [0.0, 1.0], "coords__spacing": "pixel_centres", "fit__steps": 5},
+    ],
+)
+def test_other_settings_are_in_the_command_and_on_the_card(
+    tmp_path: Path, changes: dict[str, object], inrzoo: Callable[..., tuple[int, str, str]]
+) -> None:
+    build(tiny(**changes), tmp_path / "a.zarr", in_process=True, quiet=True)
+    store = open_store(tmp_path / "a.zarr")
+    command, _ = rebuild(store)
+    code, _, err = inrzoo(*shlex.split(command)[1:], "--out", tmp_path / "b.zarr", "--in-process")
+    assert code == 0, err
+    assert open_store(tmp_path / "b.zarr").attributes == store.attributes
+    assert header(card(store, "ada/tiny", 1, False))["inrzoo"]["num_inrs"] == store.status.size * len(store.snapshots)
+
+
+def test_a_manifest_of_ones_own_stands_on_the_card(store: Store, tmp_path: Path) -> None:
+    store.attributes["manifest"]["name"] = "mine"
+    command, content = rebuild(store)
+    assert command == "inrzoo build manifest.toml"
+    (tmp_path / "manifest.toml").write_text(content)
+    loaded = manifest.load(str(tmp_path / "manifest.toml"))
+    assert manifest.differences(store.attributes["manifest"], loaded.to_json()) == []
+    assert to_toml(loaded.to_json()).strip()
+
+
+@pytest.mark.parametrize(
+    "licence", ["ImageNet terms of access (non-commercial research)", "unknown (redistributed widely)"]
+)
+def test_a_licence_the_hub_does_not_know_is_named(store: Store, licence: str) -> None:
+    store.attributes["manifest"]["licence"] = licence
+    data = header(card(store, "ada/tiny", 1, True))
+    assert data["license"] == "other" and licence.split()[0].lower() in data["license_name"]
+    assert licence in card(store, "ada/tiny", 1, True)

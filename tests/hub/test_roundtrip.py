@@ -1,0 +1,187 @@
+"""A store to the Hub and back, with the real clients."""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from client import Client
+from server import Hub
+from tiny_store import store_bytes, tiny
+
+import inrzoo
+from inrzoo.build import build
+from inrzoo.store import Store, open_store
+
+STREAM = """
+import datasets, numpy, sys
+for split in {splits}:
+    found = datasets.load_dataset("ada/tiny", split=split, streaming={streaming}).with_format("numpy")
+    rows = [(row["weights"], row["signal"], row["seed"], row["step"], row["psnr"], row["label"]) for row in found]
+    numpy.savez(f"{{split}}.npz", *[numpy.array(column) for column in zip(*rows)])
+"""
+
+
+def push(client: Client, path: Path, *words: object, **settings: object) -> str:
+    done = client.inrzoo("push", path, "ada/tiny", *words, **settings)
+    assert done.code == 0, done.err
+    return done.out
+
+
+def test_what_is_pulled_is_what_was_pushed(hub: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+    assert "v1" in push(client, sharded)
+    done = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)
+    assert done.code == 0 and "v1, whole" in done.out, done.err
+    assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
+    assert client.inrzoo("verify", tmp_path / "tiny.zarr").code == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.zarr"]
+    again = client.inrzoo("pull", "ada/tiny", "--json", cwd=tmp_path)
+    assert json.loads(again.out)["num_bytes"] == 0
+
+
+@pytest.mark.parametrize("streaming", [True, False])
+def test_datasets_reads_the_same_bits(streaming: bool, hub: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+    push(client, sharded)
+    store = open_store(sharded)
+    names = store.attributes["split_names"]
+    done = client.python(STREAM.format(splits=names, streaming=streaming), cwd=tmp_path, token=None)
+    assert done.code == 0, done.err
+    seen = 0
+    for code, name in enumerate(names):
+        with np.load(tmp_path / f"{name}.npz") as columns:
+            weights, signal, seed, step, psnr, label = (columns[key] for key in columns.files)
+        assert set(signal.tolist()) == set(np.flatnonzero(store.split == code).tolist())
+        assert weights.dtype == np.float32 and (step == store.snapshots[0]).all()
+        np.testing.assert_array_equal(weights, store.weights[:, :, 0][signal, seed])
+        np.testing.assert_array_equal(psnr, store.psnr[signal, seed, 0])
+        np.testing.assert_array_equal(label, store.labels["digit"][signal])
+        seen += len(signal)
+    assert seen == store.status.size
+
+
+def test_a_second_push_changes_nothing(hub: Hub, client: Client, finished: Path) -> None:
+    push(client, finished)
+    before, tags = dict(hub.repos["ada/tiny"].commits), dict(hub.repos["ada/tiny"].tags)
+    hub.requests.clear()
+    assert "is there already" in push(client, finished)
+    assert hub.repos["ada/tiny"].commits == before and hub.repos["ada/tiny"].tags == tags
+    assert not [what for what in hub.requests if not what.startswith(("GET", "HEAD"))]
+
+
+def test_more_seeds_send_only_what_is_new(
+    hub: Hub, client: Client, finished: Path, larger: Path, tmp_path: Path
+) -> None:
+    push(client, finished)
+    old = hub.tree("ada/tiny", "v1")
+    hub.uploads.clear()
+    hub.sent["up"] = 0
+    assert "v2" in push(client, larger)
+    assert hub.tree("ada/tiny", "v1") == old
+    new = hub.tree("ada/tiny", "v2")
+    kept = {name for name in old if name.startswith("data/") or (
+        name.startswith("tiny.zarr/") and "/c/" in name and "/stats/" not in name)}  # fmt: skip
+    assert kept and all(new[name] == old[name] for name in kept)
+    assert not {hashlib.sha256(old[name]).hexdigest() for name in kept} & set(hub.uploads)
+    fresh = sum(len(content) for name, content in new.items() if old.get(name) != content)
+    assert hub.sent["up"] < 1.5 * fresh + 60_000  # what is not file is requests
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(larger)
+    assert client.inrzoo("pull", "ada/tiny", "--revision", "v1", "--out", tmp_path / "old.zarr").code == 0
+    assert store_bytes(tmp_path / "old.zarr") == store_bytes(finished)
+
+
+def test_a_version_takes_nothing_away(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
+    push(client, larger)
+    done = client.inrzoo("push", finished, "ada/tiny")
+    assert done.code == 2 and "holds 3 seeds" in done.err and len(done.err.splitlines()) == 1
+    assert list(hub.repos["ada/tiny"].tags) == ["v1"]
+
+
+def test_a_tag_is_resolved_once(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
+    push(client, finished)
+    push(client, larger)
+    tags = hub.repos["ada/tiny"].tags
+    code = "from inrzoo import hub\nprint(hub.pin('hf://datasets/ada/tiny{}'))"
+    for suffix, commit in [("", tags["v2"]), ("@v1", tags["v1"]), (f"@{tags['v1']}", tags["v1"])]:
+        done = client.python(code.format(suffix), token=None)
+        assert done.out.strip() == f"hf://datasets/ada/tiny@{commit}/tiny.zarr", done.err
+        assert client.python(code.format(f"@{commit}/tiny.zarr")).out == done.out
+
+
+def test_one_finished_seed_of_two_is_a_store_of_one(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    one, half = tmp_path / "one.zarr", tmp_path / "half.zarr"
+    build(tiny(seeds=1), one, in_process=True, quiet=True)
+    build(tiny(seeds=1), half, in_process=True, quiet=True)
+    from inrzoo.store import grow
+
+    grow(half, 2, None)
+    before = store_bytes(half)
+    done = client.inrzoo("push", half, "ada/tiny")
+    assert done.code == 2 and "1 finished seed(s) with --partial" in done.err and not hub.repos
+    assert "v1" in push(client, half, "--partial")
+    assert store_bytes(half) == before
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(one)
+    assert "v2" in push(client, finished)
+
+
+def test_a_pull_request_waits_for_its_owner(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
+    push(client, finished)
+    repo = hub.repos["ada/tiny"]
+    main = repo.refs["main"]
+    done = client.inrzoo("push", larger, "ada/tiny", "--create-pr", token="hf_bob")
+    assert done.code == 0 and "discussions/1" in done.out, done.err
+    assert repo.refs["main"] == main and list(repo.tags) == ["v1"]
+    again = client.inrzoo("push", larger, "ada/tiny", "--create-pr", "--json", token="hf_bob")
+    assert json.loads(again.out)["changed"] is False and list(repo.titles) == [1]
+    repo.refs["main"] = repo.refs["refs/pr/1"]  # merged
+    hub.uploads.clear()
+    assert "v2" in push(client, larger) and not hub.uploads
+    assert repo.tags["v2"] == repo.refs["main"]
+
+
+def test_a_branch_gets_no_version(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    assert "no version" in push(client, finished, "--revision", "trial")
+    repo = hub.repos["ada/tiny"]
+    assert not repo.tags and len(hub.tree("ada/tiny")) == 1
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 2
+    assert client.inrzoo("pull", "ada/tiny", "--revision", "trial", cwd=tmp_path).code == 0
+    assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(finished)
+
+
+def test_private_stays_private(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    push(client, finished, "--private")
+    assert hub.repos["ada/tiny"].private
+    assert client.inrzoo("pull", "ada/tiny", token="hf_bob", cwd=tmp_path).code == 2
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    hub.repos["ada/tiny"].private = False
+    done = client.inrzoo("push", finished, "ada/tiny", "--private")
+    assert done.code == 2 and "is public already" in done.err
+
+
+@pytest.mark.skipif("load" not in inrzoo.__all__, reason="inrzoo.load does not exist yet")
+def test_inrzoo_streams_the_same_bits(hub: Hub, client: Client, sharded: Path, tmp_path: Path, store: Store) -> None:
+    push(client, sharded)
+    code = "import inrzoo\nfor _ in inrzoo.load('hf://datasets/ada/tiny', split='train', streaming=True): pass\n"
+    done = client.python(code, token=None, cwd=tmp_path)
+    assert done.code == 0, done.err
+
+
+def test_what_the_card_says_runs(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    push(client, finished)
+    shown = re.findall(r"^```(bash|python)\n(.*?)^```", hub.tree("ada/tiny")["README.md"].decode(), re.M | re.S)
+    ran = 0
+    for language, content in shown:
+        if language == "bash" and content.startswith("inrzoo pull"):
+            done = client.inrzoo(*content.split()[1:], cwd=tmp_path)
+        elif language == "python":
+            if "inrzoo.load(" in content and "load" not in inrzoo.__all__:
+                continue
+            done = client.python(content, token=None, cwd=tmp_path)
+        else:
+            continue
+        assert done.code == 0, f"{content}\n{done.err}"
+        ran += 1
+    assert ran >= 3
