@@ -27,6 +27,9 @@ from inrzoo.store import Store
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
+    import datasets
+    import ray.data
+
     from inrzoo.inrs import INR
 
 SIGNALS_AT_ONCE = 1024
@@ -149,6 +152,18 @@ class WeightDataset(Dataset[WeightBatch]):
             step=torch.from_numpy(self.rows.step_counts(places)),
             values=self._values(places) if self.with_signals else None,
         )
+
+    def to_datasets(self) -> datasets.Dataset:
+        """A Hugging Face `Dataset` that copies nothing; see `inrzoo.loaders.adapters.to_datasets`."""
+        from inrzoo.loaders.adapters import to_datasets
+
+        return to_datasets(self)
+
+    def to_ray(self, batch_size: int = 256, **read_options: Any) -> ray.data.Dataset:
+        """A Ray Data `Dataset`; see `inrzoo.loaders.adapters.to_ray`."""
+        from inrzoo.loaders.adapters import to_ray
+
+        return to_ray(self, batch_size, **read_options)
 
     # --- for streams -------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from made_stores import make_store
 
 import inrzoo
 from inrzoo.errors import InrzooError
-from inrzoo.loaders.adapters import to_datasets
+
 
 STEPS = (800, 1000)
 
@@ -21,7 +21,7 @@ STEPS = (800, 1000)
 )
 def test_a_hugging_face_dataset_has_the_same_rows(made, options):
     dataset = inrzoo.load(made, normalise="none", **options)
-    expected, rows = dataset[:], to_datasets(dataset).with_format("numpy")[:]
+    expected, rows = dataset[:], dataset.to_datasets().with_format("numpy")[:]
     np.testing.assert_array_equal(rows["weights"], expected.weights)
     np.testing.assert_array_equal(rows["class"], expected.label)
     np.testing.assert_array_equal(rows["drawer"], expected.labels["drawer"])
@@ -30,20 +30,20 @@ def test_a_hugging_face_dataset_has_the_same_rows(made, options):
 
 
 def test_class_names_are_features(made):
-    assert to_datasets(inrzoo.load(made)).features["class"].names == ["class 0", "class 1", "class 2"]
+    assert inrzoo.load(made).to_datasets().features["class"].names == ["class 0", "class 1", "class 2"]
 
 
 def test_two_stores_are_one_dataset(made, tmp_path):
     other = make_store(tmp_path / "other.zarr", splits=(11,), num_seeds=1, steps=(1000,))
     dataset = inrzoo.load([made, other.path], normalise="none")
-    rows = to_datasets(dataset).with_format("numpy")[:]
+    rows = dataset.to_datasets().with_format("numpy")[:]
     np.testing.assert_array_equal(rows["weights"], dataset[:].weights)
     np.testing.assert_array_equal(rows["signal"], dataset[:].signal)
 
 
 def test_nothing_is_copied(made):
     """The numbers lie in files of the store, says the kernel."""
-    chunks = to_datasets(inrzoo.load(made)).data.table.column("weights").chunks
+    chunks = inrzoo.load(made).to_datasets().data.table.column("weights").chunks
     regions = [line.split() for line in Path("/proc/self/maps").read_text().splitlines()]
     for chunk in chunks:
         address = chunk.values.buffers()[1].address
@@ -57,7 +57,7 @@ def test_nothing_is_copied(made):
 
 def test_what_was_loaded_decides_the_fingerprint(made):
     def fingerprint(**options):
-        return to_datasets(inrzoo.load(made, **options))._fingerprint
+        return inrzoo.load(made, **options).to_datasets()._fingerprint
 
     assert fingerprint() == fingerprint()
     assert fingerprint(seeds=[0, 1, 2]) == fingerprint()
@@ -67,20 +67,19 @@ def test_what_was_loaded_decides_the_fingerprint(made):
 def test_shards_that_are_no_matrix_are_refused(tmp_path):
     store = make_store(tmp_path / "half.zarr", publish=1)
     with pytest.raises(InrzooError, match=r"seed 1 .* not there as a plain matrix"):
-        to_datasets(inrzoo.load(store.path, normalise="none"))
+        inrzoo.load(store.path, normalise="none").to_datasets()
 
 
 RAY = """
 import sys
 import numpy as np
 import inrzoo
-from inrzoo.loaders.adapters import to_ray
 import ray
 
 ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
 ray.data.DataContext.get_current().enable_progress_bars = False
 dataset = inrzoo.load(sys.argv[1], views=(800, 1000), signals=True)
-rows = to_ray(dataset, batch_size=50, override_num_blocks=2).take_batch(len(dataset))
+rows = dataset.to_ray(batch_size=50, override_num_blocks=2).take_batch(len(dataset))
 expected = dataset[:]
 order = np.lexsort((rows["step"], rows["signal"], rows["seed"]))
 np.testing.assert_array_equal(rows["weights"][order], expected.weights)

@@ -6,7 +6,9 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, L INRs of a datase
 import functools
 import operator
 import pickle
+import sys
 from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -346,3 +348,19 @@ def test_the_same_inrs_are_not_loaded_twice(made):
 def test_streaming_gives_a_stream_and_otherwise_a_dataset(made):
     assert isinstance(inrzoo.load(made), WeightDataset)
     assert isinstance(inrzoo.load(made, streaming=True), WeightStream)
+
+
+def test_a_dataset_on_the_hub_is_read_from_one_commit(made, monkeypatch):
+    """`inrzoo.hub.pin` is asked once for each `hf://` URL, and what it says is what is opened."""
+    asked = []
+
+    def pin(url):
+        asked.append(url)
+        return str(made)
+
+    hub = ModuleType("inrzoo.hub")
+    hub.pin = pin
+    monkeypatch.setitem(sys.modules, "inrzoo.hub", hub)
+    dataset = inrzoo.load("hf://datasets/user/made@v1/made.zarr")
+    assert len(dataset) == len(inrzoo.load(made))
+    assert asked == ["hf://datasets/user/made@v1/made.zarr"]
