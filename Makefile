@@ -12,7 +12,7 @@ demo: $(READY)
 	@echo "store: out/digits.zarr   picture: out/digits.png"
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m slow
