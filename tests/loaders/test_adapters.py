@@ -12,7 +12,6 @@ from made_stores import make_store
 import inrzoo
 from inrzoo.errors import InrzooError
 
-
 STEPS = (800, 1000)
 
 
