@@ -26,7 +26,6 @@ from inrzoo.store import Block, Store, open_store, unpublish, write_block
 from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.files import only_driver, sha256
 from inrzoo.store.finalise import SEED_COLUMNS, data_files, metadata_files
-from inrzoo.store.parts import shards_of_splits
 
 OnBlock = Callable[[int, int], None]
 """Called with (INRs checked, INRs in all)."""
@@ -166,24 +165,14 @@ def _check_metadata(store: Store, findings: Findings) -> None:
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
     if not store.complete:
-        wanted, total = _wanted_blocks(store), store.num_signals * store.num_seeds
-        missing = sum(store.num_rows(block) for block in wanted if not store.is_done(block))
+        total = store.num_signals * store.num_seeds
+        missing = sum(store.num_rows(block) for block in store.wanted_blocks() if not store.is_done(block))
         if store.partial:
             there = sum(store.num_rows(block) for block in store.blocks() if store.is_done(block))
             findings.part = f"{there} of {total} INRs, the shards of {', '.join(store.partial)}"
         if missing or not store.partial:
             further = "pull it again" if store.partial else "the same build command continues"
             findings.problems.append(f"incomplete: {missing} of {total} INRs are missing; {further}")
-
-
-def _wanted_blocks(store: Store) -> list[Block]:
-    """The blocks that have to be there: all, or those of the splits that were pulled."""
-    if not store.partial:
-        return store.blocks()
-    names = store.attributes["split_names"]
-    shards = shards_of_splits(store.partition, store.split, names, store.partial)
-    per_shard = store.partition.shard_rows // store.partition.block_rows
-    return [block for block in store.blocks() if block.index // per_shard in shards]
 
 
 def _block_is_whole(store: Store, block: Block) -> bool:

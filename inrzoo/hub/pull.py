@@ -66,7 +66,8 @@ def pull(
 
     Args:
         address: `USER/NAME` or `hf://datasets/USER/NAME[@revision]`.
-        out: the store's folder; `NAME.zarr` here by default. A part of the same dataset there is completed.
+        out: the store's folder; `NAME.zarr` here by default. A part of the same dataset there is completed, and what is
+            damaged or missing in it is fetched again.
         revision: version, branch or commit; the newest version by default.
         splits: fetch the shards that hold these splits alone. The axes stay, other INRs are pending, and
             `Store.partial` says so.
@@ -154,7 +155,17 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
         raise InrzooError(
             f"{out} has {local.num_seeds} seeds, {snapshot.repo_id} {theirs['manifest']['seeds']}; give another --out"
         )
-    return not local.partial or (bool(splits) and set(splits) <= set(local.partial))
+    enough = not local.partial or (bool(splits) and set(splits) <= set(local.partial))
+    return enough and _is_intact(local)
+
+
+def _is_intact(store: Store) -> bool:
+    """Whether all of a store is there, every file with its sha256; else pulling brings what is missing."""
+    checksums = store.attributes["checksums"]
+    files = {name: digest for name, digest in checksums.items() if store.complete or not name.endswith("zarr.json")}
+    whole = all((store.path / name).is_file() for name in files) and all(map(store.is_done, store.wanted_blocks()))
+    with ThreadPoolExecutor() as pool:
+        return whole and all(pool.map(lambda name: sha256(store.path / name) == files[name], files))
 
 
 def _with_what_is_here(out: Path, num_seeds: int, splits: list[str]) -> tuple[int, list[str]]:

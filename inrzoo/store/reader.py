@@ -18,6 +18,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, is_committed, read_record
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
+from inrzoo.store.parts import shards_of_splits
 from inrzoo.store.remote import Mirror, MirrorStore, is_url
 from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
@@ -270,6 +271,14 @@ class Store:
     def blocks(self) -> list[Block]:
         """Every block of the store, seed by seed."""
         return [Block(seed, index) for seed in range(self.num_seeds) for index in range(self.partition.num_blocks)]
+
+    def wanted_blocks(self) -> list[Block]:
+        """The blocks that have to be there: every one, or those of the shards that were pulled."""
+        if not self.partial:
+            return self.blocks()
+        shards = shards_of_splits(self.partition, self.split, self.attributes["split_names"], self.partial)
+        within = {index for shard in shards for index in self.partition.shard_blocks(shard)}
+        return [block for block in self.blocks() if block.index in within]
 
     @property
     def _signals_home(self) -> str | None:

@@ -338,6 +338,23 @@ def test_a_damaged_part_is_found(pushed: Hub, client: Client, tmp_path: Path) ->
     assert any("weights/c/5/1/0/0" in problem for problem in verify(path).problems)
     shard.unlink()
     assert client.inrzoo("verify", path).code == 1
+    assert client.inrzoo("pull", "ada/tiny", "--split", "test", cwd=tmp_path).code == 0
+    assert verify(path).problems == []
+    next((path / "_build/blocks").glob("seed00001-*.npz")).unlink()
+    assert any("of 96 INRs are missing; pull it again" in problem for problem in verify(path).problems)
+    assert client.inrzoo("pull", "ada/tiny", "--split", "test", cwd=tmp_path).code == 0
+    assert verify(path).problems == [] and open_store(path).partial == ["test"]
+
+
+def test_a_pull_mends_a_damaged_store(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    shard = tmp_path / "tiny.zarr/weights/c/2/1/0/0"
+    shard.write_bytes(bytes(shard.stat().st_size))
+    (tmp_path / "tiny.zarr/psnr/c/0/0/0").unlink()
+    pushed.requests.clear()
+    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
+    assert len([what for what in pushed.requests if what.startswith("GET") and "/c/" in what]) == 2
 
 
 def test_a_part_can_be_built_to_its_end(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
