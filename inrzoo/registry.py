@@ -2,6 +2,7 @@
 
 import dataclasses
 import importlib
+import inspect
 import pkgutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ def names(kind: str) -> list[str]:
     """Sorted names of the components of one kind, read off the folder `inrzoo/<kind>` without importing any of them.
 
     Args:
-        kind: `"sources"` or `"inrs"`: a folder of the package.
+        kind: `"sources"`, `"inrs"`, `"encoders"` or `"tasks"`: a folder of the package.
     """
     folder = Path(__file__).parent / kind
     return sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_"))
@@ -37,6 +38,8 @@ def find(kind: str, name: str) -> type[Any]:
 def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     """Build a component from its manifest table.
 
+    Its fields are the keyword arguments of its constructor, be it a frozen dataclass or an `nn.Module`.
+
     Args:
         kind: as in `names`.
         spec: `name` and the fields of the component; what TOML can say.
@@ -49,20 +52,15 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
         raise InrzooError(f"a table of {kind} needs a name; there are: {', '.join(names(kind))}")
     cls = find(kind, spec["name"])
     given = {key: value for key, value in spec.items() if key != "name"}
-    hints = get_type_hints(cls)
-    fields = {field.name: field for field in dataclasses.fields(cls)}
+    fields = inspect.signature(cls).parameters
+    hints = get_type_hints(cls) if dataclasses.is_dataclass(cls) else get_type_hints(cls.__init__)
     settable = [key for key in fields if key not in runtime]
     for key, value in given.items():
         if key not in settable:
-            raise InrzooError(f"{spec['name']} has no field {key!r} (given {value!r}); it has: {', '.join(settable)}")
+            has = ", ".join(settable) or "none"
+            raise InrzooError(f"{spec['name']} has no field {key!r} (given {value!r}); it has: {has}")
     resolved = {key: check_type(f"{spec['name']}.{key}", value, hints[key]) for key, value in given.items()}
-    missing = [
-        key
-        for key in settable
-        if key not in given
-        and fields[key].default is dataclasses.MISSING
-        and fields[key].default_factory is dataclasses.MISSING
-    ]
+    missing = [key for key in settable if key not in given and fields[key].default is inspect.Parameter.empty]
     if missing:
         raise InrzooError(f"{spec['name']} needs {', '.join(missing)}")
     return cls(**resolved, **runtime)

@@ -29,6 +29,9 @@ MAY_IMPORT = {
     "store": {"weights", "registry", "coords"},
     "stats": {"store", "weights"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
+    "encoders": {"weights"},
+    "tasks": {"loaders", "encoders", "inrs", "weights", "coords", "registry", "seeding", "store"},
+    "training_cli": {"registry", "tasks"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},
@@ -43,7 +46,7 @@ ONLY_FOR_TYPES = {"store": {"inrs"}}
 """Further rooms that may stand under `if TYPE_CHECKING`."""
 
 ONLY_IMPORTER = {
-    "click": {"cli"},
+    "click": {"cli", "training_cli"},
     "dask": {"stats"},
     "datasets": {"sources", "loaders"},
     "huggingface_hub": {"hub"},

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from inrzoo import __version__
+from inrzoo import training_cli
 from inrzoo.errors import InrzooError
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
@@ -22,6 +23,10 @@ SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local f
 @click.version_option(__version__, prog_name="inrzoo")
 def cli() -> None:
     """Datasets of implicit neural representations: fit, verify, look, publish."""
+
+
+cli.add_command(training_cli.train)
+cli.add_command(training_cli.evaluate)
 
 
 def main() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,12 +22,21 @@ from inrzoo.loaders.parts import checked_rank, rank_and_world, worker_and_worker
 from inrzoo.seeding import Stream
 
 
+class EpisodeItems(NamedTuple):
+    """Numbers of an episode's INRs in the dataset, class by class, int64, and which of the N classes each is of."""
+
+    support: NDArray[np.int64]
+    query: NDArray[np.int64]
+    support_target: NDArray[np.int64]
+    query_target: NDArray[np.int64]
+
+
 class Episodes(IterableDataset[Episode]):
     """Episodes of a dataset. Episode number i is a function of (seed, i) alone.
 
     Each draws N of the dataset's classes, K + Q different signals of each class, and of each signal one of its INRs
-    that were loaded (seeds and views). So no signal is on both sides of an episode, by whichever seed or view, and the
-    dataset's split decides the classes.
+    that were loaded (seeds and views), or of a signal in the support all of them. So no signal is on both sides of an
+    episode, by whichever seed or view, and the dataset's split decides the classes.
 
     Iterating gives them in turn: `num_episodes` of them, the same list in every pass, or without end. Ranks and workers
     divide them as a `WeightStream` divides batches, and `state_dict` continues them. Use it by itself, or as
@@ -41,13 +50,17 @@ class Episodes(IterableDataset[Episode]):
         label: the label column that holds the classes; the first one if None.
         num_episodes: length of the list, for evaluation; None for no end, for training.
         seed: of the draws.
+        all_in_support: a signal in the support brings all its INRs that were loaded, seed by seed and view by view, and
+            not one of them: N·K·(its INRs) in all.
+        query_step: step count of the snapshots that queries are drawn from; None for all that were loaded.
         rank, world: this process among how many; those of `torch.distributed` if None, else 0 of 1.
 
     Attributes:
         classes: codes of the classes that occur in the dataset.
 
     Raises:
-        InrzooError: fewer than N classes, a class with fewer than K + Q signals, or a column that does not exist.
+        InrzooError: fewer than N classes, a class with fewer than K + Q signals, a column that does not exist, or a
+            signal without an INR of `query_step` steps.
     """
 
     def __init__(
@@ -60,6 +73,8 @@ class Episodes(IterableDataset[Episode]):
         label: str | None = None,
         num_episodes: int | None = None,
         seed: int = 0,
+        all_in_support: bool = False,
+        query_step: int | None = None,
         rank: int | None = None,
         world: int | None = None,
     ) -> None:
@@ -72,8 +87,17 @@ class Episodes(IterableDataset[Episode]):
         self.dataset, self.label, self.seed = dataset, column, seed
         self.ways, self.shots, self.queries, self.num_episodes = ways, shots, queries, num_episodes
         self._given_rank = checked_rank(rank, world)
-        signal = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+        self.all_in_support, self.query_step = all_in_support, query_step
+        places = dataset.rows.places(np.arange(len(dataset)))
+        signal = dataset.rows.signals(places)
         self._inrs = Members.of(signal)
+        self._asked = np.arange(len(dataset))
+        if query_step is not None:
+            self._asked = np.flatnonzero(dataset.rows.step_counts(places) == query_step)
+        self._queries = Members.of(signal[self._asked])
+        if len(self._queries) < len(self._inrs):
+            missing = len(self._inrs) - len(self._queries)
+            raise InrzooError(f"queries of {query_step} steps: {missing} of {len(self._inrs)} signals have no such INR")
         self._signals = Members.of(dataset.labels[column][self._inrs.keys])
         self.classes = self._signals.keys
         self._require_enough()
@@ -84,19 +108,38 @@ class Episodes(IterableDataset[Episode]):
         """Episode by number, from 0; there is no last one unless `num_episodes` says so."""
         if number < 0 or (self.num_episodes is not None and number >= self.num_episodes):
             raise IndexError(f"episode {number} is out of range; there are {self.num_episodes or 'no negative ones'}")
-        items = self.draw(number)
-        support, query = items[:, : self.shots], items[:, self.shots :]
-        chosen = self.dataset.labels[self.label][self._signal_of(items[:, 0])]
+        items = self.items(number)
+        first = self._signal_of(items.query.reshape(self.ways, -1)[:, 0])
         return Episode(
-            support=self._read(support, number, 0),
-            query=self._read(query, number, 1),
-            support_target=torch.arange(self.ways).repeat_interleave(self.shots),
-            query_target=torch.arange(self.ways).repeat_interleave(self.queries),
-            classes=torch.from_numpy(chosen),
+            support=self._read(items.support, number, 0),
+            query=self._read(items.query, number, 1),
+            support_target=torch.from_numpy(items.support_target),
+            query_target=torch.from_numpy(items.query_target),
+            classes=torch.from_numpy(self.dataset.labels[self.label][first]),
+        )
+
+    def items(self, number: int) -> EpisodeItems:
+        """Which INRs episode `number` is made of, without reading them."""
+        chosen = self.draw(number)
+        support = chosen[:, : self.shots].ravel()
+        counts = np.ones(len(support), dtype=np.int64)
+        if self.all_in_support:
+            sets = np.searchsorted(self._inrs.keys, self._signal_of(support))
+            counts = self._inrs.counts[sets]
+            starts = self._inrs.starts[sets]
+            support = np.concatenate(
+                [self._inrs.flat[start : start + count] for start, count in zip(starts, counts, strict=True)]
+            )
+        ways = np.arange(self.ways)
+        return EpisodeItems(
+            support=support,
+            query=chosen[:, self.shots :].ravel(),
+            support_target=ways.repeat(self.shots).repeat(counts),
+            query_target=ways.repeat(self.queries),
         )
 
     def draw(self, number: int) -> NDArray[np.int64]:
-        """Numbers of an episode's INRs in the dataset, (N, K + Q)."""
+        """Numbers of an INR of each of an episode's signals, (N, K + Q): support first, then queries."""
         stream = Stream("episodes", self.label, self.seed, str(number))
         ways = stream.shuffle(len(self.classes))[: self.ways]
         signals = []
@@ -105,7 +148,11 @@ class Episodes(IterableDataset[Episode]):
             signals.append(self._signals.flat[start + stream.shuffle(count)[: self.shots + self.queries]])
         chosen = np.stack(signals)
         uniform = stream.uniform(0, 1, chosen.size)
-        return self._inrs.pick(chosen.ravel(), uniform).reshape(chosen.shape)
+        drawn = self._inrs.pick(chosen.ravel(), uniform).reshape(chosen.shape)
+        if self.query_step is not None:
+            asked = self._asked[self._queries.pick(chosen.ravel(), uniform)].reshape(chosen.shape)
+            drawn[:, self.shots :] = asked[:, self.shots :]
+        return drawn
 
     def __len__(self) -> int:
         """Episodes of one pass that this rank gets.
@@ -151,11 +198,11 @@ class Episodes(IterableDataset[Episode]):
     @cached_property
     def _settings(self) -> dict[str, Any]:
         """What the list of episodes depends on."""
-        names = ("seed", "label", "ways", "shots", "queries", "num_episodes")
+        names = ("seed", "label", "ways", "shots", "queries", "num_episodes", "all_in_support", "query_step")
         return {name: getattr(self, name) for name in names} | {"length": len(self.dataset)}
 
     def _read(self, items: NDArray[np.int64], number: int, view: int) -> WeightBatch:
-        return self.dataset.read(items.ravel(), epoch=0, key=number, view=view)
+        return self.dataset.read(items, epoch=0, key=number, view=view)
 
     def _signal_of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
         return self.dataset.rows.signals(self.dataset.rows.places(items))

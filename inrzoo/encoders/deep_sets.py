@@ -1,0 +1,109 @@
+"""Sets of neurons: features that do not depend on how hidden neurons are numbered.
+
+Zaheer et al. 2017, "Deep sets" (arXiv 1703.06114): ρ(mean φ(x)) is invariant to the order of the x, and every continuous
+invariant function has that form. Here twice: a neuron's connections to other neurons are a set, and the neurons of a
+layer are a set. That the two neurons at the ends of a connection are the same in both sets is not seen: this is the
+simple baseline, not the strongest invariant network.
+
+Shape letters: B batch of INRs, P parameters of one INR, H neurons of an axis, C channels of a neuron, F features.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.encoders import Encoder
+from inrzoo.weights import WeightLayout, WeightTensor
+
+
+class DeepSets(Encoder):
+    """Each neuron: its bias, its weights to coordinates or channels in order, its weights to neurons as a set.
+
+    Entries of a tensor that lie along another neuron axis go through Linear, ReLU and are averaged; the result and what
+    is in order go through an MLP of that layer; its mean and maximum over the layer's neurons, for every layer, go
+    through a last MLP, with the tensors that belong to no neuron (the output's bias) beside them.
+
+    Args:
+        hidden_features: channels of a neuron.
+        entry_features: channels of a connection.
+        out_features: F.
+    """
+
+    symmetries = ("permutation",)
+
+    def __init__(
+        self,
+        *,
+        layout: WeightLayout,
+        hidden_features: int = 64,
+        entry_features: int = 16,
+        out_features: int = 64,
+    ) -> None:
+        super().__init__(layout)
+        counts = {"hidden_features": hidden_features, "entry_features": entry_features, "out_features": out_features}
+        for key, count in counts.items():
+            self.require(key, count, count >= 1, "at least 1")
+        self.out_features = out_features
+        self.axes = list(layout.neuron_axes)
+        self.entries = nn.ModuleDict()
+        self.neurons = nn.ModuleDict()
+        for axis in self.axes:
+            width = 0
+            for tensor in layout.tensors:
+                if axis in tensor.axes:
+                    ordered = self._ordered_size(tensor, axis)
+                    if self._is_set(tensor, axis):
+                        self.entries[f"{axis} {tensor.name}"] = nn.Sequential(
+                            nn.Linear(ordered, entry_features), nn.ReLU()
+                        )
+                        width += entry_features
+                    else:
+                        width += ordered
+            self.neurons[axis] = _mlp(width, hidden_features, hidden_features)
+        self.rest = [tensor for tensor in layout.tensors if not set(tensor.axes) & set(self.axes)]
+        rest = sum(tensor.size for tensor in self.rest)
+        self.head = _mlp(2 * hidden_features * len(self.axes) + rest, hidden_features, out_features)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """(B, P) to (B, F)."""
+        parts = self.layout.split(weights)
+        pooled = [parts[tensor.name].flatten(1) for tensor in self.rest]
+        for axis in self.axes:
+            features_BHC = self.neurons[axis](torch.cat(self._of_neurons(parts, axis), dim=-1))
+            pooled += [features_BHC.mean(dim=1), features_BHC.amax(dim=1)]
+        features: Tensor = self.head(torch.cat(pooled, dim=-1))
+        return features
+
+    def _of_neurons(self, parts: dict[str, Tensor], axis: str) -> list[Tensor]:
+        """What each neuron of an axis is connected by, (B, H, C) for every tensor."""
+        found = []
+        for tensor in self.layout.tensors:
+            if axis not in tensor.axes:
+                continue
+            part = parts[tensor.name].movedim(1 + tensor.axes.index(axis), 1)
+            others = [other for other in tensor.axes if other != axis]
+            if self._is_set(tensor, axis):
+                # Neuron axes first, then what is in order, which becomes the channels of an entry.
+                order = sorted(range(len(others)), key=lambda place: others[place] not in self.axes)
+                part = part.permute(0, 1, *(2 + place for place in order))
+                part = part.reshape(*part.shape[:2], -1, self._ordered_size(tensor, axis))
+                found.append(self.entries[f"{axis} {tensor.name}"](part).mean(dim=2))
+            else:
+                found.append(part.flatten(2) if others else part[..., None])
+        return found
+
+    def _is_set(self, tensor: WeightTensor, axis: str) -> bool:
+        return any(other in self.axes for other in tensor.axes if other != axis)
+
+    def _ordered_size(self, tensor: WeightTensor, axis: str) -> int:
+        """Numbers of a neuron in a tensor, or of one of its connections, whose order means something."""
+        return math.prod(
+            size
+            for other, size in zip(tensor.axes, tensor.shape, strict=True)
+            if other != axis and other not in self.axes
+        )
+
+
+def _mlp(fan_in: int, hidden: int, fan_out: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(fan_in, hidden), nn.ReLU(), nn.Linear(hidden, fan_out))

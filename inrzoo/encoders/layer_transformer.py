@@ -1,0 +1,98 @@
+"""A transformer over the tensors of an INR: the few-shot paper's encoder (Sec. 2.3, 3.1).
+
+Shape letters: B batch of INRs, P parameters of one INR, L tokens, H hidden, F features.
+"""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.encoders import Encoder
+from inrzoo.weights import WeightLayout
+
+
+class LayerTransformer(Encoder):
+    """One token for every weight matrix and one for every bias, each flattened and projected by a map of its own.
+
+    Hidden size 64, 4 layers, 4 heads and a projection of its own for every token are the paper's. It leaves open, and
+    here is: a pre-norm encoder (GELU) with a last LayerNorm, the projection one linear map ("the size of each token
+    after linear projection", Sec. 3.1), a learned embedding for each token, the mean of the tokens as readout, and a
+    feed-forward width of four times the hidden size.
+
+    Args:
+        hidden_features: H, a multiple of `num_heads`.
+        num_layers: transformer layers.
+        num_heads: attention heads.
+        feedforward_features: width of the feed-forward part; 4 H if None.
+        projection: `linear`, or `mlp`: Linear, GELU, Linear (Sec. 2.3 says "a MLP").
+        position: `learned` embedding of each token, or `none`; projections differ, so tokens are told apart without.
+        readout: `mean` of the tokens, a `cls` token, or all of them in a row, `concat`: then F = L H.
+        dropout: inside the transformer.
+    """
+
+    def __init__(
+        self,
+        *,
+        layout: WeightLayout,
+        hidden_features: int = 64,
+        num_layers: int = 4,
+        num_heads: int = 4,
+        feedforward_features: int | None = None,
+        projection: Literal["linear", "mlp"] = "linear",
+        position: Literal["learned", "none"] = "learned",
+        readout: Literal["mean", "cls", "concat"] = "mean",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(layout)
+        for key, count in {
+            "hidden_features": hidden_features,
+            "num_layers": num_layers,
+            "num_heads": num_heads,
+        }.items():
+            self.require(key, count, count >= 1, "at least 1")
+        self.require("hidden_features", hidden_features, hidden_features % num_heads == 0, "a multiple of num_heads")
+        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+        num_tokens = len(layout.tensors)
+        self.readout = readout
+        self.out_features = hidden_features * (num_tokens if readout == "concat" else 1)
+        self.projections = nn.ModuleDict(
+            {tensor.name: _projection(tensor.size, hidden_features, projection) for tensor in layout.tensors}
+        )
+        self.position = nn.Parameter(torch.randn(num_tokens, hidden_features) * 0.02) if position == "learned" else None
+        self.cls = nn.Parameter(torch.randn(hidden_features) * 0.02) if readout == "cls" else None
+        layer = nn.TransformerEncoderLayer(
+            hidden_features,
+            num_heads,
+            feedforward_features or 4 * hidden_features,
+            dropout,
+            activation="gelu",
+            batch_first=True,
+            norm_first=True,
+        )
+        self.transformer = nn.TransformerEncoder(
+            layer, num_layers, norm=nn.LayerNorm(hidden_features), enable_nested_tensor=False
+        )
+        for parameter in self.transformer.parameters():  # TransformerEncoder copies one layer; copies must not be equal
+            if parameter.ndim > 1:
+                nn.init.xavier_uniform_(parameter)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """(B, P) to (B, F)."""
+        parts = self.layout.split(weights)
+        tokens_BLH = torch.stack([self.projections[name](parts[name].flatten(1)) for name in self.projections], dim=1)
+        if self.position is not None:
+            tokens_BLH = tokens_BLH + self.position
+        if self.cls is not None:
+            tokens_BLH = torch.cat([self.cls.expand(len(weights), 1, -1), tokens_BLH], dim=1)
+        tokens_BLH = self.transformer(tokens_BLH)
+        if self.readout == "concat":
+            return tokens_BLH.flatten(1)
+        return tokens_BLH[:, 0] if self.readout == "cls" else tokens_BLH.mean(dim=1)
+
+
+def _projection(size: int, hidden_features: int, kind: str) -> nn.Module:
+    first = nn.Linear(size, hidden_features)
+    if kind == "linear":
+        return first
+    return nn.Sequential(first, nn.GELU(), nn.Linear(hidden_features, hidden_features))

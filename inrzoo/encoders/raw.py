@@ -1,0 +1,25 @@
+"""No network at all: the weights are the features. The few-shot paper's "zero-learning" (Sec. 3.3.1).
+
+Shape letters: B batch of INRs, P parameters of one INR.
+"""
+
+from torch import Tensor
+
+from inrzoo.encoders import Encoder
+from inrzoo.weights import WeightLayout
+
+
+class Raw(Encoder):
+    """Features that are the weights themselves, as they were normalised: nothing to learn.
+
+    Attributes:
+        out_features: P.
+    """
+
+    def __init__(self, *, layout: WeightLayout) -> None:
+        super().__init__(layout)
+        self.out_features = layout.num_params
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """(B, P) to (B, P)."""
+        return weights

@@ -1,0 +1,63 @@
+"""Measuring what was trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.tasks import Device, Measurement, Task
+from inrzoo.tasks._checkpoint import BEST, Checkpoint, differences, plain, read
+from inrzoo.tasks._loop import chosen_device, train
+
+
+def evaluate(
+    checkpoint: Path, path: str | Path, *, split: str = "test", device: Device = "auto", **changes: Any
+) -> Sequence[Measurement]:
+    """Measure a checkpoint on a split of a store.
+
+    Args:
+        checkpoint: a file, or the folder of a run for its best one.
+        path: of the store, a folder or a URL; it may be another one than was trained on if its conventions are the same.
+        changes: fields of the task to measure with, e.g. `test_ways=(20,)`; those of the network stay.
+
+    Raises:
+        InrzooError: no checkpoint, a store of other conventions (all differences are named), or a field that cannot be.
+    """
+    found = read(checkpoint)
+    task = restored(found, changes)
+    refuse_others(found, task, path)
+    with torch.no_grad():
+        return task.evaluate(path, split, found.module, chosen_device(device))
+
+
+def restored(checkpoint: Checkpoint, changes: dict[str, Any]) -> Task:
+    """The task of a checkpoint with other fields."""
+    task: Task = registry.make("tasks", checkpoint.task)
+    for key in changes:
+        if not key.startswith("test_"):
+            raise InrzooError(f"{key} was fixed in training; what can be changed to measure begins with test_")
+    fields = {**task.to_json(), **changes}
+    changed: Task = registry.make("tasks", fields)
+    return changed
+
+
+def refuse_others(checkpoint: Checkpoint, task: Task, path: str | Path) -> None:
+    """Raise InrzooError if the weights of a store mean something else than those of the one trained on."""
+    differing = differences(checkpoint.conventions, plain(task.conventions(path)))
+    if differing:
+        raise InrzooError(
+            f"the network was trained on INRs of other conventions than those of {path}: {'; '.join(differing)}"
+        )
+
+
+def measure(
+    task: Task, path: str | Path, out: Path, *, split: str = "test", device: Device = "auto", quiet: bool = False
+) -> dict[str, Measurement]:
+    """Train, or take the run that stands at `out`, and measure its best checkpoint; by name of the measurement."""
+    train(task, path, out, device=device, quiet=quiet)
+    return {found.name: found for found in evaluate(out / BEST, path, split=split, device=device)}

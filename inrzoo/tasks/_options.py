@@ -1,0 +1,117 @@
+"""A task's fields as options of the command line: names, types, defaults, and their help out of the docstrings."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.tasks import Task
+
+
+@dataclass(frozen=True)
+class Option:
+    """One field of a task.
+
+    Attributes:
+        field: its name; the option is `--` and the name with hyphens.
+        flag: whether it takes no word: `--x`, `--no-x`.
+        help: its line in the docstring.
+        default: as the help shows it.
+    """
+
+    field: str
+    flag: bool
+    help: str
+    default: str
+
+
+def options(cls: type[Task]) -> list[Option]:
+    """All fields of a task, its own first."""
+    hints, lines = get_type_hints(cls), {}
+    for base in reversed(cls.__mro__):
+        lines.update(_attributes(inspect.cleandoc(base.__doc__ or "")))
+    own = list(cls.__dict__.get("__annotations__", {}))
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    names = [*(name for name in fields if name in own), *(name for name in fields if name not in own)]
+    return [Option(name, hints[name] is bool, lines.get(name, ""), _shown(_default(fields[name]))) for name in names]
+
+
+def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, str]) -> Task:
+    """A task from words of the command line.
+
+    Args:
+        name: of the task, with hyphens or underscores.
+        words: field -> what was typed; None where nothing was.
+        settings: `field.key` -> what was typed, of fields that are tables: `encoder.hidden_features`.
+
+    Raises:
+        InrzooError: a word that the field does not take.
+    """
+    name = name.replace("-", "_")
+    cls: type[Task] = registry.find("tasks", name)
+    hints = get_type_hints(cls)
+    given = {key: _parsed(word, hints[key]) for key, word in words.items() if word is not None}
+    defaults = {field.name: _default(field) for field in dataclasses.fields(cls)}
+    for dotted, word in settings.items():
+        field, _, key = dotted.partition(".")
+        if not key or not isinstance(defaults.get(field), dict):
+            tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
+            raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
+        given[field] = {**given.get(field, defaults[field]), key: value(word)}
+    made: Task = registry.make("tasks", {"name": name, **given})
+    return made
+
+
+def _parsed(word: Any, hint: Any) -> Any:
+    """What a word means to a field: names stay words, tuples are lists with commas, a table is named by its component."""
+    if not isinstance(word, str):
+        return word
+    arms = get_args(hint) if get_origin(hint) not in (tuple, dict) else (hint,)
+    if any(get_origin(arm) is tuple for arm in (hint, *arms)):
+        return [value(part) for part in word.split(",") if part]
+    if get_origin(hint) is dict:
+        return {"name": word}
+    return word if hint is str or (str in arms and value(word) != "none") else value(word)
+
+
+def value(word: str) -> Any:
+    """A word as TOML reads it, or as it stands."""
+    try:
+        return tomllib.loads(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        return word
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, dict):
+        return str(default.get("name", ""))
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "" if default is None else str(default)
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Name -> description, of the section `Attributes` of a docstring."""
+    _, _, section = text.partition("\nAttributes:\n")
+    found: dict[str, str] = {}
+    for line in section.split("\n\n")[0].splitlines():
+        start = re.match(r"    (\w+): (.*)", line)
+        if start:
+            name = start[1]
+            found[name] = start[2]
+        elif found:
+            found[name] += f" {line.strip()}"
+    return found

@@ -1,0 +1,273 @@
+"""Few-shot classification of INRs from their weights.
+
+Hu et al. 2023, "On the few-shot generalization of learning on implicit neural representations": an encoder is trained on
+episodes so that cosines of its features tell classes apart, and is measured on episodes of classes it has never seen.
+
+Shape letters: B INRs of a batch, L INRs of a dataset, P numbers of one INR, F features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.loaders import Episodes, WeightDataset, load
+from inrzoo.loaders.batch import Episode
+from inrzoo.loaders.conventions import _conventions
+from inrzoo.loaders.normalise import Normalise
+from inrzoo.loaders.transforms import generator_for
+from inrzoo.tasks import Device, Learner, Measurement, Task
+from inrzoo.tasks._inputs import ROWS_AT_ONCE, Inputs, Kind
+from inrzoo.tasks._matching import Head, accuracy, log_probabilities, mean_and_interval, negative_log_likelihood
+
+LEARNED_START = 10.0
+COMPARED = ("inr", "layout", "order of the layout", "coords", "values", "init.mode")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FewShot(Task):
+    """N-way K-shot learning on the weights of INRs. The split of a store decides which classes are seen in training.
+
+    The paper has 5 ways and 5 shots, a temperature of 1, Adam with 1e-5; with the cosines as they are the loss cannot
+    fall below 0.764 (5-way), and 1e-5 is slow on so flat a softmax. The defaults here are those that did best on the
+    validation alphabets of Omniglot; see docs/few_shot.md.
+
+    Attributes:
+        way: classes of an episode.
+        shot: INRs of each class to learn from.
+        query: INRs of each class that are asked for.
+        label: the label column that holds the classes; the first one if none is named.
+        view: step count of the snapshot that stands for a signal; the last one if none is named.
+        views: step counts of the further snapshots that `view_use` uses; all if none are named.
+        view_use: further views as `training` samples, in the `support` of every episode, `both`, or `none`.
+        inputs: what the encoder reads: `weights`, `canonical` weights, or `signals`, the pixels, for comparison.
+        layers: `all`, or `first-k` for the first k layers of the INR.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs started alike.
+        encoder: name of an encoder, and its arguments.
+        head: `matching` (a softmax over the support) or `prototype` (over class means).
+        temperature: what multiplies the cosines: a number, or `learned`, which begins at 10.
+        episodes_per_step: whose mean loss is descended in one step.
+        rotations: turn each class of a training episode by 0, 90, 180 or 270 degrees, in weight space: more classes.
+        noise: standard deviation of Gaussian noise on normalised inputs, in training.
+        input_dropout: share of normalised inputs that are set to 0, in training.
+        validation_episodes: how many decide about the best checkpoint.
+        test_ways: ways that a trained network is measured at.
+        test_shots: shots that it is measured at.
+        test_episodes: how many for each.
+    """
+
+    way: int = 5
+    shot: int = 5
+    query: int = 15
+    label: str | None = None
+    view: int | None = None
+    views: tuple[int, ...] | None = None
+    view_use: Literal["none", "training", "support", "both"] = "training"
+    inputs: Kind = "weights"
+    layers: str = "all"
+    normalise: Normalise = "auto"
+    encoder: dict[str, Any] = field(default_factory=lambda: {"name": "layer_transformer"})
+    head: Head = "matching"
+    temperature: float | Literal["learned"] = 10.0
+    episodes_per_step: int = 1
+    rotations: bool = False
+    noise: float = 0.0
+    input_dropout: float = 0.0
+    validation_episodes: int = 500
+    test_ways: tuple[int, ...] = (5, 10)
+    test_shots: tuple[int, ...] = (1, 5)
+    test_episodes: int = 1000
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a number out of its range.
+        """
+        super().__post_init__()
+        self.require("way", self.way >= 2, "at least 2")
+        for key in ("shot", "query", "episodes_per_step", "validation_episodes", "test_episodes"):
+            self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require("temperature", self.temperature == "learned" or self.temperature > 0, "above 0, or learned")
+        self.require("noise", 0 <= self.noise < math.inf, "at least 0 and finite")
+        self.require("input_dropout", 0 <= self.input_dropout < 1, "at least 0 and below 1")
+        self.require("test_ways", bool(self.test_ways) and min(self.test_ways) >= 2, "one or more numbers above 1")
+        self.require("test_shots", bool(self.test_shots) and min(self.test_shots) >= 1, "one or more numbers above 0")
+
+    # --- what is read ------------------------------------------------------------------------------------------
+
+    def conventions(self, path: str | Path) -> dict[str, Any]:
+        """See `Task.conventions`; labels and splits may differ, where a fixed start began may not."""
+        store = load(path, normalise="none").stores[0]
+        start = None if store.init is None else hashlib.sha256(store.init.tobytes()).hexdigest()[:16]
+        found = _conventions(store)
+        return {**{key: found[key] for key in COMPARED}, "init.start": start}
+
+    def dataset(self, path: str | Path, split: str | None, all_views: bool) -> WeightDataset:
+        """INRs of a split, not normalised."""
+        wanted: Any = self.view
+        if all_views:
+            snapshots = load(path, normalise="none").stores[0].snapshots
+            wanted = sorted({*(self.views or snapshots), *([] if self.view is None else [self.view])})
+        return load(path, split=split, views=wanted, normalise="none", signals=self.inputs == "signals")
+
+    def episodes(self, dataset: WeightDataset, way: int, shot: int, count: int | None, training: bool) -> Episodes:
+        """Of a dataset; queries that are no training samples are of `view`."""
+        asked = None if training and self.view_use in ("training", "both") else self._view(dataset)
+        return Episodes(
+            dataset,
+            ways=way,
+            shots=shot,
+            queries=self.query,
+            label=self.label,
+            num_episodes=count,
+            seed=self.seed if training else 0,
+            all_in_support=self.view_use in ("support", "both"),
+            query_step=asked,
+        )
+
+    def _view(self, dataset: WeightDataset) -> int:
+        return dataset.stores[0].snapshots[-1] if self.view is None else self.view
+
+    # --- training and measuring --------------------------------------------------------------------------------
+
+    def begin(self, path: str | Path, device: Device) -> Learner:
+        """See `Task.begin`."""
+        return _Learner(self, path, device)
+
+    def evaluate(
+        self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
+    ) -> Sequence[Measurement]:
+        """Accuracy in percent at each way and shot; episodes are the same for every network."""
+        dataset = self.dataset(path, split, self.view_use in ("support", "both"))
+        network = Network(self, dataset).to(device).eval()
+        network.load_state_dict(state)
+        lists = {
+            f"{way}-way {shot}-shot": self.episodes(dataset, way, shot, self.test_episodes, training=False)
+            for way in self.test_ways
+            for shot in self.test_shots
+        }
+        features_LF = network.features_of(dataset, device)
+        found = []
+        for name, episodes in lists.items():
+            right = torch.tensor([accuracy(*scored) for scored in network.scores(features_LF, episodes)])
+            mean, interval = mean_and_interval(100 * right)
+            found.append(Measurement(name, mean, interval, len(right)))
+        return found
+
+
+class Network(nn.Module):
+    """Normalisation, encoder and scale: from what a batch holds to log probabilities."""
+
+    def __init__(self, task: FewShot, dataset: WeightDataset) -> None:
+        super().__init__()
+        self._task = task
+        self.inputs = Inputs(dataset, task.inputs, task.layers)
+        reads = registry.find("encoders", task.encoder.get("name", "")).reads
+        if (reads == "signals") and task.inputs != "signals":
+            raise InrzooError(f'{task.encoder["name"]} reads pixels; it needs inputs = "signals"')
+        self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(LEARNED_START))) if task.temperature == "learned" else None
+
+    @property
+    def scale(self) -> Tensor | float:
+        """What multiplies the cosines."""
+        return float(self._task.temperature) if self.log_scale is None else self.log_scale.exp()
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Features (B, F) of inputs (B, P) that are not normalised."""
+        features: Tensor = self.encoder(self.inputs(numbers))
+        return features
+
+    def log_probabilities(self, support: Tensor, query: Tensor, target: Tensor, num_classes: int) -> Tensor:
+        """See `_matching.log_probabilities`."""
+        return log_probabilities(support, query, target, num_classes, self.scale, self._task.head)
+
+    def features_of(self, dataset: WeightDataset, device: Device) -> Tensor:
+        """(L, F), each INR once."""
+        parts = [
+            self(self.inputs.read(dataset[start : start + ROWS_AT_ONCE].to(device)))
+            for start in range(0, len(dataset), ROWS_AT_ONCE)
+        ]
+        return torch.cat(parts)
+
+    def scores(self, features_LF: Tensor, episodes: Episodes) -> Iterator[tuple[Tensor, Tensor]]:
+        """Log probabilities of the queries of each episode, and their classes."""
+        assert episodes.num_episodes is not None, "a list that ends"
+        for number in range(episodes.num_episodes):
+            items = episodes.items(number)
+            target = torch.from_numpy(items.support_target).to(features_LF.device)
+            support, query = features_LF[items.support], features_LF[items.query]
+            yield (
+                self.log_probabilities(support, query, target, episodes.ways),
+                torch.from_numpy(items.query_target).to(features_LF.device),
+            )
+
+
+class _Learner(Learner):
+    def __init__(self, task: FewShot, path: str | Path, device: Device) -> None:
+        self._task, self._device = task, device
+        training = task.dataset(path, "train", task.view_use != "none")
+        self._validation = task.dataset(path, "validation", task.view_use in ("support", "both"))
+        self._episodes = task.episodes(training, task.way, task.shot, None, training=True)
+        self._asked = task.episodes(self._validation, task.way, task.shot, task.validation_episodes, training=False)
+        self.module = self._network = Network(task, training).to(device)
+        self._network.inputs.fit(training, task.normalise)
+        self.identity = {"fingerprint": training.stores[0].attributes["fingerprint"], "inrs": len(training)}
+
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """Mean over the step's episodes; see `Learner.loss`."""
+        count = self._task.episodes_per_step
+        numbers = range(step * count, (step + 1) * count)
+        episodes = [self._episodes[number].to(self._device) for number in numbers]
+        inputs = torch.cat([self._inputs(*each) for each in zip(episodes, numbers, strict=True)])
+        features = iter(self._network(inputs).split([len(part) for each in episodes for part in _parts(each)]))
+        losses, right = [], 0.0
+        for episode in episodes:
+            support, query = next(features), next(features)
+            found = self._network.log_probabilities(support, query, episode.support_target, self._task.way)
+            losses.append(negative_log_likelihood(found, episode.query_target))
+            right += accuracy(found.detach(), episode.query_target)
+        return torch.stack(losses).mean(), {"accuracy": right / count}
+
+    def validate(self) -> dict[str, float]:
+        """Accuracy and loss on the same validation episodes every time."""
+        features_LF = self._network.features_of(self._validation, self._device)
+        losses, right = [], []
+        for found, target in self._network.scores(features_LF, self._asked):
+            losses.append(float(negative_log_likelihood(found, target)))
+            right.append(accuracy(found, target))
+        score = sum(right) / len(right)
+        return {"score": score, "validation_accuracy": score, "validation_loss": sum(losses) / len(losses)}
+
+    def _inputs(self, episode: Episode, number: int) -> Tensor:
+        """Support, then query, augmented; (B, P), not normalised."""
+        task, inputs = self._task, self._network.inputs
+        generator = generator_for(task.seed, 0, number)
+        turns_N = torch.randint(4, (task.way,), generator=generator).to(self._device) if task.rotations else None
+        targets = (episode.support_target, episode.query_target)
+        parts = [
+            inputs.read(part, None if turns_N is None else turns_N[target])
+            for part, target in zip(_parts(episode), targets, strict=True)
+        ]
+        numbers = torch.cat(parts)
+        if task.noise:
+            normal = torch.randn(numbers.shape, generator=generator).to(self._device)
+            numbers = numbers + task.noise * inputs.std * normal
+        if task.input_dropout:
+            dropped = torch.rand(numbers.shape, generator=generator).to(self._device) < task.input_dropout
+            numbers = torch.where(dropped, inputs.mean, numbers)
+        return numbers
+
+
+def _parts(episode: Episode) -> tuple[Any, Any]:
+    return episode.support, episode.query

@@ -1,0 +1,101 @@
+"""The commands `train` and `evaluate`: options out of a task's fields, one call, text out."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inrzoo import registry
+
+DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class TaskCommands(click.Group):
+    """One command for every file of `inrzoo/tasks`; its options are the fields of the task."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the tasks."""
+        return [name.replace("_", "-") for name in registry.names("tasks")]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """`train NAME`."""
+        name = cmd_name.replace("-", "_")
+        if name not in registry.names("tasks"):
+            return None
+        from inrzoo.tasks._options import options
+
+        cls = registry.find("tasks", name)
+        generated = []
+        for option in options(cls):
+            dashed = option.field.replace("_", "-")
+            words = f"--{dashed}/--no-{dashed}" if option.flag else f"--{dashed}"
+            help_text = option.help + (f"  [default: {option.default}]" if option.default else "")
+            generated.append(click.Option([words], default=None, help=help_text, metavar=None if option.flag else "X"))
+        fixed = [
+            click.Argument(["store"]),
+            click.Option(
+                ["--out"], type=click.Path(path_type=Path), help="Folder of the run; STORE.TASK here by default."
+            ),
+            click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="E.g. encoder.dropout=0.1."),
+            click.Option(["--device"], default="auto", show_default=True, help="cpu, cuda or auto."),
+            click.Option(["--overwrite"], is_flag=True, help="Begin anew where another run stands."),
+        ]
+        text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
+        return click.Command(
+            cmd_name,
+            params=[*fixed, *generated],
+            callback=lambda **words: _train(name, **words),
+            help=f"{text}\n\nSTORE is a folder or a URL. Stop it at will: the same command continues.",
+            context_settings=HELP,
+        )
+
+
+@click.group(cls=TaskCommands, context_settings=HELP)
+def train() -> None:
+    """Train a network on the weights in a store."""
+
+
+def _train(
+    name: str, store: str, out: Path | None, settings: tuple[str, ...], device: str, overwrite: bool, **words: Any
+) -> None:
+    from inrzoo import tasks
+    from inrzoo.tasks._options import make_task
+
+    task = make_task(name, words, dict(_pair(setting) for setting in settings))
+    folder = out or Path(f"{Path(store).stem}.{name}")
+    run = tasks.train(task, store, folder, device=device, overwrite=overwrite)
+    click.echo(f"run      {run.folder}: {run.step} steps{', stopped by patience' if run.stopped else ''}")
+    click.echo(f"best     step {run.best_step}, validation score {run.score:.4g}")
+    click.echo(f"measure  inrzoo evaluate {run.folder} {store}")
+
+
+@click.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("store")
+@click.option("--split", default="test", show_default=True)
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. test_ways=[5,20].")
+@DEVICE
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+def evaluate(checkpoint: Path, store: str, split: str, settings: tuple[str, ...], device: str, as_json: bool) -> None:
+    """Measure a checkpoint, or the best one of a run, on a store whose conventions are those it was trained on."""
+    from dataclasses import asdict
+
+    from inrzoo import tasks
+    from inrzoo.tasks._options import value
+
+    changes = {key: value(word) for key, word in map(_pair, settings)}
+    found = tasks.evaluate(checkpoint, store, split=split, device=device, **changes)
+    if as_json:
+        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+    else:
+        for one in found:
+            click.echo(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
+
+
+def _pair(setting: str) -> tuple[str, str]:
+    key, equals, word = setting.partition("=")
+    if not equals:
+        raise click.UsageError(f"--set {setting} is not allowed; expected KEY=VALUE")
+    return key, word
