@@ -9,8 +9,7 @@ from typing import Any
 
 import click
 
-from inrzoo import __version__
-from inrzoo import training_cli
+from inrzoo import __version__, training_cli
 from inrzoo.errors import InrzooError
 
 STORE = click.argument("store", type=click.Path(path_type=Path))

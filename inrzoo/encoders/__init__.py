@@ -9,6 +9,7 @@ Shape letters: B batch of INRs, P parameters of one INR, F features.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -53,6 +54,7 @@ class Encoder(nn.Module, ABC):
             raise InrzooError(f"{key} = {value!r} is not allowed; it must be {allowed}")
 
 
-def pixel_layout(rows: int, cols: int, channels: int) -> WeightLayout:
+def pixel_layout(grid: Sequence[int], channels: int) -> WeightLayout:
     """Of an image that stands where weights do: one tensor, so that encoders read both in the same way."""
+    rows, cols = grid
     return WeightLayout((WeightTensor("pixels", (rows, cols, channels), PIXELS_AXES),))

@@ -14,10 +14,10 @@ from inrzoo.weights import WeightLayout
 
 
 class ConvNet(Encoder):
-    """Blocks of 3 × 3 convolution, group normalisation, ReLU and 2 × 2 maximum; the last map, flattened, is the feature.
+    """Blocks of 3 × 3 convolution, group norm, ReLU and 2 × 2 maximum; the last map, flattened, is the feature.
 
-    The paper normalises over the batch; groups keep images strangers to each other, so that a feature does not depend on
-    what else is in the batch.
+    The paper normalises over the batch; here over groups of channels: a feature does not depend on what else is in the
+    batch.
 
     Args:
         hidden_features: channels of every block.

@@ -1,8 +1,8 @@
 """Sets of neurons: features that do not depend on how hidden neurons are numbered.
 
-Zaheer et al. 2017, "Deep sets" (arXiv 1703.06114): ρ(mean φ(x)) is invariant to the order of the x, and every continuous
-invariant function has that form. Here twice: a neuron's connections to other neurons are a set, and the neurons of a
-layer are a set. That the two neurons at the ends of a connection are the same in both sets is not seen: this is the
+Zaheer et al. 2017, "Deep sets" (arXiv 1703.06114): ρ(mean φ(x)) is invariant to the order of the x, and every
+continuous invariant function has that form. Here twice: the connections of a neuron to other neurons are a set, and the
+neurons of a layer are a set. That a connection's two ends are the same neurons in both sets is not seen: this is the
 simple baseline, not the strongest invariant network.
 
 Shape letters: B batch of INRs, P parameters of one INR, H neurons of an axis, C channels of a neuron, F features.

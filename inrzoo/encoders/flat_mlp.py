@@ -3,6 +3,7 @@
 Shape letters: B batch of INRs, P parameters of one INR, F features.
 """
 
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -16,8 +17,8 @@ from inrzoo.weights import FIXED_AXES, WeightLayout
 class FlatMlp(Encoder):
     """Linear, ReLU, [dropout,] … Linear on one long vector.
 
-    The paper stacks the matrices [Wᵢ; bᵢᵀ] between hidden layers and leaves out the first and the last layer (Sec. 2.3);
-    it says nothing of width, depth or activation but that the size matches the transformer's.
+    The paper stacks the matrices [Wᵢ; bᵢᵀ] between hidden layers, without the first and the last layer (Sec. 2.3); it
+    says nothing of width, depth or activation but that the size matches the transformer's.
 
     Args:
         tensors: `hidden` is the paper's: weights between two hidden layers and the bias behind each. `all`: everything.
@@ -26,6 +27,8 @@ class FlatMlp(Encoder):
         out_features: F.
         dropout: after each ReLU.
     """
+
+    columns: Tensor
 
     def __init__(
         self,
@@ -47,7 +50,7 @@ class FlatMlp(Encoder):
         self.register_buffer("columns", columns, persistent=False)
         sizes = [len(columns), *[hidden_features] * hidden_layers]
         steps: list[nn.Module] = []
-        for fan_in, fan_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for fan_in, fan_out in pairwise(sizes):
             steps += [nn.Linear(fan_in, fan_out), nn.ReLU(), *([nn.Dropout(dropout)] if dropout else [])]
         self.network = nn.Sequential(*steps, nn.Linear(sizes[-1], out_features))
 

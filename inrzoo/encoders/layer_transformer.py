@@ -87,8 +87,10 @@ class LayerTransformer(Encoder):
             tokens_BLH = torch.cat([self.cls.expand(len(weights), 1, -1), tokens_BLH], dim=1)
         tokens_BLH = self.transformer(tokens_BLH)
         if self.readout == "concat":
-            return tokens_BLH.flatten(1)
-        return tokens_BLH[:, 0] if self.readout == "cls" else tokens_BLH.mean(dim=1)
+            features: Tensor = tokens_BLH.flatten(1)
+        else:
+            features = tokens_BLH[:, 0] if self.readout == "cls" else tokens_BLH.mean(dim=1)
+        return features
 
 
 def _projection(size: int, hidden_features: int, kind: str) -> nn.Module:

@@ -1,8 +1,8 @@
 """Training and evaluation: one file a task. This file holds what they share.
 
 A task is a frozen dataclass: its fields are its configuration, the options of `inrzoo train TASK` and what a checkpoint
-remembers. It says what is learned from a store; how that is run, interrupted, continued, recorded and stopped is the same
-for all tasks (`_loop`). A task is given the path or URL of a store and knows nothing of how the store was made.
+remembers. It says what is learned from a store; how that is run, interrupted, continued, recorded and stopped is the
+same for all tasks (`_loop`). A task is given the path or URL of a store and knows nothing of how the store was made.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Learner(ABC):
 
     @abstractmethod
     def validate(self) -> dict[str, float]:
-        """Numbers of the validation split; `score` decides about stopping and the best checkpoint, greater is better."""
+        """Numbers of the validation split; `score`, the greater the better, decides when to stop and what is best."""
 
 
 @dataclass(frozen=True, kw_only=True)

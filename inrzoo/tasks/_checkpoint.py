@@ -1,7 +1,7 @@
 """Checkpoints: one .safetensors file each, whole or absent; nothing in it can be executed.
 
-Tensors lie under `module.`, `optimiser.` and `random.`; the file's metadata hold one JSON text: the task with its fields,
-the conventions of the store it was trained on, how far it was.
+Tensors lie under `module.`, `optimiser.` and `random.`; the file's metadata hold one JSON text: the task with its
+fields, the conventions of the store it was trained on, how far it was.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ def evaluate(
 
     Args:
         checkpoint: a file, or the folder of a run for its best one.
-        path: of the store, a folder or a URL; it may be another one than was trained on if its conventions are the same.
+        path: of the store, a folder or a URL; another one than was trained on must have the same conventions.
         changes: fields of the task to measure with, e.g. `test_ways=(20,)`; those of the network stay.
 
     Raises:

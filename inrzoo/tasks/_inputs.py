@@ -1,4 +1,4 @@
-"""What an encoder is given of an INR: its weights, its canonical weights or its signal; normalised by the training split.
+"""What an encoder is given of an INR: weights, canonical weights or the signal, normalised by the training split.
 
 Shape letters: B batch of INRs, P numbers of one INR, K coordinates, C channels.
 """
@@ -48,7 +48,7 @@ class Inputs(nn.Module):
             grid = dataset.stores[0].attributes["grid"]
             if len(grid) != 2:
                 raise InrzooError(f'inputs = "signals" are images; those of this store have a grid of {grid}')
-            self._whole = pixel_layout(*grid, dataset.inr.out_features)
+            self._whole = pixel_layout(grid, dataset.inr.out_features)
         self.layout, columns = _first_layers(self._whole, layers)
         self.register_buffer("columns", columns, persistent=False)
         self.register_buffer("mean", torch.zeros(len(columns)))

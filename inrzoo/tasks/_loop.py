@@ -181,12 +181,12 @@ class _Run:
             raise InrzooError(
                 f"the loss is {value} after {progress['step']} steps; a smaller lr than {task.lr} may help"
             )
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if task.clip:
             nn.utils.clip_grad_norm_(self._trainable, task.clip)
         self._optimiser.step()
-        for name, value in {"loss": value, **numbers}.items():
-            progress["sums"][name] = progress["sums"].get(name, 0.0) + value
+        for name, number in {"loss": value, **numbers}.items():
+            progress["sums"][name] = progress["sums"].get(name, 0.0) + number
         progress["step"] += 1
         progress["since"] = progress.get("since", 0) + 1
 

@@ -37,7 +37,7 @@ def options(cls: type[Task]) -> list[Option]:
     hints, lines = get_type_hints(cls), {}
     for base in reversed(cls.__mro__):
         lines.update(_attributes(inspect.cleandoc(base.__doc__ or "")))
-    own = list(cls.__dict__.get("__annotations__", {}))
+    own = inspect.get_annotations(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     names = [*(name for name in fields if name in own), *(name for name in fields if name not in own)]
     return [Option(name, hints[name] is bool, lines.get(name, ""), _shown(_default(fields[name]))) for name in names]
@@ -70,7 +70,7 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, str]) 
 
 
 def _parsed(word: Any, hint: Any) -> Any:
-    """What a word means to a field: names stay words, tuples are lists with commas, a table is named by its component."""
+    """What a word means to a field: words stay words, commas make lists, a name stands for a table."""
     if not isinstance(word, str):
         return word
     arms = get_args(hint) if get_origin(hint) not in (tuple, dict) else (hint,)
@@ -90,7 +90,7 @@ def value(word: str) -> Any:
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
-    return field.default if field.default is not dataclasses.MISSING else field.default_factory()  # type: ignore[misc]
+    return field.default_factory() if callable(field.default_factory) else field.default
 
 
 def _shown(default: Any) -> str:

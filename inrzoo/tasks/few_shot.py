@@ -1,7 +1,7 @@
 """Few-shot classification of INRs from their weights.
 
-Hu et al. 2023, "On the few-shot generalization of learning on implicit neural representations": an encoder is trained on
-episodes so that cosines of its features tell classes apart, and is measured on episodes of classes it has never seen.
+Hu et al. 2023, "On the few-shot generalization of learning on implicit neural representations": an encoder is trained
+on episodes so that cosines of its features tell classes apart, and is measured on classes that it has never seen.
 
 Shape letters: B INRs of a batch, L INRs of a dataset, P numbers of one INR, F features.
 """
@@ -57,6 +57,8 @@ class FewShot(Task):
         temperature: what multiplies the cosines: a number, or `learned`, which begins at 10.
         episodes_per_step: whose mean loss is descended in one step.
         rotations: turn each class of a training episode by 0, 90, 180 or 270 degrees, in weight space: more classes.
+        mixtures: share of training episodes whose classes are mixtures of two: INRs of the one and of the other are
+            averaged, with shares that are the same for the whole mixed class.
         noise: standard deviation of Gaussian noise on normalised inputs, in training.
         input_dropout: share of normalised inputs that are set to 0, in training.
         validation_episodes: how many decide about the best checkpoint.
@@ -80,6 +82,7 @@ class FewShot(Task):
     temperature: float | Literal["learned"] = 10.0
     episodes_per_step: int = 1
     rotations: bool = False
+    mixtures: float = 0.0
     noise: float = 0.0
     input_dropout: float = 0.0
     validation_episodes: int = 500
@@ -98,6 +101,9 @@ class FewShot(Task):
         for key in ("shot", "query", "episodes_per_step", "validation_episodes", "test_episodes"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
         self.require("temperature", self.temperature == "learned" or self.temperature > 0, "above 0, or learned")
+        self.require("mixtures", 0 <= self.mixtures <= 1, "from 0 to 1")
+        mixes_support = self.mixtures and self.view_use in ("support", "both")
+        self.require("mixtures", not mixes_support, f"0 if view_use = {self.view_use!r}")
         self.require("noise", 0 <= self.noise < math.inf, "at least 0 and finite")
         self.require("input_dropout", 0 <= self.input_dropout < 1, "at least 0 and below 1")
         self.require("test_ways", bool(self.test_ways) and min(self.test_ways) >= 2, "one or more numbers above 1")
@@ -159,9 +165,9 @@ class FewShot(Task):
         features_LF = network.features_of(dataset, device)
         found = []
         for name, episodes in lists.items():
-            right = torch.tensor([accuracy(*scored) for scored in network.scores(features_LF, episodes)])
-            mean, interval = mean_and_interval(100 * right)
-            found.append(Measurement(name, mean, interval, len(right)))
+            percent = [100 * accuracy(*scored) for scored in network.scores(features_LF, episodes)]
+            mean, interval = mean_and_interval(torch.tensor(percent, dtype=torch.float64))
+            found.append(Measurement(name, mean, interval, len(percent)))
         return found
 
 
@@ -228,7 +234,7 @@ class _Learner(Learner):
         """Mean over the step's episodes; see `Learner.loss`."""
         count = self._task.episodes_per_step
         numbers = range(step * count, (step + 1) * count)
-        episodes = [self._episodes[number].to(self._device) for number in numbers]
+        episodes = [self._episodes[2 * number].to(self._device) for number in numbers]
         inputs = torch.cat([self._inputs(*each) for each in zip(episodes, numbers, strict=True)])
         features = iter(self._network(inputs).split([len(part) for each in episodes for part in _parts(each)]))
         losses, right = [], 0.0
@@ -250,16 +256,15 @@ class _Learner(Learner):
         return {"score": score, "validation_accuracy": score, "validation_loss": sum(losses) / len(losses)}
 
     def _inputs(self, episode: Episode, number: int) -> Tensor:
-        """Support, then query, augmented; (B, P), not normalised."""
+        """Support, then query, augmented; (B, P), not normalised. Every second episode is kept for mixtures."""
         task, inputs = self._task, self._network.inputs
         generator = generator_for(task.seed, 0, number)
-        turns_N = torch.randint(4, (task.way,), generator=generator).to(self._device) if task.rotations else None
-        targets = (episode.support_target, episode.query_target)
-        parts = [
-            inputs.read(part, None if turns_N is None else turns_N[target])
-            for part, target in zip(_parts(episode), targets, strict=True)
-        ]
-        numbers = torch.cat(parts)
+        numbers = self._read(episode, generator)
+        if float(torch.rand((), generator=generator)) < task.mixtures:
+            other = self._episodes[2 * number + 1].to(self._device)
+            share_N = 0.25 + 0.5 * torch.rand(task.way, generator=generator).to(self._device)
+            share_B1 = share_N[torch.cat([episode.support_target, episode.query_target]), None]
+            numbers = share_B1 * numbers + (1 - share_B1) * self._read(other, generator)
         if task.noise:
             normal = torch.randn(numbers.shape, generator=generator).to(self._device)
             numbers = numbers + task.noise * inputs.std * normal
@@ -267,6 +272,19 @@ class _Learner(Learner):
             dropped = torch.rand(numbers.shape, generator=generator).to(self._device) < task.input_dropout
             numbers = torch.where(dropped, inputs.mean, numbers)
         return numbers
+
+    def _read(self, episode: Episode, generator: torch.Generator) -> Tensor:
+        """Support, then query; every class turned as a whole if the task says so."""
+        turns_N: Tensor | None = None
+        if self._task.rotations:
+            turns_N = torch.randint(4, (self._task.way,), generator=generator).to(self._device)
+        targets = (episode.support_target, episode.query_target)
+        return torch.cat(
+            [
+                self._network.inputs.read(part, None if turns_N is None else turns_N[target])
+                for part, target in zip(_parts(episode), targets, strict=True)
+            ]
+        )
 
 
 def _parts(episode: Episode) -> tuple[Any, Any]:

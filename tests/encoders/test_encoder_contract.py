@@ -1,0 +1,187 @@
+"""What every encoder keeps to: each test runs over all that the registry finds, on layouts of three INRs."""
+
+import inspect
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from inrzoo import registry
+from inrzoo.encoders import SYMMETRIES, Encoder, pixel_layout
+from inrzoo.errors import InrzooError
+
+ENCODERS = registry.names("encoders")
+OF_WEIGHTS = [name for name in ENCODERS if registry.find("encoders", name).reads == "weights"]
+OF_SIGNALS = sorted(set(ENCODERS) - set(OF_WEIGHTS))
+INRS = {
+    "siren": {"hidden_features": 8, "hidden_layers": 2},
+    "relu_mlp": {"hidden_features": 8},
+    "gabor_net": {},
+}
+B = 5
+
+
+def siren(name: str = "siren"):
+    return registry.make("inrs", {"name": name, **INRS[name]}, in_features=2, out_features=3)
+
+
+def encoder(name: str, layout, seed: int = 0, **arguments) -> Encoder:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return registry.make("encoders", {"name": name, **arguments}, layout=layout).eval()
+
+
+def weights(inr, seed: int = 0) -> torch.Tensor:
+    return torch.randn(B, inr.layout.num_params, generator=torch.Generator().manual_seed(seed))
+
+
+def orders(layout) -> dict[str, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return {axis: rng.permutation(size) for axis, size in layout.neuron_axes.items()}
+
+
+def flipped(inr, given: torch.Tensor) -> torch.Tensor:
+    """Every second hidden neuron of a SIREN negated."""
+    signs = {axis: torch.tensor([1.0, -1.0]).repeat(size // 2) for axis, size in inr.layout.neuron_axes.items()}
+    return inr.flip_neurons(given, signs)
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_is_a_documented_module_of_plain_arguments(name):
+    cls = registry.find("encoders", name)
+    assert issubclass(cls, Encoder)
+    assert not inspect.isabstract(cls)
+    assert len((cls.__dict__.get("__doc__") or "").split()) > 5
+    assert set(cls.symmetries) <= set(SYMMETRIES)
+    for key, parameter in inspect.signature(cls).parameters.items():
+        assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
+        if key != "layout":
+            json.dumps(parameter.default)
+
+
+@pytest.mark.parametrize("family", INRS)
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_features_have_the_declared_shape_and_depend_on_every_inr_alone(name, family):
+    inr = siren(family)
+    made, given = encoder(name, inr.layout), weights(inr)
+    features = made(given)
+    assert features.shape == (B, made.out_features)
+    one_by_one = torch.cat([made(each[None]) for each in given])
+    torch.testing.assert_close(features, one_by_one, rtol=1e-4, atol=1e-5)
+    assert torch.unique(features.round(decimals=4), dim=0).shape[0] == B
+
+
+@pytest.mark.parametrize("family", INRS)
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_declared_symmetries_hold_and_no_others(name, family):
+    inr = siren(family)
+    made, given = encoder(name, inr.layout).double(), weights(inr).double()
+    moved = {"permutation": inr.layout.permute(given, orders(inr.layout))}
+    if family == "siren":
+        moved["sign"] = flipped(inr, given)
+    for symmetry, changed in moved.items():
+        difference = float((made(changed) - made(given)).abs().max().detach())
+        assert (difference < 1e-5) == (symmetry in made.symmetries), (symmetry, difference)
+
+
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_gradients_reach_every_parameter(name):
+    inr = siren()
+    made = encoder(name, inr.layout)
+    # The sum of squares of a LayerNorm's output is constant; a random direction is not.
+    features = made(weights(inr))
+    direction = torch.randn(features.shape, generator=torch.Generator().manual_seed(1))
+    if not list(made.parameters()):
+        return
+    (features * direction).sum().backward()
+    for key, parameter in made.named_parameters():
+        assert parameter.grad is not None and parameter.grad.isfinite().all() and (parameter.grad != 0).any(), key
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_state_brings_back_the_features(name):
+    inr = siren()
+    layout = inr.layout if name in OF_WEIGHTS else pixel_layout((16, 16), 1)
+    given = torch.randn(B, layout.num_params, generator=torch.Generator().manual_seed(2))
+    first, other = encoder(name, layout, seed=0), encoder(name, layout, seed=1)
+    if list(first.parameters()):
+        assert not torch.equal(first(given), other(given))
+    other.load_state_dict(first.state_dict())
+    assert torch.equal(first(given), other(given))
+
+
+@pytest.mark.parametrize("name", OF_SIGNALS)
+def test_networks_on_signals_refuse_weights_and_read_any_square(name):
+    with pytest.raises(InrzooError, match="reads pixels"):
+        encoder(name, siren().layout)
+    made = encoder(name, pixel_layout((16, 16), 3))
+    images = torch.randn(B, 16 * 16 * 3, generator=torch.Generator().manual_seed(3))
+    assert made(images).shape == (B, made.out_features)
+    torch.testing.assert_close(made(images)[2:3], made(images[2:3]), rtol=1e-4, atol=1e-5)
+
+
+def test_a_pixel_moves_the_feature_of_its_place():
+    """Rows and columns are not exchanged on the way in: an image and its transpose are different."""
+    made = encoder("conv_net", pixel_layout((16, 16), 1))
+    image = torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(4))
+    direct = made.blocks(image[:, None]).flatten(1)
+    torch.testing.assert_close(made(image.flatten(1)), direct)
+
+
+def test_the_paper_s_mlp_reads_the_stack_between_hidden_layers():
+    inr = siren()
+    made = encoder("flat_mlp", inr.layout)
+    assert made.network[0].in_features == 2 * (8 + 1) * 8  # L (H + 1) H of Sec. 2.3
+    given = weights(inr)
+    changed = given.clone()
+    for name in ("weight_0", "bias_0", "weight_3", "bias_3"):
+        inr.layout.split(changed)[name].add_(1)
+    assert torch.equal(made(given), made(changed))
+    inr.layout.split(changed)["bias_2"].add_(1)
+    assert not torch.equal(made(given), made(changed))
+    assert encoder("flat_mlp", inr.layout, tensors="all").network[0].in_features == inr.layout.num_params
+
+
+def test_a_single_hidden_layer_has_no_stack():
+    layout = registry.make("inrs", {"name": "siren", "hidden_layers": 0}, in_features=2, out_features=1).layout
+    with pytest.raises(InrzooError, match='use tensors = "all"'):
+        encoder("flat_mlp", layout)
+
+
+def test_the_transformer_has_a_token_for_every_weight_and_every_bias():
+    inr = siren()
+    made = encoder("layer_transformer", inr.layout, readout="concat")
+    assert len(made.projections) == 8  # four linear maps
+    assert made.out_features == 8 * 64
+    assert len(made.transformer.layers) == 4
+    assert made.transformer.layers[0].self_attn.num_heads == 4
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"readout": "cls"}, {"readout": "concat"}, {"position": "none"}, {"projection": "mlp"}]
+)
+def test_every_choice_that_the_paper_leaves_open_is_another_network(arguments):
+    inr = siren()
+    usual, other = encoder("layer_transformer", inr.layout), encoder("layer_transformer", inr.layout, **arguments)
+    assert {key: value.shape for key, value in usual.state_dict().items()} != {
+        key: value.shape for key, value in other.state_dict().items()
+    } or usual.out_features != other.out_features
+
+
+@pytest.mark.parametrize(
+    "name, arguments, message",
+    [
+        ("layer_transformer", {"hidden_features": 10}, "multiple of num_heads"),
+        ("layer_transformer", {"readout": "sum"}, "expected one of 'mean', 'cls', 'concat'"),
+        ("layer_transformer", {"width": 3}, "has no field 'width'"),
+        ("layer_transformer", {"dropout": 1.0}, "below 1"),
+        ("flat_mlp", {"hidden_features": 0}, "at least 1"),
+        ("deep_sets", {"out_features": 0}, "at least 1"),
+        ("raw", {"size": 1}, "it has: none"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(name, arguments, message):
+    with pytest.raises(InrzooError, match=message) as caught:
+        encoder(name, siren().layout, **arguments)
+    assert "\n" not in str(caught.value)
