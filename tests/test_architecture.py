@@ -31,7 +31,6 @@ MAY_IMPORT = {
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "inrs", "weights", "coords", "registry", "seeding", "store"},
-    "training_cli": {"registry", "tasks"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},
@@ -46,7 +45,7 @@ ONLY_FOR_TYPES = {"store": {"inrs"}}
 """Further rooms that may stand under `if TYPE_CHECKING`."""
 
 ONLY_IMPORTER = {
-    "click": {"cli", "training_cli"},
+    "click": {"cli"},
     "dask": {"stats"},
     "datasets": {"sources", "loaders"},
     "huggingface_hub": {"hub"},

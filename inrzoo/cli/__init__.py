@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from inrzoo import __version__, training_cli
+from inrzoo import __version__
 from inrzoo.errors import InrzooError
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
@@ -22,10 +22,6 @@ SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local f
 @click.version_option(__version__, prog_name="inrzoo")
 def cli() -> None:
     """Datasets of implicit neural representations: fit, verify, look, publish."""
-
-
-cli.add_command(training_cli.train)
-cli.add_command(training_cli.evaluate)
 
 
 def main() -> None:
@@ -243,4 +239,4 @@ def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, 
 
 
 # The other commands, a file a group; they need `cli`, so they are read last.
-from inrzoo.cli import catalogue, exporting, hub  # noqa: E402, F401
+from inrzoo.cli import catalogue, exporting, hub, training  # noqa: E402, F401

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from inrzoo import registry
+from inrzoo.cli import cli
 
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -52,7 +53,7 @@ class TaskCommands(click.Group):
         )
 
 
-@click.group(cls=TaskCommands, context_settings=HELP)
+@cli.group(cls=TaskCommands, context_settings=HELP)
 def train() -> None:
     """Train a network on the weights in a store."""
 
@@ -71,7 +72,7 @@ def _train(
     click.echo(f"measure  inrzoo evaluate {run.folder} {store}")
 
 
-@click.command()
+@cli.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.argument("store")
 @click.option("--split", default="test", show_default=True)
