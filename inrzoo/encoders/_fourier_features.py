@@ -1,0 +1,33 @@
+"""Gaussian Fourier features of single numbers: what weight-space networks see of a weight.
+
+Tancik et al. 2020, "Fourier features let networks learn high frequency functions in low dimensional domains" (arXiv
+2006.10739), eq. 5, for inputs of one dimension, as neural-graphs and NFN use them (specs: e.1, e.5).
+
+Shape letters: M frequencies; leading dimensions (...) are free.
+"""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+class FourierFeatures(nn.Module):
+    """v ↦ (cos 2π b v, sin 2π b v) for M frequencies b ~ N(0, σ²), drawn once and never trained.
+
+    Args:
+        num_frequencies: M.
+        sigma: σ; the number that weights are scaled by, before the frequencies of standard deviation 1.
+    """
+
+    frequencies: Tensor
+
+    def __init__(self, num_frequencies: int, sigma: float) -> None:
+        super().__init__()
+        self.out_features = 2 * num_frequencies
+        self.register_buffer("frequencies", sigma * torch.randn(num_frequencies))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Shape (...) to (..., 2 M)."""
+        angles = 2 * math.pi * values[..., None] * self.frequencies
+        return torch.cat([angles.cos(), angles.sin()], dim=-1)

@@ -1,0 +1,30 @@
+"""INRs and random layouts that the tests of the encoders share, and weights for them."""
+
+import torch
+
+from inrzoo.inrs.fourier_net import FourierNet
+from inrzoo.inrs.gabor_net import GaborNet
+from inrzoo.inrs.relu_mlp import ReluMlp
+from inrzoo.inrs.siren import Siren
+from inrzoo.weights import WeightLayout
+
+INRS = {
+    "siren": Siren(in_features=2, out_features=1, hidden_features=7, hidden_layers=2),
+    "siren_rgb": Siren(in_features=3, out_features=3, hidden_features=5, hidden_layers=1),
+    "fourier_net": FourierNet(in_features=2, out_features=1, hidden_features=6),
+    "gabor_net": GaborNet(in_features=2, out_features=3, hidden_features=5, num_filters=2),
+    "relu_mlp": ReluMlp(
+        in_features=2, out_features=1, hidden_features=6, hidden_layers=1, encoding="positional", num_frequencies=2
+    ),
+}
+
+
+def weights_of(layout: WeightLayout, count: int = 4, seed: int = 0) -> torch.Tensor:
+    """Normal weights (count, P), float32."""
+    return torch.randn(count, layout.num_params, generator=torch.Generator().manual_seed(seed))
+
+
+def orders_of(layout: WeightLayout, seed: int = 0) -> dict[str, torch.Tensor]:
+    """A random order of the neurons of every axis."""
+    generator = torch.Generator().manual_seed(seed)
+    return {axis: torch.randperm(size, generator=generator) for axis, size in layout.neuron_axes.items()}
