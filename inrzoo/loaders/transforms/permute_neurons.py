@@ -1,0 +1,37 @@
+"""Renumbering of hidden neurons: the same function, other weights.
+
+Shape letters: P parameters of one INR.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inrzoo.inrs import INR
+from inrzoo.loaders.transforms import Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermuteNeurons(Transform):
+    """Give the neurons of every layer a random order, each INR its own (specs: c.1).
+
+    For encoders without that symmetry (Schürholt et al. 2021, arXiv 2110.15288, augment so); an invariant one does not
+    notice.
+
+    Attributes:
+        inr: the family that the weights are of.
+    """
+
+    inr: INR
+
+    def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """Weights of the same functions. Shape (..., P) to (..., P)."""
+        orders = {
+            axis: torch.rand((*weights.shape[:-1], size), generator=generator, device=generator.device)
+            .argsort(-1)
+            .to(weights.device)
+            for axis, size in self.inr.layout.neuron_axes.items()
+        }
+        permuted: Tensor = self.inr.layout.permute_each(weights, orders)
+        return permuted

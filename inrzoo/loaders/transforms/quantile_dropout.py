@@ -1,0 +1,51 @@
+"""Dropout of the smallest weights.
+
+Shape letters: P parameters of one INR, W numbers of one tensor.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from inrzoo.inrs import INR
+from inrzoo.loaders.transforms import Transform
+from inrzoo.loaders.transforms._affine import uniform
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantileDropout(Transform):
+    """Set the smallest entries of every tensor to 0: a share q ~ U(0, p) of them, by magnitude, one q for each INR.
+
+    As in DWSNets and neural-graphs, where it is off, and arena, whose p is 0.1 (specs: d.2, d.3). Of W numbers
+    ⌊q W⌋ go.
+
+    Attributes:
+        inr: the family that the weights are of.
+        p: the greatest share, below 1.
+    """
+
+    inr: INR
+    p: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Reject an impossible share.
+
+        Raises:
+            InrzooError: `p` is not in [0, 1).
+        """
+        self.require("p", 0 <= self.p < 1, "at least 0 and below 1")
+
+    def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """Weights with gaps. Shape (..., P) to (..., P)."""
+        lead = weights.shape[:-1]
+        share = uniform(0, self.p, (*lead, 1), generator).to(weights.device)
+        tensors = self.inr.layout.split(weights)
+        for name, tensor in tensors.items():
+            flat_W = tensor.flatten(len(lead))
+            magnitude_W = flat_W.abs()
+            count = (share * flat_W.shape[-1]).long()  # below W, since p is below 1
+            least = magnitude_W.sort(-1).values.gather(-1, count)
+            tensors[name] = torch.where(magnitude_W < least, 0.0, flat_W).reshape(tensor.shape)
+        dropped: Tensor = self.inr.layout.join(tensors)
+        return dropped
