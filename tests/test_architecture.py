@@ -28,7 +28,6 @@ MAY_IMPORT = {
     "bench": {"fit", "inrs", "coords", "seeding"},
     "store": {"weights", "registry", "coords"},
     "stats": {"store", "weights"},
-    "encoders": {"weights"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "inrs", "weights", "coords", "registry", "seeding", "store"},

@@ -8,7 +8,6 @@ Shape letters: B INRs of a batch, L INRs of a dataset, P numbers of one INR, F f
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,15 +21,14 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Episodes, WeightDataset, load
 from inrzoo.loaders.batch import Episode
-from inrzoo.loaders.conventions import _conventions
 from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
+from inrzoo.tasks._conventions import conventions_of
 from inrzoo.tasks._inputs import ROWS_AT_ONCE, Inputs, Kind
 from inrzoo.tasks._matching import Head, accuracy, log_probabilities, mean_and_interval, negative_log_likelihood
 
 LEARNED_START = 10.0
-COMPARED = ("inr", "layout", "order of the layout", "coords", "values", "init.mode")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,10 +111,7 @@ class FewShot(Task):
 
     def conventions(self, path: str | Path) -> dict[str, Any]:
         """See `Task.conventions`; labels and splits may differ, where a fixed start began may not."""
-        store = load(path, normalise="none").stores[0]
-        start = None if store.init is None else hashlib.sha256(store.init.tobytes()).hexdigest()[:16]
-        found = _conventions(store)
-        return {**{key: found[key] for key in COMPARED}, "init.start": start}
+        return conventions_of(path)
 
     def dataset(self, path: str | Path, split: str | None, all_views: bool) -> WeightDataset:
         """INRs of a split, not normalised."""

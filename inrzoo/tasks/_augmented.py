@@ -1,0 +1,204 @@
+"""What contrastive learning and classification share: batches of weights, augmented, and an encoder that reads them.
+
+The order of a batch's changes, which decides what they mean (specs: d.3):
+1. weights as they were fitted: scale, shear, rotate, flip, translate (motions of the signal), gain and offset (its
+   values), signs and phases, numbering of neurons (the same function);
+2. canonical weights where asked for;
+3. normalisation by the statistics of the training split;
+4. noise, dropout, quantile dropout, which are relative to normalised weights.
+
+Shape letters: B INRs, L INRs of a dataset, P parameters, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.inrs import INR
+from inrzoo.loaders import WeightBatch, WeightDataset, load
+from inrzoo.loaders.normalise import Normalise
+from inrzoo.loaders.transforms import Compose, Transform
+from inrzoo.loaders.transforms.dropout import Dropout
+from inrzoo.loaders.transforms.flip import Flip
+from inrzoo.loaders.transforms.intensity import Intensity
+from inrzoo.loaders.transforms.noise import Noise
+from inrzoo.loaders.transforms.permute_neurons import PermuteNeurons
+from inrzoo.loaders.transforms.quantile_dropout import QuantileDropout
+from inrzoo.loaders.transforms.rotate import Rotate
+from inrzoo.loaders.transforms.scale import Scale
+from inrzoo.loaders.transforms.shear import Shear
+from inrzoo.loaders.transforms.sign_phase import SignPhase
+from inrzoo.loaders.transforms.translate import Translate
+from inrzoo.seeding import Stream
+from inrzoo.tasks import Device, Task
+from inrzoo.tasks._conventions import conventions_of
+from inrzoo.tasks._frozen import Features
+from inrzoo.tasks._inputs import Inputs
+
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class AugmentedTask(Task):
+    """A task on augmented weights; 0 switches an augmentation off.
+
+    Attributes:
+        batch_size: INRs, or pairs, of a step.
+        label: the label column that holds the classes; the first one if none is named.
+        inputs: what the encoder reads: `weights`, or `canonical` weights.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs started alike.
+        encoder: name of an encoder, and its arguments.
+        precision: of products on a GPU: `float32`, or `bfloat16` by autocast.
+        rotate: greatest angle in degrees.
+        translate: greatest shift along each axis in coordinate units; the domain is 2 wide.
+        scale: greatest change of the size, as a share.
+        shear: greatest slope.
+        flip: probability of a mirror image.
+        gain: greatest change of the contrast, as a share.
+        offset: greatest change of the brightness.
+        signs: write sines with other signs and phases: the same functions.
+        permute: renumber neurons: the same functions.
+        noise: standard deviation of Gaussian noise, relative to that of each tensor.
+        dropout: share of weights that are set to 0.
+        quantile_dropout: greatest share of the smallest weights that are set to 0.
+    """
+
+    batch_size: int = 128
+    label: str | None = None
+    inputs: Literal["weights", "canonical"] = "weights"
+    normalise: Normalise = "auto"
+    encoder: dict[str, Any] = field(default_factory=lambda: {"name": "relational_transformer"})
+    precision: Literal["float32", "bfloat16"] = "float32"
+    rotate: float = 45.0
+    translate: float = 0.25
+    scale: float = 0.2
+    shear: float = 0.0
+    flip: float = 0.0
+    gain: float = 0.0
+    offset: float = 0.0
+    signs: bool = False
+    permute: bool = False
+    noise: float = 0.05
+    dropout: float = 0.01
+    quantile_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a number out of its range.
+        """
+        super().__post_init__()
+        self.require("batch_size", self.batch_size >= 1, "at least 1")
+        for key in ("rotate", "translate", "shear", "gain", "offset", "noise"):
+            self.require(key, getattr(self, key) >= 0, "at least 0")
+        for key in ("scale", "dropout", "quantile_dropout"):
+            self.require(key, 0 <= getattr(self, key) < 1, "at least 0 and below 1")
+        self.require("flip", 0 <= self.flip <= 1, "from 0 to 1")
+
+    def conventions(self, path: str | Path) -> dict[str, Any]:
+        """See `Task.conventions`."""
+        return conventions_of(path)
+
+    def dataset(self, path: str | Path, split: str | None, views: Sequence[int] | None = None) -> WeightDataset:
+        """All INRs of a split, at their last snapshot if none are named, not normalised."""
+        return load(path, split=split, views=views, normalise="none")
+
+    def column(self, dataset: WeightDataset) -> str:
+        """The label column.
+
+        Raises:
+            InrzooError: there is none of that name.
+        """
+        name = self.label or next(iter(dataset.labels))
+        if name not in dataset.labels:
+            raise InrzooError(f"no label column called {name!r}; there are: {', '.join(dataset.labels)}")
+        return name
+
+    def changes(self, inr: INR) -> tuple[Compose, Compose]:
+        """What augments weights as they were fitted, and what augments normalised ones."""
+        motions: list[tuple[bool, Any, dict[str, Any]]] = [
+            (self.scale > 0, Scale, {"low": 1 - self.scale, "high": 1 + self.scale}),
+            (self.shear > 0, Shear, {"slope": self.shear}),
+            (self.rotate > 0, Rotate, {"degrees": self.rotate}),
+            (self.flip > 0, Flip, {"probability": self.flip}),
+            (self.translate > 0, Translate, {"distance": self.translate}),
+            (self.gain + self.offset > 0, Intensity, {"gain": self.gain, "offset": self.offset}),
+            (self.signs, SignPhase, {}),
+            (self.permute, PermuteNeurons, {}),
+        ]
+        noisy: list[Transform] = [Noise(inr=inr, sigma_rel=self.noise)] if self.noise else []
+        noisy += [Dropout(p=self.dropout)] if self.dropout else []
+        noisy += [QuantileDropout(inr=inr, p=self.quantile_dropout)] if self.quantile_dropout else []
+        exact = [transform(inr=inr, **fields) for wanted, transform, fields in motions if wanted]
+        return Compose(tuple(exact)), Compose(tuple(noisy))
+
+
+class WeightNetwork(nn.Module):
+    """Augmentation, normalisation, encoder: from a batch that is not normalised to features.
+
+    Attributes:
+        out_features: F.
+    """
+
+    def __init__(self, task: AugmentedTask, dataset: WeightDataset) -> None:
+        super().__init__()
+        self.inputs = Inputs(dataset, task.inputs, "all")
+        if registry.find("encoders", task.encoder.get("name", "")).reads != "weights":
+            raise InrzooError(f"{task.encoder['name']} does not read weights")
+        self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
+        self.out_features: int = self.encoder.out_features
+        self._exact, self._noisy = task.changes(dataset.inr)
+        self._precision = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
+
+    def forward(self, batch: WeightBatch, generator: torch.Generator | None = None) -> Tensor:
+        """Features (B, F), float32.
+
+        Args:
+            batch: INRs as they were fitted.
+            generator: draws the augmentations; None for none.
+        """
+        if generator is not None:
+            batch = replace(batch, weights=self._exact(batch.weights, generator))
+        numbers: Tensor = self.inputs(self.inputs.read(batch))
+        if generator is not None:
+            numbers = self._noisy(numbers, generator)
+        device = numbers.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
+            features: Tensor = self.encoder(numbers)
+        return features.float()
+
+    @torch.no_grad()
+    def features_of(self, dataset: WeightDataset, column: str, device: Device) -> Features:
+        """Of every INR of a dataset, once, not augmented."""
+        parts: list[Sequence[Tensor]] = []
+        for start in range(0, len(dataset), ROWS_AT_ONCE):
+            batch = dataset[start : start + ROWS_AT_ONCE]
+            parts.append((self(batch.to(device)).cpu(), batch.labels[column], batch.signal, batch.seed))
+        return Features(*(torch.cat(column_parts) for column_parts in zip(*parts, strict=True)))
+
+
+def batch_of(task: AugmentedTask, step: int, count: int) -> tuple[int, NDArray[np.int64]]:
+    """Epoch and items of the batch of a step: every epoch in an order of its own, the last, smaller batch left out.
+
+    Args:
+        count: items of an epoch, at least `task.batch_size`.
+    """
+    epoch, number = divmod(step, count // task.batch_size)
+    return epoch, _order(task.seed, epoch, count)[number * task.batch_size : (number + 1) * task.batch_size]
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
+    return Stream("batches", "", seed, str(epoch)).shuffle(count)
