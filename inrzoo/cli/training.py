@@ -1,4 +1,4 @@
-"""The commands `train` and `evaluate`: options out of a task's fields, one call, text out."""
+"""The commands `train`, `evaluate` and `embed`: options out of a task's fields, one call, text out."""
 
 import json
 from pathlib import Path
@@ -93,6 +93,20 @@ def evaluate(checkpoint: Path, store: str, split: str, settings: tuple[str, ...]
     else:
         for one in found:
             click.echo(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
+
+
+@cli.command()
+@click.argument("store")
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="A .parquet file.")
+@click.option("--split", default=None, help="Of these signals alone; all by default.")
+@DEVICE
+def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str) -> None:
+    """Write the features that a trained encoder gives the INRs in STORE: one row each, with labels and split."""
+    from inrzoo.tasks._embedding import embed as write
+
+    rows, features = write(checkpoint, store, out, split=split, device=device)
+    click.echo(f"features {out}: {rows} INRs, {features} numbers each")
 
 
 def _pair(setting: str) -> tuple[str, str]:

@@ -12,7 +12,8 @@ Shape letters: B INRs, L INRs of a dataset, P parameters, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -114,6 +115,10 @@ class AugmentedTask(Task):
     def dataset(self, path: str | Path, split: str | None, views: Sequence[int] | None = None) -> WeightDataset:
         """All INRs of a split, at their last snapshot if none are named, not normalised."""
         return load(path, split=split, views=views, normalise="none")
+
+    @abstractmethod
+    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
+        """The encoder of a checkpoint, given by the state of its module."""
 
     def column(self, dataset: WeightDataset) -> str:
         """The label column.

@@ -62,10 +62,19 @@ class Classify(AugmentedTask):
     ) -> Sequence[Measurement]:
         """Accuracy in percent over all INRs of a split."""
         dataset = self.dataset(path, split)
+        right, _ = score(self._classifier(dataset, state, device), dataset, self.column(dataset), device)
+        return [share("accuracy", right)]
+
+    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
+        """See `AugmentedTask.trained`."""
+        return self._classifier(dataset, state, device).weights
+
+    def _classifier(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Classifier:
         network = Ema(Classifier(self, dataset), self.ema).to(device).eval()
         network.load_state_dict(state)
-        right, _ = score(network.average, dataset, self.column(dataset), device)
-        return [share("accuracy", right)]
+        average = network.average
+        assert isinstance(average, Classifier)
+        return average
 
 
 class Classifier(nn.Module):

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,15 +102,20 @@ class Contrastive(AugmentedTask):
     def features(
         self, path: str | Path, splits: Sequence[str | None], state: Mapping[str, Tensor] | None, device: Device
     ) -> list[Features]:
-        """Frozen features of some splits; without a state the normalised weights."""
+        """Frozen features of some splits; without a state what the encoder reads."""
         datasets = [self.dataset(path, split) for split in splits]
-        task = self if state is not None else type(self)(encoder={"name": "raw"}, normalise=self.normalise)
-        network = ContrastiveNetwork(task, datasets[0]).to(device).eval()
         if state is None:
-            network.weights.inputs.fit(datasets[0], self.normalise)
+            network = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
+            network.inputs.fit(datasets[0], self.normalise)
         else:
-            network.load_state_dict(state)
-        return [network.weights.features_of(dataset, self.column(dataset), device) for dataset in datasets]
+            network = self.trained(datasets[0], state, device)
+        return [network.features_of(dataset, self.column(dataset), device) for dataset in datasets]
+
+    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
+        """See `AugmentedTask.trained`."""
+        network = ContrastiveNetwork(self, dataset).to(device).eval()
+        network.load_state_dict(state)
+        return network.weights
 
 
 class ContrastiveNetwork(nn.Module):
