@@ -16,7 +16,7 @@ def names(kind: str) -> list[str]:
     """Sorted names of the components of one kind, read off the folder `inrzoo/<kind>` without importing any of them.
 
     Args:
-        kind: `"sources"`, `"inrs"`, `"encoders"` or `"tasks"`: a folder of the package.
+        kind: `"sources"`, `"inrs"`, `"encoders"`, `"hypernets"` or `"tasks"`: a folder of the package.
     """
     folder = Path(__file__).parent / kind
     return sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_"))

@@ -31,6 +31,7 @@ MAY_IMPORT = {
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "inrs", "weights", "coords", "registry", "seeding", "store"},
+    "hypernets": {"inrs", "weights", "coords", "seeding", "fit"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},

@@ -1,0 +1,82 @@
+"""GINR-IPC by gradient steps: Alg. 1 of Kim et al. 2023 (arXiv 2211.13223), after CAVIA (Zintgraf et al. 2019).
+
+Shape letters: B batch of signals, P parameters of one INR, I numbers of the instance part.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.hypernets._adapted import AdaptedHypernet
+from inrzoo.hypernets._composer import Modulation, PatternComposer
+from inrzoo.hypernets._rows import RowNorm
+from inrzoo.inrs import INR
+
+
+class Cavia(AdaptedHypernet):
+    """A learned start of one matrix's instance part, V, adapted to a signal; the rest of the INR is shared.
+
+    V ← V − ε ‖V‖² ∇_V L, with the Frobenius norm of the signal's current V. Since rows are normalised, the INR does not
+    change with the scale of V, ∇_V L falls with it, and the factor makes the step's size relative. Unlike CAVIA's, the
+    start is no zero but learned, N(0, 1) at first.
+
+    The instance part is V (and U with `modulation = "own_u"`).
+
+    Attributes:
+        start: V before the first step, row by row, (I,).
+    """
+
+    def __init__(
+        self,
+        inr: INR,
+        sizes: tuple[int, ...],
+        *,
+        rank: int = 256,
+        layer: int = 2,
+        modulation: Modulation = "shared_u",
+        row_norm: RowNorm = "auto",
+        inner_steps: int = 2,
+        inner_lr: float = 0.01,
+        learned_rates: tuple[float, float] | None = None,
+        share_rates: bool = False,
+        inner_fraction: float = 1.0,
+        second_order: bool = True,
+    ) -> None:
+        """Build it; the defaults are the paper's.
+
+        Args:
+            inr: any INR.
+            sizes: grid of the signals; not needed here.
+            rank, layer, modulation, row_norm: as for `InstancePatterns`.
+            inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, second_order: as for `LearnedInit`; ε is
+                the inner rate.
+
+        Raises:
+            InrzooError: a number or a name that is not allowed.
+        """
+        composer = PatternComposer(inr, layer, rank, modulation, row_norm)
+        super().__init__(
+            inr,
+            sizes,
+            composer.num_instance_params,
+            inner_steps=inner_steps,
+            inner_lr=inner_lr,
+            learned_rates=learned_rates,
+            share_rates=share_rates,
+            inner_fraction=inner_fraction,
+            second_order=second_order,
+        )
+        self.composer = composer
+        self.start = nn.Parameter(torch.randn(composer.num_instance_params))
+
+    def start_instance(self) -> Tensor:
+        """V₀, (I,)."""
+        return self.start
+
+    def rate(self, instances_BI: Tensor, step: int) -> Tensor:
+        """ε ‖V‖² of each signal, (B, 1), or (B, I) with learned rates."""
+        return super().rate(instances_BI, step) * instances_BI.square().sum(dim=1, keepdim=True)
+
+    def weights(self, instances: Tensor) -> Tensor:
+        """(B, I) to (B, P)."""
+        weights_BP: Tensor = self.composer(instances)
+        return weights_BP
