@@ -81,9 +81,9 @@ class AdaptedHypernet(Hypernet):
             if not (tracked and instances_BI.requires_grad):
                 instances_BI = instances_BI.detach().requires_grad_()
             with torch.enable_grad():
-                losses_B = self.reconstruction_loss(self.weights(instances_BI), where, what)
+                loss = self.reconstruction_loss(self.weights(instances_BI), where, what).sum()
             create_graph = tracked and self.training and self.second_order
-            (gradient_BI,) = torch.autograd.grad(losses_B.sum(), instances_BI, create_graph=create_graph)
+            (gradient_BI,) = torch.autograd.grad(loss, instances_BI, create_graph=create_graph)
             instances_BI = instances_BI - self.rate(instances_BI, step) * gradient_BI
         return instances_BI
 
