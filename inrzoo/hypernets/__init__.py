@@ -9,6 +9,5 @@ from inrzoo.hypernets._activations import activation_maps
 from inrzoo.hypernets._contract import Hypernet
 from inrzoo.hypernets._export import write_init
 from inrzoo.hypernets._test_time_optimisation import optimise_at_test_time
-from inrzoo.hypernets._two_pass import two_pass_gradients
 
-__all__ = ["Hypernet", "activation_maps", "optimise_at_test_time", "two_pass_gradients", "write_init"]
+__all__ = ["Hypernet", "activation_maps", "optimise_at_test_time", "write_init"]

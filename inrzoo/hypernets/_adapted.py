@@ -56,9 +56,10 @@ class AdaptedHypernet(Hypernet):
         self.inner_lr = inner_lr
         self.inner_fraction = inner_fraction
         self.second_order = second_order
-        num_rates = 1 if share_rates else inner_steps
-        drawn = low + (high - low) * torch.rand(num_rates, num_instance_params)
-        self.rates = None if learned_rates is None else nn.Parameter(drawn)
+        self.rates: nn.Parameter | None = None
+        if learned_rates is not None:
+            unit = torch.rand(1 if share_rates else inner_steps, num_instance_params)
+            self.rates = nn.Parameter(low + (high - low) * unit)
 
     @abstractmethod
     def start_instance(self) -> Tensor:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets._two_pass import two_pass_gradients
 from inrzoo.hypernets._weight_transformer import WeightTransformer
 from inrzoo.hypernets.learned_init import LearnedInit
 from inrzoo.inrs import INR
@@ -20,8 +19,12 @@ class EndToEnd(LearnedInit):
     """A learned start with learned rates, and a transformer that classifies what a few steps have changed.
 
     Everything but the output layer is adapted; the classifier sees the offsets of the layers behind the first. Their
-    INR is `{"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}`. One
-    training step: `losses`, `backward`, an optimiser with `parameter_groups`, each group clipped to norm 1 by itself.
+    INR is `{"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}`.
+
+    Start, output layer and rates descend w ∇(cross-entropy) + ∇(error), the classifier ∇(cross-entropy), w being
+    `task_weight`: a weighted sum of the losses would weigh the classifier's gradient too. Their code goes backward
+    twice and multiplies in between; here the offsets, through which alone the classification reaches the rest, pass its
+    gradient on times w, so that one pass of cross-entropy + error gives the same.
     """
 
     def __init__(
@@ -90,7 +93,8 @@ class EndToEnd(LearnedInit):
     def losses(self, coords: Tensor, values: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """One batch: cross-entropies (B,), mean squared errors (B,), and class scores (B, num_classes).
 
-        The reconstruction is judged on one more subset of `inner_fraction` of the coordinates.
+        The sum of the first two is what training minimises. The reconstruction is judged on one more subset of
+        `inner_fraction` of the coordinates.
 
         Args:
             coords, values: as in `forward`.
@@ -100,12 +104,12 @@ class EndToEnd(LearnedInit):
         instances_BI = self.instances(coords, values)
         where, what = self.inner_subset(coords, values, self.inner_steps)
         errors_B = self.reconstruction_loss(self.weights(instances_BI), where, what)
-        scores = self.classify(instances_BI if self.task_weight else instances_BI.detach())
+        constant_BI = instances_BI.detach()
+        if self.task_weight == 0:
+            scores = self.classify(constant_BI)
+        else:  # the difference is 0, its gradient is not
+            scores = self.classify(constant_BI + self.task_weight * (instances_BI - constant_BI))
         return cross_entropy(scores, labels, reduction="none"), errors_B, scores
-
-    def backward(self, task_loss: Tensor, reconstruction_loss: Tensor) -> None:
-        """Gradients of the two means over a batch, in two passes: see `two_pass_gradients`."""
-        two_pass_gradients(task_loss, reconstruction_loss, self.meta_parameters(), self.task_weight)
 
     def meta_parameters(self) -> list[nn.Parameter]:
         """What makes the INR: the start (its output layer included) and the rates."""
@@ -114,7 +118,10 @@ class EndToEnd(LearnedInit):
     def parameter_groups(
         self, start_lr: float = 1e-4, rates_lr: float = 1e-2, classifier_lr: float = 1e-4
     ) -> list[dict[str, Any]]:
-        """For an optimiser: start, rates and classifier with step sizes of their own. Theirs is AdamW, decay 1e-4."""
+        """For an optimiser: start, rates and classifier, with step sizes of their own.
+
+        Theirs is AdamW with weight decay 1e-4, and each group's gradient is clipped to norm 1 by itself.
+        """
         groups = zip(self.meta_parameters(), (start_lr, rates_lr), strict=False)
         return [
             *({"params": [parameter], "lr": lr} for parameter, lr in groups),
