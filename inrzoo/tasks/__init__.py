@@ -57,6 +57,11 @@ class Learner(ABC):
         of torch's global random state if the module draws.
         """
 
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """For the optimiser: `params`, and `lr_factor`, in multiples of the task's `lr`. Each is clipped by itself."""
+        trainable = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        return [{"params": trainable, "lr_factor": 1.0}] if trainable else []
+
     @abstractmethod
     def validate(self) -> dict[str, float]:
         """Numbers of the validation split; `score`, the greater the better, decides when to stop and what is best."""

@@ -96,7 +96,7 @@ class _Run:
             "conventions": plain(conventions),
             "identity": plain(learner.identity),
         }
-        self._trainable = [parameter for parameter in learner.module.parameters() if parameter.requires_grad]
+        self._trainable = learner.parameter_groups()
         self._optimiser: torch.optim.Optimizer | None = None
         if self._trainable:
             self._optimiser = torch.optim.AdamW(self._trainable, lr=task.lr, weight_decay=task.weight_decay)
@@ -172,7 +172,7 @@ class _Run:
         assert self._optimiser is not None, "steps are taken only where there is something to train"
         progress, task = self._progress, self._task
         for group in self._optimiser.param_groups:
-            group["lr"] = step_size(task, progress["step"])
+            group["lr"] = step_size(task, progress["step"]) * group["lr_factor"]
         self._learner.module.train()
         self._optimiser.zero_grad(set_to_none=True)
         loss, numbers = self._learner.loss(progress["step"])
@@ -183,7 +183,8 @@ class _Run:
             )
         loss.backward()
         if task.clip:
-            nn.utils.clip_grad_norm_(self._trainable, task.clip)
+            for group in self._trainable:
+                nn.utils.clip_grad_norm_(group["params"], task.clip)
         self._optimiser.step()
         for name, number in {"loss": value, **numbers}.items():
             progress["sums"][name] = progress["sums"].get(name, 0.0) + number

@@ -1,0 +1,60 @@
+"""The task `end_to_end` on a tiny store of real digits that carries its signals."""
+
+import pytest
+import torch
+
+from inrzoo import registry, tasks
+from inrzoo.errors import InrzooError
+from inrzoo.tasks._checkpoint import read
+
+INR = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 16, "hidden_layers": 2}
+NETWORK = {"name": "end_to_end", "inner_steps": 2, "features": 16, "num_layers": 1, "head_features": 8}
+
+
+def make(**fields):
+    spec = {"steps": 30, "validate_every": 15, "lr": 1e-3, "rates_factor": 10.0, "batch": 8}
+    return registry.make("tasks", {"name": "end_to_end", "hypernet": NETWORK, "inr": INR, **spec, **fields})
+
+
+def test_training_learns_digits(finished, tmp_path):
+    """48 digits of 10 classes in all: the training signals are learned by heart, which takes all parts to work."""
+    task = make(steps=150, validate_every=150, classifier_factor=2.0)
+    tasks.train(task, finished, tmp_path / "run", device="cpu", quiet=True)
+    accuracy, decibels = tasks.evaluate(tmp_path / "run", finished, split="train", device="cpu")
+    assert (accuracy.name, decibels.name) == ("accuracy", "PSNR")
+    assert accuracy.mean > 40
+    assert decibels.mean > 12
+
+
+def test_a_run_that_was_stopped_continues_to_the_same_bits(finished, tmp_path):
+    task = make(hypernet={**NETWORK, "inner_fraction": 0.5})
+    tasks.train(task, finished, tmp_path / "whole", device="cpu", quiet=True)
+    tasks.train(task, finished, tmp_path / "parts", device="cpu", quiet=True, stop_after=11)
+    tasks.train(task, finished, tmp_path / "parts", device="cpu", quiet=True)
+    whole, parts = (read(tmp_path / name / "last.safetensors").module for name in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_step_sizes_of_the_three_groups(finished, tmp_path):
+    """A group with factor 0 does not move, the others do."""
+    started = dict(make().begin(finished, "cpu").module.named_parameters())
+    assert set(started) >= {"start", "rates", "classifier.base"}
+    for fields, still in [({"rates_factor": 0.0}, {"rates"}), ({"classifier_factor": 0.0}, {"classifier.base"})]:
+        task = make(steps=3, validate_every=3, **fields)
+        with torch.random.fork_rng():
+            torch.manual_seed(task.seed)
+            before = {key: part.detach().clone() for key, part in task.begin(finished, "cpu").module.named_parameters()}
+        out = tmp_path / "_".join(still)
+        tasks.train(task, finished, out, device="cpu", quiet=True)
+        after = read(out / "last.safetensors").module
+        watched = {"start", "rates", "classifier.base"}
+        assert {key for key in watched if torch.equal(after[key], before[key])} == still
+
+
+def test_impossible_fields_are_refused(finished):
+    with pytest.raises(InrzooError, match="batch"):
+        make(batch=0)
+    with pytest.raises(InrzooError, match="hypernet"):
+        make(hypernet={"name": "cavia"})
+    with pytest.raises(InrzooError, match="label = 'colour' is no label column"):
+        make(label="colour").begin(finished, "cpu")

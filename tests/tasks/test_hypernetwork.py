@@ -1,0 +1,109 @@
+"""The task `hypernetwork`: training, continuing, measuring, on a tiny store of real digits that carries its signals."""
+
+import math
+
+import pytest
+import torch
+from tiny_store import tiny
+
+from inrzoo import registry, tasks
+from inrzoo.build import build
+from inrzoo.errors import InrzooError
+from inrzoo.tasks._checkpoint import read
+
+RELU = {
+    "name": "relu_mlp",
+    "hidden_features": 16,
+    "hidden_layers": 2,
+    "encoding": "log_spaced",
+    "num_frequencies": 6,
+    "sigma": 4.0,
+}
+TRANSFORMER = {"patch": 4, "features": 16, "num_layers": 1, "num_heads": 2, "mlp_features": 16, "dropout": 0.0}
+HYPERNETS = {
+    "instance_patterns": {**TRANSFORMER, "rank": 8},
+    "trans_inr": {**TRANSFORMER, "groups": 8},
+    "learned_init": {"inner_lr": 0.05},
+    "cavia": {"rank": 8},
+}
+
+
+def make(name="cavia", **fields):
+    spec = {"hypernet": {"name": name, **HYPERNETS[name]}, "inr": RELU, "steps": 20, "validate_every": 10, "lr": 5e-3}
+    return registry.make("tasks", {"name": "hypernetwork", **spec, "batch": 4, **fields})
+
+
+@pytest.mark.parametrize("name", HYPERNETS)
+def test_training_raises_the_psnr_of_held_out_signals(name, finished, tmp_path):
+    task = make(name)
+    before = task.begin(finished, "cpu")
+    before.module.eval()
+    with torch.no_grad():
+        untrained = before.validate()["score"]
+    run = tasks.train(task, finished, tmp_path / "run", device="cpu", quiet=True)
+    assert run.score > untrained + 0.3
+    plain, optimised = tasks.evaluate(tmp_path / "run", finished, split="validation", device="cpu")
+    assert plain.mean == pytest.approx(run.score, abs=1e-4)
+    assert optimised.mean > plain.mean
+    assert optimised.name == "PSNR, 100 steps on all"
+
+
+def test_a_run_that_was_stopped_continues_to_the_same_bits(finished, tmp_path):
+    task = make("instance_patterns", num_coords=20)
+    tasks.train(task, finished, tmp_path / "whole", device="cpu", quiet=True)
+    tasks.train(task, finished, tmp_path / "parts", device="cpu", quiet=True, stop_after=7)
+    tasks.train(task, finished, tmp_path / "parts", device="cpu", quiet=True)
+    whole, parts = (read(tmp_path / name / "last.safetensors").module for name in ("whole", "parts"))
+    assert all(torch.equal(whole[key], parts[key]) for key in whole)
+
+
+def test_psnr_is_that_of_the_signals_in_the_store(finished):
+    """Against the definition, with the store's own scale."""
+    task = make("learned_init")
+    dataset = task.dataset(finished, "validation")
+    assert len(set(dataset[:].signal.tolist())) == len(dataset)
+    network = task.network(dataset).eval()
+    with torch.no_grad():
+        (found, *_) = task.evaluate(finished, "validation", network.state_dict(), "cpu")
+    values = dataset[:].values
+    coords = torch.from_numpy(dataset.stores[0].coords())
+    weights = network(coords, values).detach()
+    errors = (network.inr(weights, coords) - values).square().mean(dim=(1, 2)) / 4
+    assert found.mean == pytest.approx(float((-10 * errors.log10()).mean()), abs=1e-3)
+    assert found.trials == len(dataset)
+
+
+def test_reptile_trains(finished, tmp_path):
+    reptile = {"name": "learned_init", "algorithm": "reptile", "inner_lr": 0.05}
+    run = tasks.train(make(hypernet=reptile), finished, tmp_path, device="cpu", quiet=True)
+    assert "train_psnr" not in (tmp_path / "metrics.jsonl").read_text()
+    assert math.isfinite(run.score)
+    with pytest.raises(InrzooError, match="mixed_precision"):
+        make(hypernet=reptile, mixed_precision=True)
+
+
+def test_mixed_precision_trains(finished, tmp_path):
+    run = tasks.train(make("instance_patterns", mixed_precision=True), finished, tmp_path, device="cpu", quiet=True)
+    assert math.isfinite(run.score)
+
+
+def test_the_stores_inr_is_the_target_unless_another_is_named(finished):
+    task = make("learned_init", inr={})
+    assert task.network(task.dataset(finished, "train")).inr == task.dataset(finished, "train").inr
+    assert task.conventions(finished)["inr"]["name"] == "siren"
+    assert make().conventions(finished)["inr"]["name"] == "relu_mlp"
+
+
+def test_a_store_without_signals_is_refused(tmp_path):
+    path = tmp_path / "bare.zarr"
+    build(tiny(limit=12, seeds=1, redistributable=False), path, in_process=True, quiet=True)
+    with pytest.raises(InrzooError, match="signals"):
+        make().begin(path, "cpu")
+
+
+@pytest.mark.parametrize(
+    "field, value", [("batch", 0), ("num_coords", 0), ("test_tto_lr", 0.0), ("validation_signals", 0)]
+)
+def test_impossible_fields_are_refused(field, value):
+    with pytest.raises(InrzooError, match=field):
+        make(**{field: value})
