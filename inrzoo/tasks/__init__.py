@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
 
-__all__ = ["Learner", "Measurement", "Task", "evaluate", "measure", "train", "write_section"]
+__all__ = ["Learner", "Measurement", "Task", "comparison", "evaluate", "measure", "train", "write_section"]
 
 Device = torch.device | str
 
@@ -151,6 +151,13 @@ def measure(task: Task, path: str | Path, out: Path, **options: Any) -> dict[str
     from inrzoo.tasks._evaluation import measure as run
 
     return run(task, path, out, **options)
+
+
+def comparison(document: Path, title: str, columns: Sequence[str]) -> Any:
+    """A table of a paper's numbers and ours; see `inrzoo.tasks._document.Comparison`."""
+    from inrzoo.tasks._document import Comparison
+
+    return Comparison(document, title, columns)
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:

@@ -1,11 +1,13 @@
-"""Sections of a Markdown file that a program writes and may write again."""
+"""Sections of a Markdown file that a program writes and may write again, and tables of the paper's numbers and ours."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inrzoo.store.files import write_atomically
+from inrzoo.tasks import Measurement
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
@@ -35,3 +37,51 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
         "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
     ]
     return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+class Comparison:
+    """The paper's numbers and ours, printed as they come and written into a document at the end.
+
+    Args:
+        document: Markdown; the section `title` is made or replaced.
+        title: of the section.
+        columns: names of the measurements, one column each.
+    """
+
+    def __init__(self, document: Path, title: str, columns: Sequence[str]) -> None:
+        self._document, self._title, self._columns = document, title, list(columns)
+        self._rows: list[list[str]] = []
+        self._findings: list[str] = []
+
+    def add(self, name: str, ours: Mapping[str, Measurement], paper: Sequence[float | None] = ()) -> None:
+        """One method.
+
+        Args:
+            name: of the method.
+            ours: measurements by name; columns without one stay empty.
+            paper: its numbers, column by column; none where the paper has no such row.
+        """
+        found = [ours.get(column) for column in self._columns]
+        shown = ["" if one is None else f"{one.mean:.1f} ± {one.interval:.1f}" for one in found]
+        theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
+        self._rows.append([name, *(cell for pair in zip(theirs, shown, strict=True) for cell in pair)])
+        print(
+            f"{name:40} " + "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True)), flush=True
+        )
+
+    def check(self, claim: str, better: Measurement, worse: Measurement) -> None:
+        """A finding: `better` is above `worse`. It is held if the difference is above its 95 % interval, that of
+        two independent means, √(a² + b²).
+        """
+        difference = better.mean - worse.mean
+        interval = math.hypot(better.interval, worse.interval)
+        verdict = "held" if difference > interval else "not held" if difference < -interval else "undecided"
+        numbers = f"{better.mean:.1f} against {worse.mean:.1f}, difference {difference:+.1f} ± {interval:.1f}"
+        self._findings.append(f"* {claim}: **{verdict}** ({better.name}: {numbers})")
+        print(f"{claim}: {verdict} ({better.name}: {numbers})", flush=True)
+
+    def write(self, *words: str) -> None:
+        """Write the section: `words`, the table, what was checked."""
+        header = ["", *(cell for column in self._columns for cell in (f"{column}, paper", "here"))]
+        findings = ["", *self._findings] if self._findings else []
+        write_section(self._document, self._title, [*words, "", *table(header, self._rows), *findings])

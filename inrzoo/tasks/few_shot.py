@@ -9,15 +9,15 @@ Shape letters: B INRs of a batch, L INRs of a dataset, P numbers of one INR, F f
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Episodes, WeightDataset, load
 from inrzoo.loaders.batch import Episode
@@ -25,10 +25,9 @@ from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
 from inrzoo.tasks._conventions import conventions_of
-from inrzoo.tasks._inputs import ROWS_AT_ONCE, Inputs, Kind
-from inrzoo.tasks._matching import Head, accuracy, log_probabilities, mean_and_interval, negative_log_likelihood
-
-LEARNED_START = 10.0
+from inrzoo.tasks._inputs import Kind
+from inrzoo.tasks._matching import Head, accuracy, mean_and_interval, negative_log_likelihood
+from inrzoo.tasks._network import Network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,9 +61,13 @@ class FewShot(Task):
         validation_episodes: how many decide about the best checkpoint.
         test_ways: ways that a trained network is measured at.
         test_shots: shots that it is measured at.
+        test_query: INRs of each class that are asked for when it is measured; `query` if no number is given.
         test_episodes: how many for each.
     """
 
+    steps: int = 3000
+    lr: float = 5e-4
+    weight_decay: float = 0.1
     way: int = 5
     shot: int = 5
     query: int = 15
@@ -80,12 +83,13 @@ class FewShot(Task):
     temperature: float | Literal["learned"] = 10.0
     episodes_per_step: int = 1
     rotations: bool = False
-    mixtures: float = 0.0
+    mixtures: float = 1.0
     noise: float = 0.0
-    input_dropout: float = 0.0
+    input_dropout: float = 0.3
     validation_episodes: int = 500
     test_ways: tuple[int, ...] = (5, 10)
     test_shots: tuple[int, ...] = (1, 5)
+    test_query: int | None = None
     test_episodes: int = 1000
 
     def __post_init__(self) -> None:
@@ -100,8 +104,6 @@ class FewShot(Task):
             self.require(key, getattr(self, key) >= 1, "at least 1")
         self.require("temperature", self.temperature == "learned" or self.temperature > 0, "above 0, or learned")
         self.require("mixtures", 0 <= self.mixtures <= 1, "from 0 to 1")
-        mixes_support = self.mixtures and self.view_use in ("support", "both")
-        self.require("mixtures", not mixes_support, f"0 if view_use = {self.view_use!r}")
         self.require("noise", 0 <= self.noise < math.inf, "at least 0 and finite")
         self.require("input_dropout", 0 <= self.input_dropout < 1, "at least 0 and below 1")
         self.require("test_ways", bool(self.test_ways) and min(self.test_ways) >= 2, "one or more numbers above 1")
@@ -123,12 +125,13 @@ class FewShot(Task):
 
     def episodes(self, dataset: WeightDataset, way: int, shot: int, count: int | None, training: bool) -> Episodes:
         """Of a dataset; queries that are no training samples are of `view`."""
+        query = self.query if count is None or self.test_query is None else self.test_query
         asked = None if training and self.view_use in ("training", "both") else self._view(dataset)
         return Episodes(
             dataset,
             ways=way,
             shots=shot,
-            queries=self.query,
+            queries=query,
             label=self.label,
             num_episodes=count,
             seed=self.seed if training else 0,
@@ -166,54 +169,6 @@ class FewShot(Task):
         return found
 
 
-class Network(nn.Module):
-    """Normalisation, encoder and scale: from what a batch holds to log probabilities."""
-
-    def __init__(self, task: FewShot, dataset: WeightDataset) -> None:
-        super().__init__()
-        self._task = task
-        self.inputs = Inputs(dataset, task.inputs, task.layers)
-        reads = registry.find("encoders", task.encoder.get("name", "")).reads
-        if (reads == "signals") and task.inputs != "signals":
-            raise InrzooError(f'{task.encoder["name"]} reads pixels; it needs inputs = "signals"')
-        self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
-        self.log_scale = nn.Parameter(torch.tensor(math.log(LEARNED_START))) if task.temperature == "learned" else None
-
-    @property
-    def scale(self) -> Tensor | float:
-        """What multiplies the cosines."""
-        return float(self._task.temperature) if self.log_scale is None else self.log_scale.exp()
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        """Features (B, F) of inputs (B, P) that are not normalised."""
-        features: Tensor = self.encoder(self.inputs(numbers))
-        return features
-
-    def log_probabilities(self, support: Tensor, query: Tensor, target: Tensor, num_classes: int) -> Tensor:
-        """See `_matching.log_probabilities`."""
-        return log_probabilities(support, query, target, num_classes, self.scale, self._task.head)
-
-    def features_of(self, dataset: WeightDataset, device: Device) -> Tensor:
-        """(L, F), each INR once."""
-        parts = [
-            self(self.inputs.read(dataset[start : start + ROWS_AT_ONCE].to(device)))
-            for start in range(0, len(dataset), ROWS_AT_ONCE)
-        ]
-        return torch.cat(parts)
-
-    def scores(self, features_LF: Tensor, episodes: Episodes) -> Iterator[tuple[Tensor, Tensor]]:
-        """Log probabilities of the queries of each episode, and their classes."""
-        assert episodes.num_episodes is not None, "a list that ends"
-        for number in range(episodes.num_episodes):
-            items = episodes.items(number)
-            target = torch.from_numpy(items.support_target).to(features_LF.device)
-            support, query = features_LF[items.support], features_LF[items.query]
-            yield (
-                self.log_probabilities(support, query, target, episodes.ways),
-                torch.from_numpy(items.query_target).to(features_LF.device),
-            )
-
-
 class _Learner(Learner):
     def __init__(self, task: FewShot, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
@@ -223,6 +178,8 @@ class _Learner(Learner):
         self._asked = task.episodes(self._validation, task.way, task.shot, task.validation_episodes, training=False)
         self.module = self._network = Network(task, training).to(device)
         self._network.inputs.fit(training, task.normalise)
+        if task.mixtures and task.view_use in ("support", "both"):
+            _require_as_many(training)
         self.identity = {"fingerprint": training.stores[0].attributes["fingerprint"], "inrs": len(training)}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -279,6 +236,17 @@ class _Learner(Learner):
                 self._network.inputs.read(part, None if turns_N is None else turns_N[target])
                 for part, target in zip(_parts(episode), targets, strict=True)
             ]
+        )
+
+
+def _require_as_many(dataset: WeightDataset) -> None:
+    """Raise InrzooError unless there are as many INRs of each signal: only such supports can be mixed in pairs."""
+    signals = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+    counts = np.unique(signals, return_counts=True)[1]
+    if counts.min() < counts.max():
+        raise InrzooError(
+            f"mixtures of supports need as many INRs of every signal; there are {counts.min()} to {counts.max()} "
+            "(some fits diverged): use mixtures = 0, or views as training samples alone"
         )
 
 

@@ -151,7 +151,7 @@ def test_a_single_hidden_layer_has_no_stack():
 
 def test_the_transformer_has_a_token_for_every_weight_and_every_bias():
     inr = siren()
-    made = encoder("layer_transformer", inr.layout, readout="concat")
+    made = encoder("layer_transformer", inr.layout)
     assert len(made.projections) == 8  # four linear maps
     assert made.out_features == 8 * 64
     assert len(made.transformer.layers) == 4
@@ -159,7 +159,7 @@ def test_the_transformer_has_a_token_for_every_weight_and_every_bias():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"readout": "cls"}, {"readout": "concat"}, {"position": "none"}, {"projection": "mlp"}]
+    "arguments", [{"readout": "cls"}, {"readout": "mean"}, {"position": "none"}, {"projection": "mlp"}]
 )
 def test_every_choice_that_the_paper_leaves_open_is_another_network(arguments):
     inr = siren()

@@ -12,9 +12,10 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.store import open_store
 from inrzoo.store.weights_array import WeightsArray
-from inrzoo.tasks import evaluate, few_shot, measure, train
+from inrzoo.tasks import _network, evaluate, few_shot, measure, train
 from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks.few_shot import FewShot, Network
+from inrzoo.tasks._network import Network
+from inrzoo.tasks.few_shot import FewShot
 
 SMALL = {
     "way": 3, "shot": 2, "query": 3, "steps": 40, "validate_every": 20, "lr": 3e-3, "validation_episodes": 40,
@@ -220,10 +221,28 @@ def test_several_episodes_in_a_step_are_their_mean(characters):
     assert first_loss(2, 1) == pytest.approx((first_loss(1, 2) + first_loss(1, 3)) / 2, rel=1e-5)
 
 
+def test_mixtures_average_two_classes_with_one_share_each(characters):
+    """Every input of a mixed class is s a + (1 − s) b: a of the episode, b of its partner, s the same for the class."""
+    plain = {**SMALL, "input_dropout": 0.0, "view_use": "both", "encoder": {"name": "raw"}}
+    learner = FewShot(**plain, mixtures=1.0).begin(characters, "cpu")
+    untouched = FewShot(**plain, mixtures=0.0).begin(characters, "cpu")
+    episodes, inputs = learner._episodes, learner.module.inputs
+    first, other = (torch.cat([inputs.read(part) for part in few_shot._parts(episodes[n])]) for n in (8, 9))
+    assert torch.equal(untouched._inputs(episodes[8], 4), first)
+    mixed = learner._inputs(episodes[8], 4)
+    share = ((mixed - other) * (first - other)).sum(1) / (first - other).square().sum(1)
+    torch.testing.assert_close(mixed, share[:, None] * first + (1 - share[:, None]) * other, rtol=1e-4, atol=1e-5)
+    target = torch.cat([episodes[8].support_target, episodes[8].query_target])
+    for label in range(3):
+        assert float(share[target == label].std()) < 1e-3
+        assert 0.25 <= float(share[target == label].mean()) <= 0.75
+    assert not set(episodes[8].query.signal.tolist()) & set(episodes[8].support.signal.tolist())
+
+
 def test_measuring_does_not_depend_on_how_features_are_batched(characters, tmp_path, monkeypatch):
     train(FewShot(**SMALL, encoder=MLP), characters, tmp_path / "run", quiet=True)
     usual = evaluate(tmp_path / "run", characters)
-    monkeypatch.setattr(few_shot, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(_network, "ROWS_AT_ONCE", 7)
     assert evaluate(tmp_path / "run", characters) == usual
 
 
@@ -232,7 +251,7 @@ def test_measuring_does_not_depend_on_how_features_are_batched(characters, tmp_p
     [
         ({"temperature": 0}, "temperature = 0 is not allowed; it must be above 0, or learned"),
         ({"way": 1}, "at least 2"),
-        ({"mixtures": 0.5, "view_use": "both"}, "0 if view_use = 'both'"),
+        ({"mixtures": 1.5}, "from 0 to 1"),
         ({"test_ways": ()}, "one or more"),
         ({"lr": -1.0}, "at least 0"),
         ({"steps": 0}, "at least 1"),

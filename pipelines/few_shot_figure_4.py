@@ -1,0 +1,41 @@
+"""Figure 4 of the few-shot paper: more shots in an episode, one network trained 5-way 5-shot.
+
+Command:  python pipelines/few_shot_figure_4.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Hardware: two CPU cores for SCALE = "small", the 242 characters of the archives images_background_small1/2.
+Duration: small: 35 minutes to fit on one core, 5 to train; what is there stays.
+Expected: docs/few_shot.md.
+"""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+from inrzoo import manifest
+from inrzoo.build import build
+from inrzoo.tasks import comparison, evaluate, measure
+from inrzoo.tasks.few_shot import FewShot
+
+SCALE = os.environ.get("INRZOO_SCALE", "small")
+STEPS = {"tiny": 20, "small": 3000, "full": 20_000}[SCALE]
+COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
+SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
+OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
+DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
+VIEWS = [800, 900, 1000, 1100, 1200]
+FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
+
+store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
+build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+
+SHOTS = (1, 2, 3, 5, 10, 15)
+COLUMNS = [f"{way}-way {shot}-shot" for way in (5, 10) for shot in SHOTS]
+
+page = comparison(DOCUMENT, f"Figure 4: shots ({COMPLEXITY})", COLUMNS)
+run = OUT / "runs" / f"{COMPLEXITY}-transformer"
+measure(FewShot(view=1000, steps=STEPS), store, run)
+# 20 drawings of a character: 15 to learn from leave 5 to ask for.
+found = {one.name: one for one in evaluate(run, store, test_shots=SHOTS, test_query=5)}
+page.add("transformer", found)
+for fewer, more in pairwise(SHOTS):
+    page.check(f"{more} shots are above {fewer}", found[f"5-way {more}-shot"], found[f"5-way {fewer}-shot"])
+page.write(f"Scale `{SCALE}`, {COMPLEXITY}-complexity INRs. Accuracy in percent on the test alphabets, 95 % intervals.")

@@ -1,0 +1,69 @@
+"""Table 2 of the few-shot paper: INR-Omniglot, low- and high-complexity INRs, three methods; and what lies beyond it.
+
+Command:  python pipelines/few_shot_table_2.py          (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Hardware: two CPU cores for SCALE = "small": the archives images_background_small1/2, 242 characters of 8 alphabets.
+          "full" is all 1,623 characters of 50 alphabets: 6.7 times the fits and 13 times the steps.
+Duration: small: 4 minutes (low) and 35 (high) to fit on one core with AVX-512, 20 to train; what is there stays.
+Expected: docs/few_shot.md.
+"""
+
+import os
+from pathlib import Path
+
+from inrzoo import manifest
+from inrzoo.build import build
+from inrzoo.tasks import comparison, measure
+from inrzoo.tasks.few_shot import FewShot
+
+SCALE = os.environ.get("INRZOO_SCALE", "small")
+COMPLEXITIES = os.environ.get("INRZOO_COMPLEXITY", "low,high").split(",")
+STEPS = {"tiny": 20, "small": 3000, "full": 20_000}[SCALE]
+SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
+OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
+DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
+VIEWS = [800, 900, 1000, 1100, 1200]
+
+COLUMNS = ["5-way 1-shot", "5-way 5-shot", "10-way 1-shot", "10-way 5-shot"]
+# Widths at which the MLP has as many parameters as the transformer, as the paper wants it.
+WIDTHS = {"low": 200, "high": 78}
+PAPER = {
+    ("low", "zero-learning"): (28.1, 30.1, 13.1, 14.3),
+    ("low", "MLP"): (29.1, 33.2, 14.2, 16.3),
+    ("low", "transformer"): (38.91, 45.6, 23.82, 30.46),
+    ("high", "MLP"): (33.1, 35.4, 17.2, 18.2),
+    ("high", "transformer"): (56.2, 62.86, 40.14, 46.1),
+}
+
+page = comparison(DOCUMENT, "Table 2: INR-Omniglot", COLUMNS)
+found = {}
+for complexity in COMPLEXITIES:
+    store = OUT / f"omniglot-{complexity}-fixed.zarr"
+    settings = {"init.mode": "fixed", "fit.views": VIEWS, "fit.steps": max(VIEWS)}
+    build(manifest.load("omniglot", complexity, settings), store, source=SOURCE)
+    linear = {"name": "flat_mlp", "tensors": "all", "hidden_layers": 0, "out_features": 256}
+    methods = {
+        "zero-learning": {"encoder": {"name": "raw"}},
+        "MLP": {"encoder": {"name": "flat_mlp", "hidden_features": WIDTHS[complexity]}},
+        "transformer": {},
+        "one linear map (ours)": {"encoder": linear},
+        "invariant deep sets (ours)": {"encoder": {"name": "deep_sets"}, "normalise": "per_tensor"},
+        "zero-learning, canonical (ours)": {"encoder": {"name": "raw"}, "inputs": "canonical"},
+        "zero-learning on pixels": {"encoder": {"name": "raw"}, "inputs": "signals"},
+        "Conv-4 on pixels": {"encoder": {"name": "conv_net"}, "inputs": "signals"},
+    }
+    for name, fields in methods.items():
+        if complexity == "high" and "pixels" in name:
+            continue  # the same pixels
+        task = FewShot(view=1000, steps=STEPS, **fields)
+        found[complexity, name] = measure(task, store, OUT / "runs" / f"{complexity}-{name.replace(' ', '-')}")
+        page.add(f"{complexity}: {name}", found[complexity, name], PAPER.get((complexity, name), ()))
+
+at = "5-way 5-shot"
+for complexity in COMPLEXITIES:
+    of = {name: numbers[at] for (which, name), numbers in found.items() if which == complexity}
+    page.check(f"{complexity}: the transformer is above zero-learning", of["transformer"], of["zero-learning"])
+    page.check(f"{complexity}: the MLP is above zero-learning", of["MLP"], of["zero-learning"])
+    page.check(f"{complexity}: the transformer is above the MLP", of["transformer"], of["MLP"])
+for name in ("zero-learning", "MLP", "transformer") if len(COMPLEXITIES) > 1 else ():
+    page.check(f"{name}: high complexity is above low", found["high", name][at], found["low", name][at])
+page.write(f"Scale `{SCALE}`. Accuracy in percent on the test alphabets with 95 % intervals over 1,000 episodes.")

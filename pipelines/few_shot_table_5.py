@@ -1,0 +1,37 @@
+"""Table 5 of the few-shot paper: high-complexity INRs against low-complexity ones.
+
+Command:  python pipelines/few_shot_table_5.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Hardware: two CPU cores for SCALE = "small", the 242 characters of the archives images_background_small1/2.
+Duration: small: those of Table 2, which has the same runs; what is there stays.
+Expected: docs/few_shot.md.
+"""
+
+import os
+from pathlib import Path
+
+from inrzoo import manifest
+from inrzoo.build import build
+from inrzoo.tasks import comparison, measure
+from inrzoo.tasks.few_shot import FewShot
+
+SCALE = os.environ.get("INRZOO_SCALE", "small")
+STEPS = {"tiny": 20, "small": 3000, "full": 20_000}[SCALE]
+SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
+OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
+DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
+VIEWS = [800, 900, 1000, 1100, 1200]
+FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
+
+COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
+PAPER = {"low": ("2 layer 32 dim", (38.91, 45.6)), "high": ("4 layer 64 dim", (56.2, 62.86))}
+
+page = comparison(DOCUMENT, "Table 5: complexity of the INR", COLUMNS)
+found = {}
+for complexity, (name, paper) in PAPER.items():
+    store = OUT / f"omniglot-{complexity}-fixed.zarr"
+    build(manifest.load("omniglot", complexity, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+    found[complexity] = measure(FewShot(view=1000, steps=STEPS), store, OUT / "runs" / f"{complexity}-transformer")
+    page.add(name, found[complexity], paper)
+for column in COLUMNS:
+    page.check("high complexity is above low", found["high"][column], found["low"][column])
+page.write(f"Scale `{SCALE}`. Accuracy in percent on the test alphabets, 95 % intervals.")

@@ -1,0 +1,42 @@
+"""Table 6 of the few-shot paper: the first layers of an INR alone.
+
+Command:  python pipelines/few_shot_table_6.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Hardware: two CPU cores for SCALE = "small", the 242 characters of the archives images_background_small1/2.
+Duration: small: 35 minutes to fit on one core, 15 to train; what is there stays.
+Expected: docs/few_shot.md.
+"""
+
+import os
+from itertools import pairwise
+from pathlib import Path
+
+from inrzoo import manifest
+from inrzoo.build import build
+from inrzoo.tasks import comparison, measure
+from inrzoo.tasks.few_shot import FewShot
+
+SCALE = os.environ.get("INRZOO_SCALE", "small")
+STEPS = {"tiny": 20, "small": 3000, "full": 20_000}[SCALE]
+COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
+SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
+OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
+DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
+VIEWS = [800, 900, 1000, 1100, 1200]
+FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
+
+store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
+build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+
+COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
+LAYERS = {"low": ["first-1", "first-2", "all"], "high": ["first-2", "first-3", "first-4", "all"]}[COMPLEXITY]
+PAPER = {"first-2": (20.34, 25.30), "first-3": (42.31, 46.69), "first-4": (53.2, 56.86), "all": (56.2, 62.86)}
+
+page = comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMNS)
+found = {}
+for layers in LAYERS:
+    run = f"{COMPLEXITY}-transformer" + ("" if layers == "all" else f"-{layers}")
+    found[layers] = measure(FewShot(view=1000, steps=STEPS, layers=layers), store, OUT / "runs" / run)
+    page.add(layers, found[layers], PAPER[layers] if COMPLEXITY == "high" else ())
+for fewer, more in pairwise(LAYERS):
+    page.check(f"{more} is above {fewer}", found[more]["5-way 5-shot"], found[fewer]["5-way 5-shot"])
+page.write(f"Scale `{SCALE}`, {COMPLEXITY}-complexity INRs. Accuracy in percent on the test alphabets, 95 % intervals.")
