@@ -101,6 +101,17 @@ def test_intensity_is_a_linear_map_of_the_values(name, per_channel):
 
 
 @pytest.mark.parametrize("name", ALL)
+def test_contrast_alone_multiplies_values(name):
+    """Also where the family adds a constant to its output (siren_dws)."""
+    inr = ALL[name]
+    weights_BP, coords_KD = fresh(inr), coords(inr)
+    after = inr(Intensity(inr=inr, gain=0.4, offset=0.0)(weights_BP, seeded()), coords_KD)
+    ratio = after / inr(weights_BP, coords_KD)
+    torch.testing.assert_close(ratio, ratio[:, :1, :1].expand_as(ratio), rtol=1e-6, atol=0)
+    assert ratio[:, 0, 0].std() > 0.05
+
+
+@pytest.mark.parametrize("name", ALL)
 def test_quantile_dropout_takes_the_smallest(name):
     inr = ALL[name]
     weights_BP = fresh(inr, 50)
