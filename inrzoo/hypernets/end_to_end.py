@@ -105,10 +105,8 @@ class EndToEnd(LearnedInit):
         where, what = self.inner_subset(coords, values, self.inner_steps)
         errors_B = self.reconstruction_loss(self.weights(instances_BI), where, what)
         constant_BI = instances_BI.detach()
-        if self.task_weight == 0:
-            scores = self.classify(constant_BI)
-        else:  # the difference is 0, its gradient is not
-            scores = self.classify(constant_BI + self.task_weight * (instances_BI - constant_BI))
+        # The difference is 0, its gradient is not.
+        scores = self.classify(constant_BI + self.task_weight * (instances_BI - constant_BI))
         return cross_entropy(scores, labels, reduction="none"), errors_B, scores
 
     def meta_parameters(self) -> list[nn.Parameter]:

@@ -2,14 +2,17 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tiny_store import tiny
 
 from inrzoo import registry, tasks
 from inrzoo.build import build
 from inrzoo.errors import InrzooError
 from inrzoo.tasks._checkpoint import read
+from inrzoo.tasks._pictures import _attention, draw
 
 RELU = {
     "name": "relu_mlp",
@@ -107,3 +110,28 @@ def test_a_store_without_signals_is_refused(tmp_path):
 def test_impossible_fields_are_refused(field, value):
     with pytest.raises(InrzooError, match=field):
         make(**{field: value})
+
+
+@pytest.mark.parametrize("name", ["trans_inr", "cavia"])
+def test_pictures(name, finished, tmp_path):
+    """One picture of each kind that the hypernetwork has; brighter where a token looks, and the originals in them."""
+    tasks.train(make(name, steps=2, validate_every=2), finished, tmp_path / "run", device="cpu", quiet=True)
+    made = draw(tmp_path / "run", finished, tmp_path / "pictures", split="train", count=3, device="cpu")
+    expected = ["reconstructions.png", *(["attention.png"] if name == "trans_inr" else []), "activations.png"]
+    assert [path.name for path in made] == expected
+    sizes = [Image.open(path).size for path in made]
+    assert sizes[0] == (3 * 240, 3 * 252)
+    assert all(np.asarray(Image.open(path).convert("L")).std() > 5 for path in made)
+
+
+def test_attention_is_laid_over_the_signal(finished):
+    task = make("trans_inr")
+    dataset = task.dataset(finished, "validation")
+    network = task.network(dataset).eval()
+    values = dataset[:2].values
+    rows = _attention(network, values, -1.0)
+    assert len(rows) == len(set(network.token_names))
+    for row in rows:
+        for (_, shown), whole in zip(row, values, strict=True):
+            assert ((shown >= -1) & (shown <= whole + 1e-6)).all()
+            assert shown.max() > -1
