@@ -97,7 +97,7 @@ def test_another_run_in_the_folder_is_refused_until_overwritten(characters, make
     other = registry.make("tasks", {**TASK.to_json(), "lr": 0.5, "encoder": {"name": "flat_mlp"}})
     with pytest.raises(InrzooError) as caught:
         train(other, characters, tmp_path / "run", quiet=True)
-    assert "lr: 0.001 → 0.5" in str(caught.value)
+    assert f"lr: {TASK.lr} → 0.5" in str(caught.value)
     assert "encoder.name: layer_transformer → flat_mlp" in str(caught.value)
     with pytest.raises(InrzooError, match=r"fingerprint: .* → "):
         train(TASK, make_store("another", inr__omega_0=10.0), tmp_path / "run", quiet=True)
@@ -121,7 +121,7 @@ def test_the_best_checkpoint_is_the_one_with_the_best_score(characters, tmp_path
 
 def test_a_loss_that_is_no_number_is_said(characters, tmp_path):
     task = registry.make("tasks", {**TASK.to_json(), "noise": 1e38})
-    with pytest.raises(InrzooError, match=r"the loss is nan after \d+ steps; a smaller lr than 0.001 may help"):
+    with pytest.raises(InrzooError, match=rf"the loss is nan after \d+ steps; a smaller lr than {TASK.lr} may help"):
         train(task, characters, tmp_path / "run", quiet=True)
 
 
