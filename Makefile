@@ -15,7 +15,7 @@ test: $(READY)
 	$(BIN)/python -m pytest -n auto
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 check: $(READY)
 	$(BIN)/ruff format --check .
