@@ -17,7 +17,7 @@ from inrzoo.tasks.few_shot import FewShot
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 COMPLEXITIES = os.environ.get("INRZOO_COMPLEXITY", "low,high").split(",")
-STEPS = {"tiny": 20, "small": 3000, "full": 20_000}[SCALE]
+STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))

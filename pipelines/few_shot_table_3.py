@@ -15,7 +15,7 @@ from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-STEPS = {"tiny": 5, "small": 3000, "full": 20_000}[SCALE]
+STEPS = {"tiny": 5, "small": 1000, "full": 20_000}[SCALE]
 LIMIT = {"tiny": None, "small": 6000, "full": None}[SCALE]
 FIT = {"tiny": {"fit.views": [20, 40], "fit.steps": 40}, "small": {}, "full": {}}[SCALE]
 VIEW = {"tiny": 40, "small": 1000, "full": 1000}[SCALE]

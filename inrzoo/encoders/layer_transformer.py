@@ -11,12 +11,15 @@ from torch import Tensor, nn
 from inrzoo.encoders import Encoder
 from inrzoo.weights import WeightLayout
 
+BRANCH_GAIN = 0.1
+"""Of the last map of every residual branch: training begins near the projections alone, which tell classes apart."""
+
 
 class LayerTransformer(Encoder):
     """One token for every weight matrix and one for every bias, each flattened and projected by a map of its own.
 
     Hidden size 64, 4 layers, 4 heads and a projection of its own for every token are the paper's. It leaves open, and
-    here is: a pre-norm encoder (GELU) with a last LayerNorm, the projection one linear map ("the size of each token
+    here is: a pre-norm encoder (GELU) without a last LayerNorm, the projection one linear map ("the size of each token
     after linear projection", Sec. 3.1), a learned embedding for each token, all tokens in a row as readout (better on
     Omniglot's validation alphabets than their mean), and a feed-forward width of four times the hidden size.
 
@@ -28,6 +31,8 @@ class LayerTransformer(Encoder):
         projection: `linear`, or `mlp`: Linear, GELU, Linear (Sec. 2.3 says "a MLP").
         position: `learned` embedding of each token, or `none`; projections differ, so tokens are told apart without.
         readout: all tokens in a row, `concat` (F = L H), their `mean`, or a `cls` token (F = H).
+        last_norm: whether a LayerNorm ends it. It gives all tokens the same length, that of a single number too (the
+            bias of an output); without it the projections decide how much each counts.
         dropout: inside the transformer.
     """
 
@@ -42,6 +47,7 @@ class LayerTransformer(Encoder):
         projection: Literal["linear", "mlp"] = "linear",
         position: Literal["learned", "none"] = "learned",
         readout: Literal["mean", "cls", "concat"] = "concat",
+        last_norm: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__(layout)
@@ -71,11 +77,15 @@ class LayerTransformer(Encoder):
             norm_first=True,
         )
         self.transformer = nn.TransformerEncoder(
-            layer, num_layers, norm=nn.LayerNorm(hidden_features), enable_nested_tensor=False
+            layer,
+            num_layers,
+            norm=nn.LayerNorm(hidden_features) if last_norm else None,
+            enable_nested_tensor=False,
         )
-        for parameter in self.transformer.parameters():  # TransformerEncoder copies one layer; copies must not be equal
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)
+        for name, parameter in self.transformer.named_parameters():
+            if parameter.ndim > 1:  # TransformerEncoder copies one layer; copies must not be equal
+                branch_ends = name.endswith(("out_proj.weight", "linear2.weight"))
+                nn.init.xavier_uniform_(parameter, gain=BRANCH_GAIN if branch_ends else 1.0)
 
     def forward(self, weights: Tensor) -> Tensor:
         """(B, P) to (B, F)."""

@@ -159,7 +159,8 @@ def test_the_transformer_has_a_token_for_every_weight_and_every_bias():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"readout": "cls"}, {"readout": "mean"}, {"position": "none"}, {"projection": "mlp"}]
+    "arguments",
+    [{"readout": "cls"}, {"readout": "mean"}, {"position": "none"}, {"last_norm": True}, {"projection": "mlp"}],
 )
 def test_every_choice_that_the_paper_leaves_open_is_another_network(arguments):
     inr = siren()
