@@ -23,8 +23,8 @@ from inrzoo.tasks.few_shot import FewShot
 
 # Dropout, noise and mixtures: everything that draws.
 TASK = FewShot(
-    way=3, shot=2, query=3, lr=1e-3, steps=30, validate_every=8, validation_episodes=20, test_ways=(3,), test_shots=(1,),
-    test_episodes=30, temperature="learned", noise=0.1, mixtures=0.5, warmup=5, weight_decay=0.01,
+    way=3, shot=2, query=3, lr=1e-3, steps=30, validate_every=8, validation_episodes=20, test_ways=(3,),
+    test_shots=(1,), test_episodes=30, temperature="learned", noise=0.1, mixtures=0.5, warmup=5, weight_decay=0.01,
     encoder={"name": "layer_transformer", "hidden_features": 16, "num_layers": 1, "dropout": 0.2},
 )  # fmt: skip
 
