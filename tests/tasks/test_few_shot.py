@@ -155,6 +155,16 @@ def test_another_store_of_the_same_conventions_is_measured_with_the_old_normalis
     assert list(first.values()) == list(again)
 
 
+def test_a_streamed_store_trains_the_same_network(characters, tmp_path, monkeypatch):
+    """By its URL: shards are fetched as episodes ask for them."""
+    monkeypatch.setenv("INRZOO_CACHE", str(tmp_path / "cache"))
+    task = FewShot(**SMALL, encoder=MLP)
+    train(task, characters, tmp_path / "local", quiet=True)
+    train(task, f"file://{characters}", tmp_path / "streamed", quiet=True)
+    assert same(state(tmp_path / "local"), state(tmp_path / "streamed"))
+    assert evaluate(tmp_path / "local", f"file://{characters}") == evaluate(tmp_path / "streamed", characters)
+
+
 @pytest.mark.parametrize(
     "changes, named",
     [
