@@ -54,6 +54,8 @@ ROWS_AT_ONCE = 256
 class AugmentedTask(Task):
     """A task on augmented weights; 0 switches an augmentation off.
 
+    Step size, weight decay and warm-up begin as in neural-graphs (specs: e.3).
+
     Attributes:
         batch_size: INRs, or pairs, of a step.
         label: the label column that holds the classes; the first one if none is named.
@@ -75,6 +77,10 @@ class AugmentedTask(Task):
         quantile_dropout: greatest share of the smallest weights that are set to 0.
     """
 
+    steps: int = 10_000
+    lr: float = 1e-3
+    weight_decay: float = 5e-4
+    warmup: int = 1000
     batch_size: int = 128
     label: str | None = None
     inputs: Literal["weights", "canonical"] = "weights"

@@ -18,10 +18,11 @@ from inrzoo.tasks.contrastive import Contrastive
 SMALL = {
     "encoder": {"name": "equivariant_mlp", "hidden_features": 6, "num_layers": 2, "out_features": 8},
     "batch_size": 8,
+    "warmup": 0,
 }
 TASKS = {
     "contrastive": Contrastive(**SMALL, steps=7, validate_every=3, projector_hidden=8, projector_features=4),
-    "classify": Classify(**SMALL, steps=7, validate_every=3, ema=0.9, label_smoothing=0.1, warmup=2),
+    "classify": Classify(**SMALL, steps=7, validate_every=3, ema=0.9, label_smoothing=0.1),
 }
 EVERY = pytest.mark.parametrize("name", TASKS)
 
