@@ -88,34 +88,38 @@ class Contrastive(AugmentedTask):
     def evaluate(
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
-        """Linear probe and nearest neighbours in percent on frozen features, and how often two fits find each other."""
-        features = self.features(path, ("train", "validation", split), state, device)
-        found = measurements(features, self.test_protocol)
+        """In percent: linear probe and nearest neighbours on frozen features, and how often two fits of a signal find
+        each other by what the projector makes of them, as in training.
+        """
+        datasets = [self.dataset(path, part) for part in ("train", "validation", split)]
+        network = self._network(datasets[0], state, device)
+        features = self._features(network.weights, datasets, device)
+        with torch.no_grad():
+            projected = network.projector(features[2].features.to(device)).cpu()
+        found = measurements(features, replace(features[2], features=projected), self.test_protocol)
         if self.test_raw:
-            raw = self.features(path, ("train", "validation", split), None, device)
+            plain = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
+            plain.inputs.load_state_dict(network.weights.inputs.state_dict())
+            features = self._features(plain, datasets, device)
             found += [
-                Measurement(f"{one.name}, raw weights", one.mean, one.interval, one.trials)
-                for one in measurements(raw, self.test_protocol)
+                replace(one, name=f"{one.name}, raw {self.inputs}")
+                for one in measurements(features, features[2], self.test_protocol)
             ]
         return found
 
-    def features(
-        self, path: str | Path, splits: Sequence[str | None], state: Mapping[str, Tensor] | None, device: Device
-    ) -> list[Features]:
-        """Frozen features of some splits; without a state what the encoder reads."""
-        datasets = [self.dataset(path, split) for split in splits]
-        if state is None:
-            network = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
-            network.inputs.fit(datasets[0], self.normalise)
-        else:
-            network = self.trained(datasets[0], state, device)
-        return [network.features_of(dataset, self.column(dataset), device) for dataset in datasets]
-
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
         """See `AugmentedTask.trained`."""
+        return self._network(dataset, state, device).weights
+
+    def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
         network = ContrastiveNetwork(self, dataset).to(device).eval()
         network.load_state_dict(state)
-        return network.weights
+        return network
+
+    def _features(
+        self, network: WeightNetwork, datasets: Sequence[WeightDataset], device: Device
+    ) -> Sequence[Features]:
+        return [network.features_of(dataset, self.column(dataset), device) for dataset in datasets]
 
 
 class ContrastiveNetwork(nn.Module):
@@ -170,14 +174,13 @@ class _Learner(Learner):
         """Share of validation signals whose fits find each other; NT-Xent without augmentation."""
         count = min(len(self._validation_pairs), 1000)
         pair = self._validation_pairs.read(np.arange(count), epoch=0, key=0).to(self._device)
-        features = [self._in_parts(batch) for batch in (pair.first, pair.second)]
-        first_NF, second_NF = (nn.functional.normalize(part, dim=-1) for part in features)
+        projected = [self._network.projector(self._in_parts(batch)) for batch in (pair.first, pair.second)]
+        first_NF, second_NF = (nn.functional.normalize(part, dim=-1) for part in projected)
         cosine_NN = first_NF @ second_NF.T
         rank_N = (cosine_NN >= cosine_NN.diagonal()[:, None]).sum(1)
         score = float((rank_N <= 1).double().mean())
         size = min(self._task.batch_size, count)
-        projected = [self._network.projector(part[:size]) for part in features]
-        loss = float(nt_xent(projected[0], projected[1], self._task.temperature))
+        loss = float(nt_xent(projected[0][:size], projected[1][:size], self._task.temperature))
         return {"score": score, "validation_alignment": score, "validation_loss": loss}
 
     def _in_parts(self, batch: Any) -> Tensor:
@@ -193,11 +196,11 @@ def several_seeds(dataset: WeightDataset) -> bool:
     return bool((np.unique(fits[0], return_counts=True)[1] > 1).any())
 
 
-def measurements(splits: Sequence[Features], protocol: Protocol) -> list[Measurement]:
-    """All that is measured of frozen features: of the training, the validation and the reported split."""
+def measurements(splits: Sequence[Features], projected: Features, protocol: Protocol) -> list[Measurement]:
+    """All that is measured: of the training, the validation and the reported split, and of the latter's projections."""
     train, validation, test = splits
     return [
         linear_probe(train, validation, test, protocol),
         nearest_neighbours(train, validation, test),
-        *retrieval(test),
+        *retrieval(projected),
     ]

@@ -1,6 +1,7 @@
 """Contrastive learning and classification on a tiny store: what is drawn, what is changed, and the same bits again."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ from tiny_store import tiny
 from inrzoo import tasks
 from inrzoo.build import build
 from inrzoo.errors import InrzooError
+from inrzoo.loaders import load
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks._augmented import WeightNetwork, batch_of
+from inrzoo.tasks._frozen import linear_probe, retrieval
 from inrzoo.tasks.classify import Classify, chosen
-from inrzoo.tasks.contrastive import Contrastive
+from inrzoo.tasks.contrastive import Contrastive, ContrastiveNetwork
 
 SMALL = {
     "encoder": {"name": "equivariant_mlp", "hidden_features": 6, "num_layers": 2, "out_features": 8},
@@ -60,6 +63,26 @@ def test_a_checkpoint_is_measured_and_training_moves_all_parameters(finished, tm
     learner.loss(0)[0].backward()
     without = [key for key, value in learner.module.named_parameters() if value.requires_grad and value.grad is None]
     assert without == []
+
+
+def test_probes_read_features_and_retrieval_reads_projections(finished, tmp_path):
+    tasks.train(TASKS["contrastive"], finished, tmp_path / "run", quiet=True, device="cpu")
+    found = {one.name: one for one in tasks.evaluate(tmp_path / "run", finished, device="cpu", test_raw=True)}
+    task, module = TASKS["contrastive"], state(tmp_path / "run", "best.safetensors")
+    parts = [task.dataset(finished, split) for split in ("train", "validation", "test")]
+    encoder = task.trained(parts[0], module, "cpu")
+    features = [encoder.features_of(part, "digit", "cpu") for part in parts]
+    assert found["linear probe"] == linear_probe(*features)
+    network = ContrastiveNetwork(task, parts[0])
+    network.load_state_dict(module)
+    projected = replace(features[2], features=network.projector(features[2].features).detach())
+    for one in retrieval(projected):
+        assert found[one.name] == one
+    dataset = load(finished, split="test", normalise="per_tensor")
+    weights = replace(features[2], features=dataset[:].weights)
+    for one in retrieval(weights):
+        assert found[f"{one.name}, raw weights"].mean == one.mean
+    assert len(found) == 8
 
 
 def test_pairs_are_two_seeds_of_one_signal(finished):
