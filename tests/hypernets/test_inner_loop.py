@@ -232,3 +232,20 @@ def test_activation_maps_of_other_inrs_are_refused():
     assert "fourier_net" in INRS
     with pytest.raises(InrzooError, match="multilayer perceptrons"):
         activation_maps(inr, torch.zeros(inr.layout.num_params), torch.zeros(4, 2))
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_each_step_has_its_own_rate(name):
+    """A second step with rates of 0 changes nothing; a first one with rates of 0 leaves one step."""
+    hypernet = tiny(name, learned_rates=(0.01, 0.1), inner_steps=2)
+    coords, values = signals(1, dtype=DOUBLE)
+    rates = hypernet.rates.detach().clone()
+    hypernet.inner_steps = 1
+    one = hypernet.instances(coords, values)
+    hypernet.inner_steps = 2
+    with torch.no_grad():
+        hypernet.rates[1] = 0.0
+    torch.testing.assert_close(hypernet.instances(coords, values), one)
+    with torch.no_grad():
+        hypernet.rates.copy_(torch.stack([torch.zeros_like(rates[0]), rates[0]]))
+    torch.testing.assert_close(hypernet.instances(coords, values), one)
