@@ -20,7 +20,7 @@ def test_there_is_a_script_for_every_table_and_figure():
 
 
 def write_cifar100(folder: Path) -> Path:
-    """As the Hub repository: 20 superclasses of 2 classes of 22 photographs, which are a colour that grows along a row, and noise."""
+    """As the Hub repository: 20 superclasses of 2 classes of 22 photographs: a colour that grows along a row, noise."""
     import datasets
 
     superclasses = [
