@@ -16,7 +16,7 @@ from rich.filesize import decimal
 
 import inrzoo
 from inrzoo import coords, fit, manifest, registry
-from inrzoo.build.worker import elsewhere_than, environment, fixed_start
+from inrzoo.build.worker import elsewhere_than, environment, fixed_start, shared_draw
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
@@ -143,6 +143,8 @@ def _inits(
                 f"--init must hold 1 or {wanted.seeds} starts of {inr.layout.num_params} parameters; given: {there}"
             )
         return np.ascontiguousarray(np.broadcast_to(given, (wanted.seeds, given.shape[1])))
+    if wanted.init.mode == "shared":
+        return np.stack([shared_draw(inr, wanted, seed) for seed in range(wanted.seeds)])
     assert signals_NKC is not None
     # Signals are sorted by split: those to train on come first. Where there are none, all are drawn from.
     candidates = signals_NKC[: int((split == 0).sum()) or len(split)]

@@ -136,15 +136,20 @@ def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
     return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])
 
 
+def shared_draw(inr: INR, settings: Manifest, seed: int) -> NDArray[np.float32]:
+    """The start that all signals of a seed share before anything is fitted. Shape (P,)."""
+    return inr.init(Stream("fixed init", settings.name, seed))
+
+
 def fixed_start(
     inr: INR, settings: Manifest, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
 ) -> NDArray[np.float32]:
     """The start that all signals of a seed share: weights fitted to one of them, drawn by the seed. Shape (P,).
 
-    Few-shot paper, Sec. 3.3.3; it is fitted as every signal is, from a random start of its own.
+    Few-shot paper, Sec. 3.3.3; it is fitted as every signal is, from `shared_draw`.
     """
     chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals_NKC))[0])
-    start = inr.init(Stream("fixed init", settings.name, seed))
+    start = shared_draw(inr, settings, seed)
     with one_thread():
         result = fit_to(inr, start[None], signals_NKC[chosen : chosen + 1], settings, grid, device)
     return result.weights_BTP[0, -1].cpu().numpy()

@@ -14,7 +14,7 @@ from inrzoo.errors import InrzooError
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-INIT_MODES = ("random", "fixed")
+INIT_MODES = ("random", "shared", "fixed")
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
 
 
@@ -56,7 +56,7 @@ def _fail(message: str, code: int) -> None:
 @click.option("--steps", type=int, help="Optimiser steps.")
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
-@click.option("--init", help="Where fits start: random, fixed, or a store or .safetensors FILE.")
+@click.option("--init", help="Where fits start: random, shared, fixed, or a store or .safetensors FILE.")
 @click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
 @click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")

@@ -47,13 +47,14 @@ class Init:
     """Where a fit starts.
 
     Attributes:
-        mode: `random`: every (signal, seed) from its own draw. `fixed`: all signals of a seed from weights that were
-            fitted to one signal of the training split, drawn by the seed (few-shot paper, Sec. 3.3.3: "we optimize a
-            random image to acquire a fixed weight"; which image, the paper does not say). `file`: from given weights.
+        mode: `random`: every (signal, seed) from its own draw. `shared`: all signals of a seed from one draw. `fixed`:
+            all signals of a seed from weights that were fitted to one signal of the training split, drawn by the seed
+            (few-shot paper, Sec. 3.3.3: "we optimize a random image to acquire a fixed weight"; which image, the
+            paper does not say). `file`: from given weights.
         sha256: of those weights, for mode `file`; filled in when the file is read.
     """
 
-    mode: Literal["random", "fixed", "file"] = "random"
+    mode: Literal["random", "shared", "fixed", "file"] = "random"
     sha256: str | None = None
 
     def __post_init__(self) -> None:
