@@ -18,7 +18,17 @@ from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
 
-__all__ = ["Learner", "Measurement", "Task", "comparison", "evaluate", "measure", "train", "write_section"]
+__all__ = [
+    "Learner",
+    "Measurement",
+    "Task",
+    "comparison",
+    "draw_lines",
+    "evaluate",
+    "measure",
+    "train",
+    "write_section",
+]
 
 Device = torch.device | str
 
@@ -158,6 +168,13 @@ def comparison(document: Path, title: str, columns: Sequence[str]) -> Any:
     from inrzoo.tasks._document import Comparison
 
     return Comparison(document, title, columns)
+
+
+def draw_lines(path: Path, lines: Mapping[str, Mapping[float, Measurement]], x_name: str, y_name: str) -> None:
+    """Write a PNG of measurements against a number; see `inrzoo.tasks._lines.draw_lines`."""
+    from inrzoo.tasks._lines import draw_lines as run
+
+    run(path, lines, x_name, y_name)
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:

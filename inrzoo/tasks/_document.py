@@ -50,7 +50,7 @@ class Comparison:
 
     def __init__(self, document: Path, title: str, columns: Sequence[str]) -> None:
         self._document, self._title, self._columns = document, title, list(columns)
-        self._rows: list[list[str]] = []
+        self._rows: list[tuple[str, list[tuple[str, str]]]] = []
         self._findings: list[str] = []
 
     def add(self, name: str, ours: Mapping[str, Measurement], paper: Sequence[float | None] = ()) -> None:
@@ -64,7 +64,7 @@ class Comparison:
         found = [ours.get(column) for column in self._columns]
         shown = ["" if one is None else f"{one.mean:.1f} ± {one.interval:.1f}" for one in found]
         theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
-        self._rows.append([name, *(cell for pair in zip(theirs, shown, strict=True) for cell in pair)])
+        self._rows.append((name, list(zip(theirs, shown, strict=True))))
         print(
             f"{name:40} " + "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True)), flush=True
         )
@@ -81,7 +81,15 @@ class Comparison:
         print(f"{claim}: {verdict} ({better.name}: {numbers})", flush=True)
 
     def write(self, *words: str) -> None:
-        """Write the section: `words`, the table, what was checked."""
-        header = ["", *(cell for column in self._columns for cell in (f"{column}, paper", "here"))]
+        """Write the section: `words`, the table, what was checked. Columns of the paper without a number are left out."""
+        of_paper = [any(pairs[place][0] for _, pairs in self._rows) for place in range(len(self._columns))]
+        header, rows = [""], [[name] for name, _ in self._rows]
+        for place, column in enumerate(self._columns):
+            if of_paper[place]:
+                header += [f"{column}, paper", "here"]
+            else:
+                header.append(column)
+            for row, (_, pairs) in zip(rows, self._rows, strict=True):
+                row += pairs[place] if of_paper[place] else pairs[place][1:]
         findings = ["", *self._findings] if self._findings else []
-        write_section(self._document, self._title, [*words, "", *table(header, self._rows), *findings])
+        write_section(self._document, self._title, [*words, "", *table(header, rows), *findings])
