@@ -81,7 +81,7 @@ class Comparison:
         print(f"{claim}: {verdict} ({better.name}: {numbers})", flush=True)
 
     def write(self, *words: str) -> None:
-        """Write the section: `words`, the table, what was checked. Columns of the paper without a number are left out."""
+        """Write the section: `words`, the table, what was checked. A paper's column without a number is left out."""
         of_paper = [any(pairs[place][0] for _, pairs in self._rows) for place in range(len(self._columns))]
         header, rows = [""], [[name] for name, _ in self._rows]
         for place, column in enumerate(self._columns):
