@@ -49,7 +49,7 @@ for count in (1, 2, 3, 5):
 for column in COLUMNS:
     page.check("five views to train on are above one", found[5, "training"][column], found[1, "training"][column])
     page.check("five in the support too are above one", found[5, "both"][column], found[1, "training"][column])
-picture = DOCUMENT.with_name("few_shot_figure_3.png")
+picture = DOCUMENT.with_name(f"few_shot_figure_3_{COMPLEXITY}.png")
 lines = {
     f"{column}, views in {use}": {count: of[column] for (count, used), of in found.items() if used == use or count == 1}
     for column in COLUMNS

@@ -39,7 +39,7 @@ for shot in SHOTS:
     page.add(f"{shot} shots", {way: found[f"{way} {shot}-shot"] for way in WAYS})
 for fewer, more in pairwise(SHOTS):
     page.check(f"{more} shots are above {fewer}", found[f"5-way {more}-shot"], found[f"5-way {fewer}-shot"])
-picture = DOCUMENT.with_name("few_shot_figure_4.png")
+picture = DOCUMENT.with_name(f"few_shot_figure_4_{COMPLEXITY}.png")
 lines = {way: {shot: found[f"{way} {shot}-shot"] for shot in SHOTS} for way in WAYS}
 draw_lines(picture, lines, "shots", "accuracy in percent")
 page.write(
