@@ -30,8 +30,9 @@ MAY_IMPORT = {
     "stats": {"store", "weights"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "encoders": {"weights"},
-    "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"},
-    "hypernets": {"inrs", "weights", "coords", "seeding", "fit"},
+    "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
+    | {"manifest"},
+    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "build": BUILD,
     "verify": BUILD | {"build"},
     "preview": {"store"},

@@ -9,8 +9,8 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from inrzoo.encoders.weight_transformer import WeightTransformer
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets._weight_transformer import WeightTransformer
 from inrzoo.hypernets.learned_init import LearnedInit
 from inrzoo.inrs import INR
 
@@ -74,15 +74,15 @@ class EndToEnd(LearnedInit):
             inner_fraction=inner_fraction,
         )
         self.task_weight = task_weight
-        self.classifier = WeightTransformer(
-            inr.layout,
-            num_classes,
+        encoder = WeightTransformer(
+            layout=inr.layout,
             features=features,
             num_layers=num_layers,
             head_features=head_features,
             mlp_ratio=mlp_ratio,
             modulation_scale=modulation_scale,
         )
+        self.classifier = nn.Sequential(encoder, nn.Linear(features, num_classes))
 
     def classify(self, instances: Tensor) -> Tensor:
         """Class scores of offsets, (B, I) to (B, num_classes)."""

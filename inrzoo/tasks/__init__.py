@@ -17,10 +17,33 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
+from inrzoo.manifest import Manifest
 
-__all__ = ["Learner", "Measurement", "Task", "comparison", "evaluate", "measure", "train", "write_section"]
+__all__ = [
+    "Learner", "Measurement", "Task", "Unfitted", "comparison", "evaluate", "measure", "train", "write_section"
+]  # fmt: skip
 
 Device = torch.device | str
+
+
+class Unfitted(str):
+    """A dataset where the path of a store could stand, for tasks that learn from signals: nobody has fitted it yet.
+
+    As text it is the dataset's name.
+
+    Attributes:
+        manifest: says what the signals are, their grid and value range.
+        source: local files to read them from, as of `inrzoo build --source`.
+    """
+
+    manifest: Manifest
+    source: Path | None
+
+    def __new__(cls, wanted: Manifest, source: Path | None = None) -> Unfitted:
+        """Args: as the attributes."""
+        made = super().__new__(cls, wanted.name)
+        made.manifest, made.source = wanted, source
+        return made
 
 
 @dataclass(frozen=True)

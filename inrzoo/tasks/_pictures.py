@@ -20,7 +20,7 @@ from inrzoo.inrs import Perceptron
 from inrzoo.tasks import Device
 from inrzoo.tasks._checkpoint import read
 from inrzoo.tasks._loop import chosen_device
-from inrzoo.tasks._signals import psnr_of, signals
+from inrzoo.tasks._signals import psnr_of
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 NEURONS = 4
@@ -33,7 +33,7 @@ def draw(
 
     Args:
         checkpoint: a file, or the folder of a run for its best one.
-        path: of the store.
+        path: of the store, or a dataset, as in training.
         out: folder, made here.
         count: signals.
 
@@ -49,28 +49,27 @@ def draw(
     task = registry.make("tasks", found.task)
     if not isinstance(task, Hypernetwork):
         raise InrzooError(f"{checkpoint} is a checkpoint of the task {found.task['name']}; hypernetwork can be drawn")
-    dataset = task.dataset(path, split)
-    network = task.network(dataset).to(chosen_device(device)).eval()
+    among = task.signals(path, split)
+    network = task.network(among).to(chosen_device(device)).eval()
     network.load_state_dict(found.module)
-    coords, batch = next(signals(dataset, chosen_device(device), count))
-    assert batch.values is not None, "the dataset was loaded with its signals"
-    if len(network.sizes) > 2 or (len(network.sizes) == 2 and batch.values.shape[2] not in (1, 3)):
-        raise InrzooError(f"signals of grid {network.sizes} and {batch.values.shape[2]} channels cannot be drawn")
+    coords, values_BKC, _ = next(among.parts(chosen_device(device), count))
+    if len(network.sizes) > 2 or (len(network.sizes) == 2 and values_BKC.shape[2] not in (1, 3)):
+        raise InrzooError(f"signals of grid {network.sizes} and {values_BKC.shape[2]} channels cannot be drawn")
     out.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        weights = {"hypernetwork": network(coords, batch.values)}
+        weights = {"hypernetwork": network(coords, values_BKC)}
     weights["optimised"] = optimise_at_test_time(
-        network, coords, batch.values, steps=task.test_tto_steps, lr=task.test_tto_lr, part=task.test_tto_part
+        network, coords, values_BKC, steps=task.test_tto_steps, lr=task.test_tto_lr, part=task.test_tto_part
     )
-    rows = [[("original", values) for values in batch.values]]
+    rows = [[("original", values) for values in values_BKC]]
     for name, each_BP in weights.items():
-        decibels = psnr_of(network, each_BP, coords, batch.values, dataset).tolist()
+        decibels = psnr_of(network, each_BP, coords, values_BKC, among).tolist()
         rendered_BKC = network.inr(each_BP, coords).detach()
         rows.append([(f"{name}, {db:.1f} dB", one) for db, one in zip(decibels, rendered_BKC, strict=True)])
-    made = [_figure(rows, network.sizes, dataset.stores[0].value_range, out / "reconstructions.png")]
+    made = [_figure(rows, network.sizes, among.value_range, out / "reconstructions.png")]
     if isinstance(network, TokenHypernet):
-        masked = _attention(network, batch.values, dataset.stores[0].value_range[0])
-        made.append(_figure(masked, network.sizes, dataset.stores[0].value_range, out / "attention.png"))
+        masked = _attention(network, values_BKC, among.value_range[0])
+        made.append(_figure(masked, network.sizes, among.value_range, out / "attention.png"))
     if isinstance(network.inr.kernel(), Perceptron):
         made.append(
             _figure(

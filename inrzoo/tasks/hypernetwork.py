@@ -1,4 +1,4 @@
-"""Training of hypernetworks on the signals that a store carries.
+"""Training of hypernetworks on signals: those of a dataset, or those that a store carries.
 
 TransINR (Chen & Wang 2022), GINR-IPC (Kim et al. 2023), learned initialisations (Tancik et al. 2021): whatever maps a
 signal to the weights of an INR is trained to reconstruct signals, and measured on others.
@@ -19,23 +19,21 @@ from torch import Tensor
 from inrzoo import registry
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets import Hypernet, optimise_at_test_time
-from inrzoo.loaders import WeightDataset
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
 from inrzoo.tasks._matching import mean_and_interval
-from inrzoo.tasks._signals import SignalTarget, psnr_of, signals
+from inrzoo.tasks._signals import SignalSet, SignalTarget, psnr_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hypernetwork(SignalTarget, Task):
-    """A network that maps signals to the weights of INRs, trained on the signals of a store.
+    """A network that maps signals to the weights of INRs, trained on the signals of a dataset or of a store.
 
-    The INRs in the store are not used; its signals, grid, value range and split are, and its INR unless `inr` names
-    another one.
+    INRs in the store are not used; signals, grid, value range and split are, and the INR unless `inr` names one.
 
     Attributes:
         hypernet: name of a hypernetwork, and its arguments.
-        inr: the target, name and fields; empty for the store's.
+        inr: the target, name and fields; empty for the one that the store or the dataset has.
         batch: signals of a step.
         num_coords: coordinates of each signal that a step's loss sees, drawn at random; all if none are named.
         mixed_precision: run the hypernetwork in bfloat16, its INRs in float32.
@@ -71,10 +69,9 @@ class Hypernetwork(SignalTarget, Task):
         self.require("test_tto_steps", self.test_tto_steps >= 0, "at least 0")
         self.require("test_tto_lr", self.test_tto_lr > 0, "above 0")
 
-    def network(self, dataset: WeightDataset) -> Hypernet:
-        """A fresh hypernetwork for the signals of a dataset."""
-        sizes = tuple(dataset.stores[0].attributes["grid"])
-        made: Hypernet = registry.make("hypernets", self.hypernet, inr=self.target(dataset.inr), sizes=sizes)
+    def network(self, among: SignalSet) -> Hypernet:
+        """A fresh hypernetwork for signals such as these."""
+        made: Hypernet = registry.make("hypernets", self.hypernet, inr=self.target(among.inr), sizes=among.grid)
         return made
 
     def begin(self, path: str | Path, device: Device) -> Learner:
@@ -85,21 +82,20 @@ class Hypernetwork(SignalTarget, Task):
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
         """PSNR in dB on a split, mean of the signals', as the network gives it and after test-time optimisation."""
-        dataset = self.dataset(path, split)
-        network = self.network(dataset).to(device).eval()
+        among = self.signals(path, split)
+        network = self.network(among).to(device).eval()
         network.load_state_dict(state)
         names = ["PSNR"]
         if self.test_tto_steps:
             names.append(f"PSNR, {self.test_tto_steps} steps on {self.test_tto_part}")
         options: Any = {"steps": self.test_tto_steps, "lr": self.test_tto_lr, "part": self.test_tto_part}
         found: dict[str, list[Tensor]] = {name: [] for name in names}
-        for coords, batch in signals(dataset, device):
-            assert batch.values is not None, "the dataset was loaded with its signals"
-            weights = [network(coords, batch.values)]
+        for coords, values, _ in among.parts(device):
+            weights = [network(coords, values)]
             if self.test_tto_steps:
-                weights.append(optimise_at_test_time(network, coords, batch.values, **options))
+                weights.append(optimise_at_test_time(network, coords, values, **options))
             for name, each in zip(names, weights, strict=True):
-                found[name].append(psnr_of(network, each, coords, batch.values, dataset))
+                found[name].append(psnr_of(network, each, coords, values, among))
         decibels = {name: torch.cat(parts) for name, parts in found.items()}
         return [Measurement(name, *mean_and_interval(values), len(values)) for name, values in decibels.items()]
 
@@ -107,21 +103,16 @@ class Hypernetwork(SignalTarget, Task):
 class _Learner(Learner):
     def __init__(self, task: Hypernetwork, path: str | Path, device: Device) -> None:
         self._task, self._device = task, torch.device(device)
-        self._training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
+        self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
         self.module = self._network = task.network(self._training).to(device)
-        self._coords = torch.from_numpy(self._training.stores[0].coords()).to(device)
-        self.identity = {
-            "fingerprint": self._training.stores[0].attributes["fingerprint"],
-            "signals": len(self._training),
-        }
+        self._coords = self._training.coords.to(device)
+        self.identity = self._training.identity
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean over a batch of signals that `step` picks; see `Learner.loss`."""
         task = self._task
         chosen = torch.randint(len(self._training), (task.batch,), generator=generator_for(task.seed, 0, step))
-        values = self._training[chosen].values
-        assert values is not None, "the dataset was loaded with its signals"
-        values = values.to(self._device)
+        values = self._training.read(chosen)[0].to(self._device)
         if task.mixed_precision:
             with torch.autocast(self._device.type, torch.bfloat16):
                 weights = self._network(self._coords, values)
@@ -130,15 +121,14 @@ class _Learner(Learner):
             losses_B = self._network.loss(self._coords, values, task.num_coords)
         if task.hypernet.get("algorithm") == "reptile":  # its losses are no errors
             return losses_B.mean(), {}
-        decibels = psnr(losses_B.detach(), self._training.stores[0].value_range)
+        decibels = psnr(losses_B.detach(), self._training.value_range)
         return losses_B.mean(), {"psnr": float(decibels.mean())}
 
     def validate(self) -> dict[str, float]:
         """PSNR on the same validation signals every time."""
         found: list[Tensor] = []
-        for coords, batch in signals(self._validation, self._device, self._task.validation_signals):
-            assert batch.values is not None, "the dataset was loaded with its signals"
-            weights = self._network(coords, batch.values)
-            found.append(psnr_of(self._network, weights, coords, batch.values, self._validation))
+        for coords, values, _ in self._validation.parts(self._device, self._task.validation_signals):
+            weights = self._network(coords, values)
+            found.append(psnr_of(self._network, weights, coords, values, self._validation))
         score = float(torch.cat(found).mean())
         return {"score": score, "validation_psnr": score}

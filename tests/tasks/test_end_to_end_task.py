@@ -38,8 +38,8 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(finished, tmp_path):
 def test_step_sizes_of_the_three_groups(finished, tmp_path):
     """A group with factor 0 does not move, the others do."""
     started = dict(make().begin(finished, "cpu").module.named_parameters())
-    assert set(started) >= {"start", "rates", "classifier.base"}
-    for fields, still in [({"rates_factor": 0.0}, {"rates"}), ({"classifier_factor": 0.0}, {"classifier.base"})]:
+    assert set(started) >= {"start", "rates", "classifier.0.base"}
+    for fields, still in [({"rates_factor": 0.0}, {"rates"}), ({"classifier_factor": 0.0}, {"classifier.0.base"})]:
         task = make(steps=3, validate_every=3, **fields)
         with torch.random.fork_rng():
             torch.manual_seed(task.seed)
@@ -47,7 +47,7 @@ def test_step_sizes_of_the_three_groups(finished, tmp_path):
         out = tmp_path / "_".join(still)
         tasks.train(task, finished, out, device="cpu", quiet=True)
         after = read(out / "last.safetensors").module
-        watched = {"start", "rates", "classifier.base"}
+        watched = {"start", "rates", "classifier.0.base"}
         assert {key for key in watched if torch.equal(after[key], before[key])} == still
 
 
