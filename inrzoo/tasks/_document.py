@@ -62,7 +62,7 @@ class Comparison:
             paper: its numbers, column by column; none where the paper has no such row.
         """
         found = [ours.get(column) for column in self._columns]
-        shown = ["" if one is None else f"{one.mean:.1f} ± {one.interval:.1f}" for one in found]
+        shown = ["" if one is None else _shown(one) for one in found]
         theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
         self._rows.append([name, *(cell for pair in zip(theirs, shown, strict=True) for cell in pair)])
         print(
@@ -85,3 +85,8 @@ class Comparison:
         header = ["", *(cell for column in self._columns for cell in (f"{column}, paper", "here"))]
         findings = ["", *self._findings] if self._findings else []
         write_section(self._document, self._title, [*words, "", *table(header, self._rows), *findings])
+
+
+def _shown(found: Measurement) -> str:
+    """Mean and interval; one trial has no interval."""
+    return f"{found.mean:.1f}" if found.trials == 1 else f"{found.mean:.1f} ± {found.interval:.1f}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,13 @@ import torch
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.store.files import write_atomically
 from inrzoo.tasks import Device, Measurement, Task
-from inrzoo.tasks._checkpoint import BEST, Checkpoint, differences, plain, read
+from inrzoo.tasks._checkpoint import BEST, LAST, Checkpoint, differences, plain, read
 from inrzoo.tasks._loop import chosen_device, train
+
+CPU_SECONDS = "cpu_seconds"
+"""File of a run: processor time of its training so far."""
 
 
 def evaluate(
@@ -58,6 +63,20 @@ def refuse_others(checkpoint: Checkpoint, task: Task, path: str | Path) -> None:
 def measure(
     task: Task, path: str | Path, out: Path, *, split: str = "test", device: Device = "auto", quiet: bool = False
 ) -> dict[str, Measurement]:
-    """Train, or take the run that stands at `out`, and measure its best checkpoint; by name of the measurement."""
-    train(task, path, out, device=device, quiet=quiet)
-    return {found.name: found for found in evaluate(out / BEST, path, split=split, device=device)}
+    """Train, or take the run that stands at `out`, and measure its best checkpoint.
+
+    Returns:
+        By name of the measurement; `CPU minutes` is the processor time that training took in all, of every call that
+        went on with the run.
+    """
+    begun = read(out / LAST).progress["step"] if (out / LAST).exists() else 0
+    spent = float((out / CPU_SECONDS).read_text()) if (out / CPU_SECONDS).exists() and begun else 0.0
+    started = time.process_time()
+    try:
+        train(task, path, out, device=device, quiet=quiet)
+    finally:
+        if (out / LAST).exists() and read(out / LAST).progress["step"] > begun:
+            spent += time.process_time() - started
+            write_atomically(out / CPU_SECONDS, f"{spent:.3f}\n".encode())
+    found = {one.name: one for one in evaluate(out / BEST, path, split=split, device=device)}
+    return {**found, "CPU minutes": Measurement("CPU minutes", spent / 60, 0.0, 1)}
