@@ -84,6 +84,7 @@ def of_store(store: Store) -> dict[str, Any]:
         ],
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
         "init": attributes["manifest"]["init"],
+        **({"hypernetwork": attributes["fitter"]["task"]["hypernet"]} if "fitter" in attributes else {}),
         "antialias": attributes["manifest"]["antialias"],
         "num_bytes": sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
         "fingerprint": attributes["fingerprint"],

@@ -15,6 +15,7 @@ import numpy as np
 
 from inrzoo import fit, stats
 from inrzoo.build.execute import cannot_write, run_in_process, run_on_ray
+from inrzoo.build.fitter import read_fitter
 from inrzoo.build.inits import read_init
 from inrzoo.build.preparation import Request, prepare
 from inrzoo.build.progress import BuildProgress
@@ -71,6 +72,8 @@ def build(
     address: str | None = None,
     device: str = "auto",
     init: Path | None = None,
+    fitter: Path | None = None,
+    tto: int = 0,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
@@ -85,6 +88,9 @@ def build(
         address: a running Ray cluster to join.
         device: `cpu`, `cuda` or `auto`.
         init: a store with a fixed init, or a .safetensors file with the tensors of the INR's layout: where fits start.
+        fitter: a checkpoint of a hypernetwork, the folder of a run, or a store that was built with one: it makes the
+            INRs. Architecture, grid and value range are those that it was trained with.
+        tto: steps of test-time optimisation, of Adam on all weights with `manifest.fit.lr`, that follow.
         overwrite: remove a store that stands at `out` first.
         quiet: no progress bar.
 
@@ -98,10 +104,16 @@ def build(
     device = _device(device)
     with BuildProgress(quiet) as progress:
         try:
+            if init is not None and fitter is not None:
+                raise InrzooError("--init and --fitter both say where fits start; give one of them")
             given = None if init is None else read_init(init)
             if given is not None:
                 manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
-            store = prepare(Request(manifest, out, source, given, device, progress.say), overwrite, progress.read)
+            network = None if fitter is None else read_fitter(fitter)
+            if network is not None:
+                manifest = network.of(manifest, tto)
+            request = Request(manifest, out, source, given, network, device, progress.say)
+            store = prepare(request, overwrite, progress.read)
             with only_driver(out / "_build" / "driver.lock"):
                 todo = [block for block in store.blocks() if not store.is_done(block)]
                 count = _num_workers(workers, len(todo), device, address, progress)

@@ -16,6 +16,7 @@ from rich.filesize import decimal
 
 import inrzoo
 from inrzoo import coords, fit, manifest, registry
+from inrzoo.build.fitter import Fitter
 from inrzoo.build.worker import elsewhere_than, environment, fixed_start
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
@@ -38,6 +39,7 @@ class Request:
         out: the store's folder.
         source: local files to read signals from, or None.
         init: given starts, (1 or S, P), for the manifest's init mode `file`.
+        fitter: the hypernetwork, for the manifest's init mode `hypernet`.
         device: what the start of a fixed init is fitted on.
         say: takes a line for the user.
     """
@@ -46,6 +48,7 @@ class Request:
     out: Path
     source: Path | None = None
     init: NDArray[np.float32] | None = None
+    fitter: Fitter | None = None
     device: str = "cpu"
     say: Callable[[str], None] = lambda line: None
 
@@ -98,6 +101,8 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
 def _create(request: Request, on_read: OnRead) -> Store:
     wanted, out = request.manifest, request.out
     signals = _read_source(wanted, request.source)
+    if request.fitter is not None:
+        request.fitter.require(signals, wanted.name)
     shape = _shape(signals)
     limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
     inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
@@ -134,7 +139,7 @@ def _inits(
 ) -> NDArray[np.float32] | None:
     """Where all signals of each seed start, (S, P), or None where each has a start of its own."""
     wanted, given = request.manifest, request.init
-    if wanted.init.mode == "random":
+    if wanted.init.mode in ("random", "hypernet"):
         return None
     if wanted.init.mode == "file":
         if given is None or given.shape[1] != inr.layout.num_params or len(given) not in (1, wanted.seeds):
@@ -172,6 +177,8 @@ def _contents(
         "environment": environment(request.device, wanted.fit.engine),
         "inrzoo": inrzoo.__version__,
     }
+    if request.fitter is not None:
+        attributes["fitter"] = {"sha256": request.fitter.sha256, **request.fitter.words}
     return Contents(
         attributes=attributes,
         num_params=inr.layout.num_params,
@@ -184,6 +191,7 @@ def _contents(
         signals_NKC=values,
         publish_signals=wanted.redistributable,
         init_SP=init_SP,
+        fitter=None if request.fitter is None else request.fitter.content,
     )
 
 

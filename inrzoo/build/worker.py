@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, fit, manifest
+from inrzoo.build.fitter import made
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.values import to_values
@@ -64,9 +65,9 @@ def fit_rows(
     settings = Manifest.from_json(store.attributes["manifest"])
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
-        result = fit_to(
-            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device, threads
-        )
+        by_network = settings.init.mode == "hypernet"
+        starts_BP = made(store, signals, device) if by_network else starts(store, rows, seed)
+        result = fit_to(store.inr, starts_BP, signals, settings, tuple(store.attributes["grid"]), device, threads)
         out_of_band, max_frequency = frequencies(
             store.inr,
             result.weights_BTP,

@@ -15,6 +15,7 @@ from inrzoo.errors import InrzooError
 STORE = click.argument("store", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 INIT_MODES = ("random", "fixed")
+DECIDED_BY_FITTER = ("inr.", "coords.", "values.", "init.", "fit.steps", "fit.stop_psnr")
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
 
 
@@ -57,6 +58,8 @@ def _fail(message: str, code: int) -> None:
 @click.option("--lr", type=float, help="Adam's step size.")
 @click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
 @click.option("--init", help="Where fits start: random, fixed, or a store or .safetensors FILE.")
+@click.option("--fitter", type=click.Path(path_type=Path), help="Checkpoint of a hypernetwork that makes them.")
+@click.option("--tto", type=int, metavar="STEPS", help="Steps of Adam on what --fitter makes; none by default.")
 @click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
 @click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
@@ -75,12 +78,21 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     from inrzoo import build as builder
     from inrzoo import manifest, report
 
-    wanted = manifest.load(dataset, preset, _overrides(options, settings))
+    overrides = _overrides(options, settings)
+    wanted = manifest.load(dataset, preset, overrides)
     given = manifest.load(dataset, preset).preset != manifest.load(dataset).preset
     out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if given else f"{wanted.name}.zarr")
-    run = {key: options[key] for key in ("source", "workers", "in_process", "address", "device", "overwrite")}
+    run = {key: options[key] for key in ("source", "fitter", "workers", "in_process", "address", "device", "overwrite")}
     if options["init"] not in (None, *INIT_MODES):
         run["init"] = Path(options["init"])
+    if options["fitter"] is not None:
+        run["tto"] = options["tto"] or 0
+        if options["views"] is not None and options["steps"] is None:
+            overrides = {key: value for key, value in overrides.items() if key != "fit.steps"}  # the last view
+        if decided := sorted(key for key in overrides if key.startswith(DECIDED_BY_FITTER)):
+            raise InrzooError(f"{', '.join(decided)} cannot be set with --fitter: the hypernetwork and --tto decide it")
+    elif options["tto"] is not None:
+        raise InrzooError(f"--tto {options['tto']} goes on from what a hypernetwork makes; give --fitter too")
     click.echo(report.of_build(builder.build(wanted, out, **run)))
 
 

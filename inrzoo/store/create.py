@@ -19,7 +19,7 @@ from inrzoo.store.files import sync_tree
 
 FORMAT = 1
 SIGNAL_CHUNK_BYTES = 2**20
-TAKEN = ("weights", *COLUMNS, "init", "block_sha256", "label", "split", "signal_id", "signals", "stats")
+TAKEN = ("weights", *COLUMNS, "init", "fitter", "block_sha256", "label", "split", "signal_id", "signals", "stats")
 """Names of a store's own arrays."""
 
 
@@ -39,6 +39,7 @@ class Contents:
         signals_NKC: uint8 array, may be memory-mapped.
         publish_signals: whether the signals stay in the finished store.
         init_SP: where all signals of a seed start, or None where each has a start of its own.
+        fitter: the hypernetwork that made the starts, a file's content; None where none did.
     """
 
     attributes: Mapping[str, Any]
@@ -52,6 +53,7 @@ class Contents:
     signals_NKC: NDArray[np.uint8]
     publish_signals: bool
     init_SP: NDArray[np.float32] | None = None
+    fitter: bytes | None = None
 
 
 def create_store(path: Path, contents: Contents) -> None:
@@ -111,6 +113,8 @@ def _write(path: Path, contents: Contents) -> None:
     if contents.init_SP is not None:
         dims, chunks = ["seed", "param"], (1, contents.num_params)
         group.create_array("init", data=contents.init_SP, chunks=chunks, fill_value=np.nan, dimension_names=dims)
+    if contents.fitter is not None:
+        group.create_array("fitter", data=np.frombuffer(contents.fitter, np.uint8), dimension_names=["byte"])
     for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
         _signal_column(group, name, codes)
     _signal_column(group, "split", contents.split)

@@ -176,6 +176,11 @@ class Store:
         """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
         return np.asarray(self._group["init"][:]) if "init" in self._group else None
 
+    @cached_property
+    def fitter(self) -> bytes | None:
+        """The hypernetwork that made the INRs, or where their fits start: a .safetensors file; None where none did."""
+        return bytes(np.asarray(self._group["fitter"][:])) if "fitter" in self._group else None
+
     select = select
 
     @cached_property

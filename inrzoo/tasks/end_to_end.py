@@ -43,6 +43,8 @@ class EndToEnd(SignalTarget, Task):
         rates_factor: step size of the learned rates, in multiples of `lr`.
         classifier_factor: step size of the classifier, in multiples of `lr`.
         validation_signals: how many signals decide about the best checkpoint.
+        test_inner_fraction: share of the coordinates that an inner step sees where the result is measured; that of
+            training if none is given.
     """
 
     lr: float = 1e-4
@@ -54,6 +56,7 @@ class EndToEnd(SignalTarget, Task):
     rates_factor: float = 100.0
     classifier_factor: float = 1.0
     validation_signals: int = 1000
+    test_inner_fraction: float | None = None
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -66,6 +69,8 @@ class EndToEnd(SignalTarget, Task):
             self.require(key, getattr(self, key) >= 1, "at least 1")
         for key in ("rates_factor", "classifier_factor"):
             self.require(key, getattr(self, key) >= 0, "at least 0")
+        fraction = self.test_inner_fraction
+        self.require("test_inner_fraction", fraction is None or 0 < fraction <= 1, "above 0 and at most 1")
         self.require("hypernet", self.hypernet.get("name") == "end_to_end", "the name end_to_end and its arguments")
 
     def labels(self, among: SignalSet) -> str:
@@ -103,6 +108,7 @@ class EndToEnd(SignalTarget, Task):
         among = self.signals(path, split)
         network = self.network(among).to(device).eval()
         network.load_state_dict(state)
+        network.inner_fraction = self.test_inner_fraction or network.inner_fraction
         right, decibels = measured(network, self.labels(among), among, device)
         found = {"accuracy": 100 * right, "PSNR": decibels}
         return [Measurement(name, *mean_and_interval(values), len(values)) for name, values in found.items()]
