@@ -20,8 +20,17 @@ from inrzoo.errors import InrzooError
 from inrzoo.manifest import Manifest
 
 __all__ = [
-    "Learner", "Measurement", "Task", "Unfitted", "comparison", "evaluate", "measure", "train", "write_section"
-]  # fmt: skip
+    "Learner",
+    "Measurement",
+    "Task",
+    "Unfitted",
+    "comparison",
+    "evaluate",
+    "measure",
+    "over_runs",
+    "train",
+    "write_section",
+]
 
 Device = torch.device | str
 
@@ -176,11 +185,18 @@ def measure(task: Task, path: str | Path, out: Path, **options: Any) -> dict[str
     return run(task, path, out, **options)
 
 
-def comparison(document: Path, title: str, columns: Sequence[str]) -> Any:
+def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:
+    """The means of runs with different seeds, and the 95 % interval of their mean; see `_evaluation.over_runs`."""
+    from inrzoo.tasks._evaluation import over_runs as run
+
+    return run(runs)
+
+
+def comparison(document: Path, title: str, columns: Sequence[str], decimals: int = 1) -> Any:
     """A table of a paper's numbers and ours; see `inrzoo.tasks._document.Comparison`."""
     from inrzoo.tasks._document import Comparison
 
-    return Comparison(document, title, columns)
+    return Comparison(document, title, columns, decimals)
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:

@@ -46,10 +46,11 @@ class Comparison:
         document: Markdown; the section `title` is made or replaced.
         title: of the section.
         columns: names of the measurements, one column each.
+        decimals: places behind the point.
     """
 
-    def __init__(self, document: Path, title: str, columns: Sequence[str]) -> None:
-        self._document, self._title, self._columns = document, title, list(columns)
+    def __init__(self, document: Path, title: str, columns: Sequence[str], decimals: int = 1) -> None:
+        self._document, self._title, self._columns, self._decimals = document, title, list(columns), decimals
         self._rows: list[list[str]] = []
         self._findings: list[str] = []
 
@@ -62,7 +63,7 @@ class Comparison:
             paper: its numbers, column by column; none where the paper has no such row.
         """
         found = [ours.get(column) for column in self._columns]
-        shown = ["" if one is None else _shown(one) for one in found]
+        shown = ["" if one is None else self._number(one) for one in found]
         theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
         self._rows.append([name, *(cell for pair in zip(theirs, shown, strict=True) for cell in pair)])
         print(
@@ -76,17 +77,20 @@ class Comparison:
         difference = better.mean - worse.mean
         interval = math.hypot(better.interval, worse.interval)
         verdict = "held" if difference > interval else "not held" if difference < -interval else "undecided"
-        numbers = f"{better.mean:.1f} against {worse.mean:.1f}, difference {difference:+.1f} ± {interval:.1f}"
+        of = self._decimals
+        numbers = (
+            f"{better.mean:.{of}f} against {worse.mean:.{of}f}, difference {difference:+.{of}f} ± {interval:.{of}f}"
+        )
         self._findings.append(f"* {claim}: **{verdict}** ({better.name}: {numbers})")
         print(f"{claim}: {verdict} ({better.name}: {numbers})", flush=True)
+
+    def _number(self, found: Measurement) -> str:
+        """Mean and interval; one trial has no interval."""
+        mean = f"{found.mean:.{self._decimals}f}"
+        return mean if found.trials == 1 else f"{mean} ± {found.interval:.{self._decimals}f}"
 
     def write(self, *words: str) -> None:
         """Write the section: `words`, the table, what was checked."""
         header = ["", *(cell for column in self._columns for cell in (f"{column}, paper", "here"))]
         findings = ["", *self._findings] if self._findings else []
         write_section(self._document, self._title, [*words, "", *table(header, self._rows), *findings])
-
-
-def _shown(found: Measurement) -> str:
-    """Mean and interval; one trial has no interval."""
-    return f"{found.mean:.1f}" if found.trials == 1 else f"{found.mean:.1f} ± {found.interval:.1f}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
+from scipy.stats import t as student  # type: ignore[import-untyped]
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
@@ -80,3 +82,19 @@ def measure(
             write_atomically(out / CPU_SECONDS, f"{spent:.3f}\n".encode())
     found = {one.name: one for one in evaluate(out / BEST, path, split=split, device=device)}
     return {**found, "CPU minutes": Measurement("CPU minutes", spent / 60, 0.0, 1)}
+
+
+def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:
+    """Of each measurement the mean over runs that differ in their seed, and the 95 % interval of that mean.
+
+    The interval is Student's, t s/√n with n − 1 degrees of freedom and s² the sample variance: a few runs say little
+    about their own spread. Infinite for one run.
+    """
+    found = {}
+    for name in runs[0]:
+        means = torch.tensor([run[name].mean for run in runs], dtype=torch.float64)
+        count = len(means)
+        spread = float(means.std(correction=1)) if count > 1 else math.inf
+        half = float(student.ppf(0.975, count - 1)) * spread / math.sqrt(count) if count > 1 else math.inf
+        found[name] = Measurement(name, float(means.mean()), half, count)
+    return found

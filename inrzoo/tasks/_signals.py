@@ -7,8 +7,10 @@ Shape letters: N signals, B batch of signals, P numbers of one INR, K coordinate
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -78,12 +80,12 @@ def signal_set(path: str | Path, split: str) -> SignalSet:
         InrzooError: neither, a store that does not carry its signals, or a split without signals.
     """
     if isinstance(path, Unfitted):
-        return _of_dataset(path.manifest, path.source, split)
+        return _of_dataset(json.dumps(path.manifest.to_json()), path.source, split)
     if not Path(path).is_dir() and "://" not in str(path):
         names = manifest.names()
         if not str(path).endswith(".toml") and str(path) not in names:
             raise InrzooError(f"no store at {path} and no dataset of that name; there are: {', '.join(names)}")
-        return _of_dataset(manifest.load(str(path)), None, split)
+        return _of_dataset(json.dumps(manifest.load(str(path)).to_json()), None, split)
     seeds = load(path, normalise="none").stores[0].attributes["published_seeds"]
     dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
     store = dataset.stores[0]
@@ -106,8 +108,10 @@ def signal_set(path: str | Path, split: str) -> SignalSet:
     )
 
 
-def _of_dataset(wanted: Manifest, source: Path | None, split: str) -> SignalSet:
-    """Signals of a manifest, read into memory as bytes."""
+@lru_cache(maxsize=3)
+def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
+    """Signals of a manifest (JSON), read into memory as bytes; three splits are kept for the next run."""
+    wanted = Manifest.from_json(json.loads(resolved))
     found = registry.make("sources", wanted.source).read(source)
     found = (found if wanted.limit is None else found.limit(wanted.limit)).by_split()
     names = list(found.split_names)
@@ -119,7 +123,7 @@ def _of_dataset(wanted: Manifest, source: Path | None, split: str) -> SignalSet:
     for index, array in mine.values(range(len(mine))):
         signals_NKC[index] = array.reshape(signals_NKC.shape[1:])
     labels = {name: torch.from_numpy(codes) for name, codes in mine.labels.items()}
-    resolved, where = wanted.to_json(), wanted.coords
+    tables, where = wanted.to_json(), wanted.coords
     nyquist = float(grids.nyquist(found.grid, where.spacing, where.axis_order).min())
 
     def read(rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
@@ -131,10 +135,10 @@ def _of_dataset(wanted: Manifest, source: Path | None, split: str) -> SignalSet:
         grid=tuple(found.grid),
         coords=torch.from_numpy(grids.grid(found.grid, where.spacing, where.axis_order)),
         value_range=wanted.values.range,
-        conventions={key: resolved[key] for key in ("coords", "values")},
+        conventions={key: tables[key] for key in ("coords", "values")},
         label_names=found.label_names,
         identity={
-            "source": {key: value for key, value in resolved["source"].items() if key not in ("url", "hashes")},
+            "source": {key: value for key, value in tables["source"].items() if key not in ("url", "hashes")},
             "limit": wanted.limit,
             "checksums": found.checksums,
             "signals": len(mine),

@@ -38,6 +38,7 @@ class Hypernetwork(SignalTarget, Task):
         num_coords: coordinates of each signal that a step's loss sees, drawn at random; all if none are named.
         mixed_precision: run the hypernetwork in bfloat16, its INRs in float32.
         validation_signals: how many signals decide about the best checkpoint.
+        test_signals: how many signals are measured, the first ones of the split; all if none are named.
         test_tto_steps: steps of test-time optimisation that are measured besides; 0 for none.
         test_tto_lr: their step size.
         test_tto_part: what they change: all weights, or the signal's own part alone.
@@ -50,6 +51,7 @@ class Hypernetwork(SignalTarget, Task):
     num_coords: int | None = None
     mixed_precision: bool = False
     validation_signals: int = 256
+    test_signals: int | None = None
     test_tto_steps: int = 100
     test_tto_lr: float = 1e-3
     test_tto_part: Literal["all", "instance"] = "all"
@@ -63,6 +65,7 @@ class Hypernetwork(SignalTarget, Task):
         super().__post_init__()
         for key in ("batch", "validation_signals"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require("test_signals", self.test_signals is None or self.test_signals >= 1, "at least 1")
         self.require("num_coords", self.num_coords is None or self.num_coords >= 1, "at least 1")
         reptile = self.hypernet.get("algorithm") == "reptile"
         self.require("mixed_precision", not (self.mixed_precision and reptile), "false with reptile")
@@ -90,7 +93,7 @@ class Hypernetwork(SignalTarget, Task):
             names.append(f"PSNR, {self.test_tto_steps} steps on {self.test_tto_part}")
         options: Any = {"steps": self.test_tto_steps, "lr": self.test_tto_lr, "part": self.test_tto_part}
         found: dict[str, list[Tensor]] = {name: [] for name in names}
-        for coords, values, _ in among.parts(device):
+        for coords, values, _ in among.parts(device, self.test_signals):
             weights = [network(coords, values)]
             if self.test_tto_steps:
                 weights.append(optimise_at_test_time(network, coords, values, **options))
