@@ -75,6 +75,6 @@ for method in METHODS:
 page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of 16 images, one INR for all (ReLU MLP 2/{2 * FREQUENCIES * 2}/{HIDDEN}×4/3), "
     f"{TESTED} test images, {SEEDS} seeds with the 95 % interval of their mean (Student's t). "
-    f"Step sizes (inner ones in brackets) by the validation split after {TUNING} steps: {', '.join(chosen)}. PSNR in dB. "
-    "The paper's are of other images, 178×178 and 256×256, for orientation."
+    f"Step sizes (inner ones in brackets) by the validation split after {TUNING} steps: {', '.join(chosen)}. "
+    "PSNR in dB. The paper's are of other images, 178×178 and 256×256, for orientation."
 )

@@ -43,8 +43,10 @@ def draw(
         (TransINR Fig. 7). `activations.png`, of perceptrons: the first neurons of each hidden layer (GINR-IPC Fig. 8).
 
     Raises:
-        InrzooError: a checkpoint of another task, or signals that are neither plane nor of one axis.
+        InrzooError: a count below 1, a checkpoint of another task, or signals that are neither plane nor of one axis.
     """
+    if count < 1:
+        raise InrzooError(f"--count = {count} is not allowed; it must be at least 1")
     found = read(checkpoint)
     task = registry.make("tasks", found.task)
     if not isinstance(task, Hypernetwork):
