@@ -82,7 +82,7 @@ for dataset in DATASETS:
         page.check(f"{dataset}: MWT is above {name}", rows["MWT"]["accuracy"], rows[name]["accuracy"])
 page.write(
     f"Scale `{SCALE}`: SIREN of {LAYERS + 1} sine layers of {HIDDEN}, {INNER['inner_steps']} inner steps on "
-    f"{INNER['inner_fraction']:.0%} of the pixels, {STEPS:,} training steps of 16 signals; best step by validation. All "
-    "pixels are seen where it is measured, which validation prefers. "
+    f"{INNER['inner_fraction']:.0%} of the pixels, {STEPS:,} training steps of 16 signals; best step by validation. "
+    "Where it is measured all pixels are seen, which validation prefers. "
     "Accuracy in percent and PSNR in dB on the test split, 95 % intervals over its signals."
 )

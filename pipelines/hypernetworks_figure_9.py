@@ -55,5 +55,5 @@ for name in found["random"]:
     page.check(f"after {name} GINR-IPC's start is above a random one", found["GINR-IPC"][name], found["random"][name])
 page.write(
     f"Scale `{SCALE}`: PSNR in dB of {found['random'][name].trials} test images of CIFAR-10 after so many steps of "
-    "Adam (1e-3) on all weights, 95 % intervals over the images. The paper shows curves of ten images of FFHQ, no numbers."
+    "Adam (1e-3) on all weights, 95 % intervals over the images. The paper shows curves of ten images, no numbers."
 )
