@@ -42,6 +42,7 @@ class EndToEnd(SignalTarget, Task):
         batch: signals of a step.
         rates_factor: step size of the learned rates, in multiples of `lr`.
         classifier_factor: step size of the classifier, in multiples of `lr`.
+        mixed_precision: run the classifier in bfloat16, inner steps in float32.
         validation_signals: how many signals decide about the best checkpoint.
         test_inner_fraction: share of the coordinates that an inner step sees where the result is measured; that of
             training if none is given.
@@ -55,6 +56,7 @@ class EndToEnd(SignalTarget, Task):
     batch: int = 16
     rates_factor: float = 100.0
     classifier_factor: float = 1.0
+    mixed_precision: bool = False
     validation_signals: int = 1000
     test_inner_fraction: float | None = None
 
@@ -95,6 +97,7 @@ class EndToEnd(SignalTarget, Task):
             sizes=among.grid,
             num_classes=len(among.label_names[self.labels(among)]),
         )
+        made.mixed_precision = self.mixed_precision
         return made
 
     def begin(self, path: str | Path, device: Device) -> Learner:

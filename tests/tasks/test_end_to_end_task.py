@@ -51,6 +51,38 @@ def test_step_sizes_of_the_three_groups(finished, tmp_path):
         assert {key for key in watched if torch.equal(after[key], before[key])} == still
 
 
+def test_mixed_precision_is_of_the_classifier_in_training_alone(finished, tmp_path):
+    """Scores in training are those of bfloat16: near, not equal. INRs, and scores where it is measured, stay."""
+    task = make(mixed_precision=True)
+    among = task.signals(finished, "train")
+    coords, values, _ = next(among.parts("cpu", 4))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = task.network(among)
+    network.inner_fraction = 1.0
+    mixed, scores = network.classify(network.instances(coords, values)), []
+    for network.mixed_precision in (True, False):
+        scores.append(network.eval().classify(network.instances(coords, values)))
+    exact = network.train().classify(network.instances(coords, values))
+    assert mixed.dtype == torch.float32
+    assert torch.equal(*scores)
+    assert 0 < (mixed - exact).abs().max() < 0.05 * exact.abs().max()
+    run = tasks.train(task, finished, tmp_path, device="cpu", quiet=True, stop_after=2)
+    assert run.step == 2
+
+
+def test_measuring_with_more_pixels_is_the_tasks_choice(finished, tmp_path):
+    task = make(hypernet={**NETWORK, "inner_fraction": 0.25}, steps=2, validate_every=2)
+    tasks.train(task, finished, tmp_path, device="cpu", quiet=True)
+    half, other, all_pixels = (
+        tasks.evaluate(tmp_path, finished, device="cpu", **changes)[1].mean
+        for changes in ({}, {"test_inner_fraction": 0.25}, {"test_inner_fraction": 1.0})
+    )
+    assert half == other != all_pixels
+    with pytest.raises(InrzooError, match="test_inner_fraction"):
+        make(test_inner_fraction=0.0)
+
+
 def test_impossible_fields_are_refused(finished):
     with pytest.raises(InrzooError, match="batch"):
         make(batch=0)
