@@ -79,7 +79,7 @@ def measure(
     finally:
         if (out / LAST).exists() and read(out / LAST).progress["step"] > begun:
             spent += time.process_time() - started
-            write_atomically(out / CPU_SECONDS, f"{spent:.3f}\n".encode())
+            write_atomically(out / CPU_SECONDS, f"{spent!r}\n".encode())
     found = {one.name: one for one in evaluate(out / BEST, path, split=split, device=device)}
     return {**found, "CPU minutes": Measurement("CPU minutes", spent / 60, 0.0, 1)}
 

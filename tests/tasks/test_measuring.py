@@ -14,7 +14,6 @@ def test_time_is_that_of_training_and_adds_up_over_calls(tmp_path):
     spec = {"name": "hypernetwork", "hypernet": network, "steps": 12, "validate_every": 12, "batch": 2}
     task = registry.make("tasks", {**spec, "test_tto_steps": 0})
     signals, out = Unfitted(tiny()), tmp_path / "run"
-    (tmp_path / "half").mkdir()
     first = tasks.measure(task, signals, out, quiet=True)
     assert set(first) == {"PSNR", "CPU minutes"}
     spent = float((out / "cpu_seconds").read_text())
