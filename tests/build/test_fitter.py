@@ -9,7 +9,7 @@ import torch
 from tiny_store import store_bytes, tiny
 
 import inrzoo
-from inrzoo import registry, tasks
+from inrzoo import manifest, registry, tasks
 from inrzoo.build import build
 from inrzoo.build.fitter import read_fitter
 from inrzoo.errors import InrzooError
@@ -154,8 +154,18 @@ def test_provenance_and_the_fingerprint_name_the_network(runs, tmp_path):
     assert (
         open_store(make(other, tmp_path / "second.zarr")).attributes["fingerprint"] != store.attributes["fingerprint"]
     )
+
+
+def test_the_card_says_how_to_build_it_again(runs, tmp_path):
+    """By the manifest on the card and the network in the store."""
+    store = open_store(make(runs("learned_init"), tmp_path / "made.zarr", 2))
     command, content = rebuild(store)
-    assert "--fitter" in command and 'mode = "hypernet"' not in content
+    assert command == "inrzoo build manifest.toml --fitter STORE --tto 2"
+    (tmp_path / "manifest.toml").write_text(content)
+    wanted, again = manifest.load(str(tmp_path / "manifest.toml")), tmp_path / "again.zarr"
+    build(wanted, again, fitter=store.path, tto=2, in_process=True, quiet=True)
+    assert open_store(again).attributes["fingerprint"] == store.attributes["fingerprint"]
+    np.testing.assert_array_equal(open_store(again).weights[:], store.weights[:])
 
 
 def test_another_network_in_the_store_is_found(runs, tmp_path):
@@ -238,8 +248,6 @@ def test_other_signals_and_other_checkpoints_are_refused(runs, tmp_path):
 
 
 def inrzoo_manifest(folder: Path):
-    from inrzoo import manifest
-
     path = folder / "small.toml"
     path.write_text('[source]\nname = "image_folder"\nsize = 6\nchannels = 1\n[inr]\nname = "siren"\n')
     return manifest.load(str(path))
