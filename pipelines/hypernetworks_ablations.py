@@ -2,7 +2,7 @@
 
 Command:  python pipelines/hypernetworks_ablations.py    (INRZOO_CIFAR10: local files; else they are fetched)
 Hardware: small: one CPU core. "full" is the papers' networks on these images, for a GPU.
-Duration: small: 12 CPU minutes; what is there stays, the same command continues.
+Duration: small: 10 CPU minutes; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md.
 """
 
@@ -17,9 +17,9 @@ SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/hypernetworks"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/hypernetworks.md"))
-STEPS = {"tiny": 3, "small": 1500, "full": 100_000}[SCALE]
+STEPS = {"tiny": 3, "small": 1000, "full": 100_000}[SCALE]
 SIGNALS = {"tiny": 40, "small": 12_000, "full": None}[SCALE]
-TESTED = {"tiny": 2, "small": 500, "full": 1000}[SCALE]
+TESTED = {"tiny": 2, "small": 300, "full": 1000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (16, 4), "small": (32, 16), "full": (256, 64)}[SCALE]
 LR = 1e-4 if SCALE == "full" else 3e-3
 INR = {
