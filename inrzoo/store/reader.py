@@ -178,7 +178,7 @@ class Store:
 
     @cached_property
     def fitter(self) -> bytes | None:
-        """The hypernetwork that made the INRs, or where their fits start: a .safetensors file; None where none did."""
+        """The hypernetwork that made where the INRs start: a .safetensors file; None where none did."""
         return bytes(np.asarray(self._group["fitter"][:])) if "fitter" in self._group else None
 
     select = select
@@ -236,21 +236,18 @@ class Store:
         Raises:
             InrzooError: the licence kept them out of the store.
         """
-        if self._signals_home is None:
+        if (home := self._signals_home) is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        array = self._group[self._signals_home]
+        array = self._group[home]
         return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
-
-    # --- statistics and other readers --------------------------------------------------------------------------
 
     @cached_property
     def stats(self) -> dict[str, NDArray[Any]]:
-        """Normalisation statistics over the training split: `mean`, `std`, `count` of shape (T, P), and
-        `tensor_mean`, `tensor_std`, `tensor_count` of shape (T, number of tensors). Empty until the build is complete.
+        """Of the training split: `mean`, `std`, `count`, (T, P), and `tensor_mean`, `tensor_std`, `tensor_count`,
+        (T, number of tensors). Empty until the build is complete.
         """
-        if "stats" not in self._group:
-            return {}
-        return {name: np.asarray(array[:]) for name, array in self._group["stats"].arrays()}
+        arrays = self._group["stats"].arrays() if "stats" in self._group else ()
+        return {name: np.asarray(array[:]) for name, array in arrays}
 
     def to_xarray(self) -> xarray.Dataset:
         """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
