@@ -76,6 +76,6 @@ for dataset in DATASETS:
             page.check(f"{dataset}: MWT is above {name}", rows["MWT"]["accuracy"], found["accuracy"])
 page.write(
     f"Scale `{SCALE}`: SIREN of {LAYERS + 1} sine layers of {HIDDEN}, {INNER['inner_steps']} inner steps on "
-    f"{INNER['inner_fraction']:.0%} of the pixels and all where it is measured (by validation), {STEPS:,} training steps "
-    "of 16 signals, the best one by validation. Accuracy in percent and PSNR in dB on the test split, 95 % intervals over its signals."
+    f"{INNER['inner_fraction']:.0%} of the pixels and on all where it is measured (chosen by validation), {STEPS:,} "
+    "training steps of 16 signals, the best by validation. Accuracy in %, PSNR in dB on the test split, 95 % intervals."
 )
