@@ -162,7 +162,8 @@ def _check_metadata(store: Store, findings: Findings) -> None:
     expected = manifest.fingerprint(attributes["manifest"], attributes["signals_sha256"])
     if attributes["fingerprint"] != expected:
         findings.problems.append(f"fingerprint is {attributes['fingerprint']}, the recorded manifest gives {expected}")
-    if "fitter" in attributes and hashlib.sha256(store.fitter or b"").hexdigest() != attributes["fitter"]["sha256"]:
+    start = attributes["manifest"].get("init", {})
+    if start.get("mode") == "hypernet" and hashlib.sha256(store.fitter or b"").hexdigest() != start["sha256"]:
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")

@@ -112,6 +112,8 @@ def build(
             network = None if fitter is None else read_fitter(fitter)
             if network is not None:
                 manifest = network.of(manifest, tto)
+            elif manifest.init.mode == "hypernet":
+                raise InrzooError('init.mode = "hypernet" needs the network: give --fitter CHECKPOINT')
             request = Request(manifest, out, source, given, network, device, progress.say)
             store = prepare(request, overwrite, progress.read)
             with only_driver(out / "_build" / "driver.lock"):

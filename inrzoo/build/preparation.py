@@ -174,7 +174,7 @@ def _contents(
         "label_names": signals.label_names,
         "split_names": list(signals.split_names),
         "status_names": list(fit.STATUS_NAMES),
-        "environment": environment(request.device, wanted.fit.engine),
+        "environment": environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
         "inrzoo": inrzoo.__version__,
     }
     if request.fitter is not None:

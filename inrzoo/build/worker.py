@@ -23,14 +23,23 @@ from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
 
 
-def environment(device: str, engine: str) -> dict[str, str]:
-    """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions."""
-    return fit.engine(engine).environment(device)
+def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
+    """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions.
+
+    Args:
+        by_network: whether a hypernetwork makes the starts; it runs on torch, whatever the engine does.
+    """
+    here = fit.engine(engine).environment(device)
+    if not by_network or engine == "reference":
+        return here
+    torchs = fit.engine("reference").environment(device)
+    return {**here, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
 
 
 def elsewhere_than(store: Store, device: str) -> list[str]:
     """Keys in which fitting here would be in another environment than the store's; empty: the bits agree."""
-    here = environment(device, store.attributes["manifest"]["fit"]["engine"])
+    recorded = store.attributes["manifest"]
+    here = environment(device, recorded["fit"]["engine"], recorded.get("init", {}).get("mode") == "hypernet")
     return manifest.differences(store.attributes["environment"], here)
 
 

@@ -12,6 +12,7 @@ import inrzoo
 from inrzoo import manifest, registry, tasks
 from inrzoo.build import build
 from inrzoo.build.fitter import read_fitter
+from inrzoo.build.worker import elsewhere_than
 from inrzoo.errors import InrzooError
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.hypernets import optimise_at_test_time, write_init
@@ -154,6 +155,24 @@ def test_provenance_and_the_fingerprint_name_the_network(runs, tmp_path):
     assert (
         open_store(make(other, tmp_path / "second.zarr")).attributes["fingerprint"] != store.attributes["fingerprint"]
     )
+
+
+def test_the_environment_is_that_of_the_network_too(runs, tmp_path):
+    """Whatever engine goes on from there: another torch makes other bits."""
+    path = make(runs("learned_init"), tmp_path / "made.zarr", 2, fit__engine="fused")
+    recorded = open_store(path).attributes["environment"]
+    assert recorded["torch"] == torch.__version__.split("+")[0]
+    assert recorded["torch_instruction_set"] == torch.backends.cpu.get_cpu_capability()
+    assert "arithmetic" in recorded and elsewhere_than(open_store(path), "cpu") == []
+
+
+def test_a_manifest_of_such_a_store_needs_the_network(runs, tmp_path):
+    wanted = manifest.Manifest.from_json(
+        open_store(make(runs("learned_init"), tmp_path / "made.zarr")).attributes["manifest"]
+    )
+    with pytest.raises(InrzooError, match="give --fitter CHECKPOINT"):
+        build(wanted, tmp_path / "again.zarr", in_process=True, quiet=True)
+    assert not (tmp_path / "again.zarr").exists()
 
 
 def test_the_card_says_how_to_build_it_again(runs, tmp_path):
