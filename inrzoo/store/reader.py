@@ -243,9 +243,7 @@ class Store:
 
     @cached_property
     def stats(self) -> dict[str, NDArray[Any]]:
-        """Of the training split: `mean`, `std`, `count`, (T, P), and `tensor_mean`, `tensor_std`, `tensor_count`,
-        (T, number of tensors). Empty until the build is complete.
-        """
+        """Of training: `mean`, `std`, `count`, (T, P), and with `tensor_` before (T, tensors). Empty until complete."""
         arrays = self._group["stats"].arrays() if "stats" in self._group else ()
         return {name: np.asarray(array[:]) for name, array in arrays}
 
