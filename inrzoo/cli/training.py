@@ -144,7 +144,7 @@ def evaluate(
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw what a trained hypernetwork makes of the first signals of STORE, or of a dataset.
+    """Draw what a trained hypernetwork makes of some signals of STORE, or of a dataset.
 
     Original, INR, and INR after test-time optimisation; where weight tokens look; activations of hidden layers.
     """

@@ -29,7 +29,7 @@ NEURONS = 4
 def draw(
     checkpoint: Path, path: str | Path, out: Path, *, split: str = "test", count: int = 4, device: Device = "auto"
 ) -> list[Path]:
-    """Draw what a checkpoint of the task `hypernetwork` makes of the first signals of a split.
+    """Draw what a checkpoint of the task `hypernetwork` makes of some signals of a split, spread evenly over it.
 
     Args:
         checkpoint: a file, or the folder of a run for its best one.

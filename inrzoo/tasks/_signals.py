@@ -63,10 +63,15 @@ class SignalSet:
         return self.size
 
     def parts(self, device: Device, count: int | None = None) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-        """Coordinates, values and labels of the first `count` signals, or of all, some at a time."""
-        coords, last = self.coords.to(device), len(self) if count is None else min(count, len(self))
-        for start in range(0, last, SIGNALS_AT_ONCE):
-            values, labels = self.read(slice(start, min(start + SIGNALS_AT_ONCE, last)))
+        """Coordinates, values and labels, some signals at a time.
+
+        Args:
+            count: how many signals, spread evenly over the set, which may be sorted by class; all if None.
+        """
+        coords, taken = self.coords.to(device), len(self) if count is None else min(count, len(self))
+        rows = torch.arange(taken) * len(self) // max(taken, 1)
+        for part in rows.split(SIGNALS_AT_ONCE):
+            values, labels = self.read(part)
             yield coords, values.to(device), {name: codes.to(device) for name, codes in labels.items()}
 
 

@@ -120,7 +120,7 @@ class EndToEnd(SignalTarget, Task):
 def measured(
     network: Network, label: str, among: SignalSet, device: Device, count: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Whether each of the first `count` signals is classified rightly (1 or 0), and its PSNR in dB."""
+    """Whether each of `count` signals is classified rightly (1 or 0), and its PSNR in dB."""
     right, decibels = [], []
     for coords, values, labels in among.parts(device, count):
         instances = network.instances(coords, values)

@@ -38,7 +38,7 @@ class Hypernetwork(SignalTarget, Task):
         num_coords: coordinates of each signal that a step's loss sees, drawn at random; all if none are named.
         mixed_precision: run the hypernetwork in bfloat16, its INRs in float32.
         validation_signals: how many signals decide about the best checkpoint.
-        test_signals: how many signals are measured, the first ones of the split; all if none are named.
+        test_signals: how many signals of the split are measured, spread evenly over it; all if none are named.
         test_tto_steps: steps of test-time optimisation that are measured besides; 0 for none.
         test_tto_lr: their step size.
         test_tto_part: what they change: all weights, or the signal's own part alone.

@@ -56,6 +56,17 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
     assert ours.inr == open_store(finished).inr
 
 
+def test_some_signals_are_spread_over_the_split():
+    """A split may be sorted by class: its first signals would be of one."""
+    among = signal_set(Unfitted(tiny()), "train")
+    values, labels = among.read(slice(None))
+    ((_, found, codes),) = among.parts("cpu", 5)
+    rows = [number * len(among) // 5 for number in range(5)]
+    assert rows[-1] >= len(among) * 4 // 5
+    assert torch.equal(found, values[rows]) and torch.equal(codes["digit"], labels["digit"][rows])
+    assert torch.equal(torch.cat([part for _, part, _ in among.parts("cpu")]), values)
+
+
 def test_a_run_on_other_signals_is_not_continued(tmp_path):
     tasks.train(make("hypernetwork"), Unfitted(tiny()), tmp_path, device="cpu", quiet=True, stop_after=2)
     with pytest.raises(InrzooError, match="limit"):
