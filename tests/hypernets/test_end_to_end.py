@@ -122,3 +122,12 @@ def test_optimiser_groups_hold_every_parameter_once():
 def test_inrs_without_a_second_hidden_layer_are_refused():
     with pytest.raises(InrzooError, match="hidden layers behind the first"):
         make("end_to_end", make_inr("siren", hidden_layers=0))
+
+
+def test_features_are_the_mean_over_all_tokens():
+    """Without blocks all is linear: the feature of the mean token."""
+    encoder: WeightTransformer = tiny().classifier[0]
+    encoder.transformer.blocks = torch.nn.ModuleList()
+    weights = torch.randn(1, encoder.layout.num_params, dtype=DOUBLE)
+    tokens = encoder.modulation_scale * (encoder.tokens(weights) + encoder.base)
+    torch.testing.assert_close(encoder(weights)[0], encoder.embed(tokens[0].mean(dim=0)))
