@@ -215,6 +215,10 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
 
 
 def _write_run_log(out: Path, report: Report) -> None:
-    """Beside the store, never in it: two builds of the same thing are the same bytes."""
+    """Beside the store, never in it: two builds of the same thing are the same bytes. A call that found nothing to fit
+    leaves the log of the one that did.
+    """
+    if not report.fitted and out.with_suffix(".build.json").exists():
+        return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
     out.with_suffix(".build.json").write_text(json.dumps(log, indent=2) + "\n")

@@ -18,7 +18,19 @@ from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
 
-__all__ = ["Learner", "Measurement", "Task", "comparison", "evaluate", "measure", "train", "write_section"]
+__all__ = [
+    "Learner",
+    "Measurement",
+    "Task",
+    "comparison",
+    "cost",
+    "draw_features",
+    "embed",
+    "evaluate",
+    "measure",
+    "train",
+    "write_section",
+]
 
 Device = torch.device | str
 
@@ -153,11 +165,25 @@ def measure(task: Task, path: str | Path, out: Path, **options: Any) -> dict[str
     return run(task, path, out, **options)
 
 
-def comparison(document: Path, title: str, columns: Sequence[str]) -> Any:
+def comparison(document: Path, title: str, columns: Sequence[str], notes: Sequence[str] = ()) -> Any:
     """A table of a paper's numbers and ours; see `inrzoo.tasks._document.Comparison`."""
     from inrzoo.tasks._document import Comparison
 
-    return Comparison(document, title, columns)
+    return Comparison(document, title, columns, notes)
+
+
+def cost(run: Path) -> Any:
+    """What the run in a folder took; see `inrzoo.tasks._cost.Cost`."""
+    from inrzoo.tasks._cost import read_cost
+
+    return read_cost(run)
+
+
+def embed(checkpoint: Path, path: str | Path, out: Path, **options: Any) -> tuple[int, int]:
+    """Write the features of a store's INRs as a table; see `inrzoo.tasks._embedding.embed`."""
+    from inrzoo.tasks._embedding import embed as run
+
+    return run(checkpoint, path, out, **options)
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
@@ -165,3 +191,10 @@ def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
     from inrzoo.tasks._document import write_section as run
 
     run(document, title, lines)
+
+
+def draw_features(columns: Mapping[str, Any], path: Path, **options: Any) -> None:
+    """Features as dots in a plane; see `inrzoo.tasks._picture.draw_features`."""
+    from inrzoo.tasks._picture import draw_features as run
+
+    run(columns, path, **options)

@@ -27,6 +27,7 @@ from inrzoo.tasks._checkpoint import (
     plain,
     read,
 )
+from inrzoo.tasks._cost import COST, add_cost
 from inrzoo.tasks._journal import CURVE, METRICS, Bar, Journal
 
 
@@ -35,7 +36,7 @@ class Trained:
     """How a run stands.
 
     Attributes:
-        folder: with `best.safetensors`, `last.safetensors`, `metrics.jsonl` and `curve.png`.
+        folder: with `best.safetensors`, `last.safetensors`, `metrics.jsonl`, `curve.png` and `run.json` (`_cost`).
         step: steps that were done.
         best_step: after which of them the best checkpoint was written.
         score: of the best checkpoint on the validation split.
@@ -79,10 +80,15 @@ def train(
         learner = task.begin(path, where)
         run = _Run(task, learner, task.conventions(path), out)
         if overwrite:
-            for name in (BEST, LAST, METRICS, CURVE):
+            for name in (BEST, LAST, METRICS, CURVE, COST):
                 (out / name).unlink(missing_ok=True)
         run.resume(path)
-        run.go_on(quiet, stop_after)
+        if not run.finished:
+            begun = time.monotonic()
+            try:
+                run.go_on(quiet, stop_after)
+            finally:
+                add_cost(out, time.monotonic() - begun, where)
         return run.state()
 
 
@@ -124,6 +130,11 @@ class _Run:
         torch.set_rng_state(there.random["cpu"])
         if "cuda" in there.random and torch.cuda.is_available():
             torch.cuda.set_rng_state(there.random["cuda"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self._progress["finished"])
 
     def state(self) -> Trained:
         """For the caller."""

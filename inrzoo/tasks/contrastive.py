@@ -89,14 +89,17 @@ class Contrastive(AugmentedTask):
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
         """In percent: linear probe and nearest neighbours on frozen features, and how often two fits of a signal find
-        each other by what the projector makes of them, as in training.
+        each other by what the projector makes of them, as in training. Of `raw`, which learns nothing, the features
+        themselves are compared, and not what a projector happens to make of them.
         """
         datasets = [self.dataset(path, part) for part in ("train", "validation", split)]
         network = self._network(datasets[0], state, device)
         features = self._features(network.weights, datasets, device)
-        with torch.no_grad():
-            projected = network.projector(features[2].features.to(device)).cpu()
-        found = measurements(features, replace(features[2], features=projected), self.test_protocol)
+        projected = features[2]
+        if self.encoder["name"] != "raw":
+            with torch.no_grad():
+                projected = replace(projected, features=network.projector(projected.features.to(device)).cpu())
+        found = measurements(features, projected, self.test_protocol)
         if self.test_raw:
             plain = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
             plain.inputs.load_state_dict(network.weights.inputs.state_dict())
