@@ -9,11 +9,8 @@ Expected: docs/contrastive.png.
 import os
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
-
 from inrzoo.loaders import load
-from inrzoo.tasks import draw_features, embed, write_section
+from inrzoo.tasks import draw_features, features, write_section
 
 SETS = os.environ.get("INRZOO_SETS", "siren-mnist,fourier_net-mnist").split(",")
 OUT = Path(os.environ.get("INRZOO_OUT", "out/contrastive"))
@@ -24,20 +21,12 @@ panels = {}
 for name in SETS:
     store, run = OUT / f"{name}.zarr", OUT / "runs" / f"{name}-contrastive-{ENCODER}"
     test = load(store, split="test", normalise="per_tensor")
-    batch = test[:]
-    first = (
-        batch.seed == batch.seed.min()
-    ).numpy()  # one INR an image, as dots that are fits of one would hide classes
-    panels[f"{name}: weights"] = (batch.weights.numpy()[first], batch.label.numpy()[first])
-    embed(run, store, OUT / f"{name}-test.parquet", split="test")
-    rows = pq.read_table(OUT / f"{name}-test.parquet").to_pandas()
-    rows = rows[rows["seed"] == rows["seed"].min()]
-    label = next(iter(test.labels))
-    panels[f"{name}: {ENCODER}"] = (np.stack(rows["features"]), rows[label].to_numpy())
+    batch, learned = test[:], features(run, store, split="test")
+    one = batch.seed == batch.seed.min()  # of the fits of an image: pairs of dots would look like classes
+    panels[f"{name}: weights"] = (batch.weights[one].numpy(), batch.label[one].numpy())
+    one = learned.seed == learned.seed.min()
+    panels[f"{name}: {ENCODER}"] = (learned.features[one].numpy(), learned.label[one].numpy())
 picture = DOCUMENT.with_suffix(".png")
-draw_features(panels, picture, class_names=test.label_names[label])
-write_section(
-    DOCUMENT,
-    "Figure 3",
-    [f"![t-SNE of weights and of features]({picture.name})", "", "Test split, colours are classes."],
-)
+draw_features(panels, picture, class_names=test.label_names[next(iter(test.labels))])
+words = "t-SNE of the test split, one INR an image; colours are classes, which only the dots' colours know."
+write_section(DOCUMENT, "Figure 3", [words, "", f"![t-SNE of weights and of features]({picture.name})"])

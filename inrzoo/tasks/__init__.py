@@ -25,8 +25,8 @@ __all__ = [
     "comparison",
     "cost",
     "draw_features",
-    "embed",
     "evaluate",
+    "features",
     "measure",
     "train",
     "write_section",
@@ -179,11 +179,11 @@ def cost(run: Path) -> Any:
     return read_cost(run)
 
 
-def embed(checkpoint: Path, path: str | Path, out: Path, **options: Any) -> tuple[int, int]:
-    """Write the features of a store's INRs as a table; see `inrzoo.tasks._embedding.embed`."""
-    from inrzoo.tasks._embedding import embed as run
+def features(checkpoint: Path, path: str | Path, **options: Any) -> Any:
+    """Features of a store's INRs by a trained encoder; see `inrzoo.tasks._embedding.features`."""
+    from inrzoo.tasks._embedding import features as run
 
-    return run(checkpoint, path, out, **options)
+    return run(checkpoint, path, **options)
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
