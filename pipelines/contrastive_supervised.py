@@ -23,7 +23,7 @@ OUT = Path(os.environ.get("INRZOO_OUT", "out/contrastive"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/contrastive.md"))
 TINY = {"source.num_validation": 30, "fit.steps": 30, "fit.engine": "reference"}
 STORE = {"tiny": TINY, "small": {}, "full": {}}[SCALE]
-LIMITS = {"tiny": {"mnist-nfn": 120}, "small": {"mnist-nfn": 10_000, "mnist-dws": 4000, "cifar10-nfn": 3000}}
+LIMITS = {"tiny": {"mnist-nfn": 120}, "small": {"mnist-nfn": 10_000, "mnist-dws": 3000, "cifar10-nfn": 2000}}
 SIGNALS = {"tiny": (20, 0), "small": (1000, 3000, 0), "full": (1000, 10_000, 0)}[SCALE]  # 0: all of the training split
 BATCH = {"tiny": 16, "small": 128, "full": 128}[SCALE]
 
@@ -38,8 +38,8 @@ RECIPE = {
 ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
     "message_passing": ({}, 1500, 4e-3, SIGNALS),
     "flat_mlp": ({"tensors": "all", "hidden_features": 256, "out_features": 128}, 1500, 2e-3, SIGNALS),
-    "equivariant_mlp": ({"hidden_features": 24, "num_layers": 3}, 1000, 2e-3, (SIGNALS[0], 0)),
-    "relational_transformer": (SMALLER if SCALE != "full" else {}, 500, 1e-3, (0,)),
+    "equivariant_mlp": ({"hidden_features": 24, "num_layers": 3}, 600, 2e-3, (SIGNALS[0], 0)),
+    "relational_transformer": (SMALLER if SCALE != "full" else {}, 400, 1e-3, (0,)),
 }
 PAPER = {"mnist": 95.16, "cifar10": 59.28}
 
