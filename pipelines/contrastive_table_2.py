@@ -53,13 +53,10 @@ PAPER = {
     "fourier_net-mnist": (54.71, 42.97), "fourier_net-cifar10": (40.21, 30.71),
 }  # fmt: skip
 SHORT = {"linear probe": "accuracy", "k-nearest neighbours": "k-NN"}
+NOTES = ["INRs", "steps × batch", "on", "minutes"]
 
-page = comparison(
-    DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], ["INRs", "steps × batch", "on", "minutes"]
-)
-words = [
-    f"Scale `{SCALE}`. Percent on the test split, 95 % intervals; accuracy of what is not supervised: linear probe."
-]
+page = comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], NOTES)
+words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals; where nothing is supervised, of a linear probe."]
 for name in SETS:
     inr, data = name.split("-")
     store, source = OUT / f"{name}.zarr", os.environ.get(f"INRZOO_{data.upper()}")
@@ -79,7 +76,6 @@ for name in SETS:
     best = found["contrastive, message_passing"]
     for other in ("contrastive, flat_mlp", "no encoder, canonical weights", "no encoder, weights"):
         for column in ("accuracy", "top-1"):
-            claim = f"{name}: contrastive message_passing above {other}"
-            page.check(claim, best[column], found[other][column])
+            page.check(f"{name}: contrastive message_passing above {other}", best[column], found[other][column])
     candidates = f"Top-k is of {best['top-1'].trials} candidates."
     page.write(" ".join([*words, candidates]))  # as far as it is: the next set may take long
