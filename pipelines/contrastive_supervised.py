@@ -43,7 +43,8 @@ ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
 }
 PAPER = {"mnist": 95.16, "cifar10": 59.28}
 
-page = comparison(DOCUMENT, "Supervised", ["accuracy"], ["images", "INRs", "steps × batch", "on", "minutes"])
+NOTES = ["images", "INRs", "steps × batch", "on", "minutes"]
+page = comparison(DOCUMENT, "Supervised", ["accuracy"], notes=NOTES)
 words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals. The paper's number is of 30 INRs an image."]
 for name in SETS:
     data, preset = name.split("-")

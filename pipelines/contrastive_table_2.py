@@ -54,7 +54,7 @@ PAPER = {
 }  # fmt: skip
 SHORT = {"linear probe": "accuracy", "k-nearest neighbours": "k-NN"}
 NOTES = ["INRs", "steps × batch", "on", "minutes"]
-page = comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], NOTES)
+page = comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], notes=NOTES)
 words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals; where nothing is supervised, of a linear probe."]
 for name in SETS:
     inr, data = name.split("-")

@@ -165,11 +165,11 @@ def measure(task: Task, path: str | Path, out: Path, **options: Any) -> dict[str
     return run(task, path, out, **options)
 
 
-def comparison(document: Path, title: str, columns: Sequence[str], notes: Sequence[str] = ()) -> Any:
+def comparison(document: Path, title: str, columns: Sequence[str], *, notes: Sequence[str] = ()) -> Any:
     """A table of a paper's numbers and ours; see `inrzoo.tasks._document.Comparison`."""
     from inrzoo.tasks._document import Comparison
 
-    return Comparison(document, title, columns, notes)
+    return Comparison(document, title, columns, notes=notes)
 
 
 def cost(run: Path) -> Any:

@@ -49,7 +49,7 @@ class Comparison:
         notes: headings of columns of words, the last ones.
     """
 
-    def __init__(self, document: Path, title: str, columns: Sequence[str], notes: Sequence[str] = ()) -> None:
+    def __init__(self, document: Path, title: str, columns: Sequence[str], *, notes: Sequence[str] = ()) -> None:
         self._document, self._title, self._columns, self._notes = document, title, list(columns), list(notes)
         self._rows: list[tuple[str, list[tuple[str, str]], list[str]]] = []
         self._findings: list[str] = []

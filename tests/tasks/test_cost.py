@@ -45,7 +45,7 @@ def test_a_run_that_breaks_off_is_counted_too(characters, tmp_path, monkeypatch)
 
 def test_a_table_has_columns_of_words_and_the_paper_s_where_it_has_a_number(tmp_path, capsys):
     one, two = Measurement("a", 90.0, 1.0, 10), Measurement("b", 30.0, 2.0, 10)
-    page = comparison(tmp_path / "page.md", "Table", ["a", "b"], ["on", "minutes"])
+    page = comparison(tmp_path / "page.md", "Table", ["a", "b"], notes=["on", "minutes"])
     page.add("first", {"a": one, "b": two}, (95.16, None), ["here", "1.0"])
     page.add("second", {"a": one}, (), ["there", "2.5"])
     with pytest.raises(ValueError, match="1 notes"):
