@@ -39,7 +39,7 @@ ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
     "message_passing": ({}, 1500, 4e-3, SIGNALS),
     "flat_mlp": ({"tensors": "all", "hidden_features": 256, "out_features": 128}, 1500, 2e-3, SIGNALS),
     "equivariant_mlp": ({"hidden_features": 24, "num_layers": 3}, 600, 2e-3, (SIGNALS[0], 0)),
-    "relational_transformer": (SMALLER if SCALE != "full" else {}, 400, 1e-3, (0,)),
+    "relational_transformer": (SMALLER if SCALE != "full" else {}, 800, 1e-3, (0,)),
 }
 PAPER = {"mnist": 95.16, "cifar10": 59.28}
 
