@@ -27,6 +27,7 @@ from rich.table import Table
 from inrzoo.build import Report
 from inrzoo.refit import Refits
 from inrzoo.store import Store
+from inrzoo.store.files import file_sizes
 from inrzoo.verify import Findings
 
 Result = TypeVar("Result")
@@ -85,7 +86,7 @@ def of_store(store: Store) -> dict[str, Any]:
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
         "init": attributes["manifest"]["init"],
         "antialias": attributes["manifest"]["antialias"],
-        "num_bytes": sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
+        "num_bytes": sum(file_sizes(store.path).values()),
         "fingerprint": attributes["fingerprint"],
         "environment": {"inrzoo": attributes["inrzoo"], **attributes["environment"]},
     }
@@ -101,7 +102,7 @@ def as_text(content: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
-def of_findings(path: Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
+def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
     """What `inrzoo verify` says."""
     if as_json:
         content = {

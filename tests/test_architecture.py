@@ -54,6 +54,7 @@ ONLY_IMPORTER = {
     "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
     "numba": {"fit"},
+    "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "tasks"},
     "ray": {"build", "loaders"},
     "triton": {"fit"},

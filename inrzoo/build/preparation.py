@@ -3,7 +3,8 @@
 Shape letters: N signals, K coordinates, C channels.
 """
 
-import shutil
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,8 +23,8 @@ from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
-from inrzoo.store import Contents, Store, create_store, grow, open_store, signals_digest, stage_signals
-from inrzoo.store.files import free_bytes
+from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
+from inrzoo.store.files import free_bytes, is_there, remove_tree
 
 OnRead = Callable[[int, int], None]
 """Called with (signals read, signals in all)."""
@@ -35,7 +36,7 @@ class Request:
 
     Attributes:
         manifest: what to build.
-        out: the store's folder.
+        out: the store's folder, or its place in a bucket.
         source: local files to read signals from, or None.
         init: given starts, (1 or S, P), for the manifest's init mode `file`.
         device: what the start of a fixed init is fitted on.
@@ -43,7 +44,7 @@ class Request:
     """
 
     manifest: Manifest
-    out: Path
+    out: Location
     source: Path | None = None
     init: NDArray[np.float32] | None = None
     device: str = "cpu"
@@ -58,10 +59,10 @@ def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
             is too small.
     """
     wanted, out = request.manifest, request.out
-    if overwrite and out.exists():
+    if overwrite and is_there(out):
         open_store(out)  # refuses to remove what is not a store
-        shutil.rmtree(out)
-    if not out.exists():
+        remove_tree(out)
+    if not is_there(out):
         return _create(request, on_read)
     store = open_store(out)
     wanted = _as_begun(wanted, store.attributes["manifest"]["fit"])
@@ -111,9 +112,10 @@ def _create(request: Request, on_read: OnRead) -> Store:
     num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
     needed = num_bytes + num_bytes // wanted.seeds + int(np.prod(shape))
-    if needed > free_bytes(out):
+    beside = out if isinstance(out, Path) else Path(tempfile.gettempdir()) / f"{os.getpid()}-{out.name}"
+    if isinstance(out, Path) and needed > free_bytes(out):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
-    staging = out.with_name(f".{out.name}.signals")
+    staging = beside.with_name(f".{beside.name}.signals")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         memory_map = np.lib.format.open_memmap(staging, mode="w+", dtype=np.uint8, shape=shape)

@@ -12,7 +12,31 @@ import click
 from inrzoo import __version__
 from inrzoo.errors import InrzooError
 
-STORE = click.argument("store", type=click.Path(path_type=Path))
+
+class Place(click.ParamType[str | Path]):
+    """A folder, as a path, or a URL, as it was written."""
+
+    name = "folder or URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """Told apart by `://`."""
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
+class Workers(click.ParamType[int | str]):
+    """A number, or `auto`."""
+
+    name = "N or auto"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
+        """Whether the number is allowed is not said here."""
+        try:
+            return value if value == "auto" else int(value)
+        except ValueError:
+            return self.fail(f"{value!r} is not allowed; expected a number or auto", param, ctx)
+
+
+STORE = click.argument("store", type=Place())
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 INIT_MODES = ("random", "fixed")
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
@@ -61,9 +85,12 @@ def _fail(message: str, code: int) -> None:
 @click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
-@click.option("--out", type=click.Path(path_type=Path), help="The store; DATASET.zarr here by default.")
-@click.option("--workers", type=int, help="Processes; one per core or GPU by default.")
-@click.option("--address", help="A running Ray cluster to join.")
+@click.option("--out", type=Place(), help="The store; DATASET.zarr here by default, or e.g. s3://BUCKET/NAME.zarr.")
+@click.option("--workers", type=Workers(), help="Processes; one per core or GPU by default. auto follows a cluster.")
+@click.option(
+    "--per-worker", metavar="cpu=N,gpu=X", help="What a worker takes of a node: 1 core, or 1 GPU, by default."
+)
+@click.option("--address", help="A running Ray cluster to join: auto, or e.g. ray://HEAD:10001.")
 @click.option("--in-process", is_flag=True, help="Fit in this process, without Ray.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
@@ -79,6 +106,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     given = manifest.load(dataset, preset).preset != manifest.load(dataset).preset
     out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if given else f"{wanted.name}.zarr")
     run = {key: options[key] for key in ("source", "workers", "in_process", "address", "device", "overwrite")}
+    run["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
     if options["init"] not in (None, *INIT_MODES):
         run["init"] = Path(options["init"])
     click.echo(report.of_build(builder.build(wanted, out, **run)))
@@ -87,7 +115,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
 @cli.command()
 @STORE
 @JSON
-def info(store: Path, as_json: bool) -> None:
+def info(store: str | Path, as_json: bool) -> None:
     """What is in a store, how good, how complete, with what it was made."""
     from inrzoo import open_store, report
 
@@ -97,13 +125,14 @@ def info(store: Path, as_json: bool) -> None:
 
 @cli.command()
 @STORE
-def stats(store: Path) -> None:
+def stats(store: str | Path) -> None:
     """Compute the normalisation statistics again and write them into the store."""
-    from inrzoo import open_store
     from inrzoo import stats as statistics
+    from inrzoo.store import location, open_store
 
-    statistics.run(open_store(store))
-    click.echo(f"{store}: statistics over {open_store(store).stats['count'].max()} training INRs written")
+    place = location(store)
+    statistics.run(open_store(place))
+    click.echo(f"{store}: statistics over {open_store(place).stats['count'].max()} training INRs written")
 
 
 @cli.command()
@@ -111,12 +140,12 @@ def stats(store: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="STORE.png by default.")
 @click.option("--count", default=10, show_default=True, help="INRs to draw.")
 @click.option("--seed", default=0, show_default=True, help="Which fit of each signal.")
-def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
+def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
     """Draw originals, reconstructions, a finer grid and the PSNR histogram into one PNG."""
     from inrzoo import open_store
     from inrzoo.preview import preview as draw
 
-    target = out or store.with_suffix(".png")
+    target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
     drawn = draw(open_store(store), target, num_signals=count, seed=seed)
     click.echo(f"{target}: {drawn} INRs")
 
@@ -127,13 +156,14 @@ def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
 @click.option("--repair", is_flag=True, help="Fit damaged blocks again, exactly those.")
 @click.option("--refit", type=int, metavar="N", help="Fit N randomly chosen INRs again and compare.")
 @JSON
-def verify(store: Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
+def verify(store: str | Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
     """Check a store: every checksum, every INR rendered again. Exit code 1 and a list when something is off."""
-    from inrzoo import open_store, report
     from inrzoo import refit as refitting
+    from inrzoo import report
     from inrzoo import verify as checks
+    from inrzoo.store import location, open_store
 
-    open_store(store)  # says in one line that there is none, before a bar begins
+    open_store(location(store))  # says in one line that there is none, before a bar begins
     findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
     if repair and (findings.bad_blocks or findings.bad_stats):
         repaired = checks.repair(store, findings, source=source)
@@ -193,6 +223,17 @@ def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: 
     if out is not None:
         benchmark.write(results, out, shlex.join(["inrzoo", *sys.argv[1:]]))
     click.echo(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
+
+
+def _amounts(text: str) -> dict[str, float]:
+    """`cpu=2,gpu=0.5` as numbers."""
+    try:
+        amounts = {key: float(amount) for key, _, amount in (part.partition("=") for part in text.split(","))}
+    except ValueError:
+        amounts = {}
+    if not amounts or amounts.keys() - {"cpu", "gpu"} or min(amounts.values()) <= 0:
+        raise InrzooError(f"--per-worker {text} is not allowed; expected e.g. cpu=2 or cpu=1,gpu=0.5")
+    return amounts
 
 
 def _numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:

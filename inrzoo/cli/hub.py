@@ -19,7 +19,7 @@ from inrzoo.cli import JSON, SOURCE, STORE, cli
 @SOURCE
 @JSON
 def push(
-    store: Path,
+    store: str | Path,
     name: str,
     private: bool,
     revision: str,

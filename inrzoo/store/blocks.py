@@ -8,13 +8,16 @@ Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
 
 import hashlib
 import io
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.store.files import write_atomically
+from inrzoo.store.objects import Location, ObjectPath
 
 BUILD_FOLDER = "_build"
 CHUNK_BYTES = 512 * 1024
@@ -24,6 +27,8 @@ MIN_BLOCK_ROWS = 64
 MIN_BLOCKS = 16
 """Small sets are cut at least this fine, so that every core has work."""
 LARGE_SPLIT_SHARDS = 4
+REQUESTS = 16
+"""Small objects asked for at the same time."""
 
 
 @dataclass(frozen=True)
@@ -134,22 +139,22 @@ def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.frombuffer(hashlib.sha256(content.data).digest(), dtype=np.uint8)
 
 
-def weights_path(store: Path, block: Block) -> Path:
+def weights_path(store: Location, block: Block) -> Location:
     """Where a committed block's weights wait for their shard."""
     return store / BUILD_FOLDER / "blocks" / f"{block.stem}.weights"
 
 
-def record_path(store: Path, block: Block) -> Path:
+def record_path(store: Location, block: Block) -> Location:
     """Where a block's commit record lies."""
     return store / BUILD_FOLDER / "blocks" / f"{block.stem}.npz"
 
 
-def is_committed(store: Path, block: Block) -> bool:
+def is_committed(store: Location, block: Block) -> bool:
     """Whether the block's record exists."""
     return record_path(store, block).exists()
 
 
-def write_block(store: Path, block: Block, weights_BTP: NDArray[np.float32], quality: Quality) -> None:
+def write_block(store: Location, block: Block, weights_BTP: NDArray[np.float32], quality: Quality) -> None:
     """Write weights, then the record: the commit. Writing a block twice writes the same bytes.
 
     Raises:
@@ -161,25 +166,44 @@ def write_block(store: Path, block: Block, weights_BTP: NDArray[np.float32], qua
     write_record(store, block, Record(**vars(quality), sha256=digest(content)))
 
 
-def write_record(store: Path, block: Block, record: Record) -> None:
+def write_record(store: Location, block: Block, record: Record) -> None:
     """Write a commit record."""
     buffer = io.BytesIO()
     np.savez(buffer, **vars(record))
     write_atomically(record_path(store, block), buffer.getbuffer())
 
 
-def read_record(store: Path, block: Block) -> Record:
+def read_record(store: Location, block: Block) -> Record:
     """Read a commit record. Raises FileNotFoundError where the block is not committed."""
-    with np.load(record_path(store, block), allow_pickle=False) as arrays:
+    path = record_path(store, block)
+    with np.load(io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path, allow_pickle=False) as arrays:
         return Record(**{key: arrays[key] for key in arrays.files})
 
 
-def read_weights(store: Path, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
-    """Map a committed block's weights, shape (B, T, P), read-only."""
-    return np.memmap(weights_path(store, block), dtype="<f4", mode="r").reshape(num_rows, num_steps, -1)
+def read_records(store: Location, wanted: Iterable[Block]) -> list[Record]:
+    """Read commit records; objects several at a time, because each costs a request."""
+    if not isinstance(store, ObjectPath):
+        return [read_record(store, block) for block in wanted]
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        return list(pool.map(lambda block: read_record(store, block), wanted))
 
 
-def drop_block(store: Path, block: Block) -> None:
+def commits(store: Location) -> Callable[[Block], bool]:
+    """`is_committed` of a store; in a bucket as it was at the first question, asked for all blocks at once."""
+    if not isinstance(store, ObjectPath):
+        return lambda block: is_committed(store, block)
+    names = cache((store / BUILD_FOLDER / "blocks").files)
+    return lambda block: f"{block.stem}.npz" in names()
+
+
+def read_weights(store: Location, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
+    """Map a committed block's weights, shape (B, T, P), read-only; of an object, read them."""
+    path = weights_path(store, block)
+    flat = np.frombuffer(path.read_bytes(), "<f4") if isinstance(path, ObjectPath) else np.memmap(path, "<f4", "r")
+    return flat.reshape(num_rows, num_steps, -1)
+
+
+def drop_block(store: Location, block: Block) -> None:
     """Forget a block: the record first, so that it is never committed without weights."""
     record_path(store, block).unlink(missing_ok=True)
     weights_path(store, block).unlink(missing_ok=True)

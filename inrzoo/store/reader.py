@@ -5,6 +5,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,11 +16,13 @@ from numpy.typing import NDArray
 
 from inrzoo import coords, registry
 from inrzoo.errors import InrzooError
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, is_committed, read_record
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, commits, read_records
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
+from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
+from inrzoo.store.objects import Location, ObjectPath
 from inrzoo.store.parts import shards_of_splits
-from inrzoo.store.remote import Mirror, MirrorStore, is_url
+from inrzoo.store.remote import Mirror, cache_folder
 from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
 from inrzoo.weights import WeightLayout
@@ -31,28 +34,11 @@ if TYPE_CHECKING:
     from inrzoo.inrs import INR
 
 
-def open_store(path: str | Path, **remote_options: Any) -> Store:
-    """Open a store, complete or half-built; one elsewhere (`https://…`, `s3://…`, `hf://…`) must be complete.
-
-    Args:
-        path: folder or URL.
-        remote_options: `cache_limit`, `retries`, `backoff`, `storage_options`; see `inrzoo.store.remote.Mirror`.
-
-    Raises:
-        InrzooError: there is no store at `path`, it cannot be reached, or it has a format that this version does not
-            read.
-    """
-    if is_url(path):
-        mirror = Mirror(str(path), **remote_options)
-        return Store(mirror.folder, mirror)
-    return Store(Path(path))
-
-
 class Store:
     """A dataset of INRs on disk.
 
     Attributes:
-        path: the folder; of a remote store the one in the cache, where files are as they have been touched.
+        path: the folder; of a mirrored store the one in the cache, filled as it is read; or the place in a bucket.
         location: where it was opened: the folder, or the URL.
         mirror: what fetches the files of a remote store; None for a local one.
         attributes: everything recorded about the dataset.
@@ -63,12 +49,12 @@ class Store:
         >>> store.render(signal=0, seed=0)                  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
+    def __init__(self, path: Location, mirror: Mirror | None = None) -> None:
         self.path, self.mirror = path, mirror
         self.location = str(path) if mirror is None else mirror.url
         try:
             # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
-            home = path if mirror is None else MirrorStore(mirror)
+            home = home_of(path, mirror)
             self._group = zarr.open_group(home, mode="r", use_consolidated=mirror is not None)
         except (FileNotFoundError, ValueError):
             raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
@@ -78,6 +64,8 @@ class Store:
                 f"{self.location} has store format {self.attributes.get('format')}; "
                 f"this version of inrzoo reads {FORMAT}"
             )
+        if isinstance(home, ObjectGroup):
+            home.nearby = signals_nearby(cache_folder(), home.root, str(self.attributes.get("signals_sha256")))
         try:
             self.partition = partition_of(self._group)
         except (KeyError, TypeError, ValueError) as error:
@@ -88,6 +76,13 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself: nothing that was read travels with it."""
         return Store, (self.path, self.mirror)
+
+    @property
+    def folder(self) -> Path:
+        """`path` of a store that is on this disk. Raises InrzooError for one that is read in its bucket."""
+        if isinstance(self.path, ObjectPath):
+            raise InrzooError(f"{self.path} is not on this disk; finish its build, then name it by its URL")
+        return self.path
 
     # --- what is in it -----------------------------------------------------------------------------------------
 
@@ -256,7 +251,7 @@ class Store:
 
     def is_done(self, block: Block) -> bool:
         """Whether a block's INRs are safe: published or committed."""
-        return block.seed in self.attributes["published_seeds"] or is_committed(self.path, block)
+        return block.seed in self.attributes["published_seeds"] or self._is_committed(block)
 
     @property
     def partial(self) -> list[str]:
@@ -287,12 +282,15 @@ class Store:
     @cached_property
     def _quality(self) -> dict[str, NDArray[Any]]:
         columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
-        for seed in set(range(self.num_seeds)) - set(self.attributes["published_seeds"]):
+        unfinished = set(range(self.num_seeds)) - set(self.attributes["published_seeds"])
+        for name, column in columns.items():  # they may have been published once, and hold more than is there
+            column[:, sorted(unfinished)] = COLUMNS[name].fill
+        waiting = [block for block in self.blocks() if block.seed in unfinished and self._is_committed(block)]
+        for block, record in zip(waiting, read_records(self.path, waiting), strict=True):
             for name, column in columns.items():
-                column[:, seed] = COLUMNS[name].fill  # it may have been published once, and hold more than is there
-        for block in self.blocks():
-            if block.seed not in self.attributes["published_seeds"] and is_committed(self.path, block):
-                record, rows = read_record(self.path, block), self.partition.rows(block.index)
-                for name, column in columns.items():
-                    column[rows, block.seed] = getattr(record, name)
+                column[self.partition.rows(block.index), block.seed] = getattr(record, name)
         return columns
+
+    @cached_property
+    def _is_committed(self) -> Callable[[Block], bool]:
+        return commits(self.path)

@@ -6,7 +6,6 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, B INRs of a batch.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,13 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
-from inrzoo.store.finalise import block_in_shard, shard_path
+from inrzoo.store.finalise import block_in_shard, shard_key, shard_path
+from inrzoo.store.objects import Location, ObjectPath
 from inrzoo.store.remote import Mirror
 from inrzoo.store.shards import map_shard, read_ahead
 
+OBJECTS_KEPT = 4
+"""Shards of a store in a bucket that are kept in memory: they cannot be mapped."""
 VANISHED_TRIES = 3
 """How often a shard is fetched that another process removes before it could be mapped."""
 
@@ -30,11 +32,12 @@ class WeightsArray:
     """
 
     def __init__(
-        self, path: Path, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
+        self, path: Location, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
     ) -> None:
         self._path, self._array, self._partition, self._published = path, array, partition, frozenset(published)
         self._mirror = mirror
-        self._maps = lru_cache(maxsize=256)(self._map)
+        kept = OBJECTS_KEPT if isinstance(path, ObjectPath) else 256
+        self._maps = lru_cache(maxsize=kept)(self._map)
         if mirror is not None:
             mirror.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name
 
@@ -173,12 +176,12 @@ class WeightsArray:
 
     def _names(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> list[str]:
         regions = self._regions(signals_B, seeds_B)
-        return [str(shard_path(self._path, region, seed).relative_to(self._path)) for seed, region, _ in regions]
+        return [f"weights/{shard_key(region, seed)}" for seed, region, _ in regions]
 
-    def _shard_path(self, seed: int, region: int) -> Path:
-        """The file of a shard, fetched if the store is remote."""
+    def _shard_path(self, seed: int, region: int) -> Location:
+        """The file of a shard, fetched if the store is mirrored."""
         path = shard_path(self._path, region, seed)
-        return path if self._mirror is None else self._mirror.fetch(str(path.relative_to(self._path)))
+        return path if self._mirror is None else self._mirror.fetch(f"weights/{shard_key(region, seed)}")
 
     def _mapped_shard(self, seed: int, region: int) -> NDArray[np.float32] | None:
         num_chunks = self._partition.shard_rows // self._partition.chunk_rows
