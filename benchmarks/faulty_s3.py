@@ -1,9 +1,11 @@
 """An S3 server (moto's) in a process of its own, and a proxy before it that errs at random.
 
-`python benchmarks/faulty_s3.py PORT` serves; `Proxy` is a thread of whoever wants faults.
+`python benchmarks/faulty_s3.py PORT` serves; `... PORT SHARE SEED` is the proxy before the server at that port, and
+says its own port. `Proxy` is the same in a thread.
 """
 
 import http.client
+import json
 import os
 import random
 import socket
@@ -146,6 +148,12 @@ class Proxy:
 
 if __name__ == "__main__":
     os.environ.setdefault("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", str(2**26))  # objects stay in memory
-    from moto.server import main
+    if len(sys.argv) == 4:
+        proxy = Proxy(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+        print(proxy.port, flush=True)
+        sys.stdin.read()
+        print(json.dumps(proxy.faults), flush=True)
+    else:
+        from moto.server import main
 
-    main(["-H", "127.0.0.1", "-p", sys.argv[1]])
+        main(["-H", "127.0.0.1", "-p", sys.argv[1]])
