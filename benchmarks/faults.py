@@ -33,20 +33,20 @@ from inrzoo.store import ObjectPath
 RAY = ["--workers", "2"]
 HERE = ["--in-process"]
 SHARES = {
-    "driver killed": 40,
-    "driver killed, on Ray": 12,
-    "worker killed": 16,
-    "raylet killed": 8,
-    "node killed": 10,
-    "worker out of memory": 8,
-    "driver out of memory": 8,
-    "disk full": 20,
-    "clock jumps": 10,
-    "two drivers": 20,
-    "bucket: driver killed": 20,
-    "bucket: server errs": 20,
+    "driver killed": 46,
+    "driver killed, on Ray": 6,
+    "worker killed": 10,
+    "raylet killed": 6,
+    "node killed": 8,
+    "worker out of memory": 6,
+    "driver out of memory": 12,
+    "disk full": 24,
+    "clock jumps": 8,
+    "two drivers": 24,
+    "bucket: driver killed": 22,
+    "bucket: server errs": 18,
     "bucket: two drivers": 10,
-    "bucket: driver asleep": 8,
+    "bucket: driver asleep": 10,
 }
 """How many of 210 faults are of a kind."""
 TRIES = 6

@@ -33,16 +33,19 @@ class Pool:
     """The actors, and which task each has.
 
     Args:
+        worker: what they are.
         workers: how many; as many as the cluster has room for, at any time, if None.
         needs: what one takes of a node, by Ray's names of resources.
     """
 
-    def __init__(self, ray: Any, path: Location, device: str, workers: int | None, needs: dict[str, float]) -> None:
+    def __init__(
+        self, ray: Any, worker: type, path: Location, device: str, workers: int | None, needs: dict[str, float]
+    ) -> None:
         self._ray, self._workers, self._needs = ray, workers, needs
         threads = max(1, int(needs.get("CPU", 1)))
         self._arguments = str(path.absolute() if isinstance(path, Path) else path), device, threads
         options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
-        self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(Worker)
+        self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(worker)
         self.tasks: dict[Any, tuple[Any, Task | None]] = {}
         """What is under way: reference of the result -> (actor, its task, or None while it starts)."""
         self.nodes: dict[Any, str] = {}
@@ -90,6 +93,7 @@ def run_on_ray(
     address: str | None,
     needs: dict[str, float],
     say: Callable[[str], None],
+    worker: type[Worker] = Worker,
 ) -> tuple[dict[Task, str], int]:
     """Fit blocks and join shards on Ray actors. A worker that dies is replaced and its task tried again.
 
@@ -99,6 +103,7 @@ def run_on_ray(
         address: a running cluster: `auto`, `ray://HEAD:PORT` or `HEAD:PORT`; one on this machine alone if None.
         needs: what a worker takes of a node.
         say: takes a line for the user.
+        worker: what the actors are.
 
     Returns:
         Tasks given up after `ATTEMPTS` attempts, with the reason; and how many workers there were at most.
@@ -134,7 +139,7 @@ def run_on_ray(
             on_joined(task, result)
 
     try:
-        pool = Pool(ray, path, device, workers, needs)
+        pool = Pool(ray, worker, path, device, workers, needs)
         if not workers and not room(ray.nodes(), needs):
             say(f"no node has room for a worker ({_listed(needs)}) yet; waiting for one to join")
         while queue or any(task is not None for _, task in pool.tasks.values()):
@@ -206,5 +211,7 @@ def connect(ray: Any, workers: int | None, device: str, address: str | None) -> 
         return
     try:
         ray.init(address=address, **common)
-    except (ConnectionError, ValueError) as error:
+    except ImportError:
+        raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
+    except (ConnectionError, ValueError, RuntimeError) as error:
         raise InrzooError(f"cannot join a Ray cluster at {address!r}: {error}") from None
