@@ -14,6 +14,7 @@ import os
 import resource
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from functools import partial
@@ -35,6 +36,30 @@ from inrzoo.store import Block, Contents, Quality, create_store, open_store, wri
 SIREN = Siren(in_features=2, out_features=1, hidden_features=4, hidden_layers=1)
 P, GRID = SIREN.layout.num_params, (2, 2)
 BATCH = 256
+
+
+class Memory:
+    """Anonymous memory of this process, looked at all the time; pages of mapped files are the system's to drop."""
+
+    def __init__(self) -> None:
+        self.before = self.peak = self._now()
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+
+    def ends(self) -> list[int]:
+        """Before and at the peak, MB."""
+        self._stop.set()
+        self._thread.join()
+        return [round(self.before / 1e6), round(self.peak / 1e6)]
+
+    def _watch(self) -> None:
+        while not self._stop.wait(0.02):
+            self.peak = max(self.peak, self._now())
+
+    def _now(self) -> int:
+        line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon"))
+        return int(line.split()[1]) * 1024
 
 
 class NoFit(Worker):
@@ -192,13 +217,13 @@ def main() -> None:
     path, record = given.out / "no_fits.zarr", given.out / "stages.json"
     if given.stage:
         further = {"create": (given.count,), "fill": (given.workers,)}.get(given.stage, ())
-        began = time.perf_counter()
+        began, watch = time.perf_counter(), Memory()
         found = STAGES[given.stage](path, *further)
         usage = resource.getrusage(resource.RUSAGE_SELF)
         found |= {
             "seconds": time.perf_counter() - began,
             "CPU, s": usage.ru_utime + usage.ru_stime,
-            "peak memory, MB": usage.ru_maxrss / 1e3,
+            "memory before and at its peak, mapped files left out, MB": watch.ends(),
         }
         done = json.loads(record.read_text()) if record.exists() else {}
         record.write_text(json.dumps({**done, given.stage: found}, indent=2))

@@ -36,12 +36,20 @@ class Pool:
         worker: what they are.
         workers: how many; as many as the cluster has room for, at any time, if None.
         needs: what one takes of a node, by Ray's names of resources.
+        on_empty: called again and again while no node that is alive has room for one.
     """
 
     def __init__(
-        self, ray: Any, worker: type, path: Location, device: str, workers: int | None, needs: dict[str, float]
+        self,
+        ray: Any,
+        worker: type,
+        path: Location,
+        device: str,
+        workers: int | None,
+        needs: dict[str, float],
+        on_empty: Callable[[], None],
     ) -> None:
-        self._ray, self._workers, self._needs = ray, workers, needs
+        self._ray, self._workers, self._needs, self._on_empty = ray, workers, needs, on_empty
         threads = max(1, int(needs.get("CPU", 1)))
         self._arguments = str(path.absolute() if isinstance(path, Path) else path), device, threads
         options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
@@ -58,7 +66,10 @@ class Pool:
     def follow(self, num_tasks: int) -> None:
         """Start actors while there is room for more and work for them."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
-            self._looked, self._room = time.monotonic(), self._workers or room(self._ray.nodes(), self._needs)
+            self._looked, self._room = time.monotonic(), room(self._ray.nodes(), self._needs)
+            if not self._room:
+                self._on_empty()
+            self._room = self._workers or self._room
         while len(self.tasks) + len(self.idle) < min(self._room, num_tasks):
             actor = self._actor.remote(*self._arguments)
             self.tasks[actor.ready.remote()] = actor, None
@@ -114,12 +125,12 @@ def run_on_ray(
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    connect(ray, workers, device, address)
+    connect(ray, workers, needs, address)
     queue: dict[Task, None] = dict.fromkeys(todo)
     attempts: Counter[Task] = Counter()
     failures: dict[Task, str] = {}
     owners: dict[int, str] = {}
-    failed_starts = 0
+    failed_starts, waited = 0, False
 
     def died(task: Task | None, why: str) -> None:
         nonlocal failed_starts
@@ -132,6 +143,14 @@ def run_on_ray(
         else:
             failures[task] = why
 
+    def empty() -> None:
+        nonlocal waited
+        if address is None:
+            raise InrzooError("Ray on this machine has died; finished blocks are safe, the same command continues")
+        if not waited:
+            say(f"no node has room for a worker ({_listed(needs)}); waiting for one to join")
+        waited = True
+
     def took(task: Task, result: Any) -> None:
         if isinstance(task, Block):
             queue.update(dict.fromkeys(on_done(task, result)))
@@ -139,9 +158,7 @@ def run_on_ray(
             on_joined(task, result)
 
     try:
-        pool = Pool(ray, worker, path, device, workers, needs)
-        if not workers and not room(ray.nodes(), needs):
-            say(f"no node has room for a worker ({_listed(needs)}) yet; waiting for one to join")
+        pool = Pool(ray, worker, path, device, workers, needs, empty)
         while queue or any(task is not None for _, task in pool.tasks.values()):
             pool.follow(len(queue) + len(pool.tasks))
             for actor in list(pool.idle):
@@ -196,7 +213,7 @@ def _next(queue: dict[Task, None], owners: dict[int, str], node: str) -> Task:
     return task
 
 
-def connect(ray: Any, workers: int | None, device: str, address: str | None) -> None:
+def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str | None) -> None:
     """Start Ray on this machine, or join a cluster.
 
     Raises:
@@ -206,8 +223,10 @@ def connect(ray: Any, workers: int | None, device: str, address: str | None) -> 
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        gpus = {} if device == "cpu" else {"num_gpus": workers}
-        ray.init(num_cpus=workers, **gpus, include_dashboard=False, object_store_memory=OBJECT_STORE_BYTES, **common)
+        taken = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
+        sizes = {"num_cpus": 1, **taken, "object_store_memory": OBJECT_STORE_BYTES}
+        # Not a cluster that happens to run here: that one was not asked for.
+        ray.init(address="local", include_dashboard=False, **sizes, **common)
         return
     try:
         ray.init(address=address, **common)

@@ -90,7 +90,7 @@ def push(
                 if revision == MAIN and _is_version(store, newest):
                     return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
                 _require_extension(store, newest)
-            findings = verify(store.folder)
+            findings = verify(_folder(store))
             if findings.problems:
                 raise InrzooError(
                     f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
@@ -127,7 +127,7 @@ def _finished_seeds(path: str | Path, partial: bool) -> Iterator[Store]:
 
 
 def _is_version(store: Store, newest: Snapshot) -> bool:
-    return newest.root == (store.folder / "zarr.json").read_bytes()
+    return newest.root == (_folder(store) / "zarr.json").read_bytes()
 
 
 def _newest(repo_id: str, private: bool) -> Snapshot | None:
@@ -150,7 +150,9 @@ def _require_extension(store: Store, newest: Snapshot) -> None:
         raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
     seeds, num_theirs = ours["manifest"]["seeds"], theirs["manifest"]["seeds"]
     if seeds < num_theirs:
-        raise InrzooError(f"{name} holds {num_theirs} seeds, {store.folder} has {seeds}; a version takes nothing away")
+        raise InrzooError(
+            f"{name} holds {num_theirs} seeds, {_folder(store)} has {seeds}; a version takes nothing away"
+        )
     for file, sha256 in theirs["checksums"].items():
         if _is_data(file) and ours["checksums"].get(file) != sha256:
             raise InrzooError(
@@ -190,9 +192,10 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         _require_extension(store, newest)
     number = 1 + (newest.version or 0 if newest is not None else 0)
     tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
-    files, rows = data_files(store.folder), parts(store, range(store.num_seeds))
-    wanted = {f"{folder}/{file}": store.folder / file for file in files if _is_data(file)}
-    metadata = {f"{folder}/{file}": store.folder / file for file in ["zarr.json", *metadata_files(store.folder), *files]
+    there = _folder(store)
+    files, rows = data_files(there), parts(store, range(store.num_seeds))
+    wanted = {f"{folder}/{file}": there / file for file in files if _is_data(file)}
+    metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *metadata_files(there), *files]
                 if not _is_data(file)}  # fmt: skip
     row_bytes = 4 * store.layout.num_params * len(store.snapshots)
     sizes = {f"data/{part.name}": (part.stop - part.start) * row_bytes for part in rows}
@@ -274,6 +277,11 @@ def _tag(repo_id: str, number: int, commit: str) -> None:
             raise InrzooError(
                 f"{repo_id} has another v{number} since a moment ago; run the same command again"
             ) from None
+
+
+def _folder(store: Store) -> Path:
+    assert isinstance(store.path, Path), "what is pushed has been fetched"
+    return store.path
 
 
 def _is_data(file: str) -> bool:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,11 +15,11 @@ from numpy.typing import NDArray
 
 from inrzoo import coords, registry
 from inrzoo.errors import InrzooError
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, commits, read_records
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
 from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
-from inrzoo.store.objects import Location, ObjectPath
+from inrzoo.store.objects import Location
 from inrzoo.store.parts import shards_of_splits
 from inrzoo.store.remote import Mirror, cache_folder
 from inrzoo.store.selection import select
@@ -38,7 +37,7 @@ class Store:
     """A dataset of INRs on disk.
 
     Attributes:
-        path: the folder; of a mirrored store the one in the cache, filled as it is read; or the place in a bucket.
+        path: the folder; of a mirrored store the one in the cache; or the place in a bucket.
         location: where it was opened: the folder, or the URL.
         mirror: what fetches the files of a remote store; None for a local one.
         attributes: everything recorded about the dataset.
@@ -76,13 +75,6 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself: nothing that was read travels with it."""
         return Store, (self.path, self.mirror)
-
-    @property
-    def folder(self) -> Path:
-        """`path` of a store that is on this disk. Raises InrzooError for one that is read in its bucket."""
-        if isinstance(self.path, ObjectPath):
-            raise InrzooError(f"{self.path} is not on this disk; finish its build, then name it by its URL")
-        return self.path
 
     # --- what is in it -----------------------------------------------------------------------------------------
 
@@ -139,32 +131,32 @@ class Store:
     @cached_property
     def psnr(self) -> NDArray[np.float32]:
         """dB, shape (N, S, T); NaN where pending."""
-        return self._quality["psnr"]
+        return self._column("psnr")
 
     @cached_property
     def loss(self) -> NDArray[np.float32]:
         """Mean squared error on the value scale, shape (N, S, T); NaN where pending."""
-        return self._quality["loss"]
+        return self._column("loss")
 
     @cached_property
     def steps(self) -> NDArray[np.int32]:
         """Optimiser steps really taken, shape (N, S, T)."""
-        return self._quality["steps"]
+        return self._column("steps")
 
     @cached_property
     def status(self) -> NDArray[np.uint8]:
         """Index into `attributes["status_names"]`, shape (N, S); 0 is pending."""
-        return self._quality["status"]
+        return self._column("status")
 
     @cached_property
     def out_of_band(self) -> NDArray[np.float32]:
         """Share of spectral energy outside the grid's Nyquist box, shape (N, S, T); see `inrzoo.fit.spectrum`."""
-        return self._quality["out_of_band"]
+        return self._column("out_of_band")
 
     @cached_property
     def max_frequency(self) -> NDArray[np.float32]:
         """Frequency bound per coordinate axis in radians per unit, shape (N, S, T, D); NaN for INRs without a bound."""
-        return self._quality["max_frequency"]
+        return self._column("max_frequency")
 
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
@@ -279,17 +271,22 @@ class Store:
     def _signals_home(self) -> str | None:
         return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if name in self._group), None)
 
-    @cached_property
-    def _quality(self) -> dict[str, NDArray[Any]]:
-        columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
+    def _column(self, name: str) -> NDArray[Any]:
+        column = np.array(self._group[name][:])
         unfinished = set(range(self.num_seeds)) - set(self.attributes["published_seeds"])
-        for name, column in columns.items():  # they may have been published once, and hold more than is there
-            column[:, sorted(unfinished)] = COLUMNS[name].fill
-        waiting = [block for block in self.blocks() if block.seed in unfinished and self._is_committed(block)]
-        for block, record in zip(waiting, read_records(self.path, waiting), strict=True):
-            for name, column in columns.items():
-                column[self.partition.rows(block.index), block.seed] = getattr(record, name)
-        return columns
+        column[:, sorted(unfinished)] = COLUMNS[
+            name
+        ].fill  # it may have been published once, and hold more than is there
+        for block, record in self._waiting.items():
+            column[self.partition.rows(block.index), block.seed] = getattr(record, name)
+        return column
+
+    @cached_property
+    def _waiting(self) -> dict[Block, Record]:
+        """Committed blocks that are not published yet."""
+        published = self.attributes["published_seeds"]
+        found = [block for block in self.blocks() if block.seed not in published and self._is_committed(block)]
+        return dict(zip(found, read_records(self.path, found), strict=True))
 
     @cached_property
     def _is_committed(self) -> Callable[[Block], bool]:

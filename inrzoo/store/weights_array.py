@@ -15,6 +15,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
 from inrzoo.store.finalise import block_in_shard, shard_key, shard_path
 from inrzoo.store.objects import Location, ObjectPath
+from inrzoo.store.positions import positions
 from inrzoo.store.remote import Mirror
 from inrzoo.store.shards import map_shard, read_ahead
 
@@ -54,7 +55,7 @@ class WeightsArray:
             raise InrzooError(f"weights take [signal, seed, step], {len(given)} indices were given")
         axes = [*given, *[slice(None)] * (3 - len(given))]
         signals, seeds, steps = (
-            _positions(axis, size, name)
+            positions(axis, size, name)
             for axis, size, name in zip(axes, self.shape, ("signal", "seed", "step"), strict=False)
         )
         out = np.full((len(signals), len(seeds), len(steps), self.shape[3]), np.nan, dtype=np.float32)
@@ -192,12 +193,3 @@ class WeightsArray:
                 if self._mirror is None:
                     return None
         return None
-
-
-def _positions(index: Any, size: int, name: str) -> NDArray[np.int64]:
-    positions = np.atleast_1d(np.arange(size)[index]) if not isinstance(index, int | np.integer) else None
-    if positions is None:
-        if not -size <= index < size:
-            raise IndexError(f"{name} {index} is out of range; there are {size}")
-        return np.array([index % size])
-    return positions
