@@ -25,7 +25,7 @@ from inrzoo.build.preparation import Request, prepare
 from inrzoo.build.progress import BuildProgress
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Init, Manifest
-from inrzoo.store import Block, Location, Quality, Store, location, open_store, publish_seed
+from inrzoo.store import Block, Joined, Location, Quality, Store, location, open_store, publish_seed
 from inrzoo.store.blocks import digest
 from inrzoo.store.files import file_sizes, only_creator, only_driver
 
@@ -141,7 +141,7 @@ def finish(path: Location) -> None:
 def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, run: Callable[..., Any]) -> int:
     """Fit what is missing. Returns how many workers did it."""
     waiting = Counter(block.seed for block in todo)
-    joined: dict[int, dict[int, str]] = defaultdict(dict)
+    joined: dict[int, dict[int, Joined]] = defaultdict(dict)
     progress.begin(store, todo)
 
     def on_done(block: Block, quality: Quality) -> list[Shard]:
@@ -150,8 +150,8 @@ def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, 
         waiting[block.seed] -= 1
         return [] if waiting[block.seed] else [Shard(block.seed, shard) for shard in range(store.partition.num_shards)]
 
-    def on_joined(shard: Shard, sha256: str) -> None:
-        joined[shard.seed][shard.index] = sha256
+    def on_joined(shard: Shard, done: Joined) -> None:
+        joined[shard.seed][shard.index] = done
         if len(joined[shard.seed]) == store.partition.num_shards:
             publish_seed(store.path, shard.seed, joined.pop(shard.seed))
 

@@ -19,7 +19,7 @@ import torch
 from inrzoo.build.worker import elsewhere_than, fit_block
 from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
-from inrzoo.store import Block, Location, Quality, Store, join_shard, location, open_store, write_block
+from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class Shard:
 
 OnDone = Callable[[Block, Quality], list[Shard]]
 """Called with a finished block; gives the shards that can be joined now."""
-OnJoined = Callable[[Shard, str], None]
-"""Called with the sha256 of a joined shard."""
+OnJoined = Callable[[Shard, Joined], None]
+"""Called with a joined shard."""
 
 
 class Worker:
@@ -66,8 +66,8 @@ class Worker:
             write_block(self._place, block, weights_BTP, quality)
         return quality
 
-    def join(self, shard: Shard) -> str:
-        """Join the blocks of a shard; returns its sha256."""
+    def join(self, shard: Shard) -> Joined:
+        """Join the blocks of a shard."""
         with explained(self._place):
             return join_shard(self._place, shard.seed, shard.index)
 

@@ -5,7 +5,7 @@
 
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
 from inrzoo.store.create import Contents, create_store, label_arrays, signals_digest, stage_signals
-from inrzoo.store.finalise import complete, grow, join_shard, publish_seed, unpublish
+from inrzoo.store.finalise import Joined, complete, grow, join_shard, publish_seed, unpublish
 from inrzoo.store.objects import Location, ObjectPath, location
 from inrzoo.store.opening import open_store
 from inrzoo.store.reader import Store
@@ -13,6 +13,7 @@ from inrzoo.store.reader import Store
 __all__ = [
     "Block",
     "Contents",
+    "Joined",
     "Location",
     "ObjectPath",
     "Partition",

@@ -8,16 +8,19 @@ Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.store.files import write_atomically
 from inrzoo.store.objects import Location, ObjectPath
+
+Result = TypeVar("Result")
 
 BUILD_FOLDER = "_build"
 CHUNK_BYTES = 512 * 1024
@@ -180,12 +183,22 @@ def read_record(store: Location, block: Block) -> Record:
         return Record(**{key: arrays[key] for key in arrays.files})
 
 
-def read_records(store: Location, wanted: Iterable[Block]) -> list[Record]:
-    """Read commit records; objects several at a time, because each costs a request."""
+def of_each(store: Location, work: Callable[[Block], Result], wanted: Iterable[Block]) -> list[Result]:
+    """What `work` returns for each block; in a bucket several at a time, because each costs a request."""
     if not isinstance(store, ObjectPath):
-        return [read_record(store, block) for block in wanted]
+        return [work(block) for block in wanted]
     with ThreadPoolExecutor(REQUESTS) as pool:
-        return list(pool.map(lambda block: read_record(store, block), wanted))
+        return list(pool.map(work, wanted))
+
+
+def read_records(store: Location, wanted: Iterable[Block]) -> list[Record]:
+    """Read commit records."""
+    return of_each(store, lambda block: read_record(store, block), wanted)
+
+
+def concatenated(records: Sequence[Record]) -> Record:
+    """Records of several blocks as one."""
+    return Record(**{key: np.concatenate([getattr(record, key) for record in records]) for key in vars(records[0])})
 
 
 def commits(store: Location) -> Callable[[Block], bool]:
@@ -207,6 +220,17 @@ def drop_block(store: Location, block: Block) -> None:
     """Forget a block: the record first, so that it is never committed without weights."""
     record_path(store, block).unlink(missing_ok=True)
     weights_path(store, block).unlink(missing_ok=True)
+
+
+def drop_blocks(store: Location, wanted: Sequence[Block]) -> None:
+    """`drop_block` of each; in a bucket many in one request."""
+    if not isinstance(store, ObjectPath):
+        for block in wanted:
+            drop_block(store, block)
+        return
+    home = store / BUILD_FOLDER / "blocks"
+    for ending in ("npz", "weights"):
+        home.remove([f"{block.stem}.{ending}" for block in wanted])
 
 
 def _power_of_two(value: float) -> int:

@@ -7,8 +7,9 @@ Shape letters: N signals, S seeds, T snapshots, P parameters.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,24 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
             group[name].resize((shape[0], num_seeds, *shape[2:]))
 
 
-def publish_seed(path: Location, seed: int, joined: Mapping[int, str] | None = None) -> None:
+@dataclass(frozen=True)
+class Joined:
+    """A shard that is in its place.
+
+    Attributes:
+        sha256: of its file, hex.
+        record: what is known of its INRs, and the digests of its blocks.
+    """
+
+    sha256: str
+    record: blocks.Record
+
+
+def publish_seed(path: Location, seed: int, joined: Mapping[int, Joined] | None = None) -> None:
     """Join a seed's blocks into shards and columns, record their checksums, then delete the blocks.
 
     Args:
-        joined: shard -> sha256 of those that workers have joined already (`join_shard`).
+        joined: those of the shards that workers have joined already.
 
     Raises:
         InrzooError: a block's file is not what its record says; the block is dropped, so that a build fits it again.
@@ -74,45 +88,40 @@ def publish_seed(path: Location, seed: int, joined: Mapping[int, str] | None = N
         _publish_seed(path, seed, joined or {})
 
 
-def join_shard(path: Location, seed: int, shard: int) -> str:
-    """Join the blocks of a shard whose blocks are all committed; they stay. Returns the shard's sha256.
+def join_shard(path: Location, seed: int, shard: int) -> Joined:
+    """Join the blocks of a shard whose blocks are all committed; they stay.
 
     Raises:
         InrzooError, OSError: as `publish_seed`.
     """
     group = open_group(path)
     partition = partition_of(group)
-    members = partition.shard_blocks(shard)
-    waiting = [blocks.weights_path(path, Block(seed, index)).exists() for index in members]
-    if any(waiting):  # none waits where a repair left this shard alone
-        records = blocks.read_records(path, (Block(seed, index) for index in members))
-        with every_chunk():
-            _write_shard(path, group["weights"], partition, seed, members, records)
+    members = [Block(seed, index) for index in partition.shard_blocks(shard)]
+    records = blocks.read_records(path, members)
+    if any(blocks.of_each(path, lambda block: blocks.weights_path(path, block).exists(), members)):
+        with every_chunk():  # none waits where a repair left this shard alone
+            _write_shard(path, group["weights"], partition, members, records)
     file = shard_path(path, shard, seed)
     sync(file)
-    return sha256(file)
+    return Joined(sha256(file), blocks.concatenated(records))
 
 
-def _publish_seed(path: Location, seed: int, joined: Mapping[int, str]) -> None:
+def _publish_seed(path: Location, seed: int, joined: Mapping[int, Joined]) -> None:
     group = open_group(path)
     partition = partition_of(group)
-    every_block = [Block(seed, index) for index in range(partition.num_blocks)]
-    shards = {
-        f"weights/{_chunk_key(group['weights'], shard, seed)}": joined.get(shard) or join_shard(path, seed, shard)
-        for shard in range(partition.num_shards)
-    }
-    records = blocks.read_records(path, every_block)
+    shards = [joined.get(shard) or join_shard(path, seed, shard) for shard in range(partition.num_shards)]
+    record = blocks.concatenated([shard.record for shard in shards])
     for name in COLUMNS:
-        group[name][:, seed] = np.concatenate([getattr(record, name) for record in records])
-    group["block_sha256"][:, seed] = np.stack([record.sha256 for record in records])
+        group[name][:, seed] = getattr(record, name)
+    group["block_sha256"][:, seed] = record.sha256.reshape(-1, 32)
     files = [f"{name}/{key}" for name in SEED_COLUMNS for key in [_chunk_key(group[name], 0, seed)]]
     for file in files:
         sync(path / file)
-    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}, **shards}
+    of_shards = {f"weights/{shard_key(number, seed)}": shard.sha256 for number, shard in enumerate(shards)}
+    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}, **of_shards}
     published = sorted({*group.attrs["published_seeds"], seed})
     set_attributes(path, checksums=checksums, published_seeds=published)
-    for block in every_block:
-        blocks.drop_block(path, block)
+    blocks.drop_blocks(path, [Block(seed, index) for index in range(partition.num_blocks)])
 
 
 def complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
@@ -221,18 +230,21 @@ def _files(path: Location) -> list[str]:
 
 
 def _write_shard(
-    path: Location, weights: Any, partition: Partition, seed: int, members: range, records: Iterable[blocks.Record]
+    path: Location, weights: Any, partition: Partition, members: list[Block], records: list[blocks.Record]
 ) -> None:
-    parts = []
-    for index, record in zip(members, records, strict=True):
-        rows = partition.rows(index)
-        part = blocks.read_weights(path, Block(seed, index), rows.stop - rows.start, weights.shape[2])
+    def read(block: Block) -> NDArray[np.float32]:
+        rows = partition.rows(block.index)
+        return blocks.read_weights(path, block, rows.stop - rows.start, weights.shape[2])
+
+    parts = blocks.of_each(path, read, members)
+    for block, part, record in zip(members, parts, records, strict=True):
         if not np.array_equal(blocks.digest(part), record.sha256):
-            blocks.drop_block(path, Block(seed, index))
-            raise InrzooError(f"block {index} of seed {seed} in {path} was damaged on disk; run the same build again")
-        parts.append(part)
-    first, last = partition.rows(members[0]), partition.rows(members[-1])
-    weights[first.start : last.stop, seed] = np.concatenate(parts)
+            blocks.drop_block(path, block)
+            raise InrzooError(
+                f"block {block.index} of seed {block.seed} in {path} was damaged on disk; run the same build again"
+            )
+    first, last = partition.rows(members[0].index), partition.rows(members[-1].index)
+    weights[first.start : last.stop, members[0].seed] = np.concatenate(parts)
 
 
 def _chunk_key(array: Any, row_chunk: int, seed: int) -> str:

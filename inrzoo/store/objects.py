@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -164,7 +164,11 @@ class ObjectPath:
 
     def remove_below(self, but: str | None = None) -> None:
         """Remove every object below this key, except one of that name."""
-        keys = [f"{self.key}/{name}" for name in self.files() if name != but]
+        self.remove([name for name in self.files() if name != but])
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects below this key; those that are not there count as removed."""
+        keys = [f"{self.key}/{name}" for name in names]
         for start in range(0, len(keys), 1000):
             _persistently(self, partial(self._client().delete, keys[start : start + 1000]))
 

@@ -168,7 +168,9 @@ def test_a_join_by_a_worker_is_that_of_the_driver(built: ObjectPath) -> None:
     shard = built / "weights/c/0/0/0/0"
     shard.unlink()
     joined = finalise.join_shard(built, 0, 0)
-    assert joined == before["weights/c/0/0/0/0"] == sha256(shard)
+    assert joined.sha256 == before["weights/c/0/0/0/0"] == sha256(shard)
+    np.testing.assert_array_equal(joined.record.psnr, store.psnr[:, 0])
+    np.testing.assert_array_equal(joined.record.sha256.reshape(-1, 32), store.block_sha256[:, 0])
 
 
 @pytest.mark.slow
