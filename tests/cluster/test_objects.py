@@ -138,6 +138,15 @@ def test_a_dead_holder_of_this_machine_is_replaced_at_once(bucket: ObjectPath) -
     assert time.monotonic() - began < lease.LEASE_SECONDS / 2
 
 
+def test_who_is_dead() -> None:
+    """Only what is certain: a process of this machine that is gone, or whose number another one has by now."""
+    here = lease._process()
+    assert not lease._is_dead(here)
+    assert lease._is_dead({**here, "process": [os.getpid(), "1"]})
+    assert not lease._is_dead({**here, "machine": "another", "process": [os.getpid(), "1"]})
+    assert not lease._is_dead({"holder": "a system that tells nothing"})
+
+
 def _paused(replace, mine: threading.Thread, go_on: threading.Event):  # type: ignore[no-untyped-def]
     """`replace`, for which every thread but this one waits: a driver that the system lets sleep."""
 
