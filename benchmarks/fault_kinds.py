@@ -133,19 +133,23 @@ def driver_asleep(case: Case) -> bool:
     return hit
 
 
-def node_killed(nodes: Nodes, number: list[int]) -> Fault:
-    """SIGKILL to all of a node; another one joins."""
+def node_killed(nodes: Nodes, alive: list[int]) -> Fault:
+    """SIGKILL to all of a node; another one joins.
+
+    Args:
+        alive: numbers of the nodes that are; kept up to date here.
+    """
 
     def fault(case: Case) -> bool:
         build = case.build()
         case.sleep()
         hit = build.running
-        nodes.kill(number[0] - case.draw.choice([0, 1]))
-        killed = number[0]
+        killed = case.draw.choice(alive)
+        nodes.kill(killed)
         nodes.add(1)
-        number[0] += 1
+        alive.append(max(alive) + 1)
+        alive.remove(killed)
         case.note["code"] = build.wait()
-        del killed
         return hit
 
     return fault

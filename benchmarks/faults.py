@@ -141,8 +141,8 @@ class Campaign:
             place.parent.mkdir(exist_ok=True)
         if kind == "node killed":
             if not hasattr(self, "_nodes"):
-                self._nodes, self._youngest = self.on.enter_context(Nodes(1, 1)), [1]
-            return kinds.node_killed(self._nodes, self._youngest), ["--address", self._nodes.address], place
+                self._nodes, self._alive = self.on.enter_context(Nodes(1, 1)), [0, 1]
+            return kinds.node_killed(self._nodes, self._alive), ["--address", self._nodes.address], place
         faults: dict[str, tuple[Fault, list[str]]] = {
             "driver killed": (kinds.driver_killed, HERE),
             "driver killed, on Ray": (kinds.driver_killed, RAY),
