@@ -14,6 +14,7 @@ from inrzoo.errors import InrzooError
 
 STORE = click.argument("store", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
+LONGEST_LINE = 4000
 INIT_MODES = ("random", "fixed")
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
 
@@ -35,13 +36,17 @@ def main() -> None:
     except (KeyboardInterrupt, click.exceptions.Abort):
         command = shlex.join(["inrzoo", *sys.argv[1:]])
         _fail(f"stopped; what is finished is safe, go on with the same command: {command}", 130)
+    except MemoryError as error:
+        _fail(f"out of memory ({error or 'no reason given'}); ask for less, or check what was given", 2)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         sys.exit(0)
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"inrzoo: {' '.join(message.split())}", err=True)
+    # Names in a store or on a card are somebody else's words: a terminal would obey what cannot be printed.
+    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    click.echo(f"inrzoo: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '…'}", err=True)
     sys.exit(code)
 
 

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
-from inrzoo import coords, registry
+from inrzoo import coords
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, is_committed, read_record
+from inrzoo.store.checks import Arrays, Recorded, check_attributes, check_weights, inr_of, layout_of, opened
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
 from inrzoo.store.parts import shards_of_splits
@@ -66,24 +66,16 @@ class Store:
     def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
         self.path, self.mirror = path, mirror
         self.location = str(path) if mirror is None else mirror.url
-        try:
-            # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
-            home = path if mirror is None else MirrorStore(mirror)
-            self._group = zarr.open_group(home, mode="r", use_consolidated=mirror is not None)
-        except (FileNotFoundError, ValueError):
-            raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
-        if self.attributes.get("format") != FORMAT:
+        # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
+        self._group, found = opened(path if mirror is None else MirrorStore(mirror), path, mirror is not None)
+        if found.get("format") != FORMAT:
             raise InrzooError(
-                f"{self.location} has store format {self.attributes.get('format')}; "
-                f"this version of inrzoo reads {FORMAT}"
+                f"{self.location} has store format {found.get('format')}; this version of inrzoo reads {FORMAT}"
             )
-        try:
-            self.partition = partition_of(self._group)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InrzooError(
-                f"{self.location} is damaged beyond reading ({error}); build it anew with --overwrite"
-            ) from None
+        self.attributes: Recorded = check_attributes(found, self.location)
+        self._arrays = Arrays(self._group, self.location)
+        check_weights(self._arrays.array("weights"), self.attributes, self.location)
+        self.partition = partition_of(self._group)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself: nothing that was read travels with it."""
@@ -94,12 +86,12 @@ class Store:
     @property
     def num_signals(self) -> int:
         """N."""
-        return int(self._group["weights"].shape[0])
+        return self.weights.shape[0]
 
     @property
     def num_seeds(self) -> int:
         """S, asked for; some may be unfinished."""
-        return int(self._group["weights"].shape[1])
+        return self.weights.shape[1]
 
     @property
     def snapshots(self) -> list[int]:
@@ -114,12 +106,12 @@ class Store:
     @cached_property
     def layout(self) -> WeightLayout:
         """What the P numbers of a weight vector are."""
-        return WeightLayout.from_json(self.attributes["layout"])
+        return layout_of(self.attributes, self.weights.shape[3], self.location)
 
     @cached_property
     def inr(self) -> INR:
         """The function family: `values = store.inr(weights, coords)`."""
-        made: INR = registry.make("inrs", self.attributes["inr"])
+        made: INR = inr_of(self.attributes, self.weights.shape[3], self.location)
         return made
 
     @property
@@ -139,7 +131,7 @@ class Store:
     def weights(self) -> WeightsArray:
         """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
         published = self.attributes["published_seeds"]
-        return WeightsArray(self.path, self._group["weights"], self.partition, published, self.mirror)
+        return WeightsArray(self.path, self._arrays.array("weights"), self.partition, published, self.mirror)
 
     @cached_property
     def psnr(self) -> NDArray[np.float32]:
@@ -174,14 +166,14 @@ class Store:
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
         """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
-        return np.asarray(self._group["init"][:]) if "init" in self._group else None
+        return self._arrays.read("init", self.weights.shape[1::2]) if "init" in self._group else None
 
     select = select
 
     @cached_property
     def block_sha256(self) -> NDArray[np.uint8]:
         """sha256 of each published block's weights, shape (blocks, S, 32)."""
-        return np.asarray(self._group["block_sha256"][:])
+        return self._arrays.read("block_sha256", (self.partition.num_blocks, self.num_seeds, 32))
 
     def render(self, signal: Any, seed: Any = 0, step: Any = -1, coords: Any = None) -> torch.Tensor:
         """Values of INRs on the value scale.
@@ -206,19 +198,19 @@ class Store:
         """Label columns by name, N codes each; the first one is the class."""
         columns = self.attributes["label_columns"]
         return {
-            column: np.asarray(self._group[name][:])
+            column: self._arrays.read(name, (self.num_signals,))
             for column, name in zip(columns, label_arrays(columns), strict=True)
         }
 
     @cached_property
     def split(self) -> NDArray[np.uint8]:
         """Index into `attributes["split_names"]`, shape (N,)."""
-        return np.asarray(self._group["split"][:])
+        return self._arrays.read("split", (self.num_signals,), below=len(self.attributes["split_names"]))
 
     @cached_property
     def signal_ids(self) -> list[str]:
         """Where each signal came from."""
-        return [str(name) for name in self._group["signal_id"][:]]
+        return [str(name) for name in self._arrays.read("signal_id", (self.num_signals,))]
 
     @property
     def has_signals(self) -> bool:
@@ -233,8 +225,7 @@ class Store:
         """
         if self._signals_home is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        array = self._group[self._signals_home]
-        return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
+        return self._arrays.signals(self._signals_home, self.num_signals, rows)
 
     # --- statistics and other readers --------------------------------------------------------------------------
 
@@ -245,7 +236,13 @@ class Store:
         """
         if "stats" not in self._group:
             return {}
-        return {name: np.asarray(array[:]) for name, array in self._group["stats"].arrays()}
+        steps, tensors = len(self.snapshots), len(self.layout.tensors)
+        sizes = {"": (steps, self.layout.num_params), "tensor_": (steps, tensors)}
+        return {
+            f"{prefix}{name}": self._arrays.read(f"stats/{prefix}{name}", sizes[prefix])
+            for prefix in sizes
+            for name in ("mean", "std", "count")
+        }
 
     def to_xarray(self) -> xarray.Dataset:
         """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
@@ -286,7 +283,11 @@ class Store:
 
     @cached_property
     def _quality(self) -> dict[str, NDArray[Any]]:
-        columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
+        sizes = {"step": len(self.snapshots), "axis": len(self.attributes["grid"])}
+        columns = {
+            name: self._arrays.read(name, (self.num_signals, self.num_seeds, *(sizes[axis] for axis in column.axes)))
+            for name, column in COLUMNS.items()
+        }
         for seed in set(range(self.num_seeds)) - set(self.attributes["published_seeds"]):
             for name, column in columns.items():
                 column[:, seed] = COLUMNS[name].fill  # it may have been published once, and hold more than is there

@@ -22,6 +22,7 @@ from inrzoo.tasks._checkpoint import (
     LAST,
     Checkpoint,
     differences,
+    load_module,
     load_optimiser,
     optimiser_state,
     plain,
@@ -118,7 +119,7 @@ class _Run:
                 f"another run stands at {self._out} ({'; '.join(differing)}); choose another --out, or --overwrite it"
             )
         self._progress = there.progress
-        self._learner.module.load_state_dict(there.module)
+        load_module(self._learner.module, there.module)
         if self._optimiser is not None:
             load_optimiser(self._optimiser, there.optimiser)
         torch.set_rng_state(there.random["cpu"])

@@ -18,7 +18,7 @@ from inrzoo.hypernets import Hypernet, activation_maps, optimise_at_test_time
 from inrzoo.hypernets._token_hypernet import TokenHypernet
 from inrzoo.inrs import Perceptron
 from inrzoo.tasks import Device
-from inrzoo.tasks._checkpoint import read
+from inrzoo.tasks._checkpoint import load_module, read
 from inrzoo.tasks._loop import chosen_device
 from inrzoo.tasks._signals import psnr_of, signals
 from inrzoo.tasks.hypernetwork import Hypernetwork
@@ -51,7 +51,7 @@ def draw(
         raise InrzooError(f"{checkpoint} is a checkpoint of the task {found.task['name']}; hypernetwork can be drawn")
     dataset = task.dataset(path, split)
     network = task.network(dataset).to(chosen_device(device)).eval()
-    network.load_state_dict(found.module)
+    load_module(network, found.module)
     coords, batch = next(signals(dataset, chosen_device(device), count))
     assert batch.values is not None, "the dataset was loaded with its signals"
     if len(network.sizes) > 2 or (len(network.sizes) == 2 and batch.values.shape[2] not in (1, 3)):

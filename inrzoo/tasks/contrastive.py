@@ -24,6 +24,7 @@ from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement
 from inrzoo.tasks._augmented import AugmentedTask, WeightNetwork, batch_of
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._frozen import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks._nt_xent import nt_xent
 
@@ -113,7 +114,7 @@ class Contrastive(AugmentedTask):
 
     def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
         network = ContrastiveNetwork(self, dataset).to(device).eval()
-        network.load_state_dict(state)
+        load_module(network, state)
         return network
 
     def _features(

@@ -22,6 +22,7 @@ from inrzoo.hypernets.end_to_end import EndToEnd as Network
 from inrzoo.loaders import WeightDataset
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._matching import mean_and_interval
 from inrzoo.tasks._signals import SignalTarget, psnr_of, signals
 
@@ -100,7 +101,7 @@ class EndToEnd(SignalTarget, Task):
         """Accuracy in percent and PSNR in dB on a split."""
         dataset = self.dataset(path, split)
         network = self.network(dataset).to(device).eval()
-        network.load_state_dict(state)
+        load_module(network, state)
         right, decibels = measured(network, self.labels(dataset), dataset, device)
         found = {"accuracy": 100 * right, "PSNR": decibels}
         return [Measurement(name, *mean_and_interval(values), len(values)) for name, values in found.items()]

@@ -22,6 +22,7 @@ from inrzoo.hypernets import Hypernet, optimise_at_test_time
 from inrzoo.loaders import WeightDataset
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._matching import mean_and_interval
 from inrzoo.tasks._signals import SignalTarget, psnr_of, signals
 
@@ -87,7 +88,7 @@ class Hypernetwork(SignalTarget, Task):
         """PSNR in dB on a split, mean of the signals', as the network gives it and after test-time optimisation."""
         dataset = self.dataset(path, split)
         network = self.network(dataset).to(device).eval()
-        network.load_state_dict(state)
+        load_module(network, state)
         names = ["PSNR"]
         if self.test_tto_steps:
             names.append(f"PSNR, {self.test_tto_steps} steps on {self.test_tto_part}")
