@@ -187,7 +187,11 @@ def _check_blocks(store: Store, findings: Findings) -> None:
         if block.seed in store.attributes["published_seeds"] or not store.is_done(block):
             continue
         weights = store.weights.block(block)
-        if weights is None or not np.array_equal(digest(weights), read_record(store.path, block).sha256):
+        try:
+            whole = weights is not None and np.array_equal(digest(weights), read_record(store.path, block).sha256)
+        except InrzooError:
+            whole = False
+        if not whole:
             findings.damage(block, f"block {block.index} of seed {block.seed} is not what its record says")
 
 

@@ -41,6 +41,10 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a file that is no file, or may not be read or written; without a name it is our mistake
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", 2)
 
 
 def _fail(message: str, code: int) -> None:

@@ -24,6 +24,7 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.errors import explained, retrying
+from inrzoo.store.checks import check_attributes
 
 URL = re.compile(
     r"(?:hf://datasets/)?(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>.+?))?(?:/(?P<store>[^/@]+\.zarr))?/?"
@@ -122,11 +123,11 @@ class Snapshot:
 def attributes_of(root: bytes) -> dict[str, Any]:
     """A store's attributes from its root metadata."""
     try:
-        found: dict[str, Any] = json.loads(root)["attributes"]
-        found["checksums"], found["format"]
-    except (ValueError, KeyError, TypeError):
+        return check_attributes(json.loads(root)["attributes"], "the store on the Hub")
+    except InrzooError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InrzooError("the store on the Hub is damaged: its zarr.json cannot be read") from None
-    return found
 
 
 def resolve(address: Address) -> Snapshot:

@@ -140,6 +140,6 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
     except (OSError, EOFError, zlib.error) as error:
         raise InrzooError(f"{file} is damaged ({error}); fetch it again") from error
     if len(content) != announced:
-        held = "more" if len(content) > announced else len(content)
+        held = f"{len(content)} or more" if len(content) > announced else len(content)
         raise InrzooError(f"{file} announces {' x '.join(map(str, shape))} bytes and holds {held}")
     return np.frombuffer(content, np.uint8).reshape(shape)

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.errors import InrzooError
 from inrzoo.store.files import write_atomically
 
 BUILD_FOLDER = "_build"
+AGAIN = "remove it, and the same build command fits these INRs again"
 CHUNK_BYTES = 512 * 1024
 SHARD_BYTES = 80 * 10**6
 MIN_BLOCK_ROWS = 64
@@ -169,14 +171,41 @@ def write_record(store: Path, block: Block, record: Record) -> None:
 
 
 def read_record(store: Path, block: Block) -> Record:
-    """Read a commit record. Raises FileNotFoundError where the block is not committed."""
-    with np.load(record_path(store, block), allow_pickle=False) as arrays:
-        return Record(**{key: arrays[key] for key in arrays.files})
+    """Read a commit record.
+
+    Raises:
+        FileNotFoundError: the block is not committed.
+        InrzooError: the record is damaged.
+    """
+    path = record_path(store, block)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            record = Record(**{key: arrays[key] for key in arrays.files})
+        columns = {name: getattr(record, name) for name in COLUMNS}
+        whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1
+        kinds = all(
+            found.dtype.kind == np.dtype(COLUMNS[name].dtype).kind and found.ndim == 1 + len(COLUMNS[name].axes)
+            for name, found in columns.items()
+        )
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of zip, zlib and numpy, a dozen classes
+        raise InrzooError(f"{path} is damaged ({type(error).__name__}: {error}); {AGAIN}") from None
+    if not whole or not kinds:
+        raise InrzooError(f"{path} is no record of a block; {AGAIN}")
+    return record
 
 
 def read_weights(store: Path, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
-    """Map a committed block's weights, shape (B, T, P), read-only."""
-    return np.memmap(weights_path(store, block), dtype="<f4", mode="r").reshape(num_rows, num_steps, -1)
+    """Map a committed block's weights, shape (B, T, P), read-only.
+
+    Raises:
+        InrzooError: the file has another size.
+    """
+    path = weights_path(store, block)
+    if not (size := path.stat().st_size) or size % (4 * num_rows * num_steps):
+        raise InrzooError(f"{path} is damaged (it has {size} bytes); {AGAIN}")
+    return np.memmap(path, dtype="<f4", mode="r").reshape(num_rows, num_steps, -1)
 
 
 def drop_block(store: Path, block: Block) -> None:

@@ -108,11 +108,11 @@ def damaged(where: str, what: object) -> InrzooError:
     return InrzooError(f"{where} is damaged ({text[:300]}); see inrzoo verify, pull it again or build it anew")
 
 
-def guarded(where: str, what: str, work: Callable[[], Result]) -> Result:
-    """What `work` returns; whatever zarr or a codec raises on the way is said in one line."""
+def guarded(where: str, what: str, work: Callable[[], Result], passing: type[Exception] = InrzooError) -> Result:
+    """What `work` returns; whatever zarr or a codec raises on the way, but `passing`, is said in one line."""
     try:
         return work()
-    except (InrzooError, MemoryError):
+    except (InrzooError, MemoryError, passing):
         raise
     except Exception as error:  # zarr and its codecs let errors of a dozen classes through
         raise damaged(where, f"{what}: {type(error).__name__}: {error}") from None

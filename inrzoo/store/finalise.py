@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
+from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
 from inrzoo.store.files import sha256, sync, sync_tree, write_atomically
 from inrzoo.store.shards import raw_rows
@@ -65,13 +66,13 @@ def publish_seed(path: Path, seed: int) -> None:
         OSError: no space, no permission; the blocks stay.
     """
     with every_chunk():
-        _publish_seed(path, seed)
+        guarded(str(path), f"seed {seed}", lambda: _publish_seed(path, seed), passing=OSError)
 
 
 def _publish_seed(path: Path, seed: int) -> None:
     group = open_group(path)
     partition = partition_of(group)
-    records = [blocks.read_record(path, Block(seed, index)) for index in range(partition.num_blocks)]
+    records = [_record(path, partition, Block(seed, index)) for index in range(partition.num_blocks)]
     for shard in range(partition.num_shards):
         members = partition.shard_blocks(shard)
         waiting = [blocks.weights_path(path, Block(seed, index)).exists() for index in members]
@@ -189,16 +190,37 @@ def _files(path: Path) -> list[str]:
     return sorted(str(name) for name in names if name.parts[0] != BUILD_FOLDER and name.suffix != ".partial")
 
 
+def _record(path: Path, partition: Partition, block: Block) -> blocks.Record:
+    rows = partition.rows(block.index)
+    try:
+        record = blocks.read_record(path, block)
+    except InrzooError:
+        raise _dropped(path, block) from None
+    if len(record.psnr) != rows.stop - rows.start:
+        raise _dropped(path, block)
+    return record
+
+
+def _dropped(path: Path, block: Block) -> InrzooError:
+    """Drop a damaged block, so that a build fits it again; the line that says so."""
+    blocks.drop_block(path, block)
+    return InrzooError(
+        f"block {block.index} of seed {block.seed} in {path} was damaged on disk; run the same build again"
+    )
+
+
 def _write_shard(
     path: Path, weights: Any, partition: Partition, seed: int, members: range, records: list[blocks.Record]
 ) -> None:
     parts = []
     for index in members:
         rows = partition.rows(index)
-        part = blocks.read_weights(path, Block(seed, index), rows.stop - rows.start, weights.shape[2])
-        if not np.array_equal(blocks.digest(part), records[index].sha256):
-            blocks.drop_block(path, Block(seed, index))
-            raise InrzooError(f"block {index} of seed {seed} in {path} was damaged on disk; run the same build again")
+        try:
+            part = blocks.read_weights(path, Block(seed, index), rows.stop - rows.start, weights.shape[2])
+        except InrzooError:
+            raise _dropped(path, Block(seed, index)) from None
+        if part.shape[2] != weights.shape[3] or not np.array_equal(blocks.digest(part), records[index].sha256):
+            raise _dropped(path, Block(seed, index))
         parts.append(part)
     first, last = partition.rows(members[0]), partition.rows(members[-1])
     weights[first.start : last.stop, seed] = np.concatenate(parts)

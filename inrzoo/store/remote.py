@@ -25,7 +25,9 @@ from typing import Any
 from zarr.storage import LocalStore
 
 from inrzoo.errors import InrzooError
+from inrzoo.store.checks import check_names
 from inrzoo.store.files import sha256, sync, write_atomically
+from inrzoo.typecheck import check_type
 
 ROOT = "zarr.json"
 LONGEST_PAUSE = 30.0
@@ -74,6 +76,8 @@ class Mirror:
         backoff: float = 0.5,
         storage_options: dict[str, Any] | None = None,
     ) -> None:
+        if "::" in url or "\0" in url:  # fsspec would chain file systems, some of which write where they like
+            raise InrzooError(f"{url!r} chains file systems; name the store itself, as s3://BUCKET/NAME.zarr")
         self.url = url.rstrip("/")
         self.options: dict[str, Any] = {
             "cache_limit": cache_limit,
@@ -90,6 +94,8 @@ class Mirror:
             sealed, self.checksums = attributes["complete"], attributes["checksums"]
         except (ValueError, KeyError, TypeError):
             raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
+        check_type(f"{self.url}: checksums", self.checksums, dict[str, str])
+        check_names(self.checksums, self.url)
         if not sealed:
             raise InrzooError(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
         identity = hashlib.sha256(self.url.encode() + b"\0" + root).hexdigest()

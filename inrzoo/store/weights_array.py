@@ -118,7 +118,10 @@ class WeightsArray:
             region = self._partition.rows(block.index).start // self._partition.shard_rows
             self._shard_path(block.seed, region)
             return block_in_shard(self._path, self._partition, block, self.shape[2:])
-        return self._map(block.seed, block.index)
+        try:
+            return self._map(block.seed, block.index)
+        except InrzooError:
+            return None
 
     def _read(self, out: NDArray[np.float32], signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> None:
         region_rows = self._region_rows(seed)

@@ -23,6 +23,8 @@ from inrzoo.errors import InrzooError
 
 QUICK, SLOW = 25, 800
 """Cases of each target in the default suite and in the campaign."""
+SMALL = {"source__num_validation": 600, "source__num_test": 600, "limit": 12, "seeds": 2, "fit__steps": 3, "fit__stop_psnr": 60.0, "inr__hidden_features": 4, "inr__omega_0": 30.0}
+"""Of a store that all verbs can read; ω₀ is the one that state dicts can express."""
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cases import SMALL
 from tiny_store import tiny
 
 from inrzoo.build import build
@@ -15,8 +16,6 @@ from inrzoo.report import of_store
 from inrzoo.store import open_store
 from inrzoo.verify import verify
 
-SMALL = {"source__num_validation": 600, "source__num_test": 600, "limit": 12, "seeds": 2, "fit__steps": 3, "fit__stop_psnr": 60.0, "inr__hidden_features": 4, "inr__omega_0": 30.0}
-"""Of a store that all verbs can read; ω₀ is the one that state dicts can express."""
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,16 +5,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import inrzoo as package
-from cases import Sandbox, fuzz
+from cases import SMALL, Sandbox, fuzz
 from hostile import damaged, json_file
 from hypothesis import strategies as st
+from tiny_store import TINY, tiny
+
+import inrzoo as package
+from inrzoo.build import build
+from inrzoo.build.preparation import Request, prepare
+from inrzoo.build.worker import fit_block
+from inrzoo.store import write_block
 
 VERBS = (
     ["info"], ["info", "--json"], ["verify"], ["preview", "--count", "2", "--out", "a.png"],
     ["export", "--format", "parquet", "--out", "rows"], ["export", "--format", "safetensors", "--signal", "0:2", "--out", "a.safetensors"],
     ["export", "--format", "state-dicts", "--convention", "nfn", "--out", "dicts"],
 )  # fmt: skip
+TINY_WORDS = {**TINY, **{key.replace("__", "."): value for key, value in SMALL.items()}}
 CHANGING = (["stats"], ["verify", "--repair"], ["verify", "--refit", "1"])
 
 
@@ -72,3 +79,28 @@ def test_loading(data: Any, sandbox: Sandbox, target: Path) -> None:
 
     remote = {"retries": 0} if "://" in where else {}
     sandbox.call(read, writes=(Path(__import__("os").environ["INRZOO_CACHE"]),))
+
+
+def half_built_of(whole: Path) -> Path:
+    """A store beside the whole one, of which all blocks but one are committed and none is published."""
+    path = whole.parent / "half.zarr"
+    if path.exists():
+        return path
+    store = prepare(Request(tiny(**SMALL), path), False, lambda done, total: None)
+    for block in store.blocks()[:-1]:
+        write_block(path, block, *fit_block(store, block, "cpu"))
+    build(tiny(**SMALL), Path(shutil.copytree(path, path.parent / "warm.zarr")), in_process=True, quiet=True)
+    return path
+
+
+@fuzz(st.data(), slow=500)
+def test_half_built(data: Any, sandbox: Sandbox, target: Path) -> None:
+    """A build is continued, whatever has happened to what it had done."""
+    store = Path(shutil.copytree(half_built_of(target), sandbox.made / "a.zarr"))
+    path = data.draw(st.sampled_from(sorted(path for path in store.rglob("*") if path.is_file())))
+    content = path.read_bytes()
+    path.write_bytes(data.draw(json_file(content) if path.suffix == ".json" else damaged(content)))
+    if data.draw(st.booleans()):
+        sandbox.run("info", store)
+    words = [part for key, value in TINY_WORDS.items() for part in ("--set", f"{key}={value}")]
+    sandbox.run("build", "digits", "--out", store, "--in-process", *words, "--device", "cpu")
