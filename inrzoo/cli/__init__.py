@@ -47,9 +47,13 @@ def main() -> None:
         _fail(f"{error.filename}: {error.strerror}", 2)
 
 
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: names in a store or on a card are somebody else's words."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
 def _fail(message: str, code: int) -> None:
-    # Names in a store or on a card are somebody else's words: a terminal would obey what cannot be printed.
-    line = "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    line = printable(" ".join(message.split()))
     click.echo(f"inrzoo: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '…'}", err=True)
     sys.exit(code)
 
@@ -101,7 +105,7 @@ def info(store: Path, as_json: bool) -> None:
     from inrzoo import open_store, report
 
     content = report.of_store(open_store(store))
-    click.echo(json.dumps(content, indent=2) if as_json else report.as_text(content))
+    click.echo(json.dumps(content, indent=2) if as_json else printable(report.as_text(content)))
 
 
 @cli.command()
@@ -159,7 +163,7 @@ def verify(store: Path, source: Path | None, repair: bool, refit: int | None, as
             for one in again.refits
             if not one.passed
         ]
-    click.echo(report.of_findings(store, findings, again, as_json))
+    click.echo(printable(report.of_findings(store, findings, again, as_json)))
     sys.exit(1 if findings.problems else 0)
 
 

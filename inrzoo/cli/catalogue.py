@@ -6,7 +6,7 @@ import json
 import click
 from rich.filesize import decimal
 
-from inrzoo.cli import JSON, cli
+from inrzoo.cli import JSON, cli, printable
 from inrzoo.errors import InrzooError
 
 
@@ -59,7 +59,7 @@ def _list_hub(user: str | None, as_json: bool) -> None:
     head = ["dataset", "version", "INRs", "seeds", "size", "median PSNR", "format"]
     rows = [
         [
-            listed.repo_id + (" (private)" if listed.private else ""),
+            str(listed.repo_id) + (" (private)" if listed.private else ""),
             "?" if listed.version is None else f"v{listed.version}",
             "?" if listed.num_inrs is None else f"{listed.num_inrs:,}",
             "?" if listed.num_seeds is None else str(listed.num_seeds),
@@ -70,8 +70,8 @@ def _list_hub(user: str | None, as_json: bool) -> None:
         for listed in found
     ]
     if not rows:
-        click.echo(f"no inrzoo dataset on the Hub{f' of {user}' if user else ''}", err=True)
+        click.echo(printable(f"no inrzoo dataset on the Hub{f' of {user}' if user else ''}"), err=True)
         return
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     for row in [head, *rows]:
-        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        click.echo(printable("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip()))

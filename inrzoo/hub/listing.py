@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import CardData, HfApi
 
 from inrzoo.hub.card import TAG
 from inrzoo.hub.errors import explained, retrying
@@ -48,7 +48,7 @@ def search(user: str | None = None) -> list[Listed]:
 
 
 def _listed(info: Any) -> Listed:
-    card = info.card_data.to_dict() if info.card_data is not None else {}
+    card = info.card_data.to_dict() if isinstance(info.card_data, CardData) else {}
     given = card.get(TAG)
     facts: dict[str, Any] = given if isinstance(given, dict) else {}
 

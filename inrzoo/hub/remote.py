@@ -29,6 +29,8 @@ from inrzoo.store.checks import check_attributes
 URL = re.compile(
     r"(?:hf://datasets/)?(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>.+?))?(?:/(?P<store>[^/@]+\.zarr))?/?"
 )
+STORE = re.compile(r"[\w-][\w.-]*\.zarr")
+"""A name and no path: it becomes a folder here."""
 VERSION = re.compile(r"v(\d+)")
 DATASET = "dataset"
 
@@ -151,17 +153,18 @@ def resolve(address: Address) -> Snapshot:
 def versions(repo_id: str) -> dict[int, str]:
     """Commits by version number."""
     refs = retrying(lambda: HfApi().list_repo_refs(repo_id, repo_type=DATASET))
-    numbered = {VERSION.fullmatch(tag.name): tag.target_commit for tag in refs.tags}
+    numbered = {VERSION.fullmatch(str(tag.name)): str(tag.target_commit) for tag in refs.tags}
     return {int(found[1]): commit for found, commit in numbered.items() if found}
 
 
 def store_folder(repo_id: str, commit: str) -> str:
     """Name of the zarr folder at a commit. It stays when a repository is renamed."""
-    found = [
-        entry.path
+    listed = [
+        str(entry.path)
         for entry in retrying(lambda: list(HfApi().list_repo_tree(repo_id, repo_type=DATASET, revision=commit)))
-        if isinstance(entry, RepoFolder) and entry.path.endswith(".zarr")
+        if isinstance(entry, RepoFolder)
     ]
+    found = [name for name in listed if STORE.fullmatch(name)]
     if len(found) != 1:
         raise InrzooError(f"{repo_id} at {commit[:12]} holds {len(found)} zarr stores; a dataset of inrzoo holds one")
     return found[0]

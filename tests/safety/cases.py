@@ -23,7 +23,16 @@ from inrzoo.errors import InrzooError
 
 QUICK, SLOW = 25, 800
 """Cases of each target in the default suite and in the campaign."""
-SMALL = {"source__num_validation": 600, "source__num_test": 600, "limit": 12, "seeds": 2, "fit__steps": 3, "fit__stop_psnr": 60.0, "inr__hidden_features": 4, "inr__omega_0": 30.0}
+SMALL = {
+    "source__num_validation": 600,
+    "source__num_test": 600,
+    "limit": 12,
+    "seeds": 2,
+    "fit__steps": 3,
+    "fit__stop_psnr": 60.0,
+    "inr__hidden_features": 4,
+    "inr__omega_0": 30.0,
+}
 """Of a store that all verbs can read; ω₀ is the one that state dicts can express."""
 
 
@@ -61,12 +70,16 @@ class Sandbox:
         assert contents(self.outside) == before, words
         assert untouched is None or contents(self.given) == untouched, words
         assert code in (0, 1, 2), (words, code, said)
+        assert all(letter.isprintable() or letter == "\n" for letter in out.getvalue() + said), repr(
+            (out.getvalue(), said)
+        )
         assert "Traceback" not in said, (words, said)
         assert code != 1 or words[0] == "verify", (words, said)
         if code == 2:
-            assert all(letter.isprintable() or letter == "\n" for letter in said), repr(said)
             clear_line(said.rstrip("\n").split("\n")[-1].removeprefix("inrzoo: "))
-            assert sum(line.startswith("inrzoo: ") for line in said.split("\n")) == 1 and said.rstrip("\n").split("\n")[-1].startswith("inrzoo: "), (words, said)
+            assert sum(line.startswith("inrzoo: ") for line in said.split("\n")) == 1 and said.rstrip("\n").split("\n")[
+                -1
+            ].startswith("inrzoo: "), (words, said)
         self.counts[("finished", "found damage", "refused")[code]] += 1
         return code
 
@@ -104,7 +117,9 @@ def fuzz(cases: st.SearchStrategy[Any], slow: int = SLOW, quick: int = QUICK) ->
     """
 
     def decorate(check: Callable[..., None]) -> Any:
-        @pytest.mark.parametrize("num_cases", [quick, pytest.param(slow, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])])
+        @pytest.mark.parametrize(
+            "num_cases", [quick, pytest.param(slow, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+        )
         def test(num_cases: int, target: Any, record_property: Callable[[str, object], None]) -> None:
             counts: Counter[str] = Counter()
 

@@ -17,7 +17,6 @@ from inrzoo.store import open_store
 from inrzoo.verify import verify
 
 
-
 @pytest.fixture(scope="session", autouse=True)
 def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Caches and temporary files of the whole session lie in one folder."""

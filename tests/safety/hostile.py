@@ -22,7 +22,9 @@ scalars = st.one_of(
     st.text(max_size=20),
 )
 trees = st.recursive(
-    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4), max_leaves=6
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=6,
 )
 words = st.one_of(st.sampled_from([word for word in WORDS if "\ud800" not in word]), st.text(max_size=30))
 
@@ -60,7 +62,9 @@ def changed(draw: st.DrawFn, tree: Any, most: int = 2) -> Any:
         elif how == "rename" and isinstance(parent, dict):
             parent[draw(words)] = parent.pop(place[-1])
         elif how == "number" and isinstance(value, int | float):
-            parent[place[-1]] = draw(st.one_of(st.sampled_from(NUMBERS), st.floats(), st.just(value + 1), st.just(value - 1)))
+            parent[place[-1]] = draw(
+                st.one_of(st.sampled_from(NUMBERS), st.floats(), st.just(value + 1), st.just(value - 1))
+            )
         else:
             parent[place[-1]] = draw(trees)
     return tree
@@ -110,12 +114,16 @@ def toml_file(draw: st.DrawFn, content: str) -> bytes:
 
 
 def _toml(tables: dict[str, Any]) -> str:
-    return "\n".join(f"{json.dumps(str(key))} = {_literal(value)}" for key, value in tables.items() if value is not None)
+    return "\n".join(
+        f"{json.dumps(str(key))} = {_literal(value)}" for key, value in tables.items() if value is not None
+    )
 
 
 def _literal(value: Any) -> str:
     if isinstance(value, dict):
-        inside = ", ".join(f"{json.dumps(str(key))} = {_literal(part)}" for key, part in value.items() if part is not None)
+        inside = ", ".join(
+            f"{json.dumps(str(key))} = {_literal(part)}" for key, part in value.items() if part is not None
+        )
         return f"{{{inside}}}"
     if isinstance(value, list):
         return f"[{', '.join(_literal(part) for part in value if part is not None)}]"

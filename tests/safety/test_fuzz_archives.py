@@ -45,10 +45,14 @@ def idx(values: np.ndarray) -> bytes:
     return bytes([0, 0, 8, values.ndim]) + struct.pack(f">{values.ndim}I", *values.shape) + values.tobytes()
 
 
-IMAGES = {f"{split}/{name}/{number}.png": PICTURES["PNG"] for split in ("train", "test") for name in "ab" for number in "01"}
+IMAGES = {
+    f"{split}/{name}/{number}.png": PICTURES["PNG"] for split in ("train", "test") for name in "ab" for number in "01"
+}
 CHARACTERS = {f"images_background/Latin/character0{c}/0001_0{d}.png": picture(side=12) for c in (1, 2) for d in (1, 2)}
 IDX = {
-    f"{part}-{what}-idx{axes}-ubyte": idx(np.arange(4 * 9, dtype=np.uint8).reshape(4, 3, 3) if axes == 3 else np.arange(4, dtype=np.uint8) % 2)
+    f"{part}-{what}-idx{axes}-ubyte": idx(
+        np.arange(4 * 9, dtype=np.uint8).reshape(4, 3, 3) if axes == 3 else np.arange(4, dtype=np.uint8) % 2
+    )
     for part in ("train", "t10k")
     for what, axes in (("images", 3), ("labels", 1))
 }
@@ -108,13 +112,22 @@ def test_folders(data: Any, sandbox: Sandbox, target: None) -> None:
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         (home / name).write_bytes(content)
     for _ in range(data.draw(st.integers(1, 3))):
-        place = home / data.draw(st.sampled_from(("train", "train/a", "test/b"))) / data.draw(st.sampled_from(("x", "x.png", "0.png", "y")))
+        place = (
+            home
+            / data.draw(st.sampled_from(("train", "train/a", "test/b")))
+            / data.draw(st.sampled_from(("x", "x.png", "0.png", "y")))
+        )
         kind = data.draw(st.sampled_from(("loop", "outside", "nothing", "folder", "empty", "device")))
         place.unlink(missing_ok=True) if not place.is_dir() or place.is_symlink() else place.rmdir()
         if kind in ("folder", "empty"):
             place.mkdir() if kind == "folder" else place.touch()
         else:
-            places = {"loop": home, "outside": sandbox.outside, "nothing": home / "nowhere", "device": Path("/dev/null")}
+            places = {
+                "loop": home,
+                "outside": sandbox.outside,
+                "nothing": home / "nowhere",
+                "device": Path("/dev/null"),
+            }
             place.symlink_to(places[kind])
     sandbox.call(lambda: read({"name": "image_folder"}, home))
 
@@ -145,4 +158,7 @@ def test_parquet(data: Any, sandbox: Sandbox, target: None) -> None:
     for split in ("train", "test"):
         part = data.draw(damaged(content)) if how == "bytes" and split == "train" else content
         (sandbox.given / f"{split}-00000-of-00001.parquet").write_bytes(part)
-    sandbox.call(lambda: read({"name": "hub_images", "repo": "a/b"}, sandbox.given), writes=(Path(__import__("os").environ["HF_HOME"]),))
+    sandbox.call(
+        lambda: read({"name": "hub_images", "repo": "a/b"}, sandbox.given),
+        writes=(Path(__import__("os").environ["HF_HOME"]),),
+    )

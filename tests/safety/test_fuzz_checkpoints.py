@@ -61,7 +61,25 @@ def test_runs(data: Any, sandbox: Sandbox, target: tuple[Path, Path]) -> None:
     """A run that is continued."""
     store, run = target
     out = Path(shutil.copytree(run, sandbox.made / "run"))
-    path = data.draw(st.sampled_from(sorted(path for path in out.iterdir() if path.suffix in (".safetensors", ".jsonl", ".json"))))
+    path = data.draw(
+        st.sampled_from(sorted(path for path in out.iterdir() if path.suffix in (".safetensors", ".jsonl", ".json")))
+    )
     content = path.read_bytes()
     path.write_bytes(tampered(data, content) if path.suffix == ".safetensors" else data.draw(damaged(content)))
-    sandbox.run("train", "classify", store, "--out", out, "--device", "cpu", "--encoder", "flat_mlp", "--steps", "2", "--validate-every", "1", "--batch-size", "2")
+    sandbox.run(
+        "train",
+        "classify",
+        store,
+        "--out",
+        out,
+        "--device",
+        "cpu",
+        "--encoder",
+        "flat_mlp",
+        "--steps",
+        "2",
+        "--validate-every",
+        "1",
+        "--batch-size",
+        "2",
+    )

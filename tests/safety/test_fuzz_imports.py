@@ -1,10 +1,7 @@
 """Weights that somebody else wrote: folders of `.pth`, their splits and descriptions, `.safetensors` to start from."""
 
-import io
-import json
 import pickle
 import shutil
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +14,6 @@ from hypothesis import strategies as st
 from safetensors.numpy import save
 
 from inrzoo.build.inits import read_init
-from inrzoo.interchange import import_state_dicts
 
 
 @pytest.fixture
@@ -67,7 +63,9 @@ def test_state_dict_contents(data: Any, sandbox: Sandbox, target: Path) -> None:
     elif how == "nan":
         state[key] = torch.full_like(tensor, float(data.draw(st.sampled_from(("nan", "inf", "-inf")))))
     if how == "pickle":
-        path.write_bytes(pickle.dumps({name: value.numpy() for name, value in state.items()}, data.draw(st.integers(0, 5))))
+        path.write_bytes(
+            pickle.dumps({name: value.numpy() for name, value in state.items()}, data.draw(st.integers(0, 5)))
+        )
     else:
         torch.save(state, path)
     import_(sandbox, folder)

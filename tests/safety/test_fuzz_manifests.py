@@ -11,6 +11,7 @@ from inrzoo import manifest
 
 TEXTS = {name: (manifest.folder() / f"{name}.toml").read_text() for name in manifest.names()}
 
+
 @pytest.fixture
 def target() -> None:
     return None

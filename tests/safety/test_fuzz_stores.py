@@ -66,7 +66,9 @@ def test_files(data: Any, sandbox: Sandbox, target: Path) -> None:
 def test_loading(data: Any, sandbox: Sandbox, target: Path) -> None:
     """The loaders, from a folder and from a URL."""
     store = Path(shutil.copytree(target, sandbox.given / "a.zarr"))
-    path = data.draw(st.sampled_from([store / "zarr.json", *sorted(path for path in store.rglob("*") if path.is_file())]))
+    path = data.draw(
+        st.sampled_from([store / "zarr.json", *sorted(path for path in store.rglob("*") if path.is_file())])
+    )
     path.write_bytes(data.draw(json_file(path.read_bytes()) if path.suffix == ".json" else damaged(path.read_bytes())))
     where = data.draw(st.sampled_from((str(store), store.as_uri())))
     streaming = data.draw(st.booleans())

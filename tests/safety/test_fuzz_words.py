@@ -1,16 +1,14 @@
 """What is typed: words of the command line, and addresses of stores."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import click
 import pytest
-import inrzoo as package
 from cases import Sandbox, fuzz
 from hostile import NUMBERS, words
 from hypothesis import strategies as st
 
+import inrzoo as package
 from inrzoo import cli
 from inrzoo.hub.remote import Address
 from inrzoo.store import open_store
@@ -45,7 +43,9 @@ def _no_network(*_: Any) -> None:
 def lines(draw: st.DrawFn) -> list[str]:
     """A command with options of its own and values of anyone's."""
     name = draw(st.one_of(st.sampled_from(sorted(COMMANDS)), words))
-    chosen = draw(st.lists(st.tuples(st.sampled_from(COMMANDS.get(name) or ["--help"]), VALUES, st.booleans()), max_size=4))
+    chosen = draw(
+        st.lists(st.tuples(st.sampled_from(COMMANDS.get(name) or ["--help"]), VALUES, st.booleans()), max_size=4)
+    )
     arguments = draw(st.lists(st.one_of(st.sampled_from(PLACES), VALUES), max_size=3))
     given = [word for option, value, alone in chosen for word in ((option,) if alone else (option, value))]
     parts = [arguments, given]

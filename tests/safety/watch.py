@@ -17,7 +17,15 @@ WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 CHANGES = {"os.mkdir": 1, "os.remove": 1, "os.rmdir": 1, "os.rename": 2, "os.link": 2, "os.symlink": 2,
            "os.truncate": 1, "os.chmod": 1, "os.chown": 1, "shutil.rmtree": 1}  # fmt: skip
 """Events that change the disk, and how many of their arguments are paths."""
-RUNS_CODE = ("pickle.find_class", "subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "marshal.loads")
+RUNS_CODE = (
+    "pickle.find_class",
+    "subprocess.Popen",
+    "os.system",
+    "os.exec",
+    "os.posix_spawn",
+    "os.fork",
+    "marshal.loads",
+)
 SECONDS, BYTES = 60.0, 3 * 2**30
 """Of processor time that a case may take before it counts as a hang, and of memory that it may add."""
 
