@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from inrzoo import fit, stats
+from inrzoo.build import estimate
 from inrzoo.build.execute import cannot_write, run_in_process, run_on_ray
 from inrzoo.build.inits import read_init
 from inrzoo.build.preparation import Request, prepare
@@ -27,7 +28,7 @@ from inrzoo.store.files import only_driver
 QUICK_SECONDS, OPERATIONS_PER_SECOND = 120, 100e9
 """A build shorter than this runs in this process; what a core does with the fused engine (`inrzoo bench`)."""
 
-__all__ = ["Report", "build", "finish"]
+__all__ = ["Report", "build", "finish", "plan"]
 
 
 @dataclass(frozen=True)
@@ -117,6 +118,33 @@ def build(
     report = _report(open_store(out), todo, time.monotonic() - started, count, "in process" if local else "ray")
     _write_run_log(out, report)
     return report
+
+
+def plan(
+    manifest: Manifest,
+    out: Path,
+    *,
+    source: Path | None = None,
+    device: str = "auto",
+    init: Path | None = None,
+    overwrite: bool = False,
+    seconds: float | None = None,
+) -> estimate.Plan:
+    """Say what `build` with these arguments would do; see `inrzoo.build.estimate`. Nothing is built."""
+    given = None if init is None else read_init(init)
+    if given is not None:
+        manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
+    if overwrite and out.exists():
+        open_store(out)
+        out = out.with_name(f".{out.name}.new")  # planned as if nothing stood there
+    return estimate.plan(
+        manifest,
+        out,
+        source=source,
+        device=_device(device),
+        init=given,
+        seconds=estimate.SECONDS if seconds is None else seconds,
+    )
 
 
 def finish(path: Path) -> None:

@@ -66,7 +66,7 @@ def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
     store = open_store(out)
     wanted = _as_begun(wanted, store.attributes["manifest"]["fit"])
     request = replace(request, manifest=wanted)
-    _require_same(store, wanted, request.device)
+    require_same(store, wanted, request.device)
     growing = wanted.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read))
@@ -95,10 +95,10 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
     return values
 
 
-def _create(request: Request, on_read: OnRead) -> Store:
-    wanted, out = request.manifest, request.out
+def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
+    """The signals of a request, not decoded yet, their INR, and the manifest with the engine that will fit it here."""
+    wanted = request.manifest
     signals = _read_source(wanted, request.source)
-    shape = _shape(signals)
     limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
     inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
     if wanted.antialias.used:
@@ -106,11 +106,21 @@ def _create(request: Request, on_read: OnRead) -> Store:
     engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used, ready=True)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
-    wanted = _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
-    request = replace(request, manifest=wanted)
+    return signals, inr, _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
+
+
+def disk_bytes(wanted: Manifest, signals: Signals, inr: INR) -> int:
+    """Bytes that a build needs on the disk at most, while it runs."""
     num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
-    needed = num_bytes + num_bytes // wanted.seeds + int(np.prod(shape))
+    return num_bytes + num_bytes // wanted.seeds + int(np.prod(_shape(signals)))
+
+
+def _create(request: Request, on_read: OnRead) -> Store:
+    wanted, out = request.manifest, request.out
+    signals, inr, wanted = resolve(request)
+    shape, request = _shape(signals), replace(request, manifest=wanted)
+    needed = disk_bytes(wanted, signals, inr)
     if needed > free_bytes(out):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
     staging = out.with_name(f".{out.name}.signals")
@@ -216,7 +226,8 @@ def _decode(signals: Signals, out: NDArray[np.uint8], on_read: OnRead) -> NDArra
     return out
 
 
-def _require_same(store: Store, wanted: Manifest, device: str) -> None:
+def require_same(store: Store, wanted: Manifest, device: str) -> None:
+    """Refuse to continue a store that was built with other settings or in another environment."""
     differing = manifest.differences(store.attributes["manifest"], wanted.to_json())
     if differing:
         raise InrzooError(

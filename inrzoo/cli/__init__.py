@@ -80,6 +80,8 @@ def _fail(message: str, code: int) -> None:
 @click.option("--in-process", is_flag=True, help="Fit in this process, without Ray.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 @click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
+@click.option("--plan", "planned", is_flag=True, help="Say what would be done and how long it takes; build nothing.")
+@click.option("--nodes", type=int, default=1, show_default=True, help="Of --plan: machines like this one.")
 def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options: Any) -> None:
     """Fit a dataset of INRs into a store. Stop it at will: the same command continues.
 
@@ -87,6 +89,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     """
     from inrzoo import build as builder
     from inrzoo import manifest, report
+    from inrzoo.build.estimate import check_nodes
 
     wanted = manifest.load(dataset, preset, _overrides(options, settings))
     given = manifest.load(dataset, preset).preset != manifest.load(dataset).preset
@@ -94,6 +97,11 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     run = {key: options[key] for key in ("source", "workers", "in_process", "address", "device", "overwrite")}
     if options["init"] not in (None, *INIT_MODES):
         run["init"] = Path(options["init"])
+    if options["planned"]:
+        run = {key: value for key, value in run.items() if key not in ("workers", "in_process", "address")}
+        nodes = check_nodes(options["nodes"])
+        click.echo(printable(report.of_plan(builder.plan(wanted, out, **run), nodes)))
+        return
     click.echo(report.of_build(builder.build(wanted, out, **run)))
 
 

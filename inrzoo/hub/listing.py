@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub import CardData, HfApi
+from huggingface_hub import HfApi
 
 from inrzoo.hub.card import TAG
 from inrzoo.hub.errors import explained, retrying
@@ -48,7 +48,7 @@ def search(user: str | None = None) -> list[Listed]:
 
 
 def _listed(info: Any) -> Listed:
-    card = info.card_data.to_dict() if isinstance(info.card_data, CardData) else {}
+    card: Any = info.card_data.to_dict() if hasattr(info.card_data, "to_dict") else {}
     given = card.get(TAG)
     facts: dict[str, Any] = given if isinstance(given, dict) else {}
 

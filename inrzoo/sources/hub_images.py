@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -171,6 +172,7 @@ class HubImages(ImageSource):
         """The rows of one split, as a `datasets.IterableDataset`."""
         import datasets
 
+        datasets.logging.set_verbosity(logging.CRITICAL)  # what it logs it raises as well, and then it is one line
         try:
             if path is None:
                 return datasets.load_dataset(
