@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inrzoo import registry
 from inrzoo.coords import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
+from inrzoo.store.blocks import COLUMNS
 from inrzoo.typecheck import check_type
 from inrzoo.weights import WeightLayout
 
@@ -84,6 +85,10 @@ MANIFEST_RULES: dict[str, Callable[[Any], bool]] = {
     "coords": lambda table: {*table.values()} <= {*get_args(Spacing), *get_args(AxisOrder)},
     "values": lambda table: all(len(r) == 2 and -math.inf < r[0] < r[1] < math.inf for r in table.values()),
 }
+LAYOUT_TYPES: dict[str, Any] = {"name": str, "shape": list[int], "axes": list[str]}
+CHUNK = re.compile(r"(.+)/c((?:/[0-9]{1,9})+)")
+BY_SEED = ("weights", "block_sha256", *COLUMNS)
+"""Arrays whose second axis counts seeds."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -149,6 +154,11 @@ def check_names(checksums: Mapping[str, str], where: str) -> None:
         parts = PurePosixPath(name).parts
         if not parts or name.startswith("/") or ".." in parts or not name.isprintable() or "\\" in name:
             raise damaged(where, f"{name!r} is no file of a store")
+        chunk = CHUNK.fullmatch(name)
+        if not chunk and parts[-1] != "zarr.json":
+            raise damaged(where, f"{name!r} is no file of a store")
+        if chunk and chunk[1] in BY_SEED and chunk[2].count("/") < 2:
+            raise damaged(where, f"{name!r} is no chunk of {chunk[1]}")
         if not SHA256.fullmatch(digest):
             raise damaged(where, f"{digest!r} is no sha256 of {name}")
 
@@ -174,6 +184,10 @@ class Arrays:
     def __init__(self, group: Any, where: str) -> None:
         self._group, self._where = group, where
 
+    def has(self, name: str) -> bool:
+        """Whether there is an array or a group of that name."""
+        return bool(guarded(self._where, name, lambda: name in self._group))
+
     def array(self, name: str) -> Any:
         """The array itself, nothing read yet."""
         array = guarded(self._where, name, lambda: self._group[name])
@@ -195,11 +209,11 @@ class Arrays:
             raise damaged(self._where, f"{name} holds what is none of 0 to {below - 1}")
         return found
 
-    def signals(self, name: str, num_signals: int, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Some signals, shape (rows, K, C)."""
+    def signals(self, name: str, shape: tuple[int, ...], rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Some signals, shape (rows, K, C), of an array of shape (N, K, C)."""
         array = self.array(name)
-        if array.ndim != 3 or array.shape[0] != num_signals or array.dtype != np.uint8:
-            raise damaged(self._where, f"{name} is {array.dtype} of shape {list(array.shape)}")
+        if array.shape != shape or array.dtype != np.uint8:
+            raise damaged(self._where, f"{name} is {array.dtype} of shape {list(array.shape)}, not {list(shape)}")
         picked = array if isinstance(rows, slice) else array.oindex
         return guarded(self._where, name, lambda: np.asarray(picked[rows]))
 
@@ -223,7 +237,15 @@ def check_weights(weights: Any, attributes: Recorded, where: str) -> None:
 
 def layout_of(attributes: Recorded, num_params: int, where: str) -> WeightLayout:
     """The recorded layout, if it is one of that many parameters."""
+    try:
+        for table in attributes["layout"]:
+            for key, kind in LAYOUT_TYPES.items():
+                check_type(f"layout.{key}", table.get(key), kind)
+    except InrzooError as error:
+        raise damaged(where, error) from None
     layout = guarded(where, "layout", lambda: WeightLayout.from_json(attributes["layout"]))
+    if any(size < 1 for tensor in layout.tensors for size in tensor.shape):
+        raise damaged(where, "a layout with an axis of nothing")
     if layout.num_params != num_params:
         raise damaged(where, f"a layout of {layout.num_params} parameters, weights of {num_params}")
     return layout

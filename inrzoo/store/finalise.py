@@ -101,6 +101,10 @@ def complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]
     Raises:
         InrzooError: a seed is not published yet.
     """
+    guarded(str(path), "metadata", lambda: _complete(path, statistics), passing=OSError)
+
+
+def _complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     group = open_group(path)
     missing = set(range(group["weights"].shape[1])) - set(group.attrs["published_seeds"])
     if missing:

@@ -5,6 +5,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,7 +167,7 @@ class Store:
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
         """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
-        return self._arrays.read("init", self.weights.shape[1::2]) if "init" in self._group else None
+        return self._arrays.read("init", self.weights.shape[1::2]) if self._arrays.has("init") else None
 
     select = select
 
@@ -218,14 +219,11 @@ class Store:
         return self._signals_home is not None
 
     def signals(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Signals as they were read, shape (rows, K, C), uint8.
-
-        Raises:
-            InrzooError: the licence kept them out of the store.
-        """
+        """Signals as they were read, (rows, K, C), uint8; an InrzooError where the licence kept them out of the store."""
         if self._signals_home is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        return self._arrays.signals(self._signals_home, self.num_signals, rows)
+        shape = (self.num_signals, math.prod(self.attributes["grid"]), self.inr.out_features)
+        return self._arrays.signals(self._signals_home, shape, rows)
 
     # --- statistics and other readers --------------------------------------------------------------------------
 
@@ -234,7 +232,7 @@ class Store:
         """Normalisation statistics over the training split: `mean`, `std`, `count` of shape (T, P), and
         `tensor_mean`, `tensor_std`, `tensor_count` of shape (T, number of tensors). Empty until the build is complete.
         """
-        if "stats" not in self._group:
+        if not self._arrays.has("stats"):
             return {}
         steps, tensors = len(self.snapshots), len(self.layout.tensors)
         sizes = {"": (steps, self.layout.num_params), "tensor_": (steps, tensors)}
@@ -279,7 +277,7 @@ class Store:
 
     @property
     def _signals_home(self) -> str | None:
-        return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if name in self._group), None)
+        return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if self._arrays.has(name)), None)
 
     @cached_property
     def _quality(self) -> dict[str, NDArray[Any]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
+from inrzoo.store.checks import guarded
 from inrzoo.store.finalise import block_in_shard, shard_path
 from inrzoo.store.remote import Mirror
 from inrzoo.store.shards import map_shard, read_ahead
@@ -131,7 +132,7 @@ class WeightsArray:
             if rows is not None:
                 out[here] = rows[(signals[here] - region * region_rows)[:, None], steps[None, :]]
             elif seed in self._published:
-                out[here] = self._array.oindex[signals[here], [seed], steps][:, 0]
+                out[here] = self._through_zarr(signals[here], seed)[:, steps]
 
     def _map(self, seed: int, region: int) -> NDArray[np.float32] | None:
         """Rows of a shard (published) or a block (committed), shape (rows, T, P); None where neither can be mapped."""
@@ -153,8 +154,14 @@ class WeightsArray:
         if seed not in self._published:
             return np.full((len(signals), self.shape[3]), np.nan, dtype=np.float32)
         distinct, which = np.unique(signals, return_inverse=True)
-        found: NDArray[np.float32] = self._array.oindex[distinct, [seed]][which, 0, steps]
-        return found
+        return self._through_zarr(distinct, seed)[which, steps]
+
+    def _through_zarr(self, signals: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Shape (signals, T, P), of a shard that is no plain matrix."""
+        found: NDArray[np.float32] = guarded(
+            str(self._path), "weights", lambda: np.asarray(self._array.oindex[signals, [seed]])
+        )
+        return found[:, 0]
 
     def _regions(
         self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]
