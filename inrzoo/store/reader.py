@@ -219,7 +219,7 @@ class Store:
         return self._signals_home is not None
 
     def signals(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Signals as they were read, (rows, K, C), uint8; an InrzooError where the licence kept them out of the store."""
+        """Signals as they were read, (rows, K, C), uint8; InrzooError where the licence kept them out of the store."""
         if self._signals_home is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
         shape = (self.num_signals, math.prod(self.attributes["grid"]), self.inr.out_features)

@@ -1,6 +1,5 @@
 """`build --plan`: what it says is what a build then does, and it does nothing itself."""
 
-import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +96,7 @@ def test_the_command_writes_nothing_and_says_it_all(
     monkeypatch.chdir(tmp_path)
     words = command(tmp_path / "store.zarr", "--plan", "--nodes", "3", steps=2)[3:]
     code, out, err = inrzoo(*words)
-    assert (code, err) == (0, "") and not os.listdir(tmp_path)
+    assert (code, err) == (0, "") and not list(tmp_path.iterdir())
     for said in ("96 of 96 INRs", "time(N) =", "on 1 node(s)", "on 3 node(s)", "blocks   ", "for a worker"):
         assert said in out, out
     assert Partition.of(48, 4 * 105).num_blocks * 2 == int(out.split("blocks")[1].split()[0])

@@ -124,9 +124,14 @@ def fuzz(cases: st.SearchStrategy[Any], slow: int = SLOW, quick: int = QUICK) ->
             counts: Counter[str] = Counter()
 
             # The same cases every time: whoever wants others changes the number.
-            @settings(max_examples=num_cases, derandomize=True, database=None, deadline=None,
-                      phases=[Phase.generate, Phase.shrink] if num_cases > quick else [Phase.generate],
-                      suppress_health_check=list(HealthCheck))  # fmt: skip
+            @settings(
+                max_examples=num_cases,
+                derandomize=True,
+                database=None,
+                deadline=None,
+                phases=[Phase.generate, Phase.shrink] if num_cases > quick else [Phase.generate],
+                suppress_health_check=list(HealthCheck),
+            )
             @given(cases)
             def run(case: Any) -> None:
                 home = Path(tempfile.mkdtemp(prefix="case-", dir=os.environ["INRZOO_FUZZ_HOME"]))

@@ -7,9 +7,40 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-WORDS = ("", " ", ".", "..", "../../outside", "/etc/passwd", "/dev/zero", "~", "\0", "a\0b", "\x1b[2J\x1b]0;owned\x07", "\n",
-         "a/b", "CON", "nan", "-1", "1e999", "inf", "null", "None", "os.system", "__class__", "{0.__class__}", "%s%s%n",
-         "$(touch owned)", "; touch owned", "é\u202e", "\ud800", "x" * 5000, "file:///etc/passwd", "hf://a", "s3://")  # fmt: skip
+WORDS = (
+    "",
+    " ",
+    ".",
+    "..",
+    "../../outside",
+    "/etc/passwd",
+    "/dev/zero",
+    "~",
+    "\0",
+    "a\0b",
+    "\x1b[2J\x1b]0;owned\x07",
+    "\n",
+    "a/b",
+    "CON",
+    "nan",
+    "-1",
+    "1e999",
+    "inf",
+    "null",
+    "None",
+    "os.system",
+    "__class__",
+    "{0.__class__}",
+    "%s%s%n",
+    "$(touch owned)",
+    "; touch owned",
+    "é\u202e",
+    "\ud800",
+    "x" * 5000,
+    "file:///etc/passwd",
+    "hf://a",
+    "s3://",
+)
 NUMBERS = (0, 1, -1, 2, 7, 255, 256, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, -(2**63), 10**12, 10**30)
 
 scalars = st.one_of(

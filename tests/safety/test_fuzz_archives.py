@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+import os
 import struct
 import zipfile
 from pathlib import Path
@@ -137,7 +139,7 @@ def rows(images: list[Any], labels: list[Any]) -> bytes:
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     table = pa.table({"image": pa.array(images, kind), "label": pa.array(labels)})
     meta = {"info": {"features": {"image": {"_type": "Image"}, "label": {"dtype": "int64", "_type": "Value"}}}}
-    table = table.replace_schema_metadata({"huggingface": __import__("json").dumps(meta)})
+    table = table.replace_schema_metadata({"huggingface": json.dumps(meta)})
     buffer = io.BytesIO()
     pq.write_table(table, buffer)
     return buffer.getvalue()
@@ -160,5 +162,5 @@ def test_parquet(data: Any, sandbox: Sandbox, target: None) -> None:
         (sandbox.given / f"{split}-00000-of-00001.parquet").write_bytes(part)
     sandbox.call(
         lambda: read({"name": "hub_images", "repo": "a/b"}, sandbox.given),
-        writes=(Path(__import__("os").environ["HF_HOME"]),),
+        writes=(Path(os.environ["HF_HOME"]),),
     )

@@ -1,5 +1,6 @@
 """Stores that somebody else made, or that were damaged: attributes, metadata, data, and builds that are half done."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,14 @@ from inrzoo.build.worker import fit_block
 from inrzoo.store import write_block
 
 VERBS = (
-    ["info"], ["info", "--json"], ["verify"], ["preview", "--count", "2", "--out", "a.png"],
-    ["export", "--format", "parquet", "--out", "rows"], ["export", "--format", "safetensors", "--signal", "0:2", "--out", "a.safetensors"],
+    ["info"],
+    ["info", "--json"],
+    ["verify"],
+    ["preview", "--count", "2", "--out", "a.png"],
+    ["export", "--format", "parquet", "--out", "rows"],
+    ["export", "--format", "safetensors", "--signal", "0:2", "--out", "a.safetensors"],
     ["export", "--format", "state-dicts", "--convention", "nfn", "--out", "dicts"],
-)  # fmt: skip
+)
 TINY_WORDS = {**TINY, **{key.replace("__", "."): value for key, value in SMALL.items()}}
 CHANGING = (["stats"], ["verify", "--repair"], ["verify", "--refit", "1"])
 
@@ -80,7 +85,7 @@ def test_loading(data: Any, sandbox: Sandbox, target: Path) -> None:
             package.load(where, **remote)[0:4]
 
     remote = {"retries": 0} if "://" in where else {}
-    sandbox.call(read, writes=(Path(__import__("os").environ["INRZOO_CACHE"]),))
+    sandbox.call(read, writes=(Path(os.environ["INRZOO_CACHE"]),))
 
 
 def half_built_of(whole: Path) -> Path:

@@ -25,9 +25,25 @@ VALUES = st.one_of(
     words.filter(lambda word: "\0" not in word),
     st.sampled_from([str(number) for number in NUMBERS]),
     st.sampled_from(PLACES),
-    st.sampled_from(("inr.hidden_layers=9999999", "inr.hidden_features=99999999999", "fit.steps=1e9", "a.b.c.d=[[[[1]]]]",
-                     "source.split_seed=-1", "name=../../x", "fit.views=[1,2]", "x=", "=x", "grid=0", "8x8", "0:5", "::", "1:2:3:4")),
-)  # fmt: skip
+    st.sampled_from(
+        (
+            "inr.hidden_layers=9999999",
+            "inr.hidden_features=99999999999",
+            "fit.steps=1e9",
+            "a.b.c.d=[[[[1]]]]",
+            "source.split_seed=-1",
+            "name=../../x",
+            "fit.views=[1,2]",
+            "x=",
+            "=x",
+            "grid=0",
+            "8x8",
+            "0:5",
+            "::",
+            "1:2:3:4",
+        )
+    ),
+)
 
 
 @pytest.fixture
@@ -42,12 +58,20 @@ def _no_network(*_: Any) -> None:
 
 
 HONEST = (
-    ["build", "digits", "--limit", "2", "--steps", "2"], ["build", "it.toml", "--limit", "2"], ["info", "tiny.zarr"],
-    ["stats", "tiny.zarr"], ["preview", "tiny.zarr", "--count", "2"], ["verify", "tiny.zarr"], ["list"],
-    ["export", "tiny.zarr", "--format", "parquet", "--out", "rows"], ["import", "dicts", "--out", "b.zarr", "--grid", "8x8"],
+    ["build", "digits", "--limit", "2", "--steps", "2"],
+    ["build", "it.toml", "--limit", "2"],
+    ["info", "tiny.zarr"],
+    ["stats", "tiny.zarr"],
+    ["preview", "tiny.zarr", "--count", "2"],
+    ["verify", "tiny.zarr"],
+    ["list"],
+    ["export", "tiny.zarr", "--format", "parquet", "--out", "rows"],
+    ["import", "dicts", "--out", "b.zarr", "--grid", "8x8"],
     ["export", "tiny.zarr", "--format", "safetensors", "--out", "a.safetensors", "--signal", "1"],
-    ["evaluate", "run", "tiny.zarr"], ["embed", "tiny.zarr", "run", "--out", "a.parquet"], ["train", "classify", "tiny.zarr"],
-)  # fmt: skip
+    ["evaluate", "run", "tiny.zarr"],
+    ["embed", "tiny.zarr", "run", "--out", "a.parquet"],
+    ["train", "classify", "tiny.zarr"],
+)
 
 
 @st.composite
@@ -76,8 +100,36 @@ def test_command_lines(case: list[str], sandbox: Sandbox, target: Path) -> None:
     sandbox.run(*case)
 
 
-@fuzz(st.one_of(words, st.tuples(st.sampled_from(("hf://", "hf://datasets/", "file://", "memory://", "s3://", "gs://", "x://", "local://",
-      "http://127.0.0.1:1/", "simplecache::file://", "zip://a::", "github://", "filecache::", "reference://", "python://", "dask://", "")), words).map("".join)), slow=1000)  # fmt: skip
+@fuzz(
+    st.one_of(
+        words,
+        st.tuples(
+            st.sampled_from(
+                (
+                    "hf://",
+                    "hf://datasets/",
+                    "file://",
+                    "memory://",
+                    "s3://",
+                    "gs://",
+                    "x://",
+                    "local://",
+                    "http://127.0.0.1:1/",
+                    "simplecache::file://",
+                    "zip://a::",
+                    "github://",
+                    "filecache::",
+                    "reference://",
+                    "python://",
+                    "dask://",
+                    "",
+                )
+            ),
+            words,
+        ).map("".join),
+    ),
+    slow=1000,
+)
 def test_addresses(case: str, sandbox: Sandbox, target: Path) -> None:
     sandbox.call(lambda: Address.parse(case))
     if "://" in case:
