@@ -27,14 +27,14 @@ class Journal:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path, self._curve = folder / METRICS, folder / CURVE
-        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         self.lines: list[dict[str, Any]] = []
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:  # the power went while it was written
                 break
-            if entry["step"] > step:
+            if not isinstance(entry, dict) or not isinstance(entry.get("step"), int) or entry["step"] > step:
                 break
             self.lines.append(entry)
         write_atomically(self._path, "".join(map(_line, self.lines)).encode())
@@ -110,4 +110,4 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -84,7 +84,7 @@ def lines(draw: st.DrawFn) -> list[str]:
             draw(st.sampled_from(("exchange", "exchange", "remove", "add"))),
         )
         line[place : place + (how != "add")] = [] if how == "remove" and len(line) > 1 else [draw(VALUES)]
-    options = COMMANDS.get(line[0], ["--help", "--json"])
+    options = COMMANDS.get(line[0]) or ["--help", "--json"]
     for _ in range(draw(st.integers(0, 2))):
         line += [draw(st.sampled_from(options)), *([draw(VALUES)] if draw(st.integers(0, 3)) else [])]
     # A build is planned, training refuses its device: neither may take the time it was asked for.
