@@ -139,7 +139,7 @@ def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
 
     target = out or store.with_suffix(".png")
     drawn = draw(open_store(store), target, num_signals=count, seed=seed)
-    click.echo(f"{target}: {drawn} INRs")
+    click.echo(printable(f"{target}: {drawn} INRs"))
 
 
 @cli.command()

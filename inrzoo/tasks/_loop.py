@@ -247,4 +247,7 @@ def chosen_device(device: Device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if str(device).startswith("cuda") and not torch.cuda.is_available():
         raise InrzooError(f"device {device} is not available; cpu is")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise InrzooError(f"device {device} is not allowed; expected cpu, cuda or auto") from None
