@@ -24,7 +24,13 @@ def write(path: Path, count: int) -> float:
     partition, draw = Partition.of(count, 4 * PARAMS), np.random.default_rng(0)
     manifest = {"values": {"range": [-1, 1]}, "coords": {}}
     contents = Contents(
-        attributes={"manifest": manifest, "layout": [], "label_columns": ["none"], "label_names": {"none": ["none"]}},
+        attributes={
+            "manifest": manifest,
+            "layout": [],
+            "grid": [1],
+            "label_columns": ["none"],
+            "label_names": {"none": ["none"]},
+        },
         num_params=PARAMS,
         num_axes=1,
         snapshots=(1000,),

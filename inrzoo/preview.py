@@ -30,6 +30,9 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     grid, channels = store.attributes["grid"], store.inr.out_features
     if len(grid) != 2 or channels not in (1, 3):
         raise InrzooError(f"preview draws images; the signals of {store.path} have grid {grid} and {channels} channels")
+    if num_signals < 1 or not 0 <= seed < store.num_seeds:
+        there = f"1 or more INRs of seed 0 to {store.num_seeds - 1} can be drawn"
+        raise InrzooError(f"--count {num_signals} --seed {seed} is not allowed; {there}")
     done = np.flatnonzero(np.isfinite(store.psnr[:, seed, step]))
     if not done.size:
         raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; {store.num_seeds} seeds were asked for")

@@ -56,7 +56,7 @@ class Refits:
 
 
 def refit(
-    path: Path,
+    path: str | Path,
     count: int,
     *,
     source: Path | None = None,

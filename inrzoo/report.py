@@ -25,8 +25,10 @@ from rich.progress import (
 from rich.table import Table
 
 from inrzoo.build import Report
+from inrzoo.build.estimate import FORMULA, Plan
 from inrzoo.refit import Refits
 from inrzoo.store import Store
+from inrzoo.store.files import file_sizes
 from inrzoo.verify import Findings
 
 Result = TypeVar("Result")
@@ -45,6 +47,34 @@ def of_build(report: Report) -> str:
         f"picture  inrzoo preview {report.path}",
     ]
     return "\n".join(lines)
+
+
+def of_plan(planned: Plan, nodes: int) -> str:
+    """What `inrzoo build --plan` says; times for 1 to `nodes` machines like this one."""
+    speed, first = planned.speed, f"{planned.missing_inrs:,} of {planned.num_inrs:,} INRs"
+    how = "fits ran to their end" if speed.whole else "the time of a step, extrapolated: early stops make it less"
+    counts = sorted({1, 2, 4, 8, 16, nodes} & {*range(1, nodes + 1)})
+    lines = [
+        f"store    {planned.out}, {'continued' if planned.continued else 'new'}; nothing is written by --plan",
+        f"INRs     {first} to fit: {planned.num_signals:,} signals × {planned.num_seeds} seed(s) × "
+        f"{len(planned.snapshots)} snapshot(s), {planned.num_params:,} parameters each",
+        f"blocks   {planned.missing_blocks:,} of {planned.num_blocks:,} to fit, up to {planned.block_rows} INRs each",
+        f"bytes    {planned.weight_bytes:,} of weights; store at most {decimal(planned.store_bytes)}, "
+        f"disk needed while it is built at most {decimal(planned.disk_bytes)}",
+        f"engine   {planned.engine} on {planned.device}",
+        f"memory   {decimal(planned.worker_bytes)} for a worker (this process, which fitted as one does, and a block)",
+        f"speed    t_block {speed.block_seconds:.3g} s, t_read {speed.signal_seconds:.3g} s on one core, measured on "
+        f"{speed.num_inrs:,} fits ({how})",
+        f"formula  {FORMULA}, cores {planned.cores}",
+        *(f"time     {_duration(planned.seconds(count)):>10} on {count} node(s) like this one" for count in counts),
+    ]
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.2g} s"
 
 
 def of_store(store: Store) -> dict[str, Any]:
@@ -84,8 +114,9 @@ def of_store(store: Store) -> dict[str, Any]:
         ],
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
         "init": attributes["manifest"]["init"],
-        "antialias": attributes["manifest"]["antialias"],
-        "num_bytes": sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
+        **({"hypernetwork": attributes["fitter"]["task"]["hypernet"]} if "fitter" in attributes else {}),
+        "antialias": attributes["manifest"].get("antialias"),
+        "num_bytes": sum(file_sizes(store.path).values()),
         "fingerprint": attributes["fingerprint"],
         "environment": {"inrzoo": attributes["inrzoo"], **attributes["environment"]},
     }
@@ -101,7 +132,7 @@ def as_text(content: dict[str, Any]) -> str:
     return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
-def of_findings(path: Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
+def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
     """What `inrzoo verify` says."""
     if as_json:
         content = {

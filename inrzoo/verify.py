@@ -22,10 +22,11 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse
 from inrzoo.fit.values import to_values
-from inrzoo.store import Block, Store, open_store, unpublish, write_block
+from inrzoo.store import Block, Location, Store, location, open_store, unpublish, write_block
 from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.files import only_driver, sha256
-from inrzoo.store.finalise import SEED_COLUMNS, data_files, metadata_files
+from inrzoo.store.finalise import SEED_COLUMNS
+from inrzoo.store.root import data_files, metadata_files
 
 OnBlock = Callable[[int, int], None]
 """Called with (INRs checked, INRs in all)."""
@@ -62,11 +63,11 @@ class Findings:
         self.problems.append(problem)
 
 
-def verify(path: Path, source: Path | None = None, on_block: OnBlock = lambda done, total: None) -> Findings:
+def verify(path: str | Location, source: Path | None = None, on_block: OnBlock = lambda done, total: None) -> Findings:
     """Check a store against itself.
 
     Args:
-        path: the store.
+        path: the store, or its URL: one in a bucket is checked there, another is fetched first.
         source: local files with the signals, for a store that does not hold them.
         on_block: progress.
 
@@ -74,6 +75,7 @@ def verify(path: Path, source: Path | None = None, on_block: OnBlock = lambda do
         InrzooError: no store there; or its signals are nowhere to be had.
     """
     findings = Findings()
+    path = location(path)
     damaged = _damaged_files(path, findings)
     if any(name.endswith("zarr.json") for name in damaged):
         return findings  # nothing can be read through metadata that are not the recorded ones
@@ -89,13 +91,14 @@ def verify(path: Path, source: Path | None = None, on_block: OnBlock = lambda do
     return findings
 
 
-def repair(path: Path, findings: Findings, device: str = "cpu", source: Path | None = None) -> list[Block]:
+def repair(path: str | Location, findings: Findings, device: str = "cpu", source: Path | None = None) -> list[Block]:
     """Fit the damaged blocks again, exactly those, and publish the store anew.
 
     Raises:
         InrzooError: what is damaged cannot be made again from the store, or this machine is not of the kind that fitted
             it, so that the INRs would differ; nothing is changed then.
     """
+    path = location(path)
     store = open_store(path)
     if not findings.bad_blocks and not findings.bad_stats:
         raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
@@ -104,7 +107,7 @@ def repair(path: Path, findings: Findings, device: str = "cpu", source: Path | N
         raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
     absent = bool(findings.bad_blocks) and not store.has_signals
     signals_NKC = read_signals(store, source, lambda done, total: None) if absent else None
-    with only_driver(path / "_build" / "driver.lock"):
+    with only_driver(path):
         damaged = [Block(seed, index) for seed, indices in findings.bad_blocks.items() for index in sorted(indices)]
         refitted = {}
         for block in damaged:
@@ -119,7 +122,7 @@ def repair(path: Path, findings: Findings, device: str = "cpu", source: Path | N
     return damaged
 
 
-def _damaged_files(path: Path, findings: Findings) -> list[str]:
+def _damaged_files(path: Location, findings: Findings) -> list[str]:
     """Files that are missing, surplus or not what was recorded; needs nothing but the root's attributes."""
     attributes = open_store(path).attributes
     recorded, complete = attributes["checksums"], attributes["complete"]
@@ -162,6 +165,9 @@ def _check_metadata(store: Store, findings: Findings) -> None:
     expected = manifest.fingerprint(attributes["manifest"], attributes["signals_sha256"])
     if attributes["fingerprint"] != expected:
         findings.problems.append(f"fingerprint is {attributes['fingerprint']}, the recorded manifest gives {expected}")
+    start = attributes["manifest"].get("init", {})
+    if start.get("mode") == "hypernet" and hashlib.sha256(store.fitter or b"").hexdigest() != start["sha256"]:
+        findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
     if not store.complete:
@@ -187,7 +193,11 @@ def _check_blocks(store: Store, findings: Findings) -> None:
         if block.seed in store.attributes["published_seeds"] or not store.is_done(block):
             continue
         weights = store.weights.block(block)
-        if weights is None or not np.array_equal(digest(weights), read_record(store.path, block).sha256):
+        try:
+            whole = weights is not None and np.array_equal(digest(weights), read_record(store.path, block).sha256)
+        except InrzooError:
+            whole = False
+        if not whole:
             findings.damage(block, f"block {block.index} of seed {block.seed} is not what its record says")
 
 

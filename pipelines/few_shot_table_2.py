@@ -46,7 +46,7 @@ for complexity in COMPLEXITIES:
         "MLP": {"encoder": {"name": "flat_mlp", "hidden_features": WIDTHS[complexity]}},
         "transformer": {},
         "one linear map (ours)": {"encoder": linear},
-        "invariant deep sets (ours)": {"encoder": {"name": "deep_sets"}, "normalise": "per_tensor"},
+        "invariant deep sets (ours)": {"encoder": {"name": "deep_sets"}, "normalise": "per_tensor", "mixtures": 0.0},
         "zero-learning, canonical (ours)": {"encoder": {"name": "raw"}, "inputs": "canonical"},
         "zero-learning on pixels": {"encoder": {"name": "raw"}, "inputs": "signals"},
         "Conv-4 on pixels": {"encoder": {"name": "conv_net"}, "inputs": "signals"},
@@ -55,7 +55,9 @@ for complexity in COMPLEXITIES:
         if complexity == "high" and "pixels" in name:
             continue  # the same pixels
         task = FewShot(view=1000, steps=STEPS, **fields)
-        found[complexity, name] = measure(task, store, OUT / "runs" / f"{complexity}-{name.replace(' ', '-')}")
+        found[complexity, name] = measure(
+            task, store, OUT / "runs" / f"{complexity}-{name.replace(' ', '-').replace('-(ours)', '')}"
+        )
         page.add(f"{complexity}: {name}", found[complexity, name], PAPER.get((complexity, name), ()))
 
 at = "5-way 5-shot"

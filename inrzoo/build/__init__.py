@@ -8,26 +8,34 @@ import json
 import os
 import platform
 import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from inrzoo import fit, stats
-from inrzoo.build.execute import cannot_write, run_in_process, run_on_ray
+from inrzoo.build import estimate
+from inrzoo.build.cluster import run_on_ray
+from inrzoo.build.execute import Shard, explained, run_in_process
+from inrzoo.build.fitter import Fitter, read_fitter
 from inrzoo.build.inits import read_init
 from inrzoo.build.preparation import Request, prepare
 from inrzoo.build.progress import BuildProgress
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Init, Manifest
-from inrzoo.store import Block, Quality, Store, open_store, publish_seed
+from inrzoo.store import Block, Joined, Location, Quality, Store, location, open_store, publish_seed
 from inrzoo.store.blocks import digest
-from inrzoo.store.files import only_driver
+from inrzoo.store.files import file_sizes, only_creator, only_driver
 
 QUICK_SECONDS, OPERATIONS_PER_SECOND = 120, 100e9
 """A build shorter than this runs in this process; what a core does with the fused engine (`inrzoo bench`)."""
 
-__all__ = ["Report", "build", "finish"]
+__all__ = ["Report", "build", "finish", "plan"]
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,17 @@ class Report:
 
 def build(
     manifest: Manifest,
-    out: Path,
+    out: str | Location,
     *,
     source: Path | None = None,
-    workers: int | None = None,
+    workers: int | Literal["auto"] | None = None,
+    per_worker: Mapping[str, float] | None = None,
     in_process: bool = False,
     address: str | None = None,
     device: str = "auto",
     init: Path | None = None,
+    fitter: Path | None = None,
+    tto: int = 0,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
@@ -78,13 +89,18 @@ def build(
 
     Args:
         manifest: what to build.
-        out: the store's folder; continued if it is there.
+        out: the store's folder, or the URL of one in a bucket (`s3://BUCKET/NAME.zarr`); continued if it is there.
         source: local files to read signals from.
-        workers: processes; one per core (or GPU) if None, never more than there are blocks.
+        workers: processes; one per core (or GPU) if None, never more than there are blocks. `auto`, the default on a
+            cluster: as many as it has room for, following it as nodes join and leave.
+        per_worker: what one takes of a node: `cpu` cores, `gpu` GPUs or a share of one. One core, or one GPU.
         in_process: fit in this process, without Ray; so does a build that takes seconds, unless `workers` is given.
-        address: a running Ray cluster to join.
+        address: a running Ray cluster to join: `auto`, `ray://HEAD:10001` or `HEAD:6379`. Its nodes must see `out`.
         device: `cpu`, `cuda` or `auto`.
         init: a store with a fixed init, or a .safetensors file with the tensors of the INR's layout: where fits start.
+        fitter: a checkpoint of a hypernetwork, the folder of a run, or a store that was built with one: it makes the
+            INRs. Architecture, grid and value range are those that it was trained with.
+        tto: steps of test-time optimisation, of Adam on all weights with `manifest.fit.lr`, that follow.
         overwrite: remove a store that stands at `out` first.
         quiet: no progress bar.
 
@@ -92,34 +108,72 @@ def build(
         InrzooError: anything the user can put right; finished blocks are safe and the same call continues.
         KeyboardInterrupt: likewise.
     """
-    started = time.monotonic()
-    if workers is not None and workers < 1:
+    started, out = time.monotonic(), location(out)
+    if isinstance(workers, int) and workers < 1:
         raise InrzooError(f"--workers = {workers} is not allowed; it must be at least 1")
     device = _device(device)
-    with BuildProgress(quiet) as progress:
-        try:
-            given = None if init is None else read_init(init)
-            if given is not None:
-                manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
-            store = prepare(Request(manifest, out, source, given, device, progress.say), overwrite, progress.read)
-            with only_driver(out / "_build" / "driver.lock"):
-                todo = [block for block in store.blocks() if not store.is_done(block)]
-                count = _num_workers(workers, len(todo), device, address, progress)
-                quick = workers is None and _is_quick(store, todo)
-                local = in_process or (address is None and (count == 1 or quick))
-                if local:  # threads, for an engine that has them
-                    engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
-                    count = (workers or len(os.sched_getaffinity(0))) if engine.threaded else 1
-                _run(store, todo, count, local, address, device, progress)
-                finish(out)
-        except OSError as error:
-            raise cannot_write(out, error) from None
-    report = _report(open_store(out), todo, time.monotonic() - started, count, "in process" if local else "ray")
+    with BuildProgress(quiet) as progress, explained(out), only_creator(out):
+        manifest, given, network = _starts(manifest, init, fitter, tto)
+        request = Request(manifest, out, source, given, network, device, progress.say)
+        store = prepare(request, overwrite, progress.read)
+        with only_driver(out):
+            todo = [block for block in store.blocks() if not store.is_done(block)]
+            count = _num_workers(workers, len(todo), device, address, progress)
+            quick = workers is None and _is_quick(store, todo)
+            local = in_process or (address is None and (count == 1 or quick))
+            if local:  # threads, for an engine that has them
+                engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
+                threads = workers if isinstance(workers, int) else len(os.sched_getaffinity(0))
+                count = threads if engine.threaded else 1
+                _run(store, todo, device, progress, partial(run_in_process, threads=count))
+            else:
+                needs = {key.upper(): amount for key, amount in (per_worker or _one(device)).items()}
+                on_ray = partial(run_on_ray, workers=count, address=address, needs=needs, say=progress.say)
+                count = _run(store, todo, device, progress, on_ray)
+            finish(out)
+    report = _report(open_store(out), todo, time.monotonic() - started, count or 0, "in process" if local else "ray")
     _write_run_log(out, report)
     return report
 
 
-def finish(path: Path) -> None:
+def plan(
+    manifest: Manifest,
+    out: str | Location,
+    *,
+    source: Path | None = None,
+    device: str = "auto",
+    init: Path | None = None,
+    overwrite: bool = False,
+    seconds: float | None = None,
+) -> estimate.Plan:
+    """Say what `build` with these arguments would do; see `inrzoo.build.estimate`. Nothing is built."""
+    place = location(out)
+    manifest, given, _ = _starts(manifest, init, None, 0)
+    if overwrite and (place / "zarr.json").exists():
+        open_store(place)
+        place = place.with_name(f".{place.name}.new")  # planned as if nothing stood there
+    request = Request(manifest, place, source, given, device=_device(device))
+    return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
+
+
+def _starts(
+    manifest: Manifest, init: Path | None, fitter: Path | None, tto: int
+) -> tuple[Manifest, NDArray[np.float32] | None, Fitter | None]:
+    """The manifest with what was given to start from in it, and what was given."""
+    if init is not None and fitter is not None:
+        raise InrzooError("--init and --fitter both say where fits start; give one of them")
+    given = None if init is None else read_init(init)
+    if given is not None:
+        manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
+    network = None if fitter is None else read_fitter(fitter)
+    if network is not None:
+        manifest = network.of(manifest, tto)
+    elif manifest.init.mode == "hypernet":
+        raise InrzooError('init.mode = "hypernet" needs the network: give --fitter CHECKPOINT')
+    return manifest, given, network
+
+
+def finish(path: Location) -> None:
     """Publish what is committed and, once every seed is there, write statistics and seal. Idempotent."""
     store = open_store(path)
     for seed in range(store.num_seeds):
@@ -128,35 +182,36 @@ def finish(path: Path) -> None:
     stats.run(open_store(path))
 
 
-def _run(
-    store: Store,
-    todo: list[Block],
-    workers: int,
-    local: bool,
-    address: str | None,
-    device: str,
-    progress: BuildProgress,
-) -> None:
-    waiting = dict.fromkeys(range(store.num_seeds), 0)
-    for block in todo:
-        waiting[block.seed] += 1
+def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, run: Callable[..., Any]) -> int:
+    """Fit what is missing. Returns how many workers did it."""
+    waiting = Counter(block.seed for block in todo)
+    joined: dict[int, dict[int, Joined]] = defaultdict(dict)
     progress.begin(store, todo)
 
-    def on_done(block: Block, quality: Quality) -> None:
+    def on_done(block: Block, quality: Quality) -> list[Shard]:
+        """Count a block; of the last one of a seed, the shards to join."""
         progress.done(quality)
         waiting[block.seed] -= 1
-        if not waiting[block.seed]:
-            publish_seed(store.path, block.seed)
+        return [] if waiting[block.seed] else [Shard(block.seed, shard) for shard in range(store.partition.num_shards)]
 
-    if not todo:
-        return
-    if local:
-        failures = run_in_process(store.path, todo, device, on_done, workers)
-    else:
-        failures = run_on_ray(store.path, todo, device, on_done, workers=workers, address=address)
+    def on_joined(shard: Shard, done: Joined) -> None:
+        joined[shard.seed][shard.index] = done
+        if len(joined[shard.seed]) == store.partition.num_shards:
+            publish_seed(store.path, shard.seed, joined.pop(shard.seed))
+
+    failures, workers = run(store.path, todo, device, on_done, on_joined) if todo else ({}, 0)
     if failures:
-        listed = "; ".join(f"seed {block.seed} block {block.index}: {why}" for block, why in failures.items())
+        listed = "; ".join(f"seed {task.seed} {_kind(task)} {task.index}: {why}" for task, why in failures.items())
         raise InrzooError(f"{len(failures)} of {len(todo)} blocks failed ({listed}); the same command tries them again")
+    return int(workers)
+
+
+def _kind(task: Block | Shard) -> str:
+    return type(task).__name__.lower()
+
+
+def _one(device: str) -> dict[str, float]:
+    return {"gpu": 1.0} if device != "cpu" else {"cpu": 1.0}
 
 
 def _is_quick(store: Store, todo: list[Block]) -> bool:
@@ -180,10 +235,15 @@ def _device(device: str) -> str:
 
 
 def _num_workers(
-    workers: int | None, num_blocks: int, device: str, address: str | None, progress: BuildProgress
-) -> int:
+    workers: int | Literal["auto"] | None, num_blocks: int, device: str, address: str | None, progress: BuildProgress
+) -> int | None:
+    """How many workers; None where they follow a cluster."""
     import torch
 
+    if workers == "auto" or workers is None:
+        if address is not None:
+            return None
+        workers = None
     here = torch.cuda.device_count() if device == "cuda" else len(os.sched_getaffinity(0))
     wanted = workers if workers is not None else here
     if workers is not None and workers > num_blocks > 0:
@@ -202,7 +262,7 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
         num_inrs=int(store.status.size),
         fitted=sum(map(store.num_rows, todo)),
         seconds=seconds,
-        num_bytes=sum(file.stat().st_size for file in store.path.rglob("*") if file.is_file()),
+        num_bytes=sum(file_sizes(store.path).values()),
         psnr_mean=float(mean),
         psnr_median=float(median),
         psnr_low=float(low),
@@ -214,7 +274,11 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
     )
 
 
-def _write_run_log(out: Path, report: Report) -> None:
-    """Beside the store, never in it: two builds of the same thing are the same bytes."""
+def _write_run_log(out: Location, report: Report) -> None:
+    """Beside the store, never in it: two builds of the same thing are the same bytes. A call that found nothing to fit
+    leaves the log of the one that did.
+    """
+    if not report.fitted and out.with_suffix(".build.json").exists():
+        return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
     out.with_suffix(".build.json").write_text(json.dumps(log, indent=2) + "\n")

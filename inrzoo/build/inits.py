@@ -31,10 +31,12 @@ def read_init(path: Path) -> NDArray[np.float32]:
     if path.is_dir():
         init = open_store(path).init
         if init is None:
-            raise InrzooError(f"{path} was built with random inits and has none to share; --init fixed makes one")
+            raise InrzooError(
+                f"{path} was built with random inits and has none to share; --init shared or --init fixed makes one"
+            )
         return init
     if not path.is_file():
-        raise InrzooError(f"no init at {path}; --init takes random, fixed, a store or a .safetensors file")
+        raise InrzooError(f"no init at {path}; --init takes random, shared, fixed, a store or a .safetensors file")
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

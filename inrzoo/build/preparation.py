@@ -3,7 +3,8 @@
 Shape letters: N signals, K coordinates, C channels.
 """
 
-import shutil
+import os
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,14 +17,15 @@ from rich.filesize import decimal
 
 import inrzoo
 from inrzoo import coords, fit, manifest, registry
-from inrzoo.build.worker import elsewhere_than, environment, fixed_start
+from inrzoo.build.fitter import Fitter
+from inrzoo.build.worker import elsewhere_than, environment, fixed_start, shared_draw
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
-from inrzoo.store import Contents, Store, create_store, grow, open_store, signals_digest, stage_signals
-from inrzoo.store.files import free_bytes
+from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
+from inrzoo.store.files import free_bytes, is_there, remove_tree
 
 OnRead = Callable[[int, int], None]
 """Called with (signals read, signals in all)."""
@@ -35,17 +37,19 @@ class Request:
 
     Attributes:
         manifest: what to build.
-        out: the store's folder.
+        out: the store's folder, or its place in a bucket.
         source: local files to read signals from, or None.
         init: given starts, (1 or S, P), for the manifest's init mode `file`.
+        fitter: the hypernetwork, for the manifest's init mode `hypernet`.
         device: what the start of a fixed init is fitted on.
         say: takes a line for the user.
     """
 
     manifest: Manifest
-    out: Path
+    out: Location
     source: Path | None = None
     init: NDArray[np.float32] | None = None
+    fitter: Fitter | None = None
     device: str = "cpu"
     say: Callable[[str], None] = lambda line: None
 
@@ -58,15 +62,15 @@ def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
             is too small.
     """
     wanted, out = request.manifest, request.out
-    if overwrite and out.exists():
+    if overwrite and is_there(out):
         open_store(out)  # refuses to remove what is not a store
-        shutil.rmtree(out)
-    if not out.exists():
+        remove_tree(out)
+    if not is_there(out):
         return _create(request, on_read)
     store = open_store(out)
     wanted = _as_begun(wanted, store.attributes["manifest"]["fit"])
     request = replace(request, manifest=wanted)
-    _require_same(store, wanted, request.device)
+    require_same(store, wanted, request.device)
     growing = wanted.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read))
@@ -95,10 +99,12 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
     return values
 
 
-def _create(request: Request, on_read: OnRead) -> Store:
-    wanted, out = request.manifest, request.out
+def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
+    """The signals of a request, not decoded yet, their INR, and the manifest with the engine that will fit it here."""
+    wanted = request.manifest
     signals = _read_source(wanted, request.source)
-    shape = _shape(signals)
+    if request.fitter is not None:
+        request.fitter.require(signals, wanted.name)
     limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
     inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
     if wanted.antialias.used:
@@ -106,14 +112,25 @@ def _create(request: Request, on_read: OnRead) -> Store:
     engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used, ready=True)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
-    wanted = _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
-    request = replace(request, manifest=wanted)
+    return signals, inr, _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
+
+
+def disk_bytes(wanted: Manifest, signals: Signals, inr: INR) -> int:
+    """Bytes that a build needs on the disk at most, while it runs."""
     num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
-    needed = num_bytes + num_bytes // wanted.seeds + int(np.prod(shape))
-    if needed > free_bytes(out):
+    return num_bytes + num_bytes // wanted.seeds + int(np.prod(_shape(signals)))
+
+
+def _create(request: Request, on_read: OnRead) -> Store:
+    wanted, out = request.manifest, request.out
+    signals, inr, wanted = resolve(request)
+    shape, request = _shape(signals), replace(request, manifest=wanted)
+    needed = disk_bytes(wanted, signals, inr)
+    beside = out if isinstance(out, Path) else Path(tempfile.gettempdir()) / f"{os.getpid()}-{out.name}"
+    if isinstance(out, Path) and needed > free_bytes(out):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
-    staging = out.with_name(f".{out.name}.signals")
+    staging = beside.with_name(f".{beside.name}.signals")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         memory_map = np.lib.format.open_memmap(staging, mode="w+", dtype=np.uint8, shape=shape)
@@ -134,7 +151,7 @@ def _inits(
 ) -> NDArray[np.float32] | None:
     """Where all signals of each seed start, (S, P), or None where each has a start of its own."""
     wanted, given = request.manifest, request.init
-    if wanted.init.mode == "random":
+    if wanted.init.mode in ("random", "hypernet"):
         return None
     if wanted.init.mode == "file":
         if given is None or given.shape[1] != inr.layout.num_params or len(given) not in (1, wanted.seeds):
@@ -143,6 +160,8 @@ def _inits(
                 f"--init must hold 1 or {wanted.seeds} starts of {inr.layout.num_params} parameters; given: {there}"
             )
         return np.ascontiguousarray(np.broadcast_to(given, (wanted.seeds, given.shape[1])))
+    if wanted.init.mode == "shared":
+        return np.stack([shared_draw(inr, wanted, seed) for seed in range(wanted.seeds)])
     assert signals_NKC is not None
     # Signals are sorted by split: those to train on come first. Where there are none, all are drawn from.
     candidates = signals_NKC[: int((split == 0).sum()) or len(split)]
@@ -169,9 +188,11 @@ def _contents(
         "label_names": signals.label_names,
         "split_names": list(signals.split_names),
         "status_names": list(fit.STATUS_NAMES),
-        "environment": environment(request.device, wanted.fit.engine),
+        "environment": environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
         "inrzoo": inrzoo.__version__,
     }
+    if request.fitter is not None:
+        attributes["fitter"] = {"sha256": request.fitter.sha256, **request.fitter.words}
     return Contents(
         attributes=attributes,
         num_params=inr.layout.num_params,
@@ -184,6 +205,7 @@ def _contents(
         signals_NKC=values,
         publish_signals=wanted.redistributable,
         init_SP=init_SP,
+        fitter=None if request.fitter is None else request.fitter.content,
     )
 
 
@@ -216,7 +238,8 @@ def _decode(signals: Signals, out: NDArray[np.uint8], on_read: OnRead) -> NDArra
     return out
 
 
-def _require_same(store: Store, wanted: Manifest, device: str) -> None:
+def require_same(store: Store, wanted: Manifest, device: str) -> None:
+    """Refuse to continue a store that was built with other settings or in another environment."""
     differing = manifest.differences(store.attributes["manifest"], wanted.to_json())
     if differing:
         raise InrzooError(

@@ -31,7 +31,7 @@ class BuildProgress:
         self._lines = not quiet and not sys.stderr.isatty()
         self._reading: TaskID | None = None
         self._fitting: TaskID | None = None
-        self._psnrs: list[float] = []
+        self._psnr_sum, self._psnr_blocks = 0.0, 0
         self._done = self._already = self._diverged = 0
         self._started = self._last_line = time.monotonic()
 
@@ -65,10 +65,12 @@ class BuildProgress:
     def done(self, quality: Quality) -> None:
         """Count the INRs of a block."""
         psnr_B = quality.psnr[:, -1]
-        self._psnrs.append(float(np.nanmean(psnr_B[np.isfinite(psnr_B)])) if np.isfinite(psnr_B).any() else np.nan)
+        if np.isfinite(psnr_B).any():
+            self._psnr_sum += float(psnr_B[np.isfinite(psnr_B)].mean())
+            self._psnr_blocks += 1
         self._done += len(psnr_B)
         self._diverged += int((quality.status == 3).sum())
-        mean = np.mean([psnr for psnr in self._psnrs if np.isfinite(psnr)] or [np.nan])
+        mean = self._psnr_sum / self._psnr_blocks if self._psnr_blocks else np.nan
         rate = self._done / max(time.monotonic() - self._started, 1e-9)
         note = f"{rate:.1f} INRs/s, {mean:.2f} dB, {self._diverged} diverged"
         if self._fitting is not None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, fit, manifest
+from inrzoo.build.fitter import made
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.values import to_values
@@ -22,14 +23,23 @@ from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
 
 
-def environment(device: str, engine: str) -> dict[str, str]:
-    """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions."""
-    return fit.engine(engine).environment(device)
+def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
+    """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions.
+
+    Args:
+        by_network: whether a hypernetwork makes the starts; it runs on torch, whatever the engine does.
+    """
+    here = fit.engine(engine).environment(device)
+    if not by_network or engine == "reference":
+        return here
+    torchs = fit.engine("reference").environment(device)
+    return {**here, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
 
 
 def elsewhere_than(store: Store, device: str) -> list[str]:
     """Keys in which fitting here would be in another environment than the store's; empty: the bits agree."""
-    here = environment(device, store.attributes["manifest"]["fit"]["engine"])
+    recorded = store.attributes["manifest"]
+    here = environment(device, recorded["fit"]["engine"], recorded.get("init", {}).get("mode") == "hypernet")
     return manifest.differences(store.attributes["environment"], here)
 
 
@@ -64,9 +74,9 @@ def fit_rows(
     settings = Manifest.from_json(store.attributes["manifest"])
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
-        result = fit_to(
-            store.inr, starts(store, rows, seed), signals, settings, tuple(store.attributes["grid"]), device, threads
-        )
+        by_network = settings.init.mode == "hypernet"
+        starts_BP = made(store, signals, device) if by_network else starts(store, rows, seed)
+        result = fit_to(store.inr, starts_BP, signals, settings, tuple(store.attributes["grid"]), device, threads)
         out_of_band, max_frequency = frequencies(
             store.inr,
             result.weights_BTP,
@@ -136,15 +146,20 @@ def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
     return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])
 
 
+def shared_draw(inr: INR, settings: Manifest, seed: int) -> NDArray[np.float32]:
+    """The start that all signals of a seed share before anything is fitted. Shape (P,)."""
+    return inr.init(Stream("fixed init", settings.name, seed))
+
+
 def fixed_start(
     inr: INR, settings: Manifest, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
 ) -> NDArray[np.float32]:
     """The start that all signals of a seed share: weights fitted to one of them, drawn by the seed. Shape (P,).
 
-    Few-shot paper, Sec. 3.3.3; it is fitted as every signal is, from a random start of its own.
+    Few-shot paper, Sec. 3.3.3; it is fitted as every signal is, from `shared_draw`.
     """
     chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals_NKC))[0])
-    start = inr.init(Stream("fixed init", settings.name, seed))
+    start = shared_draw(inr, settings, seed)
     with one_thread():
         result = fit_to(inr, start[None], signals_NKC[chosen : chosen + 1], settings, grid, device)
     return result.weights_BTP[0, -1].cpu().numpy()

@@ -3,7 +3,6 @@
 import json
 import shlex
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,20 @@ import click
 from inrzoo import __version__
 from inrzoo.errors import InrzooError
 
-STORE = click.argument("store", type=click.Path(path_type=Path))
+
+class Place(click.ParamType[str | Path]):
+    """A folder, as a path, or a URL, as it was written."""
+
+    name = "folder or URL"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """Told apart by `://`."""
+        return value if isinstance(value, Path) or "://" in value else Path(value)
+
+
+STORE = click.argument("store", type=Place())
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-INIT_MODES = ("random", "fixed")
+LONGEST_LINE = 4000
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
 
 
@@ -35,75 +45,54 @@ def main() -> None:
     except (KeyboardInterrupt, click.exceptions.Abort):
         command = shlex.join(["inrzoo", *sys.argv[1:]])
         _fail(f"stopped; what is finished is safe, go on with the same command: {command}", 130)
+    except MemoryError as error:
+        _fail(f"out of memory ({error or 'no reason given'}); ask for less, or check what was given", 2)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:  # a file that is no file, or may not be read or written; without a name it is our mistake
+        if error.filename is None:
+            raise
+        _fail(f"{error.filename}: {error.strerror}", 2)
+
+
+def say(text: str, err: bool = False) -> None:
+    """Print; names in a store or on a card are somebody else's words, and a terminal obeys what cannot be printed."""
+    click.echo(printable(text), err=err)
+
+
+def printable(text: str) -> str:
+    """Text without what a terminal would obey: names in a store or on a card are somebody else's words."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def _fail(message: str, code: int) -> None:
-    click.echo(f"inrzoo: {' '.join(message.split())}", err=True)
+    line = printable(" ".join(message.split()))
+    click.echo(f"inrzoo: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '…'}", err=True)
     sys.exit(code)
-
-
-@cli.command()
-@click.argument("dataset")
-@click.option("--preset", help="Settings of a paper; `inrzoo list` shows them.")
-@click.option("--seeds", type=int, help="Independent fits of each signal. More than a store has are added to it.")
-@click.option("--views", help="Step counts at which snapshots are kept, e.g. 800,900,1000.")
-@click.option("--inr", help="Architecture; `inrzoo list` shows them.")
-@click.option("--engine", help="What fits, auto by default; `inrzoo list` shows what serves which INR.")
-@click.option("--products", help="Precision of matrix products on a GPU: bf16x3 (default), ieee or tf32.")
-@click.option("--steps", type=int, help="Optimiser steps.")
-@click.option("--lr", type=float, help="Adam's step size.")
-@click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
-@click.option("--init", help="Where fits start: random, fixed, or a store or .safetensors FILE.")
-@click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
-@click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
-@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
-@SOURCE
-@click.option("--out", type=click.Path(path_type=Path), help="The store; DATASET.zarr here by default.")
-@click.option("--workers", type=int, help="Processes; one per core or GPU by default.")
-@click.option("--address", help="A running Ray cluster to join.")
-@click.option("--in-process", is_flag=True, help="Fit in this process, without Ray.")
-@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
-def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options: Any) -> None:
-    """Fit a dataset of INRs into a store. Stop it at will: the same command continues.
-
-    DATASET is a name that `inrzoo list` shows, or a path to a TOML file.
-    """
-    from inrzoo import build as builder
-    from inrzoo import manifest, report
-
-    wanted = manifest.load(dataset, preset, _overrides(options, settings))
-    given = manifest.load(dataset, preset).preset != manifest.load(dataset).preset
-    out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if given else f"{wanted.name}.zarr")
-    run = {key: options[key] for key in ("source", "workers", "in_process", "address", "device", "overwrite")}
-    if options["init"] not in (None, *INIT_MODES):
-        run["init"] = Path(options["init"])
-    click.echo(report.of_build(builder.build(wanted, out, **run)))
 
 
 @cli.command()
 @STORE
 @JSON
-def info(store: Path, as_json: bool) -> None:
+def info(store: str | Path, as_json: bool) -> None:
     """What is in a store, how good, how complete, with what it was made."""
     from inrzoo import open_store, report
 
     content = report.of_store(open_store(store))
-    click.echo(json.dumps(content, indent=2) if as_json else report.as_text(content))
+    say(json.dumps(content, indent=2) if as_json else report.as_text(content))
 
 
 @cli.command()
 @STORE
-def stats(store: Path) -> None:
+def stats(store: str | Path) -> None:
     """Compute the normalisation statistics again and write them into the store."""
-    from inrzoo import open_store
     from inrzoo import stats as statistics
+    from inrzoo.store import location, open_store
 
-    statistics.run(open_store(store))
-    click.echo(f"{store}: statistics over {open_store(store).stats['count'].max()} training INRs written")
+    place = location(store)
+    statistics.run(open_store(place))
+    say(f"{store}: statistics over {open_store(place).stats['count'].max()} training INRs written")
 
 
 @cli.command()
@@ -111,14 +100,14 @@ def stats(store: Path) -> None:
 @click.option("--out", type=click.Path(path_type=Path), help="STORE.png by default.")
 @click.option("--count", default=10, show_default=True, help="INRs to draw.")
 @click.option("--seed", default=0, show_default=True, help="Which fit of each signal.")
-def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
+def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
     """Draw originals, reconstructions, a finer grid and the PSNR histogram into one PNG."""
     from inrzoo import open_store
     from inrzoo.preview import preview as draw
 
-    target = out or store.with_suffix(".png")
+    target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
     drawn = draw(open_store(store), target, num_signals=count, seed=seed)
-    click.echo(f"{target}: {drawn} INRs")
+    say(f"{target}: {drawn} INRs")
 
 
 @cli.command()
@@ -127,17 +116,18 @@ def preview(store: Path, out: Path | None, count: int, seed: int) -> None:
 @click.option("--repair", is_flag=True, help="Fit damaged blocks again, exactly those.")
 @click.option("--refit", type=int, metavar="N", help="Fit N randomly chosen INRs again and compare.")
 @JSON
-def verify(store: Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
+def verify(store: str | Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
     """Check a store: every checksum, every INR rendered again. Exit code 1 and a list when something is off."""
-    from inrzoo import open_store, report
     from inrzoo import refit as refitting
+    from inrzoo import report
     from inrzoo import verify as checks
+    from inrzoo.store import location, open_store
 
-    open_store(store)  # says in one line that there is none, before a bar begins
+    open_store(location(store))  # says in one line that there is none, before a bar begins
     findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
     if repair and (findings.bad_blocks or findings.bad_stats):
         repaired = checks.repair(store, findings, source=source)
-        click.echo(f"{store}: {len(repaired)} block(s) fitted again; checking once more", err=True)
+        say(f"{store}: {len(repaired)} block(s) fitted again; checking once more", err=True)
         findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
     again = None
     if refit is not None and not findings.bad_blocks:
@@ -150,7 +140,7 @@ def verify(store: Path, source: Path | None, repair: bool, refit: int | None, as
             for one in again.refits
             if not one.passed
         ]
-    click.echo(report.of_findings(store, findings, again, as_json))
+    say(report.of_findings(store, findings, again, as_json))
     sys.exit(1 if findings.problems else 0)
 
 
@@ -168,12 +158,12 @@ def import_command(folder: Path, out: Path, grid: str | None, split_points: str 
     from inrzoo import report
     from inrzoo.interchange import import_state_dicts
 
-    sizes, points = _numbers("--grid", grid, "x", "28x28"), _numbers("--split-points", split_points, ",", "45000,50000")
+    sizes, points = numbers("--grid", grid, "x", "28x28"), numbers("--split-points", split_points, ",", "45000,50000")
     made = report.with_bar(
         "reading INRs",
         lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
     )
-    click.echo(f"{made}: look at it with: inrzoo info {made}")
+    say(f"{made}: look at it with: inrzoo info {made}")
 
 
 @cli.command()
@@ -192,10 +182,11 @@ def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: 
     results = benchmark.run(workloads, methods, **times)
     if out is not None:
         benchmark.write(results, out, shlex.join(["inrzoo", *sys.argv[1:]]))
-    click.echo(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
+    say(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
 
 
-def _numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:
+def numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:
+    """`800,900` as numbers; None for None."""
     if text is None:
         return None
     try:
@@ -204,39 +195,5 @@ def _numbers(option: str, text: str | None, between: str, example: str) -> tuple
         raise InrzooError(f"{option} {text} is not allowed; expected {example}") from None
 
 
-def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """Options and `--set` as dotted manifest keys."""
-    keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
-    keys |= {"engine": "fit.engine", "products": "fit.products"}
-    overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
-    if options["stop_psnr"] is not None:
-        overrides["fit.stop_psnr"] = options["stop_psnr"] or None
-    if options["views"] is not None:
-        overrides["fit.views"] = list(_numbers("--views", options["views"], ",", "800,900") or ())
-        if options["steps"] is None:
-            overrides["fit.steps"] = max(overrides["fit.views"])
-        # Both were asked for: stop, and let later views repeat the stopped weights.
-        overrides["fit.stop_views"] = bool(options["stop_psnr"])
-    if options["anti_alias"] == "projection":  # the one regulariser without a weight
-        overrides["antialias.regulariser"] = "projection"
-    elif options["anti_alias"] is not None:
-        try:
-            overrides["antialias.weight"] = float(options["anti_alias"])
-        except ValueError:
-            given = options["anti_alias"]
-            raise InrzooError(f"--anti-alias {given} is not allowed; expected a weight as 0.1, or projection") from None
-    if options["init"] in INIT_MODES:
-        overrides["init.mode"] = options["init"]
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise InrzooError(f"--set {setting} is not allowed; expected KEY=VALUE")
-        try:
-            overrides[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            overrides[key] = value
-    return overrides
-
-
 # The other commands, a file a group; they need `cli`, so they are read last.
-from inrzoo.cli import catalogue, exporting, hub, training  # noqa: E402, F401
+from inrzoo.cli import building, catalogue, exporting, hub, training  # noqa: E402, F401

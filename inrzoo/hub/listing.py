@@ -48,7 +48,7 @@ def search(user: str | None = None) -> list[Listed]:
 
 
 def _listed(info: Any) -> Listed:
-    card = info.card_data.to_dict() if info.card_data is not None else {}
+    card: Any = info.card_data.to_dict() if hasattr(info.card_data, "to_dict") else {}
     given = card.get(TAG)
     facts: dict[str, Any] = given if isinstance(given, dict) else {}
 

@@ -88,7 +88,7 @@ def pull(
 def _pull(snapshot: Snapshot, out: Path, splits: list[str], seeds: int | None, on_bytes: OnBytes) -> Pulled:
     num_seeds = _checked(snapshot, seeds)
     entries = snapshot.files()
-    _require_intact_root(snapshot, entries[f"{snapshot.store}/zarr.json"])
+    _require_intact_root(snapshot, entries.get(f"{snapshot.store}/zarr.json"))
     backup = out.with_name(f".{out.name}.before")
     if backup.exists() and not out.exists():  # a pull was killed between its two last renames
         backup.rename(out)
@@ -127,9 +127,9 @@ def _checked(snapshot: Snapshot, seeds: int | None) -> int:
     return there if seeds is None else seeds
 
 
-def _require_intact_root(snapshot: Snapshot, entry: Entry) -> None:
+def _require_intact_root(snapshot: Snapshot, entry: Entry | None) -> None:
     """Everything is checked against the root's checksums, and the root against the commit."""
-    if not entry.holds(hashlib.sha256(snapshot.root).hexdigest(), git_hash(snapshot.root)):
+    if entry is None or not entry.holds(hashlib.sha256(snapshot.root).hexdigest(), git_hash(snapshot.root)):
         raise InrzooError(f"{snapshot.store}/zarr.json arrived damaged; run the same command again")
 
 

@@ -23,8 +23,8 @@ from inrzoo.hub.remote import DATASET, Address, Snapshot, resolve, versions
 from inrzoo.interchange.parquet import Part, parts, write_part
 from inrzoo.manifest import differences
 from inrzoo.store import Store, open_store
-from inrzoo.store.finalise import data_files, metadata_files
 from inrzoo.store.parts import link_first_seeds
+from inrzoo.store.root import data_files, metadata_files
 from inrzoo.verify import Findings
 
 OnBytes = Callable[[int, int], None]
@@ -53,7 +53,7 @@ class Pushed:
 
 
 def push(
-    path: Path,
+    path: str | Path,
     repo_id: str,
     *,
     verify: Callable[[Path], Findings],
@@ -66,7 +66,7 @@ def push(
     """Publish a store as the next version of a dataset, or find that it is published.
 
     Args:
-        path: the store.
+        path: the store, or its URL: it is fetched first.
         repo_id: `USER/NAME`.
         verify: checks the store; nothing is sent where it finds a problem.
         private: whether a dataset that does not exist yet is made private.
@@ -90,7 +90,7 @@ def push(
                 if revision == MAIN and _is_version(store, newest):
                     return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
                 _require_extension(store, newest)
-            findings = verify(store.path)
+            findings = verify(_folder(store))
             if findings.problems:
                 raise InrzooError(
                     f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
@@ -101,12 +101,16 @@ def push(
 
 
 @contextmanager
-def _finished_seeds(path: Path, partial: bool) -> Iterator[Store]:
+def _finished_seeds(path: str | Path, partial: bool) -> Iterator[Store]:
     """The store; of one that is being built, another folder with its finished seeds."""
     store = open_store(path)
+    if store.mirror is not None:
+        store = open_store(store.mirror.fetch_all())
     if store.complete:
         yield store
         return
+    if isinstance(path, str):
+        raise InrzooError(f"{path} is not complete; the same build command continues")
     published = set(store.attributes["published_seeds"])
     num_seeds = next(seed for seed in range(store.num_seeds + 1) if seed not in published)
     if not partial:
@@ -123,7 +127,7 @@ def _finished_seeds(path: Path, partial: bool) -> Iterator[Store]:
 
 
 def _is_version(store: Store, newest: Snapshot) -> bool:
-    return newest.root == (store.path / "zarr.json").read_bytes()
+    return newest.root == (_folder(store) / "zarr.json").read_bytes()
 
 
 def _newest(repo_id: str, private: bool) -> Snapshot | None:
@@ -146,7 +150,9 @@ def _require_extension(store: Store, newest: Snapshot) -> None:
         raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
     seeds, num_theirs = ours["manifest"]["seeds"], theirs["manifest"]["seeds"]
     if seeds < num_theirs:
-        raise InrzooError(f"{name} holds {num_theirs} seeds, {store.path} has {seeds}; a version takes nothing away")
+        raise InrzooError(
+            f"{name} holds {num_theirs} seeds, {_folder(store)} has {seeds}; a version takes nothing away"
+        )
     for file, sha256 in theirs["checksums"].items():
         if _is_data(file) and ours["checksums"].get(file) != sha256:
             raise InrzooError(
@@ -186,9 +192,10 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         _require_extension(store, newest)
     number = 1 + (newest.version or 0 if newest is not None else 0)
     tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
-    files, rows = data_files(store.path), parts(store, range(store.num_seeds))
-    wanted = {f"{folder}/{file}": store.path / file for file in files if _is_data(file)}
-    metadata = {f"{folder}/{file}": store.path / file for file in ["zarr.json", *metadata_files(store.path), *files]
+    there = _folder(store)
+    files, rows = data_files(there), parts(store, range(store.num_seeds))
+    wanted = {f"{folder}/{file}": there / file for file in files if _is_data(file)}
+    metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *metadata_files(there), *files]
                 if not _is_data(file)}  # fmt: skip
     row_bytes = 4 * store.layout.num_params * len(store.snapshots)
     sizes = {f"data/{part.name}": (part.stop - part.start) * row_bytes for part in rows}
@@ -270,6 +277,11 @@ def _tag(repo_id: str, number: int, commit: str) -> None:
             raise InrzooError(
                 f"{repo_id} has another v{number} since a moment ago; run the same command again"
             ) from None
+
+
+def _folder(store: Store) -> Path:
+    assert isinstance(store.path, Path), "what is pushed has been fetched"
+    return store.path
 
 
 def _is_data(file: str) -> bool:

@@ -23,6 +23,8 @@ def rebuild(store: Store) -> tuple[str, str]:
     if "imported" in store.attributes:
         return "", ""
     recorded = store.attributes["manifest"]
+    if recorded.get("init", {}).get("mode") == "hypernet":
+        return _rebuild_by_network(recorded)
     words = ["inrzoo", "build", recorded["name"]]
     if recorded["name"] in manifest.names():
         try:
@@ -37,6 +39,14 @@ def rebuild(store: Store) -> tuple[str, str]:
         except InrzooError:  # another version of inrzoo: its manifest or its presets are not those of the store
             pass
     return "inrzoo build manifest.toml", to_toml(recorded)
+
+
+def _rebuild_by_network(recorded: Mapping[str, Any]) -> tuple[str, str]:
+    """The hypernetwork is in the store itself, and decides architecture, grid and value range."""
+    plain = {key: value for key, value in recorded.items() if key != "init"}
+    plain["fit"] = {key: value for key, value in recorded["fit"].items() if key != "steps"}
+    words = ["inrzoo", "build", "manifest.toml", "--fitter", "STORE", "--tto", str(recorded["fit"]["steps"])]
+    return shlex.join(words), to_toml(plain)
 
 
 def to_toml(tables: Mapping[str, Any], prefix: str = "") -> str:

@@ -24,10 +24,13 @@ from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_st
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.errors import explained, retrying
+from inrzoo.store.checks import check_attributes
 
 URL = re.compile(
     r"(?:hf://datasets/)?(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>.+?))?(?:/(?P<store>[^/@]+\.zarr))?/?"
 )
+STORE = re.compile(r"[\w-][\w.-]*\.zarr")
+"""A name and no path: it becomes a folder here."""
 VERSION = re.compile(r"v(\d+)")
 DATASET = "dataset"
 
@@ -122,11 +125,11 @@ class Snapshot:
 def attributes_of(root: bytes) -> dict[str, Any]:
     """A store's attributes from its root metadata."""
     try:
-        found: dict[str, Any] = json.loads(root)["attributes"]
-        found["checksums"], found["format"]
-    except (ValueError, KeyError, TypeError):
+        return check_attributes(json.loads(root)["attributes"], "the store on the Hub")
+    except InrzooError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InrzooError("the store on the Hub is damaged: its zarr.json cannot be read") from None
-    return found
 
 
 def resolve(address: Address) -> Snapshot:
@@ -150,17 +153,18 @@ def resolve(address: Address) -> Snapshot:
 def versions(repo_id: str) -> dict[int, str]:
     """Commits by version number."""
     refs = retrying(lambda: HfApi().list_repo_refs(repo_id, repo_type=DATASET))
-    numbered = {VERSION.fullmatch(tag.name): tag.target_commit for tag in refs.tags}
+    numbered = {VERSION.fullmatch(str(tag.name)): str(tag.target_commit) for tag in refs.tags}
     return {int(found[1]): commit for found, commit in numbered.items() if found}
 
 
 def store_folder(repo_id: str, commit: str) -> str:
     """Name of the zarr folder at a commit. It stays when a repository is renamed."""
-    found = [
-        entry.path
+    listed = [
+        str(entry.path)
         for entry in retrying(lambda: list(HfApi().list_repo_tree(repo_id, repo_type=DATASET, revision=commit)))
-        if isinstance(entry, RepoFolder) and entry.path.endswith(".zarr")
+        if isinstance(entry, RepoFolder)
     ]
+    found = [name for name in listed if STORE.fullmatch(name)]
     if len(found) != 1:
         raise InrzooError(f"{repo_id} at {commit[:12]} holds {len(found)} zarr stores; a dataset of inrzoo holds one")
     return found[0]
@@ -169,11 +173,10 @@ def store_folder(repo_id: str, commit: str) -> str:
 def tree(repo_id: str, commit: str) -> dict[str, Entry]:
     """All files at a commit, by path."""
     listed = retrying(lambda: list(HfApi().list_repo_tree(repo_id, repo_type=DATASET, revision=commit, recursive=True)))
-    return {
-        entry.path: Entry(entry.size, entry.lfs.sha256 if entry.lfs else None, entry.blob_id)
-        for entry in listed
-        if isinstance(entry, RepoFile)
-    }
+    files = [entry for entry in listed if isinstance(entry, RepoFile)]
+    if not all(isinstance(file.path, str) and isinstance(file.size, int) for file in files):
+        raise InrzooError(f"what the Hub says of {repo_id} cannot be understood: files without a name or a size")
+    return {file.path: Entry(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files}
 
 
 def read_file(repo_id: str, commit: str, path: str) -> bytes:

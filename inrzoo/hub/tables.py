@@ -29,8 +29,10 @@ SPACINGS = {"end_points": "end points: the outer samples lie at -1 and 1", "pixe
 ORDERS = {"row_col": "(row, column, …), row-major", "x_y": "(x, y): columns first, row-major samples"}
 INITS = {
     "random": "every (signal, seed) starts at its own draw",
+    "shared": "all signals of a seed start at the same draw",
     "fixed": "all signals of a seed start at the same weights, fitted to one signal of the training split",
     "file": "all signals start at given weights, sha256 `{sha256}`",
+    "hypernet": "at the weights that a trained hypernetwork makes of the signal (array `fitter`, sha256 `{sha256}`)",
 }
 MEANINGS = {
     "weights": "the INR, one flat vector in the order of the layout",

@@ -7,10 +7,10 @@ A attention heads.
 import torch
 from torch import Tensor, nn
 
+from inrzoo.encoders._transformer import Transformer
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets._contract import Hypernet
 from inrzoo.hypernets._patches import PatchTokens
-from inrzoo.hypernets._transformer import Transformer
 from inrzoo.inrs import INR
 
 

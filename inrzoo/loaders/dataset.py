@@ -24,6 +24,7 @@ from inrzoo.loaders.normalise import Normalise, Normaliser, normaliser
 from inrzoo.loaders.rows import Places, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
+from inrzoo.store.positions import positions
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -120,8 +121,8 @@ class WeightDataset(Dataset[WeightBatch]):
         Raises:
             IndexError: a number out of range.
         """
-        positions = np.atleast_1d(np.arange(len(self))[np.asarray(index) if isinstance(index, Tensor) else index])
-        return self.read(positions, epoch=self.epoch, key=int(positions[0]) if len(positions) else 0)
+        rows = positions(np.asarray(index) if isinstance(index, Tensor) else index, len(self), "INR")
+        return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
 
     def __getitems__(self, indices: list[int]) -> list[WeightBatch]:
         """What a DataLoader calls: one read for the whole batch, as a list of one."""

@@ -216,9 +216,12 @@ class Episodes(IterableDataset[Episode]):
         if len(small):
             code = int(self.classes[small[0]])
             name = names[code] if code < len(names) else str(code)
+            least = int(self._signals.counts.min())
+            rest = f"{least - self.shots} queries" if least > self.shots else f"{least} shots and queries together"
             raise InrzooError(
                 f"{self.label} {name!r} has {self._signals.counts[small[0]]} signals; {self.shots} shots and "
-                f"{self.queries} queries need {needed} (too few in {len(small)} of {len(self.classes)} classes)"
+                f"{self.queries} queries need {needed} (too few in {len(small)} of {len(self.classes)} classes); "
+                f"there are enough for {rest}"
             )
 
     def __getstate__(self) -> dict[str, Any]:

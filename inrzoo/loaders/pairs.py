@@ -19,6 +19,7 @@ from inrzoo.loaders.batch import PairBatch
 from inrzoo.loaders.dataset import WeightDataset
 from inrzoo.loaders.members import Members
 from inrzoo.seeding import Stream
+from inrzoo.store.positions import positions
 from inrzoo.weights import WeightLayout
 
 Between = Literal["seeds", "views", "any"]
@@ -84,8 +85,8 @@ class Pairs(Dataset[PairBatch]):
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64]) -> PairBatch:
         """Pairs by number of their signal among those that have one."""
-        positions = np.atleast_1d(np.arange(len(self))[index])
-        return self.read(positions, epoch=self.epoch, key=int(positions[0]) if len(positions) else 0)
+        rows = positions(index, len(self), "pair")
+        return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
 
     def __getitems__(self, indices: list[int]) -> list[PairBatch]:
         """What a DataLoader calls: one read for the whole batch, as a list of one."""

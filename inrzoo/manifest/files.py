@@ -62,16 +62,18 @@ def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] |
 
 def presets(dataset: str) -> list[str]:
     """Names of a manifest's presets, the default one first."""
-    _, tables = _read(dataset)
+    path, tables = _read(dataset)
     default = tables.get("default_preset")
-    return sorted(tables.get("presets", {}), key=lambda name: (name != default, name))
+    found = check_type(f"{path.name}: presets", tables.get("presets", {}), dict[str, dict[str, Any]])
+    return sorted(found, key=lambda name: (name != default, name))
 
 
 def _use_inr(tables: dict[str, Any], name: str | None, alternatives: Mapping[str, Mapping[str, Any]]) -> None:
     """Another architecture than the manifest's takes none of its fields, but what the preset has for it."""
-    if name is not None and tables.get("inr", {}).get("name") != name:
+    inr = tables.get("inr", {})
+    if check_type("inr.name", name, str | None) is not None and not (isinstance(inr, dict) and inr.get("name") == name):
         tables["inr"] = {"name": name}
-        _merge(tables, alternatives.get(name, {}))
+        _merge(tables, alternatives.get(str(name), {}))
 
 
 def _read(dataset: str) -> tuple[Path, dict[str, Any]]:

@@ -47,19 +47,22 @@ class Init:
     """Where a fit starts.
 
     Attributes:
-        mode: `random`: every (signal, seed) from its own draw. `fixed`: all signals of a seed from weights that were
-            fitted to one signal of the training split, drawn by the seed (few-shot paper, Sec. 3.3.3: "we optimize a
-            random image to acquire a fixed weight"; which image, the paper does not say). `file`: from given weights.
-        sha256: of those weights, for mode `file`; filled in when the file is read.
+        mode: `random`: every (signal, seed) from its own draw. `shared`: all signals of a seed from one draw. `fixed`:
+            all signals of a seed from weights that were fitted to one signal of the training split, drawn by the seed
+            (few-shot paper, Sec. 3.3.3: "we optimize a random image to acquire a fixed weight"; which image, the
+            paper does not say). `file`: from given weights. `hypernet`: from what a trained hypernetwork makes of the
+            signal; `fit` is then what comes after it.
+        sha256: of those weights for mode `file`, of the hypernetwork for `hypernet`; filled in when the file is read.
     """
 
-    mode: Literal["random", "fixed", "file"] = "random"
+    mode: Literal["random", "shared", "fixed", "file", "hypernet"] = "random"
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject a file mode without its weights, and weights that nothing would read."""
-        allowed = "that of the weights given by --init FILE, in mode file alone"
-        _require("init.sha256", self.sha256, (self.sha256 is not None) == (self.mode == "file"), allowed)
+        """Reject a mode without the file it needs, and a file that nothing would read."""
+        allowed = "that of what --init FILE or --fitter CHECKPOINT gives, in modes file and hypernet alone"
+        given = self.mode in ("file", "hypernet")
+        _require("init.sha256", self.sha256, (self.sha256 is not None) == given, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +95,7 @@ class Fit:
     """How an INR is fitted: Adam on the full grid.
 
     Attributes:
-        steps: optimiser steps, at least 1.
+        steps: optimiser steps, at least 1; 0 where a hypernetwork's INRs stay as they are.
         lr: Adam's step size, above 0.
         stop_psnr: dB at which an INR stops, or None. Views switch it off unless `stop_views` is set.
         views: step counts at which snapshots are kept, ascending, none above `steps`; empty keeps the end alone.
@@ -112,7 +115,7 @@ class Fit:
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        _require("fit.steps", self.steps, self.steps >= 1, "at least 1")
+        _require("fit.steps", self.steps, self.steps >= 0, "at least 1")
         _require("fit.lr", self.lr, 0 < self.lr < math.inf, "above 0")
         _require("fit.stop_psnr", self.stop_psnr, self.stop_psnr is None or math.isfinite(self.stop_psnr), "finite dB")
         ascending = all(a < b for a, b in pairwise((0, *self.views)))
@@ -166,6 +169,10 @@ class Manifest:
         """Reject impossible values."""
         _require("name", self.name, bool(self.name), "a word")
         _require("seeds", self.seeds, self.seeds >= 1, "at least 1")
+        if self.init.mode == "hypernet":
+            _require("seeds", self.seeds, self.seeds == 1, "1: a hypernetwork makes one INR of a signal")
+        else:
+            _require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
         _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
 
     def to_json(self) -> dict[str, Any]:

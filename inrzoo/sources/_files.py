@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import lzma
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
@@ -15,7 +17,22 @@ from pathlib import Path, PurePosixPath
 from inrzoo.errors import InrzooError
 
 # What a damaged, encrypted or exotically compressed archive makes zipfile raise.
-ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError)
+DEFLATE_RATIO = 1032
+"""Bytes that deflate can pack into one, at most (zlib's technical notes, "Maximum compression factor")."""
+MOST_FILES, MOST_BYTES = 20_000_000, 256 * 2**20
+"""Of an archive; of one member."""
+ZIP_ERRORS = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    OverflowError,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +55,7 @@ class FileTree:
             InrzooError: (the function) the file is damaged; the message names it.
         """
         if self.path.is_dir():
-            yield self._guarded(lambda name: (self.path / name).read_bytes())
+            yield self._guarded(lambda name: read_file(self.path / name))
         else:
             with zipfile.ZipFile(self.path) as archive:
                 yield self._guarded(archive.read)
@@ -47,7 +64,9 @@ class FileTree:
         def guarded(name: str) -> bytes:
             try:
                 return read(name)
-            except (*ZIP_ERRORS, KeyError) as error:
+            except InrzooError:
+                raise
+            except ZIP_ERRORS as error:
                 raise InrzooError(f"{self.path}: cannot read {name} ({error}); fetch it again") from error
 
         return guarded
@@ -64,6 +83,19 @@ class FileTree:
         return {"unpacked/": digest.hexdigest()}
 
 
+def read_file(path: Path) -> bytes:
+    """An ordinary file's content, if it may be an image.
+
+    Raises:
+        InrzooError: a device or a pipe, which may have no end, or a file too large for an image.
+    """
+    if path.exists() and not path.is_file():
+        raise InrzooError(f"{path} is no ordinary file; leave it out")
+    if (size := path.stat().st_size) > MOST_BYTES:
+        raise InrzooError(f"{path} holds {size} bytes; at most {MOST_BYTES} are read of one file")
+    return path.read_bytes()
+
+
 def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
     """List the files of a folder or zip archive that end in one of `suffixes` (lower case, upper case matches too).
 
@@ -73,17 +105,15 @@ def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
         InrzooError: nothing there, not a zip archive, a damaged one, or one with names that point outside of it.
     """
     if path.is_dir():
-        names = [
-            (Path(folder) / file).relative_to(path).as_posix()
-            for folder, _, files in os.walk(path, followlinks=True)
-            for file in files
-        ]
+        names = list(_walk(path))
     elif path.is_file():
         try:
             with zipfile.ZipFile(path) as archive:
-                names = [entry.filename for entry in archive.infolist() if not entry.is_dir()]
+                entries = archive.infolist()
+                names = [entry.filename for entry in entries if not entry.is_dir()]
         except ZIP_ERRORS as error:
             raise InrzooError(f"{path} is not a whole zip archive ({error}); fetch it again") from error
+        _require_modest(path, entries)
     else:
         raise InrzooError(f"no file or folder {path}; --source must name one that exists")
     names = sorted(name for name in names if name.lower().endswith(suffixes) and not _is_junk(name))
@@ -92,6 +122,35 @@ def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
     if twice := next((a for a, b in itertools.pairwise(names) if a == b), None):
         raise InrzooError(f"{path} holds {twice!r} twice; pack it again")
     return FileTree(path, tuple(names))
+
+
+def _walk(path: Path) -> Iterator[str]:
+    """Files below a folder, through links too; a folder that is reached twice may be a loop without end."""
+    seen = set()
+    for folder, _, files in os.walk(path, followlinks=True):
+        if (place := os.path.realpath(folder)) in seen:
+            raise InrzooError(f"{folder} is a link to a folder that is read already; remove the link")
+        seen.add(place)
+        for file in files:
+            yield (Path(folder) / file).relative_to(path).as_posix()
+
+
+def _require_modest(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Refuse an archive that would unpack to more than deflate can have packed, or to a file too large for an image.
+
+    Members are read one at a time, never beyond the size that is declared here.
+    """
+    if len(entries) > MOST_FILES:
+        raise InrzooError(f"{path} holds {len(entries)} files; at most {MOST_FILES} are read")
+    if large := next((entry for entry in entries if entry.file_size > MOST_BYTES), None):
+        raise InrzooError(
+            f"{path}: {large.filename} unpacks to {large.file_size} bytes; at most {MOST_BYTES} are read of one file"
+        )
+    total = sum(entry.file_size for entry in entries)
+    if total > DEFLATE_RATIO * path.stat().st_size:
+        raise InrzooError(
+            f"{path} claims to hold {total} bytes, more than {DEFLATE_RATIO} times its size; that is no honest archive"
+        )
 
 
 def _is_junk(name: str) -> bool:

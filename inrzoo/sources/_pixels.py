@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -24,7 +27,8 @@ RESAMPLE = {
 }
 # Pillow converts these to grey or RGB without loss of range; 16-bit and float images it would clip.
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError)
+BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, *BOMBS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,15 @@ class ImageSource(Source):
         return np.asarray(image, dtype=np.uint8).reshape(*grid, self.channels)
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Pillow warns of what it can read all the same; a picture so large that it may be a bomb is an error."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
 def open_image(content: bytes, name: str) -> Image.Image:
     """Open an image without decoding it.
 
@@ -96,7 +109,8 @@ def open_image(content: bytes, name: str) -> Image.Image:
         InrzooError: not an image that Pillow reads; the message names it.
     """
     try:
-        return Image.open(io.BytesIO(content))
+        with quiet():
+            return Image.open(io.BytesIO(content))
     except DECODE_ERRORS as error:
         raise InrzooError(f"{name} is not an image that can be read; fetch it again or leave it out") from error
 
@@ -111,6 +125,7 @@ def decode(content: bytes, name: str, mode: str) -> Image.Image:
     if image.mode not in EIGHT_BIT:
         raise InrzooError(f"{name} has pixels of type {image.mode!r}; convert it to 8 bits a channel")
     try:
-        return image.convert(mode)
+        with quiet():
+            return image.convert(mode)
     except DECODE_ERRORS as error:
         raise InrzooError(f"{name} is a damaged image ({error}); fetch it again or leave it out") from error

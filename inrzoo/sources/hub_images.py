@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources import SPLITS, Signals
-from inrzoo.sources._files import sha256
+from inrzoo.sources._files import read_file, sha256
 from inrzoo.sources._pixels import ImageSource
 from inrzoo.sources._splits import check_counts, check_split_table, draw_validation
 from inrzoo.sources.image_folder import ImageFolder
@@ -171,6 +172,7 @@ class HubImages(ImageSource):
         """The rows of one split, as a `datasets.IterableDataset`."""
         import datasets
 
+        datasets.logging.set_verbosity(logging.CRITICAL)  # what it logs it raises as well, and then it is one line
         try:
             if path is None:
                 return datasets.load_dataset(
@@ -234,7 +236,7 @@ class HubImages(ImageSource):
                 while left[0] < start + len(table):
                     row = left.popleft()
                     image = table.column(self.image_column)[row - start].as_py()
-                    yield _content(image, f"{path or self.repo}: {part}/{row:06d}")
+                    yield _content(image, path, f"{path or self.repo}: {part}/{row:06d}")
                     if not left:
                         return
                 start += len(table)
@@ -257,13 +259,18 @@ def _data_files(path: Path) -> list[Path]:
     return sorted(path.rglob("*.arrow" if saved else "*.parquet"))
 
 
-def _content(image: Any, name: str) -> bytes:
-    """The image file in a cell of an image column: inside the table, or a local path."""
+def _content(image: Any, home: Path | None, name: str) -> bytes:
+    """The image file in a cell of an image column: inside the table, or a file inside `home`.
+
+    A table may name any file of this machine; those outside of its own folder are nobody's business.
+    """
     if image is not None and image["bytes"] is not None:
         content: bytes = image["bytes"]
         return content
-    if image is not None and image["path"] and Path(image["path"]).is_file():
-        return Path(image["path"]).read_bytes()
+    if image is not None and image["path"] and home is not None:
+        file = home / image["path"]
+        if file.is_file() and file.resolve().is_relative_to(home.resolve()):
+            return read_file(file)
     raise InrzooError(f"{name} has no image in the table; only images stored in the Parquet files can be streamed")
 
 

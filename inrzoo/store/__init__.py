@@ -5,19 +5,26 @@
 
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
 from inrzoo.store.create import Contents, create_store, label_arrays, signals_digest, stage_signals
-from inrzoo.store.finalise import complete, grow, publish_seed, unpublish
-from inrzoo.store.reader import Store, open_store
+from inrzoo.store.finalise import Joined, complete, grow, join_shard, publish_seed, unpublish
+from inrzoo.store.objects import Location, ObjectPath, location
+from inrzoo.store.opening import open_store
+from inrzoo.store.reader import Store
 
 __all__ = [
     "Block",
     "Contents",
+    "Joined",
+    "Location",
+    "ObjectPath",
     "Partition",
     "Quality",
     "Store",
     "complete",
     "create_store",
     "grow",
+    "join_shard",
     "label_arrays",
+    "location",
     "open_store",
     "publish_seed",
     "signals_digest",

@@ -8,15 +8,23 @@ Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
 
 import hashlib
 import io
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.errors import InrzooError
 from inrzoo.store.files import write_atomically
+from inrzoo.store.objects import Location, ObjectPath
+
+Result = TypeVar("Result")
 
 BUILD_FOLDER = "_build"
+AGAIN = "remove it, and the same build command fits these INRs again"
 CHUNK_BYTES = 512 * 1024
 SHARD_BYTES = 80 * 10**6
 MIN_BLOCK_ROWS = 64
@@ -24,6 +32,8 @@ MIN_BLOCK_ROWS = 64
 MIN_BLOCKS = 16
 """Small sets are cut at least this fine, so that every core has work."""
 LARGE_SPLIT_SHARDS = 4
+REQUESTS = 16
+"""Small objects asked for at the same time."""
 
 
 @dataclass(frozen=True)
@@ -134,22 +144,22 @@ def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.frombuffer(hashlib.sha256(content.data).digest(), dtype=np.uint8)
 
 
-def weights_path(store: Path, block: Block) -> Path:
+def weights_path(store: Location, block: Block) -> Location:
     """Where a committed block's weights wait for their shard."""
     return store / BUILD_FOLDER / "blocks" / f"{block.stem}.weights"
 
 
-def record_path(store: Path, block: Block) -> Path:
+def record_path(store: Location, block: Block) -> Location:
     """Where a block's commit record lies."""
     return store / BUILD_FOLDER / "blocks" / f"{block.stem}.npz"
 
 
-def is_committed(store: Path, block: Block) -> bool:
+def is_committed(store: Location, block: Block) -> bool:
     """Whether the block's record exists."""
     return record_path(store, block).exists()
 
 
-def write_block(store: Path, block: Block, weights_BTP: NDArray[np.float32], quality: Quality) -> None:
+def write_block(store: Location, block: Block, weights_BTP: NDArray[np.float32], quality: Quality) -> None:
     """Write weights, then the record: the commit. Writing a block twice writes the same bytes.
 
     Raises:
@@ -161,28 +171,96 @@ def write_block(store: Path, block: Block, weights_BTP: NDArray[np.float32], qua
     write_record(store, block, Record(**vars(quality), sha256=digest(content)))
 
 
-def write_record(store: Path, block: Block, record: Record) -> None:
+def write_record(store: Location, block: Block, record: Record) -> None:
     """Write a commit record."""
     buffer = io.BytesIO()
     np.savez(buffer, **vars(record))
     write_atomically(record_path(store, block), buffer.getbuffer())
 
 
-def read_record(store: Path, block: Block) -> Record:
-    """Read a commit record. Raises FileNotFoundError where the block is not committed."""
-    with np.load(record_path(store, block), allow_pickle=False) as arrays:
-        return Record(**{key: arrays[key] for key in arrays.files})
+def read_record(store: Location, block: Block) -> Record:
+    """Read a commit record.
+
+    Raises:
+        FileNotFoundError: the block is not committed.
+        ObjectError: the bucket does not answer.
+        InrzooError: the record is damaged.
+    """
+    path = record_path(store, block)
+    file = io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            record = Record(**{key: arrays[key] for key in arrays.files})
+        columns = {name: getattr(record, name) for name in COLUMNS}
+        whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1
+        kinds = all(
+            found.dtype.kind == np.dtype(COLUMNS[name].dtype).kind and found.ndim == 1 + len(COLUMNS[name].axes)
+            for name, found in columns.items()
+        )
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # of zip, zlib and numpy, a dozen classes
+        raise InrzooError(f"{path} is damaged ({type(error).__name__}: {error}); {AGAIN}") from None
+    if not whole or not kinds:
+        raise InrzooError(f"{path} is no record of a block; {AGAIN}")
+    return record
 
 
-def read_weights(store: Path, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
-    """Map a committed block's weights, shape (B, T, P), read-only."""
-    return np.memmap(weights_path(store, block), dtype="<f4", mode="r").reshape(num_rows, num_steps, -1)
+def of_each(store: Location, work: Callable[[Block], Result], wanted: Iterable[Block]) -> list[Result]:
+    """What `work` returns for each block; in a bucket several at a time, because each costs a request."""
+    if not isinstance(store, ObjectPath):
+        return [work(block) for block in wanted]
+    with ThreadPoolExecutor(REQUESTS) as pool:
+        return list(pool.map(work, wanted))
 
 
-def drop_block(store: Path, block: Block) -> None:
+def read_records(store: Location, wanted: Iterable[Block]) -> list[Record]:
+    """Read commit records."""
+    return of_each(store, lambda block: read_record(store, block), wanted)
+
+
+def concatenated(records: Sequence[Record]) -> Record:
+    """Records of several blocks as one."""
+    return Record(**{key: np.concatenate([getattr(record, key) for record in records]) for key in vars(records[0])})
+
+
+def commits(store: Location) -> Callable[[Block], bool]:
+    """`is_committed` of a store; in a bucket as it was at the first question, asked for all blocks at once."""
+    if not isinstance(store, ObjectPath):
+        return lambda block: is_committed(store, block)
+    names = cache((store / BUILD_FOLDER / "blocks").files)
+    return lambda block: f"{block.stem}.npz" in names()
+
+
+def read_weights(store: Location, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
+    """Map a committed block's weights, shape (B, T, P), read-only; of an object, read them.
+
+    Raises:
+        InrzooError: the file has another size.
+    """
+    path = weights_path(store, block)
+    size = path.size() if isinstance(path, ObjectPath) else path.stat().st_size
+    if not size or size % (4 * num_rows * num_steps):
+        raise InrzooError(f"{path} is damaged (it has {size} bytes); {AGAIN}")
+    flat = np.frombuffer(path.read_bytes(), "<f4") if isinstance(path, ObjectPath) else np.memmap(path, "<f4", "r")
+    return flat.reshape(num_rows, num_steps, -1)
+
+
+def drop_block(store: Location, block: Block) -> None:
     """Forget a block: the record first, so that it is never committed without weights."""
     record_path(store, block).unlink(missing_ok=True)
     weights_path(store, block).unlink(missing_ok=True)
+
+
+def drop_blocks(store: Location, wanted: Sequence[Block]) -> None:
+    """`drop_block` of each; in a bucket many in one request."""
+    if not isinstance(store, ObjectPath):
+        for block in wanted:
+            drop_block(store, block)
+        return
+    home = store / BUILD_FOLDER / "blocks"
+    for ending in ("npz", "weights"):
+        home.remove([f"{block.stem}.{ending}" for block in wanted])
 
 
 def _power_of_two(value: float) -> int:

@@ -5,6 +5,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C c
 
 import hashlib
 import shutil
+import tempfile
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,12 @@ import zarr
 from numpy.typing import NDArray
 
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Partition
-from inrzoo.store.files import sync_tree
+from inrzoo.store.files import is_there, sync_tree
+from inrzoo.store.objects import Location, ObjectPath, upload
 
 FORMAT = 1
 SIGNAL_CHUNK_BYTES = 2**20
-TAKEN = ("weights", *COLUMNS, "init", "block_sha256", "label", "split", "signal_id", "signals", "stats")
+TAKEN = ("weights", *COLUMNS, "init", "fitter", "block_sha256", "label", "split", "signal_id", "signals", "stats")
 """Names of a store's own arrays."""
 
 
@@ -39,6 +41,7 @@ class Contents:
         signals_NKC: uint8 array, may be memory-mapped.
         publish_signals: whether the signals stay in the finished store.
         init_SP: where all signals of a seed start, or None where each has a start of its own.
+        fitter: the hypernetwork that made the starts, a file's content; None where none did.
     """
 
     attributes: Mapping[str, Any]
@@ -52,17 +55,24 @@ class Contents:
     signals_NKC: NDArray[np.uint8]
     publish_signals: bool
     init_SP: NDArray[np.float32] | None = None
+    fitter: bytes | None = None
 
 
-def create_store(path: Path, contents: Contents) -> None:
-    """Create the store at `path`, whole or not at all.
+def create_store(path: Location, contents: Contents) -> None:
+    """Create the store at `path`, whole or not at all. In a bucket the root, written last, is what makes it a store.
 
     Raises:
         FileExistsError: something stands at `path`.
         OSError: no space, no permission; nothing is left behind.
     """
-    if path.exists():
+    if is_there(path):
         raise FileExistsError(path)
+    if isinstance(path, ObjectPath):
+        with tempfile.TemporaryDirectory(prefix="inrzoo-create-") as home:
+            create_store(Path(home) / path.name, contents)
+            path.remove_below()  # of an upload that was interrupted, perhaps of another dataset
+            upload(Path(home) / path.name, path, last=lambda name: name == "zarr.json")
+        return
     partial = path.with_name(f".{path.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -111,6 +121,8 @@ def _write(path: Path, contents: Contents) -> None:
     if contents.init_SP is not None:
         dims, chunks = ["seed", "param"], (1, contents.num_params)
         group.create_array("init", data=contents.init_SP, chunks=chunks, fill_value=np.nan, dimension_names=dims)
+    if contents.fitter is not None:
+        group.create_array("fitter", data=np.frombuffer(contents.fitter, np.uint8), dimension_names=["byte"])
     for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
         _signal_column(group, name, codes)
     _signal_column(group, "split", contents.split)
@@ -121,9 +133,14 @@ def _write(path: Path, contents: Contents) -> None:
         stage_signals(path, contents.signals_NKC)
 
 
-def stage_signals(path: Path, signals_NKC: NDArray[np.uint8]) -> None:
+def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
     """Put signals that may not be published where the workers find them, until the store is complete."""
     home = path / BUILD_FOLDER
+    if isinstance(home, ObjectPath):
+        with tempfile.TemporaryDirectory(prefix="inrzoo-stage-") as folder:
+            stage_signals(Path(folder), signals_NKC)
+            upload(Path(folder) / BUILD_FOLDER, home, last=lambda name: name == "signals/zarr.json")
+        return
     shutil.rmtree(home / "signals.partial", ignore_errors=True)
     _signals(zarr.open_group(home, mode="a"), signals_NKC, "signals.partial")
     (home / "signals.partial").rename(home / "signals")

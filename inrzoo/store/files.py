@@ -1,4 +1,4 @@
-"""Files that are whole or absent: written beside their place, forced to disk, renamed into it."""
+"""Files that are whole or absent: written beside their place, forced to disk, renamed into it; or objects."""
 
 import fcntl
 import hashlib
@@ -7,16 +7,21 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from inrzoo.errors import InrzooError
+from inrzoo.store import lease
+from inrzoo.store.objects import Location, ObjectPath
 
 
-def write_atomically(path: Path, content: bytes | memoryview) -> None:
+def write_atomically(path: Location, content: bytes | memoryview) -> None:
     """Write `content` to `path`: after a crash the file is the old one or the new one, never a part.
 
     Raises:
         OSError: no space, no permission; nothing is left behind.
     """
+    if isinstance(path, ObjectPath):
+        return path.write_bytes(content)
     # The writer's process id keeps two writers of one file apart; both write the same bytes.
     partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
@@ -29,10 +34,13 @@ def write_atomically(path: Path, content: bytes | memoryview) -> None:
         partial.unlink(missing_ok=True)
         raise
     sync(path.parent)
+    return None
 
 
-def sync(path: Path) -> None:
-    """Force a file or a folder's entries to disk."""
+def sync(path: Location) -> None:
+    """Force a file or a folder's entries to disk; an object is safe when its write returns."""
+    if isinstance(path, ObjectPath):
+        return
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -40,14 +48,39 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
-def sync_tree(root: Path) -> None:
+def sync_tree(root: Location) -> None:
     """Force every file below `root`, and the folders, to disk."""
+    if isinstance(root, ObjectPath):
+        return
     for path in [root, *root.rglob("*")]:
         sync(path)
 
 
-def sha256(path: Path) -> str:
+def remove_tree(root: Location) -> None:
+    """Remove a folder, or all objects below a key: of a store the root first, so that what is left is none."""
+    if isinstance(root, ObjectPath):
+        (root / "zarr.json").unlink(missing_ok=True)
+        root.remove_below()
+    else:
+        shutil.rmtree(root)
+
+
+def is_there(store: Location) -> bool:
+    """Whether anything stands at a store's place; objects without a root are what an interrupted upload left."""
+    return store.exists() if isinstance(store, Path) else (store / "zarr.json").exists()
+
+
+def file_sizes(root: Location) -> dict[str, int]:
+    """Bytes of every file below `root`, by its name relative to it."""
+    if isinstance(root, ObjectPath):
+        return root.files()
+    return {str(file.relative_to(root)): file.stat().st_size for file in root.rglob("*") if file.is_file()}
+
+
+def sha256(path: Location) -> str:
     """sha256 of a file, hex."""
+    if isinstance(path, ObjectPath):
+        return hashlib.sha256(path.read_bytes()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -60,16 +93,50 @@ def free_bytes(path: Path) -> int:
 
 
 @contextmanager
-def only_driver(path: Path) -> Iterator[None]:
-    """Hold the store's driver lock. The system drops it with the process, however that ends.
+def only_driver(store: Location) -> Iterator[None]:
+    """Hold the driver lock of a store that is there. The system drops it with the process, however that ends.
 
     Raises:
         InrzooError: another process holds it.
     """
+    if isinstance(store, ObjectPath):
+        with lease.hold(store):
+            yield
+        return
+    path = store / "_build" / "driver.lock"
     path.parent.mkdir(exist_ok=True)
     with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise InrzooError(f"another process is writing to {path.parent.parent}; wait for it or stop it") from None
+        _lock(file, store)
         yield
+
+
+@contextmanager
+def only_creator(store: Location) -> Iterator[None]:
+    """Hold the lock beside a store, which need not be there yet: two that make or replace it do not mix.
+
+    Raises:
+        InrzooError: another process holds it.
+    """
+    if isinstance(store, ObjectPath):
+        with lease.hold(store):
+            yield
+        return
+    store.parent.mkdir(parents=True, exist_ok=True)
+    path = store.with_name(f".{store.name}.lock")
+    while True:
+        with path.open("w") as file:
+            _lock(file, store)
+            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
+                continue  # its holder has just ended and removed it
+            try:
+                yield
+            finally:
+                path.unlink(missing_ok=True)
+            return
+
+
+def _lock(file: IO[str], store: Path) -> None:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise InrzooError(f"another process is writing to {store}; wait for it or stop it") from None

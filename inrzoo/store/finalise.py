@@ -6,10 +6,9 @@ crash anywhere costs only work that can be done again.
 Shape letters: N signals, S seeds, T snapshots, P parameters.
 """
 
-import json
-import shutil
 from collections.abc import Mapping
-from pathlib import Path
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,16 +18,21 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
+from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
-from inrzoo.store.files import sha256, sync, sync_tree, write_atomically
+from inrzoo.store.files import remove_tree, sha256, sync, sync_tree, write_atomically
+from inrzoo.store.object_group import ObjectGroup
+from inrzoo.store.objects import Changed, Location, ObjectPath
+from inrzoo.store.root import data_files, metadata_files, seal, set_attributes
 from inrzoo.store.shards import raw_rows
 
 SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 
-def open_group(path: Path) -> zarr.Group:
+def open_group(path: Location) -> zarr.Group:
     """The store's group for writing, its attributes as they are now and not as consolidated metadata remember them."""
-    return zarr.open_group(path, mode="r+", use_consolidated=False)
+    home = ObjectGroup(path) if isinstance(path, ObjectPath) else path
+    return zarr.open_group(home, mode="r+", use_consolidated=False)
 
 
 def partition_of(group: zarr.Group) -> Partition:
@@ -36,7 +40,7 @@ def partition_of(group: zarr.Group) -> Partition:
     return Partition(num_signals=group["weights"].shape[0], **group.attrs["partition"])
 
 
-def grow(path: Path, num_seeds: int, init_SP: NDArray[np.float32] | None) -> None:
+def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) -> None:
     """Make room for more seeds; no published file is touched. Called by the driver before any worker starts.
 
     Args:
@@ -57,41 +61,70 @@ def grow(path: Path, num_seeds: int, init_SP: NDArray[np.float32] | None) -> Non
             group[name].resize((shape[0], num_seeds, *shape[2:]))
 
 
-def publish_seed(path: Path, seed: int) -> None:
+@dataclass(frozen=True)
+class Joined:
+    """A shard that is in its place.
+
+    Attributes:
+        sha256: of its file, hex.
+        record: what is known of its INRs, and the digests of its blocks.
+    """
+
+    sha256: str
+    record: blocks.Record
+
+
+def publish_seed(path: Location, seed: int, joined: Mapping[int, Joined] | None = None) -> None:
     """Join a seed's blocks into shards and columns, record their checksums, then delete the blocks.
+
+    Args:
+        joined: those of the shards that workers have joined already.
 
     Raises:
         InrzooError: a block's file is not what its record says; the block is dropped, so that a build fits it again.
         OSError: no space, no permission; the blocks stay.
     """
     with every_chunk():
-        _publish_seed(path, seed)
+        guarded(str(path), f"seed {seed}", lambda: _publish_seed(path, seed, joined or {}), passing=(OSError, Changed))
 
 
-def _publish_seed(path: Path, seed: int) -> None:
+def join_shard(path: Location, seed: int, shard: int) -> Joined:
+    """Join the blocks of a shard whose blocks are all committed; they stay.
+
+    Raises:
+        InrzooError, OSError: as `publish_seed`.
+    """
     group = open_group(path)
     partition = partition_of(group)
-    records = [blocks.read_record(path, Block(seed, index)) for index in range(partition.num_blocks)]
-    for shard in range(partition.num_shards):
-        members = partition.shard_blocks(shard)
-        waiting = [blocks.weights_path(path, Block(seed, index)).exists() for index in members]
-        if any(waiting):  # none waits where a repair left this shard alone
-            _write_shard(path, group["weights"], partition, seed, members, records)
+    members = [Block(seed, index) for index in partition.shard_blocks(shard)]
+    records = _records(path, partition, members)
+    if any(blocks.of_each(path, lambda block: blocks.weights_path(path, block).exists(), members)):
+        with every_chunk():  # none waits where a repair left this shard alone
+            _write_shard(path, group["weights"], partition, members, records)
+    file = shard_path(path, shard, seed)
+    sync(file)
+    return Joined(sha256(file), blocks.concatenated(records))
+
+
+def _publish_seed(path: Location, seed: int, joined: Mapping[int, Joined]) -> None:
+    group = open_group(path)
+    partition = partition_of(group)
+    shards = [joined.get(shard) or join_shard(path, seed, shard) for shard in range(partition.num_shards)]
+    record = blocks.concatenated([shard.record for shard in shards])
     for name in COLUMNS:
-        group[name][:, seed] = np.concatenate([getattr(record, name) for record in records])
-    group["block_sha256"][:, seed] = np.stack([record.sha256 for record in records])
+        group[name][:, seed] = getattr(record, name)
+    group["block_sha256"][:, seed] = record.sha256.reshape(-1, 32)
     files = [f"{name}/{key}" for name in SEED_COLUMNS for key in [_chunk_key(group[name], 0, seed)]]
-    files += [f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in range(partition.num_shards)]
     for file in files:
         sync(path / file)
-    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}}
+    of_shards = {f"weights/{shard_key(number, seed)}": shard.sha256 for number, shard in enumerate(shards)}
+    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}, **of_shards}
     published = sorted({*group.attrs["published_seeds"], seed})
     set_attributes(path, checksums=checksums, published_seeds=published)
-    for index in range(partition.num_blocks):
-        blocks.drop_block(path, Block(seed, index))
+    blocks.drop_blocks(path, [Block(seed, index) for index in range(partition.num_blocks)])
 
 
-def complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
+def complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     """Write statistics, the remaining checksums and consolidated metadata; drop what only the build needed.
 
     Args:
@@ -100,6 +133,10 @@ def complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]
     Raises:
         InrzooError: a seed is not published yet.
     """
+    guarded(str(path), "metadata", lambda: _complete(path, statistics), passing=(OSError, Changed))
+
+
+def _complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     group = open_group(path)
     missing = set(range(group["weights"].shape[1])) - set(group.attrs["published_seeds"])
     if missing:
@@ -111,11 +148,12 @@ def complete(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]
     for file in metadata_files(path):
         checksums[file] = sha256(path / file)
     sync_tree(path)
-    _seal(path, checksums)
-    shutil.rmtree(path / BUILD_FOLDER, ignore_errors=True)
+    seal(path, checksums)
+    with suppress(OSError):
+        remove_tree(path / BUILD_FOLDER)
 
 
-def write_statistics(path: Path, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
+def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     """Replace the group `stats` and its checksums."""
     group = open_group(path)
     stale = {key: value for key, value in group.attrs["checksums"].items() if not key.startswith("stats/")}
@@ -126,7 +164,7 @@ def write_statistics(path: Path, statistics: Mapping[str, tuple[NDArray[Any], li
             home.create_array(name, data=array, chunks=array.shape, dimension_names=dims)
 
 
-def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
+def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     """Turn a published seed back into committed blocks, without the bad ones; a build then fits exactly those.
 
     Good weights are copied out of the shards that hold a bad block before those shards go; other shards stay.
@@ -159,13 +197,18 @@ def unpublish(path: Path, seed: int, bad_blocks: set[int]) -> None:
         (path / file).unlink(missing_ok=True)
 
 
-def shard_path(path: Path, shard: int, seed: int) -> Path:
+def shard_path(path: Location, shard: int, seed: int) -> Location:
     """The file of a shard of `weights`."""
-    return path / "weights" / "c" / str(shard) / str(seed) / "0" / "0"
+    return path / "weights" / shard_key(shard, seed)
+
+
+def shard_key(shard: int, seed: int) -> str:
+    """The name of a shard's file in `weights`."""
+    return f"c/{shard}/{seed}/0/0"
 
 
 def block_in_shard(
-    path: Path, partition: Partition, block: Block, row_shape: tuple[int, ...]
+    path: Location, partition: Partition, block: Block, row_shape: tuple[int, ...]
 ) -> NDArray[np.float32] | None:
     """A published block's weights (B, T, P), straight from its shard's bytes; None where the file is too short."""
     rows = partition.rows(block.index)
@@ -174,62 +217,47 @@ def block_in_shard(
     return raw_rows(shard_path(path, shard, block.seed), within, row_shape)
 
 
-def data_files(path: Path) -> list[str]:
-    """Relative names of all chunk files of the store, sorted; those of the build folder left out."""
-    return [name for name in _files(path) if not name.endswith("zarr.json")]
+def _records(path: Location, partition: Partition, wanted: list[Block]) -> list[blocks.Record]:
+    """Read commit records; a damaged one is dropped and said."""
+
+    def read(block: Block) -> blocks.Record:
+        rows = partition.rows(block.index)
+        try:
+            record = blocks.read_record(path, block)
+        except InrzooError:
+            raise _dropped(path, block) from None
+        if len(record.psnr) != rows.stop - rows.start:
+            raise _dropped(path, block)
+        return record
+
+    return blocks.of_each(path, read, wanted)
 
 
-def metadata_files(path: Path) -> list[str]:
-    """Relative names of the metadata files of arrays and groups, sorted; the root's, which holds the checksums, not."""
-    return [name for name in _files(path) if name.endswith("zarr.json") and name != "zarr.json"]
-
-
-def _files(path: Path) -> list[str]:
-    names = (file.relative_to(path) for file in path.rglob("*") if file.is_file())
-    return sorted(str(name) for name in names if name.parts[0] != BUILD_FOLDER and name.suffix != ".partial")
+def _dropped(path: Location, block: Block) -> InrzooError:
+    """Drop a damaged block, so that a build fits it again; the line that says so."""
+    blocks.drop_block(path, block)
+    return InrzooError(
+        f"block {block.index} of seed {block.seed} in {path} was damaged on disk; run the same build again"
+    )
 
 
 def _write_shard(
-    path: Path, weights: Any, partition: Partition, seed: int, members: range, records: list[blocks.Record]
+    path: Location, weights: Any, partition: Partition, members: list[Block], records: list[blocks.Record]
 ) -> None:
-    parts = []
-    for index in members:
-        rows = partition.rows(index)
-        part = blocks.read_weights(path, Block(seed, index), rows.stop - rows.start, weights.shape[2])
-        if not np.array_equal(blocks.digest(part), records[index].sha256):
-            blocks.drop_block(path, Block(seed, index))
-            raise InrzooError(f"block {index} of seed {seed} in {path} was damaged on disk; run the same build again")
-        parts.append(part)
-    first, last = partition.rows(members[0]), partition.rows(members[-1])
-    weights[first.start : last.stop, seed] = np.concatenate(parts)
+    def read(block: Block) -> NDArray[np.float32]:
+        rows = partition.rows(block.index)
+        try:
+            return blocks.read_weights(path, block, rows.stop - rows.start, weights.shape[2])
+        except InrzooError:
+            raise _dropped(path, block) from None
+
+    parts = blocks.of_each(path, read, members)
+    for block, part, record in zip(members, parts, records, strict=True):
+        if part.shape[2] != weights.shape[3] or not np.array_equal(blocks.digest(part), record.sha256):
+            raise _dropped(path, block)
+    first, last = partition.rows(members[0].index), partition.rows(members[-1].index)
+    weights[first.start : last.stop, members[0].seed] = np.concatenate(parts)
 
 
 def _chunk_key(array: Any, row_chunk: int, seed: int) -> str:
     return "/".join(["c", str(row_chunk), str(seed), *["0"] * (array.ndim - 2)])
-
-
-def set_attributes(path: Path, **changes: Any) -> None:
-    """Change attributes of the group in one atomic write, consolidated metadata dropped: they would be stale."""
-    root = json.loads((path / "zarr.json").read_text())
-    root["attributes"] = {**root["attributes"], **changes}
-    root.pop("consolidated_metadata", None)
-    write_atomically(path / "zarr.json", _to_bytes(root))
-
-
-def _seal(path: Path, checksums: Mapping[str, str]) -> None:
-    """Gather all metadata in the root (one request opens a remote store) and say that the store is complete, in one
-    atomic write. The form is zarr-python's; written here because zarr gathers in the order of the folder's listing.
-    """
-    root = json.loads((path / "zarr.json").read_text())
-    nodes = {str(Path(file).parent): json.loads((path / file).read_text()) for file in metadata_files(path)}
-    for node in nodes.values():
-        if node["node_type"] == "group":
-            node["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": {}}
-    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": nodes}
-    root["attributes"] = {**root["attributes"], "checksums": checksums, "complete": True}
-    root["attributes"].pop("partial", None)
-    write_atomically(path / "zarr.json", _to_bytes(root))
-
-
-def _to_bytes(root: Mapping[str, Any]) -> bytes:
-    return json.dumps(root, indent=2, sort_keys=True, ensure_ascii=False).encode()

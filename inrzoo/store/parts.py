@@ -16,15 +16,8 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Partition
-from inrzoo.store.finalise import (
-    SEED_COLUMNS,
-    data_files,
-    metadata_files,
-    open_group,
-    partition_of,
-    set_attributes,
-    unpublish,
-)
+from inrzoo.store.finalise import SEED_COLUMNS, open_group, partition_of, unpublish
+from inrzoo.store.root import data_files, metadata_files, set_attributes
 
 
 def seed_of(file: str) -> int | None:

@@ -5,21 +5,24 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
-from inrzoo import coords, registry
+from inrzoo import coords
 from inrzoo.errors import InrzooError
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, is_committed, read_record
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
+from inrzoo.store.checks import Arrays, Recorded, check_attributes, check_weights, inr_of, layout_of, opened
 from inrzoo.store.create import FORMAT, label_arrays
 from inrzoo.store.finalise import partition_of
+from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
+from inrzoo.store.objects import Location
 from inrzoo.store.parts import shards_of_splits
-from inrzoo.store.remote import Mirror, MirrorStore, is_url
+from inrzoo.store.remote import Mirror, cache_folder
 from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
 from inrzoo.weights import WeightLayout
@@ -31,28 +34,11 @@ if TYPE_CHECKING:
     from inrzoo.inrs import INR
 
 
-def open_store(path: str | Path, **remote_options: Any) -> Store:
-    """Open a store, complete or half-built; one elsewhere (`https://…`, `s3://…`, `hf://…`) must be complete.
-
-    Args:
-        path: folder or URL.
-        remote_options: `cache_limit`, `retries`, `backoff`, `storage_options`; see `inrzoo.store.remote.Mirror`.
-
-    Raises:
-        InrzooError: there is no store at `path`, it cannot be reached, or it has a format that this version does not
-            read.
-    """
-    if is_url(path):
-        mirror = Mirror(str(path), **remote_options)
-        return Store(mirror.folder, mirror)
-    return Store(Path(path))
-
-
 class Store:
     """A dataset of INRs on disk.
 
     Attributes:
-        path: the folder; of a remote store the one in the cache, where files are as they have been touched.
+        path: the folder; of a mirrored store the one in the cache; or the place in a bucket.
         location: where it was opened: the folder, or the URL.
         mirror: what fetches the files of a remote store; None for a local one.
         attributes: everything recorded about the dataset.
@@ -63,27 +49,22 @@ class Store:
         >>> store.render(signal=0, seed=0)                  # doctest: +SKIP
     """
 
-    def __init__(self, path: Path, mirror: Mirror | None = None) -> None:
+    def __init__(self, path: Location, mirror: Mirror | None = None) -> None:
         self.path, self.mirror = path, mirror
         self.location = str(path) if mirror is None else mirror.url
-        try:
-            # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
-            home = path if mirror is None else MirrorStore(mirror)
-            self._group = zarr.open_group(home, mode="r", use_consolidated=mirror is not None)
-        except (FileNotFoundError, ValueError):
-            raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
-        self.attributes: dict[str, Any] = dict(self._group.attrs)
-        if self.attributes.get("format") != FORMAT:
+        # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
+        home = home_of(path, mirror)
+        self._group, found = opened(home, path, mirror is not None)
+        if found.get("format") != FORMAT:
             raise InrzooError(
-                f"{self.location} has store format {self.attributes.get('format')}; "
-                f"this version of inrzoo reads {FORMAT}"
+                f"{self.location} has store format {found.get('format')}; this version of inrzoo reads {FORMAT}"
             )
-        try:
-            self.partition = partition_of(self._group)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InrzooError(
-                f"{self.location} is damaged beyond reading ({error}); build it anew with --overwrite"
-            ) from None
+        self.attributes: Recorded = check_attributes(found, self.location)
+        if isinstance(home, ObjectGroup):
+            home.nearby = signals_nearby(cache_folder(), home.root, str(self.attributes.get("signals_sha256")))
+        self._arrays = Arrays(self._group, self.location)
+        check_weights(self._arrays.array("weights"), self.attributes, self.location)
+        self.partition = partition_of(self._group)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself: nothing that was read travels with it."""
@@ -94,12 +75,12 @@ class Store:
     @property
     def num_signals(self) -> int:
         """N."""
-        return int(self._group["weights"].shape[0])
+        return self.weights.shape[0]
 
     @property
     def num_seeds(self) -> int:
         """S, asked for; some may be unfinished."""
-        return int(self._group["weights"].shape[1])
+        return self.weights.shape[1]
 
     @property
     def snapshots(self) -> list[int]:
@@ -114,12 +95,12 @@ class Store:
     @cached_property
     def layout(self) -> WeightLayout:
         """What the P numbers of a weight vector are."""
-        return WeightLayout.from_json(self.attributes["layout"])
+        return layout_of(self.attributes, self.weights.shape[3], self.location)
 
     @cached_property
     def inr(self) -> INR:
         """The function family: `values = store.inr(weights, coords)`."""
-        made: INR = registry.make("inrs", self.attributes["inr"])
+        made: INR = inr_of(self.attributes, self.weights.shape[3], self.location)
         return made
 
     @property
@@ -139,49 +120,54 @@ class Store:
     def weights(self) -> WeightsArray:
         """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
         published = self.attributes["published_seeds"]
-        return WeightsArray(self.path, self._group["weights"], self.partition, published, self.mirror)
+        return WeightsArray(self.path, self._arrays.array("weights"), self.partition, published, self.mirror)
 
     @cached_property
     def psnr(self) -> NDArray[np.float32]:
         """dB, shape (N, S, T); NaN where pending."""
-        return self._quality["psnr"]
+        return self._column("psnr")
 
     @cached_property
     def loss(self) -> NDArray[np.float32]:
         """Mean squared error on the value scale, shape (N, S, T); NaN where pending."""
-        return self._quality["loss"]
+        return self._column("loss")
 
     @cached_property
     def steps(self) -> NDArray[np.int32]:
         """Optimiser steps really taken, shape (N, S, T)."""
-        return self._quality["steps"]
+        return self._column("steps")
 
     @cached_property
     def status(self) -> NDArray[np.uint8]:
         """Index into `attributes["status_names"]`, shape (N, S); 0 is pending."""
-        return self._quality["status"]
+        return self._column("status")
 
     @cached_property
     def out_of_band(self) -> NDArray[np.float32]:
         """Share of spectral energy outside the grid's Nyquist box, shape (N, S, T); see `inrzoo.fit.spectrum`."""
-        return self._quality["out_of_band"]
+        return self._column("out_of_band")
 
     @cached_property
     def max_frequency(self) -> NDArray[np.float32]:
         """Frequency bound per coordinate axis in radians per unit, shape (N, S, T, D); NaN for INRs without a bound."""
-        return self._quality["max_frequency"]
+        return self._column("max_frequency")
 
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
         """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
-        return np.asarray(self._group["init"][:]) if "init" in self._group else None
+        return self._arrays.read("init", self.weights.shape[1::2]) if self._arrays.has("init") else None
+
+    @cached_property
+    def fitter(self) -> bytes | None:
+        """The hypernetwork that made where the INRs start: a .safetensors file; None where none did."""
+        return bytes(np.asarray(self._group["fitter"][:])) if self._arrays.has("fitter") else None
 
     select = select
 
     @cached_property
     def block_sha256(self) -> NDArray[np.uint8]:
         """sha256 of each published block's weights, shape (blocks, S, 32)."""
-        return np.asarray(self._group["block_sha256"][:])
+        return self._arrays.read("block_sha256", (self.partition.num_blocks, self.num_seeds, 32))
 
     def render(self, signal: Any, seed: Any = 0, step: Any = -1, coords: Any = None) -> torch.Tensor:
         """Values of INRs on the value scale.
@@ -206,19 +192,19 @@ class Store:
         """Label columns by name, N codes each; the first one is the class."""
         columns = self.attributes["label_columns"]
         return {
-            column: np.asarray(self._group[name][:])
+            column: self._arrays.read(name, (self.num_signals,))
             for column, name in zip(columns, label_arrays(columns), strict=True)
         }
 
     @cached_property
     def split(self) -> NDArray[np.uint8]:
         """Index into `attributes["split_names"]`, shape (N,)."""
-        return np.asarray(self._group["split"][:])
+        return self._arrays.read("split", (self.num_signals,), below=len(self.attributes["split_names"]))
 
     @cached_property
     def signal_ids(self) -> list[str]:
         """Where each signal came from."""
-        return [str(name) for name in self._group["signal_id"][:]]
+        return [str(name) for name in self._arrays.read("signal_id", (self.num_signals,))]
 
     @property
     def has_signals(self) -> bool:
@@ -226,26 +212,26 @@ class Store:
         return self._signals_home is not None
 
     def signals(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Signals as they were read, shape (rows, K, C), uint8.
-
-        Raises:
-            InrzooError: the licence kept them out of the store.
-        """
-        if self._signals_home is None:
+        """Signals as they were read, (rows, K, C), uint8; InrzooError where the licence kept them out of the store."""
+        if (home := self._signals_home) is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        array = self._group[self._signals_home]
-        return np.asarray(array[rows] if isinstance(rows, slice) else array.oindex[rows])
-
-    # --- statistics and other readers --------------------------------------------------------------------------
+        shape = (self.num_signals, math.prod(self.attributes["grid"]), self.inr.out_features)
+        return self._arrays.signals(home, shape, rows)
 
     @cached_property
     def stats(self) -> dict[str, NDArray[Any]]:
-        """Normalisation statistics over the training split: `mean`, `std`, `count` of shape (T, P), and
-        `tensor_mean`, `tensor_std`, `tensor_count` of shape (T, number of tensors). Empty until the build is complete.
+        """Of the training split: `mean`, `std`, `count`, (T, P), and `tensor_mean`, `tensor_std`, `tensor_count`,
+        (T, number of tensors). Empty until the build is complete.
         """
-        if "stats" not in self._group:
+        if not self._arrays.has("stats"):
             return {}
-        return {name: np.asarray(array[:]) for name, array in self._group["stats"].arrays()}
+        steps, tensors = len(self.snapshots), len(self.layout.tensors)
+        sizes = {"": (steps, self.layout.num_params), "tensor_": (steps, tensors)}
+        return {
+            f"{prefix}{name}": self._arrays.read(f"stats/{prefix}{name}", sizes[prefix])
+            for prefix in sizes
+            for name in ("mean", "std", "count")
+        }
 
     def to_xarray(self) -> xarray.Dataset:
         """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
@@ -256,7 +242,7 @@ class Store:
 
     def is_done(self, block: Block) -> bool:
         """Whether a block's INRs are safe: published or committed."""
-        return block.seed in self.attributes["published_seeds"] or is_committed(self.path, block)
+        return block.seed in self.attributes["published_seeds"] or self._is_committed(block)
 
     @property
     def partial(self) -> list[str]:
@@ -282,17 +268,26 @@ class Store:
 
     @property
     def _signals_home(self) -> str | None:
-        return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if name in self._group), None)
+        return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if self._arrays.has(name)), None)
+
+    def _column(self, name: str) -> NDArray[Any]:
+        sizes = {"step": len(self.snapshots), "axis": len(self.attributes["grid"])}
+        further = (sizes[axis] for axis in COLUMNS[name].axes)
+        column = self._arrays.read(name, (self.num_signals, self.num_seeds, *further))
+        unfinished = set(range(self.num_seeds)) - set(self.attributes["published_seeds"])
+        # It may have been published once, and hold more than is there.
+        column[:, sorted(unfinished)] = COLUMNS[name].fill
+        for block, record in self._waiting.items():
+            column[self.partition.rows(block.index), block.seed] = getattr(record, name)
+        return column
 
     @cached_property
-    def _quality(self) -> dict[str, NDArray[Any]]:
-        columns = {name: np.array(self._group[name][:]) for name in COLUMNS}
-        for seed in set(range(self.num_seeds)) - set(self.attributes["published_seeds"]):
-            for name, column in columns.items():
-                column[:, seed] = COLUMNS[name].fill  # it may have been published once, and hold more than is there
-        for block in self.blocks():
-            if block.seed not in self.attributes["published_seeds"] and is_committed(self.path, block):
-                record, rows = read_record(self.path, block), self.partition.rows(block.index)
-                for name, column in columns.items():
-                    column[rows, block.seed] = getattr(record, name)
-        return columns
+    def _waiting(self) -> dict[Block, Record]:
+        """Committed blocks that are not published yet."""
+        published = self.attributes["published_seeds"]
+        found = [block for block in self.blocks() if block.seed not in published and self._is_committed(block)]
+        return dict(zip(found, read_records(self.path, found), strict=True))
+
+    @cached_property
+    def _is_committed(self) -> Callable[[Block], bool]:
+        return commits(self.path)

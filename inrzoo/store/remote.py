@@ -7,7 +7,6 @@ random batch would cost a request per INR and many times its bytes (measured; se
 
 from __future__ import annotations
 
-import asyncio
 import errno
 import fcntl
 import hashlib
@@ -22,17 +21,23 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
-from zarr.storage import LocalStore
-
 from inrzoo.errors import InrzooError
+from inrzoo.store.checks import check_names
 from inrzoo.store.files import sha256, sync, write_atomically
+from inrzoo.store.objects import ObjectError, ObjectPath, is_object_url
+from inrzoo.typecheck import check_type
 
 ROOT = "zarr.json"
 LONGEST_PAUSE = 30.0
 """Seconds between two tries, at most."""
 STALE_SECONDS = 24 * 3600
 """A partial file older than this was left by a process that died."""
-HOPELESS = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError)
+# Objects are tried again where they are asked for.
+HOPELESS = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError, ObjectError)
+
+
+class Unfinished(InrzooError):
+    """A store whose build has not ended has no checksums to check what is fetched."""
 
 
 def is_url(location: object) -> bool:
@@ -74,6 +79,8 @@ class Mirror:
         backoff: float = 0.5,
         storage_options: dict[str, Any] | None = None,
     ) -> None:
+        if "::" in url or "\0" in url:  # fsspec would chain file systems, some of which write where they like
+            raise InrzooError(f"{url!r} chains file systems; name the store itself, as s3://BUCKET/NAME.zarr")
         self.url = url.rstrip("/")
         self.options: dict[str, Any] = {
             "cache_limit": cache_limit,
@@ -84,14 +91,18 @@ class Mirror:
         self.on_remove: Callable[[], None] = lambda: None
         self._pinned: Counter[str] = Counter()
         self._opened_by = 0
-        root: bytes = self._try_again(ROOT, lambda: self._remote().cat_file(self._remote_path(ROOT)))
+        plain = is_object_url(self.url) and not storage_options
+        self._objects = ObjectPath.parse(self.url) if plain else None
+        root: bytes = self._try_again(ROOT, lambda: self._read(ROOT))
         try:
             attributes = json.loads(root)["attributes"]
             sealed, self.checksums = attributes["complete"], attributes["checksums"]
         except (ValueError, KeyError, TypeError):
             raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
+        check_type(f"{self.url}: checksums", self.checksums, dict[str, str])
+        check_names(self.checksums, self.url)
         if not sealed:
-            raise InrzooError(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
+            raise Unfinished(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
         identity = hashlib.sha256(self.url.encode() + b"\0" + root).hexdigest()
         self.folder = cache_folder() / "stores" / f"{self.url.rsplit('/', 1)[-1]}-{identity[:24]}"
         (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
@@ -121,6 +132,12 @@ class Mirror:
         self._make_room(but=name)
         return path
 
+    def fetch_all(self) -> Path:
+        """Fetch every file of the store. Returns the folder, which is then the store."""
+        for name in self.checksums:
+            self.fetch(name)
+        return self.folder
+
     def prefetch(self, names: Iterable[str]) -> None:
         """Fetch files in the background. What fails here fails again, and is reported, where the file is needed."""
         missing = [name for name in names if name in self.checksums and not (self.folder / name).exists()]
@@ -146,7 +163,10 @@ class Mirror:
     def _download(self, name: str, path: Path) -> None:
         partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
         try:
-            self._remote().get_file(self._remote_path(name), str(partial))
+            if self._objects is not None:
+                partial.write_bytes(self._read(name))
+            else:
+                self._remote().get_file(self._remote_path(name), str(partial))
             found, recorded = sha256(partial), self.checksums[name]
             if found != recorded:
                 raise OSError(f"what arrived has sha256 {found[:12]}…, recorded is {recorded[:12]}…")
@@ -186,6 +206,12 @@ class Mirror:
             self._file_system, self._root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
             self._opened_by = os.getpid()
         return self._file_system
+
+    def _read(self, name: str) -> bytes:
+        if self._objects is not None:
+            return (self._objects / name).read_bytes()
+        content: bytes = self._remote().cat_file(self._remote_path(name))
+        return content
 
     def _remote_path(self, name: str) -> str:
         self._remote()
@@ -234,31 +260,6 @@ class Mirror:
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < time.time() - STALE_SECONDS:
                     path.unlink()
-
-
-class MirrorStore(LocalStore):  # type: ignore[misc]  # zarr is not checked
-    """A mirror as zarr reads it: files are fetched when they are asked for."""
-
-    def __init__(self, mirror: Mirror) -> None:
-        super().__init__(mirror.folder, read_only=True)
-        self.mirror = mirror
-
-    def with_read_only(self, read_only: bool = False) -> MirrorStore:
-        """This store: there is no other way to open it than for reading."""
-        return self
-
-    async def get(self, key: str, prototype: Any = None, byte_range: Any = None) -> Any:
-        """A file's bytes, or None where the store has no such file."""
-        await asyncio.to_thread(self.mirror.fetch, key)
-        return await super().get(key, prototype, byte_range)
-
-    async def get_partial_values(self, prototype: Any, key_ranges: Iterable[tuple[str, Any]]) -> list[Any]:
-        """Parts of files."""
-        return [await self.get(key, prototype, byte_range) for key, byte_range in key_ranges]
-
-    async def exists(self, key: str) -> bool:
-        """Whether the store has such a file."""
-        return key == ROOT or key in self.mirror.checksums
 
 
 def _mirror(url: str, options: dict[str, Any]) -> Mirror:

@@ -52,15 +52,16 @@ def select(
     names = store.attributes["status_names"]
     keep = np.isin(store.status, [_position(names, name, "status") for name in status])
     floors_and_ceilings = (
-        (store.psnr, min_psnr, np.greater_equal),
-        (store.loss, max_loss, np.less_equal),
-        (store.steps, max_steps, np.less_equal),
-        (store.out_of_band, max_out_of_band, np.less_equal),
-        (store.max_frequency.max(axis=-1), max_frequency, np.less_equal),
+        ("psnr", min_psnr, np.greater_equal),
+        ("loss", max_loss, np.less_equal),
+        ("steps", max_steps, np.less_equal),
+        ("out_of_band", max_out_of_band, np.less_equal),
+        ("max_frequency", max_frequency, np.less_equal),
     )
-    for column, limit, holds in floors_and_ceilings:
+    for name, limit, holds in floors_and_ceilings:
         if limit is not None:
-            keep &= holds(column[:, :, step], limit)  # NaN meets nothing
+            column = getattr(store, name)[:, :, step]
+            keep &= holds(column.max(axis=-1) if column.ndim == 3 else column, limit)  # NaN meets nothing
     if split is not None:
         keep &= (store.split == _position(store.attributes["split_names"], split, "split"))[:, None]
     return keep

@@ -5,16 +5,18 @@ chunks differ in the signal axis alone, the chunks together are the matrix of th
 times as fast as decoding chunk by chunk). What is not laid out so is read through zarr instead.
 """
 
+import io
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.store.objects import Location, ObjectPath
+
 MISSING = np.uint64(2**64 - 1)
 
 
-def map_shard(path: Path, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def map_shard(path: Location, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """Map a shard of little-endian float32, read-only.
 
     Args:
@@ -26,10 +28,12 @@ def map_shard(path: Path, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDAr
         Shape (rows, *chunk_shape[1:]), rows those of the chunks present; None if the file is not a plain matrix.
     """
     index_bytes = 16 * num_chunks + 4
-    size = path.stat().st_size
-    if size < index_bytes:
-        return None
-    with path.open("rb") as file:
+    # An object is read whole: its index alone would cost a request of its own.
+    content = path.read_bytes() if isinstance(path, ObjectPath) else b""
+    with io.BytesIO(content) if isinstance(path, ObjectPath) else path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size < index_bytes:
+            return None
         file.seek(size - index_bytes)
         index = np.frombuffer(file.read(16 * num_chunks), dtype="<u8").reshape(num_chunks, 2)
     present = index[index[:, 0] != MISSING]
@@ -43,10 +47,13 @@ def map_shard(path: Path, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDAr
     if not plain or not len(present):
         return None
     rows = len(present) * chunk_shape[0]
+    if isinstance(path, ObjectPath):
+        flat: NDArray[np.float32] = np.frombuffer(content, "<f4", count=len(present) * chunk_bytes // 4)
+        return flat.reshape(rows, *chunk_shape[1:])
     return np.memmap(path, dtype="<f4", mode="r", shape=(rows, *chunk_shape[1:]))
 
 
-def raw_rows(path: Path, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def raw_rows(path: Location, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
     """Rows of a shard that is known to be uncompressed, whatever its index says: for checking and for salvage.
 
     Args:
@@ -57,6 +64,11 @@ def raw_rows(path: Path, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.
         Shape (rows, *row_shape), read-only; None where the file is absent or too short.
     """
     row_bytes = 4 * int(np.prod(row_shape))
+    if isinstance(path, ObjectPath):
+        start, stop = rows.start * row_bytes, rows.stop * row_bytes
+        if not path.exists() or path.size() < stop:
+            return None
+        return np.frombuffer(path.read_range(start, stop), "<f4").reshape(-1, *row_shape)
     if not path.exists() or path.stat().st_size < rows.stop * row_bytes:
         return None
     return np.memmap(
@@ -64,13 +76,13 @@ def raw_rows(path: Path, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.
     )
 
 
-def read_ahead(path: Path, chunks: NDArray[np.int64], chunk_bytes: int) -> None:
+def read_ahead(path: Location, chunks: NDArray[np.int64], chunk_bytes: int) -> None:
     """Ask the system to read chunks of an uncompressed shard into the page cache: in the background, or not at all.
 
     Args:
         chunks: ascending.
     """
-    if not hasattr(os, "posix_fadvise") or not path.exists():
+    if isinstance(path, ObjectPath) or not hasattr(os, "posix_fadvise") or not path.exists():
         return
     with path.open("rb") as file:
         for run in np.split(chunks, np.flatnonzero(np.diff(chunks) > 1) + 1):

@@ -6,7 +6,6 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, B INRs of a batch.
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,10 +13,15 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
-from inrzoo.store.finalise import block_in_shard, shard_path
+from inrzoo.store.checks import guarded
+from inrzoo.store.finalise import block_in_shard, shard_key, shard_path
+from inrzoo.store.objects import Location, ObjectPath
+from inrzoo.store.positions import positions
 from inrzoo.store.remote import Mirror
 from inrzoo.store.shards import map_shard, read_ahead
 
+OBJECTS_KEPT = 4
+"""Shards of a store in a bucket that are kept in memory: they cannot be mapped."""
 VANISHED_TRIES = 3
 """How often a shard is fetched that another process removes before it could be mapped."""
 
@@ -30,11 +34,12 @@ class WeightsArray:
     """
 
     def __init__(
-        self, path: Path, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
+        self, path: Location, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
     ) -> None:
         self._path, self._array, self._partition, self._published = path, array, partition, frozenset(published)
         self._mirror = mirror
-        self._maps = lru_cache(maxsize=256)(self._map)
+        kept = OBJECTS_KEPT if isinstance(path, ObjectPath) else 256
+        self._maps = lru_cache(maxsize=kept)(self._map)
         if mirror is not None:
             mirror.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name
 
@@ -51,7 +56,7 @@ class WeightsArray:
             raise InrzooError(f"weights take [signal, seed, step], {len(given)} indices were given")
         axes = [*given, *[slice(None)] * (3 - len(given))]
         signals, seeds, steps = (
-            _positions(axis, size, name)
+            positions(axis, size, name)
             for axis, size, name in zip(axes, self.shape, ("signal", "seed", "step"), strict=False)
         )
         out = np.full((len(signals), len(seeds), len(steps), self.shape[3]), np.nan, dtype=np.float32)
@@ -118,7 +123,10 @@ class WeightsArray:
             region = self._partition.rows(block.index).start // self._partition.shard_rows
             self._shard_path(block.seed, region)
             return block_in_shard(self._path, self._partition, block, self.shape[2:])
-        return self._map(block.seed, block.index)
+        try:
+            return self._map(block.seed, block.index)
+        except InrzooError:
+            return None
 
     def _read(self, out: NDArray[np.float32], signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> None:
         region_rows = self._region_rows(seed)
@@ -128,7 +136,7 @@ class WeightsArray:
             if rows is not None:
                 out[here] = rows[(signals[here] - region * region_rows)[:, None], steps[None, :]]
             elif seed in self._published:
-                out[here] = self._array.oindex[signals[here], [seed], steps][:, 0]
+                out[here] = self._through_zarr(signals[here], seed)[:, steps]
 
     def _map(self, seed: int, region: int) -> NDArray[np.float32] | None:
         """Rows of a shard (published) or a block (committed), shape (rows, T, P); None where neither can be mapped."""
@@ -150,8 +158,14 @@ class WeightsArray:
         if seed not in self._published:
             return np.full((len(signals), self.shape[3]), np.nan, dtype=np.float32)
         distinct, which = np.unique(signals, return_inverse=True)
-        found: NDArray[np.float32] = self._array.oindex[distinct, [seed]][which, 0, steps]
-        return found
+        return self._through_zarr(distinct, seed)[which, steps]
+
+    def _through_zarr(self, signals: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
+        """Shape (signals, T, P), of a shard that is no plain matrix."""
+        found: NDArray[np.float32] = guarded(
+            str(self._path), "weights", lambda: np.asarray(self._array.oindex[signals, [seed]])
+        )
+        return found[:, 0]
 
     def _regions(
         self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]
@@ -173,12 +187,12 @@ class WeightsArray:
 
     def _names(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> list[str]:
         regions = self._regions(signals_B, seeds_B)
-        return [str(shard_path(self._path, region, seed).relative_to(self._path)) for seed, region, _ in regions]
+        return [f"weights/{shard_key(region, seed)}" for seed, region, _ in regions]
 
-    def _shard_path(self, seed: int, region: int) -> Path:
-        """The file of a shard, fetched if the store is remote."""
+    def _shard_path(self, seed: int, region: int) -> Location:
+        """The file of a shard, fetched if the store is mirrored."""
         path = shard_path(self._path, region, seed)
-        return path if self._mirror is None else self._mirror.fetch(str(path.relative_to(self._path)))
+        return path if self._mirror is None else self._mirror.fetch(f"weights/{shard_key(region, seed)}")
 
     def _mapped_shard(self, seed: int, region: int) -> NDArray[np.float32] | None:
         num_chunks = self._partition.shard_rows // self._partition.chunk_rows
@@ -189,12 +203,3 @@ class WeightsArray:
                 if self._mirror is None:
                     return None
         return None
-
-
-def _positions(index: Any, size: int, name: str) -> NDArray[np.int64]:
-    positions = np.atleast_1d(np.arange(size)[index]) if not isinstance(index, int | np.integer) else None
-    if positions is None:
-        if not -size <= index < size:
-            raise IndexError(f"{name} {index} is out of range; there are {size}")
-        return np.array([index % size])
-    return positions

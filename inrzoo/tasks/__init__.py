@@ -17,10 +17,46 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
+from inrzoo.manifest import Manifest
 
-__all__ = ["Learner", "Measurement", "Task", "comparison", "evaluate", "measure", "train", "write_section"]
+__all__ = [
+    "Learner",
+    "Measurement",
+    "Task",
+    "Unfitted",
+    "comparison",
+    "cost",
+    "draw_features",
+    "draw_lines",
+    "evaluate",
+    "features",
+    "measure",
+    "over_runs",
+    "train",
+    "write_section",
+]
 
 Device = torch.device | str
+
+
+class Unfitted(str):
+    """A dataset where the path of a store could stand, for tasks that learn from signals: nobody has fitted it yet.
+
+    As text it is the dataset's name.
+
+    Attributes:
+        manifest: says what the signals are, their grid and value range.
+        source: local files to read them from, as of `inrzoo build --source`.
+    """
+
+    manifest: Manifest
+    source: Path | None
+
+    def __new__(cls, wanted: Manifest, source: Path | None = None) -> Unfitted:
+        """Args: as the attributes."""
+        made = super().__new__(cls, wanted.name)
+        made.manifest, made.source = wanted, source
+        return made
 
 
 @dataclass(frozen=True)
@@ -153,11 +189,39 @@ def measure(task: Task, path: str | Path, out: Path, **options: Any) -> dict[str
     return run(task, path, out, **options)
 
 
-def comparison(document: Path, title: str, columns: Sequence[str]) -> Any:
+def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:
+    """The means of runs with different seeds, and the 95 % interval of their mean; see `_evaluation.over_runs`."""
+    from inrzoo.tasks._evaluation import over_runs as run
+
+    return run(runs)
+
+
+def comparison(document: Path, title: str, columns: Sequence[str], **options: Any) -> Any:
     """A table of a paper's numbers and ours; see `inrzoo.tasks._document.Comparison`."""
     from inrzoo.tasks._document import Comparison
 
-    return Comparison(document, title, columns)
+    return Comparison(document, title, columns, **options)
+
+
+def draw_lines(path: Path, lines: Mapping[str, Mapping[float, Measurement]], x_name: str, y_name: str) -> None:
+    """Write a PNG of measurements against a number; see `inrzoo.tasks._lines.draw_lines`."""
+    from inrzoo.tasks._lines import draw_lines as run
+
+    run(path, lines, x_name, y_name)
+
+
+def cost(run: Path) -> Any:
+    """What the run in a folder took; see `inrzoo.tasks._cost.Cost`."""
+    from inrzoo.tasks._cost import read_cost
+
+    return read_cost(run)
+
+
+def features(checkpoint: Path, path: str | Path, **options: Any) -> Any:
+    """Features of a store's INRs by a trained encoder; see `inrzoo.tasks._embedding.features`."""
+    from inrzoo.tasks._embedding import features as run
+
+    return run(checkpoint, path, **options)
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
@@ -165,3 +229,10 @@ def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
     from inrzoo.tasks._document import write_section as run
 
     run(document, title, lines)
+
+
+def draw_features(columns: Mapping[str, Any], path: Path, **options: Any) -> None:
+    """Features as dots in a plane; see `inrzoo.tasks._picture.draw_features`."""
+    from inrzoo.tasks._picture import draw_features as run
+
+    run(columns, path, **options)

@@ -15,12 +15,27 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
-from torch import Tensor
+from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.files import write_atomically
+from inrzoo.typecheck import check_type
 
 KEY = "inrzoo"
+TABLES: dict[str, dict[str, Any]] = {
+    "task": {"name": str},
+    "conventions": {},
+    "identity": {},
+    "progress": {
+        "step": int,
+        "best_step": int,
+        "score": float | None,
+        "waited": int,
+        "sums": dict[str, Any],
+        "finished": bool,
+    },
+}
+"""What stands in the metadata, and what every task relies on there."""
 BEST, LAST = "best.safetensors", "last.safetensors"
 
 
@@ -69,13 +84,31 @@ def read(path: Path) -> Checkpoint:
         with safe_open(file, framework="pt") as content:
             words = json.loads((content.metadata() or {})[KEY])
             tensors = {name: content.get_tensor(name) for name in content.keys()}  # noqa: SIM118 - no dict
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise InrzooError(f"{file} is no checkpoint of inrzoo: {error}") from None
-    parts: dict[str, dict[str, Tensor]] = {"module": {}, "optimiser": {}, "random": {}}
-    for name, tensor in tensors.items():
-        kind, _, rest = name.partition(".")
-        parts[kind][rest] = tensor
+        parts: dict[str, dict[str, Tensor]] = {"module": {}, "optimiser": {}, "random": {}}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            parts[kind][rest] = tensor
+        if words.keys() != TABLES.keys():
+            raise ValueError(f"it holds {', '.join(sorted(words))}; expected {', '.join(sorted(TABLES))}")
+        for name, keys in TABLES.items():
+            for key, kind in {"": dict[str, Any], **keys}.items():
+                check_type(f"{name}.{key}".strip("."), words[name][key] if key else words[name], kind)
+    except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise InrzooError(f"{file} is no checkpoint of inrzoo: {' '.join(str(error).split())[:300]}") from None
     return Checkpoint(**words, **parts)
+
+
+def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """`module.load_state_dict`, its complaints in one line.
+
+    Raises:
+        InrzooError: tensors that the network does not have, lacks, or has in other shapes.
+    """
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        what = " ".join(str(error).split())[:300]
+        raise InrzooError(f"the checkpoint's tensors are not those of its own network: {what}") from None
 
 
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

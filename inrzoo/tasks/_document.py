@@ -45,26 +45,40 @@ class Comparison:
     Args:
         document: Markdown; the section `title` is made or replaced.
         title: of the section.
-        columns: names of the measurements, one column each.
+        columns: names of the measurements, one column each; one more for the paper's where it has a number.
+        notes: headings of columns of words, the last ones.
+        decimals: places behind the point.
     """
 
-    def __init__(self, document: Path, title: str, columns: Sequence[str]) -> None:
+    def __init__(
+        self, document: Path, title: str, columns: Sequence[str], *, notes: Sequence[str] = (), decimals: int = 1
+    ) -> None:
         self._document, self._title, self._columns = document, title, list(columns)
-        self._rows: list[list[str]] = []
+        self._notes, self._decimals = list(notes), decimals
+        self._rows: list[tuple[str, list[tuple[str, str]], list[str]]] = []
         self._findings: list[str] = []
 
-    def add(self, name: str, ours: Mapping[str, Measurement], paper: Sequence[float | None] = ()) -> None:
+    def add(
+        self,
+        name: str,
+        ours: Mapping[str, Measurement],
+        paper: Sequence[float | None] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
         """One method.
 
         Args:
             name: of the method.
             ours: measurements by name; columns without one stay empty.
             paper: its numbers, column by column; none where the paper has no such row.
+            notes: words, one for each heading of the table.
         """
         found = [ours.get(column) for column in self._columns]
-        shown = ["" if one is None else f"{one.mean:.1f} ± {one.interval:.1f}" for one in found]
+        shown = ["" if one is None else self._number(one) for one in found]
         theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
-        self._rows.append([name, *(cell for pair in zip(theirs, shown, strict=True) for cell in pair)])
+        if len(notes) != len(self._notes):
+            raise ValueError(f"{len(notes)} notes for the headings {self._notes}")
+        self._rows.append((name, list(zip(theirs, shown, strict=True)), list(notes)))
         print(
             f"{name:40} " + "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True)), flush=True
         )
@@ -76,12 +90,29 @@ class Comparison:
         difference = better.mean - worse.mean
         interval = math.hypot(better.interval, worse.interval)
         verdict = "held" if difference > interval else "not held" if difference < -interval else "undecided"
-        numbers = f"{better.mean:.1f} against {worse.mean:.1f}, difference {difference:+.1f} ± {interval:.1f}"
+        of = self._decimals
+        numbers = (
+            f"{better.mean:.{of}f} against {worse.mean:.{of}f}, difference {difference:+.{of}f} ± {interval:.{of}f}"
+        )
         self._findings.append(f"* {claim}: **{verdict}** ({better.name}: {numbers})")
         print(f"{claim}: {verdict} ({better.name}: {numbers})", flush=True)
 
+    def _number(self, found: Measurement) -> str:
+        """Mean and interval; one trial has no interval."""
+        mean = f"{found.mean:.{self._decimals}f}"
+        return mean if found.trials == 1 else f"{mean} ± {found.interval:.{self._decimals}f}"
+
     def write(self, *words: str) -> None:
         """Write the section: `words`, the table, what was checked."""
-        header = ["", *(cell for column in self._columns for cell in (f"{column}, paper", "here"))]
+        known = [any(pairs[number][0] for _, pairs, _ in self._rows) for number in range(len(self._columns))]
+        heads = [
+            (f"{column}, paper", "here") if paper else (column,)
+            for column, paper in zip(self._columns, known, strict=True)
+        ]
+        header = ["", *(cell for head in heads for cell in head), *self._notes]
+        rows = [
+            [name, *(cell for pair, paper in zip(pairs, known, strict=True) for cell in pair[not paper :]), *notes]
+            for name, pairs, notes in self._rows
+        ]
         findings = ["", *self._findings] if self._findings else []
-        write_section(self._document, self._title, [*words, "", *table(header, self._rows), *findings])
+        write_section(self._document, self._title, [*words, "", *table(header, rows), *findings])

@@ -8,10 +8,12 @@ import numpy as np
 import torch
 
 from inrzoo.errors import InrzooError
+from inrzoo.loaders import WeightDataset
 from inrzoo.tasks import Device
-from inrzoo.tasks._augmented import ROWS_AT_ONCE, AugmentedTask
+from inrzoo.tasks._augmented import ROWS_AT_ONCE, AugmentedTask, WeightNetwork
 from inrzoo.tasks._checkpoint import read
 from inrzoo.tasks._evaluation import refuse_others, restored
+from inrzoo.tasks._frozen import Features
 from inrzoo.tasks._loop import chosen_device
 
 
@@ -37,15 +39,7 @@ def embed(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = read(checkpoint)
-    task = restored(found, {})
-    if not isinstance(task, AugmentedTask):
-        name = found.task["name"]
-        raise InrzooError(f"{checkpoint} is a checkpoint of {name}; embed takes those of contrastive and classify")
-    refuse_others(found, task, path)
-    where = chosen_device(device)
-    dataset = task.dataset(path, split)
-    network = task.trained(dataset, found.module, where)
+    _, dataset, network, where = _opened(checkpoint, path, split, device)
     store = dataset.stores[0]
     ids, splits = store.signal_ids, store.split
     split_names = store.attributes["split_names"]
@@ -74,3 +68,23 @@ def embed(
     finally:
         partial.unlink(missing_ok=True)
     return len(dataset), network.out_features
+
+
+def features(checkpoint: Path, path: str | Path, *, split: str | None = None, device: Device = "auto") -> Features:
+    """The same features in memory, with the classes; see `embed`."""
+    task, dataset, network, where = _opened(checkpoint, path, split, device)
+    return network.features_of(dataset, task.column(dataset), where)
+
+
+def _opened(
+    checkpoint: Path, path: str | Path, split: str | None, device: Device
+) -> tuple[AugmentedTask, WeightDataset, WeightNetwork, torch.device]:
+    found = read(checkpoint)
+    task = restored(found, {})
+    if not isinstance(task, AugmentedTask):
+        name = found.task["name"]
+        raise InrzooError(f"{checkpoint} is a checkpoint of {name}; embed takes those of contrastive and classify")
+    refuse_others(found, task, path)
+    where = chosen_device(device)
+    dataset = task.dataset(path, split)
+    return task, dataset, task.trained(dataset, found.module, where), where

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from types import TracebackType
@@ -15,6 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from inrzoo.store.files import write_atomically
 
 METRICS, CURVE = "metrics.jsonl", "curve.png"
+NAME = re.compile(r"[\w .,%-]{1,80}")
+"""Of a number that is recorded."""
 
 
 class Journal:
@@ -27,14 +30,16 @@ class Journal:
 
     def __init__(self, folder: Path, step: int) -> None:
         self._path, self._curve = folder / METRICS, folder / CURVE
-        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
+        text = self._path.read_text(encoding="utf-8", errors="replace") if self._path.exists() else ""
         self.lines: list[dict[str, Any]] = []
         for line in text.splitlines():
             try:
                 entry = json.loads(line)
             except ValueError:  # the power went while it was written
                 break
-            if entry["step"] > step:
+            if not isinstance(entry, dict) or not isinstance(entry.get("step"), int) or entry["step"] > step:
+                break
+            if not all(NAME.fullmatch(name) for name in entry):  # damaged on the disk
                 break
             self.lines.append(entry)
         write_atomically(self._path, "".join(map(_line, self.lines)).encode())
@@ -110,4 +115,4 @@ def _line(entry: dict[str, Any]) -> str:
 
 
 def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
+    return float(value) if isinstance(value, int | float) else math.nan

@@ -22,11 +22,13 @@ from inrzoo.tasks._checkpoint import (
     LAST,
     Checkpoint,
     differences,
+    load_module,
     load_optimiser,
     optimiser_state,
     plain,
     read,
 )
+from inrzoo.tasks._cost import COST, add_cost
 from inrzoo.tasks._journal import CURVE, METRICS, Bar, Journal
 
 
@@ -35,7 +37,7 @@ class Trained:
     """How a run stands.
 
     Attributes:
-        folder: with `best.safetensors`, `last.safetensors`, `metrics.jsonl` and `curve.png`.
+        folder: with `best.safetensors`, `last.safetensors`, `metrics.jsonl`, `curve.png` and `run.json` (`_cost`).
         step: steps that were done.
         best_step: after which of them the best checkpoint was written.
         score: of the best checkpoint on the validation split.
@@ -79,10 +81,15 @@ def train(
         learner = task.begin(path, where)
         run = _Run(task, learner, task.conventions(path), out)
         if overwrite:
-            for name in (BEST, LAST, METRICS, CURVE):
+            for name in (BEST, LAST, METRICS, CURVE, COST):
                 (out / name).unlink(missing_ok=True)
         run.resume(path)
-        run.go_on(quiet, stop_after)
+        if not run.finished:
+            begun, cpu_begun = time.monotonic(), time.process_time()
+            try:
+                run.go_on(quiet, stop_after)
+            finally:
+                add_cost(out, time.monotonic() - begun, time.process_time() - cpu_begun, where)
         return run.state()
 
 
@@ -118,12 +125,17 @@ class _Run:
                 f"another run stands at {self._out} ({'; '.join(differing)}); choose another --out, or --overwrite it"
             )
         self._progress = there.progress
-        self._learner.module.load_state_dict(there.module)
+        load_module(self._learner.module, there.module)
         if self._optimiser is not None:
             load_optimiser(self._optimiser, there.optimiser)
         torch.set_rng_state(there.random["cpu"])
         if "cuda" in there.random and torch.cuda.is_available():
             torch.cuda.set_rng_state(there.random["cuda"])
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do."""
+        return bool(self._progress["finished"])
 
     def state(self) -> Trained:
         """For the caller."""
@@ -246,4 +258,7 @@ def chosen_device(device: Device) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if str(device).startswith("cuda") and not torch.cuda.is_available():
         raise InrzooError(f"device {device} is not available; cpu is")
-    return torch.device(device)
+    try:
+        return torch.device(device)
+    except RuntimeError:
+        raise InrzooError(f"device {device} is not allowed; expected cpu, cuda or auto") from None

@@ -18,9 +18,9 @@ from inrzoo.hypernets import Hypernet, activation_maps, optimise_at_test_time
 from inrzoo.hypernets._token_hypernet import TokenHypernet
 from inrzoo.inrs import Perceptron
 from inrzoo.tasks import Device
-from inrzoo.tasks._checkpoint import read
+from inrzoo.tasks._checkpoint import load_module, read
 from inrzoo.tasks._loop import chosen_device
-from inrzoo.tasks._signals import psnr_of, signals
+from inrzoo.tasks._signals import psnr_of
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 NEURONS = 4
@@ -29,11 +29,11 @@ NEURONS = 4
 def draw(
     checkpoint: Path, path: str | Path, out: Path, *, split: str = "test", count: int = 4, device: Device = "auto"
 ) -> list[Path]:
-    """Draw what a checkpoint of the task `hypernetwork` makes of the first signals of a split.
+    """Draw what a checkpoint of the task `hypernetwork` makes of some signals of a split, spread evenly over it.
 
     Args:
         checkpoint: a file, or the folder of a run for its best one.
-        path: of the store.
+        path: of the store, or a dataset, as in training.
         out: folder, made here.
         count: signals.
 
@@ -43,34 +43,35 @@ def draw(
         (TransINR Fig. 7). `activations.png`, of perceptrons: the first neurons of each hidden layer (GINR-IPC Fig. 8).
 
     Raises:
-        InrzooError: a checkpoint of another task, or signals that are neither plane nor of one axis.
+        InrzooError: a count below 1, a checkpoint of another task, or signals that are neither plane nor of one axis.
     """
+    if count < 1:
+        raise InrzooError(f"--count = {count} is not allowed; it must be at least 1")
     found = read(checkpoint)
     task = registry.make("tasks", found.task)
     if not isinstance(task, Hypernetwork):
         raise InrzooError(f"{checkpoint} is a checkpoint of the task {found.task['name']}; hypernetwork can be drawn")
-    dataset = task.dataset(path, split)
-    network = task.network(dataset).to(chosen_device(device)).eval()
-    network.load_state_dict(found.module)
-    coords, batch = next(signals(dataset, chosen_device(device), count))
-    assert batch.values is not None, "the dataset was loaded with its signals"
-    if len(network.sizes) > 2 or (len(network.sizes) == 2 and batch.values.shape[2] not in (1, 3)):
-        raise InrzooError(f"signals of grid {network.sizes} and {batch.values.shape[2]} channels cannot be drawn")
+    among = task.signals(path, split)
+    network = task.network(among).to(chosen_device(device)).eval()
+    load_module(network, found.module)
+    coords, values_BKC, _ = next(among.parts(chosen_device(device), count))
+    if len(network.sizes) > 2 or (len(network.sizes) == 2 and values_BKC.shape[2] not in (1, 3)):
+        raise InrzooError(f"signals of grid {network.sizes} and {values_BKC.shape[2]} channels cannot be drawn")
     out.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
-        weights = {"hypernetwork": network(coords, batch.values)}
+        weights = {"hypernetwork": network(coords, values_BKC)}
     weights["optimised"] = optimise_at_test_time(
-        network, coords, batch.values, steps=task.test_tto_steps, lr=task.test_tto_lr, part=task.test_tto_part
+        network, coords, values_BKC, steps=task.test_tto_steps, lr=task.test_tto_lr, part=task.test_tto_part
     )
-    rows = [[("original", values) for values in batch.values]]
+    rows = [[("original", values) for values in values_BKC]]
     for name, each_BP in weights.items():
-        decibels = psnr_of(network, each_BP, coords, batch.values, dataset).tolist()
+        decibels = psnr_of(network, each_BP, coords, values_BKC, among).tolist()
         rendered_BKC = network.inr(each_BP, coords).detach()
         rows.append([(f"{name}, {db:.1f} dB", one) for db, one in zip(decibels, rendered_BKC, strict=True)])
-    made = [_figure(rows, network.sizes, dataset.stores[0].value_range, out / "reconstructions.png")]
+    made = [_figure(rows, network.sizes, among.value_range, out / "reconstructions.png")]
     if isinstance(network, TokenHypernet):
-        masked = _attention(network, batch.values, dataset.stores[0].value_range[0])
-        made.append(_figure(masked, network.sizes, dataset.stores[0].value_range, out / "attention.png"))
+        masked = _attention(network, values_BKC, among.value_range[0])
+        made.append(_figure(masked, network.sizes, among.value_range, out / "attention.png"))
     if isinstance(network.inr.kernel(), Perceptron):
         made.append(
             _figure(

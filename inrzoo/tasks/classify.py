@@ -22,6 +22,7 @@ from inrzoo.loaders.transforms import generator_for
 from inrzoo.seeding import Stream
 from inrzoo.tasks import Device, Learner, Measurement
 from inrzoo.tasks._augmented import ROWS_AT_ONCE, AugmentedTask, WeightNetwork, batch_of
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._ema import Ema
 from inrzoo.tasks._frozen import share
 
@@ -71,7 +72,7 @@ class Classify(AugmentedTask):
 
     def _classifier(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Classifier:
         network = Ema(Classifier(self, dataset), self.ema).to(device).eval()
-        network.load_state_dict(state)
+        load_module(network, state)
         average = network.average
         assert isinstance(average, Classifier)
         return average

@@ -24,6 +24,7 @@ from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement
 from inrzoo.tasks._augmented import AugmentedTask, WeightNetwork, batch_of
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._frozen import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks._nt_xent import nt_xent
 
@@ -89,14 +90,17 @@ class Contrastive(AugmentedTask):
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
         """In percent: linear probe and nearest neighbours on frozen features, and how often two fits of a signal find
-        each other by what the projector makes of them, as in training.
+        each other by what the projector makes of them, as in training. Of `raw`, which learns nothing, the features
+        themselves are compared, and not what a projector happens to make of them.
         """
         datasets = [self.dataset(path, part) for part in ("train", "validation", split)]
         network = self._network(datasets[0], state, device)
         features = self._features(network.weights, datasets, device)
-        with torch.no_grad():
-            projected = network.projector(features[2].features.to(device)).cpu()
-        found = measurements(features, replace(features[2], features=projected), self.test_protocol)
+        projected = features[2]
+        if self.encoder["name"] != "raw":
+            with torch.no_grad():
+                projected = replace(projected, features=network.projector(projected.features.to(device)).cpu())
+        found = measurements(features, projected, self.test_protocol)
         if self.test_raw:
             plain = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
             plain.inputs.load_state_dict(network.weights.inputs.state_dict())
@@ -113,7 +117,7 @@ class Contrastive(AugmentedTask):
 
     def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
         network = ContrastiveNetwork(self, dataset).to(device).eval()
-        network.load_state_dict(state)
+        load_module(network, state)
         return network
 
     def _features(

@@ -19,11 +19,11 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets.end_to_end import EndToEnd as Network
-from inrzoo.loaders import WeightDataset
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._matching import mean_and_interval
-from inrzoo.tasks._signals import SignalTarget, psnr_of, signals
+from inrzoo.tasks._signals import SignalSet, SignalTarget, psnr_of
 
 MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}
 
@@ -32,8 +32,9 @@ MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features":
 class EndToEnd(SignalTarget, Task):
     """A learned start of an INR and a classifier of what a few gradient steps change, trained together.
 
-    The signals, labels, grid, value range and split are those of a store; its INRs are not used. The paper: 10 epochs,
-    batches of 16, AdamW with 1e-4 (rates 1e-2), weight decay 1e-4, each of the three groups clipped to norm 1.
+    Signals, labels, grid, value range and split are those of a dataset or of a store, whose INRs are not used. The
+    paper: 10 epochs, batches of 16, AdamW with 1e-4 (rates 1e-2), weight decay 1e-4, each of the three groups clipped
+    to norm 1.
 
     Attributes:
         hypernet: arguments of the hypernetwork `end_to_end`.
@@ -42,7 +43,10 @@ class EndToEnd(SignalTarget, Task):
         batch: signals of a step.
         rates_factor: step size of the learned rates, in multiples of `lr`.
         classifier_factor: step size of the classifier, in multiples of `lr`.
+        mixed_precision: run the classifier in bfloat16, inner steps in float32.
         validation_signals: how many signals decide about the best checkpoint.
+        test_inner_fraction: share of the coordinates that an inner step sees where the result is measured; that of
+            training if none is given.
     """
 
     lr: float = 1e-4
@@ -53,7 +57,9 @@ class EndToEnd(SignalTarget, Task):
     batch: int = 16
     rates_factor: float = 100.0
     classifier_factor: float = 1.0
+    mixed_precision: bool = False
     validation_signals: int = 1000
+    test_inner_fraction: float | None = None
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -66,28 +72,33 @@ class EndToEnd(SignalTarget, Task):
             self.require(key, getattr(self, key) >= 1, "at least 1")
         for key in ("rates_factor", "classifier_factor"):
             self.require(key, getattr(self, key) >= 0, "at least 0")
+        fraction = self.test_inner_fraction
+        self.require("test_inner_fraction", fraction is None or 0 < fraction <= 1, "above 0 and at most 1")
         self.require("hypernet", self.hypernet.get("name") == "end_to_end", "the name end_to_end and its arguments")
 
-    def labels(self, dataset: WeightDataset) -> str:
+    def labels(self, among: SignalSet) -> str:
         """The label column.
 
         Raises:
-            InrzooError: the store has no such column.
+            InrzooError: the signals have no such column.
         """
-        names = list(dataset.label_names)
+        names = list(among.label_names)
         if not names or (self.label is not None and self.label not in names):
-            raise InrzooError(f"label = {self.label!r} is no label column of the store; it has: {', '.join(names)}")
+            raise InrzooError(
+                f"label = {self.label!r} is no label column of the signals; they have: {', '.join(names)}"
+            )
         return self.label or names[0]
 
-    def network(self, dataset: WeightDataset) -> Network:
-        """A fresh network for the signals of a dataset."""
+    def network(self, among: SignalSet) -> Network:
+        """A fresh network for signals such as these."""
         made: Network = registry.make(
             "hypernets",
             self.hypernet,
-            inr=self.target(dataset.inr),
-            sizes=tuple(dataset.stores[0].attributes["grid"]),
-            num_classes=len(dataset.label_names[self.labels(dataset)]),
+            inr=self.target(among.inr),
+            sizes=among.grid,
+            num_classes=len(among.label_names[self.labels(among)]),
         )
+        made.mixed_precision = self.mixed_precision
         return made
 
     def begin(self, path: str | Path, device: Device) -> Learner:
@@ -98,38 +109,35 @@ class EndToEnd(SignalTarget, Task):
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
         """Accuracy in percent and PSNR in dB on a split."""
-        dataset = self.dataset(path, split)
-        network = self.network(dataset).to(device).eval()
-        network.load_state_dict(state)
-        right, decibels = measured(network, self.labels(dataset), dataset, device)
+        among = self.signals(path, split)
+        network = self.network(among).to(device).eval()
+        load_module(network, state)
+        network.inner_fraction = self.test_inner_fraction or network.inner_fraction
+        right, decibels = measured(network, self.labels(among), among, device)
         found = {"accuracy": 100 * right, "PSNR": decibels}
         return [Measurement(name, *mean_and_interval(values), len(values)) for name, values in found.items()]
 
 
 def measured(
-    network: Network, label: str, dataset: WeightDataset, device: Device, count: int | None = None
+    network: Network, label: str, among: SignalSet, device: Device, count: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Whether each of the first `count` signals is classified rightly (1 or 0), and its PSNR in dB."""
+    """Whether each of `count` signals is classified rightly (1 or 0), and its PSNR in dB."""
     right, decibels = [], []
-    for coords, batch in signals(dataset, device, count):
-        assert batch.values is not None, "the dataset was loaded with its signals"
-        instances = network.instances(coords, batch.values)
-        right.append((network.classify(instances).argmax(dim=1) == batch.labels[label]).float())
-        decibels.append(psnr_of(network, network.weights(instances), coords, batch.values, dataset))
+    for coords, values, labels in among.parts(device, count):
+        instances = network.instances(coords, values)
+        right.append((network.classify(instances).argmax(dim=1) == labels[label]).float())
+        decibels.append(psnr_of(network, network.weights(instances), coords, values, among))
     return torch.cat(right), torch.cat(decibels)
 
 
 class _Learner(Learner):
     def __init__(self, task: EndToEnd, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
-        self._training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
+        self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
         self._label = task.labels(self._training)
         self.module = self._network = task.network(self._training).to(device)
-        self._coords = torch.from_numpy(self._training.stores[0].coords()).to(device)
-        self.identity = {
-            "fingerprint": self._training.stores[0].attributes["fingerprint"],
-            "signals": len(self._training),
-        }
+        self._coords = self._training.coords.to(device)
+        self.identity = self._training.identity
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Start, rates and classifier."""
@@ -141,11 +149,10 @@ class _Learner(Learner):
         chosen = torch.randint(
             len(self._training), (self._task.batch,), generator=generator_for(self._task.seed, 0, step)
         )
-        batch = self._training[chosen].to(self._device)
-        assert batch.values is not None, "the dataset was loaded with its signals"
-        labels = batch.labels[self._label]
-        task_B, error_B, scores = self._network.losses(self._coords, batch.values, labels)
-        decibels = psnr(error_B.detach(), self._training.stores[0].value_range)
+        values, columns = self._training.read(chosen)
+        labels = columns[self._label].to(self._device)
+        task_B, error_B, scores = self._network.losses(self._coords, values.to(self._device), labels)
+        decibels = psnr(error_B.detach(), self._training.value_range)
         accuracy = (scores.argmax(dim=1) == labels).float().mean()
         return (task_B + error_B).mean(), {"accuracy": float(accuracy), "psnr": float(decibels.mean())}
 

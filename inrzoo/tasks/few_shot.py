@@ -24,6 +24,7 @@ from inrzoo.loaders.batch import Episode
 from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import Device, Learner, Measurement, Task
+from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._conventions import conventions_of
 from inrzoo.tasks._inputs import Kind
 from inrzoo.tasks._matching import Head, accuracy, mean_and_interval, negative_log_likelihood
@@ -154,7 +155,7 @@ class FewShot(Task):
         """Accuracy in percent at each way and shot; episodes are the same for every network."""
         dataset = self.dataset(path, split, self.view_use in ("support", "both"))
         network = Network(self, dataset).to(device).eval()
-        network.load_state_dict(state)
+        load_module(network, state)
         lists = {
             f"{way}-way {shot}-shot": self.episodes(dataset, way, shot, self.test_episodes, training=False)
             for way in self.test_ways

@@ -13,6 +13,7 @@ from tiny_store import store_bytes, tiny
 from inrzoo.build import build
 from inrzoo.build.worker import fit_to, starts
 from inrzoo.errors import InrzooError
+from inrzoo.seeding import Stream
 from inrzoo.store import Store, open_store
 from inrzoo.verify import verify
 
@@ -37,6 +38,21 @@ def test_a_fixed_start_is_shared_by_all_signals_of_a_seed(fixed: Path) -> None:
     assert not np.array_equal(store.init[0], store.init[1])
     np.testing.assert_array_equal(starts(store, slice(0, 3), 1), np.stack([store.init[1]] * 3))
     assert verify(fixed).problems == []
+
+
+def test_a_shared_start_is_one_draw_that_nothing_was_fitted_to(tmp_path: Path, fixed: Path) -> None:
+    out = tmp_path / "shared.zarr"
+    build(tiny(init__mode="shared", seeds=1), out, in_process=True, quiet=True)
+    build(tiny(init__mode="shared"), out, workers=2, quiet=True)
+    store = open_store(out)
+    assert store.init is not None
+    for seed in range(2):
+        np.testing.assert_array_equal(store.init[seed], store.inr.init(Stream("fixed init", "digits", seed)))
+    assert store.init.shape == (2, store.layout.num_params) and not np.array_equal(store.init[0], store.init[1])
+    np.testing.assert_array_equal(starts(store, slice(0, 3), 1), np.stack([store.init[1]] * 3))
+    assert verify(out).problems == []
+    fresh = open_store(fixed).init
+    assert fresh is not None and np.abs(fresh - store.init).max() > 1e-3  # `fixed` went on from here
 
 
 def test_a_fixed_start_was_fitted_to_a_training_signal(fixed: Path) -> None:

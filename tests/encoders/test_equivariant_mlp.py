@@ -6,7 +6,7 @@ import pytest
 import torch
 from weight_inrs import INRS, orders_of, weights_of
 
-from inrzoo.encoders.equivariant_mlp import EquivariantLayer, EquivariantMlp
+from inrzoo.encoders.equivariant_mlp import INRS_AT_ONCE, EquivariantLayer, EquivariantMlp
 from inrzoo.errors import InrzooError
 from inrzoo.weights import WeightLayout, WeightTensor
 
@@ -100,3 +100,13 @@ def test_an_axis_twice_is_refused():
     layout = WeightLayout((WeightTensor("weight", (3, 3), ("hidden", "hidden")),))
     with pytest.raises(InrzooError, match="one twice, which equivariant_mlp cannot do"):
         EquivariantMlp(layout=layout)
+
+
+def test_features_do_not_depend_on_how_many_are_computed_together():
+    layout = INRS["siren"].layout
+    torch.manual_seed(0)
+    encoder = EquivariantMlp(layout=layout, hidden_features=4, num_layers=2, out_features=3).double()
+    weights = weights_of(layout, 2 * INRS_AT_ONCE + 3).double()
+    one_by_one = torch.cat([encoder(one[None]) for one in weights])
+    torch.testing.assert_close(encoder(weights), one_by_one)
+    assert encoder(weights[:0]).shape == (0, 3)

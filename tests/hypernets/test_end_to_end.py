@@ -6,8 +6,8 @@ from small import make, make_inr, randomise_, signals
 from torch.nn.functional import cross_entropy
 
 from inrzoo import registry
+from inrzoo.encoders.weight_transformer import WeightTransformer
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets._weight_transformer import WeightTransformer
 
 LABELS = torch.tensor([0, 1, 2])
 DOUBLE = torch.float64
@@ -63,7 +63,7 @@ def test_tokens_are_the_neurons_behind_the_first_layer():
     inr = registry.make("inrs", spec, in_features=2, out_features=3)
     net = registry.make("hypernets", {"name": "end_to_end", "num_layers": 1}, inr=inr, sizes=(32, 32), num_classes=10)
     weights = torch.randn(2, inr.layout.num_params)
-    tokens = net.classifier.tokens(weights)
+    tokens = net.classifier[0].tokens(weights)
     assert tokens.shape == (2, 512, 129)
     tensors = inr.layout.split(weights)
     for i in (1, 2, 3, 4):
@@ -72,7 +72,7 @@ def test_tokens_are_the_neurons_behind_the_first_layer():
         assert torch.equal(part[..., 128], tensors[f"bias_{i}"])
     assert net.rates.shape == (6, inr.layout.num_params - 3 * 129)
     assert ((net.rates >= 0.1) & (net.rates <= 1.0)).all()
-    assert (net.classifier.base == 0).all()
+    assert (net.classifier[0].base == 0).all()
 
 
 def test_classifier_sees_offsets_of_adapted_layers_alone():
@@ -99,7 +99,7 @@ def test_scores_of_a_batch_equal_one_by_one():
 
 def test_base_tells_neurons_apart_and_without_it_their_order_does_not_matter():
     net = tiny()
-    classifier: WeightTransformer = net.classifier
+    classifier: WeightTransformer = net.classifier[0]
     weights = torch.randn(2, net.inr.layout.num_params, dtype=DOUBLE)
     orders = {"hidden_2": [3, 0, 1, 4, 2]}  # rows of weight_2; its columns' axis keeps its order
     permuted = net.inr.layout.permute(weights, orders)
@@ -122,3 +122,12 @@ def test_optimiser_groups_hold_every_parameter_once():
 def test_inrs_without_a_second_hidden_layer_are_refused():
     with pytest.raises(InrzooError, match="hidden layers behind the first"):
         make("end_to_end", make_inr("siren", hidden_layers=0))
+
+
+def test_features_are_the_mean_over_all_tokens():
+    """Without blocks all is linear: the feature of the mean token."""
+    encoder: WeightTransformer = tiny().classifier[0]
+    encoder.transformer.blocks = torch.nn.ModuleList()
+    weights = torch.randn(1, encoder.layout.num_params, dtype=DOUBLE)
+    tokens = encoder.modulation_scale * (encoder.tokens(weights) + encoder.base)
+    torch.testing.assert_close(encoder(weights)[0], encoder.embed(tokens[0].mean(dim=0)))

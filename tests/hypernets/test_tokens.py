@@ -5,8 +5,8 @@ import torch
 from small import make, make_inr, randomise_, signals
 
 from inrzoo import registry
+from inrzoo.encoders._transformer import Transformer
 from inrzoo.hypernets._patches import PatchTokens
-from inrzoo.hypernets._transformer import Transformer
 
 PAPER = {
     "name": "relu_mlp",

@@ -75,7 +75,7 @@ import numpy as np
 import inrzoo
 import ray
 
-ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
+ray.init(address="local", num_cpus=1, include_dashboard=False, log_to_driver=False)
 ray.data.DataContext.get_current().enable_progress_bars = False
 dataset = inrzoo.load(sys.argv[1], views=(800, 1000), signals=True)
 rows = dataset.to_ray(batch_size=50, override_num_blocks=2).take_batch(len(dataset))

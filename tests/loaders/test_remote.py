@@ -215,7 +215,7 @@ def test_pauses_grow_and_differ(server, url, monkeypatch):
 def test_a_small_array_that_fails_names_itself_too(server, url):
     store = open_store(url, **QUICK)
     server.always = 503
-    with pytest.raises(InrzooError, match=r"\w+/c/0/\d/\S* of .* tried 3 times"):
+    with pytest.raises(InrzooError, match=r"\w+/c/0/\d\S* of .* tried 3 times"):
         _ = store.status
 
 

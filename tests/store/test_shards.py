@@ -112,7 +112,12 @@ def path(tmp_path_factory, made_up):
     path = tmp_path_factory.mktemp("store") / "made-up.zarr"
     layout = WeightLayout((WeightTensor("weight_0", (1, 4), ("out", "in")), WeightTensor("bias_0", (1,), ("out",))))
     contents = Contents(
-        attributes={"layout": layout.to_json(), "split_names": ["train"], "label_names": {"class": ["a"]}},
+        attributes={
+            "layout": layout.to_json(),
+            "grid": [2, 2],
+            "split_names": ["train"],
+            "label_names": {"class": ["a"]},
+        },
         num_params=P,
         num_axes=2,
         snapshots=(10, 20),

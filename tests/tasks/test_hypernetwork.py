@@ -11,6 +11,7 @@ from tiny_store import tiny
 from inrzoo import registry, tasks
 from inrzoo.build import build
 from inrzoo.errors import InrzooError
+from inrzoo.store import open_store
 from inrzoo.tasks._checkpoint import read
 from inrzoo.tasks._pictures import _attention, draw
 
@@ -63,17 +64,18 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(finished, tmp_path):
 def test_psnr_is_that_of_the_signals_in_the_store(finished):
     """Against the definition, with the store's own scale."""
     task = make("learned_init")
-    dataset = task.dataset(finished, "validation")
-    assert len(set(dataset[:].signal.tolist())) == len(dataset)
-    network = task.network(dataset).eval()
+    among = task.signals(finished, "validation")
+    network = task.network(among).eval()
     with torch.no_grad():
         (found, *_) = task.evaluate(finished, "validation", network.state_dict(), "cpu")
-    values = dataset[:].values
-    coords = torch.from_numpy(dataset.stores[0].coords())
+    store = open_store(finished)
+    validation = store.split == store.attributes["split_names"].index("validation")
+    values = torch.from_numpy(store.signals(np.flatnonzero(validation))) / 127.5 - 1
+    coords = torch.from_numpy(store.coords())
     weights = network(coords, values).detach()
     errors = (network.inr(weights, coords) - values).square().mean(dim=(1, 2)) / 4
     assert found.mean == pytest.approx(float((-10 * errors.log10()).mean()), abs=1e-3)
-    assert found.trials == len(dataset)
+    assert found.trials == len(among) == validation.sum()
 
 
 def test_reptile_trains(finished, tmp_path):
@@ -92,7 +94,7 @@ def test_mixed_precision_trains(finished, tmp_path):
 
 def test_the_stores_inr_is_the_target_unless_another_is_named(finished):
     task = make("learned_init", inr={})
-    assert task.network(task.dataset(finished, "train")).inr == task.dataset(finished, "train").inr
+    assert task.network(task.signals(finished, "train")).inr == open_store(finished).inr
     assert task.conventions(finished)["inr"]["name"] == "siren"
     assert make().conventions(finished)["inr"]["name"] == "relu_mlp"
 
@@ -126,9 +128,9 @@ def test_pictures(name, finished, tmp_path):
 
 def test_attention_is_laid_over_the_signal(finished):
     task = make("trans_inr")
-    dataset = task.dataset(finished, "validation")
-    network = task.network(dataset).eval()
-    values = dataset[:2].values
+    among = task.signals(finished, "validation")
+    network = task.network(among).eval()
+    values, _ = among.read(slice(2))
     rows = _attention(network, values, -1.0)
     assert len(rows) == len(set(network.token_names))
     for row in rows:

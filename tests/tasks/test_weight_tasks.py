@@ -85,6 +85,17 @@ def test_probes_read_features_and_retrieval_reads_projections(finished, tmp_path
     assert len(found) == 8
 
 
+@pytest.mark.parametrize("inputs", ["weights", "canonical"])
+def test_weights_without_an_encoder_are_compared_as_they_are(finished, tmp_path, inputs):
+    """No projector that nobody trained stands between them and what is measured."""
+    task = Contrastive(encoder={"name": "raw"}, inputs=inputs, steps=1, batch_size=8, warmup=0, test_raw=True)
+    found = tasks.measure(task, finished, tmp_path / "run", quiet=True, device="cpu")
+    plain = [name for name in found if ", raw" not in name and name != "CPU minutes"]
+    assert len(plain) == 4
+    for name in plain:
+        assert replace(found[f"{name}, raw {inputs}"], name=name) == found[name]
+
+
 def test_pairs_are_two_seeds_of_one_signal(finished):
     pairs = Contrastive(**SMALL).pairs(finished, "train")
     seen = set()

@@ -1,0 +1,58 @@
+"""What encoders cost: time and memory of a training step of 128 INRs, each in a process of its own, on one thread.
+
+Command:  python benchmarks/encoders.py [DOCUMENT]     Duration: 2 minutes on one core.
+SIREN 2/32/32/1. Milliseconds of processor time an INR, forwards and backwards, of the faster of two steps; GiB are the
+peak of the process behind what it held before. Writes the section "What a training step costs" of docs/contrastive.md.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from inrzoo.tasks import write_section
+from inrzoo.tasks._document import table
+
+BATCH = 128
+HALF = {"num_layers": 3, "num_heads": 4, "node_features": 32, "edge_features": 16, "attention_features": 32}
+HALF |= {"node_hidden": 64, "edge_hidden": 32, "num_frequencies": 32}
+ENCODERS = {
+    "flat_mlp": {"tensors": "all", "hidden_features": 256, "out_features": 128},
+    "deep_sets": {},
+    "neuron_transformer": {"sort_neighbours": True},
+    "message_passing": {},
+    "equivariant_mlp": {"hidden_features": 24, "num_layers": 3},
+    "equivariant_mlp, defaults": {},
+    "relational_transformer, half as wide, 3 layers": HALF,
+    "relational_transformer": {},
+}
+STEP = """
+import json, resource, sys, time, torch
+from inrzoo import registry
+from inrzoo.inrs.siren import Siren
+torch.set_num_threads(1)
+name, arguments, batch = json.loads(sys.argv[1])
+layout = Siren(in_features=2, out_features=1).layout
+encoder = registry.make("encoders", {"name": name, **arguments}, layout=layout)
+weights = torch.randn(batch, layout.num_params)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+seconds = []
+for _ in range(2):
+    begun = time.process_time()
+    encoder(weights).square().sum().backward()
+    seconds.append(time.process_time() - begun)
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(json.dumps([sum(p.numel() for p in encoder.parameters()), min(seconds), (peak - before) / 2**20]))
+"""
+
+rows = []
+for title, arguments in ENCODERS.items():
+    given = json.dumps([title.split(",")[0], arguments, BATCH])
+    ran = subprocess.run([sys.executable, "-c", STEP, given], capture_output=True, text=True, check=True)
+    parameters, seconds, gib = json.loads(ran.stdout)
+    rows.append([title, f"{parameters:,}", f"{1000 * seconds / BATCH:.2f}", f"{gib:.2f}"])
+    print(rows[-1], flush=True)
+document = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs" / "contrastive.md"
+words = f"A step of {BATCH} INRs, SIREN 2/32/32/1, one thread; `benchmarks/encoders.py`."
+lines = table(["", "parameters", "ms an INR", "GiB"], rows)
+write_section(document, "What a training step costs", [words, "", *lines])

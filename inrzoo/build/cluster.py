@@ -1,0 +1,236 @@
+"""Runs blocks on Ray actors: on this machine, or on every node of a cluster. The only file that drives Ray.
+
+Actors fit, write and join by themselves, straight into the store; what travels is the number of a block one way and
+the quality of its INRs the other. The queue stays here and an actor has one task at a time (back-pressure), so that the
+driver's memory does not grow with the store.
+"""
+
+import math
+import os
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from inrzoo.build.execute import OnDone, OnJoined, Shard, Worker
+from inrzoo.errors import InrzooError
+from inrzoo.store import Block, Location
+
+ATTEMPTS = 3
+"""Of one task, and of starting a worker where none has started yet."""
+OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
+LOOK_SECONDS = 1.0
+"""How often the cluster is asked who is there."""
+NEAR = 32
+"""So many waiting tasks are looked through for one whose signals the worker's node has read already."""
+
+
+Task = Block | Shard
+
+
+class Pool:
+    """The actors, and which task each has.
+
+    Args:
+        worker: what they are.
+        workers: how many; as many as the cluster has room for, at any time, if None.
+        needs: what one takes of a node, by Ray's names of resources.
+        on_empty: called again and again while no node that is alive has room for one.
+    """
+
+    def __init__(
+        self,
+        ray: Any,
+        worker: type,
+        path: Location,
+        device: str,
+        workers: int | None,
+        needs: dict[str, float],
+        on_empty: Callable[[], None],
+    ) -> None:
+        self._ray, self._workers, self._needs, self._on_empty = ray, workers, needs, on_empty
+        threads = max(1, int(needs.get("CPU", 1)))
+        self._arguments = str(path.absolute() if isinstance(path, Path) else path), device, threads
+        options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
+        self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(worker)
+        self.tasks: dict[Any, tuple[Any, Task | None]] = {}
+        """What is under way: reference of the result -> (actor, its task, or None while it starts)."""
+        self.nodes: dict[Any, str] = {}
+        """Actors that have started -> their node."""
+        self.idle: list[Any] = []
+        self.most = 0
+        """Actors that there were at once."""
+        self._looked, self._room = -math.inf, 0
+
+    def follow(self, num_tasks: int) -> None:
+        """Start actors while there is room for more and work for them."""
+        if time.monotonic() - self._looked > LOOK_SECONDS:
+            self._looked, self._room = time.monotonic(), room(self._ray.nodes(), self._needs)
+            if not self._room:
+                self._on_empty()
+            self._room = self._workers or self._room
+        while len(self.tasks) + len(self.idle) < min(self._room, num_tasks):
+            actor = self._actor.remote(*self._arguments)
+            self.tasks[actor.ready.remote()] = actor, None
+        self.most = max(self.most, len(self.nodes))
+
+    def give(self, actor: Any, task: Task) -> None:
+        """Let an idle actor do a task."""
+        self.idle.remove(actor)
+        method = actor.run if isinstance(task, Block) else actor.join
+        self.tasks[method.remote(task)] = actor, task
+
+    def forget(self, actor: Any) -> None:
+        """An actor that is gone, or must go."""
+        self.nodes.pop(actor, None)
+        self._ray.kill(actor)
+
+
+def room(nodes: list[dict[str, Any]], needs: dict[str, float]) -> int:
+    """How many workers fit on the nodes that are alive, none on two nodes at once."""
+    alive = [node["Resources"] for node in nodes if node["Alive"]]
+    return sum(min(int(has.get(name, 0) / needed + 1e-6) for name, needed in needs.items()) for has in alive)
+
+
+def run_on_ray(
+    path: Location,
+    todo: list[Block],
+    device: str,
+    on_done: OnDone,
+    on_joined: OnJoined,
+    *,
+    workers: int | None,
+    address: str | None,
+    needs: dict[str, float],
+    say: Callable[[str], None],
+    worker: type[Worker] = Worker,
+) -> tuple[dict[Task, str], int]:
+    """Fit blocks and join shards on Ray actors. A worker that dies is replaced and its task tried again.
+
+    Args:
+        on_done: gives the shards that can be joined now: none unless the block was the last one of its seed.
+        workers: how many; None follows the cluster as nodes join and leave.
+        address: a running cluster: `auto`, `ray://HEAD:PORT` or `HEAD:PORT`; one on this machine alone if None.
+        needs: what a worker takes of a node.
+        say: takes a line for the user.
+        worker: what the actors are.
+
+    Returns:
+        Tasks given up after `ATTEMPTS` attempts, with the reason; and how many workers there were at most.
+
+    Raises:
+        InrzooError: a worker could not write, or the cluster cannot be reached.
+    """
+    import ray
+    from ray.exceptions import RayError, RayTaskError
+
+    connect(ray, workers, needs, address)
+    queue: dict[Task, None] = dict.fromkeys(todo)
+    attempts: Counter[Task] = Counter()
+    failures: dict[Task, str] = {}
+    owners: dict[int, str] = {}
+    failed_starts, waited = 0, False
+
+    def died(task: Task | None, why: str) -> None:
+        nonlocal failed_starts
+        if task is None:
+            failed_starts += 1
+            if failed_starts >= ATTEMPTS and not pool.nodes:
+                raise InrzooError(f"no worker could be started on the cluster: {why}")
+        elif attempts[task] < ATTEMPTS:
+            queue[task] = None
+        else:
+            failures[task] = why
+
+    def empty() -> None:
+        nonlocal waited
+        if address is None:
+            raise InrzooError("Ray on this machine has died; finished blocks are safe, the same command continues")
+        if not waited:
+            say(f"no node has room for a worker ({_listed(needs)}); waiting for one to join")
+        waited = True
+
+    def took(task: Task, result: Any) -> None:
+        if isinstance(task, Block):
+            queue.update(dict.fromkeys(on_done(task, result)))
+        else:
+            on_joined(task, result)
+
+    try:
+        pool = Pool(ray, worker, path, device, workers, needs, empty)
+        while queue or any(task is not None for _, task in pool.tasks.values()):
+            pool.follow(len(queue) + len(pool.tasks))
+            for actor in list(pool.idle):
+                if queue:
+                    task = _next(queue, owners, pool.nodes[actor])
+                    attempts[task] += 1
+                    pool.give(actor, task)
+            waiting = list(pool.tasks)
+            done, _ = ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS)
+            if done:  # whatever else has come meanwhile costs no further round
+                done, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
+            for reference in done:
+                actor, found = pool.tasks.pop(reference)
+                try:
+                    result = ray.get(reference)
+                except RayTaskError as error:
+                    if isinstance(error.cause, InrzooError):
+                        raise InrzooError(str(error.cause)) from None
+                    if isinstance(error.cause, MemoryError):
+                        pool.forget(actor)  # what it holds goes with it
+                        died(found, "out of memory")
+                        continue
+                    assert found is not None
+                    failures[found] = f"{type(error.cause).__name__}: {error.cause}"
+                except RayError as error:
+                    pool.forget(actor)
+                    died(found, f"the worker died {ATTEMPTS} times ({type(error).__name__})")
+                    continue
+                else:
+                    if found is None:
+                        pool.nodes[actor] = result
+                    else:
+                        took(found, result)
+                pool.idle.append(actor)
+    finally:
+        ray.shutdown()
+    return failures, pool.most
+
+
+def _listed(needs: dict[str, float]) -> str:
+    return ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
+
+
+def _next(queue: dict[Task, None], owners: dict[int, str], node: str) -> Task:
+    """The task for a worker: of the first few, one whose signals its node has read, then one that nobody has read."""
+    near = [task for task, _ in zip(queue, range(NEAR), strict=False)]
+    ranks = {node: 0, None: 1}
+    task = min(near, key=lambda task: 0 if isinstance(task, Shard) else ranks.get(owners.get(task.index), 2))
+    del queue[task]
+    if isinstance(task, Block):
+        owners.setdefault(task.index, node)
+    return task
+
+
+def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str | None) -> None:
+    """Start Ray on this machine, or join a cluster.
+
+    Raises:
+        InrzooError: no cluster there.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
+    common = {"log_to_driver": False, "logging_level": "ERROR"}
+    if address is None:
+        taken = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
+        sizes = {"num_cpus": 1, **taken, "object_store_memory": OBJECT_STORE_BYTES}
+        # Not a cluster that happens to run here: that one was not asked for.
+        ray.init(address="local", include_dashboard=False, **sizes, **common)
+        return
+    try:
+        ray.init(address=address, **common)
+    except ImportError:
+        raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        raise InrzooError(f"cannot join a Ray cluster at {address!r}: {error}") from None

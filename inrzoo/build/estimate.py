@@ -1,0 +1,240 @@
+"""What a build would do, and how long it would take: counted from the manifest and the data, timed on real fits.
+
+Nothing is built and nothing is written but caches: a data set that is not here yet is fetched, an engine compiled.
+
+Shape letters: B INRs, T snapshots, P parameters, K coordinates, C channels.
+"""
+
+import math
+import os
+import resource
+import statistics
+import time
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from inrzoo.build.preparation import Request, disk_bytes, require_same, resolve
+from inrzoo.build.worker import fit_to, one_thread
+from inrzoo.errors import InrzooError
+from inrzoo.inrs import INR
+from inrzoo.manifest import Manifest
+from inrzoo.seeding import Stream
+from inrzoo.sources import Signals
+from inrzoo.store import Partition, open_store
+from inrzoo.store.blocks import COLUMNS
+
+SECONDS = 10.0
+"""Of measuring."""
+SHARD_INDEX_BYTES, SHARD_CRC_BYTES = 16, 4
+"""Of zarr's sharding codec: offset and length of each chunk, and a CRC-32C of them."""
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast one core (or GPU) of this machine is at this build.
+
+    Attributes:
+        block_seconds: of fitting one full block.
+        signal_seconds: of reading and decoding one signal.
+        peak_bytes: memory that this process had while it measured.
+        whole: whether fits ran to their end; else the time of a step was extrapolated, without early stopping.
+        num_inrs: fitted for the measurement.
+    """
+
+    block_seconds: float
+    signal_seconds: float
+    peak_bytes: int
+    whole: bool
+    num_inrs: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a build would do.
+
+    Attributes:
+        out: the store; `continued` if it is there and begun.
+        num_signals, num_seeds, snapshots, num_params: axes of the store.
+        num_blocks, block_rows: of the whole store; `missing_blocks` and `missing_inrs` are still to be fitted.
+        weight_bytes: of the files of weights in the finished store, exactly.
+        store_bytes: of the finished store at most: columns and signals are compressed, and counted as if they were not.
+        disk_bytes: needed while the build runs, at most.
+        worker_bytes: memory of a worker.
+        engine, device: what would fit.
+        cores: that this process may use, or GPUs.
+        speed: measured.
+    """
+
+    out: str
+    continued: bool
+    num_signals: int
+    num_seeds: int
+    snapshots: tuple[int, ...]
+    num_params: int
+    num_blocks: int
+    missing_blocks: int
+    missing_inrs: int
+    block_rows: int
+    weight_bytes: int
+    store_bytes: int
+    disk_bytes: int
+    worker_bytes: int
+    engine: str
+    device: str
+    cores: int
+    speed: Speed
+
+    @property
+    def num_inrs(self) -> int:
+        """(signal, seed) pairs of the whole store."""
+        return self.num_signals * self.num_seeds
+
+    def seconds(self, nodes: int) -> float:
+        """Estimated time on so many machines like this one; the formula is that of `FORMULA`."""
+        workers = max(1, min(nodes * self.cores, self.missing_blocks))
+        reading = self.num_signals * self.speed.signal_seconds if self.missing_blocks else 0.0
+        return reading + math.ceil(self.missing_blocks / workers) * self.speed.block_seconds
+
+
+FORMULA = "time(N) = signals · t_read + ⌈blocks / min(N · cores, blocks)⌉ · t_block"
+
+
+def plan(request: Request, seconds: float = SECONDS) -> Plan:
+    """Count what a build would do and measure how fast this machine does it.
+
+    Args:
+        request: what it would be asked for; no hypernetwork, whose time is not measured.
+        seconds: of measuring.
+
+    Raises:
+        InrzooError: whatever a build would refuse before it begins.
+    """
+    signals, inr, wanted = resolve(request)
+    out, device = request.out, request.device
+    rows, steps = len(signals), wanted.fit.snapshots
+    partition = Partition.of(rows, 4 * len(steps) * inr.layout.num_params)
+    missing = [block for _ in range(wanted.seeds) for block in range(partition.num_blocks)]
+    continued = (out / "zarr.json").exists()
+    if continued:
+        store = open_store(out)
+        require_same(store, wanted, device)
+        wanted = replace(wanted, seeds=max(wanted.seeds, store.num_seeds))
+        more = (wanted.seeds - store.num_seeds) * partition.num_blocks
+        missing = [block.index for block in store.blocks() if not store.is_done(block)]
+        missing += [index % partition.num_blocks for index in range(more)]
+    sizes = [partition.rows(index).stop - partition.rows(index).start for index in missing]
+    weight_bytes = wanted.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
+    speed = measure(inr, signals, wanted, partition.block_rows, device, seconds)
+    return Plan(
+        out=str(out),
+        continued=continued,
+        num_signals=rows,
+        num_seeds=wanted.seeds,
+        snapshots=steps,
+        num_params=inr.layout.num_params,
+        num_blocks=partition.num_blocks * wanted.seeds,
+        missing_blocks=len(missing),
+        missing_inrs=sum(sizes),
+        block_rows=partition.block_rows,
+        weight_bytes=weight_bytes,
+        store_bytes=weight_bytes + _other_bytes(signals, inr, wanted),
+        disk_bytes=disk_bytes(wanted, signals, inr),
+        worker_bytes=_worker_bytes(speed, partition, inr, len(steps)),
+        engine=wanted.fit.engine,
+        device=device,
+        cores=_cores(device),
+        speed=speed,
+    )
+
+
+def measure(inr: INR, signals: Signals, wanted: Manifest, block_rows: int, device: str, seconds: float) -> Speed:
+    """Fit real signals with the real engine on one core, for about that long.
+
+    As many as a block holds are fitted together, as a worker does: first for a few steps, then for twice as many, until
+    they ran to their end or the time is over.
+    """
+    started, count = time.perf_counter(), min(block_rows, len(signals))
+    chosen = np.linspace(0, len(signals) - 1, count).astype(np.int64)
+    values_BKC = np.empty((count, math.prod(signals.grid), signals.channels), dtype=np.uint8)
+    for position, (_, array) in enumerate(signals.values(chosen.tolist())):
+        values_BKC[position] = array.reshape(values_BKC.shape[1:])
+    signal_seconds = (time.perf_counter() - started) / count
+    starts_BP = np.stack([inr.init(Stream("init", wanted.name, 0, signals.ids[index])) for index in chosen])
+
+    def once(steps: int) -> float:
+        """Seconds of so many steps; the last snapshot moves there."""
+        views = tuple(view for view in wanted.fit.views if view < steps)
+        shorter = replace(wanted.fit, steps=steps, views=(*views, steps) if wanted.fit.views else ())
+        begun = time.perf_counter()
+        with one_thread():
+            fit_to(inr, starts_BP, values_BKC, replace(wanted, fit=shorter), signals.grid, device)
+        return time.perf_counter() - begun
+
+    once(1)  # whatever is done once is done: compiling, growing the heap
+    deadline, steps, last = time.perf_counter() + seconds, 1, once(1)
+    before, fitted = (0, 0.0), 2 * count
+    while steps < wanted.fit.steps and time.perf_counter() + 2 * last < deadline:
+        before = (steps, last)
+        steps = min(2 * steps, wanted.fit.steps)
+        last, fitted = once(steps), fitted + count
+    whole = steps == wanted.fit.steps
+    times = [last]
+    while whole and time.perf_counter() + last < deadline:
+        times.append(once(steps))
+        fitted += count
+    block_seconds = statistics.median(times)
+    if not whole:
+        per_step = max((last - before[1]) / (steps - before[0]), 0.0)
+        block_seconds = last + (wanted.fit.steps - steps) * per_step
+    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return Speed(block_seconds * block_rows / count, signal_seconds, peak, whole, fitted)
+
+
+def _weight_bytes(partition: Partition, row_bytes: int) -> int:
+    """Of one seed's shards: whole chunks, and the index of a full shard behind each."""
+    per_shard = partition.shard_rows // partition.chunk_rows
+    ends = [min((shard + 1) * partition.shard_rows, partition.num_signals) for shard in range(partition.num_shards)]
+    chunks = sum(-(-(end - shard * partition.shard_rows) // partition.chunk_rows) for shard, end in enumerate(ends))
+    index = partition.num_shards * (SHARD_INDEX_BYTES * per_shard + SHARD_CRC_BYTES)
+    return chunks * partition.chunk_rows * row_bytes + index
+
+
+def _other_bytes(signals: Signals, inr: INR, wanted: Manifest) -> int:
+    """Columns, ids, statistics and signals as if nothing were compressed, and the metadata."""
+    sizes = {"step": len(wanted.fit.snapshots), "axis": len(signals.grid)}
+    row = sum(
+        np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
+    )
+    columns = len(signals) * (wanted.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
+    statistics_bytes = 3 * 8 * sizes["step"] * (inr.layout.num_params + len(inr.layout.tensors))
+    values = len(signals) * math.prod(signals.grid) * signals.channels if wanted.redistributable else 0
+    start = 0 if wanted.init.mode == "random" else 4 * wanted.seeds * inr.layout.num_params
+    names = sum(len(name) + 8 for names in signals.label_names.values() for name in names)
+    # Roots and arrays take about 60 kB of JSON, twice over when they are gathered; each file has its line of checksum.
+    files = 200 * wanted.seeds * (len(COLUMNS) + 1) + 200 * wanted.seeds * max(1, len(signals) // 1000)
+    return columns + statistics_bytes + values + start + names + files + 64 * 1024
+
+
+def _worker_bytes(speed: Speed, partition: Partition, inr: INR, num_steps: int) -> int:
+    """What this process had, which fitted a block as a worker does, and the block's results on their way out."""
+    return speed.peak_bytes + 4 * partition.block_rows * num_steps * inr.layout.num_params
+
+
+def _cores(device: str) -> int:
+    if device == "cpu":
+        return len(os.sched_getaffinity(0))
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def check_nodes(nodes: int) -> int:
+    """A number of machines.
+
+    Raises:
+        InrzooError: below 1.
+    """
+    if nodes < 1:
+        raise InrzooError(f"--nodes = {nodes} is not allowed; it must be at least 1")
+    return nodes

@@ -1,0 +1,287 @@
+"""Stores that a trained hypernetwork made: the loop from signals to weights to tasks closes."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_store import store_bytes, tiny
+
+import inrzoo
+from inrzoo import manifest, registry, tasks
+from inrzoo.build import build
+from inrzoo.build.fitter import read_fitter
+from inrzoo.build.worker import elsewhere_than
+from inrzoo.errors import InrzooError
+from inrzoo.hub.rebuild import rebuild
+from inrzoo.hypernets import optimise_at_test_time, write_init
+from inrzoo.refit import refit
+from inrzoo.store import open_store
+from inrzoo.tasks import Unfitted
+from inrzoo.tasks._checkpoint import read
+from inrzoo.verify import verify
+
+INR = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 8.0}
+NETWORKS = {
+    "instance_patterns": {"rank": 4, "patch": 4, "features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
+    "trans_inr": {"groups": 4, "patch": 4, "features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
+    "learned_init": {"inner_lr": 0.1},
+    "cavia": {"rank": 4},
+    "end_to_end": {"inner_steps": 1, "features": 8, "num_layers": 1, "head_features": 8, "inner_fraction": 0.5},
+}
+
+
+def signals(**changes):
+    return Unfitted(tiny(seeds=1, **changes))
+
+
+def train(name: str, out: Path) -> Path:
+    """A run of a few steps on digits of no store."""
+    task = "end_to_end" if name == "end_to_end" else "hypernetwork"
+    spec = {"name": task, "hypernet": {"name": name, **NETWORKS[name]}, "inr": INR, "batch": 4, "lr": 1e-3}
+    tasks.train(registry.make("tasks", {**spec, "steps": 2, "validate_every": 2}), signals(), out, quiet=True)
+    return out
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory):
+    made: dict[str, Path] = {}
+
+    def run(name: str) -> Path:
+        if name not in made:
+            made[name] = train(name, tmp_path_factory.mktemp(name) / "run")
+        return made[name]
+
+    return run
+
+
+def make(run: Path, out: Path, tto: int = 0, **changes: object) -> Path:
+    build(tiny(seeds=1, **changes), out, fitter=run, tto=tto, in_process=True, quiet=True)
+    return out
+
+
+def network_of(run: Path):
+    found = read(run)
+    task = registry.make("tasks", found.task)
+    network = task.network(task.signals(signals(), "train")).eval()
+    network.load_state_dict(found.module)
+    return network
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_are_what_the_hypernetwork_makes_of_the_signals(name, runs, tmp_path):
+    store = open_store(make(runs(name), tmp_path / "made.zarr"))
+    network, coords = network_of(runs(name)), torch.from_numpy(store.coords())
+    values = torch.from_numpy(store.signals(slice(None))) / 127.5 - 1
+    expected = network(coords, values).detach()
+    torch.testing.assert_close(torch.from_numpy(store.weights[:, 0, 0]), expected, rtol=1e-4, atol=1e-5)
+    psnr = -10 * ((network.inr(expected, coords) - values).square().mean(dim=(1, 2)) / 4).log10()
+    np.testing.assert_allclose(store.psnr[:, 0, 0], psnr.detach(), atol=1e-3)
+    assert store.snapshots == [0] and (store.steps == 0).all()
+    assert store.complete and store.attributes["inr"] == {**store.attributes["inr"], **INR}
+
+
+@pytest.mark.parametrize("name", ["instance_patterns", "learned_init"])
+@pytest.mark.parametrize("tto", [0, 5])
+def test_a_store_is_verified_refitted_and_repaired_without_the_checkpoint(name, tto, runs, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs(name), run)
+    path = make(run, tmp_path / "made.zarr", tto)
+    shutil.rmtree(run)
+    found = verify(path)
+    assert found.problems == [] and found.num_inrs == 48
+    assert all(one.bit_equal for one in refit(path, 3).refits)
+    assert open_store(path).snapshots == [tto]
+
+
+@pytest.mark.parametrize("engine", ["reference", "auto"])
+def test_tto_is_adam_on_all_weights(engine, runs, tmp_path):
+    run = runs("instance_patterns")
+    store = open_store(make(run, tmp_path / "made.zarr", 5, fit__lr=1e-3, fit__engine=engine))
+    network, values = network_of(run), torch.from_numpy(store.signals(slice(None))) / 127.5 - 1
+    expected = optimise_at_test_time(network, torch.from_numpy(store.coords()), values, steps=5, lr=1e-3)
+    before = network(torch.from_numpy(store.coords()), values).detach()
+    torch.testing.assert_close(torch.from_numpy(store.weights[:, 0, 0]), expected, rtol=1e-3, atol=5e-5)
+    assert (expected - before).abs().mean() > 1e-3
+    assert not store.attributes["manifest"]["fit"]["stop_psnr"]
+
+
+def test_workers_do_not_change_a_byte(runs, tmp_path):
+    whole, parallel = make(runs("cavia"), tmp_path / "whole.zarr"), tmp_path / "parallel.zarr"
+    build(tiny(seeds=1), parallel, fitter=runs("cavia"), workers=2, quiet=True)
+    assert store_bytes(parallel) == store_bytes(whole)
+
+
+@pytest.mark.parametrize("tto", [0, 3])
+def test_an_interruption_does_not_change_a_byte(tto, runs, tmp_path, monkeypatch):
+    run = runs("instance_patterns")
+    whole = make(run, tmp_path / "whole.zarr", tto)
+
+    from inrzoo.build import execute
+
+    write, calls = execute.write_block, []
+
+    def dying(*arguments: object) -> None:
+        write(*arguments)
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(execute, "write_block", dying)
+    broken = tmp_path / "broken.zarr"
+    with pytest.raises(KeyboardInterrupt):
+        make(run, broken, tto)
+    assert not open_store(broken).complete
+    make(run, broken, tto)
+    assert store_bytes(broken) == store_bytes(whole)
+
+
+def test_provenance_and_the_fingerprint_name_the_network(runs, tmp_path):
+    run = runs("learned_init")
+    path = make(run, tmp_path / "made.zarr")
+    store, fitter = open_store(path), read_fitter(run)
+    recorded = store.attributes["fitter"]
+    assert recorded["sha256"] == fitter.sha256 == store.attributes["manifest"]["init"]["sha256"]
+    assert recorded["task"]["hypernet"] == {"name": "learned_init", **NETWORKS["learned_init"]}
+    assert store.fitter == fitter.content
+    assert read_fitter(path).sha256 == fitter.sha256
+    other = train("learned_init", tmp_path / "other")
+    state = read(other)
+    state.module["start"].add_(0.01)
+    state.write(other / "best.safetensors")
+    with pytest.raises(InrzooError, match=r"init\.sha256"):
+        make(other, path)
+    assert (
+        open_store(make(other, tmp_path / "second.zarr")).attributes["fingerprint"] != store.attributes["fingerprint"]
+    )
+
+
+def test_the_environment_is_that_of_the_network_too(runs, tmp_path):
+    """Whatever engine goes on from there: another torch makes other bits."""
+    path = make(runs("learned_init"), tmp_path / "made.zarr", 2, fit__engine="fused")
+    recorded = open_store(path).attributes["environment"]
+    assert recorded["torch"] == torch.__version__.split("+")[0]
+    assert recorded["torch_instruction_set"] == torch.backends.cpu.get_cpu_capability()
+    assert "arithmetic" in recorded and elsewhere_than(open_store(path), "cpu") == []
+
+
+def test_a_manifest_of_such_a_store_needs_the_network(runs, tmp_path):
+    wanted = manifest.Manifest.from_json(
+        open_store(make(runs("learned_init"), tmp_path / "made.zarr")).attributes["manifest"]
+    )
+    with pytest.raises(InrzooError, match="give --fitter CHECKPOINT"):
+        build(wanted, tmp_path / "again.zarr", in_process=True, quiet=True)
+    assert not (tmp_path / "again.zarr").exists()
+
+
+def test_the_card_says_how_to_build_it_again(runs, tmp_path):
+    """By the manifest on the card and the network in the store."""
+    store = open_store(make(runs("learned_init"), tmp_path / "made.zarr", 2))
+    command, content = rebuild(store)
+    assert command == "inrzoo build manifest.toml --fitter STORE --tto 2"
+    (tmp_path / "manifest.toml").write_text(content)
+    wanted, again = manifest.load(str(tmp_path / "manifest.toml")), tmp_path / "again.zarr"
+    build(wanted, again, fitter=store.path, tto=2, in_process=True, quiet=True)
+    assert open_store(again).attributes["fingerprint"] == store.attributes["fingerprint"]
+    np.testing.assert_array_equal(open_store(again).weights[:], store.weights[:])
+
+
+def test_another_network_in_the_store_is_found(runs, tmp_path):
+    """Checksums written anew do not hide it: the manifest has its hash."""
+    path = make(runs("learned_init"), tmp_path / "made.zarr")
+    from inrzoo.store.files import sha256
+    from inrzoo.store.finalise import open_group
+    from inrzoo.store.root import set_attributes
+
+    open_group(path)["fitter"][-1] = 255 - open_store(path).fitter[-1]
+    file = next(name for name in open_store(path).attributes["checksums"] if name.startswith("fitter/c"))
+    set_attributes(path, checksums={**open_store(path).attributes["checksums"], file: sha256(path / file)})
+    assert any("hypernetwork" in problem for problem in verify(path).problems)
+
+
+def test_tasks_on_weights_run_on_a_hypernetworks_store(runs, tmp_path):
+    """Classification, and contrastive learning on two snapshots of the optimisation, as on any other store."""
+    settings = {"fit__views": [20, 30], "fit__lr": 2e-2}
+    path = make(runs("trans_inr"), tmp_path / "made.zarr", 30, **settings)
+    spec = {"steps": 2, "validate_every": 2, "batch_size": 4, "warmup": 0}
+    spec["encoder"] = {"name": "flat_mlp", "hidden_features": 8}
+    classify = registry.make("tasks", {"name": "classify", **spec})
+    found = tasks.measure(classify, path, tmp_path / "classify", quiet=True)
+    assert found["accuracy"].trials == int(((open_store(path).split == 2) & (open_store(path).status[:, 0] == 1)).sum())
+    contrastive = registry.make("tasks", {"name": "contrastive", "between": "views", **spec})
+    tasks.train(contrastive, path, tmp_path / "contrastive", quiet=True)
+    assert inrzoo.load(path).normaliser.kind == "per_parameter"
+    assert classify.conventions(path)["init.start"] == read_fitter(path).sha256[:16]
+
+
+def test_command_line(runs, tmp_path, inrzoo):
+    out = tmp_path / "made.zarr"
+    words = ["build", "digits", "--limit", "20", "--fitter", str(runs("cavia")), "--in-process", "--out", str(out)]
+    assert inrzoo(*words, "--tto", "2")[0] == 0
+    assert open_store(out).snapshots == [2]
+    assert "cavia" in inrzoo("info", str(out))[1]
+    assert inrzoo("verify", str(out), "--refit", "2")[0] == 0
+
+
+@pytest.mark.parametrize(
+    "words, says",
+    [
+        (["--fitter", "RUN", "--inr", "gabor_net"], "inr.name cannot be set with --fitter"),
+        (["--fitter", "RUN", "--steps", "5"], "fit.steps cannot be set with --fitter"),
+        (["--fitter", "RUN", "--seeds", "3"], "a hypernetwork makes one INR of a signal"),
+        (["--fitter", "RUN", "--tto", "-1"], "--tto = -1 is not allowed"),
+        (["--fitter", "absent"], "no checkpoint at absent"),
+        (["--fitter", "STORE"], "was not built with --fitter"),
+        (["--fitter", "RUN", "--init", "STORE"], "--init and --fitter both"),
+        (["--tto", "3"], "give --fitter too"),
+        (["--steps", "0"], "it must be at least 1"),
+    ],
+)
+def test_bad_words_are_one_line(words, says, runs, finished, tmp_path, inrzoo):
+    known = {"RUN": str(runs("learned_init")), "STORE": str(finished)}
+    given = [known.get(word, word) for word in words]
+    code, _, error = inrzoo("build", "digits", "--limit", "20", "--out", str(tmp_path / "x.zarr"), *given)
+    assert code == 2 and says in error and error.count("\n") == 1
+    assert not (tmp_path / "x.zarr").exists()
+
+
+def test_other_signals_and_other_checkpoints_are_refused(runs, tmp_path):
+    other = tmp_path / "classify"
+    store = make(runs("learned_init"), tmp_path / "made.zarr")
+    spec = {"name": "classify", "encoder": {"name": "raw"}, "steps": 1, "batch_size": 8}
+    tasks.train(registry.make("tasks", spec), store, other, quiet=True)
+    with pytest.raises(InrzooError, match="the task classify, which makes no INRs"):
+        read_fitter(other)
+    (tmp_path / "text").write_text("x")
+    with pytest.raises(InrzooError, match="is no checkpoint of inrzoo"):
+        read_fitter(tmp_path / "text")
+    from PIL import Image
+
+    for split in ("train", "test"):
+        (tmp_path / "images" / split / "a").mkdir(parents=True)
+        Image.new("L", (6, 6)).save(tmp_path / "images" / split / "a" / "0.png")
+    wanted = inrzoo_manifest(tmp_path)
+    with pytest.raises(InrzooError, match=r"grid \[8, 8\] with 1 channel"):
+        build(wanted, tmp_path / "y.zarr", source=tmp_path / "images", fitter=runs("learned_init"), in_process=True)
+    assert not (tmp_path / "y.zarr").exists()
+
+
+def inrzoo_manifest(folder: Path):
+    path = folder / "small.toml"
+    path.write_text('[source]\nname = "image_folder"\nsize = 6\nchannels = 1\n[inr]\nname = "siren"\n')
+    return manifest.load(str(path))
+
+
+def test_a_learned_start_from_training_to_a_verified_store(runs, tmp_path):
+    """train learned_init, write_init, build --init, verify: and the fits start where training ended."""
+    network = network_of(runs("learned_init"))
+    write_init(tmp_path / "start.safetensors", network.start_weights())
+    settings = {f"inr__{key}": value for key, value in INR.items()}
+    out = tmp_path / "fits.zarr"
+    build(tiny(seeds=1, **settings), out, init=tmp_path / "start.safetensors", in_process=True, quiet=True)
+    store = open_store(out)
+    np.testing.assert_array_equal(store.init[0], network.start.detach().numpy())
+    assert store.attributes["manifest"]["init"]["mode"] == "file"
+    assert verify(out).problems == []
+    assert all(one.bit_equal for one in refit(out, 2).refits)

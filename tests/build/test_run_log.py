@@ -1,0 +1,21 @@
+"""What a build took is told by the call that did the work."""
+
+import json
+
+from tiny_store import SEEDS, SIGNALS, tiny
+
+from inrzoo.build import build
+
+
+def test_a_call_that_finds_nothing_to_fit_leaves_the_log(tmp_path):
+    store, log = tmp_path / "digits.zarr", tmp_path / "digits.build.json"
+    build(tiny(seeds=1), store, in_process=True, quiet=True)
+    first = log.read_bytes()
+    assert json.loads(first)["fitted"] == SIGNALS
+    assert build(tiny(seeds=1), store, in_process=True, quiet=True).fitted == 0
+    assert log.read_bytes() == first
+    build(tiny(), store, in_process=True, quiet=True)
+    assert json.loads(log.read_bytes())["fitted"] == SIGNALS * (SEEDS - 1)
+    log.unlink()
+    build(tiny(), store, in_process=True, quiet=True)
+    assert json.loads(log.read_bytes())["fitted"] == 0

@@ -1,0 +1,123 @@
+"""Builds on several Ray nodes: the same bytes, through the workers alone, as nodes join and die."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from ray_nodes import Nodes
+from tiny_store import store_bytes, tiny
+
+from inrzoo.build import build, cluster
+from inrzoo.build.cluster import NEAR, room
+from inrzoo.build.execute import Shard, Worker
+from inrzoo.errors import InrzooError
+from inrzoo.store import Block, ObjectPath, blocks, finalise
+from inrzoo.store.files import sha256
+
+CommandLine = Callable[..., tuple[int, str, str]]
+SLOW = {"fit__steps": 400, "fit__stop_psnr": None}
+"""Settings of a build that takes long enough to be disturbed."""
+
+amounts = st.floats(0, 64).map(lambda amount: round(amount, 2))
+nodes = st.lists(st.builds(lambda cpu, gpu, alive: {"Alive": alive, "Resources": {"CPU": cpu, "GPU": gpu}},
+                           amounts, amounts, st.booleans()), max_size=6)  # fmt: skip
+
+
+@given(nodes, st.sampled_from([0.25, 0.5, 1, 2]), st.sampled_from([0.1, 0.25, 1]))
+def test_room_is_what_placing_one_by_one_finds(there: list[dict[str, Any]], cpu: float, gpu: float) -> None:
+    placed = 0
+    for node in there:
+        left = dict(node["Resources"]) if node["Alive"] else {"CPU": 0, "GPU": 0}
+        while left["CPU"] >= cpu - 1e-6 and left["GPU"] >= gpu - 1e-6:
+            left = {"CPU": left["CPU"] - cpu, "GPU": left["GPU"] - gpu}
+            placed += 1
+    assert room(there, {"CPU": cpu, "GPU": gpu}) == placed
+
+
+def test_a_node_gets_the_blocks_whose_signals_it_has_read() -> None:
+    queue: dict[Any, None] = dict.fromkeys(Block(seed, index) for seed in range(2) for index in range(4))
+    owners: dict[int, str] = {}
+    given = [cluster._next(queue, owners, node) for node in "ababbaa"]
+    assert given == [Block(*pair) for pair in [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 3)]]
+    queue[Shard(0, 0)] = None
+    assert cluster._next(queue, owners, "a") == Shard(0, 0)
+    assert cluster._next(queue, owners, "a") == Block(1, 2)  # another's, before doing nothing
+    assert not queue and NEAR >= 4
+
+
+@pytest.mark.parametrize("amount", ["cpu", "cpu=0", "disk=1", "gpu=x", ""])
+def test_amounts_that_are_none(amount: str, inrzoo: CommandLine, tmp_path: Path) -> None:
+    code, _, errors = inrzoo("build", "digits", "--out", tmp_path / "x.zarr", "--per-worker", amount)
+    assert code == 2 and "cpu=1,gpu=0.5" in errors
+
+
+def test_a_worker_of_another_kind_refuses(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from inrzoo.build import execute
+
+    monkeypatch.setattr(execute, "elsewhere_than", lambda store, device: ["instructions: avx512 → avx2"])
+    with pytest.raises(InrzooError, match="machines of one kind"):
+        Worker(str(finished), "cpu").run(Block(0, 0))
+
+
+@pytest.mark.slow
+def test_two_nodes(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also: no weights pass through the driver, which neither reads a block nor joins one."""
+    monkeypatch.setattr(blocks, "read_weights", lambda *_: pytest.fail("the driver read weights"))
+    monkeypatch.setattr(finalise, "join_shard", lambda *_: pytest.fail("the driver joined a shard"))
+    with Nodes(1, 1) as there:
+        report = build(tiny(), tmp_path / "x.zarr", address=there.address, quiet=True)
+    assert (report.workers, report.executor) == (2, "ray")
+    assert store_bytes(tmp_path / "x.zarr") == store_bytes(finished)
+
+
+@pytest.mark.slow
+def test_two_nodes_and_a_bucket(bucket: ObjectPath, finished: Path) -> None:
+    with Nodes(1, 1) as there:
+        build(tiny(), str(bucket / "x.zarr"), address=there.address, workers="auto", quiet=True)
+    found = {name: sha256(bucket / "x.zarr" / name) for name in (bucket / "x.zarr").files()}
+    assert found == store_bytes(finished)
+
+
+@pytest.mark.slow
+def test_nodes_join_and_die(tmp_path: Path) -> None:
+    """The only node is killed after another one has joined, which must do the rest."""
+    build(tiny(**SLOW), tmp_path / "whole.zarr", in_process=True, quiet=True)
+    out, killed = tmp_path / "x.zarr", list[int]()
+    with Nodes(1) as there:
+
+        def disturb() -> None:
+            while len(list(out.glob("_build/blocks/*.npz"))) < 2:
+                time.sleep(0.05)
+            there.add(1)
+            while len(list(out.glob("_build/blocks/*.npz"))) < 8:
+                time.sleep(0.05)
+            there.kill(0)
+            killed.append(0)
+
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        build(tiny(**SLOW), out, address=there.address, quiet=True)
+        thread.join()
+    assert killed == [0]
+    assert store_bytes(out) == store_bytes(tmp_path / "whole.zarr")
+
+
+@pytest.mark.slow
+def test_a_share_of_a_node(tmp_path: Path, finished: Path) -> None:
+    with Nodes(1) as there:
+        report = build(
+            tiny(), tmp_path / "x.zarr", address=there.address, per_worker={"cpu": 0.5}, workers="auto", quiet=True
+        )
+    assert report.workers == 2
+    assert store_bytes(tmp_path / "x.zarr") == store_bytes(finished)
+
+
+@pytest.mark.slow
+def test_no_cluster_there_is_one_line(tmp_path: Path, inrzoo: CommandLine) -> None:
+    code, _, errors = inrzoo("build", "digits", "--limit", "20", "--out", tmp_path / "x.zarr", "--address", "ray://x:1")
+    assert code == 2 and "ray://x:1" in errors and errors.count("\n") == 1, errors

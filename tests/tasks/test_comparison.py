@@ -1,0 +1,51 @@
+"""Tables of a paper's numbers and ours, their verdicts, and lines with intervals."""
+
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from inrzoo.tasks import Measurement, comparison, draw_lines
+
+
+def measured(mean: float, interval: float, name: str = "5-way") -> Measurement:
+    return Measurement(name, mean, interval, 1000)
+
+
+def test_columns_of_the_paper_stand_only_where_it_has_numbers(tmp_path: Path) -> None:
+    page = comparison(tmp_path / "page.md", "Table", ["5-way", "10-way"])
+    page.add("ours alone", {"5-way": measured(50, 1), "10-way": measured(30, 0.25)})
+    page.add("both", {"5-way": measured(60, 1)}, (62.86, None))
+    page.write("Words.")
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert lines[:3] == ["## Table", "", "Words."]
+    assert cells[0] == ["", "5-way, paper", "here", "10-way"]
+    assert cells[2:] == [["ours alone", "", "50.0 ± 1.0", "30.0 ± 0.2"], ["both", "62.86", "60.0 ± 1.0", ""]]
+
+
+@pytest.mark.parametrize(
+    "better, verdict", [(51.5, "held"), (51.3, "undecided"), (48.7, "undecided"), (48.5, "not held")]
+)
+def test_a_finding_is_held_beyond_the_interval_of_the_difference(tmp_path: Path, better: float, verdict: str) -> None:
+    """√(1² + 1²) = 1.414."""
+    page = comparison(tmp_path / "page.md", "Table", ["5-way"])
+    page.check("more is more", measured(better, 1), measured(50, 1))
+    page.write()
+    assert (
+        f"* more is more: **{verdict}** (5-way: {better} against 50.0, difference {better - 50:+.1f} ± 1.4)"
+        in (tmp_path / "page.md").read_text()
+    )
+
+
+def test_lines_are_a_picture_with_ink_for_every_line(tmp_path: Path) -> None:
+    one = {1: measured(50, 1), 5: measured(70, 1)}
+    draw_lines(tmp_path / "one.png", {"a": one}, "shots", "accuracy")
+    draw_lines(
+        tmp_path / "sub" / "two.png", {"a": one, "b": {1: measured(40, 1), 5: measured(45, 1)}}, "shots", "accuracy"
+    )
+    first, second = (matplotlib.image.imread(tmp_path / name)[..., :3] for name in ("one.png", "sub/two.png"))
+    assert first.shape == second.shape
+    orange = [np.abs(picture - [1, 127 / 255, 14 / 255]).max(axis=-1) < 0.05 for picture in (first, second)]
+    assert orange[0].sum() == 0 < orange[1].sum()  # the colour of the second line

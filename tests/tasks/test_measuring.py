@@ -1,0 +1,48 @@
+"""What scripts of tables need: how long training took, means over runs, numbers on a page."""
+
+import math
+
+import pytest
+from tiny_store import tiny
+
+from inrzoo import registry, tasks
+from inrzoo.tasks import Measurement, Unfitted, comparison, over_runs
+
+
+def test_time_is_that_of_training_and_adds_up_over_calls(tmp_path):
+    network = {"name": "learned_init", "inner_lr": 0.1}
+    spec = {"name": "hypernetwork", "hypernet": network, "steps": 12, "validate_every": 12, "batch": 2}
+    task = registry.make("tasks", {**spec, "test_tto_steps": 0})
+    signals, out = Unfitted(tiny()), tmp_path / "run"
+    first = tasks.measure(task, signals, out, quiet=True)
+    assert set(first) == {"PSNR", "CPU minutes"}
+    spent = tasks.cost(out).cpu_seconds
+    assert spent > 0 and first["CPU minutes"] == Measurement("CPU minutes", spent / 60, 0.0, 1)
+    assert tasks.measure(task, signals, out, quiet=True) == first  # nothing was trained: no time passed
+    half = tmp_path / "half"
+    tasks.train(task, signals, half, quiet=True, stop_after=5)
+    (half / "run.json").write_text('{"seconds": 1.0, "cpu_seconds": 1000.0, "device": "another"}')
+    assert tasks.measure(task, signals, half, quiet=True)["CPU minutes"].mean > 1000 / 60
+
+
+def test_runs_are_averaged_with_students_interval():
+    """Three runs: t = 4.303 at two degrees of freedom (any table of Student's t)."""
+    runs = [{"PSNR": Measurement("PSNR", value, 0.1, 64)} for value in (20.0, 21.0, 22.5)]
+    found = over_runs(runs)["PSNR"]
+    mean = 63.5 / 3
+    spread = math.sqrt(sum((value - mean) ** 2 for value in (20.0, 21.0, 22.5)) / 2)
+    assert found.mean == pytest.approx(mean)
+    assert found.interval == pytest.approx(4.30265 * spread / math.sqrt(3), rel=1e-5)
+    assert found.trials == 3
+    assert over_runs(runs[:1])["PSNR"].interval == math.inf
+
+
+def test_a_page_shows_as_many_decimals_as_asked_for(tmp_path):
+    page = comparison(tmp_path / "page.md", "Title", ["PSNR", "CPU minutes"], decimals=2)
+    ours = {"PSNR": Measurement("PSNR", 21.126, 0.354, 3), "CPU minutes": Measurement("CPU minutes", 1.5, 0.0, 1)}
+    page.add("method", ours, (30.37, None))
+    page.check("one is above the other", ours["PSNR"], Measurement("PSNR", 20.0, 0.0, 3))
+    page.write("words")
+    text = (tmp_path / "page.md").read_text()
+    assert "| 30.37 " in text and "| 21.13 ± 0.35 |" in text and "| 1.50 " in text
+    assert "**held** (PSNR: 21.13 against 20.00, difference +1.13 ± 0.35)" in text

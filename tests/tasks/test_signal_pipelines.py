@@ -1,0 +1,99 @@
+"""The scripts of MWT's and the hypernetworks' tables run from end to end on pictures made here."""
+
+import gzip
+import io
+import runpy
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+NUM_TRAIN, NUM_TEST = 8000, 1500
+"""More than the 5,000 that the manifests take for validation."""
+
+
+def pictures(size: int, channels: int) -> np.ndarray:
+    """Ten, one for each class: a slope in a direction of its own."""
+    row, col = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    angles = np.linspace(0, np.pi, 10, endpoint=False)
+    slopes = np.stack([np.cos(angle) * row + np.sin(angle) * col for angle in angles])
+    return np.repeat((127 + 80 * slopes).astype(np.uint8)[..., None], channels, axis=-1)
+
+
+def write_mnist(folder: Path) -> Path:
+    folder.mkdir()
+    for part, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):
+        labels = (np.arange(count) % 10).astype(np.uint8)
+        for kind, array in (("images-idx3", pictures(28, 1)[labels][..., 0]), ("labels-idx1", labels)):
+            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
+            content = gzip.compress(header + array.tobytes(), compresslevel=1)
+            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(content)
+    return folder
+
+
+def write_cifar10(path: Path) -> Path:
+    names = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, picture in zip(names, pictures(32, 3), strict=True):
+            content = io.BytesIO()
+            Image.fromarray(picture).save(content, "PNG")
+            for split, count in (("train", NUM_TRAIN // 10), ("test", NUM_TEST // 10)):
+                for number in range(count):
+                    archive.writestr(f"{split}/{name}/{number:04d}.png", content.getvalue())
+    return path
+
+
+@pytest.fixture
+def tiny_scale(tmp_path, monkeypatch):
+    """Environment of the scripts; the page that they write."""
+    for key, value in {"SCALE": "tiny", "OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}.items():
+        monkeypatch.setenv(f"INRZOO_{key}", str(value))
+    return tmp_path / "page.md"
+
+
+def run(name: str) -> None:
+    runpy.run_path(str(ROOT / "pipelines" / f"{name}.py"))
+
+
+@pytest.mark.slow
+def test_end_to_end_table(tiny_scale, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("INRZOO_DATASETS", "mnist,cifar10")
+    monkeypatch.setenv("INRZOO_MNIST", str(write_mnist(tmp_path / "mnist")))
+    monkeypatch.setenv("INRZOO_CIFAR10", str(write_cifar10(tmp_path / "cifar10.zip")))
+    run("end_to_end_table")
+    page = tiny_scale.read_text()
+    assert page.startswith("## Classification through INRs\n")
+    rows = ["mnist: MWT ", "mnist: MWT, w_task = 0 ", "mnist: same classifier, fitted SIRENs ", "cifar10: MWT "]
+    assert all(page.count(f"| {row}") == 1 for row in rows)
+    assert "mnist: MWT is above MWT, w_task = 0: **" in page
+    before = capsys.readouterr().out
+    run("end_to_end_table")  # nothing is trained or fitted again
+    assert capsys.readouterr().out == before and tiny_scale.read_text() == page
+
+
+@pytest.mark.slow
+def test_hypernetwork_tables(tiny_scale, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("INRZOO_CIFAR10", str(write_cifar10(tmp_path / "cifar10.zip")))
+    for name in ("hypernetworks_table", "hypernetworks_figure_9", "hypernetworks_ablations"):
+        run(name)
+    page = tiny_scale.read_text()
+    titles = [line[3:] for line in page.splitlines() if line.startswith("## ")]
+    assert titles[0] == "CIFAR-10 from a few weights"
+    assert [title.split(":")[0] for title in titles[1:]] == [
+        "GINR-IPC Figure 9",
+        "TransINR Table 2",
+        "GINR-IPC Table 6",
+        "GINR-IPC Table 7",
+    ]
+    assert "nan" not in page
+    methods = ("Learned Init", "TransINR", "GINR-IPC", "GINR-IPC by gradient steps")
+    assert all(f"{method}: test-time optimisation helps: **" in page for method in methods)
+    assert all(f"matrix 2 is above matrix {layer}: **" in page for layer in (1, 3, 4, 5))
+    first = page.split("## ")[1]
+    before = capsys.readouterr().out
+    run("hypernetworks_table")
+    assert capsys.readouterr().out in before and tiny_scale.read_text().split("## ")[1] == first
