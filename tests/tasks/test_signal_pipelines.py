@@ -78,7 +78,7 @@ def test_end_to_end_table(tiny_scale, tmp_path, monkeypatch, capsys):
 @pytest.mark.slow
 def test_hypernetwork_tables(tiny_scale, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("INRZOO_CIFAR10", str(write_cifar10(tmp_path / "cifar10.zip")))
-    for name in ("hypernetworks_table", "hypernetworks_figure_9", "hypernetworks_ablations"):
+    for name in ("hypernetworks_table", "hypernetworks_figure_9", "hypernetworks_ablations", "hypernetworks_table_3"):
         run(name)
     page = tiny_scale.read_text()
     titles = [line[3:] for line in page.splitlines() if line.startswith("## ")]
@@ -88,6 +88,7 @@ def test_hypernetwork_tables(tiny_scale, tmp_path, monkeypatch, capsys):
         "TransINR Table 2",
         "GINR-IPC Table 6",
         "GINR-IPC Table 7",
+        "GINR-IPC Table 3",
     ]
     assert "nan" not in page
     methods = ("Learned Init", "TransINR", "GINR-IPC", "GINR-IPC by gradient steps")
