@@ -76,5 +76,5 @@ for name in SETS:
     for other in ("contrastive, flat_mlp", "no encoder, canonical weights", "no encoder, weights"):
         for column in ("accuracy", "top-1"):
             page.check(f"{name}: contrastive message_passing above {other}", best[column], found[other][column])
-    candidates = f"Top-k is of {best['top-1'].trials} candidates."
-    page.write(" ".join([*words, candidates]))  # as far as it is: the next set may take long
+    words[-1] = f"{words[-1][:-1]}, top-k of {best['top-1'].trials} candidates."
+    page.write(" ".join(words))  # as far as it is: the next set may take long
