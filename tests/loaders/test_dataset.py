@@ -320,7 +320,7 @@ def test_stores_of_the_same_signals_share_their_numbers(made, tmp_path):
         ({"manifest": {"values": {"range": [0, 1]}}}, "values.range"),
         ({"manifest": {"init": {"mode": "fixed"}}}, "init.mode: random / fixed"),
         ({"num_classes": 2}, "label_names.class: 3 names"),
-        ({"label_columns": ["kind", "drawer"]}, "label_columns"),
+        ({"label_columns": ["drawer", "class"]}, "label_columns"),
         ({"split_names": ["train", "test", "validation"]}, "split_names"),
     ],
 )
