@@ -35,6 +35,7 @@ def test_a_run_end_to_end(inrzoo: CommandLine, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
+@pytest.mark.slow
 def test_the_json(inrzoo: CommandLine, tmp_path: Path) -> None:
     out = tmp_path / "rates.json"
     chosen = ("--method", "naive-1-thread", "--method", "naive", "--workload", "W4")

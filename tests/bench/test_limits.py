@@ -78,6 +78,7 @@ def test_the_best_of_two_measurements() -> None:
     assert limits.best(one, other).highest == ("sgemm", "torch")
 
 
+@pytest.mark.slow
 def test_without_a_compiler_torch_is_the_limit_and_it_is_said() -> None:
     words = "bench --workload W1 --method naive-1-thread --rounds 1 --seconds 0.01"
     done = subprocess.run(

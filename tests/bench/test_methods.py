@@ -60,6 +60,7 @@ def test_compiled_torch_agrees_with_the_reference(workload: Workload) -> None:
         agrees(METHODS["compile"], workload)
 
 
+@pytest.mark.slow
 def test_jax_agrees_with_the_reference() -> None:
     """In a process of its own: once JAX is imported, it warns of every later fork."""
     if (reason := METHODS["jax"].unavailable(TINY[0])) is not None:

@@ -71,6 +71,7 @@ def test_no_store_there(verb: str, inrzoo: CommandLine, tmp_path: Path) -> None:
     assert "no store at" in one_line(inrzoo(verb, tmp_path / "folder.zarr"))
 
 
+@pytest.mark.slow
 def test_more_workers_than_blocks(tmp_path: Path, finished: Path, capfd: pytest.CaptureFixture[str]) -> None:
     report = build(tiny(limit=2, seeds=1), tmp_path / "store.zarr", workers=5)
     assert report.workers == 2

@@ -47,6 +47,7 @@ def test_driver_killed_in_process(blocks_done: int, tmp_path: Path, reference: d
     assert store_bytes(out) == reference
 
 
+@pytest.mark.slow
 def test_driver_killed_with_the_fused_engine(tmp_path: Path) -> None:
     settings = {"engine": "fused", "steps": 60_000}
     complete(tmp_path / "whole.zarr", "--in-process", **settings)
@@ -79,6 +80,7 @@ def test_worker_killed_and_its_block_tried_again(tmp_path: Path, reference: dict
     assert store_bytes(out) == reference
 
 
+@pytest.mark.slow
 def test_interrupted_from_the_keyboard(tmp_path: Path, reference: dict[str, str]) -> None:
     out = tmp_path / "store.zarr"
     process = start(out, "--workers", "2")

@@ -104,6 +104,7 @@ def test_memory_is_bounded_and_small() -> None:
     assert fused_cpu.bytes_per_thread(deep, 1024) < 640 * 1024
 
 
+@pytest.mark.slow
 def test_builds_are_the_same_bytes_and_re_fits_too(tmp_path: Path) -> None:
     settings = tiny(fit__engine="auto", fit__views=[5, 40])
     build(settings, tmp_path / "a.zarr", in_process=True, quiet=True)

@@ -72,6 +72,7 @@ def in_another_process(program: str, **variables: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_processor_without_vectors_gives_the_same_bits_and_compiles_once(tmp_path: Path) -> None:
     program = (
         "import numba, test_fused_numba as here; before = numba.config.CACHE_DIR; print(here.digest());"

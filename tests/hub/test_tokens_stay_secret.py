@@ -89,6 +89,7 @@ def test_what_goes_wrong(hub: Hub, client: Client, home: Path, kind: str) -> Non
         no_leaks(done, home)
 
 
+@pytest.mark.slow
 def test_a_store_out_of_reach_and_our_own_mistakes(hub: Hub, client: Client, home: Path) -> None:
     """A URL that needs keys, and a traceback, which shows where it was and not what was known there."""
     for code, wanted in (
