@@ -115,7 +115,7 @@ def _introduction(store: Store, version: int) -> str:
         f"independent fits{views}, each a `{attributes['inr']['name']}` of {store.layout.num_params:,} "
         f"weights{quality}. The weights are the data points. Data version v{version}, store format "
         f"{attributes['format']}, {decimal(tables.num_bytes(store))} of weights, made with "
-        f"[inrzoo](https://pypi.org/project/inrzoo) {attributes['inrzoo']}."
+        f"inrzoo {attributes['inrzoo']}."
     )
 
 
