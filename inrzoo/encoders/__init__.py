@@ -53,6 +53,11 @@ class Encoder(nn.Module, ABC):
         if not holds:
             raise InrzooError(f"{key} = {value!r} is not allowed; it must be {allowed}")
 
+    def require_counts(self, **counts: int) -> None:
+        """Raise the one-line error for the first argument that is below 1."""
+        for key, count in counts.items():
+            self.require(key, count, count >= 1, "at least 1")
+
 
 def pixel_layout(grid: Sequence[int], channels: int) -> WeightLayout:
     """Of an image that stands where weights do: one tensor, so that encoders read both in the same way."""

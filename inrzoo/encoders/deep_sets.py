@@ -41,9 +41,7 @@ class DeepSets(Encoder):
         out_features: int = 64,
     ) -> None:
         super().__init__(layout)
-        counts = {"hidden_features": hidden_features, "entry_features": entry_features, "out_features": out_features}
-        for key, count in counts.items():
-            self.require(key, count, count >= 1, "at least 1")
+        self.require_counts(hidden_features=hidden_features, entry_features=entry_features, out_features=out_features)
         self.out_features = out_features
         self.axes = list(layout.neuron_axes)
         self.entries = nn.ModuleDict()

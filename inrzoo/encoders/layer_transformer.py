@@ -51,12 +51,7 @@ class LayerTransformer(Encoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(layout)
-        for key, count in {
-            "hidden_features": hidden_features,
-            "num_layers": num_layers,
-            "num_heads": num_heads,
-        }.items():
-            self.require(key, count, count >= 1, "at least 1")
+        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_heads=num_heads)
         self.require("hidden_features", hidden_features, hidden_features % num_heads == 0, "a multiple of num_heads")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
         num_tokens = len(layout.tensors)

@@ -60,9 +60,7 @@ class MessagePassing(Encoder):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(layout)
-        counts = {"hidden_features": hidden_features, "num_layers": num_layers, "out_features": out_features}
-        for key, count in counts.items():
-            self.require(key, count, count >= 1, "at least 1")
+        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, out_features=out_features)
         self.require("num_frequencies", num_frequencies, num_frequencies >= 0, "at least 0")
         self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")

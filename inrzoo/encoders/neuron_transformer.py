@@ -50,8 +50,7 @@ class NeuronTransformer(Encoder):
         sort_neighbours: bool = False,
     ) -> None:
         super().__init__(layout)
-        for key, count in {"num_layers": num_layers, "num_heads": num_heads}.items():
-            self.require(key, count, count >= 1, "at least 1")
+        self.require_counts(num_layers=num_layers, num_heads=num_heads)
         divides = hidden_features >= 1 and hidden_features % num_heads == 0
         self.require("hidden_features", hidden_features, divides, f"a multiple of num_heads = {num_heads}")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")

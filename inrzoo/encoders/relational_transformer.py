@@ -79,9 +79,7 @@ class RelationalTransformer(Encoder):
         inrs_at_once: int = 16,
     ) -> None:
         super().__init__(layout)
-        counts = {"num_layers": num_layers, "num_heads": num_heads, "num_frequencies": num_frequencies}
-        for key, count in counts.items():
-            self.require(key, count, count >= 1, "at least 1")
+        self.require_counts(num_layers=num_layers, num_heads=num_heads, num_frequencies=num_frequencies)
         divides = attention_features % num_heads == 0
         self.require("attention_features", attention_features, divides, f"a multiple of num_heads = {num_heads}")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
