@@ -1,32 +1,25 @@
 """Runs blocks on Ray actors: on this machine, or on every node of a cluster. The only file that drives Ray.
 
-Actors fit, write and join by themselves, straight into the store; what travels is the number of a block one way and
-the quality of its INRs the other. The queue stays here and an actor has one task at a time (back-pressure), so that the
-driver's memory does not grow with the store.
+Actors fit, write and join by themselves, straight into the store; what travels is the numbers of blocks one way and the
+quality of their INRs the other. The queue stays here and an actor has one message at a time (back-pressure), so that
+the driver's memory does not grow with the store.
 """
 
 import math
 import os
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from inrzoo.build.execute import OnDone, OnJoined, Shard, Worker
+from inrzoo.build.queue import ATTEMPTS, Queue, Task
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, Location
 
-ATTEMPTS = 3
-"""Of one task, and of starting a worker where none has started yet."""
 OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
 LOOK_SECONDS = 1.0
 """How often the cluster is asked who is there."""
-NEAR = 32
-"""So many waiting tasks are looked through for one whose signals the worker's node has read already."""
-
-
-Task = Block | Shard
 
 
 class Pool:
@@ -54,8 +47,8 @@ class Pool:
         self._arguments = str(path.absolute() if isinstance(path, Path) else path), device, threads
         options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
         self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(worker)
-        self.tasks: dict[Any, tuple[Any, Task | None]] = {}
-        """What is under way: reference of the result -> (actor, its task, or None while it starts)."""
+        self.under_way: dict[Any, tuple[Any, list[Task], float]] = {}
+        """Reference of the result -> actor, its tasks, none while it starts, and when it got them (monotonic)."""
         self.nodes: dict[Any, str] = {}
         """Actors that have started -> their node."""
         self.idle: list[Any] = []
@@ -70,16 +63,25 @@ class Pool:
             if not self._room:
                 self._on_empty()
             self._room = self._workers or self._room
-        while len(self.tasks) + len(self.idle) < min(self._room, num_tasks):
+        while len(self) < min(self._room, num_tasks):
             actor = self._actor.remote(*self._arguments)
-            self.tasks[actor.ready.remote()] = actor, None
+            self.under_way[actor.ready.remote()] = actor, [], time.monotonic()
         self.most = max(self.most, len(self.nodes))
 
-    def give(self, actor: Any, task: Task) -> None:
-        """Let an idle actor do a task."""
+    def __len__(self) -> int:
+        """Actors that work, or start, or wait for work."""
+        return len(self.under_way) + len(self.idle)
+
+    @property
+    def num_tasks(self) -> int:
+        """Tasks that are under way."""
+        return sum(len(tasks) for _, tasks, _ in self.under_way.values())
+
+    def give(self, actor: Any, tasks: list[Task], again: bool) -> None:
+        """Let an idle actor do blocks, or one shard."""
         self.idle.remove(actor)
-        method = actor.run if isinstance(task, Block) else actor.join
-        self.tasks[method.remote(task)] = actor, task
+        result = actor.join.remote(tasks[0]) if isinstance(tasks[0], Shard) else actor.run_all.remote(tasks, again)
+        self.under_way[result] = actor, tasks, time.monotonic()
 
     def forget(self, actor: Any) -> None:
         """An actor that is gone, or must go."""
@@ -126,22 +128,16 @@ def run_on_ray(
     from ray.exceptions import RayError, RayTaskError
 
     connect(ray, workers, needs, address)
-    queue: dict[Task, None] = dict.fromkeys(todo)
-    attempts: Counter[Task] = Counter()
-    failures: dict[Task, str] = {}
-    owners: dict[int, str] = {}
+    queue = Queue(todo)
     failed_starts, waited = 0, False
 
-    def died(task: Task | None, why: str) -> None:
+    def died(tasks: list[Task], why: str) -> None:
         nonlocal failed_starts
-        if task is None:
+        if not tasks:
             failed_starts += 1
             if failed_starts >= ATTEMPTS and not pool.nodes:
                 raise InrzooError(f"no worker could be started on the cluster: {why}")
-        elif attempts[task] < ATTEMPTS:
-            queue[task] = None
-        else:
-            failures[task] = why
+        queue.died(tasks, why)
 
     def empty() -> None:
         nonlocal waited
@@ -151,66 +147,59 @@ def run_on_ray(
             say(f"no node has room for a worker ({_listed(needs)}); waiting for one to join")
         waited = True
 
-    def took(task: Task, result: Any) -> None:
-        if isinstance(task, Block):
-            queue.update(dict.fromkeys(on_done(task, result)))
-        else:
-            on_joined(task, result)
+    def took(tasks: list[Task], result: Any, seconds: float) -> None:
+        if isinstance(tasks[0], Shard):
+            on_joined(tasks[0], result)
+            return
+        queue.took(len(tasks), seconds)
+        for block, found in zip(tasks, result, strict=True):
+            assert isinstance(block, Block)
+            if isinstance(found, str):
+                queue.failures[block] = found
+            else:
+                queue.add(on_done(block, found))
 
     try:
         pool = Pool(ray, worker, path, device, workers, needs, empty)
-        while queue or any(task is not None for _, task in pool.tasks.values()):
-            pool.follow(len(queue) + len(pool.tasks))
+        while queue or pool.num_tasks:
+            pool.follow(len(queue) + pool.num_tasks)
             for actor in list(pool.idle):
                 if queue:
-                    task = _next(queue, owners, pool.nodes[actor])
-                    attempts[task] += 1
-                    pool.give(actor, task)
-            waiting = list(pool.tasks)
+                    tasks = queue.take(pool.nodes[actor], len(pool))
+                    pool.give(actor, tasks, queue.again(tasks[0]))
+            waiting = list(pool.under_way)
             done, _ = ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS)
             if done:  # whatever else has come meanwhile costs no further round
                 done, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
             for reference in done:
-                actor, found = pool.tasks.pop(reference)
+                actor, tasks, began = pool.under_way.pop(reference)
                 try:
                     result = ray.get(reference)
                 except RayTaskError as error:
                     if isinstance(error.cause, InrzooError):
                         raise InrzooError(str(error.cause)) from None
-                    if isinstance(error.cause, MemoryError):
+                    if isinstance(error.cause, MemoryError) or not tasks:
                         pool.forget(actor)  # what it holds goes with it
-                        died(found, "out of memory")
+                        died(tasks, "out of memory" if isinstance(error.cause, MemoryError) else str(error.cause))
                         continue
-                    assert found is not None
-                    failures[found] = f"{type(error.cause).__name__}: {error.cause}"
+                    queue.failures |= dict.fromkeys(tasks, f"{type(error.cause).__name__}: {error.cause}")
                 except RayError as error:
                     pool.forget(actor)
-                    died(found, f"the worker died {ATTEMPTS} times ({type(error).__name__})")
+                    died(tasks, f"the worker died {ATTEMPTS} times ({type(error).__name__})")
                     continue
                 else:
-                    if found is None:
-                        pool.nodes[actor] = result
+                    if tasks:
+                        took(tasks, result, time.monotonic() - began)
                     else:
-                        took(found, result)
+                        pool.nodes[actor] = result
                 pool.idle.append(actor)
     finally:
         ray.shutdown()
-    return failures, pool.most
+    return queue.failures, pool.most
 
 
 def _listed(needs: dict[str, float]) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
-
-
-def _next(queue: dict[Task, None], owners: dict[int, str], node: str) -> Task:
-    """The task for a worker: of the first few, one whose signals its node has read, then one that nobody has read."""
-    near = [task for task, _ in zip(queue, range(NEAR), strict=False)]
-    ranks = {node: 0, None: 1}
-    task = min(near, key=lambda task: 0 if isinstance(task, Shard) else ranks.get(owners.get(task.index), 2))
-    del queue[task]
-    if isinstance(task, Block):
-        owners.setdefault(task.index, node)
-    return task
 
 
 def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str | None) -> None:

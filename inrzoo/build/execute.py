@@ -20,6 +20,7 @@ from inrzoo.build.worker import elsewhere_than, fit_block
 from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
 from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block
+from inrzoo.store.blocks import is_committed, read_record
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,28 @@ class Worker:
             weights_BTP, quality = fit_block(self._store, block, self._device, threads=self._threads)
             write_block(self._place, block, weights_BTP, quality)
         return quality
+
+    def run_all(self, blocks: list[Block], again: bool) -> list[Quality | str]:
+        """Fit several blocks, each committed by itself. In place of a block's quality: what is wrong with it.
+
+        Args:
+            again: another worker had them and died, perhaps with some of them committed; those are not fitted again.
+
+        Raises:
+            InrzooError: something the user can put right.
+            MemoryError: this process should end.
+        """
+        found: list[Quality | str] = []
+        for block in blocks:
+            try:
+                with explained(self._place):
+                    done = read_record(self._place, block) if again and is_committed(self._place, block) else None
+                found.append(done or self.run(block))
+            except (InrzooError, MemoryError):
+                raise
+            except Exception as error:
+                found.append(f"{type(error).__name__}: {error}")
+        return found
 
     def join(self, shard: Shard) -> Joined:
         """Join the blocks of a shard."""

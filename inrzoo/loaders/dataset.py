@@ -226,6 +226,8 @@ class WeightDataset(Dataset[WeightBatch]):
 
     def _label_table(self) -> dict[str, NDArray[np.int64]]:
         """Codes of each label column, by number of the signal."""
+        if len(self.stores) == 1:
+            return self.stores[0].labels
         table: dict[str, NDArray[np.int64]] = {}
         total = max(
             int(first) + store.num_signals for first, store in zip(self.rows.first_signal, self.stores, strict=True)

@@ -39,7 +39,7 @@ class Rows:
         conditions: as `Store.select` takes them; fits with status ok or early stop unless `status` says otherwise.
 
     Attributes:
-        items: (L,) int64, ascending: the number of each INR, see the module.
+        items: (L,) uint32, or int64 where that is too small; ascending: the number of each INR, see the module.
         first_signal: where each store's signals begin in the count through all stores. Stores of the same signals (by
             their digest) share their numbers, whatever was fitted to them.
         steps: step count of each snapshot, by store.
@@ -68,12 +68,15 @@ class Rows:
         self.steps = [np.array(store.snapshots, dtype=np.int64) for store in stores]
         self.views = [_views(store, views) for store in stores]
         self._offsets = np.cumsum([0, *(np.prod(shape) for shape in self._shapes)]).astype(np.int64)
-        self.items = np.concatenate(
-            [
-                offset + np.flatnonzero(_chosen(store, split, _seeds(store, seeds), steps, conditions))
-                for store, steps, offset in zip(stores, self.views, self._offsets, strict=False)
-            ]
-        ).astype(np.int64)
+        # Four bytes for each INR where numbers fit: stores have millions.
+        number = np.dtype(np.uint32 if self._offsets[-1] < 2**32 else np.int64)
+        chosen = [
+            np.flatnonzero(_chosen(store, split, _seeds(store, seeds), steps, conditions)).astype(number)
+            for store, steps in zip(stores, self.views, strict=True)
+        ]
+        for items, offset in zip(chosen, self._offsets, strict=False):
+            items += number.type(offset)
+        self.items: NDArray[np.integer[Any]] = np.concatenate(chosen)
         if not len(self.items):
             asked = {"split": split, "seeds": seeds, "views": views, **conditions}
             given = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
@@ -86,7 +89,7 @@ class Rows:
 
     def places(self, positions_B: NDArray[np.int64]) -> Places:
         """Where the INRs at positions of `items` lie."""
-        items = self.items[positions_B]
+        items = self.items[positions_B].astype(np.int64)
         if len(self._stores) == 1:
             return Places(np.zeros_like(items), *self._split(items, 0))
         store = np.searchsorted(self._offsets, items, side="right") - 1
@@ -116,13 +119,22 @@ class Rows:
             starts: (chunks + 1,), positions in `items`, the last one L.
             shards: (chunks,), a number for the shard that each chunk lies in; ascending, without gaps.
         """
-        places = self.places(np.arange(len(self)))
-        chunk_rows = np.array([store.partition.chunk_rows for store in self._stores])[places.store]
-        shard_rows = np.array([store.partition.shard_rows for store in self._stores])[places.store]
-        shard = _runs(places.store, places.seed, places.signal // shard_rows)
-        chunk = _runs(shard, places.signal // chunk_rows)
-        starts = np.flatnonzero(np.diff(chunk, prepend=-1))
-        return np.append(starts, len(self)), shard[starts]
+        starts, shards, shards_so_far = [], [], 0
+        for store, (num_signals, num_seeds, num_steps), offset in zip(
+            self._stores, self._shapes, self._offsets, strict=False
+        ):
+            # A chunk is a run of numbers, so where it starts is looked up: no array of all items is made.
+            begins = np.arange(0, num_signals, store.partition.chunk_rows)
+            seeds = np.arange(num_seeds)[:, None]
+            starts.append((offset + (seeds * num_signals + begins) * num_steps).ravel())
+            shards.append(
+                (shards_so_far + seeds * store.partition.num_shards + begins // store.partition.shard_rows).ravel()
+            )
+            shards_so_far += num_seeds * store.partition.num_shards
+        positions = np.append(np.searchsorted(self.items, np.concatenate(starts).astype(self.items.dtype)), len(self))
+        holds_any = np.diff(positions) > 0
+        found = np.unique(np.concatenate(shards)[holds_any], return_inverse=True)[1]
+        return np.append(positions[:-1][holds_any], len(self)), found
 
     def _split(
         self, items: NDArray[np.int64], store: int
@@ -172,11 +184,3 @@ def _chosen(
     for step in steps:
         chosen[seeds, :, step] = store.select(split=split, step=step, **conditions).T[seeds]
     return chosen
-
-
-def _runs(*columns: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Number of the run of equal rows that each row stands in."""
-    changed = np.zeros(len(columns[0]), dtype=bool)
-    for column in columns:
-        changed[1:] |= column[1:] != column[:-1]
-    return np.cumsum(changed).astype(np.int64)

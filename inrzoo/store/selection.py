@@ -50,7 +50,9 @@ def select(
         >>> signals, seeds = store.select(min_psnr=35, split="train").nonzero()    # doctest: +SKIP
     """
     names = store.attributes["status_names"]
-    keep = np.isin(store.status, [_position(names, name, "status") for name in status])
+    keep = np.zeros(store.status.shape, dtype=bool)
+    for name in status:
+        keep |= store.status == _position(names, name, "status")
     floors_and_ceilings = (
         ("psnr", min_psnr, np.greater_equal),
         ("loss", max_loss, np.less_equal),

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from hypothesis import strategies as st
 from ray_nodes import Nodes
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build, cluster
-from inrzoo.build.cluster import NEAR, room
+from inrzoo import build as builder
+from inrzoo.build import build, execute
+from inrzoo.build.cluster import room
 from inrzoo.build.execute import Shard, Worker
+from inrzoo.build.queue import ATTEMPTS, HANDFUL, HANDFUL_SECONDS, Queue, Task
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, ObjectPath, blocks, finalise
 from inrzoo.store.files import sha256
@@ -40,14 +43,89 @@ def test_room_is_what_placing_one_by_one_finds(there: list[dict[str, Any]], cpu:
 
 
 def test_a_node_gets_the_blocks_whose_signals_it_has_read() -> None:
-    queue: dict[Any, None] = dict.fromkeys(Block(seed, index) for seed in range(2) for index in range(4))
-    owners: dict[int, str] = {}
-    given = [cluster._next(queue, owners, node) for node in "ababbaa"]
-    assert given == [Block(*pair) for pair in [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 3)]]
-    queue[Shard(0, 0)] = None
-    assert cluster._next(queue, owners, "a") == Shard(0, 0)
-    assert cluster._next(queue, owners, "a") == Block(1, 2)  # another's, before doing nothing
-    assert not queue and NEAR >= 4
+    queue = Queue(Block(seed, index) for seed in range(2) for index in range(4))
+    given = [queue.take(node, 1) for node in "ababbaa"]  # one at a time: nobody knows yet how long one takes
+    assert given == [[Block(*pair)] for pair in [(0, 0), (0, 1), (1, 0), (1, 1), (0, 2), (0, 3), (1, 3)]]
+    queue.add([Shard(0, 0)])
+    assert queue.take("a", 1) == [Shard(0, 0)]
+    assert queue.take("a", 1) == [Block(1, 2)]  # another's, before doing nothing
+    assert not queue
+
+
+@given(
+    num_blocks=st.integers(1, 300),
+    seconds=st.floats(1e-4, 100),
+    workers=st.integers(1, 9),
+    deaths=st.sets(st.integers(0, 400)),
+)
+def test_every_block_is_handed_out_and_none_twice_unless_its_worker_died(
+    num_blocks: int, seconds: float, workers: int, deaths: set[int]
+) -> None:
+    queue, finished, times = Queue(Block(0, index) for index in range(num_blocks)), Counter[Task](), Counter[Task]()
+    for moment in range(4 * num_blocks):
+        if not queue:
+            break
+        left = len(queue)
+        taken = queue.take(f"node {moment % 3}", workers)
+        times.update(taken)
+        assert len(taken) == 1 or (
+            all(times[block] == 1 for block in taken)
+            and len(taken) <= min(HANDFUL, HANDFUL_SECONDS / seconds)
+            and len(taken) <= -(-left // (2 * workers))
+        )
+        assert queue.again(taken[0]) == (times[taken[0]] > 1)
+        if moment in deaths:
+            queue.died(taken, "killed")
+        else:
+            queue.took(len(taken), seconds * len(taken))
+            finished.update(taken)
+    assert not queue
+    assert max(times.values()) <= ATTEMPTS
+    assert {*finished, *queue.failures} == {Block(0, index) for index in range(num_blocks)}
+    assert set(finished.values()) <= {1} and all(times[task] == ATTEMPTS for task in queue.failures)
+
+
+def test_of_a_handful_whatever_was_committed_is_not_fitted_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, fitted = tmp_path / "x.zarr", list[Block]()
+    original = execute.fit_block
+
+    def fit_block(store: Any, block: Block, *words: Any, **named: Any) -> Any:
+        fitted.append(block)
+        if len(fitted) == 3:
+            raise MemoryError
+        return original(store, block, *words, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(builder, "_run", lambda *_: pytest.fail("prepared"))
+        with pytest.raises(BaseException, match="prepared"):
+            build(tiny(), path, in_process=True, quiet=True)
+    monkeypatch.setattr(execute, "fit_block", fit_block)
+    handful, worker = [Block(0, index) for index in range(4)], Worker(str(path), "cpu")
+    with pytest.raises(MemoryError):
+        worker.run_all(handful, again=False)
+    found = worker.run_all(handful, again=True)
+    assert fitted == [*handful[:3], *handful[2:]]
+    records = [blocks.read_record(path, block) for block in handful]
+    assert [quality.psnr.tolist() for quality in found] == [record.psnr.tolist() for record in records]
+
+
+def test_an_error_in_one_block_leaves_the_others_of_its_handful(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Worker, block: Block) -> Any:
+        if block.index == 1:
+            raise ZeroDivisionError("no")
+        return block
+
+    monkeypatch.setattr(Worker, "run", run)
+    handful = [Block(0, 0), Block(0, 1), Block(0, 2)]
+    assert Worker(str(finished), "cpu").run_all(handful, again=False) == [
+        Block(0, 0),
+        "ZeroDivisionError: no",
+        Block(0, 2),
+    ]
 
 
 @pytest.mark.parametrize("amount", ["cpu", "cpu=0", "disk=1", "gpu=x", ""])
@@ -57,8 +135,6 @@ def test_amounts_that_are_none(amount: str, inrzoo: CommandLine, tmp_path: Path)
 
 
 def test_a_worker_of_another_kind_refuses(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from inrzoo.build import execute
-
     monkeypatch.setattr(execute, "elsewhere_than", lambda store, device: ["instructions: avx512 → avx2"])
     with pytest.raises(InrzooError, match="machines of one kind"):
         Worker(str(finished), "cpu").run(Block(0, 0))
