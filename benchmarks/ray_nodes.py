@@ -1,9 +1,12 @@
 """A Ray cluster of several nodes on one machine, in a process of its own: for faults, and for tests.
 
 `python benchmarks/ray_nodes.py CPUS [CPUS ...]` starts a head without cores and a node of so many cores each, and says
-their address. Lines on its input: `add CPUS`, `kill I` (SIGKILL to everything of a node), answered by `ok`.
+their address, and the one for clients from outside. Lines on its input: `add CPUS`, `kill I` (SIGKILL to everything of
+a node), answered by `ok`.
 """
 
+import os
+import socket
 import subprocess
 import sys
 from typing import IO, Any
@@ -15,9 +18,14 @@ class Nodes:
     def __init__(self, *cpus: int) -> None:
         words = [sys.executable, __file__, *map(str, cpus)]
         self._process = subprocess.Popen(
-            words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+            words,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0"},  # see docs/cluster.md
         )
-        self.address = self._answer()
+        self.address, self.from_outside = self._answer().split()
 
     def __enter__(self) -> "Nodes":
         return self
@@ -51,16 +59,27 @@ class Nodes:
         raise RuntimeError("the cluster ended")
 
 
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
+
+
 def _main(cpus: list[int]) -> None:
     from ray.cluster_utils import Cluster
 
     # A node counts as dead after seconds, not the half minute that suits real networks.
     fast = {"health_check_period_ms": 500, "health_check_timeout_ms": 1000, "health_check_failure_threshold": 3}
     size = {"object_store_memory": 80 * 2**20}
-    cluster = Cluster(True, head_node_args={"num_cpus": 0, "_system_config": fast, **size})
+    for_clients, for_environments = _free_port(), _free_port()
+    # The server for clients asks the agent for environments at a port that it must know beforehand.
+    ports = {"ray_client_server_port": for_clients, "runtime_env_agent_port": for_environments}
+    head = {"num_cpus": 0, **ports, "_system_config": fast, **size}
+    cluster = Cluster(True, head_node_args=head)
     nodes = [cluster.add_node(num_cpus=count, **size) for count in cpus]
     cluster.wait_for_nodes()
-    print(f"inrzoo: {cluster.address}", flush=True)
+    print(f"inrzoo: {cluster.address} ray://127.0.0.1:{for_clients}", flush=True)
     for line in sys.stdin:
         verb, number = line.split()
         if verb == "add":

@@ -26,6 +26,7 @@ from fault_builds import descendants
 
 import inrzoo
 from inrzoo import build, manifest, stats
+from inrzoo.build import queue
 from inrzoo.build.cluster import run_on_ray
 from inrzoo.build.execute import Worker
 from inrzoo.build.progress import BuildProgress
@@ -99,7 +100,7 @@ def create(path: Path, count: int) -> dict[str, Any]:
         "label_names": {"class": [str(number) for number in range(10)]},
         "split_names": ["train", "validation", "test"],
         "status_names": ["pending", "ok", "early stop", "diverged"],
-        "environment": environment("cpu", "reference"),
+        "environment": environment("cpu", "reference", by_network=False),
         "inrzoo": inrzoo.__version__,
     }
     attributes["inr"] |= {"hidden_features": 4, "hidden_layers": 1}
@@ -123,23 +124,14 @@ def create(path: Path, count: int) -> dict[str, Any]:
 
 
 def fill(path: Path, workers: int) -> dict[str, Any]:
-    """The build itself, on Ray. CPU of the driver while blocks are handed out, and until the seed is published."""
+    """The build itself, on Ray. CPU of the driver while blocks are handed out, and until the seed is published.
+
+    The first blocks are handed out one by one, the others by the handful: the difference is what a message costs.
+    """
     store = open_store(path)
     todo = [block for block in store.blocks() if not store.is_done(block)]
-    began = time.process_time()
     memory: list[int] = []
-    handed_out, of_ray = 0.0, {}
-    original = build.publish_seed
-
-    def publish(*words: Any) -> None:
-        nonlocal handed_out
-        handed_out = time.process_time() - began
-        for program in ("gcs_server", "raylet"):
-            found = descendants(os.getpid(), program.encode())
-            of_ray[f"CPU of {program}, s"] = sum(map(_cpu_seconds, found))
-        original(*words)
-
-    build.publish_seed = publish
+    run = partial(run_on_ray, workers=workers, address=None, needs={"CPU": 1}, say=print, worker=NoFit)
 
     class Progress(BuildProgress):
         def done(self, quality: Quality) -> None:
@@ -147,14 +139,45 @@ def fill(path: Path, workers: int) -> dict[str, Any]:
             if self._psnr_blocks % 1000 == 0:
                 memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
+    def one_by_one(progress: BuildProgress) -> dict[str, Any]:
+        few, largest, began = todo[: len(todo) // 4], queue.HANDFUL, time.process_time()
+        queue.HANDFUL = 1
+        run(store.path, few, "cpu", lambda _, quality: progress.done(quality) or [], lambda *_: None)
+        queue.HANDFUL = largest
+        return {
+            "blocks handed out one by one": len(few),
+            "driver CPU for a block alone, ms": 1e3 * (time.process_time() - began) / len(few),
+        }
+
     with Progress(quiet=False) as progress:
-        run = partial(run_on_ray, workers=workers, address=None, needs={"CPU": 1}, say=print, worker=NoFit)
-        build._run(store, todo, "cpu", progress, run)
+        progress.begin(store, todo)
+        found = one_by_one(progress)
+        rest = todo[len(todo) // 4 :]
+        began, messages = time.process_time(), 0
+        handed_out, of_ray = 0.0, {}
+        original, take = build.publish_seed, queue.Queue.take
+
+        def publish(*words: Any) -> None:
+            nonlocal handed_out
+            handed_out = time.process_time() - began
+            for program in ("gcs_server", "raylet"):
+                of_ray[f"CPU of {program}, s"] = sum(map(_cpu_seconds, descendants(os.getpid(), program.encode())))
+            original(*words)  # of all blocks, those of the first part too
+
+        def counted(*words: Any) -> Any:
+            nonlocal messages
+            messages += 1
+            return take(*words)
+
+        build.publish_seed, queue.Queue.take = publish, counted  # type: ignore[method-assign]
+        build._run(open_store(path), rest, "cpu", progress, run)
     return {
-        "blocks": len(todo),
-        "driver CPU per block, ms": 1e3 * handed_out / len(todo),
+        **found,
+        "blocks handed out by the handful": len(rest),
+        "messages of those": messages,
+        "driver CPU for a block of a handful, ms": 1e3 * handed_out / len(rest),
         **of_ray,
-        "driver CPU to publish, s": time.process_time() - began - handed_out,
+        "driver CPU to publish, ms for a block": 1e3 * (time.process_time() - began - handed_out) / len(todo),
         "driver memory after each 1,000 blocks, MB": [round(size / 1e6) for size in memory],
     }
 

@@ -18,6 +18,9 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Block, Location
 
 OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
+NO_SERVER = "Starting Ray client server failed"
+"""What a Ray head says whose process for a client died at its birth (a race in Ray, github.com/ray-project/ray issue
+63202: one in fourteen and more); the next one may live."""
 LOOK_SECONDS = 1.0
 """How often the cluster is asked who is there."""
 
@@ -217,9 +220,13 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
         # Not a cluster that happens to run here: that one was not asked for.
         ray.init(address="local", include_dashboard=False, **sizes, **common)
         return
-    try:
-        ray.init(address=address, **common)
-    except ImportError:
-        raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        raise InrzooError(f"cannot join a Ray cluster at {address!r}: {error}") from None
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            ray.init(address=address, **common)
+            return
+        except ImportError:
+            raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            if NO_SERVER not in str(error) or attempt == ATTEMPTS:
+                reason = str(error).strip().splitlines()[-1].strip()  # before it, the head's traceback
+                raise InrzooError(f"cannot join a Ray cluster at {address!r}: {reason}") from None

@@ -22,6 +22,9 @@ from inrzoo.fit.interrupt import call_off, interruptible
 from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block
 from inrzoo.store.blocks import is_committed, read_record
 
+IN_HAND = 3
+"""Blocks at the same time in one process, so that cores have work while some are begun and written."""
+
 
 @dataclass(frozen=True)
 class Shard:
@@ -114,8 +117,8 @@ def run_in_process(
     """Fit blocks in this process. Returns failures (none: an error here is raised) and `threads`.
 
     Args:
-        threads: INRs of a block at the same time, for engines whose bits do not depend on it. Then two blocks are in
-            hand: while one is written and its spectra taken, the other has the cores.
+        threads: INRs of a block at the same time, for engines whose bits do not depend on it. Then `IN_HAND` blocks
+            are worked on: while one is written and its spectra taken, the others have the cores.
     """
     mine = threading.local()
 
@@ -123,7 +126,7 @@ def run_in_process(
         torch.set_num_threads(1)  # counted for each thread apart
         mine.worker = Worker(str(path), device, threads)
 
-    with interruptible(), ThreadPoolExecutor(min(threads, 2), initializer=begin) as pool:
+    with interruptible(), ThreadPoolExecutor(min(threads, IN_HAND), initializer=begin) as pool:
         running = {pool.submit(lambda block: mine.worker.run(block), block): block for block in todo}
         try:
             for done in as_completed(running):

@@ -1,5 +1,6 @@
 """Builds on several Ray nodes: the same bytes, through the workers alone, as nodes join and die."""
 
+import json
 import threading
 import time
 from collections import Counter
@@ -10,12 +11,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from processes import complete
 from ray_nodes import Nodes
 from tiny_store import store_bytes, tiny
 
 from inrzoo import build as builder
 from inrzoo.build import build, execute
-from inrzoo.build.cluster import room
+from inrzoo.build.cluster import NO_SERVER, connect, room
 from inrzoo.build.execute import Shard, Worker
 from inrzoo.build.queue import ATTEMPTS, HANDFUL, HANDFUL_SECONDS, Queue, Task
 from inrzoo.errors import InrzooError
@@ -128,6 +130,26 @@ def test_an_error_in_one_block_leaves_the_others_of_its_handful(
     ]
 
 
+@pytest.mark.parametrize("deaths", [0, 2, 3])
+def test_a_client_whose_server_died_at_its_birth_tries_again(deaths: int) -> None:
+    """What Ray 2.60 says, traceback and all."""
+    tries: list[str] = []
+
+    class Ray:
+        def init(self, address: str, **_: Any) -> None:
+            tries.append(address)
+            if len(tries) <= deaths:
+                raise ConnectionAbortedError(f"Traceback:\n  File x\nRuntimeError: {NO_SERVER}. See x.err for logs.\n")
+
+    if deaths < ATTEMPTS:
+        connect(Ray(), None, {"CPU": 1}, "ray://head:1")
+        assert len(tries) == deaths + 1
+    else:
+        with pytest.raises(InrzooError, match=r"'ray://head:1': RuntimeError: Starting Ray client server failed. See "):
+            connect(Ray(), None, {"CPU": 1}, "ray://head:1")
+        assert len(tries) == ATTEMPTS
+
+
 @pytest.mark.parametrize("amount", ["cpu", "cpu=0", "disk=1", "gpu=x", ""])
 def test_amounts_that_are_none(amount: str, inrzoo: CommandLine, tmp_path: Path) -> None:
     code, _, errors = inrzoo("build", "digits", "--out", tmp_path / "x.zarr", "--per-worker", amount)
@@ -157,6 +179,15 @@ def test_two_nodes_and_a_bucket(bucket: ObjectPath, finished: Path) -> None:
         build(tiny(), str(bucket / "x.zarr"), address=there.address, workers="auto", quiet=True)
     found = {name: sha256(bucket / "x.zarr" / name) for name in (bucket / "x.zarr").files()}
     assert found == store_bytes(finished)
+
+
+@pytest.mark.slow
+def test_from_outside_of_the_cluster(tmp_path: Path) -> None:
+    with Nodes(1, 1) as there:
+        complete(tmp_path / "x.zarr", "--address", there.from_outside, steps=20)
+        complete(tmp_path / "y.zarr", "--in-process", steps=20)
+    assert store_bytes(tmp_path / "x.zarr") == store_bytes(tmp_path / "y.zarr")
+    assert json.loads((tmp_path / "x.build.json").read_text())["executor"] == "ray"
 
 
 @pytest.mark.slow
