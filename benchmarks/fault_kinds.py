@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -162,8 +162,12 @@ def disk_full(case: Case) -> bool:
     build = case.build()
     case.sleep()
     room = case.note["room"] = case.draw.choice([0, case.draw.randrange(0, 100_000)])
-    with ballast.open("wb") as file:
-        file.write(b"x" * max(0, shutil.disk_usage(ballast.parent).free - int(room) // 4096 * 4096))
+    with (
+        ballast.open("wb", buffering=0) as file,
+        suppress(OSError),
+    ):  # the build may have taken the last bytes meanwhile
+        while (left := shutil.disk_usage(ballast.parent).free - int(room) // 4096 * 4096) > 0:
+            file.write(b"x" * min(left, 65536))
     code = case.note["code"] = build.wait()
     ballast.unlink()
     return code == 2 and "the disk is full" in (case.home / "log").read_text()
@@ -177,7 +181,7 @@ def small_disk(disk: Path) -> Iterator[Path]:
     try:
         yield disk
     finally:
-        subprocess.run(["umount", str(disk)], check=True)
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
 
 
 def clock_jumps(case: Case) -> bool:

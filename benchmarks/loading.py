@@ -13,6 +13,7 @@ import subprocess
 import sys
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from loading_rows import BATCH, PARAMS, ROWS, SEQUENTIAL, SHUFFLED, Row, prepare
 
@@ -23,7 +24,7 @@ MEMMAP_SHARE = 0.6
 """Sequential reads: the share of np.memmap's rate that is to be reached."""
 
 
-def measure(row: Row, order: str, folder: Path) -> dict[str, float]:
+def measure(row: Row, order: str, folder: Path) -> dict[str, Any]:
     """One pass in a fresh process: INRs per second, and MB resident at the end of each quarter."""
     command = [sys.executable, str(Path(__file__).with_name("loading_rows.py")), row.name, order, folder]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -38,7 +39,7 @@ def machine() -> str:
     return f"{model.split(':')[1].strip()}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores"
 
 
-def table(results: dict[tuple[str, str], list[dict[str, float]]], signals: int) -> list[str]:
+def table(results: dict[tuple[str, str], list[dict[str, Any]]], signals: int) -> list[str]:
     rates = {key: statistics.median(one["rate"] for one in rounds) for key, rounds in results.items()}
     lines = [
         "| order | what | INRs/s | inrzoo is × as fast | rounds | INRs read | peak MB, quarters of the pass |",
@@ -73,7 +74,7 @@ def main() -> None:
     folder, signals = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else SIGNALS
     prepare(folder, signals)
     rows = [row for row in ROWS if row.available()]
-    results: dict[tuple[str, str], list[dict[str, float]]] = {}
+    results: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for turn in range(ROUNDS):
         for order in (SEQUENTIAL, SHUFFLED):
             for row in rows:

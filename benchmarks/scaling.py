@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def measure(first: int, cores: int, seeds: int, limit: int, executor: str, out: 
         handed_out[actor].append((time.perf_counter(), inrs))
         give(self, actor, tasks, again)
 
-    BuildProgress.done, Pool.give = done, given  # type: ignore[method-assign]
+    BuildProgress.done, Pool.give = done, given
     wanted = manifest.load(
         "digits", overrides={"limit": limit, "seeds": seeds, "fit.steps": STEPS, "fit.stop_psnr": None}
     )
@@ -78,7 +78,7 @@ def _together(builds: int, cores: int, seeds: int, limit: int, executor: str) ->
         return sum(float(build.communicate()[0].strip().splitlines()[-1]) for build in running)
 
 
-def table(rates: dict[int, Sequence[float]], apart: dict[int, Sequence[float]]) -> list[str]:
+def table(rates: Mapping[int, Sequence[float]], apart: Mapping[int, Sequence[float]]) -> list[str]:
     """Markdown: INRs/s in all and for each core, and that as a share of one core's."""
     first = statistics.median(rates[min(rates)]) / min(rates)
     lines = [

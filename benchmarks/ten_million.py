@@ -32,7 +32,7 @@ from inrzoo.build.execute import Worker
 from inrzoo.build.progress import BuildProgress
 from inrzoo.build.worker import environment
 from inrzoo.inrs.siren import Siren
-from inrzoo.store import Block, Contents, Quality, create_store, open_store, write_block
+from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
 
 SIREN = Siren(in_features=2, out_features=1, hidden_features=4, hidden_layers=1)
 P, GRID = SIREN.layout.num_params, (2, 2)
@@ -155,7 +155,7 @@ def fill(path: Path, workers: int) -> dict[str, Any]:
         rest = todo[len(todo) // 4 :]
         began, messages = time.process_time(), 0
         handed_out, of_ray = 0.0, {}
-        original, take = build.publish_seed, queue.Queue.take
+        original, take = publish_seed, queue.Queue.take
 
         def publish(*words: Any) -> None:
             nonlocal handed_out
@@ -169,7 +169,7 @@ def fill(path: Path, workers: int) -> dict[str, Any]:
             messages += 1
             return take(*words)
 
-        build.publish_seed, queue.Queue.take = publish, counted  # type: ignore[method-assign]
+        vars(build)["publish_seed"], queue.Queue.take = publish, counted
         build._run(open_store(path), rest, "cpu", progress, run)
     return {
         **found,

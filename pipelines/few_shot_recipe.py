@@ -8,6 +8,7 @@ Expected: docs/few_shot.md.
 
 import os
 from pathlib import Path
+from typing import Any
 
 from inrzoo import manifest
 from inrzoo.build import build
@@ -25,7 +26,7 @@ FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = (56.2, 62.86) if COMPLEXITY == "high" else (38.91, 45.6)
-TAKEN_BACK = {
+TAKEN_BACK: dict[str, dict[str, Any]] = {
     "no mixtures of classes": {"mixtures": 0.0},
     "no input dropout": {"input_dropout": 0.0},
     "cosines times 1": {"temperature": 1.0},
@@ -39,7 +40,7 @@ store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
 build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
 
 page = comparison(DOCUMENT, f"What makes the difference ({COMPLEXITY})", COLUMNS)
-recipes = {"our recipe": {}, **TAKEN_BACK, "all of these: the paper's recipe": ALL}
+recipes: dict[str, dict[str, Any]] = {"our recipe": {}, **TAKEN_BACK, "all of these: the paper's recipe": ALL}
 found = {}
 for title, fields in recipes.items():
     run = f"{COMPLEXITY}-transformer" + "".join(f"-{key}-{value}" for key, value in fields.items() if key != "encoder")
