@@ -107,6 +107,7 @@ def test_tto_is_adam_on_all_weights(engine, runs, tmp_path):
     assert not store.attributes["manifest"]["fit"]["stop_psnr"]
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_a_byte(runs, tmp_path):
     whole, parallel = make(runs("cavia"), tmp_path / "whole.zarr"), tmp_path / "parallel.zarr"
     build(tiny(seeds=1), parallel, fitter=runs("cavia"), workers=2, quiet=True)

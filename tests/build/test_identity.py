@@ -24,7 +24,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return store_bytes(out)
 
 
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
 def test_any_number_of_workers(workers: int, tmp_path: Path, finished: Path) -> None:
     report = build(tiny(), tmp_path / "store.zarr", workers=workers, address=None, quiet=True)
     assert report.executor == ("in process" if workers == 1 else "ray")
@@ -37,7 +37,7 @@ def _done(out: Path) -> int:
     return sum(map(store.is_done, store.blocks()))
 
 
-@pytest.mark.parametrize("blocks_done", [0, 3, 7])
+@pytest.mark.parametrize("blocks_done", [0, pytest.param(3, marks=pytest.mark.slow), 7])
 def test_driver_killed_in_process(blocks_done: int, tmp_path: Path, reference: dict[str, str]) -> None:
     out = tmp_path / "store.zarr"
     process = start(out, "--in-process")
@@ -60,6 +60,7 @@ def test_driver_killed_with_the_fused_engine(tmp_path: Path) -> None:
     assert store_bytes(out) == store_bytes(tmp_path / "whole.zarr")
 
 
+@pytest.mark.slow
 def test_driver_killed_on_ray(tmp_path: Path, reference: dict[str, str]) -> None:
     out = tmp_path / "store.zarr"
     process = start(out, "--workers", "2")
@@ -70,6 +71,7 @@ def test_driver_killed_on_ray(tmp_path: Path, reference: dict[str, str]) -> None
     assert store_bytes(out) == reference
 
 
+@pytest.mark.slow
 def test_worker_killed_and_its_block_tried_again(tmp_path: Path, reference: dict[str, str]) -> None:
     out = tmp_path / "store.zarr"
     process = start(out, "--workers", "2")

@@ -43,7 +43,7 @@ def test_a_fixed_start_is_shared_by_all_signals_of_a_seed(fixed: Path) -> None:
 def test_a_shared_start_is_one_draw_that_nothing_was_fitted_to(tmp_path: Path, fixed: Path) -> None:
     out = tmp_path / "shared.zarr"
     build(tiny(init__mode="shared", seeds=1), out, in_process=True, quiet=True)
-    build(tiny(init__mode="shared"), out, workers=2, quiet=True)
+    build(tiny(init__mode="shared"), out, in_process=True, quiet=True)
     store = open_store(out)
     assert store.init is not None
     for seed in range(2):
@@ -74,7 +74,7 @@ def test_neurons_stay_where_a_fixed_init_put_them(fixed: Path, store: Store) -> 
 def test_more_seeds_of_a_fixed_init_are_the_same_as_all_at_once(tmp_path: Path, fixed: Path) -> None:
     out = tmp_path / "store.zarr"
     build(tiny(init__mode="fixed", seeds=1), out, in_process=True, quiet=True)
-    build(tiny(init__mode="fixed"), out, workers=2, quiet=True)
+    build(tiny(init__mode="fixed"), out, in_process=True, quiet=True)
     assert store_bytes(out) == store_bytes(fixed)
 
 

@@ -189,6 +189,7 @@ def test_a_push_survives(
     assert hub.tree("ada/tiny", "v1") == hub.tree("ada/tiny") == published[0]
 
 
+@pytest.mark.slow
 def test_a_commit_that_fails_for_good_is_one_line_and_goes_on_later(
     hub: Hub, client: Client, finished: Path, published: tuple[dict, dict, int, int]
 ) -> None:
