@@ -1,6 +1,7 @@
 """What the tests share: a tiny manifest, a finished store, and the command line as a function."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,11 @@ from inrzoo.store import Store, open_store
 torch.set_num_threads(1)
 
 DATA = Path(os.environ.get("INRZOO_DATA", Path(__file__).parents[1] / ".." / "shared" / "data")).resolve()
+
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell lets its background jobs ignore Ctrl-C, and their children with them; some tests press it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

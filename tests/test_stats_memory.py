@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 # Making the store takes memory that would count as free later: another process does it.
 MAKE = """
 import sys
@@ -54,6 +56,7 @@ def run(program: str, *words: object) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_statistics_take_a_fraction_of_the_store(tmp_path):
     """237 MB of weights; anonymous memory may grow by 48 MiB, and the system refuses an array of 72 MiB."""
     assert int(run(MAKE, tmp_path / "large.zarr")) > 4 * LIMIT

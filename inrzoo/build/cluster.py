@@ -8,6 +8,7 @@ the driver's memory does not grow with the store.
 import math
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -222,7 +223,9 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
         return
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            ray.init(address=address, **common)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # it is an error, too, said below
+                ray.init(address=address, **common)
             return
         except ImportError:
             raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None

@@ -166,6 +166,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
     assert not out.exists() or not open_store(out).complete
 
 
+@pytest.mark.slow
 def test_a_worker_that_cannot_write(tmp_path: Path) -> None:
     """On Ray the refusal comes from another process: a file stands where the workers want a folder."""
     out = tmp_path / "store.zarr"

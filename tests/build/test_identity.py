@@ -37,7 +37,7 @@ def _done(out: Path) -> int:
     return sum(map(store.is_done, store.blocks()))
 
 
-@pytest.mark.parametrize("blocks_done", [0, pytest.param(3, marks=pytest.mark.slow), 7])
+@pytest.mark.parametrize("blocks_done", [*(pytest.param(done, marks=pytest.mark.slow) for done in (0, 3)), 7])
 def test_driver_killed_in_process(blocks_done: int, tmp_path: Path, reference: dict[str, str]) -> None:
     out = tmp_path / "store.zarr"
     process = start(out, "--in-process")

@@ -45,7 +45,7 @@ def test_the_same_bytes_as_in_a_folder(built: ObjectPath, finished: Path) -> Non
     assert built.with_suffix(".build.json").exists()
 
 
-@pytest.mark.parametrize("mode", ["random", "fixed"])
+@pytest.mark.parametrize("mode", [pytest.param("random", marks=pytest.mark.slow), "fixed"])
 def test_more_seeds(mode: str, bucket: ObjectPath, tmp_path: Path) -> None:
     build(tiny(seeds=3, init__mode=mode), tmp_path / "three.zarr", in_process=True, quiet=True)
     for seeds in (1, 3):

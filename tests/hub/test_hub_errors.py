@@ -169,6 +169,7 @@ api.create_tag("ada/plain", tag="v1", repo_type="dataset")
     assert "holds 0 zarr stores" in one_line(client.inrzoo("pull", "ada/plain", cwd=tmp_path))
 
 
+@pytest.mark.slow
 def test_a_stalled_transfer_is_tried_again(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     assert client.inrzoo("push", finished, "ada/tiny").code == 0
     hub.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", seconds=8)]

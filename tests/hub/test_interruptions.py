@@ -91,8 +91,13 @@ def rows_of_tree(tree: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in tree.items() if name.startswith("data/")}
 
 
+def slow(value: object) -> object:
+    """A parameter that only the long run takes."""
+    return pytest.param(value, marks=pytest.mark.slow)
+
+
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("share", [0.3, 0.6, 0.9, 1.0])
+@pytest.mark.parametrize("share", [slow(0.3), 0.6, slow(0.9), 1.0])
 def test_a_killed_push_ends_in_the_same_tree(
     hub: Hub,
     client: Client,
@@ -165,17 +170,17 @@ def test_readers_of_a_version_never_see_a_push(
 @pytest.mark.parametrize(
     "fault",
     [
-        Fault(COMMIT, times=2, status=503),
+        slow(Fault(COMMIT, times=2, status=503)),
         Fault(COMMIT, times=1, kind="lost"),
-        Fault(COMMIT, times=1, kind="cut"),
+        slow(Fault(COMMIT, times=1, kind="cut")),
         Fault(TAG, times=1, status=500),
-        Fault(TAG, times=1, kind="lost"),
+        slow(Fault(TAG, times=1, kind="lost")),
         Fault("PUT /lfs/", times=1, kind="cut"),
-        Fault("PUT /lfs/", times=1, status=503),
+        slow(Fault("PUT /lfs/", times=1, status=503)),
         Fault("objects/batch", times=1, kind="lost"),
         Fault("POST .*/preupload/", times=1, status=429),
-        Fault("repos/create", times=1, kind="lost"),
-        Fault("GET .*/refs", times=1, kind="cut"),
+        slow(Fault("repos/create", times=1, kind="lost")),
+        slow(Fault("GET .*/refs", times=1, kind="cut")),
     ],
     ids=lambda fault: f"{fault.pattern}-{fault.kind or fault.status}",
 )
@@ -253,7 +258,7 @@ def test_a_push_that_was_overtaken_while_it_verified(hub: Hub, client: Client, f
 
 
 @pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("share", [0.3, 0.7, 1.0])
+@pytest.mark.parametrize("share", [slow(0.3), 0.7, slow(1.0)])
 def test_a_killed_pull_goes_on(
     hub: Hub, client: Client, sharded: Path, tmp_path: Path, share: float, after: bool
 ) -> None:

@@ -145,7 +145,7 @@ def rows(images: list[Any], labels: list[Any]) -> bytes:
     return buffer.getvalue()
 
 
-@fuzz(st.data(), slow=60, quick=4)
+@fuzz(st.data(), slow=60, quick=2)
 def test_parquet(data: Any, sandbox: Sandbox, target: None) -> None:
     cells: list[Any] = [{"bytes": PICTURES["PNG"], "path": None} for _ in range(4)]
     labels: list[Any] = [0, 1, 0, 1]
