@@ -143,16 +143,18 @@ def plan(
     source: Path | None = None,
     device: str = "auto",
     init: Path | None = None,
+    fitter: Path | None = None,
+    tto: int = 0,
     overwrite: bool = False,
     seconds: float | None = None,
 ) -> estimate.Plan:
     """Say what `build` with these arguments would do; see `inrzoo.build.estimate`. Nothing is built."""
     place = location(out)
-    manifest, given, _ = _starts(manifest, init, None, 0)
+    manifest, given, network = _starts(manifest, init, fitter, tto)
     if overwrite and (place / "zarr.json").exists():
         open_store(place)
         place = place.with_name(f".{place.name}.new")  # planned as if nothing stood there
-    request = Request(manifest, place, source, given, device=_device(device))
+    request = Request(manifest, place, source, given, network, _device(device))
     return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
 
 

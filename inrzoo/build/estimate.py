@@ -13,7 +13,9 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from inrzoo.build.fitter import Fitter, weights_of
 from inrzoo.build.preparation import Request, disk_bytes, require_same, resolve
 from inrzoo.build.worker import fit_to, one_thread
 from inrzoo.errors import InrzooError
@@ -104,7 +106,7 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
     """Count what a build would do and measure how fast this machine does it.
 
     Args:
-        request: what it would be asked for; no hypernetwork, whose time is not measured.
+        request: what it would be asked for.
         seconds: of measuring.
 
     Raises:
@@ -125,7 +127,7 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
         missing += [index % partition.num_blocks for index in range(more)]
     sizes = [partition.rows(index).stop - partition.rows(index).start for index in missing]
     weight_bytes = wanted.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
-    speed = measure(inr, signals, wanted, partition.block_rows, device, seconds)
+    speed = measure(inr, signals, wanted, partition.block_rows, device, seconds, request.fitter)
     return Plan(
         out=str(out),
         continued=continued,
@@ -138,7 +140,7 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
         missing_inrs=sum(sizes),
         block_rows=partition.block_rows,
         weight_bytes=weight_bytes,
-        store_bytes=weight_bytes + _other_bytes(signals, inr, wanted),
+        store_bytes=weight_bytes + _other_bytes(signals, inr, wanted, request.fitter),
         disk_bytes=disk_bytes(wanted, signals, inr),
         worker_bytes=_worker_bytes(speed, partition, inr, len(steps)),
         engine=wanted.fit.engine,
@@ -148,11 +150,20 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
     )
 
 
-def measure(inr: INR, signals: Signals, wanted: Manifest, block_rows: int, device: str, seconds: float) -> Speed:
+def measure(
+    inr: INR,
+    signals: Signals,
+    wanted: Manifest,
+    block_rows: int,
+    device: str,
+    seconds: float,
+    fitter: Fitter | None = None,
+) -> Speed:
     """Fit real signals with the real engine on one core, for about that long.
 
     As many as a block holds are fitted together, as a worker does: first for a few steps, then for twice as many, until
-    they ran to their end or the time is over.
+    they ran to their end or the time is over. A hypernetwork is timed by itself; the steps that follow take as long
+    from any start.
     """
     started, count = time.perf_counter(), min(block_rows, len(signals))
     chosen = np.linspace(0, len(signals) - 1, count).astype(np.int64)
@@ -161,6 +172,7 @@ def measure(inr: INR, signals: Signals, wanted: Manifest, block_rows: int, devic
         values_BKC[position] = array.reshape(values_BKC.shape[1:])
     signal_seconds = (time.perf_counter() - started) / count
     starts_BP = np.stack([inr.init(Stream("init", wanted.name, 0, signals.ids[index])) for index in chosen])
+    network = 0.0 if fitter is None else _network(fitter, inr, wanted, signals.grid, values_BKC, device, seconds / 2)
 
     def once(steps: int) -> float:
         """Seconds of so many steps; the last snapshot moves there."""
@@ -171,8 +183,9 @@ def measure(inr: INR, signals: Signals, wanted: Manifest, block_rows: int, devic
             fit_to(inr, starts_BP, values_BKC, replace(wanted, fit=shorter), signals.grid, device)
         return time.perf_counter() - begun
 
-    once(1)  # whatever is done once is done: compiling, growing the heap
-    deadline, steps, last = time.perf_counter() + seconds, 1, once(1)
+    steps = min(1, wanted.fit.steps)
+    once(steps)  # whatever is done once is done: compiling, growing the heap
+    deadline, last = time.perf_counter() + seconds, once(steps)
     before, fitted = (0, 0.0), 2 * count
     while steps < wanted.fit.steps and time.perf_counter() + 2 * last < deadline:
         before = (steps, last)
@@ -188,7 +201,29 @@ def measure(inr: INR, signals: Signals, wanted: Manifest, block_rows: int, devic
         per_step = max((last - before[1]) / (steps - before[0]), 0.0)
         block_seconds = last + (wanted.fit.steps - steps) * per_step
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return Speed(block_seconds * block_rows / count, signal_seconds, peak, whole, fitted)
+    return Speed(block_seconds * block_rows / count + network * block_rows, signal_seconds, peak, whole, fitted)
+
+
+def _network(
+    fitter: Fitter,
+    inr: INR,
+    wanted: Manifest,
+    grid: tuple[int, ...],
+    values_BKC: NDArray[np.uint8],
+    device: str,
+    seconds: float,
+) -> float:
+    """Seconds that a hypernetwork takes for a signal, of a batch that doubles until the time is over."""
+    deadline, count, last = time.perf_counter() + seconds, 1, 0.0
+    while True:
+        for _ in range(1 + (count == 1)):  # the first time it is loaded, too
+            begun = time.perf_counter()
+            with one_thread():
+                weights_of(fitter.content, inr, wanted, grid, values_BKC[:count], device)
+            last = time.perf_counter() - begun
+        if count == len(values_BKC) or time.perf_counter() + 2 * last > deadline:
+            return last / count
+        count = min(2 * count, len(values_BKC))
 
 
 def _weight_bytes(partition: Partition, row_bytes: int) -> int:
@@ -200,7 +235,7 @@ def _weight_bytes(partition: Partition, row_bytes: int) -> int:
     return chunks * partition.chunk_rows * row_bytes + index
 
 
-def _other_bytes(signals: Signals, inr: INR, wanted: Manifest) -> int:
+def _other_bytes(signals: Signals, inr: INR, wanted: Manifest, fitter: Fitter | None) -> int:
     """Columns, ids, statistics and signals as if nothing were compressed, and the metadata."""
     sizes = {"step": len(wanted.fit.snapshots), "axis": len(signals.grid)}
     row = sum(
@@ -210,6 +245,7 @@ def _other_bytes(signals: Signals, inr: INR, wanted: Manifest) -> int:
     statistics_bytes = 3 * 8 * sizes["step"] * (inr.layout.num_params + len(inr.layout.tensors))
     values = len(signals) * math.prod(signals.grid) * signals.channels if wanted.redistributable else 0
     start = 0 if wanted.init.mode == "random" else 4 * wanted.seeds * inr.layout.num_params
+    start = start if fitter is None else len(fitter.content)
     names = sum(len(name) + 8 for names in signals.label_names.values() for name in names)
     # Roots and arrays take about 60 kB of JSON, twice over when they are gathered; each file has its line of checksum.
     files = 200 * wanted.seeds * (len(COLUMNS) + 1) + 200 * wanted.seeds * max(1, len(signals) // 1000)

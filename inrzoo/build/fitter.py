@@ -19,6 +19,7 @@ from inrzoo import coords, manifest, registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.values import to_values
+from inrzoo.inrs import INR
 from inrzoo.manifest import Coords, Init, Manifest, Values
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
@@ -124,27 +125,30 @@ def _words(content: bytes) -> dict[str, Any]:
 def made(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
     """Weights that the store's hypernetwork gives signals, (B, P): in the batches of a fit, from the first one on."""
     assert store.fitter is not None, "a store of this kind has one"
-    network = _network(store.fitter, store, device)
-    grid, means = tuple(store.attributes["grid"]), store.attributes["manifest"]["coords"]
-    coords_KD = torch.from_numpy(coords.grid(grid, **means)).to(device)
-    values_BKC = to_values(signals_BKC, store.value_range).to(device)
+    settings = Manifest.from_json(store.attributes["manifest"])
+    return weights_of(store.fitter, store.inr, settings, tuple(store.attributes["grid"]), signals_BKC, device)
+
+
+def weights_of(
+    content: bytes, inr: INR, settings: Manifest, grid: tuple[int, ...], signals_BKC: NDArray[np.uint8], device: str
+) -> NDArray[np.float32]:
+    """What a network (its `Fitter.content`) makes of signals: weights of `inr`, (B, P)."""
+    network = _loaded(content, device, inr, grid)
+    coords_KD = torch.from_numpy(coords.grid(grid, settings.coords.spacing, settings.coords.axis_order)).to(device)
+    values_BKC = to_values(signals_BKC, settings.values.range).to(device)
     with torch.no_grad():
-        parts = [network(coords_KD, part) for part in values_BKC.split(batch_size(store.inr, len(coords_KD), device))]
+        parts = [network(coords_KD, part) for part in values_BKC.split(batch_size(inr, len(coords_KD), device))]
     weights: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
     return weights
 
 
-def _network(content: bytes, store: Store, device: str) -> torch.nn.Module:
-    return _loaded(content, device, json.dumps(store.attributes["inr"]), tuple(store.attributes["grid"]))
-
-
 @functools.lru_cache(maxsize=1)
-def _loaded(content: bytes, device: str, inr: str, grid: tuple[int, ...]) -> torch.nn.Module:
+def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> torch.nn.Module:
     from safetensors.torch import load
 
     tensors = {name.removeprefix(MODULE): tensor for name, tensor in load(content).items()}
     spec = _words(content)["task"]["hypernet"]
-    runtime: dict[str, Any] = {"inr": registry.make("inrs", json.loads(inr)), "sizes": grid}
+    runtime: dict[str, Any] = {"inr": inr, "sizes": grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])
     network: torch.nn.Module = registry.make("hypernets", spec, **runtime)

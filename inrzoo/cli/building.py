@@ -81,9 +81,8 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     elif options["tto"] is not None:
         raise InrzooError(f"--tto {options['tto']} goes on from what a hypernetwork makes; give --fitter too")
     if options["planned"]:
-        if options["fitter"] is not None:
-            raise InrzooError("--plan times fits; it cannot say how long what --fitter makes would take")
-        run = {key: value for key, value in run.items() if key in ("source", "device", "init", "overwrite")}
+        planned = ("source", "device", "init", "fitter", "tto", "overwrite")
+        run = {key: value for key, value in run.items() if key in planned}
         nodes = check_nodes(options["nodes"])
         say(report.of_plan(builder.plan(wanted, out, **run), nodes))
         return

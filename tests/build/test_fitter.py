@@ -1,6 +1,7 @@
 """Stores that a trained hypernetwork made: the loop from signals to weights to tasks closes."""
 
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from tiny_store import store_bytes, tiny
 
 import inrzoo
 from inrzoo import manifest, registry, tasks
-from inrzoo.build import build
+from inrzoo.build import build, estimate, plan
 from inrzoo.build.fitter import read_fitter
 from inrzoo.build.worker import elsewhere_than
 from inrzoo.errors import InrzooError
@@ -67,6 +68,32 @@ def network_of(run: Path):
     network = task.network(task.signals(signals(), "train")).eval()
     network.load_state_dict(found.module)
     return network
+
+
+@pytest.mark.parametrize("tto", [0, 3])
+def test_a_plan_is_what_a_build_does(tto, runs, tmp_path, monkeypatch):
+    """And the time of a block holds the network's, here 50 ms a signal, and that of the steps that follow."""
+    run, out, timed = runs("trans_inr"), tmp_path / "made.zarr", []
+    network, fit_to = estimate.weights_of, estimate.fit_to
+
+    def weights_of(content, inr, settings, grid, values_BKC, device):
+        time.sleep(0.05 * len(values_BKC))
+        return network(content, inr, settings, grid, values_BKC, device)
+
+    def timed_fit(inr, starts_BP, values_BKC, settings, *words):
+        timed.append(settings.fit.steps)
+        return fit_to(inr, starts_BP, values_BKC, settings, *words)
+
+    monkeypatch.setattr(estimate, "weights_of", weights_of)
+    monkeypatch.setattr(estimate, "fit_to", timed_fit)
+    planned = plan(tiny(seeds=1), out, fitter=run, tto=tto, seconds=1.0)
+    assert not list(tmp_path.iterdir())
+    store = open_store(make(run, out, tto))
+    assert (planned.num_blocks, planned.block_rows) == (len(store.blocks()), store.partition.block_rows)
+    assert (planned.num_params, planned.snapshots) == (store.layout.num_params, tuple(store.snapshots))
+    assert planned.speed.whole and timed[-1] == tto
+    assert planned.speed.block_seconds >= 0.05 * planned.block_rows
+    assert planned.store_bytes >= sum(file.stat().st_size for file in out.rglob("*") if file.is_file())
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -337,7 +337,7 @@ def test_a_stream_within_a_small_limit_is_the_same(made, url, cache, shard_bytes
     for mine, other in zip(ours, inrzoo.load(made, **options), strict=True):
         assert torch.equal(mine.weights, other.weights)
         most = max(most, len(fetched(cache)))
-    assert most <= 5  # two groups of two, and the one just come
+    assert most <= 7  # two groups of two, and what a reader and two threads that fetch ahead have just brought
 
 
 def test_pairs_stream_from_afar(made, url):
