@@ -230,6 +230,7 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
         except ImportError:
             raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
         except (ConnectionError, ValueError, RuntimeError) as error:
+            ray.shutdown()  # Ray remains a client of what it did not reach, and starts no cluster here any more
             if NO_SERVER not in str(error) or attempt == ATTEMPTS:
                 reason = str(error).strip().splitlines()[-1].strip()  # before it, the head's traceback
                 raise InrzooError(f"cannot join a Ray cluster at {address!r}: {reason}") from None

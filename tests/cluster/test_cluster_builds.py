@@ -141,9 +141,12 @@ def test_a_client_whose_server_died_at_its_birth_tries_again(deaths: int) -> Non
             if len(tries) <= deaths:
                 raise ConnectionAbortedError(f"Traceback:\n  File x\nRuntimeError: {NO_SERVER}. See x.err for logs.\n")
 
+        def shutdown(self) -> None:
+            tries[-1] += ", let go"
+
     if deaths < ATTEMPTS:
         connect(Ray(), None, {"CPU": 1}, "ray://head:1")
-        assert len(tries) == deaths + 1
+        assert tries == ["ray://head:1, let go"] * deaths + ["ray://head:1"]
     else:
         with pytest.raises(InrzooError, match=r"'ray://head:1': RuntimeError: Starting Ray client server failed. See "):
             connect(Ray(), None, {"CPU": 1}, "ray://head:1")
@@ -228,3 +231,4 @@ def test_a_share_of_a_node(tmp_path: Path, finished: Path) -> None:
 def test_no_cluster_there_is_one_line(tmp_path: Path, inrzoo: CommandLine) -> None:
     code, _, errors = inrzoo("build", "digits", "--limit", "20", "--out", tmp_path / "x.zarr", "--address", "ray://x:1")
     assert code == 2 and "ray://x:1" in errors and errors.count("\n") == 1, errors
+    assert build(tiny(), tmp_path / "y.zarr", workers=2, quiet=True).executor == "ray"  # in this process, afterwards

@@ -37,7 +37,7 @@ def test_ten_million_in_small(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("executor", ["ray", "threads"])
 def test_scaling_in_small(executor: str) -> None:
-    said = _run("scaling.py", "--cores", "1,2", "--limit", 64, "--rounds", 1, "--per-core", 1, "--executor", executor)
+    said = _run("scaling.py", "--cores", "1,2", "--limit", 64, "--rounds", 1, "--per-core", 4, "--executor", executor)
     rows = _rows(said)[2:]
     assert [row[0] for row in rows] == ["1", "2"] and rows[0][3] == "100.0%"
     assert all(float(row[1]) > 0 and float(row[4].split(",")[0]) > 0 for row in rows)
