@@ -236,7 +236,7 @@ def waiting(path: Path) -> dict[str, Any]:
         def work(self, seconds: float) -> None:
             time.sleep(seconds)
 
-    busy, quick = Worker.remote(), Worker.remote()
+    busy, quick = Worker.remote(), Worker.remote()  # type: ignore[attr-defined]
     others = [busy.work.remote(3600) for _ in range(1000)]
     ray.get(quick.work.remote(0))
 
