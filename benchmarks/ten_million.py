@@ -26,7 +26,7 @@ from fault_builds import descendants
 
 import inrzoo
 from inrzoo import build, manifest, stats
-from inrzoo.build import cluster, queue
+from inrzoo.build import queue
 from inrzoo.build.cluster import run_on_ray
 from inrzoo.build.execute import Worker
 from inrzoo.build.progress import BuildProgress
@@ -225,36 +225,7 @@ def streamed(path: Path) -> dict[str, Any]:
     return {"streamed INRs": seen, "streamed INRs/s": seen / (time.perf_counter() - began)}
 
 
-def waiting(path: Path) -> dict[str, Any]:
-    """What it costs a driver to hear of one worker among a thousand: two calls of `ray.wait`, as its loop makes."""
-    import ray
-
-    cluster.connect(ray, 2, {"CPU": 1}, None)
-
-    @ray.remote(num_cpus=1)
-    class Worker:
-        def work(self, seconds: float) -> None:
-            time.sleep(seconds)
-
-    busy, quick = Worker.remote(), Worker.remote()  # type: ignore[attr-defined]
-    others = [busy.work.remote(3600) for _ in range(1000)]
-    ray.get(quick.work.remote(0))
-
-    def cost(pending: list[Any], rounds: int = 300) -> float:
-        began = time.process_time()
-        for _ in range(rounds):
-            waiting = [*pending, quick.work.remote(0)]
-            ray.wait(waiting, num_returns=1)
-            ray.wait(waiting, num_returns=len(waiting), timeout=0)
-        return 1e3 * (time.process_time() - began) / rounds
-
-    found = {"driver CPU for a message, 1 worker, ms": cost([]), "with 1,000 others at work, ms": cost(others)}
-    ray.shutdown()
-    return found
-
-
 STAGES = {"create": create, "fill": fill, "statistics": seal, "open": opened, "sample": sampled, "stream": streamed}
-STAGES |= {"waiting": waiting}
 
 
 def main() -> None:

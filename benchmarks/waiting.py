@@ -1,0 +1,48 @@
+"""What it costs a driver to hear of one worker among a thousand: two calls of `ray.wait`, as its loop makes.
+
+python benchmarks/waiting.py [others]     a quarter of a minute
+"""
+
+import sys
+import time
+from typing import Any
+
+import ray
+
+from inrzoo.build import cluster
+
+ROUNDS = 300
+
+
+@ray.remote(num_cpus=1)
+class Sleeper:
+    """A worker that is at work."""
+
+    def work(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+def cost(quick: Any, others: list[Any]) -> float:
+    """CPU milliseconds for one message to `quick` and its answer, while `others` are pending."""
+    began = time.process_time()
+    for _ in range(ROUNDS):
+        pending = [*others, quick.work.remote(0)]
+        ray.wait(pending, num_returns=1)
+        ray.wait(pending, num_returns=len(pending), timeout=0)
+    return 1e3 * (time.process_time() - began) / ROUNDS
+
+
+def main() -> None:
+    """See the top of the file."""
+    num_others = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    cluster.connect(ray, 2, {"CPU": 1}, None)
+    busy, quick = Sleeper.remote(), Sleeper.remote()  # type: ignore[attr-defined]
+    ray.get(quick.work.remote(0))
+    alone = cost(quick, [])
+    among = cost(quick, [busy.work.remote(3600) for _ in range(num_others)])
+    ray.shutdown()
+    print(f"driver CPU for a message: {alone:.3f} ms; with {num_others:,} others at work: {among:.3f} ms")
+
+
+if __name__ == "__main__":
+    main()
