@@ -3,7 +3,7 @@
 from typing import Any
 
 __all__ = ["__version__", "load", "open_store"]
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 
 def load(path: Any, **options: Any) -> Any:

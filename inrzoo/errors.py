@@ -1,9 +1,19 @@
-"""The one exception that is meant for the user."""
+"""The one error that is meant for the user, and the request to stop."""
+
+from types import FrameType
 
 
-class InrzooError(ValueError):
-    """Something the user can put right: what was wrong, with the value, and what would have worked, in one line.
+class InrzooError(Exception):
+    """Something the user can put right. The command line prints it as one line and exits with code 2.
 
-    The command line prints the message alone and exits with code 2; any other exception is our own mistake and keeps
-    its traceback.
+    Says what was wrong, where the value came from, and what would have worked.
     """
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: Slurm, Kubernetes and spot machines send it before they take a machine away. Treated as Ctrl-C is."""
+
+
+def terminate(number: int, frame: FrameType | None) -> None:
+    """Raise Terminated; a signal handler."""
+    raise Terminated

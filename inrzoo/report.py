@@ -37,9 +37,11 @@ Result = TypeVar("Result")
 def of_build(report: Report) -> str:
     """The last lines of a build."""
     rate = f", {report.fitted / report.seconds:.1f} INRs/s" if report.fitted else ""
+    how = f"{report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}"
+    how = how if report.workers else "complete, nothing to do"
     lines = [
         f"store    {report.path} ({decimal(report.num_bytes)})",
-        f"INRs     {report.num_inrs}, {report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}",
+        f"INRs     {report.num_inrs}, {how}",
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
         f"engine   {report.engine}",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
@@ -142,6 +144,7 @@ def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_
             "bad_blocks": {str(seed): sorted(indices) for seed, indices in findings.bad_blocks.items()},
             "num_files": findings.num_files,
             "num_inrs": findings.num_inrs,
+            "unchecked": findings.unchecked,
             "part": findings.part,
             "max_psnr_difference": findings.max_psnr_difference,
             "refits": None if refits is None else [asdict(refit) for refit in refits.refits],
@@ -152,11 +155,11 @@ def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_
         f"{findings.num_files} files and {findings.num_inrs} INRs checked, "
         f"largest PSNR difference {findings.max_psnr_difference:.2g} dB"
     )
-    checked += _of_refits(refits)
+    checked += _of_refits(refits) + (f"; {findings.unchecked}" if findings.unchecked else "")
     if not findings.problems:
         part = f" (a part: {findings.part})" if findings.part else ""
-        return f"{path} is what it says it is{part}: {checked}"
-    hint = [f"repair with: inrzoo verify {path} --repair"] if findings.bad_blocks or findings.bad_stats else []
+        return f"{path} is verified{part}: {checked}"
+    hint = [f"repair with: inrzoo verify {path} --repair"] if findings.repairable else []
     return "\n".join([f"{path}: {len(findings.problems)} problem(s); {checked}", *findings.problems, *hint])
 
 

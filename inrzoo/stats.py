@@ -10,7 +10,9 @@ import dask
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.store import Store, complete
+from inrzoo.store import Location, Store, complete, only_writer, open_store
+from inrzoo.store.finalise import is_statistic
+from inrzoo.store.intact import require_intact
 from inrzoo.weights import WeightLayout
 
 GOOD = ("ok", "early stop")
@@ -53,6 +55,21 @@ def run(store: Store) -> None:
         InrzooError: a seed is unfinished.
     """
     complete(store.path, compute(store))
+
+
+def recompute(path: Location) -> Store:
+    """Compute the statistics of a finished store again, and give the store back.
+
+    Everything they are computed from is checked first: statistics of damaged weights would look sound afterwards.
+
+    Raises:
+        InrzooError: a file is damaged, a seed is unfinished, or another process writes to the store.
+    """
+    with only_writer(path):
+        store = open_store(path)
+        require_intact(path, store.attributes, is_statistic)
+        run(store)
+        return open_store(path)
 
 
 def compute(store: Store) -> dict[str, tuple[NDArray[Any], list[str]]]:

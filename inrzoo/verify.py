@@ -5,7 +5,6 @@ Shape letters: B INRs of a block, N signals, S seeds, T snapshots, P parameters.
 
 import hashlib
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,12 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse
 from inrzoo.fit.values import to_values
-from inrzoo.store import Block, Location, Store, location, open_store, unpublish, write_block
+from inrzoo.store import Block, Location, Store, location, only_writer, open_store, unpublish, write_block
 from inrzoo.store.blocks import digest, read_record
-from inrzoo.store.files import only_driver, sha256
 from inrzoo.store.finalise import SEED_COLUMNS
-from inrzoo.store.root import data_files, metadata_files
+from inrzoo.store.intact import strays, wrong_files, wrong_root
+from inrzoo.store.names import is_metadata
+from inrzoo.store.root import set_attributes
 
 OnBlock = Callable[[int, int], None]
 """Called with (INRs checked, INRs in all)."""
@@ -34,17 +34,22 @@ OnBlock = Callable[[int, int], None]
 RMS_RELATIVE, RMS_ABSOLUTE = 2e-3, 2e-6
 """How far a rendered root-mean-square error may be from the stored one: relative, and as a share of the value range.
 float32 rounding of another machine moves an error of 60 dB by about 1e-4 of itself, one of 100 dB by more."""
+ATTEMPTS = 3
+"""How often a store that another process changes meanwhile is verified before verification gives up."""
 
 
 @dataclass
 class Findings:
-    """What is wrong with a store. Empty lists mean that it is what it says it is.
+    """What is wrong with a store. Nothing is wrong where all lists are empty.
 
     Attributes:
         problems: one line each.
         bad_blocks: seed -> blocks whose weights are damaged; `repair` fits exactly these again.
         bad_stats: the statistics have to be computed again.
+        interrupted: a repair was interrupted; `repair` ends it.
+        root: the bytes of the store's root that the findings are about.
         num_files, num_inrs: what was checked.
+        unchecked: why INRs were not rendered; empty where they were.
         part: what a store that was pulled in part holds, and of what; empty for a whole one.
         max_psnr_difference: dB, largest difference between a stored and a re-rendered PSNR below 60 dB.
     """
@@ -52,10 +57,18 @@ class Findings:
     problems: list[str] = field(default_factory=list)
     bad_blocks: dict[int, set[int]] = field(default_factory=dict)
     bad_stats: bool = False
+    interrupted: bool = False
+    root: bytes = b""
     num_files: int = 0
     num_inrs: int = 0
+    unchecked: str = ""
     part: str = ""
     max_psnr_difference: float = 0.0
+
+    @property
+    def repairable(self) -> bool:
+        """Whether `repair` can do something about the problems."""
+        return bool(self.bad_blocks) or self.bad_stats or self.interrupted
 
     def damage(self, block: Block, problem: str) -> None:
         """Note a damaged block."""
@@ -74,12 +87,28 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
     Raises:
         InrzooError: no store there; or its signals are nowhere to be had.
     """
-    findings = Findings()
     path = location(path)
-    damaged = _damaged_files(path, findings)
-    if any(name.endswith("zarr.json") for name in damaged):
+    for _ in range(ATTEMPTS):
+        open_store(path)  # says in one line that there is none
+        before = (path / "zarr.json").read_bytes()
+        findings = _verify(path, source, on_block)
+        # Every change of a store begins with its root: what looks damaged may only have changed meanwhile.
+        if not findings.problems or before == (path / "zarr.json").read_bytes():
+            findings.root = before
+            return findings
+    raise InrzooError(f"another process is writing to {path}; verify it when that process has ended")
+
+
+def _verify(path: Location, source: Path | None, on_block: OnBlock) -> Findings:
+    findings, store = Findings(), open_store(path)
+    if problem := wrong_root(path, store.attributes):
+        findings.problems.append(f"zarr.json {problem}")
+    damaged = wrong_files(path, store.attributes)
+    findings.num_files = len(store.attributes["checksums"])
+    findings.problems += [f"{name} is not part of the store" for name in strays(path, store.attributes)]
+    findings.problems += [f"{name} {what}" for name, what in damaged.items()]
+    if any(map(is_metadata, damaged)):
         return findings  # nothing can be read through metadata that are not the recorded ones
-    store = open_store(path)
     for name in damaged:
         _blame(store, name, findings)
     _check_metadata(store, findings)
@@ -92,53 +121,41 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
 
 
 def repair(path: str | Location, findings: Findings, device: str = "cpu", source: Path | None = None) -> list[Block]:
-    """Fit the damaged blocks again, exactly those, and publish the store anew.
+    """Fit the damaged blocks again, exactly those, and publish the store anew. An interrupted repair is continued.
 
     Raises:
         InrzooError: what is damaged cannot be made again from the store, or this machine is not of the kind that fitted
-            it, so that the INRs would differ; nothing is changed then.
+            it, so that the INRs would differ, or another process has changed the store since; nothing is changed then.
     """
     path = location(path)
-    store = open_store(path)
-    if not findings.bad_blocks and not findings.bad_stats:
-        raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
-    differing = elsewhere_than(store, device)
-    if differing:
-        raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
-    absent = bool(findings.bad_blocks) and not store.has_signals
-    signals_NKC = read_signals(store, source, lambda done, total: None) if absent else None
-    with only_driver(path):
+    with only_writer(path):
+        store = open_store(path)
+        if findings.root and findings.root != (path / "zarr.json").read_bytes():
+            raise InrzooError(f"another process has changed {path} meanwhile; run the same command again")
+        if not findings.repairable:
+            raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
+        differing = elsewhere_than(store, device)
+        if differing:
+            raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
+        absent = bool(findings.bad_blocks) and not store.has_signals
+        signals_NKC = read_signals(store, source, lambda done, total: None) if absent else None
         damaged = [Block(seed, index) for seed, indices in findings.bad_blocks.items() for index in sorted(indices)]
         refitted = {}
         for block in damaged:
-            given = None if signals_NKC is None else signals_NKC[store.partition.rows(block.index)]
-            refitted[block] = fit_block(store, block, device, given)
+            rows = store.partition.rows(block.index)
+            refitted[block] = fit_block(store, block, device, None if signals_NKC is None else signals_NKC[rows])
+        # Recorded before anything is taken away: so the same command knows what a killed one has not finished.
+        recorded = {"0": [], **{str(seed): sorted(indices) for seed, indices in findings.bad_blocks.items()}}
+        set_attributes(path, complete=False, repairing=recorded)
         for seed, indices in findings.bad_blocks.items():
             if seed in store.attributes["published_seeds"]:
                 unpublish(path, seed, indices)
         for block, (weights_BTP, quality) in refitted.items():
             write_block(path, block, weights_BTP, quality)
         finish(path)
+        if not open_store(path).complete:  # its build was not finished before the repair either
+            set_attributes(path, repairing={})
     return damaged
-
-
-def _damaged_files(path: Location, findings: Findings) -> list[str]:
-    """Files that are missing, surplus or not what was recorded; needs nothing but the root's attributes."""
-    attributes = open_store(path).attributes
-    recorded, complete = attributes["checksums"], attributes["complete"]
-    there = {*data_files(path), *(metadata_files(path) if complete else [])}
-    expected = {name for name in recorded if complete or not name.endswith("zarr.json")}
-    wrong = dict.fromkeys(expected - there, "is missing")
-    if complete:
-        findings.problems += [f"{name} is not part of the store" for name in sorted(there - recorded.keys())]
-    present = sorted(there & recorded.keys())
-    with ThreadPoolExecutor() as pool:
-        for name, found in zip(present, pool.map(lambda name: sha256(path / name), present), strict=True):
-            if found != recorded[name]:
-                wrong[name] = f"has sha256 {found[:12]}…, recorded is {recorded[name][:12]}…"
-    findings.num_files = len(present)
-    findings.problems += [f"{name} {what}" for name, what in sorted(wrong.items())]
-    return sorted(wrong)
 
 
 def _blame(store: Store, name: str, findings: Findings) -> None:
@@ -165,12 +182,19 @@ def _check_metadata(store: Store, findings: Findings) -> None:
     expected = manifest.fingerprint(attributes["manifest"], attributes["signals_sha256"])
     if attributes["fingerprint"] != expected:
         findings.problems.append(f"fingerprint is {attributes['fingerprint']}, the recorded manifest gives {expected}")
+    findings.interrupted = not store.complete and bool(attributes.get("repairing"))
+    for seed, indices in attributes.get("repairing", {}).items():
+        for block in (Block(int(seed), index) for index in indices):
+            if not store.is_done(block):
+                findings.damage(block, f"block {block.index} of seed {seed} is missing: its repair was interrupted")
     start = attributes["manifest"].get("init", {})
     if start.get("mode") == "hypernet" and hashlib.sha256(store.fitter or b"").hexdigest() != start["sha256"]:
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
-    if not store.complete:
+    if findings.interrupted:
+        findings.problems.append("a repair was interrupted; inrzoo verify --repair continues it")
+    elif not store.complete:
         total = store.num_signals * store.num_seeds
         missing = sum(store.num_rows(block) for block in store.wanted_blocks() if not store.is_done(block))
         if store.partial:
@@ -203,7 +227,11 @@ def _check_blocks(store: Store, findings: Findings) -> None:
 
 def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block: OnBlock) -> None:
     if not store.has_signals and "imported" in store.attributes:
-        return  # nothing to render against; weights, checksums and metadata were checked
+        findings.unchecked = (
+            "no INR was rendered: the store was imported without its signals; import it again with --dataset NAME "
+            "--images PATH to have them checked"
+        )
+        return
     signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     todo = [block for block in store.blocks() if store.is_done(block)]
     total = sum(map(store.num_rows, todo))

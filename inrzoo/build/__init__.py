@@ -24,16 +24,17 @@ from inrzoo.build.cluster import run_on_ray
 from inrzoo.build.execute import Shard, explained, run_in_process
 from inrzoo.build.fitter import Fitter, read_fitter
 from inrzoo.build.inits import read_init
+from inrzoo.build.overwrite import place_of_new, put_in_place
 from inrzoo.build.preparation import Request, prepare
 from inrzoo.build.progress import BuildProgress
+from inrzoo.build.workers import device_of, is_quick, num_workers, one_worker
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Init, Manifest
-from inrzoo.store import Block, Joined, Location, Quality, Store, location, open_store, publish_seed
+from inrzoo.store import Block, Joined, Location, Quality, Store, location, only_writer, open_store, publish_seed
 from inrzoo.store.blocks import digest
-from inrzoo.store.files import file_sizes, only_creator, only_driver
-
-QUICK_SECONDS, OPERATIONS_PER_SECOND = 120, 100e9
-"""A build shorter than this runs in this process; what a core does with the fused engine (`inrzoo bench`)."""
+from inrzoo.store.files import file_sizes, write_atomically
+from inrzoo.store.finalise import remove_leftovers
+from inrzoo.store.replace import settle
 
 __all__ = ["Report", "build", "finish", "plan"]
 
@@ -101,7 +102,8 @@ def build(
         fitter: a checkpoint of a hypernetwork, the folder of a run, or a store that was built with one: it makes the
             INRs. Architecture, grid and value range are those that it was trained with.
         tto: steps of test-time optimisation, of Adam on all weights with `manifest.fit.lr`, that follow.
-        overwrite: remove a store that stands at `out` first.
+        overwrite: replace the store that stands at `out`. The new one is built beside it and takes its place when it is
+            complete; until then the old one stays as it is.
         quiet: no progress bar.
 
     Raises:
@@ -111,29 +113,49 @@ def build(
     started, out = time.monotonic(), location(out)
     if isinstance(workers, int) and workers < 1:
         raise InrzooError(f"--workers = {workers} is not allowed; it must be at least 1")
-    device = _device(device)
-    with BuildProgress(quiet) as progress, explained(out), only_creator(out):
-        manifest, given, network = _starts(manifest, init, fitter, tto)
-        request = Request(manifest, out, source, given, network, device, progress.say)
-        store = prepare(request, overwrite, progress.read)
-        with only_driver(out):
-            todo = [block for block in store.blocks() if not store.is_done(block)]
-            count = _num_workers(workers, len(todo), device, address, progress)
-            quick = workers is None and _is_quick(store, todo)
-            local = in_process or (address is None and (count == 1 or quick))
-            if local:  # threads, for an engine that has them
-                engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
-                threads = workers if isinstance(workers, int) else len(os.sched_getaffinity(0))
-                count = threads if engine.threaded else 1
-                _run(store, todo, device, progress, partial(run_in_process, threads=count))
-            else:
-                needs = {key.upper(): amount for key, amount in (per_worker or _one(device)).items()}
-                on_ray = partial(run_on_ray, workers=count, address=address, needs=needs, say=progress.say)
-                count = _run(store, todo, device, progress, on_ray)
-            finish(out)
-    report = _report(open_store(out), todo, time.monotonic() - started, count or 0, "in process" if local else "ray")
+    device = device_of(device)
+    with BuildProgress(quiet) as progress, explained(out), only_writer(out):
+        manifest, init_SP, network = _starts(manifest, init, fitter, tto)
+        request = Request(manifest, out, source, init_SP, network, device, progress.say)
+        if isinstance(out, Path):
+            settle(out)
+        place = place_of_new(request) if overwrite else out
+        store = prepare(replace(request, out=place), progress.read)
+        todo = [block for block in store.blocks() if not store.is_done(block)]
+        threads, on_ray = 0, False
+        if not store.complete:
+            threads, on_ray = _fit(store, todo, device, progress, workers, per_worker, in_process, address)
+        finish(place)
+        if place != out:
+            put_in_place(place, out)
+    executor = "ray" if on_ray else "in process"
+    report = _report(open_store(out), todo, time.monotonic() - started, threads, executor)
     _write_run_log(out, report)
     return report
+
+
+def _fit(
+    store: Store,
+    todo: list[Block],
+    device: str,
+    progress: BuildProgress,
+    workers: int | Literal["auto"] | None,
+    per_worker: Mapping[str, float] | None,
+    in_process: bool,
+    address: str | None,
+) -> tuple[int, bool]:
+    """Fit what is missing. Returns how many workers (or threads) did it, and whether they were Ray's."""
+    count = num_workers(workers, len(todo), device, address, progress)
+    quick = workers is None and is_quick(store, todo)
+    if in_process or (address is None and (count == 1 or quick)):
+        engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
+        threads = workers if isinstance(workers, int) else len(os.sched_getaffinity(0))
+        threads = threads if engine.threaded else 1
+        _run(store, todo, device, progress, partial(run_in_process, threads=threads))
+        return threads, False
+    needs = {key.upper(): amount for key, amount in (per_worker or one_worker(device)).items()}
+    on_ray = partial(run_on_ray, workers=count, address=address, needs=needs, say=progress.say)
+    return _run(store, todo, device, progress, on_ray), True
 
 
 def plan(
@@ -154,7 +176,7 @@ def plan(
     if overwrite and (place / "zarr.json").exists():
         open_store(place)
         place = place.with_name(f".{place.name}.new")  # planned as if nothing stood there
-    request = Request(manifest, place, source, given, network, _device(device))
+    request = Request(manifest, place, source, given, network, device_of(device))
     return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
 
 
@@ -176,12 +198,24 @@ def _starts(
 
 
 def finish(path: Location) -> None:
-    """Publish what is committed and, once every seed is there, write statistics and seal. Idempotent."""
+    """Publish each seed whose blocks are all there; when that is every seed, write statistics and seal. Idempotent.
+
+    A complete store is left as it is, but for what its build left behind.
+    """
     store = open_store(path)
-    for seed in range(store.num_seeds):
-        if seed not in store.attributes["published_seeds"]:
+    if store.complete:
+        return remove_leftovers(path)
+    unpublished = [seed for seed in range(store.num_seeds) if seed not in store.attributes["published_seeds"]]
+    ready = dict.fromkeys(unpublished, True)
+    for block in store.blocks():
+        if block.seed in ready:
+            ready[block.seed] &= store.is_done(block)
+    for seed in unpublished:
+        if ready[seed]:
             publish_seed(path, seed)
-    stats.run(open_store(path))
+    if all(ready.values()):
+        stats.run(open_store(path))
+    return None
 
 
 def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, run: Callable[..., Any]) -> int:
@@ -212,49 +246,6 @@ def _kind(task: Block | Shard) -> str:
     return type(task).__name__.lower()
 
 
-def _one(device: str) -> dict[str, float]:
-    return {"gpu": 1.0} if device != "cpu" else {"cpu": 1.0}
-
-
-def _is_quick(store: Store, todo: list[Block]) -> bool:
-    """Whether fitting here takes less than some times what it takes to start Ray, at a guess."""
-    settings = store.attributes["manifest"]["fit"]
-    per_step = 6 * store.layout.num_params * len(store.coords())  # forward, and both products of the backward pass
-    operations = per_step * settings["steps"] * sum(map(store.num_rows, todo))
-    here = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
-    return fit.engine(settings["engine"]).threaded and operations < here
-
-
-def _device(device: str) -> str:
-    import torch
-
-    if device == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
-        there = "cpu, cuda" if torch.cuda.is_available() else "cpu (no CUDA device is available)"
-        raise InrzooError(f"--device = {device!r} is not allowed; there is: {there}")
-    return device
-
-
-def _num_workers(
-    workers: int | Literal["auto"] | None, num_blocks: int, device: str, address: str | None, progress: BuildProgress
-) -> int | None:
-    """How many workers; None where they follow a cluster."""
-    import torch
-
-    if workers == "auto" or workers is None:
-        if address is not None:
-            return None
-        workers = None
-    here = torch.cuda.device_count() if device == "cuda" else len(os.sched_getaffinity(0))
-    wanted = workers if workers is not None else here
-    if workers is not None and workers > num_blocks > 0:
-        progress.say(f"{workers} workers for {num_blocks} blocks: {num_blocks} will have work")
-    if workers is not None and workers > here and address is None:
-        progress.say(f"{workers} workers on {here} {'GPUs' if device == 'cuda' else 'cores'}: they will share")
-    return max(1, min(wanted, num_blocks))
-
-
 def _report(store: Store, todo: list[Block], seconds: float, workers: int, executor: str) -> Report:
     names = store.attributes["status_names"]
     good = store.psnr[:, :, -1][store.status != names.index("diverged")]
@@ -283,4 +274,4 @@ def _write_run_log(out: Location, report: Report) -> None:
     if not report.fitted and out.with_suffix(".build.json").exists():
         return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
-    out.with_suffix(".build.json").write_text(json.dumps(log, indent=2) + "\n")
+    write_atomically(out.with_suffix(".build.json"), (json.dumps(log, indent=2) + "\n").encode())

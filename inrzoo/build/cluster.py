@@ -7,9 +7,12 @@ the driver's memory does not grow with the store.
 
 import math
 import os
+import signal
+import threading
 import time
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +205,17 @@ def run_on_ray(
     return queue.failures, pool.most
 
 
+@contextmanager
+def _own_sigterm() -> Iterator[None]:
+    """Keep the handler of SIGTERM that Ray replaces by one that ends the process."""
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
+
+
 def _listed(needs: dict[str, float]) -> str:
     return ", ".join(f"{amount:g} {name}" for name, amount in needs.items())
 
@@ -219,13 +233,15 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
         taken = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
         sizes = {"num_cpus": 1, **taken, "object_store_memory": OBJECT_STORE_BYTES}
         # Not a cluster that happens to run here: that one was not asked for.
-        ray.init(address="local", include_dashboard=False, **sizes, **common)
+        with _own_sigterm():
+            ray.init(address="local", include_dashboard=False, **sizes, **common)
         return
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Ray Client connection timed out")  # it is an error, too, said below
-                ray.init(address=address, **common)
+                with _own_sigterm():
+                    ray.init(address=address, **common)
             return
         except ImportError:
             raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None

@@ -120,7 +120,7 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
     continued = (out / "zarr.json").exists()
     if continued:
         store = open_store(out)
-        require_same(store, wanted, device)
+        require_same(store, replace(request, manifest=wanted))
         wanted = replace(wanted, seeds=max(wanted.seeds, store.num_seeds))
         more = (wanted.seeds - store.num_seeds) * partition.num_blocks
         missing = [block.index for block in store.blocks() if not store.is_done(block)]

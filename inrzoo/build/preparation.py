@@ -25,7 +25,7 @@ from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
-from inrzoo.store.files import free_bytes, is_there, remove_tree
+from inrzoo.store.files import clear, free_bytes, is_there
 
 OnRead = Callable[[int, int], None]
 """Called with (signals read, signals in all)."""
@@ -54,7 +54,7 @@ class Request:
     say: Callable[[str], None] = lambda line: None
 
 
-def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
+def prepare(request: Request, on_read: OnRead) -> Store:
     """Open the store of a manifest for writing; create it where there is none.
 
     Raises:
@@ -62,15 +62,13 @@ def prepare(request: Request, overwrite: bool, on_read: OnRead) -> Store:
             is too small.
     """
     wanted, out = request.manifest, request.out
-    if overwrite and is_there(out):
-        open_store(out)  # refuses to remove what is not a store
-        remove_tree(out)
     if not is_there(out):
         return _create(request, on_read)
+    if isinstance(out, Path) and not (out / "zarr.json").is_file():
+        raise InrzooError(f"--out {out}: what stands there is not a store; give another --out")
     store = open_store(out)
-    wanted = _as_begun(wanted, store.attributes["manifest"]["fit"])
+    wanted = require_same(store, request)
     request = replace(request, manifest=wanted)
-    require_same(store, wanted, request.device)
     growing = wanted.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read))
@@ -90,7 +88,7 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
         InrzooError: they are not the signals that the store was fitted to.
     """
     settings = Manifest.from_json(store.attributes["manifest"])
-    signals = _read_source(settings, source)
+    signals = read_source(settings, source)
     values = _decode(signals, np.empty(_shape(signals), dtype=np.uint8), on_read)
     if signals_digest(list(signals.ids), values) != store.attributes["signals_sha256"]:
         raise InrzooError(
@@ -102,7 +100,7 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
 def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     """The signals of a request, not decoded yet, their INR, and the manifest with the engine that will fit it here."""
     wanted = request.manifest
-    signals = _read_source(wanted, request.source)
+    signals = read_source(wanted, request.source)
     if request.fitter is not None:
         request.fitter.require(signals, wanted.name)
     limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
@@ -133,6 +131,7 @@ def _create(request: Request, on_read: OnRead) -> Store:
     staging = beside.with_name(f".{beside.name}.signals")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
+        clear(staging)
         memory_map = np.lib.format.open_memmap(staging, mode="w+", dtype=np.uint8, shape=shape)
         values = _decode(signals, memory_map, on_read)
         init_SP = _inits(request, inr, signals.split, values, signals.grid)
@@ -209,7 +208,15 @@ def _contents(
     )
 
 
-def _read_source(wanted: Manifest, path: Path | None) -> Signals:
+def read_source(wanted: Manifest, path: Path | None) -> Signals:
+    """The signals of a manifest, in the store's order, not decoded yet.
+
+    Args:
+        path: local files to read them from; the source's default if None.
+
+    Raises:
+        InrzooError: the source is not there, or holds no signals.
+    """
     signals: Signals = registry.make("sources", wanted.source).read(path)
     if not len(signals):
         raise InrzooError(f"{wanted.source['name']} found no signals in {path}")
@@ -238,8 +245,13 @@ def _decode(signals: Signals, out: NDArray[np.uint8], on_read: OnRead) -> NDArra
     return out
 
 
-def require_same(store: Store, wanted: Manifest, device: str) -> None:
-    """Refuse to continue a store that was built with other settings or in another environment."""
+def require_same(store: Store, request: Request) -> Manifest:
+    """Refuse to continue a store that was built with other settings or in another environment.
+
+    Returns:
+        The request's manifest with `auto` replaced by what the store began with.
+    """
+    wanted = _as_begun(request.manifest, store.attributes["manifest"]["fit"])
     differing = manifest.differences(store.attributes["manifest"], wanted.to_json())
     if differing:
         raise InrzooError(
@@ -247,10 +259,11 @@ def require_same(store: Store, wanted: Manifest, device: str) -> None:
             "give another --out, or --overwrite to replace it"
         )
     if all(map(store.is_done, store.blocks())) and wanted.seeds <= store.num_seeds:
-        return
-    differing = elsewhere_than(store, device)
+        return wanted
+    differing = elsewhere_than(store, request.device)
     if differing:
         raise InrzooError(
             f"{store.path} was fitted elsewhere ({'; '.join(differing)}), INRs from here would not be the same to the "
             "bit; continue it there, or give another --out"
         )
+    return wanted

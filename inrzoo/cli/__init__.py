@@ -1,15 +1,18 @@
 """The command line: parse words, call one function, print. Every error of the user's is one line and exit code 2."""
 
+import errno
 import json
 import shlex
+import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from inrzoo import __version__
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, Terminated, terminate
 
 
 class Place(click.ParamType[str | Path]):
@@ -19,6 +22,8 @@ class Place(click.ParamType[str | Path]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
         """Told apart by `://`."""
+        if value == "":
+            self.fail("'' is not a place; expected a folder, e.g. digits.zarr, or a URL", param, ctx)
         return value if isinstance(value, Path) or "://" in value else Path(value)
 
 
@@ -37,21 +42,26 @@ def cli() -> None:
 def main() -> None:
     """Entry point: run a command; say what the user can put right in one line."""
     try:
+        with suppress(ValueError):  # not in the main thread
+            signal.signal(signal.SIGTERM, terminate)
         cli.main(standalone_mode=False)
     except InrzooError as error:
         _fail(str(error), 2)
     except click.ClickException as error:
         _fail(error.format_message(), 2)
-    except (KeyboardInterrupt, click.exceptions.Abort):
+    except (KeyboardInterrupt, click.exceptions.Abort) as stop:
         command = shlex.join(["inrzoo", *sys.argv[1:]])
-        _fail(f"stopped; what is finished is safe, go on with the same command: {command}", 130)
+        code = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        _fail(f"stopped; what is finished is safe, go on with the same command: {command}", code)
     except MemoryError as error:
         _fail(f"out of memory ({error or 'no reason given'}); ask for less, or check what was given", 2)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         sys.stderr.close()
         sys.exit(0)
-    except OSError as error:  # a file that is no file, or may not be read or written; without a name it is our mistake
-        if error.filename is None:
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            _fail("the disk is full; nothing that was there is lost: make room, then run the same command again", 2)
+        if error.errno is None or error.filename is None:  # a mistake of ours
             raise
         _fail(f"{error.filename}: {error.strerror}", 2)
 
@@ -88,11 +98,10 @@ def info(store: str | Path, as_json: bool) -> None:
 def stats(store: str | Path) -> None:
     """Compute the normalisation statistics again and write them into the store."""
     from inrzoo import stats as statistics
-    from inrzoo.store import location, open_store
+    from inrzoo.store import location
 
-    place = location(store)
-    statistics.run(open_store(place))
-    say(f"{store}: statistics over {open_store(place).stats['count'].max()} training INRs written")
+    again = statistics.recompute(location(store))
+    say(f"{store}: statistics over {again.stats['count'].max()} training INRs written")
 
 
 @cli.command()
@@ -125,7 +134,7 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 
     open_store(location(store))  # says in one line that there is none, before a bar begins
     findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
-    if repair and (findings.bad_blocks or findings.bad_stats):
+    if repair and findings.repairable:
         repaired = checks.repair(store, findings, source=source)
         say(f"{store}: {len(repaired)} block(s) fitted again; checking once more", err=True)
         findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))

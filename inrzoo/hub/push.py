@@ -24,7 +24,7 @@ from inrzoo.interchange.parquet import Part, parts, write_part
 from inrzoo.manifest import differences
 from inrzoo.store import Store, open_store
 from inrzoo.store.parts import link_first_seeds
-from inrzoo.store.root import data_files, metadata_files
+from inrzoo.store.root import own_files
 from inrzoo.verify import Findings
 
 OnBytes = Callable[[int, int], None]
@@ -193,9 +193,9 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     number = 1 + (newest.version or 0 if newest is not None else 0)
     tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
     there = _folder(store)
-    files, rows = data_files(there), parts(store, range(store.num_seeds))
+    files, rows = own_files(there, store.attributes), parts(store, range(store.num_seeds))
     wanted = {f"{folder}/{file}": there / file for file in files if _is_data(file)}
-    metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *metadata_files(there), *files]
+    metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *files]
                 if not _is_data(file)}  # fmt: skip
     row_bytes = 4 * store.layout.num_params * len(store.snapshots)
     sizes = {f"data/{part.name}": (part.stop - part.start) * row_bytes for part in rows}

@@ -4,8 +4,10 @@
 """
 
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
-from inrzoo.store.create import Contents, create_store, label_arrays, signals_digest, stage_signals
+from inrzoo.store.create import Contents, create_store, signals_digest, stage_signals
 from inrzoo.store.finalise import Joined, complete, grow, join_shard, publish_seed, unpublish
+from inrzoo.store.lock import only_writer
+from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, location
 from inrzoo.store.opening import open_store
 from inrzoo.store.reader import Store
@@ -25,6 +27,7 @@ __all__ = [
     "join_shard",
     "label_arrays",
     "location",
+    "only_writer",
     "open_store",
     "publish_seed",
     "signals_digest",

@@ -167,7 +167,7 @@ def write_block(store: Location, block: Block, weights_BTP: NDArray[np.float32],
     """
     content = np.ascontiguousarray(weights_BTP, dtype="<f4")
     weights_path(store, block).parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(weights_path(store, block), content.data)
+    write_atomically(weights_path(store, block), content.data, store)
     write_record(store, block, Record(**vars(quality), sha256=digest(content)))
 
 
@@ -175,7 +175,7 @@ def write_record(store: Location, block: Block, record: Record) -> None:
     """Write a commit record."""
     buffer = io.BytesIO()
     np.savez(buffer, **vars(record))
-    write_atomically(record_path(store, block), buffer.getbuffer())
+    write_atomically(record_path(store, block), buffer.getbuffer(), store)
 
 
 def read_record(store: Location, block: Block) -> Record:

@@ -19,6 +19,8 @@ from inrzoo import registry
 from inrzoo.coords import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import COLUMNS
+from inrzoo.store.files import is_hidden
+from inrzoo.store.names import CHUNK
 from inrzoo.store.objects import Location, ObjectError
 from inrzoo.typecheck import check_type
 from inrzoo.weights import WeightLayout
@@ -54,6 +56,8 @@ TYPES: dict[str, Any] = {
     "checksums": dict[str, str],
     "complete": bool,
     "partial": dict[str, list[str]],
+    "repairing": dict[str, list[int]],
+    "root_sha256": str,
     "imported": dict[str, Any],
 }
 MANIFEST_TYPES: dict[str, Any] = {
@@ -87,7 +91,6 @@ MANIFEST_RULES: dict[str, Callable[[Any], bool]] = {
     "values": lambda table: all(len(r) == 2 and -math.inf < r[0] < r[1] < math.inf for r in table.values()),
 }
 LAYOUT_TYPES: dict[str, Any] = {"name": str, "shape": list[int], "axes": list[str]}
-CHUNK = re.compile(r"(.+)/c((?:/[0-9]{1,9})+)")
 BY_SEED = ("weights", "block_sha256", *COLUMNS)
 """Arrays whose second axis counts seeds."""
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -145,6 +148,8 @@ def check_attributes(found: Mapping[str, Any], where: str) -> Recorded:
     except InrzooError as error:
         raise damaged(where, error) from None
     check_names(attributes["checksums"], where)
+    # Earlier versions recorded hidden files that a file manager had put there; they are not part of a store.
+    attributes["checksums"] = {name: sha for name, sha in attributes["checksums"].items() if not is_hidden(name)}
     return attributes
 
 
@@ -159,6 +164,8 @@ def check_names(checksums: Mapping[str, str], where: str) -> None:
         if not parts or name.startswith("/") or ".." in parts or not name.isprintable() or "\\" in name:
             raise damaged(where, f"{name!r} is no file of a store")
         chunk = CHUNK.fullmatch(name)
+        if is_hidden(name):
+            continue
         if not chunk and parts[-1] != "zarr.json":
             raise damaged(where, f"{name!r} is no file of a store")
         if chunk and chunk[1] in BY_SEED and chunk[2].count("/") < 2:

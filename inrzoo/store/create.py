@@ -6,7 +6,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C c
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,14 @@ import zarr
 from numpy.typing import NDArray
 
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Partition
-from inrzoo.store.files import is_there, sync_tree
+from inrzoo.store.files import clear, is_there, sync_tree
+from inrzoo.store.folder_group import FolderGroup
+from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, upload
+from inrzoo.store.root import set_attributes
 
 FORMAT = 1
 SIGNAL_CHUNK_BYTES = 2**20
-TAKEN = ("weights", *COLUMNS, "init", "fitter", "block_sha256", "label", "split", "signal_id", "signals", "stats")
-"""Names of a store's own arrays."""
 
 
 @dataclass(frozen=True)
@@ -74,11 +75,12 @@ def create_store(path: Location, contents: Contents) -> None:
             upload(Path(home) / path.name, path, last=lambda name: name == "zarr.json")
         return
     partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    clear(partial)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with every_chunk():
             _write(partial, contents)
+        set_attributes(partial, complete=False)  # puts the root's digest into the root
         sync_tree(partial)
         partial.rename(path)
     except BaseException:
@@ -141,8 +143,8 @@ def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
             stage_signals(Path(folder), signals_NKC)
             upload(Path(folder) / BUILD_FOLDER, home, last=lambda name: name == "signals/zarr.json")
         return
-    shutil.rmtree(home / "signals.partial", ignore_errors=True)
-    _signals(zarr.open_group(home, mode="a"), signals_NKC, "signals.partial")
+    clear(home / "signals.partial")
+    _signals(zarr.open_group(FolderGroup(home), mode="a"), signals_NKC, "signals.partial")
     (home / "signals.partial").rename(home / "signals")
 
 
@@ -164,11 +166,6 @@ def every_chunk() -> Any:
     value: a column would lack its file, and the rows of a shard would move up.
     """
     return zarr.config.set({"array.write_empty_chunks": True})
-
-
-def label_arrays(columns: Iterable[str]) -> list[str]:
-    """Array names of label columns: the first one is `label`, the class; the others keep theirs unless taken."""
-    return ["label", *(f"label_{name}" if name in TAKEN else name for name in list(columns)[1:])]
 
 
 def signals_digest(ids: list[str], signals_NKC: NDArray[np.uint8]) -> str:

@@ -1,36 +1,44 @@
 """Files that are whole or absent: written beside their place, forced to disk, renamed into it; or objects."""
 
-import fcntl
 import hashlib
 import os
+import re
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import uuid
 from pathlib import Path
-from typing import IO
 
-from inrzoo.errors import InrzooError
-from inrzoo.store import lease
+from inrzoo.store.links import is_plain, require_plain_path, walk
 from inrzoo.store.objects import Location, ObjectPath
 
+PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
+"""How the name of a file ends while `write_atomically` or zarr writes it."""
 
-def write_atomically(path: Location, content: bytes | memoryview) -> None:
+
+def write_atomically(path: Location, content: bytes | memoryview, store: Location | None = None) -> None:
     """Write `content` to `path`: after a crash the file is the old one or the new one, never a part.
 
+    A link at `path` is replaced, never followed.
+
+    Args:
+        store: the store that `path` lies in; no folder between them may be a link.
+
     Raises:
+        InrzooError: a folder between `store` and `path` is a link.
         OSError: no space, no permission; nothing is left behind.
     """
     if isinstance(path, ObjectPath):
         return path.write_bytes(content)
-    # The writer's process id keeps two writers of one file apart; both write the same bytes.
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    if isinstance(store, Path):
+        require_plain_path(path.parent, store)
+    # A name of its own for each writer: two writers of one file both write the same bytes.
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        with partial.open("wb") as file:
+        with partial.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError:
+    except BaseException:
         partial.unlink(missing_ok=True)
         raise
     sync(path.parent)
@@ -52,8 +60,10 @@ def sync_tree(root: Location) -> None:
     """Force every file below `root`, and the folders, to disk."""
     if isinstance(root, ObjectPath):
         return
-    for path in [root, *root.rglob("*")]:
-        sync(path)
+    for name, entry in walk(root):
+        if is_plain(entry):
+            sync(root / name)
+    sync(root)
 
 
 def remove_tree(root: Location) -> None:
@@ -65,16 +75,38 @@ def remove_tree(root: Location) -> None:
         shutil.rmtree(root)
 
 
+def clear(path: Path) -> None:
+    """Remove whatever stands at `path`, if anything does; of a link the link alone."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    elif path.exists():
+        shutil.rmtree(path)
+
+
 def is_there(store: Location) -> bool:
     """Whether anything stands at a store's place; objects without a root are what an interrupted upload left."""
     return store.exists() if isinstance(store, Path) else (store / "zarr.json").exists()
 
 
 def file_sizes(root: Location) -> dict[str, int]:
-    """Bytes of every file below `root`, by its name relative to it."""
+    """Bytes of every file below `root` by its relative name; hidden files and links are left out."""
     if isinstance(root, ObjectPath):
-        return root.files()
-    return {str(file.relative_to(root)): file.stat().st_size for file in root.rglob("*") if file.is_file()}
+        return {name: size for name, size in root.files().items() if not is_hidden(name)}
+    return {
+        name: entry.stat(follow_symlinks=False).st_size
+        for name, entry in walk(root)
+        if entry.is_file(follow_symlinks=False)
+    }
+
+
+def is_partial(name: str) -> bool:
+    """Whether a file is one that `write_atomically` or zarr was writing: a killed process leaves it behind."""
+    return PARTIAL.search(name) is not None
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a name or a folder in it begins with a dot. File managers and network disks leave such files."""
+    return any(part.startswith(".") for part in name.split("/"))
 
 
 def sha256(path: Location) -> str:
@@ -90,53 +122,3 @@ def free_bytes(path: Path) -> int:
     while not path.exists():
         path = path.parent
     return shutil.disk_usage(path).free
-
-
-@contextmanager
-def only_driver(store: Location) -> Iterator[None]:
-    """Hold the driver lock of a store that is there. The system drops it with the process, however that ends.
-
-    Raises:
-        InrzooError: another process holds it.
-    """
-    if isinstance(store, ObjectPath):
-        with lease.hold(store):
-            yield
-        return
-    path = store / "_build" / "driver.lock"
-    path.parent.mkdir(exist_ok=True)
-    with path.open("w") as file:
-        _lock(file, store)
-        yield
-
-
-@contextmanager
-def only_creator(store: Location) -> Iterator[None]:
-    """Hold the lock beside a store, which need not be there yet: two that make or replace it do not mix.
-
-    Raises:
-        InrzooError: another process holds it.
-    """
-    if isinstance(store, ObjectPath):
-        with lease.hold(store):
-            yield
-        return
-    store.parent.mkdir(parents=True, exist_ok=True)
-    path = store.with_name(f".{store.name}.lock")
-    while True:
-        with path.open("w") as file:
-            _lock(file, store)
-            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(file.fileno())):
-                continue  # its holder has just ended and removed it
-            try:
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-
-
-def _lock(file: IO[str], store: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise InrzooError(f"another process is writing to {store}; wait for it or stop it") from None

@@ -20,10 +20,14 @@ from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
-from inrzoo.store.files import remove_tree, sha256, sync, sync_tree, write_atomically
+from inrzoo.store.files import is_hidden, is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
+from inrzoo.store.folder_group import FolderGroup
+from inrzoo.store.intact import require_intact
+from inrzoo.store.links import walk
+from inrzoo.store.names import is_metadata
 from inrzoo.store.object_group import ObjectGroup
 from inrzoo.store.objects import Changed, Location, ObjectPath
-from inrzoo.store.root import data_files, metadata_files, seal, set_attributes
+from inrzoo.store.root import own_files, seal, set_attributes
 from inrzoo.store.shards import raw_rows
 
 SEED_COLUMNS = (*COLUMNS, "block_sha256")
@@ -31,7 +35,7 @@ SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 def open_group(path: Location) -> zarr.Group:
     """The store's group for writing, its attributes as they are now and not as consolidated metadata remember them."""
-    home = ObjectGroup(path) if isinstance(path, ObjectPath) else path
+    home = ObjectGroup(path) if isinstance(path, ObjectPath) else FolderGroup(path)
     return zarr.open_group(home, mode="r+", use_consolidated=False)
 
 
@@ -46,9 +50,14 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
     Args:
         num_seeds: S in all.
         init_SP: where all signals of each seed start, or None where each has a start of its own.
+
+    Raises:
+        InrzooError: a file of the complete store is damaged: growing it would record new checksums and hide that.
     """
     group = open_group(path)
     if num_seeds > group["weights"].shape[1]:
+        if group.attrs["complete"]:
+            require_intact(path, group.attrs, is_statistic)
         manifest = {**group.attrs["manifest"], "seeds": num_seeds}
         set_attributes(path, complete=False, manifest=manifest)
         if init_SP is not None:
@@ -142,21 +151,41 @@ def _complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[
     if missing:
         raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished; run the same build again")
     write_statistics(path, statistics)
-    known = open_group(path).attrs["checksums"]
-    rest = sorted(file for file in data_files(path) if file not in known)
-    checksums = {**known, **{file: sha256(path / file) for file in rest}}
-    for file in metadata_files(path):
-        checksums[file] = sha256(path / file)
+    _remove_partial_files(path)
+    attributes = dict(open_group(path).attrs)
+    known, own = attributes["checksums"], own_files(path, attributes)
+    # Data files of published seeds were recorded then; metadata have changed since, and the rest is new.
+    fresh = [file for file in own if is_metadata(file) or file not in known]
     sync_tree(path)
-    seal(path, checksums)
+    kept = {file: known[file] for file in known if not is_hidden(file)}
+    seal(path, {**kept, **{file: sha256(path / file) for file in fresh}})
+    remove_leftovers(path)
+
+
+def remove_leftovers(path: Location) -> None:
+    """Remove what only the build of a store that is complete needed; what cannot be removed stays."""
     with suppress(OSError):
         remove_tree(path / BUILD_FOLDER)
+
+
+def _remove_partial_files(path: Location) -> None:
+    """Remove files that a process left behind when it was killed while it wrote them."""
+    if isinstance(path, ObjectPath):
+        return
+    for name, entry in [*walk(path)]:
+        if is_partial(name) and entry.is_file(follow_symlinks=False):
+            (path / name).unlink()
+
+
+def is_statistic(name: str) -> bool:
+    """Whether a file of a store belongs to its statistics."""
+    return name.startswith("stats/")
 
 
 def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     """Replace the group `stats` and its checksums."""
     group = open_group(path)
-    stale = {key: value for key, value in group.attrs["checksums"].items() if not key.startswith("stats/")}
+    stale = {key: value for key, value in group.attrs["checksums"].items() if not is_statistic(key)}
     set_attributes(path, checksums=stale, complete=False)
     home = group.require_group("stats", overwrite=True)
     with every_chunk():
@@ -185,7 +214,7 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
                 part = block_in_shard(path, partition, Block(seed, index), group["weights"].shape[2:])
                 if part is None:
                     raise InrzooError(f"shard {shard} of seed {seed} in {path} is too short to hold block {index}")
-                write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data)
+                write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data, path)
             quality = {name: columns[name][rows] for name in COLUMNS}
             record = blocks.Record(**quality, sha256=columns["block_sha256"][index])
             blocks.write_record(path, Block(seed, index), record)

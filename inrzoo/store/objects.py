@@ -151,6 +151,10 @@ class ObjectPath:
         """Write the object if it is still the one of that ETag; returns the new one. Raises Changed if it is not."""
         return self._conditionally(content, tag)
 
+    def copy(self, target: ObjectPath) -> None:
+        """Copy the object to another key of the same bucket. Raises FileNotFoundError."""
+        self._call("copy", to=target.key)
+
     def unlink(self, missing_ok: bool = False) -> None:
         """Remove the object. An absent one counts as removed, as servers have it."""
         try:
@@ -170,7 +174,7 @@ class ObjectPath:
         """Remove objects below this key; those that are not there count as removed."""
         keys = [f"{self.key}/{name}" for name in names]
         for start in range(0, len(keys), 1000):
-            _persistently(self, partial(self._client().delete, keys[start : start + 1000]))
+            _persistently(self, partial(self._delete, keys[start : start + 1000]))
 
     def _conditionally(self, content: bytes, tag: str | None) -> str:
         """Write if the object's ETag is `tag`, or if there is none. What was refused or not answered is looked at."""
@@ -196,6 +200,9 @@ class ObjectPath:
         except FileNotFoundError:
             return None, ""
 
+    def _delete(self, keys: list[str]) -> None:
+        self._client().delete(keys)
+
     def _call(self, operation: str, **arguments: Any) -> Any:
         return _persistently(self, lambda: getattr(self._client(), operation)(self.key, **arguments))
 
@@ -208,21 +215,28 @@ Location = Path | ObjectPath
 
 
 def location(place: str | Path | ObjectPath) -> Location:
-    """A folder or, of a URL, the place in a bucket. Raises InrzooError for a URL that cannot be written to."""
+    """A folder or, of a URL, the place in a bucket.
+
+    Raises:
+        InrzooError: a URL that cannot be written to, or a path that does not end in a name.
+    """
     if isinstance(place, str) and "://" in place:
         if not is_object_url(place):
             raise InrzooError(f"{place} can only be read; stores are written to folders and to s3://, gs:// and az://")
         return ObjectPath.parse(place)
-    return Path(place) if isinstance(place, str) else place
+    if not isinstance(place, str | Path):
+        return place
+    path = Path(place) if Path(place).name not in ("", "..") else Path(place).resolve()
+    if not path.name or place == "":
+        raise InrzooError(f"{str(place)!r} is not a place for a store; expected a name, e.g. digits.zarr")
+    return path
 
 
 @lru_cache(maxsize=16)
 def _client(bucket: str, process: int) -> Any:
     """The connection pool of a bucket, one a process: it does not survive a fork. Credentials are the environment's."""
-    try:
-        from obstore.store import from_url
-    except ImportError:
-        raise InrzooError(f"{bucket} needs a package: pip install 'inrzoo[s3]'") from None
+    from obstore.store import from_url  # `_plainly` says it where the package is not installed
+
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     plain = any(os.environ.get(name, "").startswith("http://") for name in endpoints)
     # Tried again by `_persistently`: the library itself gives up where an answer is cut in the middle.
@@ -246,8 +260,10 @@ def _persistently(path: ObjectPath, work: Callable[[], Result]) -> Result:
 @contextmanager
 def _plainly(path: ObjectPath) -> Iterator[None]:
     """Turn the library's errors into `OSError`s of one line: its own show the request, and go on for pages."""
-    from obstore import exceptions
-
+    try:
+        from obstore import exceptions
+    except ImportError:
+        raise InrzooError(f"{path.bucket} needs a package: pip install 'inrzoo[s3]'") from None
     try:
         yield
     except Absent:
@@ -273,3 +289,9 @@ def upload(folder: Path, target: ObjectPath, last: Callable[[str], bool]) -> Non
     names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
     for name in [*(name for name in names if not last(name)), *filter(last, names)]:
         (target / name).write_bytes((folder / name).read_bytes())
+
+
+def copy_tree(source: ObjectPath, target: ObjectPath, last: str) -> None:
+    """Copy all objects below a key to another key of the same bucket, within the server; `last` at the end."""
+    for name in sorted(source.files(), key=lambda name: (name == last, name)):
+        (source / name).copy(target / name)

@@ -8,6 +8,8 @@
 Shape letters: N signals, S seeds.
 """
 
+import os
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,7 +19,8 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Partition
 from inrzoo.store.finalise import SEED_COLUMNS, open_group, partition_of, unpublish
-from inrzoo.store.root import data_files, metadata_files, set_attributes
+from inrzoo.store.names import is_metadata
+from inrzoo.store.root import own_files, set_attributes
 
 
 def seed_of(file: str) -> int | None:
@@ -55,7 +58,7 @@ def shards_of_splits(
 
 
 def link_first_seeds(path: Path, out: Path, num_seeds: int) -> None:
-    """Make a folder with the first seeds of a store by symbolic links; nothing at `path` is changed, now or later.
+    """Make a folder with the first seeds of a store by hard links; nothing at `path` is changed, now or later.
 
     The statistics are still to be computed: they seal it.
 
@@ -66,12 +69,23 @@ def link_first_seeds(path: Path, out: Path, num_seeds: int) -> None:
     missing = set(range(num_seeds)) - set(group.attrs["published_seeds"])
     if missing:
         raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished")
-    for file in ["zarr.json", *metadata_files(path), *data_files(path)]:
+    for file in ["zarr.json", *own_files(path, group.attrs)]:
         seed = seed_of(file)
         if seed is None or seed < num_seeds:
             (out / file).parent.mkdir(parents=True, exist_ok=True)
-            (out / file).symlink_to((path / file).resolve())
+            link_or_copy(path / file, out / file, copy=is_metadata(file))
     keep_seeds(out, num_seeds)
+
+
+def link_or_copy(file: Path, target: Path, copy: bool) -> None:
+    """Make `target` the same file by a hard link; a copy if `copy`, or where the disks know no such link."""
+    try:
+        if not copy:
+            os.link(file, target, follow_symlinks=False)
+            return
+    except OSError:
+        pass
+    shutil.copyfile(file, target, follow_symlinks=False)
 
 
 def keep_seeds(path: Path, num_seeds: int) -> None:

@@ -17,8 +17,9 @@ from inrzoo import coords
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
 from inrzoo.store.checks import Arrays, Recorded, check_attributes, check_weights, inr_of, layout_of, opened
-from inrzoo.store.create import FORMAT, label_arrays
+from inrzoo.store.create import FORMAT
 from inrzoo.store.finalise import partition_of
+from inrzoo.store.names import label_arrays
 from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
 from inrzoo.store.objects import Location
 from inrzoo.store.parts import shards_of_splits

@@ -1,5 +1,6 @@
-"""The root of a store, its `zarr.json`: attributes, checksums, gathered metadata; and the files that it answers for."""
+"""The root of a store, its `zarr.json`: attributes, checksums, consolidated metadata; and the files it answers for."""
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -8,24 +9,34 @@ from typing import Any
 from inrzoo.errors import InrzooError
 from inrzoo.store import lease
 from inrzoo.store.blocks import BUILD_FOLDER
-from inrzoo.store.files import file_sizes, write_atomically
+from inrzoo.store.files import file_sizes, is_partial, write_atomically
+from inrzoo.store.names import is_metadata, is_own
 from inrzoo.store.objects import Changed, Location, ObjectPath
 
-
-def data_files(path: Location) -> list[str]:
-    """Relative names of all chunk files of the store, sorted; those of the build folder left out."""
-    return [name for name in _files(path) if not name.endswith("zarr.json")]
-
-
-def metadata_files(path: Location) -> list[str]:
-    """Relative names of the metadata files of arrays and groups, sorted; the root's, which holds the checksums, not."""
-    return [name for name in _files(path) if name.endswith("zarr.json") and name != "zarr.json"]
+ROOT_DIGEST = "root_sha256"
+"""The attribute that holds the sha256 of the root itself, in its canonical form and without this attribute."""
+UNSEALED = ("partial", "repairing")
+"""Attributes that a sealed store does not have."""
 
 
-def _files(path: Location) -> list[str]:
+def visible_files(path: Location) -> list[str]:
+    """Relative names of all files in a store, sorted; its root, its build folder and hidden files are left out."""
     return sorted(
-        name for name in file_sizes(path) if not name.startswith((f"{BUILD_FOLDER}/", ".")) and name[-8:] != ".partial"
+        name
+        for name in file_sizes(path)
+        if not name.startswith(f"{BUILD_FOLDER}/") and name != "zarr.json" and not is_partial(name)
     )
+
+
+def own_files(path: Location, attributes: Mapping[str, Any]) -> list[str]:
+    """Relative names of the files that belong to the store: metadata and chunks of its arrays, its root left out."""
+    return [name for name in visible_files(path) if is_own(name, attributes["label_columns"])]
+
+
+def read_root(path: Location) -> dict[str, Any]:
+    """The root as it is on disk now."""
+    root: dict[str, Any] = json.loads((path / "zarr.json").read_bytes())
+    return root
 
 
 def set_attributes(path: Location, **changes: Any) -> None:
@@ -44,8 +55,9 @@ def _change_root(path: Location, change: Callable[[dict[str, Any]], None]) -> No
     content, tag = file.read_tagged() if isinstance(file, ObjectPath) else (file.read_bytes(), "")
     root = json.loads(content)
     change(root)
+    root["attributes"][ROOT_DIGEST] = root_digest(root)
     if not isinstance(file, ObjectPath):
-        return write_atomically(file, _to_bytes(root))
+        return write_atomically(file, _to_bytes(root), path)
     lease.require(file.parent)
     try:
         file.replace(_to_bytes(root), tag)
@@ -57,17 +69,51 @@ def seal(path: Location, checksums: Mapping[str, str]) -> None:
     """Gather all metadata in the root (one request opens a remote store) and say that the store is complete, in one
     atomic write. The form is zarr-python's; written here because zarr gathers in the order of the folder's listing.
     """
-    nodes = {str(Path(file).parent): json.loads((path / file).read_text()) for file in metadata_files(path)}
-    for node in nodes.values():
-        if node["node_type"] == "group":
-            node["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": {}}
+    nodes = consolidated(path, [name for name in checksums if is_metadata(name)])
 
     def change(root: dict[str, Any]) -> None:
         root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": nodes}
         root["attributes"] = {**root["attributes"], "checksums": checksums, "complete": True}
-        root["attributes"].pop("partial", None)
+        for name in UNSEALED:
+            root["attributes"].pop(name, None)
 
     _change_root(path, change)
+
+
+def consolidated(path: Location, names: list[str]) -> dict[str, Any]:
+    """The metadata of arrays and groups as the root repeats them, by the array's or group's name."""
+    nodes = {str(Path(name).parent): json.loads((path / name).read_text()) for name in sorted(names)}
+    for node in nodes.values():
+        if node["node_type"] == "group":
+            node["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": {}}
+    return nodes
+
+
+def root_digest(root: Mapping[str, Any]) -> str:
+    """sha256 (hex) of a root in its canonical form, without the attribute that holds it."""
+    attributes = {key: value for key, value in root["attributes"].items() if key != ROOT_DIGEST}
+    return hashlib.sha256(_to_bytes({**root, "attributes": attributes})).hexdigest()
+
+
+def check_root(content: bytes, must_have_digest: bool) -> str:
+    """Check the bytes of a root against the digest in it.
+
+    Args:
+        must_have_digest: whether the store was written by a version that puts a digest into every root.
+
+    Returns:
+        What is wrong, in a few words; an empty text if nothing is.
+    """
+    try:
+        root = json.loads(content)
+        recorded = root["attributes"].get(ROOT_DIGEST)
+        if recorded is None:
+            return f"lacks the attribute {ROOT_DIGEST}" if must_have_digest else ""
+        if recorded != (found := root_digest(root)):
+            return f"has sha256 {found[:12]}…, recorded in it is {str(recorded)[:12]}…"
+        return "" if _to_bytes(root) == content else "is not in its canonical form"
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        return f"cannot be read ({type(error).__name__})"
 
 
 def _to_bytes(root: Mapping[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, Terminated
 from inrzoo.tasks import Device, Learner, Task
 from inrzoo.tasks._checkpoint import (
     BEST,
@@ -176,7 +176,7 @@ class _Run:
                     self._checkpoint().write(self._out / LAST)
                     journal.draw()
                     if interrupted():
-                        raise KeyboardInterrupt
+                        raise Terminated if interrupted() == signal.SIGTERM else KeyboardInterrupt
                     return
         journal.draw()
 
@@ -229,7 +229,7 @@ def step_size(task: Task, step: int) -> float:
 
 @contextmanager
 def _interruption() -> Iterator[Any]:
-    """Ctrl-C sets a flag, so that a step is finished and saved; a second one breaks off at once."""
+    """Ctrl-C and SIGTERM set a flag, so that a step is finished and saved; a second signal breaks off at once."""
     caught: list[int] = []
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -238,14 +238,15 @@ def _interruption() -> Iterator[Any]:
         caught.append(number)
 
     try:
-        before = signal.signal(signal.SIGINT, note)
-    except ValueError:  # not the main thread: nobody types there
-        yield lambda: False
+        before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not the main thread, which alone receives signals
+        yield lambda: None
         return
     try:
-        yield lambda: bool(caught)
+        yield lambda: caught[0] if caught else None
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def chosen_device(device: Device) -> torch.device:

@@ -170,7 +170,7 @@ def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
 def test_a_worker_that_cannot_write(tmp_path: Path) -> None:
     """On Ray the refusal comes from another process: a file stands where the workers want a folder."""
     out = tmp_path / "store.zarr"
-    prepare(Request(tiny(), out), False, lambda done, total: None)
+    prepare(Request(tiny(), out), lambda done, total: None)
     (out / "_build").mkdir()
     (out / "_build" / "blocks").touch()
     with pytest.raises(InrzooError, match=r"cannot write to .*; finished blocks are safe"):

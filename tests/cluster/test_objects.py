@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import ObjectPath, lease, location, objects
-from inrzoo.store.files import file_sizes, is_there, only_driver, remove_tree, sha256, write_atomically
+from inrzoo.store.files import file_sizes, is_there, remove_tree, sha256, write_atomically
+from inrzoo.store.lock import only_writer
 from inrzoo.store.objects import Changed
 
 
@@ -96,8 +97,8 @@ def test_every_fault_of_a_server_is_survived(s3_port: int, bucket: ObjectPath, m
 def test_only_one_driver(bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "LEASE_SECONDS", 0.6)
     monkeypatch.setattr(lease, "_is_dead", lambda content: False)
-    with only_driver(bucket):
-        with only_driver(bucket):
+    with only_writer(bucket):
+        with only_writer(bucket):
             pass  # inside of itself
         other = lease.Lease(bucket.with_name(f"{bucket.name}.lease"))
         with pytest.raises(InrzooError, match="another process is writing"):

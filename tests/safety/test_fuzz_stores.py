@@ -93,7 +93,7 @@ def half_built_of(whole: Path) -> Path:
     path = whole.parent / "half.zarr"
     if path.exists():
         return path
-    store = prepare(Request(tiny(**SMALL), path), False, lambda done, total: None)
+    store = prepare(Request(tiny(**SMALL), path), lambda done, total: None)
     for block in store.blocks()[:-1]:
         write_block(path, block, *fit_block(store, block, "cpu"))
     build(tiny(**SMALL), Path(shutil.copytree(path, path.parent / "warm.zarr")), in_process=True, quiet=True)

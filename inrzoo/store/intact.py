@@ -1,0 +1,90 @@
+"""Are the files of a store the ones that its root records, and is the root itself intact?"""
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from inrzoo.errors import InrzooError
+from inrzoo.store.checks import damaged
+from inrzoo.store.files import sha256
+from inrzoo.store.links import links
+from inrzoo.store.names import is_metadata
+from inrzoo.store.objects import Location
+from inrzoo.store.root import check_root, consolidated, own_files, read_root, visible_files
+
+FIRST_WITH_ROOT_DIGEST = (0, 2)
+"""The first version of inrzoo that puts a digest of the root into every root."""
+NO_FILE: Callable[[str], bool] = lambda name: False  # noqa: E731
+
+
+def wrong_files(
+    path: Location, attributes: Mapping[str, Any], without: Callable[[str], bool] = NO_FILE
+) -> dict[str, str]:
+    """Recorded files that are missing or have another sha256 than recorded.
+
+    Args:
+        attributes: of the store's root.
+        without: picks files that are not looked at.
+
+    Returns:
+        Relative name -> what is wrong with the file, sorted by name.
+    """
+    complete = attributes["complete"]
+    # Metadata change while a store grows; their checksums are recorded anew when it is sealed.
+    expected = {name for name in attributes["checksums"] if (complete or not is_metadata(name)) and not without(name)}
+    present = sorted(expected & {*own_files(path, attributes)})
+    wrong = dict.fromkeys(expected - {*present}, "is missing")
+    with ThreadPoolExecutor() as pool:
+        for name, found in zip(present, pool.map(lambda name: sha256(path / name), present), strict=True):
+            recorded = attributes["checksums"][name]
+            if found != recorded:
+                wrong[name] = f"has sha256 {found[:12]}…, recorded is {recorded[:12]}…"
+    return dict(sorted(wrong.items()))
+
+
+def strays(path: Location, attributes: Mapping[str, Any]) -> list[str]:
+    """Relative names of visible files that are not part of the store, and of links; sorted."""
+    own = {*own_files(path, attributes)}
+    if attributes["complete"]:
+        own &= attributes["checksums"].keys()
+    return sorted({*visible_files(path), *(links(path) if isinstance(path, Path) else [])} - own)
+
+
+def wrong_root(path: Location, attributes: Mapping[str, Any]) -> str:
+    """What is wrong with the root of a store, or an empty text: its own digest, and the metadata that it repeats."""
+    problem = check_root((path / "zarr.json").read_bytes(), _has_digest(attributes))
+    if problem or not attributes["complete"]:
+        return problem
+    recorded = [name for name in attributes["checksums"] if is_metadata(name)]
+    repeated = read_root(path).get("consolidated_metadata", {}).get("metadata")
+    try:
+        differs = repeated != consolidated(path, recorded)
+    except (OSError, ValueError, KeyError, TypeError):
+        differs = True
+    return "repeats other metadata than those of its arrays" if differs else ""
+
+
+def require_intact(path: Location, attributes: Mapping[str, Any], without: Callable[[str], bool] = NO_FILE) -> None:
+    """Refuse to go on with a store of which something is damaged: what is written next would hide it.
+
+    Args:
+        without: picks files that are about to be replaced and are not looked at.
+
+    Raises:
+        InrzooError: names the first damaged file; nothing was changed.
+    """
+    if problem := check_root((path / "zarr.json").read_bytes(), _has_digest(attributes)):
+        raise damaged(str(path), f"zarr.json {problem}")
+    for name, problem in wrong_files(path, attributes, without).items():
+        raise InrzooError(
+            f"{path} is damaged ({name} {problem}) and was left as it is; repair it with: inrzoo verify {path} --repair"
+        )
+
+
+def _has_digest(attributes: Mapping[str, Any]) -> bool:
+    try:
+        major, minor = (int(part) for part in str(attributes["inrzoo"]).split(".")[:2])
+    except ValueError:
+        return True
+    return (major, minor) >= FIRST_WITH_ROOT_DIGEST

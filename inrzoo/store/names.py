@@ -1,0 +1,51 @@
+"""Names of the arrays and files of a store."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+
+from inrzoo.store.blocks import COLUMNS
+
+CHUNK = re.compile(r"(.+)/c((?:/[0-9]{1,9})+)")
+"""The relative name of a chunk: its array, then its place on each axis."""
+RESERVED_NAMES = (
+    "weights",
+    *COLUMNS,
+    "init",
+    "fitter",
+    "block_sha256",
+    "label",
+    "split",
+    "signal_id",
+    "signals",
+    "stats",
+)
+"""Names of a store's own arrays and its one group."""
+STATISTICS = ("mean", "std", "count", "tensor_mean", "tensor_std", "tensor_count")
+"""Names of the arrays in the group `stats`."""
+
+
+def label_arrays(columns: Iterable[str]) -> list[str]:
+    """Array names of label columns: the first one is `label`, the class; the others keep theirs unless reserved."""
+    return ["label", *(f"label_{name}" if name in RESERVED_NAMES else name for name in list(columns)[1:])]
+
+
+def is_own(name: str, label_columns: Iterable[str]) -> bool:
+    """Whether a file belongs to a store with these label columns; any other file was put there by somebody else.
+
+    Args:
+        name: relative to the store.
+    """
+    chunk = CHUNK.fullmatch(name)
+    array = chunk[1] if chunk else name.removesuffix("/zarr.json")
+    return (chunk is not None or name.endswith("/zarr.json")) and array in _arrays(tuple(label_columns))
+
+
+def is_metadata(name: str) -> bool:
+    """Whether a file holds the metadata of an array or a group, rather than a chunk."""
+    return name.endswith("zarr.json")
+
+
+@lru_cache(maxsize=16)
+def _arrays(label_columns: tuple[str, ...]) -> frozenset[str]:
+    return frozenset({*RESERVED_NAMES, *label_arrays(label_columns), *(f"stats/{name}" for name in STATISTICS)})
