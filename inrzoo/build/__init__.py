@@ -4,6 +4,7 @@ Everything is a continuation: what is committed stays, what is missing is fitted
 seeds, or on a finished store does the right thing.
 """
 
+import glob
 import json
 import os
 import platform
@@ -128,9 +129,9 @@ def build(
         finish(place)
         if place != out:
             put_in_place(place, out)
-    executor = "ray" if on_ray else "in process"
-    report = _report(open_store(out), todo, time.monotonic() - started, threads, executor)
-    _write_run_log(out, report)
+        executor = "ray" if on_ray else "in process"
+        report = _report(open_store(out), todo, time.monotonic() - started, threads, executor)
+        _write_run_log(out, report)
     return report
 
 
@@ -274,4 +275,7 @@ def _write_run_log(out: Location, report: Report) -> None:
     if not report.fitted and out.with_suffix(".build.json").exists():
         return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
+    if isinstance(out, Path):  # of builds that were killed at this point
+        for partial_file in out.parent.glob(f"{glob.escape(out.stem)}.build.json.*.partial"):
+            partial_file.unlink()
     write_atomically(out.with_suffix(".build.json"), (json.dumps(log, indent=2) + "\n").encode())
