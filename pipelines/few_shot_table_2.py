@@ -1,8 +1,9 @@
 """Table 2 of the few-shot paper: INR-Omniglot, low- and high-complexity INRs, three methods; and what lies beyond it.
 
 Command:  python pipelines/few_shot_table_2.py          (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
-Hardware: two CPU cores for SCALE = "small": the archives images_background_small1/2, 242 characters of 8 alphabets.
-          "full" is all 1,623 characters of 50 alphabets: 6.7 times the fits and 13 times the steps.
+Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
+          the archives images_background_small1/2, 242 characters of 8 alphabets. "full" is meant for
+          all 1,623 characters of 50 alphabets: 6.7 times the fits, 20 times the steps.
 Duration: small: 4 minutes (low) and 35 (high) to fit on one core with AVX-512, 20 to train; what is there stays.
 Expected: docs/few_shot.md.
 """

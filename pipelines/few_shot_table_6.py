@@ -1,7 +1,8 @@
 """Table 6 of the few-shot paper: the first layers of an INR alone.
 
 Command:  python pipelines/few_shot_table_6.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
-Hardware: two CPU cores for SCALE = "small", the 242 characters of the archives images_background_small1/2.
+Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
+          the 242 characters of the archives images_background_small1/2.
 Duration: small: 35 minutes to fit on one core, 15 to train; what is there stays.
 Expected: docs/few_shot.md.
 """

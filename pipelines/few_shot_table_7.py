@@ -1,7 +1,8 @@
 """Table 7 of the few-shot paper: SIREN against an MLP with ReLU.
 
 Command:  python pipelines/few_shot_table_7.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
-Hardware: two CPU cores for SCALE = "small", the 242 characters of the archives images_background_small1/2.
+Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
+          the 242 characters of the archives images_background_small1/2.
 Duration: small: 5 (low) or 70 (high) minutes to fit on one core, 5 to train; what is there stays.
 Expected: docs/few_shot.md.
 """

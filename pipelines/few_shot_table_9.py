@@ -3,7 +3,8 @@
 The paper says "random weights" and no more. Both readings are here: a draw for every INR, and one draw for all of them.
 
 Command:  python pipelines/few_shot_table_9.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
-Hardware: two CPU cores for SCALE = "small", the 242 characters of the archives images_background_small1/2.
+Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
+          the 242 characters of the archives images_background_small1/2.
 Duration: small: 8 (low) or 70 (high) minutes to fit on one core, 10 to train; what is there stays.
 Expected: docs/few_shot.md.
 """

@@ -59,7 +59,7 @@ for dataset, preset, inr, changes, published in RUNS:
 Path("docs/quality.md").write_text(
     f"""# Quality of the INRs, by paper and preset
 
-Made by `python pipelines/quality.py`: one seed, an even share of every class; CIFAR-10 is a JPEG copy of the set.
+Made by `python pipelines/quality.py`: one seed, an even share of every class.
 PSNR over INRs that did not diverge, peak 1 on the [0, 1] scale, unclamped. "Above Nyquist" is the share of spectral
 energy outside the fitting grid's Nyquist box, on a four times finer grid.
 

@@ -13,7 +13,7 @@ from inrzoo.verify import verify
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     ("dataset", "classes", "shape"),
-    [("omniglot", 242, (32, 32, 1)), ("mnist", 10, (28, 28, 1)), ("cifar10", 10, (32, 32, 3))],
+    [("omniglot", 1623, (32, 32, 1)), ("mnist", 10, (28, 28, 1)), ("cifar10", 10, (32, 32, 3))],
 )
 def test_real_signals_are_fitted(
     dataset: str,

@@ -12,17 +12,22 @@ from inrzoo.sources.omniglot import Omniglot
 pytestmark = pytest.mark.realdata
 
 
-def test_omniglot_small_archives(real_data):
+def test_omniglot_is_whole(real_data):
     signals = Omniglot().read(real_data / "omniglot")
-    assert len(signals) == 4840
+    assert len(signals) == 32_460
     sizes = {column: len(names) for column, names in signals.label_names.items()}
-    assert sizes == {"character": 242, "alphabet": 8, "drawer": 20}
+    assert sizes == {"character": 1623, "alphabet": 50, "drawer": 20}
     assert signals.label_names["drawer"] == [f"{drawer:02d}" for drawer in range(1, 21)]
     assert set(np.bincount(signals.labels["character"])) == {20}
-    some = all_values(signals.limit(242))
-    assert some.shape == (242, 32, 32, 1)
+    some = all_values(signals.limit(1623))
+    assert some.shape == (1623, 32, 32, 1)
     assert 0.02 < (some > 127).mean() < 0.15  # thin white strokes on black
     assert (some[:, [0, -1]] > 127).mean() < 0.01
+    # Table 1 of the few-shot paper: 33, 5 and 12 alphabets.
+    split_of = dict(zip(signals.labels["alphabet"], signals.split, strict=True))
+    assert np.bincount(list(split_of.values())).tolist() == [33, 5, 12]
+    official = Omniglot(splits="official").read(real_data / "omniglot")
+    assert np.bincount(official.split).tolist() == [964 * 20, 0, 659 * 20]
 
 
 def test_mnist(real_data):
@@ -36,10 +41,10 @@ def test_mnist(real_data):
     assert abs(every.mean() / 255 - 0.131) < 0.01  # MNIST's mean is 0.1307
 
 
-def test_cifar10_jpeg_copy(real_data):
-    signals = HubImages(repo="uoft-cs/cifar10", size=32, num_validation=5000).read(real_data / "cifar10")
-    assert len(signals) == 24_000 and signals.channels == 3
-    assert np.bincount(signals.split).tolist() == [15_000, 5_000, 4_000]
+def test_a_share_of_cifar10(real_data):
+    signals = HubImages(repo="uoft-cs/cifar10", image_column="img", num_validation=5000).read(real_data / "cifar10")
+    assert len(signals) == 12_000 and signals.grid == (32, 32) and signals.channels == 3
+    assert np.bincount(signals.split).tolist() == [5_000, 5_000, 2_000]
     assert signals.label_names["label"][:3] == ["airplane", "automobile", "bird"]
     some = all_values(signals.limit(500)) / 255
     np.testing.assert_allclose(some.mean(axis=(0, 1, 2)), [0.491, 0.482, 0.447], atol=0.03)
@@ -51,9 +56,9 @@ def test_manifests_fit_what_is_there(real_data):
 
     folder = Path(__file__).parents[2] / "manifests"
     for name, place, count in (
-        ("omniglot", "omniglot", 4840),
+        ("omniglot", "omniglot", 32_460),
         ("mnist", "mnist", 70_000),
-        ("cifar10", "cifar10", 24_000),
+        ("cifar10", "cifar10", 12_000),
     ):
         spec = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))["source"]
         assert len(registry.make("sources", spec).read(real_data / place)) == count
