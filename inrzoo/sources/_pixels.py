@@ -27,6 +27,10 @@ RESAMPLE = {
 }
 # Pillow converts these to grey or RGB without loss of range; 16-bit and float images it would clip.
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+"""The file formats that are read, by Pillow's names, whatever a file is called. Pillow knows more, and starts
+Ghostscript
+for one of them (EPS)."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, *BOMBS)
 
@@ -106,13 +110,15 @@ def open_image(content: bytes, name: str) -> Image.Image:
     """Open an image without decoding it.
 
     Raises:
-        InrzooError: not an image that Pillow reads; the message names it.
+        InrzooError: not an image of one of `FORMATS`; the message names it and them.
     """
     try:
         with quiet():
-            return Image.open(io.BytesIO(content))
+            return Image.open(io.BytesIO(content), formats=FORMATS)
     except DECODE_ERRORS as error:
-        raise InrzooError(f"{name} is not an image that can be read; fetch it again or leave it out") from error
+        raise InrzooError(
+            f"{name} is not an image that can be read; these are: {', '.join(FORMATS)}; convert it or leave it out"
+        ) from error
 
 
 def decode(content: bytes, name: str, mode: str) -> Image.Image:
