@@ -28,9 +28,7 @@ RESAMPLE = {
 # Pillow converts these to grey or RGB without loss of range; 16-bit and float images it would clip.
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""The file formats that are read, by Pillow's names, whatever a file is called. Pillow knows more, and starts
-Ghostscript
-for one of them (EPS)."""
+"""File formats that are read, by Pillow's names, whatever a file is called; for EPS Pillow would start Ghostscript."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, *BOMBS)
 
