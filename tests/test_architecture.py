@@ -56,7 +56,7 @@ ONLY_IMPORTER = {
     "matplotlib": {"preview", "tasks"},
     "numba": {"fit"},
     "obstore": {"store"},
-    "pyarrow": {"interchange", "loaders", "tasks"},
+    "pyarrow": {"interchange", "loaders", "store", "tasks"},
     "ray": {"build", "loaders"},
     "triton": {"fit"},
     "zarr": {"store"},

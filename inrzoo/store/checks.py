@@ -11,14 +11,13 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_args
 
-import numpy as np
 import zarr
-from numpy.typing import NDArray
 
 from inrzoo import registry
 from inrzoo.coords import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import COLUMNS
+from inrzoo.store.bounded import BoundedGroup
 from inrzoo.store.files import is_hidden
 from inrzoo.store.names import CHUNK
 from inrzoo.store.objects import Location, ObjectError
@@ -27,11 +26,11 @@ from inrzoo.weights import WeightLayout
 
 Result = TypeVar("Result")
 
-CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd"})
-"""Of zarr format 3. None of them can run anything."""
 MOST_COORDS = 2**32
 MOST_INRS = 2**34
 """A store that claims more (signal, seed) pairs is taken for damaged: their columns alone would fill a memory."""
+MOST_ROW_BYTES = 2**32
+"""All snapshots of one INR are at most that many bytes."""
 PARTITION = ("chunk_rows", "block_rows", "shard_rows")
 """Each a whole number of those before it."""
 STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
@@ -178,55 +177,11 @@ def opened(home: Any, path: Location, consolidated: bool) -> tuple[zarr.Group, d
     """A group for reading, and its attributes. Of zarr format 3 alone: in format 2 a codec may unpickle."""
     try:
         group = zarr.open_group(home, mode="r", use_consolidated=consolidated, zarr_format=3)
-        return group, dict(group.attrs)
+        return BoundedGroup(group._async_group), dict(group.attrs)
     except (InrzooError, MemoryError, ObjectError):
         raise
     except Exception:  # whatever zarr makes of a file that is not its own
         raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
-
-
-class Arrays:
-    """The arrays of a store's group, each checked before it is read.
-
-    Raises:
-        InrzooError: (its methods) an array that is not there, has another shape or an unknown codec, or is damaged.
-    """
-
-    def __init__(self, group: Any, where: str) -> None:
-        self._group, self._where = group, where
-
-    def has(self, name: str) -> bool:
-        """Whether there is an array or a group of that name."""
-        return bool(guarded(self._where, name, lambda: name in self._group))
-
-    def array(self, name: str) -> Any:
-        """The array itself, nothing read yet."""
-        array = guarded(self._where, name, lambda: self._group[name])
-        codecs = getattr(getattr(array, "metadata", None), "codecs", None)
-        if codecs is None:
-            raise damaged(self._where, f"{name} is no array of zarr format 3")
-        for codec in _codec_names([codec.to_dict() for codec in codecs]):
-            if codec not in CODECS:
-                raise damaged(self._where, f"{name} has the codec {codec!r}; known are {', '.join(sorted(CODECS))}")
-        return array
-
-    def read(self, name: str, shape: tuple[int, ...], below: int | None = None) -> NDArray[Any]:
-        """All of a small array of that shape; whole numbers from 0 up to `below`, if it is given."""
-        array = self.array(name)
-        if array.shape != shape:
-            raise damaged(self._where, f"{name} has shape {list(array.shape)}, expected {list(shape)}")
-        found: NDArray[Any] = guarded(self._where, name, lambda: np.array(array[:]))
-        if below is not None and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= below):
-            raise damaged(self._where, f"{name} holds what is none of 0 to {below - 1}")
-        return found
-
-    def signals(self, name: str, shape: tuple[int, ...], rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Some signals, shape (rows, K, C), of an array of shape (N, K, C)."""
-        array = self.array(name)
-        if array.shape != shape or array.dtype != np.uint8:
-            raise damaged(self._where, f"{name} is {array.dtype} of shape {list(array.shape)}, not {list(shape)}")
-        picked = array if isinstance(rows, slice) else array.oindex
-        return guarded(self._where, name, lambda: np.asarray(picked[rows]))
 
 
 def check_weights(weights: Any, attributes: Recorded, where: str) -> None:
@@ -239,6 +194,8 @@ def check_weights(weights: Any, attributes: Recorded, where: str) -> None:
     chunk, steps = attributes["partition"]["chunk_rows"], len(attributes["snapshots"])
     if dtype != "float32" or len(shape) != 4 or min(shape) < 1 or shape[0] * shape[1] > MOST_INRS:
         raise damaged(where, f"weights are {dtype} of shape {list(shape)}")
+    if 4 * shape[2] * shape[3] > MOST_ROW_BYTES:
+        raise damaged(where, f"an INR of {4 * shape[2] * shape[3]} bytes; at most {MOST_ROW_BYTES} are read")
     if shape[2] != steps or chunks != (chunk, 1, *shape[2:]):
         raise damaged(where, f"weights {list(shape)} in chunks {list(chunks)}, {steps} snapshots, {chunk} rows a chunk")
     published = attributes["published_seeds"]
@@ -287,13 +244,3 @@ def _require(key: str, value: Any, holds: bool) -> None:
 
 def _divides(sizes: list[int]) -> bool:
     return sizes[0] > 0 and all(b >= a and b % a == 0 for a, b in pairwise(sizes))
-
-
-def _codec_names(tree: Any) -> list[str]:
-    """Names of codecs, those inside other codecs as well."""
-    if isinstance(tree, list | tuple):
-        return [name for part in tree for name in _codec_names(part)]
-    if not isinstance(tree, Mapping):
-        return []
-    inside = _codec_names(list(tree.get("configuration", {}).values()))
-    return [str(tree["name"]), *inside] if "name" in tree else inside

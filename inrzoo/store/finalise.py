@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
+from inrzoo.store.bounded import bounded_array
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
 from inrzoo.store.files import is_hidden, is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
@@ -203,7 +204,7 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     set_attributes(path, complete=False)
     (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
-        columns = {name: group[name][:, seed] for name in SEED_COLUMNS}
+        columns = {name: bounded_array(group[name])[:, seed] for name in SEED_COLUMNS}
     damaged = {shard for shard in range(partition.num_shards) if bad_blocks & {*partition.shard_blocks(shard)}}
     for shard in range(partition.num_shards):
         for index in partition.shard_blocks(shard):

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from inrzoo import coords
 from inrzoo.errors import InrzooError
+from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
-from inrzoo.store.checks import Arrays, Recorded, check_attributes, check_weights, inr_of, layout_of, opened
+from inrzoo.store.checks import Recorded, check_attributes, check_weights, inr_of, layout_of, opened
 from inrzoo.store.create import FORMAT
 from inrzoo.store.finalise import partition_of
 from inrzoo.store.names import label_arrays
@@ -156,19 +157,19 @@ class Store:
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
         """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
-        return self._arrays.read("init", self.weights.shape[1::2]) if self._arrays.has("init") else None
+        return self._arrays.read("init", self.weights.shape[1::2], seed_axis=0) if self._arrays.has("init") else None
 
     @cached_property
     def fitter(self) -> bytes | None:
         """The hypernetwork that made where the INRs start: a .safetensors file; None where none did."""
-        return bytes(np.asarray(self._group["fitter"][:])) if self._arrays.has("fitter") else None
+        return self._arrays.content("fitter") if self._arrays.has("fitter") else None
 
     select = select
 
     @cached_property
     def block_sha256(self) -> NDArray[np.uint8]:
         """sha256 of each published block's weights, shape (blocks, S, 32)."""
-        return self._arrays.read("block_sha256", (self.partition.num_blocks, self.num_seeds, 32))
+        return self._arrays.read("block_sha256", (self.partition.num_blocks, self.num_seeds, 32), seed_axis=1)
 
     def render(self, signal: Any, seed: Any = 0, step: Any = -1, coords: Any = None) -> torch.Tensor:
         """Values of INRs on the value scale.
@@ -238,8 +239,7 @@ class Store:
         """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
         import xarray
 
-        dataset: xarray.Dataset = xarray.open_zarr(self._group.store, consolidated=self.complete)
-        return dataset
+        return xarray.open_dataset(xarray.backends.ZarrStore(self._group), engine="store", chunks={})
 
     def is_done(self, block: Block) -> bool:
         """Whether a block's INRs are safe: published or committed."""
@@ -274,7 +274,7 @@ class Store:
     def _column(self, name: str) -> NDArray[Any]:
         sizes = {"step": len(self.snapshots), "axis": len(self.attributes["grid"])}
         further = (sizes[axis] for axis in COLUMNS[name].axes)
-        column = self._arrays.read(name, (self.num_signals, self.num_seeds, *further))
+        column = self._arrays.read(name, (self.num_signals, self.num_seeds, *further), seed_axis=1)
         unfinished = set(range(self.num_seeds)) - set(self.attributes["published_seeds"])
         # It may have been published once, and hold more than is there.
         column[:, sorted(unfinished)] = COLUMNS[name].fill
