@@ -13,7 +13,11 @@ import torch
 from torch import Tensor
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from inrzoo.errors import InrzooError
+
 Fields = TypeVar("Fields", bound="TensorFields")
+Batch = TypeVar("Batch")
+_WHOLE = "_whole"
 
 
 class TensorFields:
@@ -98,7 +102,18 @@ class Episode(TensorFields):
 
 def join(batches: Sequence[Fields]) -> Fields:
     """One batch behind the other."""
-    return batches[0] if len(batches) == 1 else type(batches[0])(**_joined([vars(batch) for batch in batches]))
+    return batches[0] if len(batches) == 1 else type(batches[0])(**_joined([_contents(batch) for batch in batches]))
+
+
+def _contents(batch: TensorFields) -> dict[str, Any]:
+    return {field.name: getattr(batch, field.name) for field in fields(batch)}  # type: ignore[arg-type]
+
+
+def as_whole(batch: Batch) -> Batch:
+    """Mark a batch that a stream gives: a DataLoader must not join it with others. Returns the batch."""
+    if isinstance(batch, TensorFields):
+        object.__setattr__(batch, _WHOLE, True)  # beside the fields, so that equality and copies do not know of it
+    return batch
 
 
 def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -122,9 +137,21 @@ def _change(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
 
 
 def _collate(batches: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    if len(batches) > 1 and any(hasattr(batch, _WHOLE) for batch in batches):
+        _refuse(batches)
     return join(batches)
+
+
+def _refuse(batches: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    what, said = ("episode", "episodes") if isinstance(batches[0], Episode) else ("batch", "stream")
+    raise InrzooError(
+        f"a DataLoader with a batch_size takes each {what} for one sample and would join {len(batches)} of them; write "
+        f"DataLoader({said}, batch_size=None)"
+        + ("" if what == "episode" else "; inrzoo.load(…, batch_size=16) sizes the batches")
+    )
 
 
 # torch's way to teach the DataLoader a type (documentation of `default_collate`): no collate_fn is needed then.
 default_collate_fn_map[WeightBatch] = _collate
 default_collate_fn_map[PairBatch] = _collate
+default_collate_fn_map[Episode] = _refuse

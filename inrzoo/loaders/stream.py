@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset
 
 from inrzoo.errors import InrzooError
 from inrzoo.loaders.ahead import ahead
+from inrzoo.loaders.batch import as_whole
 from inrzoo.loaders.order import Order, Readable, Window
 from inrzoo.loaders.parts import checked_rank, rank_and_world, worker_and_workers
 from inrzoo.weights import WeightLayout
@@ -26,7 +27,8 @@ BUFFER_BYTES, SMALLEST_BUFFER = 128 * 2**20, 1024
 
 
 class WeightStream(IterableDataset[Batch], Generic[Batch]):
-    """Batches of a dataset, epoch by epoch. Use it by itself, or as `DataLoader(stream, batch_size=None)`.
+    """Batches of a dataset, epoch by epoch. Use it by itself, or as `DataLoader(stream, batch_size=None)`: with a
+    batch_size a DataLoader would join batches, and an InrzooError says so.
 
     The order of an epoch is one sequence, a function of (seed, epoch); it is cut into batches of B, and rank r of R
     gets the batches r, r + R, …; workers of a DataLoader divide those, and it puts them together in the same order.
@@ -117,7 +119,7 @@ class WeightStream(IterableDataset[Batch], Generic[Batch]):
         epoch = self._epoch
         for batch in ahead(self._batches(epoch, self._start), self.ahead):
             self._given += 1
-            yield batch
+            yield as_whole(batch)
         self._epoch, self._start, self._given = epoch + 1, 0, 0
 
     # --- continuing --------------------------------------------------------------------------------------------

@@ -151,3 +151,12 @@ def test_values_travel_along(path):
     episode = Episodes(dataset, ways=2, shots=1, queries=2)[0]
     assert episode.support.values.shape[0] == 2
     assert np.isfinite(episode.query.values.numpy()).all()
+
+
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_dataloader_that_would_join_episodes_is_refused(path, batch_size):
+    loader = DataLoader(episodes(path, num_episodes=7), batch_size=batch_size)
+    with pytest.raises(
+        InrzooError, match=r"takes each episode for one sample .* DataLoader\(episodes, batch_size=None\)"
+    ):
+        next(iter(loader))

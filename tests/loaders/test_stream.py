@@ -16,7 +16,8 @@ from torch.utils.data import DataLoader
 
 import inrzoo
 from inrzoo.errors import InrzooError
-from inrzoo.loaders import WeightStream
+from inrzoo.loaders import Pairs, WeightStream
+from inrzoo.loaders.batch import join
 from inrzoo.loaders.order import Order
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
@@ -199,6 +200,44 @@ def test_two_dataloader_workers_times_two_ranks_see_every_inr_once(made):
         assert [batch.signal.tolist() for batch in batches] == [batch.signal.tolist() for batch in alone]
         found += numbers_of(batches)
     assert sorted(found) == sorted(expected)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("pairs", [False, True])
+def test_a_dataloader_that_would_join_batches_is_refused(made, workers, pairs):
+    stream = (
+        WeightStream(Pairs(inrzoo.load(made)), batch_size=4)
+        if pairs
+        else inrzoo.load(made, streaming=True, batch_size=4)
+    )
+    with pytest.raises(
+        InrzooError, match=r"would join 3 of them; write DataLoader\(stream, batch_size=None\); inrzoo.load"
+    ):
+        next(iter(DataLoader(stream, batch_size=3, num_workers=workers)))
+
+
+def test_batches_of_a_stream_pass_through_dataloaders_that_join_none(made):
+    """One batch at a time, persistent workers in two epochs, a wrapped stream: each batch is one of the stream."""
+
+    class Wrapped(torch.utils.data.IterableDataset):
+        def __iter__(self):
+            return iter(inrzoo.load(made, streaming=True, batch_size=7))
+
+    expected = [batch.weights for batch in inrzoo.load(made, streaming=True, batch_size=7)]
+    stream = inrzoo.load(made, streaming=True, batch_size=7)
+    persistent = DataLoader(stream, batch_size=None, num_workers=1, persistent_workers=True)
+    for loader in (
+        DataLoader(stream),
+        DataLoader(stream, batch_size=None),
+        DataLoader(Wrapped(), batch_size=None),
+        persistent,
+        persistent,
+    ):
+        batches = list(loader)
+        assert len(batches) == len(expected)
+        assert all(torch.equal(batch.weights, weights) for batch, weights in zip(batches, expected, strict=True))
+    moved = [batch.to("cpu") for batch in batches]
+    assert len(join(moved)) == sum(map(len, expected))  # joined on purpose
 
 
 def _rank_of_two(rank, address, made, queue):
