@@ -1,6 +1,7 @@
 """One picture of a store: originals, reconstructions, the same INRs on a finer grid, and the PSNR histogram."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -10,6 +11,9 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 
 FINER = 4
+GOOD = ("ok", "early stop")
+MOST_DRAWN = 64
+"""INRs in one picture at most: each is a column of over 100 pixels, and takes a second or so."""
 
 
 def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step: int = -1) -> int:
@@ -18,7 +22,7 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     Args:
         store: complete or half-built; images only (two axes, one or three channels).
         out: file to write.
-        num_signals: columns.
+        num_signals: columns; at most `MOST_DRAWN` are drawn.
         seed, step: which view of them.
 
     Returns:
@@ -33,10 +37,13 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     if num_signals < 1 or not 0 <= seed < store.num_seeds:
         there = f"1 or more INRs of seed 0 to {store.num_seeds - 1} can be drawn"
         raise InrzooError(f"--count {num_signals} --seed {seed} is not allowed; {there}")
-    done = np.flatnonzero(np.isfinite(store.psnr[:, seed, step]))
+    # An import without images knows no PSNR; of those that diverged it has, perhaps, nothing that can be drawn.
+    good = np.isin(store.status[:, seed], [store.attributes["status_names"].index(name) for name in GOOD])
+    done = np.flatnonzero(good | np.isfinite(store.psnr[:, seed, step]))
     if not done.size:
         raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; {store.num_seeds} seeds were asked for")
-    chosen = done[(np.arange(min(num_signals, done.size)) * done.size) // min(num_signals, done.size)]
+    count = min(num_signals, done.size, MOST_DRAWN)
+    chosen = done[(np.arange(count) * done.size) // count]
     rendered = store.render(chosen, seed, step).numpy()
     finer = store.render(chosen, seed, step, coords=store.coords(FINER)).numpy()
     rows = [("reconstruction", _pixels(store, rendered, 1)), (f"{FINER}× finer grid", _pixels(store, finer, FINER))]
@@ -77,18 +84,28 @@ def _draw(
             axis.set_xticks([])
             axis.set_yticks([])
     for signal, axis in zip(chosen, axes[-1], strict=True):
-        above = f"{store.out_of_band[signal, seed, step]:.1%} above Nyquist"
-        axis.set_xlabel(f"{store.psnr[signal, seed, step]:.1f} dB\n{above}", fontsize=6)
-    psnr, share = store.psnr[:, :, step], store.out_of_band[:, :, step]
-    psnr, share = psnr[np.isfinite(psnr)], share[np.isfinite(share)]
-    axis = histogram.subplots()
-    axis.hist(psnr, bins=60)
-    axis.axvline(psnr.mean(), color="black", linewidth=1)
-    line = f"PSNR in dB of {psnr.size} INRs: mean {psnr.mean():.2f}, median {np.median(psnr):.2f}"
-    axis.set_xlabel(f"{line}; energy above Nyquist: mean {share.mean():.2%}", fontsize=8)
-    axis.set_ylabel("INRs", fontsize=8)
+        psnr, above = store.psnr[signal, seed, step], store.out_of_band[signal, seed, step]
+        quality = f"{psnr:.1f} dB" if np.isfinite(psnr) else "PSNR unknown"
+        axis.set_xlabel(f"{quality}\n{above:.1%} above Nyquist", fontsize=6)
+    _draw_histogram(store, step, histogram.subplots())
     figure.suptitle(f"{store.attributes['dataset']}: {store.attributes['manifest']['title']}", fontsize=9)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Metadata would name the library's version: the same store gives the same picture, byte for byte.
     figure.savefig(out, format="png", dpi=130, metadata={"Software": None})
     pyplot.close(figure)
+
+
+def _draw_histogram(store: Store, step: int, axis: Any) -> None:
+    """PSNRs of all INRs; where none is known, as of an import without images, the energy above Nyquist."""
+    psnr, share = store.psnr[:, :, step], store.out_of_band[:, :, step]
+    psnr, share = psnr[np.isfinite(psnr)], share[np.isfinite(share)]
+    above = f"energy above Nyquist: mean {share.mean():.2%}" if share.size else "energy above Nyquist unknown"
+    if psnr.size:
+        axis.hist(psnr, bins=60)
+        axis.axvline(psnr.mean(), color="black", linewidth=1)
+        line = f"PSNR in dB of {psnr.size} INRs: mean {psnr.mean():.2f}, median {np.median(psnr):.2f}"
+    else:
+        axis.hist(share, bins=60)
+        line = "share of energy above Nyquist; PSNR unknown, for the signals are not known"
+    axis.set_xlabel(f"{line}; {above}", fontsize=8)
+    axis.set_ylabel("INRs", fontsize=8)

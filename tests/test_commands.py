@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from inrzoo import manifest, registry
+from inrzoo.preview import preview
+from inrzoo.store import open_store
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -37,6 +40,23 @@ def test_preview_draws_the_same_picture_twice(finished: Path, tmp_path: Path, in
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     with Image.open(tmp_path / "a.png") as picture:
         assert picture.width > 500 and np.asarray(picture.convert("L")).std() > 20
+
+
+def test_a_preview_draws_no_more_than_its_maximum(
+    finished: Path, tmp_path: Path, inrzoo: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("inrzoo.preview.MOST_DRAWN", 6)
+    out = tmp_path / "a.png"
+    assert inrzoo("preview", finished, "--out", out, "--count", 100_000) == (
+        0,
+        f"{out}: 6 of 100000 asked for; at most 6 are drawn\n",
+        "",
+    )
+    monkeypatch.setattr("inrzoo.preview.MOST_DRAWN", 64)
+    store = open_store(finished)
+    store.status[2:] = 0  # as if the other INRs were pending
+    store.psnr[2:] = np.nan
+    assert preview(store, out, num_signals=100_000) == 2
 
 
 def test_statistics_again_change_nothing(finished: Path, inrzoo: CommandLine) -> None:
