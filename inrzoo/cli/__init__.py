@@ -5,6 +5,7 @@ import json
 import shlex
 import signal
 import sys
+import tomllib
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -107,16 +108,18 @@ def stats(store: str | Path) -> None:
 @cli.command()
 @STORE
 @click.option("--out", type=click.Path(path_type=Path), help="STORE.png by default.")
-@click.option("--count", default=10, show_default=True, help="INRs to draw.")
+@click.option("--count", default=10, show_default=True, help="INRs to draw, 64 at most.")
 @click.option("--seed", default=0, show_default=True, help="Which fit of each signal.")
 def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
     """Draw originals, reconstructions, a finer grid and the PSNR histogram into one PNG."""
     from inrzoo import open_store
+    from inrzoo.preview import MOST_DRAWN
     from inrzoo.preview import preview as draw
 
     target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
     drawn = draw(open_store(store), target, num_signals=count, seed=seed)
-    say(f"{target}: {drawn} INRs")
+    why = f"at most {MOST_DRAWN} are drawn" if drawn == MOST_DRAWN else f"seed {seed} has no more that are finished"
+    say(f"{target}: {drawn} INRs" if drawn >= count else f"{target}: {drawn} of {count} asked for; {why}")
 
 
 @cli.command()
@@ -156,18 +159,31 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 @cli.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The store to make.")
-@click.option("--convention", help="dws, nfn or sitzmann; read off the key names by default.")
+@click.option("--convention", help="dws, implicit_zoo, nfn or sitzmann; read off the key names where one fits.")
+@click.option(
+    "--inr", "inr_settings", multiple=True, metavar="KEY=VALUE", help="The SIREN where it differs: omega_0=20."
+)
+@click.option("--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, range=LOW,HIGH.")
 @click.option("--dataset", help="The images that were fitted: PSNRs are then computed. A name of `inrzoo list`.")
 @click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
 @click.option("--grid", help="Size of an image, e.g. 28x28, where nothing else says it.")
 @click.option("--split-points", help="First validation and first test number of nfn's folders, e.g. 45000,50000.")
 @click.option("--name", help="What the dataset is called.")
-def import_command(folder: Path, out: Path, grid: str | None, split_points: str | None, **options: Any) -> None:
+def import_command(
+    folder: Path,
+    out: Path,
+    grid: str | None,
+    split_points: str | None,
+    inr_settings: tuple[str, ...],
+    coords: tuple[str, ...],
+    **options: Any,
+) -> None:
     """Read a folder of one .pth per INR, as DWSNets, neural-graphs and nfn use it, into a store."""
     from inrzoo import report
     from inrzoo.interchange import import_state_dicts
 
     sizes, points = numbers("--grid", grid, "x", "28x28"), numbers("--split-points", split_points, ",", "45000,50000")
+    options |= {"inr_settings": settings("--inr", inr_settings), "coords": settings("--coords", coords)}
     made = report.with_bar(
         "reading INRs",
         lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
@@ -192,6 +208,22 @@ def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: 
     if out is not None:
         benchmark.write(results, out, shlex.join(["inrzoo", *sys.argv[1:]]))
     say(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
+
+
+def settings(option: str, words: tuple[str, ...]) -> dict[str, Any]:
+    """`KEY=VALUE` words as a table; a value is a TOML value, numbers with commas between them, or a word."""
+    table: dict[str, Any] = {}
+    for word in words:
+        key, equals, value = word.partition("=")
+        if not (key and equals and value):
+            raise InrzooError(f"{option} {word} is not allowed; expected KEY=VALUE")
+        if key in table:
+            raise InrzooError(f"{option} {key} is said twice")
+        try:
+            table[key] = tomllib.loads(f"x = [{value}]" if "," in value and "[" not in value else f"x = {value}")["x"]
+        except tomllib.TOMLDecodeError:
+            table[key] = value
+    return table
 
 
 def numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:

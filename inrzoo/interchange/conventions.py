@@ -5,6 +5,7 @@ A state dict says none of this; each reader has it in its code. Read off the pub
 | convention | keys | ω₀ | output | coordinates | values | where |
 |---|---|---|---|---|---|---|
 | `dws` | `seq.I.weight` | 30, times the bias too | + 0.5 | end points, (x, y) | [0, 1] | AvivNavon/DWSNets nn/inr.py, experiments/utils.py; mkofinas/neural-graphs nn/inr.py |
+| `implicit_zoo` | as dws | as dws | + 0 | as dws | standardised by ImageNet's means and deviations | Implicit-Zoo src/model_zoo/siren.py, experiments/generate_cifar_dataset_siren.py |
 | `nfn` | `net.I.linear.weight`, last `net.I.weight` | as dws | + 0 | end points, (row, col) | [-1, 1] | AllanYangZhou/nfn experiments/siren_utils.py, data_utils.py; mkofinas/neural-graphs experiments/data_nfn.py |
 | `sitzmann` | `net.net.I.0.weight` | as dws | + 0 | end points, (row, col) | [-1, 1] | vsitzmann/siren modules.py (SingleBVPNet, FCBlock), dataio.py |
 
@@ -37,7 +38,7 @@ class Convention:
         hidden, last: key of a sine layer and of the linear layer behind them, without `.weight`.
         init: the SIREN's `convention`, recorded for sets that do not say theirs.
         output_offset: what the reader adds to the last layer.
-        axis_order, value_range: see `inrzoo.coords.grid`, `inrzoo.manifest.Values`.
+        axis_order, value_range: see `inrzoo.coords.grid`, `inrzoo.manifest.Values`; None: no single range says it.
         dimensions: numbers of coordinates that the reader's grids have; none given: any.
         square: whether the reader's image grids have as many rows as columns.
     """
@@ -48,9 +49,15 @@ class Convention:
     init: str
     output_offset: float
     axis_order: str
-    value_range: tuple[float, float]
+    value_range: tuple[float, float] | None
     dimensions: tuple[int, ...]
     square: bool
+
+    @property
+    def meaning(self) -> str:
+        """What it says that the tensors do not, in words."""
+        low_high = "standardised values" if self.value_range is None else f"values in {list(self.value_range)}"
+        return f"output + {self.output_offset:g}, {low_high}, coordinates ({self.axis_order.replace('_', ', ')})"
 
     def keys(self, num_layers: int) -> list[str]:
         """Keys of a state dict, in the order of `Siren.layout`."""
@@ -101,7 +108,7 @@ class Convention:
         pairs["coords.spacing"] = (coords["spacing"], "end_points")
         if inr.in_features > 1:
             pairs["coords.axis_order"] = (coords["axis_order"], self.axis_order)
-        pairs["values.range"] = (list(map(float, value_range)), list(self.value_range))
+        pairs["values.range"] = (list(map(float, value_range)), list(self.value_range or ()))
         lines = [f"{key}: {ours} → {wanted}" for key, (ours, wanted) in pairs.items() if ours != wanted]
         if self.dimensions and len(grid) not in self.dimensions:
             lines.append(f"grid: {grid} → {' or '.join(f'{count} axes' for count in self.dimensions)}")
@@ -120,8 +127,24 @@ CONVENTIONS = {
 }
 
 
+IMPLICIT_ZOO = Convention("implicit_zoo", "seq.{}", "seq.{}", "dws", 0.0, "x_y", None, (2,), False)
+IMPORTABLE = {**CONVENTIONS, IMPLICIT_ZOO.name: IMPLICIT_ZOO}
+"""Conventions of folders that are read; those of `CONVENTIONS` are written as well."""
+
+
+def importable(name: str) -> Convention:
+    """The convention of that name, for reading.
+
+    Raises:
+        InrzooError: there is none.
+    """
+    if name not in IMPORTABLE:
+        raise InrzooError(f"no convention {name!r}; there are: {', '.join(IMPORTABLE)}")
+    return IMPORTABLE[name]
+
+
 def convention_called(name: str) -> Convention:
-    """The convention of that name.
+    """The convention of that name, for writing.
 
     Raises:
         InrzooError: there is none.
@@ -131,16 +154,16 @@ def convention_called(name: str) -> Convention:
     return CONVENTIONS[name]
 
 
-def convention_of(keys: Iterable[str]) -> Convention:
-    """The convention whose key names these are; no two share them.
+def conventions_of(keys: Iterable[str]) -> list[Convention]:
+    """The conventions whose key names these are; `dws` and `implicit_zoo` share theirs.
 
     Raises:
         InrzooError: they are of none.
     """
     found = set(keys)
-    for each in CONVENTIONS.values():
-        if len(found) >= 4 and found == {*each.keys(len(found) // 2)}:
-            return each
+    fitting = [each for each in IMPORTABLE.values() if found == {*each.keys(len(found) // 2)}]
+    if len(found) >= 4 and fitting:
+        return fitting
     shapes = "; ".join(f"{each.name} {', '.join(each.keys(2))}" for each in CONVENTIONS.values())
     shown = ", ".join(sorted(re.sub(r"[^\w.\-]", "?", key)[:60] for key in found)[:6])
     raise InrzooError(f"its keys are of no convention: {shown or 'none'}; known, for two layers: {shapes}")

@@ -3,7 +3,7 @@
 Where two of them say the same thing they must agree.
 """
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,9 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit import STATUS_NAMES
 from inrzoo.inrs import INR
 from inrzoo.interchange import sidecar
-from inrzoo.interchange.conventions import Convention
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images
+from inrzoo.interchange.reading import Reading
 from inrzoo.store import signals_digest
 from inrzoo.store.files import sha256
 
@@ -34,11 +34,11 @@ def require_described(listing: Listing) -> None:
             raise InrzooError(f"{signal.first} has label {signal.label}, {listing.folder / sidecar.NAME} {known}")
 
 
-def agreed(spec: dict[str, Any], listing: Listing, convention: Convention) -> dict[str, Any]:
-    """The INR table, its `convention` from `inrzoo.json`; all else there must be what the files say."""
-    kept = listing.sidecar
+def agreed(reading: Reading, listing: Listing) -> Reading:
+    """The reading, the SIREN's `convention` from `inrzoo.json`; all else there must be what the files say."""
+    kept, spec, convention = listing.sidecar, reading.spec, reading.convention
     if kept is None:
-        return spec
+        return reading
     if kept.convention != convention.name:
         raise InrzooError(f"{listing.folder / sidecar.NAME} says {kept.convention}, the files are {convention.name}")
     ours = {"name": "siren", **asdict(registry.make("inrs", spec))}
@@ -50,7 +50,8 @@ def agreed(spec: dict[str, Any], listing: Listing, convention: Convention) -> di
         raise InrzooError(
             f"{listing.folder / sidecar.NAME} describes another INR than the files ({'; '.join(differing)})"
         )
-    return {**spec, "convention": theirs["convention"]}
+    said_by = {**reading.said_by, "inr.convention": sidecar.NAME}
+    return replace(reading, spec={**spec, "convention": theirs["convention"]}, said_by=said_by)
 
 
 def grid_of(given: tuple[int, ...] | None, listing: Listing, matched: Images | None, inr: INR) -> list[int]:
@@ -79,8 +80,7 @@ def grid_of(given: tuple[int, ...] | None, listing: Listing, matched: Images | N
 
 def attributes_of(
     listing: Listing,
-    convention: Convention,
-    spec: dict[str, Any],
+    reading: Reading,
     inr: INR,
     grid: list[int],
     matched: Images | None,
@@ -88,7 +88,7 @@ def attributes_of(
     name: str | None,
 ) -> dict[str, Any]:
     """The store's attributes. Of the fit they say that there was none here, and the sha256 of the files."""
-    kept, own = listing.sidecar, matched and matched.manifest
+    kept, own, convention, spec = listing.sidecar, matched and matched.manifest, reading.convention, reading.spec
     said = kept or own
     dataset = name or (said and (kept.dataset if kept else own.name if own else None)) or listing.folder.resolve().name
     resolved = {
@@ -102,8 +102,8 @@ def attributes_of(
         "limit": None,
         "source": own.to_json()["source"] if own else {"name": "imported"},
         "inr": {key: value for key, value in spec.items() if key not in ("in_features", "out_features")},
-        "coords": {"spacing": "end_points", "axis_order": convention.axis_order},
-        "values": {"range": list(convention.value_range)},
+        "coords": reading.coords,
+        "values": {"range": list(reading.value_range)},
         "init": kept.init if kept else {"mode": "random"},
         "fit": {"engine": "imported", "convention": convention.name, "sha256": digest},
     }
@@ -130,6 +130,7 @@ def attributes_of(
         "imported": {
             "format": "state-dicts",
             "convention": convention.name,
+            "said_by": reading.said_by,
             "num_files": sum(len(signal.files) for signal in listing.signals),
             "sha256": digest,
             "lists": {file.name: sha256(file) for file in files},

@@ -21,10 +21,11 @@ from inrzoo.fit.frequencies import frequencies
 from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders
 from inrzoo.interchange import state_files
-from inrzoo.interchange.conventions import Convention, convention_called, convention_of
+from inrzoo.interchange.conventions import Convention, importable
 from inrzoo.interchange.describe import agreed, attributes_of, grid_of, ids_of, labels_of, require_described
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images, quality
+from inrzoo.interchange.reading import reading_of
 from inrzoo.store import (
     Block,
     Contents,
@@ -53,24 +54,29 @@ def import_state_dicts(
     grid: tuple[int, ...] | None = None,
     split_points: tuple[int, ...] | None = None,
     name: str | None = None,
+    inr_settings: dict[str, Any] | None = None,
+    coords: dict[str, Any] | None = None,
     on_file: OnFile = lambda done, total: None,
 ) -> Path:
     """Read a folder of one `.pth` per INR into a complete store. The store appears whole or not at all.
 
     Architecture is inferred from the first file and checked for every file; what the tensors do not say (ω₀, offset,
-    grid convention, value range) is what the convention's readers have in their code. Fits of one signal that the file
-    names number become its seeds; a fit that a signal lacks stays pending. Without images PSNR and loss are NaN. The
-    step count is 0 where the folder does not say it.
+    grid convention, value range) is what the convention's readers have in their code, unless it is said here. Where
+    several conventions fit and differ nothing is guessed; the attribute `imported` records who said what. Fits of one
+    signal that the file names number become its seeds; a fit that a signal lacks stays pending. Without images PSNR and
+    loss are NaN. The step count is 0 where the folder does not say it.
 
     Args:
         folder: with a `*splits.json`, or nfn's folders of classes.
         out: the store; nothing may stand there.
-        convention: `dws`, `nfn` or `sitzmann`; read off the key names if None.
+        convention: `dws`, `implicit_zoo`, `nfn` or `sitzmann`; read off the key names if None and only one fits.
         dataset: manifest of the images that were fitted: PSNRs are computed, and the images kept if they may be.
         images: local files of that dataset.
         grid: sizes of an image, where neither `inrzoo.json` nor `dataset` says them.
         split_points: see `folder.read`.
         name: of the dataset; that of the export, the images' or the folder's by default.
+        inr_settings: fields of the SIREN that its convention says otherwise, e.g. `{"omega_0": 20.0}`.
+        coords: `spacing`, `axis_order` or `range` (lowest and highest value) where the convention says otherwise.
         on_file: progress.
 
     Returns:
@@ -79,7 +85,8 @@ def import_state_dicts(
     Raises:
         InrzooError: the folder, a file in it (the first odd one is named) or an option is not as it must be.
     """
-    chosen = None if convention is None else convention_called(convention)
+    if convention is not None:
+        importable(convention)
     if out.exists() or out.is_symlink():
         raise InrzooError(f"{out} exists; give another --out")
     if images is not None and dataset is None:
@@ -89,15 +96,13 @@ def import_state_dicts(
     first = listing.signals[0].first
     tensors, _ = state_files.read((folder / first).read_bytes(), first)
     try:
-        keys_of = convention_of(tensors)
-        if chosen is not None and keys_of is not chosen:
-            raise InrzooError(f"its keys are those of {keys_of.name}, not of {chosen.name}")
         shapes = state_files.shapes_of(tensors)
-        spec = keys_of.inr_spec(shapes)
+        described = None if listing.sidecar is None else listing.sidecar.convention
+        reading = reading_of(shapes, convention, described, inr_settings or {}, coords or {})
     except InrzooError as error:
         raise InrzooError(f"{first}: {error}") from None
-    spec = agreed(spec, listing, keys_of)
-    inr: INR = registry.make("inrs", spec)
+    reading = agreed(reading, listing)
+    inr: INR = registry.make("inrs", reading.spec)
     matched = None if dataset is None else Images(dataset, images, listing)
     sizes = grid_of(grid, listing, matched, inr)
     _require_space(out, listing, inr, matched)
@@ -107,8 +112,8 @@ def import_state_dicts(
         out.parent.mkdir(parents=True, exist_ok=True)
         shape = (len(listing.copies), len(listing.signals), inr.layout.num_params)
         weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
-        digest = _read_weights(listing, shapes, inr, keys_of, weights_SNP, on_file)
-        attributes = attributes_of(listing, keys_of, spec, inr, sizes, matched, digest, name)
+        digest = _read_weights(listing, shapes, inr, reading.convention, weights_SNP, on_file)
+        attributes = attributes_of(listing, reading, inr, sizes, matched, digest, name)
         _write_store(partial, listing, attributes, inr, weights_SNP, matched)
         partial.rename(out)
     finally:

@@ -138,7 +138,9 @@ def dws_folder(home: Path, per_split: int = 3) -> dict[str, OrderedDict]:
 
 def test_a_folder_of_dwsnets(tmp_path):
     states = dws_folder(tmp_path / "dataset")
-    store = open_store(import_state_dicts(tmp_path / "dataset", tmp_path / "a.zarr", grid=(28, 28), name="mnist"))
+    store = open_store(
+        import_state_dicts(tmp_path / "dataset", tmp_path / "a.zarr", "dws", grid=(28, 28), name="mnist")
+    )
     assert store.attributes["split_names"] == ["train", "validation", "test"]
     assert store.split.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert store.labels["class"].tolist() == [1, 2, 0, 2, 0, 1, 0, 1, 2]
@@ -164,7 +166,7 @@ def test_absolute_paths_inside_the_folder_are_read(tmp_path):
     dws_folder(home)
     file = splits_file(home)
     file.write_text(file.read_text().replace("mnist-inrs/", f"{home}/mnist-inrs/"))
-    assert open_store(import_state_dicts(home, tmp_path / "a.zarr", grid=(28, 28))).num_signals == 9
+    assert open_store(import_state_dicts(home, tmp_path / "a.zarr", "dws", grid=(28, 28))).num_signals == 9
 
 
 def nfn_folder(home: Path, count: int = 6, copies: int = 2, copied: int = 4) -> dict[tuple[int, int], OrderedDict]:
@@ -277,11 +279,11 @@ def test_a_label_inside_a_file_is_compared(tmp_path):
         json.dumps({"train": {"path": ["fmnist_inrs/train/model_20814.pth"], "label": [4]}})
     )
     torch.save({**state_dict("dws", 0), "label": 4}, path)
-    store = open_store(import_state_dicts(home, tmp_path / "a.zarr", grid=(28, 28)))
+    store = open_store(import_state_dicts(home, tmp_path / "a.zarr", "dws", grid=(28, 28)))
     assert store.labels["class"].tolist() == [4]
     torch.save({**state_dict("dws", 0), "label": 5}, path)
     with pytest.raises(InrzooError, match=r"model_20814.pth has label 5 inside, 4 in the splits"):
-        import_state_dicts(home, tmp_path / "b.zarr", grid=(28, 28))
+        import_state_dicts(home, tmp_path / "b.zarr", "dws", grid=(28, 28))
 
 
 # --- bad folders -----------------------------------------------------------------------------------------------
@@ -442,7 +444,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     "given, message",
     [
         ({"convention": "inr2vec"}, "no convention 'inr2vec'; there are: dws, nfn, sitzmann"),
-        ({"convention": "nfn"}, "its keys are those of dws, not of nfn"),
+        ({"convention": "nfn"}, "its keys are those of dws or implicit_zoo, not of nfn"),
         ({"grid": None}, "do not say how large an image is; give --grid 28x28"),
         ({"grid": (28,)}, "take 2 coordinates and give 1 channels; the images are 28 with 1"),
         ({"dataset": "digits"}, "the grid is contradictory|has no image|number its images"),
@@ -453,7 +455,7 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
 )
 def test_bad_options_are_one_line(tmp_path, given, message):
     dws_folder(tmp_path / "set")
-    refused(tmp_path / "set", tmp_path, message, **{"grid": (28, 28), **given})
+    refused(tmp_path / "set", tmp_path, message, **{"grid": (28, 28), "convention": "dws", **given})
 
 
 @pytest.mark.parametrize("points", [None, (4,), (5, 4)])

@@ -1,0 +1,130 @@
+"""How a folder of state dicts is read: what the convention says, what the user says, and who said what.
+
+A state dict holds tensors alone. Which function they are follows from ω₀, the offset of the output, the grid and the
+value range, and conventions that disagree about those share key names: such a folder is asked about, never guessed.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from inrzoo import manifest, registry
+from inrzoo.coords import AxisOrder, Spacing
+from inrzoo.errors import InrzooError
+from inrzoo.interchange.conventions import SIZES, Convention, conventions_of, importable
+from inrzoo.typecheck import check_type
+
+COORDS = ("spacing", "axis_order", "range")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the numbers of a folder mean.
+
+    Attributes:
+        convention: whose key names they have.
+        spec: the INR table.
+        coords: `spacing` and `axis_order`.
+        value_range: lowest and highest value of a signal, on the scale of the INR's output.
+        said_by: who says each of these: `convention NAME`, `--inr`, `--coords`; under `convention` what chose it.
+    """
+
+    convention: Convention
+    spec: dict[str, Any]
+    coords: dict[str, str]
+    value_range: tuple[float, float]
+    said_by: dict[str, str]
+
+
+def reading_of(
+    shapes: Mapping[str, tuple[int, ...]],
+    named: str | None,
+    described: str | None,
+    inr: Mapping[str, Any],
+    coords: Mapping[str, Any],
+) -> Reading:
+    """The reading of tensors of these shapes, by key.
+
+    Args:
+        named: the convention that the user names, if any.
+        described: the convention that an `inrzoo.json` names; it says the rest as well.
+        inr: fields of the SIREN that the user says; sizes are the tensors'.
+        coords: `spacing`, `axis_order` or `range` that the user says.
+
+    Raises:
+        InrzooError: keys of no convention, or of another one than the named; several conventions fit and differ; nobody
+            says the value range; a setting that there is not.
+    """
+    chosen = None if named is None else importable(named)
+    fitting = conventions_of(shapes)
+    if chosen is not None and chosen not in fitting:
+        raise InrzooError(f"its keys are those of {_names(fitting)}, not of {chosen.name}")
+    if described is not None:
+        if inr or coords:
+            raise InrzooError("its inrzoo.json says how it is to be read; leave --inr and --coords out")
+        fitting, by = [each for each in fitting if each.name == described] or fitting[:1], "inrzoo.json"
+    elif chosen is not None:
+        fitting, by = [chosen], "--convention"
+    else:
+        by = "the names of the keys"
+    _require_known("--inr", inr, [*_fields(fitting[0], shapes)])
+    _require_known("--coords", coords, COORDS)
+    readings = [_read(convention, shapes, by, inr, coords) for convention in fitting]
+    meanings = [(each.spec, each.coords, each.value_range) for each in readings]
+    if any(meaning != meanings[0] for meaning in meanings):
+        said = "; ".join(f"--convention {each.name}: {each.meaning}" for each in fitting)
+        raise InrzooError(f"its keys fit several conventions that disagree, say which it is ({said})")
+    if readings[0].value_range is None:
+        raise InrzooError(
+            f"{fitting[0].name} standardises its channels, each by its own mean and deviation; give the lowest and the "
+            "highest value with --coords range=LOW,HIGH, for ImageNet's means and deviations range=-2.118,2.64"
+        )
+    return readings[0]
+
+
+def _read(
+    convention: Convention,
+    shapes: Mapping[str, tuple[int, ...]],
+    by: str,
+    inr: Mapping[str, Any],
+    coords: Mapping[str, Any],
+) -> Reading:
+    assumed = convention.inr_spec(shapes)
+    spec = {**assumed, **inr}
+    made = registry.make("inrs", spec)  # says in one line which value is not allowed
+    spec |= {key: getattr(made, key) for key in inr}
+    grid = {"spacing": "end_points", "axis_order": convention.axis_order, "range": convention.value_range, **coords}
+    check_type("--coords spacing", grid["spacing"], Spacing)
+    check_type("--coords axis_order", grid["axis_order"], AxisOrder)
+    if grid["range"] is not None:
+        low_high = grid["range"]
+        low_high = list(low_high) if isinstance(low_high, tuple) else low_high
+        grid["range"] = check_type("--coords range", low_high, tuple[float, float])
+        manifest.Values(range=grid["range"])
+    keys = ["omega_0", "bias_inside", "output_offset", "convention", *inr]
+    said_by = {"convention": by, **{f"inr.{key}": f"convention {convention.name}" for key in keys}}
+    said_by |= dict.fromkeys(("coords.spacing", "coords.axis_order", "values.range"), f"convention {convention.name}")
+    said_by |= {f"inr.{key}": "--inr" for key in inr}
+    said_by |= {"values.range" if key == "range" else f"coords.{key}": "--coords" for key in coords}
+    return Reading(
+        convention=convention,
+        spec=spec,
+        coords={key: grid[key] for key in ("spacing", "axis_order")},
+        value_range=grid["range"],
+        said_by=said_by,
+    )
+
+
+def _fields(convention: Convention, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
+    made = registry.make("inrs", convention.inr_spec(shapes))
+    return [key for key in vars(made) if key not in SIZES]
+
+
+def _require_known(option: str, settings: Mapping[str, Any], known: Any) -> None:
+    for key in settings:
+        if key not in known:
+            raise InrzooError(f"{option} has no key {key!r}; there are: {', '.join(known)}")
+
+
+def _names(conventions: list[Convention]) -> str:
+    return " or ".join(each.name for each in conventions)
