@@ -1,5 +1,6 @@
 """One picture of a store: originals, reconstructions, the same INRs on a finer grid, and the PSNR histogram."""
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+from inrzoo.store.files import write_atomically
 
 FINER = 4
 GOOD = ("ok", "early stop")
@@ -91,8 +93,10 @@ def _draw(
     figure.suptitle(f"{store.attributes['dataset']}: {store.attributes['manifest']['title']}", fontsize=9)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Metadata would name the library's version: the same store gives the same picture, byte for byte.
-    figure.savefig(out, format="png", dpi=130, metadata={"Software": None})
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
     pyplot.close(figure)
+    write_atomically(out, picture.getvalue())
 
 
 def _draw_histogram(store: Store, step: int, axis: Any) -> None:

@@ -6,14 +6,13 @@ import shlex
 import signal
 import sys
 import tomllib
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import click
 
 from inrzoo import __version__
-from inrzoo.errors import InrzooError, Terminated, terminate
+from inrzoo.errors import InrzooError, Terminated, stopped_by_sigterm
 
 
 class Place(click.ParamType[str | Path]):
@@ -31,6 +30,7 @@ class Place(click.ParamType[str | Path]):
 STORE = click.argument("store", type=Place())
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 LONGEST_LINE = 4000
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
 
 
@@ -43,9 +43,8 @@ def cli() -> None:
 def main() -> None:
     """Entry point: run a command; say what the user can put right in one line."""
     try:
-        with suppress(ValueError):  # not in the main thread
-            signal.signal(signal.SIGTERM, terminate)
-        cli.main(standalone_mode=False)
+        with stopped_by_sigterm():
+            cli.main(standalone_mode=False)
     except InrzooError as error:
         _fail(str(error), 2)
     except click.ClickException as error:
@@ -60,8 +59,9 @@ def main() -> None:
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            _fail("the disk is full; nothing that was there is lost: make room, then run the same command again", 2)
+        if error.errno in DISK_ERRORS:
+            reason = "the disk is full" if error.errno == errno.ENOSPC else f"the disk takes no more ({error.strerror})"
+            _fail(f"{reason}; nothing that was there is lost: make room, then run the same command again", 2)
         if error.errno is None or error.filename is None:  # a mistake of ours
             raise
         _fail(f"{error.filename}: {error.strerror}", 2)

@@ -29,7 +29,9 @@ def write(path: Path, weights_P: NDArray[np.float32], layout: WeightLayout, conv
     parts = layout.split(weights_P)
     tensors = [torch.from_numpy(part) for part in parts.values()]
     keys = convention.keys(len(tensors) // 2)
-    torch.save(OrderedDict(zip(keys, tensors, strict=True)), path)
+    content = io.BytesIO()  # written here, because torch says of a full disk no more than that writing failed
+    torch.save(OrderedDict(zip(keys, tensors, strict=True)), content)
+    path.write_bytes(content.getbuffer())
 
 
 def read(content: bytes, where: str) -> tuple[dict[str, Tensor], int | None]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.checks import damaged
-from inrzoo.store.files import sha256
+from inrzoo.store.files import is_hidden, sha256
 from inrzoo.store.links import links
 from inrzoo.store.names import is_metadata
 from inrzoo.store.objects import Location
@@ -32,7 +32,8 @@ def wrong_files(
     """
     complete = attributes["complete"]
     # Metadata change while a store grows; their checksums are recorded anew when it is sealed.
-    expected = {name for name in attributes["checksums"] if (complete or not is_metadata(name)) and not without(name)}
+    recorded_names = [name for name in attributes["checksums"] if not is_hidden(name)]  # an older version recorded such
+    expected = {name for name in recorded_names if (complete or not is_metadata(name)) and not without(name)}
     present = sorted(expected & {*own_files(path, attributes)})
     wrong = dict.fromkeys(expected - {*present}, "is missing")
     with ThreadPoolExecutor() as pool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import re
@@ -64,7 +65,9 @@ class Journal:
                     axes.plot(steps, [_number(entry.get(name)) for entry in self.lines], label=name.replace("_", " "))
             axes.set(xlabel="step", ylabel=unit)
             axes.legend()
-        figure.savefig(self._curve, dpi=120)
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=120)
+        write_atomically(self._curve, picture.getvalue())
 
 
 class Bar:

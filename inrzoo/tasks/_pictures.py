@@ -5,6 +5,7 @@ Shape letters: B signals shown, K coordinates, C channels, A attention heads, G 
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.hypernets import Hypernet, activation_maps, optimise_at_test_time
 from inrzoo.hypernets._token_hypernet import TokenHypernet
 from inrzoo.inrs import Perceptron
+from inrzoo.store.files import write_atomically
 from inrzoo.tasks import Device
 from inrzoo.tasks._checkpoint import load_module, read
 from inrzoo.tasks._loop import chosen_device
@@ -136,5 +138,7 @@ def _figure(
                 place.imshow(shown[..., 0], cmap="gray", vmin=low, vmax=high)
             if len(sizes) == 2:
                 place.axis("off")
-    figure.savefig(path, dpi=120)
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120)
+    write_atomically(path, picture.getvalue())
     return path
