@@ -11,16 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.utils import disable_progress_bars
 from rich.filesize import decimal
 
 from inrzoo import stats
 from inrzoo.errors import InrzooError
-from inrzoo.hub.errors import explained, retrying
-from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, git_hash, resolve
+from inrzoo.hub.errors import explained
+from inrzoo.hub.remote import Address, Entry, Snapshot, download, git_hash, resolve
 from inrzoo.store import Store, open_store
 from inrzoo.store.create import FORMAT
 from inrzoo.store.files import free_bytes, sha256, sync_tree
@@ -29,7 +27,7 @@ from inrzoo.store.parts import keep_seeds, keep_splits, seed_of, shard_of, shard
 OnBytes = Callable[[int, int], None]
 """Called with (bytes that are there, bytes in all)."""
 ATTEMPTS = 3
-"""Of a file that arrives damaged."""
+"""Maximum number of downloads of one file that arrives damaged."""
 
 
 @dataclass(frozen=True)
@@ -180,12 +178,11 @@ class _Gathering:
     """The files of a store as they arrive, in a folder beside it."""
 
     def __init__(self, snapshot: Snapshot, entries: dict[str, Entry], out: Path, on_bytes: OnBytes) -> None:
-        disable_progress_bars()
         self.snapshot, self.entries, self.out, self.on_bytes = snapshot, entries, out, on_bytes
         self.home = out.with_name(f".{out.name}.pull")
         self.store = self.home / snapshot.store
         self._good: set[str] = set()
-        self._fetched, self._lock = 0, Lock()
+        self._fetched, self._lock, self._stop = 0, Lock(), Event()
 
     def size(self, name: str) -> int:
         path = f"{self.snapshot.store}/{name}"
@@ -219,6 +216,7 @@ class _Gathering:
                 for _ in pool.map(bring, names):
                     pass
             except BaseException:
+                self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return self._fetched
@@ -237,20 +235,16 @@ class _Gathering:
                 return
         for _ in range(ATTEMPTS):
             path.unlink(missing_ok=True)
-            retrying(
-                lambda: hf_hub_download(
-                    self.snapshot.repo_id,
-                    f"{self.snapshot.store}/{name}",
-                    repo_type=DATASET,
-                    revision=self.snapshot.commit,
-                    local_dir=self.home,
-                )
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.partial")
+            snapshot, size = self.snapshot, self.size(name)
+            download(snapshot.repo_id, snapshot.commit, f"{snapshot.store}/{name}", partial, size, self._stop)
             with self._lock:
-                self._fetched += self.size(name)
-            if sha256(path) == digest:
+                self._fetched += size
+            if sha256(partial) == digest:
+                partial.rename(path)
                 return
-            path.unlink()
+            partial.unlink()
         raise InrzooError(
             f"{name} of {self.snapshot.repo_id} arrived damaged {ATTEMPTS} times: its sha256 is not the recorded one"
         )
