@@ -146,7 +146,9 @@ def _raise_for_status(response: Any, what: str) -> None:
         for piece in _pieces(response, Meter(what, MAX_ERROR_BYTES)):
             content += piece
     headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_BODY}
-    hf_raise_for_status(type(response)(response.status_code, headers=headers, content=content, request=response.request))
+    hf_raise_for_status(
+        type(response)(response.status_code, headers=headers, content=content, request=response.request)
+    )
 
 
 def _pieces(response: Any, meter: Meter) -> Iterator[bytes]:

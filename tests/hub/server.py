@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from hostile_server import KINDS, answer_badly
 from routes import Answer, Routes, Tree
 
 
@@ -34,7 +35,9 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What goes wrong with requests whose `METHOD path` matches: an HTTP status, `cut`, `corrupt`, `lost`, a wait."""
+    """What goes wrong with requests whose `METHOD path` matches: an HTTP status, a wait, or a kind: `cut`, `corrupt`,
+    `lost`, or one of `hostile_server.KINDS`.
+    """
 
     pattern: str
     times: int = 1
@@ -174,6 +177,8 @@ class _Handler(Routes, BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        if self.fault and self.fault.kind in KINDS:
+            return answer_badly(self.fault.kind, self, content, {key: value for key, value in headers.items() if value})
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             if value:
@@ -181,10 +186,11 @@ class _Handler(Routes, BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # the client has gone
             self.end_headers()
             if self.command == "HEAD":
-                return
+                return None
             self.hub.sent["down"] += len(content)
             if self.fault and self.fault.kind == "cut":
                 self.wfile.write(content[: len(content) // 2])
                 self._drop()
             else:
                 self.wfile.write(content)
+        return None

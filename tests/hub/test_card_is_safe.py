@@ -24,10 +24,11 @@ PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 FRAGMENTS = (
     "<script>alert(1)</script>", "</td></table>", "<img src=x onerror=y>", "<!--", "[a](http://e.example)",
     "[b]: x", "![i](http://e.example/p.png)", "<http://e.example>", "\n# Heading\n", "\nHeading\n====\n",
-    "\n---\n", "\n- item\n", "\n> quote\n", "\n    code\n", "```", "\n```\n", "\n````\n", "~~~\n",
-    "`", "``", "|", "\\", "\\|", "\\\\|", "*b*", "_i_", "~~s~~", "$x$", "&lt;", "&#60;", "http://e.example/a",
-    "WWW.e.example", "a@e.example", "mailto:a@e.example", '"', "'", '"""', '"), exec("1"), print("', "') or exec('1') #", "\r",
-    "\t", "\x1b[2J", "\u202e", "\u2028", "\ud800", "\x00", "ω", "{sha256}", "{0}", "%s", "; rm -rf x", "$(x)", "a", " ",
+    "\n---\n", "\n- item\n", "\n> quote\n", "\n    code\n", "```", "\n```\n", "\n````\n", "~~~\n", "`", "``",
+    "|", "\\", "\\|", "\\\\|", "*b*", "_i_", "~~s~~", "$x$", "&lt;", "&#60;", "http://e.example/a",
+    "WWW.e.example", "a@e.example", "mailto:a@e.example", '"', "'", '"""', '"), exec("1"), print("',
+    "') or exec('1') #", "\r", "\t", "\x1b[2J", "\u202e", "\u2028", "\ud800", "\x00", "ω", "{sha256}", "{0}",
+    "%s", "; rm -rf x", "$(x)", "a", " ",
 )  # fmt: skip
 words = st.one_of(st.text(max_size=20), st.lists(st.sampled_from(FRAGMENTS), min_size=1, max_size=6).map("".join))
 tables = st.dictionaries(words, words, max_size=2)
