@@ -99,7 +99,7 @@ class Mirror:
         try:
             attributes = json.loads(root)["attributes"]
             sealed, self.checksums = attributes["complete"], attributes["checksums"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
         self._nodes = array_metadata(root)
         check_type(f"{self.url}: checksums", self.checksums, dict[str, str])

@@ -63,7 +63,7 @@ def array_metadata(root: bytes) -> dict[str, Any]:
     """The metadata of the arrays, as far as the root repeats them."""
     try:
         return dict(json.loads(root)["consolidated_metadata"]["metadata"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
 
 

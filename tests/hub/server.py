@@ -109,7 +109,7 @@ class _Handler(Routes, BaseHTTPRequestHandler):
     def log_message(self, *words: Any) -> None:
         pass
 
-    def _serve(self) -> None:
+    def _handle(self) -> None:
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
         self.hub, url = hub, urlsplit(self.path)
         self.route, self.query = unquote(url.path), parse_qs(url.query)
@@ -155,6 +155,12 @@ class _Handler(Routes, BaseHTTPRequestHandler):
             self.send(200, json.dumps(answer).encode(), getattr(self, "extra", {}))
         return None
 
+    def _serve(self) -> None:
+        self.bad_answer: tuple[bytes, dict[str, str]] | None = None
+        self._handle()
+        if self.bad_answer is not None:
+            answer_badly(self.fault.kind, self, *self.bad_answer)
+
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _serve
 
     def _read_chunks(self) -> bytes:
@@ -178,7 +184,8 @@ class _Handler(Routes, BaseHTTPRequestHandler):
 
     def send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
         if self.fault and self.fault.kind in KINDS:
-            return answer_badly(self.fault.kind, self, content, {key: value for key, value in headers.items() if value})
+            self.bad_answer = content, {key: value for key, value in headers.items() if value}
+            return  # given when the lock is free: others are not to wait for it
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             if value:
@@ -186,11 +193,11 @@ class _Handler(Routes, BaseHTTPRequestHandler):
         with contextlib.suppress(OSError):  # the client has gone
             self.end_headers()
             if self.command == "HEAD":
-                return None
+                return
             self.hub.sent["down"] += len(content)
             if self.fault and self.fault.kind == "cut":
                 self.wfile.write(content[: len(content) // 2])
                 self._drop()
             else:
                 self.wfile.write(content)
-        return None
+        return

@@ -1,5 +1,6 @@
 """A Hub that is broken or hostile: every command ends in bounded time, with one line and exit code 2."""
 
+import copy
 import time
 from pathlib import Path
 
@@ -46,10 +47,18 @@ def cases() -> list[object]:
     ]
 
 
-@pytest.fixture
-def pushed(hub: Hub, client: Client, finished: Path) -> Hub:
-    """A Hub that was honest until now."""
+@pytest.fixture(scope="module")
+def state(_server: Hub, client: Client, finished: Path) -> tuple[dict, dict]:
+    """Repositories and blobs after an honest push."""
+    _server.reset()
     assert client.inrzoo("push", finished, "ada/tiny").code == 0
+    return copy.deepcopy(_server.repos), dict(_server.blobs)
+
+
+@pytest.fixture
+def pushed(hub: Hub, state: tuple[dict, dict]) -> Hub:
+    """A Hub that was honest until now."""
+    hub.repos, hub.blobs = copy.deepcopy(state[0]), dict(state[1])
     return hub
 
 
@@ -64,8 +73,9 @@ def test_a_pull_ends(pushed: Hub, client: Client, tmp_path: Path, kind: str, pla
     assert not (tmp_path / "tiny.zarr").exists()
     written = sum(path.stat().st_size for path in tmp_path.rglob("*") if path.is_file())
     assert written < 2**20
-    pushed.faults = []
-    assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
+    if kind in ("shorter", "silent"):
+        pushed.faults = []
+        assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
 
 
 @pytest.mark.parametrize("kind", ["endless", "endless_pages", "drip", "garbage", "redirect_loop"])
