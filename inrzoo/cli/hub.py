@@ -49,12 +49,18 @@ def push(
         ),
     )
     if as_json:
-        content = {key: getattr(done, key) for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where")}
+        content = {
+            key: getattr(done, key)
+            for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired")
+        }
         say(json.dumps(content, indent=2))
         return
     version = f"v{done.version}" if done.version is not None else "no version (versions are tagged on main)"
     what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
     say(f"{done.where}: {version}, {what}, commit {done.commit[:12]}")
+    if done.repaired:
+        lacked = f"{len(done.repaired)} file(s), the first: {done.repaired[0]}"
+        say(f"the version before lacked or had damaged {lacked}; {version} is whole, and a version never changes")
 
 
 @cli.command()

@@ -10,7 +10,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.errors import PATIENCE, WAITS, is_transient, retrying, status_of
-from inrzoo.hub.remote import DATASET, Entry, git_hash, local_entry, tree
+from inrzoo.hub.remote import DATASET, Entry, commit_of, git_hash, local_entry, tree
 
 GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
 """Files are sent in groups, several at a time: one by one, small files would be mostly requests, and those are
@@ -136,8 +136,7 @@ class Branch:
         return True
 
     def _tip(self) -> str:
-        info = retrying(lambda: self._api.repo_info(self.repo_id, repo_type=DATASET, revision=self.revision))
-        return str(info.sha)
+        return commit_of(self.repo_id, self.revision)
 
 
 def _is(addition: CommitOperationAdd, entry: Entry) -> bool:

@@ -5,6 +5,7 @@ The YAML header is what the Hub and `datasets` read, the rest is for people.
 
 import hashlib
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from huggingface_hub.utils import yaml_dump
 from rich.filesize import decimal
 
 from inrzoo.hub import tables
+from inrzoo.hub.markdown import code, fenced, one_line, python, table, text
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.interchange.parquet import parts, prefix, split_name
 from inrzoo.preview import preview
@@ -22,7 +24,8 @@ TAG = "inrzoo"
 """By this tag the datasets of inrzoo are found."""
 LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
 """Identifiers the Hub knows, of those that data sets come with. Any other licence is given by its name."""
-SIZES = {"n<1K": 10**3, "1K<n<10K": 10**4, "10K<n<100K": 10**5, "100K<n<1M": 10**6, "1M<n<10M": 10**7}
+POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+"""10³ to 10¹²: the bounds of the Hub's categories of size."""
 
 
 def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
@@ -36,7 +39,7 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
     """
     header = yaml_dump(_header(store, version), sort_keys=False, width=1000)
     sections = [
-        f"# {_title(store)}",
+        f"# {text(_title(store))}",
         _introduction(store, version),
         "![Originals, reconstructions, a finer grid, and the PSNR histogram](preview.png)" if with_preview else "",
         f"## Load it\n\n{_loading(store, repo_id)}",
@@ -63,22 +66,22 @@ def draw_preview(store: Store, out: Path) -> bool:
 
 def _header(store: Store, version: int) -> dict[str, Any]:
     recorded, num_inrs = store.attributes["manifest"], tables.num_inrs(store)
-    licence = recorded["licence"].lower()
+    licence = one_line(recorded["licence"]).lower()
     known = licence in LICENCES
     tasks = ["image-classification"] if len(store.attributes["grid"]) == 2 else []
     return {
         "license": licence if known else "other",
         **({} if known else {"license_name": re.sub(r"[^a-z0-9.]+", "-", licence).strip("-") or "unknown"}),
-        "pretty_name": _title(store),
-        "size_categories": [next((name for name, top in SIZES.items() if num_inrs < top), "n>10M")],
+        "pretty_name": one_line(_title(store)),
+        "size_categories": [size_category(num_inrs)],
         "task_categories": [*tasks, "other"],
         "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded["inr"]["name"]],
         "configs": [{"config_name": "default", "data_files": _data_files(store)}],
         TAG: {
             "format": store.attributes["format"],
             "version": version,
-            "dataset": store.attributes["dataset"],
-            "fingerprint": store.attributes["fingerprint"],
+            "dataset": one_line(store.attributes["dataset"]),
+            "fingerprint": one_line(store.attributes["fingerprint"]),
             "num_inrs": num_inrs,
             "num_signals": store.num_signals,
             "num_seeds": store.num_seeds,
@@ -86,6 +89,18 @@ def _header(store: Store, version: int) -> dict[str, Any]:
             "psnr_median": tables.median_psnr(store),
         },
     }
+
+
+def size_category(num_rows: int) -> str:
+    """The Hub's category of a dataset of so many rows.
+
+    >>> size_category(999), size_category(1000), size_category(2 * 10**7)
+    ('n<1K', '1K<n<10K', '10M<n<100M')
+    """
+    passed = sum(num_rows >= 10 ** (3 + index) for index in range(len(POWERS)))
+    if passed == 0:
+        return f"n<{POWERS[0]}"
+    return f"n>{POWERS[-1]}" if passed == len(POWERS) else f"{POWERS[passed - 1]}<n<{POWERS[passed]}"
 
 
 def _data_files(store: Store) -> list[dict[str, Any]]:
@@ -112,65 +127,60 @@ def _introduction(store: Store, version: int) -> str:
     views = f" × {len(store.snapshots)} snapshots" if len(store.snapshots) > 1 else ""
     return (
         f"{num_inrs:,} implicit neural representations (INRs): {store.num_signals:,} signals × {store.num_seeds} "
-        f"independent fits{views}, each a `{attributes['inr']['name']}` of {store.layout.num_params:,} "
+        f"independent fits{views}, each a {code(attributes['inr']['name'])} of {store.layout.num_params:,} "
         f"weights{quality}. The weights are the data points. Data version v{version}, store format "
         f"{attributes['format']}, {decimal(tables.num_bytes(store))} of weights, made with "
-        f"inrzoo {attributes['inrzoo']}."
+        f"inrzoo {text(attributes['inrzoo'])}."
     )
 
 
 def _loading(store: Store, repo_id: str) -> str:
     names = store.attributes["split_names"]
     split = next(name for code, name in enumerate(names) if (store.split == code).any())
-    name = repo_id.split("/")[1]
-    return f"""With `datasets`, without inrzoo:
+    url = f"hf://datasets/{repo_id}"
+    rows = f"""from datasets import load_dataset
 
-```python
-from datasets import load_dataset
-
-rows = load_dataset("{repo_id}", split="{split_name(split)}", streaming=True).with_format("numpy")
+rows = load_dataset({python(repo_id)}, split={python(split_name(split))}, streaming=True).with_format("numpy")
 for row in rows:
-    weights, label, psnr = row["weights"], row["label"], row["psnr"]  # weights: ({store.layout.num_params},) float32
-```
+    weights, label, psnr = row["weights"], row["label"], row["psnr"]  # weights: ({store.layout.num_params},) float32"""
+    streamed = f"""import inrzoo
 
-With inrzoo, streamed in batches:
+data = inrzoo.load({python(url)}, split={python(split)}, streaming=True)"""
+    local = f"""import inrzoo
 
-```python
-import inrzoo
-
-data = inrzoo.load("hf://datasets/{repo_id}", split="{split}", streaming=True)
-```
-
-As a local store, which also renders, verifies and normalises:
-
-```bash
-inrzoo pull {repo_id}
-```
-
-```python
-import inrzoo
-
-store = inrzoo.open_store("{name}.zarr")
+store = inrzoo.open_store({python(f"{repo_id.split('/')[-1]}.zarr")})
 weights = store.weights[:100, 0, -1]  # (signals, {store.layout.num_params})
 tensors = store.layout.split(weights)  # the same numbers by layer
 values = store.render(signal=0, seed=0)  # the INR on its grid
-mean, std = store.stats["mean"], store.stats["std"]
-```"""
+mean, std = store.stats["mean"], store.stats["std"]"""
+    pulling = shlex.join(["inrzoo", "pull", repo_id])
+    return "\n\n".join(
+        [
+            "With `datasets`, without inrzoo:",
+            fenced(rows, "python"),
+            "With inrzoo, streamed in batches:",
+            fenced(streamed, "python"),
+            "As a local store, which also renders, verifies and normalises:",
+            fenced(pulling, "bash"),
+            fenced(local, "python"),
+        ]
+    )
 
 
 def _checksums(store: Store) -> str:
     root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
-    lines = [
-        "| what | sha256 |",
-        "|---|---|",
-        f"| `zarr.json` of the store, which lists the sha256 of each of its {len(store.attributes['checksums'])} other "
-        f"files | `{root}` |",
-        f"| fingerprint: signals and settings that decide the weights | `{store.attributes['fingerprint']}` |",
-        f"| the signals that were fitted | `{store.attributes['signals_sha256']}` |",
-        *(f"| source: `{name}` | `{value}` |" for name, value in store.attributes["source_checksums"].items()),
+    rows = [
+        (
+            f"`zarr.json` of the store, which lists the sha256 of each of its {len(store.attributes['checksums'])} "
+            "other files",
+            code(root),
+        ),
+        ("fingerprint: signals and settings that decide the weights", code(store.attributes["fingerprint"])),
+        ("the signals that were fitted", code(store.attributes["signals_sha256"])),
+        *((f"source: {code(name)}", code(value)) for name, value in store.attributes["source_checksums"].items()),
     ]
     pulled = "`inrzoo pull` compares every file; `inrzoo verify` also renders every INR and compares its PSNR."
-    return "\n".join(lines) + f"\n\n{pulled}"
+    return f"{table(('what', 'sha256'), rows)}\n\n{pulled}"
 
 
 def _rebuilding(store: Store) -> str:
@@ -178,20 +188,21 @@ def _rebuilding(store: Store) -> str:
     if not command:
         origin = store.attributes["imported"]
         return (
-            f"These INRs were not fitted by inrzoo but imported from {origin['num_files']:,} files of state dicts "
-            f"(convention `{origin['convention']}`, sha256 `{origin['sha256']}`)."
+            f"These INRs were not fitted by inrzoo but imported from {text(origin.get('num_files'))} files of state "
+            f"dicts (convention {code(origin.get('convention'))}, sha256 {code(origin.get('sha256'))})."
         )
-    environment = ", ".join(f"{key} {value}" for key, value in store.attributes["environment"].items())
-    text = f"```bash\n{command}\n```\n\nThe same bytes come out in the same environment ({environment})."
-    return f"{text} `manifest.toml` is:\n\n```toml\n{content}\n```" if content else text
+    environment = text(", ".join(f"{key} {value}" for key, value in store.attributes["environment"].items()))
+    way = f"{fenced(command, 'bash')}\n\nThe same bytes come out in the same environment ({environment})."
+    return f"{way} `manifest.toml` is:\n\n{fenced(content, 'toml')}" if content else way
 
 
 def _source(store: Store) -> str:
     recorded = store.attributes["manifest"]
     kept = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
-    cite = f"Cite the source data:\n\n```text\n{recorded['citation']}\n```" if recorded["citation"] else ""
+    cite = f"Cite the source data:\n\n{fenced(recorded['citation'], 'text')}" if recorded["citation"] else ""
     return (
-        f"The signals come from {recorded['title'] or recorded['name']} (source `{recorded['source']['name']}`), "
-        f"under: {recorded['licence']}. They {kept}. The INRs, being derived from them, are under the same licence.\n\n"
+        f"The signals come from {text(recorded['title'] or recorded['name'])} "
+        f"(source {code(recorded['source'].get('name'))}), under: {text(recorded['licence'])}. They {kept}. "
+        f"The INRs, being derived from them, are under the same licence.\n\n"
         f"{cite}"
     ).strip()

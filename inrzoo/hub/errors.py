@@ -14,8 +14,10 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
     RevisionNotFoundError,
 )
+from huggingface_hub.utils import parse_ratelimit_headers
 
 from inrzoo.errors import InrzooError
+from inrzoo.store.limits import TooMuch, TooSlow
 
 Result = TypeVar("Result")
 
@@ -27,6 +29,8 @@ WAITS = (1.0, 2.0, 4.0)
 """Seconds before the second, third and fourth attempt."""
 PATIENCE = 20.0
 """Seconds after which no further attempt is made: most of the client's calls have waited and repeated by themselves."""
+MAX_PAUSE = 300.0
+"""Seconds: the Hub counts requests over windows of five minutes."""
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 TRANSPORT_MODULES = ("httpx", "httpcore", "requests", "urllib3")
 """Whose exceptions say that the network failed: huggingface_hub has changed its HTTP library, so none is named."""
@@ -60,8 +64,16 @@ def retrying(call: Callable[[], Result]) -> Result:
         except Exception as error:
             if not is_transient(error) or time.monotonic() - started > PATIENCE:
                 raise
-            time.sleep(wait)
+            time.sleep(max(wait, _requested_pause(error)))
     return call()
+
+
+def _requested_pause(error: BaseException) -> float:
+    """Seconds after which the Hub wants to be asked again, where it says so; never more than `MAX_PAUSE`."""
+    headers = getattr(getattr(error, "response", None), "headers", {})
+    limit = parse_ratelimit_headers(headers) if status_of(error) == 429 else None
+    asked = headers.get("Retry-After", "") if limit is None else str(limit.reset_in_seconds)
+    return min(MAX_PAUSE, float(asked)) if asked.isdecimal() else 0.0
 
 
 @contextmanager
@@ -87,10 +99,10 @@ def explained(repo_id: str) -> Iterator[None]:
 
 
 def _in_client(error: Exception) -> bool:
-    """Whether the client failed while it read an answer."""
+    """Whether the client, or our part of it, failed while it read an answer."""
     frame = error.__traceback__
     while frame is not None:
-        if frame.tb_frame.f_globals.get("__name__", "").startswith("huggingface_hub."):
+        if frame.tb_frame.f_globals.get("__name__", "").startswith(("huggingface_hub.", "inrzoo.hub.transport")):
             return True
         frame = frame.tb_next
     return False
@@ -106,6 +118,8 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 def _line(error: BaseException, repo_id: str) -> str | None:
     status = status_of(error)
+    if isinstance(error, TooMuch | TooSlow):
+        return f"{repo_id}: {error}; what arrived is safe, go on with the same command when the Hub is well"
     if isinstance(error, HFValidationError):
         return f"{repo_id} cannot be a dataset's name: expected USER/NAME of letters, digits, '-', '_' and '.'"
     if isinstance(error, LocalTokenNotFoundError):

@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from huggingface_hub import HfApi
+from huggingface_hub import constants
 
+from inrzoo.errors import InrzooError
+from inrzoo.hub import transport
 from inrzoo.hub.card import TAG
 from inrzoo.hub.errors import explained, retrying
 
@@ -40,17 +42,19 @@ def search(user: str | None = None) -> list[Listed]:
     Raises:
         InrzooError: no connection, or the token is not known.
     """
+    params = {"filter": TAG, "expand": ["cardData", "private", "tags"], **({"author": user} if user else {})}
+    url = f"{constants.ENDPOINT}/api/datasets"
     with explained(user or "the datasets"):
-        found = retrying(
-            lambda: list(HfApi().list_datasets(filter=TAG, author=user, expand=["cardData", "private", "tags"]))
-        )
-    return sorted((_listed(info) for info in found), key=lambda listed: listed.repo_id)
+        answers = retrying(lambda: list(transport.pages(url, "the list of datasets", params)))
+    return sorted(map(_listed, answers), key=lambda listed: listed.repo_id)
 
 
-def _listed(info: Any) -> Listed:
-    card: Any = info.card_data.to_dict() if hasattr(info.card_data, "to_dict") else {}
-    given = card.get(TAG)
-    facts: dict[str, Any] = given if isinstance(given, dict) else {}
+def _listed(answer: Any) -> Listed:
+    if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
+        raise InrzooError("what the Hub says of its datasets cannot be understood: one has no name")
+    card = answer.get("cardData")
+    recorded = card.get(TAG) if isinstance(card, dict) else None
+    facts: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
 
     def fact(name: str, kinds: type | tuple[type, ...]) -> Any:
         """What a card says, unless somebody has written something else there by hand."""
@@ -58,8 +62,8 @@ def _listed(info: Any) -> Listed:
         return value if isinstance(value, kinds) and not isinstance(value, bool) else None
 
     return Listed(
-        repo_id=info.id,
-        private=bool(info.private),
+        repo_id=answer["id"],
+        private=answer.get("private") is True,
         version=fact("version", int),
         format=fact("format", int),
         dataset=fact("dataset", str),

@@ -1,35 +1,37 @@
 """Bringing a store back from the Hub: whole, its first seeds, or the shards of some splits.
 
 Files gather in a folder beside the store, each checked against the sha256 that the store records for it; the store
-appears, or is exchanged, when all are there. The same call continues after an interruption.
+appears, or is exchanged, when all are there. The writer's lock is held throughout: a build that grows the store
+meanwhile would be thrown away. The same call continues after an interruption.
 """
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
-from huggingface_hub import hf_hub_download
-from huggingface_hub.utils import disable_progress_bars
 from rich.filesize import decimal
 
 from inrzoo import stats
 from inrzoo.errors import InrzooError
-from inrzoo.hub.errors import explained, retrying
-from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, git_hash, resolve
+from inrzoo.hub.errors import explained
+from inrzoo.hub.remote import Address, Entry, Snapshot, download, git_hash, resolve
 from inrzoo.store import Store, open_store
 from inrzoo.store.create import FORMAT
-from inrzoo.store.files import free_bytes, sha256, sync_tree
-from inrzoo.store.parts import keep_seeds, keep_splits, seed_of, shard_of, shards_of_splits
+from inrzoo.store.files import free_bytes, sha256, sync_tree, write_atomically
+from inrzoo.store.links import require_no_links
+from inrzoo.store.lock import only_writer
+from inrzoo.store.names import is_metadata
+from inrzoo.store.parts import keep_seeds, keep_splits, link_or_copy, seed_of, shard_of, shards_of_splits
+from inrzoo.store.replace import exchange, settle
 
 OnBytes = Callable[[int, int], None]
 """Called with (bytes that are there, bytes in all)."""
 ATTEMPTS = 3
-"""Of a file that arrives damaged."""
+"""Maximum number of downloads of one file that arrives damaged."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def pull(
     if revision is not None:
         parsed = Address(parsed.repo_id, revision)
     target = out or Path(f"{parsed.repo_id.split('/')[1]}.zarr")
-    with explained(parsed.repo_id):
+    with explained(parsed.repo_id), only_writer(target):
+        settle(target)
         return _pull(resolve(parsed), target, splits or [], seeds, on_bytes)
 
 
@@ -89,9 +92,7 @@ def _pull(snapshot: Snapshot, out: Path, splits: list[str], seeds: int | None, o
     num_seeds = _checked(snapshot, seeds)
     entries = snapshot.files()
     _require_intact_root(snapshot, entries.get(f"{snapshot.store}/zarr.json"))
-    backup = out.with_name(f".{out.name}.before")
-    if backup.exists() and not out.exists():  # a pull was killed between its two last renames
-        backup.rename(out)
+    before = _root(out)
     num_seeds, splits = _with_what_is_here(out, num_seeds, splits)
     fetched = 0
     gathering = _Gathering(snapshot, entries, out, on_bytes)
@@ -107,7 +108,9 @@ def _pull(snapshot: Snapshot, out: Path, splits: list[str], seeds: int | None, o
         gathering.require_space(wanted)
         fetched = gathering.fetch(wanted)
         _finish(gathering, wanted, num_seeds, splits, shards)
-        _exchange(gathering.store, out, backup)
+        if _root(out) != before:
+            raise InrzooError(f"{out} was changed by something else during the pull and was left alone; pull again")
+        exchange(gathering.store, out)
         shutil.rmtree(gathering.home, ignore_errors=True)
     store = open_store(out)
     total = snapshot.attributes["manifest"]["seeds"]
@@ -180,12 +183,13 @@ class _Gathering:
     """The files of a store as they arrive, in a folder beside it."""
 
     def __init__(self, snapshot: Snapshot, entries: dict[str, Entry], out: Path, on_bytes: OnBytes) -> None:
-        disable_progress_bars()
         self.snapshot, self.entries, self.out, self.on_bytes = snapshot, entries, out, on_bytes
-        self.home = out.with_name(f".{out.name}.pull")
+        place = out.resolve()
+        self.home = place.with_name(f".{place.name}.pull")
         self.store = self.home / snapshot.store
+        require_no_links(self.home)
         self._good: set[str] = set()
-        self._fetched, self._lock = 0, Lock()
+        self._fetched, self._lock, self._stop = 0, Lock(), Event()
 
     def size(self, name: str) -> int:
         path = f"{self.snapshot.store}/{name}"
@@ -219,13 +223,15 @@ class _Gathering:
                 for _ in pool.map(bring, names):
                     pass
             except BaseException:
+                self._stop.set()
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         return self._fetched
 
     def open(self) -> Store:
         """The store as far as it is here."""
-        (self.store / "zarr.json").write_bytes(self.snapshot.root)
+        self.store.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.store / "zarr.json", self.snapshot.root, self.store)
         return open_store(self.store)
 
     def _bring(self, name: str) -> None:
@@ -233,24 +239,22 @@ class _Gathering:
         for here in (path, self.out / name):
             if here.is_file() and sha256(here) == digest:
                 if here != path:
-                    _link(here, path)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    path.unlink(missing_ok=True)
+                    link_or_copy(here, path, copy=is_metadata(name))
                 return
         for _ in range(ATTEMPTS):
             path.unlink(missing_ok=True)
-            retrying(
-                lambda: hf_hub_download(
-                    self.snapshot.repo_id,
-                    f"{self.snapshot.store}/{name}",
-                    repo_type=DATASET,
-                    revision=self.snapshot.commit,
-                    local_dir=self.home,
-                )
-            )
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f"{path.name}.partial")
+            snapshot, size = self.snapshot, self.size(name)
+            download(snapshot.repo_id, snapshot.commit, f"{snapshot.store}/{name}", partial, size, self._stop)
             with self._lock:
-                self._fetched += self.size(name)
-            if sha256(path) == digest:
+                self._fetched += size
+            if sha256(partial) == digest:
+                partial.rename(path)
                 return
-            path.unlink()
+            partial.unlink()
         raise InrzooError(
             f"{name} of {self.snapshot.repo_id} arrived damaged {ATTEMPTS} times: its sha256 is not the recorded one"
         )
@@ -271,19 +275,9 @@ def _finish(gathering: _Gathering, wanted: list[str], num_seeds: int, splits: li
     sync_tree(gathering.store)
 
 
-def _exchange(made: Path, out: Path, backup: Path) -> None:
-    if out.exists():
-        shutil.rmtree(backup, ignore_errors=True)
-        out.rename(backup)
-    made.rename(out)
-    shutil.rmtree(backup, ignore_errors=True)
-
-
-def _link(here: Path, there: Path) -> None:
-    """The same file at two places; a copy where the disk knows no links."""
-    there.parent.mkdir(parents=True, exist_ok=True)
-    there.unlink(missing_ok=True)
+def _root(out: Path) -> bytes | None:
+    """The root of the store at `out`, which every change of a store changes; None where there is none."""
     try:
-        os.link(here, there)
-    except OSError:
-        shutil.copyfile(here, there)
+        return (out / "zarr.json").read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None

@@ -14,16 +14,16 @@ from pathlib import Path
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.utils import validate_repo_id
 
-from inrzoo import stats
 from inrzoo.errors import InrzooError
 from inrzoo.hub.branch import Branch
 from inrzoo.hub.card import card, draw_preview
+from inrzoo.hub.completeness import lacking, row_bytes
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
-from inrzoo.hub.remote import DATASET, Address, Snapshot, resolve, versions
+from inrzoo.hub.remote import DATASET, Address, Snapshot, resolve, tree, versions
+from inrzoo.hub.snapshot import snapshot
 from inrzoo.interchange.parquet import Part, parts, write_part
 from inrzoo.manifest import differences
 from inrzoo.store import Store, open_store
-from inrzoo.store.parts import link_first_seeds
 from inrzoo.store.root import own_files
 from inrzoo.verify import Findings
 
@@ -42,6 +42,7 @@ class Pushed:
         num_bytes: sent now.
         changed: whether anything was.
         where: its page.
+        repaired: files that the version before lacked, or that had other bytes there.
     """
 
     repo_id: str
@@ -50,6 +51,7 @@ class Pushed:
     num_bytes: int
     changed: bool
     where: str
+    repaired: tuple[str, ...] = ()
 
 
 def push(
@@ -84,10 +86,10 @@ def push(
             raise InrzooError(f"{repo_id} cannot be a dataset's name: expected USER/NAME")
         if get_token() is None:
             raise InrzooError(f"no token for the Hub; {LOG_IN}")
-        with _finished_seeds(path, partial) as store:
+        with _snapshot(path, partial) as store:
             newest = _newest(repo_id, private)
             if newest is not None:
-                if revision == MAIN and _is_version(store, newest):
+                if revision == MAIN and _missing(store, newest) == []:
                     return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
                 _require_extension(store, newest)
             findings = verify(_folder(store))
@@ -101,33 +103,22 @@ def push(
 
 
 @contextmanager
-def _finished_seeds(path: str | Path, partial: bool) -> Iterator[Store]:
-    """The store; of one that is being built, another folder with its finished seeds."""
-    store = open_store(path)
-    if store.mirror is not None:
-        store = open_store(store.mirror.fetch_all())
-    if store.complete:
-        yield store
-        return
-    if isinstance(path, str):
-        raise InrzooError(f"{path} is not complete; the same build command continues")
-    published = set(store.attributes["published_seeds"])
-    num_seeds = next(seed for seed in range(store.num_seeds + 1) if seed not in published)
-    if not partial:
-        raise InrzooError(
-            f"{path} is not complete; build it to its end, or push its {num_seeds} finished seed(s) with --partial"
-        )
-    if not num_seeds:
-        raise InrzooError(f"no seed of {path} is finished yet; the same build command continues")
-    with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as home:
-        linked = Path(home) / path.name
-        link_first_seeds(path, linked, num_seeds)
-        stats.run(open_store(linked))
-        yield open_store(linked)
+def _snapshot(path: str | Path, partial: bool) -> Iterator[Store]:
+    """The store as it is now, of a URL what is fetched from there."""
+    if isinstance(path, str) and "://" in path:
+        store = open_store(path)
+        if store.mirror is None:
+            raise InrzooError(f"{path} is not complete; the same build command continues")
+        path = store.mirror.fetch_all()
+    with snapshot(Path(path), partial) as taken:
+        yield taken
 
 
-def _is_version(store: Store, newest: Snapshot) -> bool:
-    return newest.root == (_folder(store) / "zarr.json").read_bytes()
+def _missing(store: Store, newest: Snapshot) -> list[str] | None:
+    """Files that the newest version lacks where it is a version of this very store; None where it is another one."""
+    if newest.root != (_folder(store) / "zarr.json").read_bytes():
+        return None
+    return lacking(store, newest.store, newest.files())
 
 
 def _newest(repo_id: str, private: bool) -> Snapshot | None:
@@ -150,9 +141,7 @@ def _require_extension(store: Store, newest: Snapshot) -> None:
         raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
     seeds, num_theirs = ours["manifest"]["seeds"], theirs["manifest"]["seeds"]
     if seeds < num_theirs:
-        raise InrzooError(
-            f"{name} holds {num_theirs} seeds, {_folder(store)} has {seeds}; a version takes nothing away"
-        )
+        raise InrzooError(f"{name} holds {num_theirs} seeds, this store has {seeds}; a version takes nothing away")
     for file, sha256 in theirs["checksums"].items():
         if _is_data(file) and ours["checksums"].get(file) != sha256:
             raise InrzooError(
@@ -184,10 +173,11 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     folder = folder or f"{repo_id.split('/')[1]}.zarr"
     if f"{folder}/zarr.json" in branch.entries:
         _require_extension(store, Snapshot(repo_id, branch.head, None, folder))
-    newest = _newest(repo_id, private=False)
+    newest, missing = _newest(repo_id, private=False), []
     if newest is not None:
         # Once more, now that the branch is in hand: another push may have been faster than our verification.
-        if revision == MAIN and _is_version(store, newest):
+        missing = _missing(store, newest) or []
+        if revision == MAIN and not missing and newest.root == (_folder(store) / "zarr.json").read_bytes():
             return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
         _require_extension(store, newest)
     number = 1 + (newest.version or 0 if newest is not None else 0)
@@ -197,8 +187,7 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     wanted = {f"{folder}/{file}": there / file for file in files if _is_data(file)}
     metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *files]
                 if not _is_data(file)}  # fmt: skip
-    row_bytes = 4 * store.layout.num_params * len(store.snapshots)
-    sizes = {f"data/{part.name}": (part.stop - part.start) * row_bytes for part in rows}
+    sizes = {f"data/{part.name}": row_bytes(store, part) for part in rows}
     total = sum(sizes.values()) + sum(path.stat().st_size for path in [*wanted.values(), *metadata.values()])
     done = 0
 
@@ -230,8 +219,10 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         if revision.startswith("refs/pr/"):
             where = f"{_page(repo_id)}/discussions/{revision.removeprefix('refs/pr/')}"
         return Pushed(repo_id, None, branch.head, branch.sent, branch.num_commits > 0, where)
+    if absent := lacking(store, folder, tree(repo_id, branch.head)):
+        raise InrzooError(f"the Hub lacks {len(absent)} file(s) that were sent (first {absent[0]}); push once more")
     _tag(repo_id, number, branch.head)
-    return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id))
+    return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id), tuple(missing))
 
 
 def _send_rows(
@@ -245,7 +236,10 @@ def _send_rows(
 ) -> None:
     """Write one Parquet file, send it, forget it: the disk needs room for one."""
     path_in_repo = f"data/{part.name}"
-    if tagged and path_in_repo in branch.entries:  # another pyarrow would write other bytes for the same rows
+    entry = branch.entries.get(path_in_repo)
+    if (
+        tagged and entry is not None and entry.size >= sizes[path_in_repo]
+    ):  # another pyarrow would write other bytes for the same rows
         return tick(sizes[path_in_repo])
     path = home / part.name
     write_part(store, part, path)

@@ -1,9 +1,10 @@
 """The command that builds a store again, from what the store records."""
 
-import json
 import shlex
 from collections.abc import Mapping
 from typing import Any
+
+import tomli_w
 
 from inrzoo import manifest
 from inrzoo.errors import InrzooError
@@ -49,14 +50,23 @@ def _rebuild_by_network(recorded: Mapping[str, Any]) -> tuple[str, str]:
     return shlex.join(words), to_toml(plain)
 
 
-def to_toml(tables: Mapping[str, Any], prefix: str = "") -> str:
+def to_toml(tables: Mapping[str, Any]) -> str:
     """Nested tables as TOML. Keys that are None are left out: TOML has no word for them, and they are defaults."""
-    plain = {key: value for key, value in tables.items() if not isinstance(value, Mapping) and value is not None}
-    lines = [f"{key} = {_literal(value)}" for key, value in plain.items() if f"{prefix}{key}" != "preset"]
-    for key, value in tables.items():
-        if isinstance(value, Mapping):
-            lines += ["", f"[{prefix}{_key(key)}]", to_toml(value, f"{prefix}{_key(key)}.")]
-    return "\n".join(lines)
+    written = tomli_w.dumps(_without_none(tables), multiline_strings=False)
+    return "".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written)
+
+
+def _without_none(tables: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        key: _without_none(value) if isinstance(value, Mapping) else value
+        for key, value in tables.items()
+        if value is not None
+    }
+
+
+def _escape(letter: str) -> str:
+    """What cannot be seen, as TOML writes it: such letters stand in quoted keys and strings alone."""
+    return "?" if "\ud800" <= letter <= "\udfff" else f"\\U{ord(letter):08x}"
 
 
 def _options(base: Mapping[str, Any], recorded: Mapping[str, Any], prefix: str = "") -> list[str]:
@@ -75,19 +85,15 @@ def _options(base: Mapping[str, Any], recorded: Mapping[str, Any], prefix: str =
             continue  # of the file that --init names
         elif name == "init.mode":
             words += ["--init", "WEIGHTS.safetensors" if ours == "file" else str(ours)]
-        elif ours is None:
-            raise InrzooError(f"{name} cannot be unset on the command line")
+        elif ours is None or isinstance(ours, Mapping):
+            raise InrzooError(f"{name} = {ours} cannot be given on the command line")
         else:
             words += ["--set", f"{name}={_literal(ours)}"]
     return words
 
 
 def _literal(value: Any) -> str:
-    """A TOML value; strings and numbers are written as in JSON."""
+    """A TOML value on one line."""
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+    return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")

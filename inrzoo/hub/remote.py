@@ -16,13 +16,14 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
+from urllib.parse import quote
 
-from huggingface_hub import HfApi, hf_hub_url
-from huggingface_hub.hf_api import RepoFile, RepoFolder
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub import constants, hf_hub_url
 
 from inrzoo.errors import InrzooError
+from inrzoo.hub import transport
 from inrzoo.hub.errors import explained, retrying
 from inrzoo.store.checks import check_attributes
 
@@ -31,7 +32,8 @@ URL = re.compile(
 )
 STORE = re.compile(r"[\w-][\w.-]*\.zarr")
 """A name and no path: it becomes a folder here."""
-VERSION = re.compile(r"v(\d+)")
+VERSION = re.compile(r"v(\d{1,9})")
+COMMIT = re.compile(r"[0-9a-f]{40}")
 DATASET = "dataset"
 
 
@@ -138,57 +140,90 @@ def resolve(address: Address) -> Snapshot:
     Raises:
         InrzooError: no version yet, or no store at that commit.
     """
-    api, repo_id = HfApi(), address.repo_id
+    repo_id = address.repo_id
     tags = versions(repo_id)
     if address.revision is not None:
-        commit = retrying(lambda: api.repo_info(repo_id, repo_type=DATASET, revision=address.revision)).sha
+        commit = commit_of(repo_id, address.revision)
     elif not tags:
         raise InrzooError(f"{repo_id} has no version yet; its push is not finished, or it is no dataset of inrzoo")
     else:
         commit = tags[max(tags)]
     number = next((number for number, tagged in tags.items() if tagged == commit), None)
-    return Snapshot(repo_id, str(commit), number, store_folder(repo_id, str(commit)))
+    return Snapshot(repo_id, commit, number, store_folder(repo_id, commit))
+
+
+def commit_of(repo_id: str, revision: str) -> str:
+    """The commit that a branch, tag or abbreviated commit stands for."""
+    commit = _ask(repo_id, f"revision/{quote(revision, safe='')}").get("sha")
+    if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
+        raise _odd(repo_id, "a revision without a commit")
+    return commit
 
 
 def versions(repo_id: str) -> dict[int, str]:
     """Commits by version number."""
-    refs = retrying(lambda: HfApi().list_repo_refs(repo_id, repo_type=DATASET))
-    numbered = {VERSION.fullmatch(str(tag.name)): str(tag.target_commit) for tag in refs.tags}
-    return {int(found[1]): commit for found, commit in numbered.items() if found}
+    tags = _ask(repo_id, "refs").get("tags")
+    if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
+        raise _odd(repo_id, "no list of tags")
+    numbered = [(VERSION.fullmatch(str(tag.get("name"))), str(tag.get("targetCommit"))) for tag in tags]
+    return {int(name[1]): commit for name, commit in numbered if name and COMMIT.fullmatch(commit)}
 
 
 def store_folder(repo_id: str, commit: str) -> str:
     """Name of the zarr folder at a commit. It stays when a repository is renamed."""
-    listed = [
-        str(entry.path)
-        for entry in retrying(lambda: list(HfApi().list_repo_tree(repo_id, repo_type=DATASET, revision=commit)))
-        if isinstance(entry, RepoFolder)
-    ]
-    found = [name for name in listed if STORE.fullmatch(name)]
-    if len(found) != 1:
-        raise InrzooError(f"{repo_id} at {commit[:12]} holds {len(found)} zarr stores; a dataset of inrzoo holds one")
-    return found[0]
+    folders = [path for path, entry in _listing(repo_id, commit, recursive=False) if entry.get("type") == "directory"]
+    names = [path for path in folders if STORE.fullmatch(path)]
+    if len(names) != 1:
+        raise InrzooError(f"{repo_id} at {commit[:12]} holds {len(names)} zarr stores; a dataset of inrzoo holds one")
+    return names[0]
 
 
 def tree(repo_id: str, commit: str) -> dict[str, Entry]:
     """All files at a commit, by path."""
-    listed = retrying(lambda: list(HfApi().list_repo_tree(repo_id, repo_type=DATASET, revision=commit, recursive=True)))
-    files = [entry for entry in listed if isinstance(entry, RepoFile)]
-    if not all(isinstance(file.path, str) and isinstance(file.size, int) for file in files):
-        raise InrzooError(f"what the Hub says of {repo_id} cannot be understood: files without a name or a size")
-    return {file.path: Entry(file.size, file.lfs.sha256 if file.lfs else None, file.blob_id) for file in files}
+    listed = _listing(repo_id, commit, recursive=True)
+    return {path: _entry(repo_id, entry) for path, entry in listed if entry.get("type") == "file"}
 
 
 def read_file(repo_id: str, commit: str, path: str) -> bytes:
     """A small file, read into memory."""
+    url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
+    return retrying(lambda: transport.read(url, path)[0])
 
-    def get() -> bytes:
-        url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit)
-        response = get_session().get(url, headers=build_hf_headers(), follow_redirects=True)
-        hf_raise_for_status(response)
-        return bytes(response.content)
 
-    return retrying(get)
+def download(repo_id: str, commit: str, path: str, target: Path, size: int, stop: Event) -> None:
+    """A file of `size` bytes, to disk; what an earlier attempt left at `target` is continued."""
+    url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
+    retrying(lambda: transport.download(url, path, target, size, stop))
+
+
+def _ask(repo_id: str, question: str) -> dict[str, Any]:
+    url = f"{constants.ENDPOINT}/api/datasets/{repo_id}/{question}"
+    answer = retrying(lambda: transport.read_json(url, f"the {question.split('/')[0]} of {repo_id}"))
+    if not isinstance(answer, dict):
+        raise _odd(repo_id, f"{type(answer).__name__} for {question}")
+    return answer
+
+
+def _listing(repo_id: str, commit: str, recursive: bool) -> list[tuple[str, dict[str, Any]]]:
+    url = f"{constants.ENDPOINT}/api/datasets/{repo_id}/tree/{commit}"
+    params = {"recursive": recursive, "expand": False}
+    entries = retrying(lambda: list(transport.pages(url, f"the list of files of {repo_id}", params)))
+    if not all(isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in entries):
+        raise _odd(repo_id, "files without a name")
+    return [(entry["path"], entry) for entry in entries]
+
+
+def _entry(repo_id: str, entry: dict[str, Any]) -> Entry:
+    size, blob_id, large = entry.get("size"), entry.get("oid"), entry.get("lfs")
+    sha256 = large.get("oid") if isinstance(large, dict) else None
+    known = isinstance(sha256, str) if large is not None else isinstance(blob_id, str)
+    if type(size) is not int or size < 0 or not known:
+        raise _odd(repo_id, "files without a size or a hash")
+    return Entry(size, sha256, str(blob_id))
+
+
+def _odd(repo_id: str, what: str) -> InrzooError:
+    return InrzooError(f"what the Hub says of {repo_id} cannot be understood: {what}")
 
 
 def local_entry(path: Path) -> tuple[str, str | None]:

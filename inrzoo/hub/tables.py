@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.hub.markdown import code, fenced, table, text
 from inrzoo.interchange.parquet import features
 from inrzoo.store import Store
 
@@ -31,8 +32,8 @@ INITS = {
     "random": "every (signal, seed) starts at its own draw",
     "shared": "all signals of a seed start at the same draw",
     "fixed": "all signals of a seed start at the same weights, fitted to one signal of the training split",
-    "file": "all signals start at given weights, sha256 `{sha256}`",
-    "hypernet": "at the weights that a trained hypernetwork makes of the signal (array `fitter`, sha256 `{sha256}`)",
+    "file": "all signals start at given weights, sha256 {sha256}",
+    "hypernet": "at the weights that a trained hypernetwork makes of the signal (array `fitter`, sha256 {sha256})",
 }
 MEANINGS = {
     "weights": "the INR, one flat vector in the order of the layout",
@@ -66,29 +67,28 @@ def median_psnr(store: Store) -> float | None:
 def fitting(store: Store) -> str:
     """What was fitted, and how."""
     attributes, recorded = store.attributes, store.attributes["manifest"]
-    environment = ", ".join(f"{key} {value}" for key, value in attributes["environment"].items())
     rows = {
-        "signals": f"{store.num_signals:,} of `{attributes['dataset']}`, grid {_times(attributes['grid'])}, "
+        "signals": f"{store.num_signals:,} of {code(attributes['dataset'])}, grid {_times(attributes['grid'])}, "
         f"{store.inr.out_features} channel(s)",
-        "splits": ", ".join(f"{name} {count:,}" for name, count in _split_sizes(store).items()),
-        "labels": ", ".join(f"{name} ({len(attributes['label_names'][name])})" for name in store.labels),
+        "splits": ", ".join(f"{text(name)} {count:,}" for name, count in _split_sizes(store).items()),
+        "labels": ", ".join(f"{text(name)} ({len(attributes['label_names'][name])})" for name in store.labels),
         "architecture": _settings(attributes["inr"]),
         "weights": f"{store.layout.num_params:,}: "
-        + ", ".join(f"`{tensor.name}` {_times(tensor.shape)}" for tensor in store.layout.tensors),
+        + ", ".join(f"{code(tensor.name)} {_times(tensor.shape)}" for tensor in store.layout.tensors),
         "fits of each signal": f"{store.num_seeds} (seeds 0 to {store.num_seeds - 1})",
         "snapshots": f"after {', '.join(map(str, store.snapshots))} steps",
         "fit": _settings(recorded["fit"]),
-        "preset": recorded["preset"] or "none",
-        "environment": environment,
-        "inrzoo": attributes["inrzoo"],
+        "preset": text(recorded["preset"] or "none"),
+        "environment": _settings(attributes["environment"]),
+        "inrzoo": text(attributes["inrzoo"]),
     }
-    return _table(("what", "value"), rows.items())
+    return table(("what", "value"), rows.items())
 
 
 def conventions(store: Store) -> str:
     """Every convention that decides the bytes."""
     recorded = store.attributes["manifest"]
-    coords, fit, inr = recorded["coords"], recorded["fit"], store.attributes["inr"]
+    coords, fit, init, inr = recorded["coords"], recorded["fit"], recorded["init"], store.attributes["inr"]
     low, high = store.value_range
     stop = fit.get("stop_psnr")
     stops = "never before the last step"
@@ -98,33 +98,33 @@ def conventions(store: Store) -> str:
     used = regulariser.get("weight", 0) or regulariser.get("regulariser") == "projection"
     rows = {
         "architecture": _architecture(inr),
-        "ω₀": f"{inr['omega_0']:g}; inside, it multiplies the bias: {inr.get('bias_inside', True)}"
+        "ω₀": f"{inr['omega_0']:g}; inside, it multiplies the bias: {text(inr.get('bias_inside', True))}"
         if "omega_0" in inr
         else "",
         "added to every channel of the output": f"{inr['output_offset']:g}" if "output_offset" in inr else "",
         "frequency bound": _bound(store),
-        "grid": SPACINGS.get(coords["spacing"], coords["spacing"]),
-        "coordinate order": ORDERS.get(coords["axis_order"], coords["axis_order"]),
+        "grid": SPACINGS.get(coords["spacing"], text(coords["spacing"])),
+        "coordinate order": ORDERS.get(coords["axis_order"], text(coords["axis_order"])),
         "values": f"[{low:g}, {high:g}]: value = {low:g} + {high - low:g} · signal / 255",
         "PSNR": "10·log10((high − low)² / MSE) on the fitting grid: peak 1 on the [0, 1] scale, unclamped; "
         "of a set, the mean of the dB values",
         "loss": "mean over coordinates and channels of one INR, summed over a batch: INRs do not influence each other",
-        "start": INITS.get(recorded["init"]["mode"], "{mode}").format_map({"sha256": "", **recorded["init"]}),
+        "start": INITS.get(init["mode"], text(init["mode"])).replace("{sha256}", code(init.get("sha256") or "unknown")),
         "random numbers": "counter-based streams keyed by purpose, dataset, seed and signal id alone",
         "early stopping": stops,
         "anti-aliasing": _settings(regulariser) if used else "none",
         "snapshots": "of one optimisation" if len(store.snapshots) > 1 else "the end of the fit alone",
         "statistics": "`stats/`: training split, fits that did not diverge, float64, per parameter and per tensor",
     }
-    return _table(("convention", "here"), ((key, value) for key, value in rows.items() if value))
+    return table(("convention", "here"), ((key, value) for key, value in rows.items() if value))
 
 
 def quality(store: Store) -> str:
     """PSNR by split and snapshot, and how the fits ended."""
     lines = []
     for position, step in enumerate(store.snapshots):
-        for code, name in enumerate(store.attributes["split_names"]):
-            rows = store.split == code
+        for index, name in enumerate(store.attributes["split_names"]):
+            rows = store.split == index
             psnr, status = _finite(store.psnr[rows, :, position]), _status(store)[rows]
             if not rows.any():
                 continue
@@ -133,9 +133,9 @@ def quality(store: Store) -> str:
             if psnr.size:
                 found = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
                 figures = [f"{value:.2f}" for value in found]
-            lines.append([name, str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
+            lines.append([text(name), str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
     head = ("split", "step", "INRs", "mean dB", "median", "5 % quantile", "lowest", "ok", "early stops", "diverged")
-    return _table(head, lines)
+    return table(head, lines)
 
 
 def histogram(store: Store) -> str:
@@ -148,7 +148,7 @@ def histogram(store: Store) -> str:
         f"{low:7.2f} to {high:7.2f} dB  {'█' * int(np.ceil(BAR * count / counts.max())):{BAR}} {count:,}"
         for low, high, count in zip(edges, edges[1:], counts, strict=False)
     ]
-    return "```text\n" + "\n".join(lines) + "\n```"
+    return fenced("\n".join(lines), "text")
 
 
 def columns(store: Store) -> str:
@@ -157,24 +157,19 @@ def columns(store: Store) -> str:
     for name, feature in features(store).items():
         kind = {"List": "list of {} float32", "ClassLabel": "class of {}"}.get(feature["_type"], "{}")
         size = feature.get("length") or len(feature.get("names", ())) or feature.get("dtype")
-        rows.append((f"`{name}`", kind.format(size), MEANINGS.get(name, "label of the signal")))
-    return _table(("column", "type", "what"), rows)
-
-
-def _table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    head = list(head)
-    lines = [head, ["---"] * len(head), *(list(row) for row in rows)]
-    return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
+        rows.append((code(name), text(kind.format(size)), MEANINGS.get(name, "label of the signal")))
+    return table(("column", "type", "what"), rows)
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in settings.items() if value is not None and value != [])
+    """A table of settings as Markdown."""
+    return text(", ".join(f"{key} {value}" for key, value in settings.items() if value is not None and value != []))
 
 
 def _architecture(inr: Mapping[str, Any]) -> str:
     if inr["name"] != "siren":
-        return ARCHITECTURES.get(inr["name"], f"`{inr['name']}`") + f": {_settings(inr)}"
-    return f"SIREN, drawn as `{inr['convention']}`: {SIREN_CONVENTIONS[inr['convention']]}"
+        return ARCHITECTURES.get(inr["name"], code(inr["name"])) + f": {_settings(inr)}"
+    return f"SIREN, drawn as {code(inr['convention'])}: {SIREN_CONVENTIONS[inr['convention']]}"
 
 
 def _bound(store: Store) -> str:

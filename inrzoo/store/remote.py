@@ -22,9 +22,11 @@ from threading import Thread
 from typing import Any
 
 from inrzoo.errors import InrzooError
+from inrzoo.store import limits
 from inrzoo.store.checks import check_names
 from inrzoo.store.files import sha256, sync, write_atomically
 from inrzoo.store.objects import ObjectError, ObjectPath, is_object_url
+from inrzoo.store.transfer import array_metadata, max_bytes, transfer
 from inrzoo.typecheck import check_type
 
 ROOT = "zarr.json"
@@ -97,8 +99,9 @@ class Mirror:
         try:
             attributes = json.loads(root)["attributes"]
             sealed, self.checksums = attributes["complete"], attributes["checksums"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
+        self._nodes = array_metadata(root)
         check_type(f"{self.url}: checksums", self.checksums, dict[str, str])
         check_names(self.checksums, self.url)
         if not sealed:
@@ -166,7 +169,9 @@ class Mirror:
             if self._objects is not None:
                 partial.write_bytes(self._read(name))
             else:
-                self._remote().get_file(self._remote_path(name), str(partial))
+                with partial.open("wb") as file:
+                    limit = max_bytes(self._nodes, name)
+                    transfer(self._remote(), self._remote_path(name), limit, file.write)
             found, recorded = sha256(partial), self.checksums[name]
             if found != recorded:
                 raise OSError(f"what arrived has sha256 {found[:12]}…, recorded is {recorded[:12]}…")
@@ -202,7 +207,10 @@ class Mirror:
                 import aiohttp
 
                 # Its default is five minutes in all, which a slow line needs for a single shard.
-                options["client_kwargs"] = {"timeout": aiohttp.ClientTimeout(None, sock_connect=30, sock_read=60)}
+                timeout = aiohttp.ClientTimeout(None, sock_connect=30, sock_read=limits.WINDOW_SECONDS)
+                options["client_kwargs"] = {"timeout": timeout}
+                options.setdefault("max_redirects", limits.MAX_REDIRECTS)
+                options["headers"] = {"Accept-Encoding": "identity", **options.get("headers", {})}
             self._file_system, self._root = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
             self._opened_by = os.getpid()
         return self._file_system
@@ -210,8 +218,9 @@ class Mirror:
     def _read(self, name: str) -> bytes:
         if self._objects is not None:
             return (self._objects / name).read_bytes()
-        content: bytes = self._remote().cat_file(self._remote_path(name))
-        return content
+        pieces: list[bytes] = []
+        transfer(self._remote(), self._remote_path(name), limits.MAX_SMALL_BYTES, pieces.append)
+        return b"".join(pieces)
 
     def _remote_path(self, name: str) -> str:
         self._remote()

@@ -19,6 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
+from hostile_server import KINDS, answer_badly
 from routes import Answer, Routes, Tree
 
 
@@ -34,7 +35,9 @@ class Repo:
 
 @dataclass
 class Fault:
-    """What goes wrong with requests whose `METHOD path` matches: an HTTP status, `cut`, `corrupt`, `lost`, a wait."""
+    """What goes wrong with requests whose `METHOD path` matches: an HTTP status, a wait, or a kind: `cut`, `corrupt`,
+    `lost`, or one of `hostile_server.KINDS`.
+    """
 
     pattern: str
     times: int = 1
@@ -106,7 +109,7 @@ class _Handler(Routes, BaseHTTPRequestHandler):
     def log_message(self, *words: Any) -> None:
         pass
 
-    def _serve(self) -> None:
+    def _handle(self) -> None:
         hub: Hub = self.server.hub  # type: ignore[attr-defined]
         self.hub, url = hub, urlsplit(self.path)
         self.route, self.query = unquote(url.path), parse_qs(url.query)
@@ -152,6 +155,12 @@ class _Handler(Routes, BaseHTTPRequestHandler):
             self.send(200, json.dumps(answer).encode(), getattr(self, "extra", {}))
         return None
 
+    def _serve(self) -> None:
+        self.bad_answer: tuple[bytes, dict[str, str]] | None = None
+        self._handle()
+        if self.bad_answer is not None:
+            answer_badly(self.fault.kind, self, *self.bad_answer)
+
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = _serve
 
     def _read_chunks(self) -> bytes:
@@ -174,6 +183,9 @@ class _Handler(Routes, BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
 
     def send(self, status: int, content: bytes, headers: dict[str, str]) -> None:
+        if self.fault and self.fault.kind in KINDS:
+            self.bad_answer = content, {key: value for key, value in headers.items() if value}
+            return  # given when the lock is free: others are not to wait for it
         self.send_response(status)
         for name, value in {"Content-Length": str(len(content)), **headers}.items():
             if value:
@@ -188,3 +200,4 @@ class _Handler(Routes, BaseHTTPRequestHandler):
                 self._drop()
             else:
                 self.wfile.write(content)
+        return

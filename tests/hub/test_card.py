@@ -1,6 +1,7 @@
 """The card says what the store holds, and the command on it builds the store."""
 
 import hashlib
+import itertools
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ from tiny_store import tiny
 
 from inrzoo import manifest
 from inrzoo.build import build
-from inrzoo.hub.card import card
+from inrzoo.hub.card import card, size_category
 from inrzoo.hub.rebuild import rebuild, to_toml
 from inrzoo.interchange.parquet import features
 from inrzoo.store import Store, open_store
@@ -112,3 +113,16 @@ def test_a_licence_the_hub_does_not_know_is_named(store: Store, licence: str) ->
     data = header(card(store, "ada/tiny", 1, True))
     assert data["license"] == "other" and licence.split()[0].lower() in data["license_name"]
     assert licence in card(store, "ada/tiny", 1, True)
+
+
+BOUNDS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
+CATEGORIES = ["n<1K", *(f"{low}<n<{high}" for low, high in itertools.pairwise(BOUNDS)), "n>1T"]
+
+
+@pytest.mark.parametrize("number", range(10))
+def test_the_category_of_size_changes_at_powers_of_ten(number: int) -> None:
+    bound = 10 ** (3 + number)
+    assert [size_category(rows) for rows in (bound - 1, bound, bound + 1)] == [
+        CATEGORIES[number], CATEGORIES[number + 1], CATEGORIES[number + 1]
+    ]  # fmt: skip
+    assert "n>10M" not in CATEGORIES and size_category(0) == "n<1K"

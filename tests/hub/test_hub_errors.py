@@ -149,10 +149,10 @@ def test_the_disk_is_full_while_pushing(hub: Hub, client: Client, finished: Path
 def test_the_disk_is_full_while_pulling(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     assert client.inrzoo("push", finished, "ada/tiny").code == 0
     words = ["pull", "ada/tiny"]
-    code = FULL.format(room="pull", name="hf_hub_download", words=words)
+    code = FULL.format(room="pull", name="download", words=words)
     assert "the disk is full" in one_line(client.python(code, cwd=tmp_path))
     small = code.replace('raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "somewhere")', "return 10")
-    small = small.replace("room.hf_hub_download", "room.free_bytes")
+    small = small.replace("room.download", "room.free_bytes")
     assert "the disk has 10 bytes free" in one_line(client.python(small, cwd=tmp_path))
     assert client.inrzoo(*words, cwd=tmp_path).code == 0
 

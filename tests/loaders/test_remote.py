@@ -4,6 +4,8 @@ import hashlib
 import multiprocessing
 import pickle
 import shutil
+import sys
+import time
 from pathlib import Path
 
 import fsspec
@@ -13,6 +15,9 @@ import torch
 from faulty_server import serving
 from made_stores import make_store
 from torch.utils.data import DataLoader
+
+sys.path.append(str(Path(__file__).parents[1] / "hub"))
+from hostile_server import KINDS, Sent, serving_badly
 
 import inrzoo
 from inrzoo.errors import InrzooError
@@ -364,3 +369,51 @@ def test_what_is_in_the_cache_is_what_the_checksums_say(url, cache):
     assert len(names) > 10
     for name in names:
         assert hashlib.sha256((mirror.folder / name).read_bytes()).hexdigest() == mirror.checksums[name]
+
+
+# --- a server that is broken or hostile -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Limits of a second and of a megabyte."""
+    monkeypatch.setattr("inrzoo.store.limits.WINDOW_SECONDS", 0.7)
+    monkeypatch.setattr("inrzoo.store.limits.WINDOW_BYTES", 2**12)
+    monkeypatch.setattr("inrzoo.store.limits.MAX_SMALL_BYTES", 2**20)
+
+
+HARMLESS = {("endless_pages", "zarr.json"), ("endless_pages", SHARD), ("longer", "zarr.json")}
+BADLY = [
+    pytest.param(
+        kind,
+        name,
+        marks=() if name == SHARD or kind in ("huge", "bomb", "garbage") else pytest.mark.slow,
+        id=f"{kind}-{name.split('/')[-1]}",
+    )
+    for kind in KINDS
+    for name in ("zarr.json", SHARD)
+    if (kind, name) not in HARMLESS
+]
+
+
+@pytest.mark.parametrize("kind, name", BADLY)
+def test_a_hostile_server_is_left_in_bounded_time(made, cache, impatient, kind, name):
+    with serving_badly(made.parent) as server:
+        url = f"{server.url}/made.zarr"
+        if name == SHARD:
+            store = open_store(url, retries=1, backoff=0.001)
+        server.kind, server.pattern = kind, f"{name}$"
+        began, before = time.monotonic(), Sent.num_bytes
+        with pytest.raises(InrzooError) as caught:
+            if name == SHARD:
+                store.weights[13, 2]
+            else:
+                open_store(url, retries=1, backoff=0.001)
+        assert "\n" not in str(caught.value) and url in str(caught.value)
+        if kind in ("endless", "huge", "bomb", "longer"):
+            assert "the server sends more than" in str(caught.value)
+        assert time.monotonic() - began < 20 and Sent.num_bytes - before < 2**26
+        assert not list(cache.rglob("*.partial")) and fetched(cache) == []
+        if name == SHARD and kind not in ("drip", "slow_header", "silent"):  # these have not ended yet
+            server.kind = ""
+            np.testing.assert_array_equal(store.weights[13, 2], open_store(made).weights[13, 2])
