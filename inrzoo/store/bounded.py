@@ -14,6 +14,7 @@ Here every codec that can enlarge its input stops at the size that the chunk's s
 """
 
 import asyncio
+import copy
 import math
 import struct
 import zlib
@@ -177,7 +178,7 @@ def bounded_array(array: Any) -> Any:
     if not hasattr(ShardingCodec, "_decode_shard_index"):
         raise InrzooError(f"zarr {zarr.__version__} is not known to this version of inrzoo; install zarr 3.1")
     inner = array.async_array if hasattr(array, "async_array") else array._async_array
-    metadata = type(inner.metadata).from_dict(inner.metadata.to_dict())
+    metadata = copy.copy(inner.metadata)
     codecs = tuple(codec.evolve_from_array_spec(_spec(array, inner)) for codec in bounded(inner.metadata.codecs))
     object.__setattr__(metadata, "codecs", codecs)
     made = type(inner)(metadata=metadata, store_path=inner.store_path, config=inner.config)
