@@ -21,14 +21,14 @@ COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablation
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
 build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
 
 COLUMNS = ["5-way 5-shot", "10-way 5-shot", "20-way 5-shot"]
-ORDER = [1000, 900, 1100, 800, 1200]  # which views there are with one, two, …
+ORDER = [VIEWS[place] for place in (2, 1, 3, 0, 4)]  # which views there are with one, two, …
 
 page = comparison(DOCUMENT, f"Figure 3: views ({COMPLEXITY})", COLUMNS)
 found = {}
@@ -37,7 +37,7 @@ for count in (1, 2, 3, 5):
         if count == 1 and use == "both":
             continue
         task = FewShot(
-            view=1000,
+            view=VIEWS[2],
             views=tuple(sorted(ORDER[:count])),
             view_use=use,
             mixtures=0.0,

@@ -22,7 +22,7 @@ COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablation
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
@@ -33,7 +33,7 @@ WAYS = ("5-way", "10-way")
 
 page = comparison(DOCUMENT, f"Figure 4: shots ({COMPLEXITY})", WAYS)
 run = OUT / "runs" / f"{COMPLEXITY}-transformer"
-measure(FewShot(view=1000, steps=STEPS), store, run)
+measure(FewShot(view=VIEWS[2], steps=STEPS), store, run)
 # 20 drawings of a character: 15 to learn from leave 5 to ask for.
 found = {one.name: one for one in evaluate(run, store, test_shots=SHOTS, test_query=5)}
 for shot in SHOTS:

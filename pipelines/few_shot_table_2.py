@@ -22,7 +22,7 @@ STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot", "10-way 1-shot", "10-way 5-shot"]
 # Widths at which the MLP has as many parameters as the transformer, as the paper wants it.
@@ -55,7 +55,7 @@ for complexity in COMPLEXITIES:
     for name, fields in methods.items():
         if complexity == "high" and "pixels" in name:
             continue  # the same pixels
-        task = FewShot(view=1000, steps=STEPS, **fields)
+        task = FewShot(view=VIEWS[2], steps=STEPS, **fields)
         found[complexity, name] = measure(
             task, store, OUT / "runs" / f"{complexity}-{name.replace(' ', '-').replace('-(ours)', '')}"
         )

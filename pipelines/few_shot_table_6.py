@@ -22,7 +22,7 @@ COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablation
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
@@ -36,7 +36,7 @@ page = comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMN
 found = {}
 for layers in LAYERS:
     run = f"{COMPLEXITY}-transformer" + ("" if layers == "all" else f"-{layers}")
-    found[layers] = measure(FewShot(view=1000, steps=STEPS, layers=layers), store, OUT / "runs" / run)
+    found[layers] = measure(FewShot(view=VIEWS[2], steps=STEPS, layers=layers), store, OUT / "runs" / run)
     page.add(layers, found[layers], PAPER[layers] if COMPLEXITY == "high" else ())
 for fewer, more in pairwise(LAYERS):
     page.check(f"{more} is above {fewer}", found[more]["5-way 5-shot"], found[fewer]["5-way 5-shot"])

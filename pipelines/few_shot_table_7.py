@@ -21,7 +21,7 @@ COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablation
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -33,7 +33,7 @@ for inr, paper in PAPER.items():
     name = f"{COMPLEXITY}-{'relu-' if inr == 'relu_mlp' else ''}"
     store = OUT / f"omniglot-{name}fixed.zarr"
     build(manifest.load("omniglot", COMPLEXITY, {"inr.name": inr, "init.mode": "fixed", **FIT}), store, source=SOURCE)
-    found[inr] = measure(FewShot(view=1000, steps=STEPS), store, OUT / "runs" / f"{name}transformer")
+    found[inr] = measure(FewShot(view=VIEWS[2], steps=STEPS), store, OUT / "runs" / f"{name}transformer")
     page.add(inr, found[inr], paper if COMPLEXITY == "high" else ())
 for column in COLUMNS:
     page.check("SIREN is above ReLU", found["siren"][column], found["relu_mlp"][column])

@@ -21,7 +21,7 @@ COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablation
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
@@ -35,7 +35,7 @@ found = {}
 for kind, paper in PAPER.items():
     run = f"{COMPLEXITY}-transformer" + ("" if kind == "per_parameter" else f"-{kind}")
     # `auto` is per parameter where all INRs started alike: the run is that of Table 2.
-    task = FewShot(view=1000, steps=STEPS, normalise="auto" if kind == "per_parameter" else kind)
+    task = FewShot(view=VIEWS[2], steps=STEPS, normalise="auto" if kind == "per_parameter" else kind)
     found[kind] = measure(task, store, OUT / "runs" / run)
     page.add(kind, found[kind], paper if COMPLEXITY == "high" else ())
 for column in COLUMNS:
