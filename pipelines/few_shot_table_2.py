@@ -1,6 +1,7 @@
 """Table 2 of the few-shot paper: INR-Omniglot, low- and high-complexity INRs, three methods; and what lies beyond it.
 
-Command:  python pipelines/few_shot_table_2.py          (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_table_2.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the archives images_background_small1/2, 242 characters of 8 alphabets. "full" is meant for
           all 1,623 characters of 50 alphabets: 6.7 times the fits, 20 times the steps.
@@ -9,12 +10,15 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 COMPLEXITIES = os.environ.get("INRZOO_COMPLEXITY", "low,high").split(",")

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 PROBE = "wget --tries 1 -T 5 -q -O- http://localhost:{}/{} | grep success"
-"""What KubeRay asks of the agent of every node and of the dashboard (ray-operator/controllers/ray/utils/constant.go)."""
+"""What KubeRay asks of every node's agent and of the dashboard (ray-operator/controllers/ray/utils/constant.go)."""
 
 
 def test_the_image_has_the_packages_of_a_cluster() -> None:
