@@ -135,7 +135,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("scripts")
 @pytest.mark.parametrize("name", sorted(TINY))
 def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, out: Path) -> None:
     environment = {
