@@ -1,8 +1,8 @@
 """What anti-aliasing costs and what it buys: PSNR and out-of-band energy with and without it, on MNIST and CIFAR-10.
 
 Command:  python benchmarks/antialiasing.py [digits] [photos]     Duration: 17 minutes on one core (it uses two).
-Needs MNIST and CIFAR-10 under $INRZOO_DATA (default ../shared/data). Writes docs/antialiasing.png; every number of
-docs/antialiasing.md is from its output.
+Needs:    MNIST in mnist/ and CIFAR-10 in cifar10/ below the folder $INRZOO_DATA (default ../shared/data).
+Writes docs/antialiasing.png; every number of docs/antialiasing.md is from its output.
 
 Multiplicative filter networks as in Table 1 of "Contrastive implicit representation learning": 3 filters of 16 units,
 input_scale 3.03 (MNIST) and 3.46 (CIFAR-10), Adam with lr 1e-2. Steps are not stated there; 1,000 unless a row says
@@ -10,12 +10,14 @@ otherwise. Out-of-band energy is `inrzoo.fit.spectrum.out_of_band` on a 4 times 
 Nyquist frequency. SIREN as in the same table (2/32/32/C, lr 5e-4).
 """
 
+import argparse
 import os
 import sys
 import time
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from itertools import repeat
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ from inrzoo.seeding import Stream
 
 ROOT = Path(__file__).parents[1]
 DATA = Path(os.environ.get("INRZOO_DATA", ROOT / ".." / "shared" / "data"))
-FILES = {"mnist": DATA / "mnist", "cifar10": DATA / "cifar10" / "cifar10_images.zip"}
+FILES = {"mnist": DATA / "mnist", "cifar10": DATA / "cifar10"}
 INPUT_SCALE = {"mnist": 3.03, "cifar10": 3.46}
 FINER, PROCESSES = 4, 2
 WANTED_CUT, WANTED_COST = 10, 0.5
@@ -104,7 +106,7 @@ def make(run: Run, sizes: tuple[int, ...], channels: int) -> Any:
     return registry.make("inrs", fields, in_features=len(sizes), out_features=channels)
 
 
-def measure(run: Run, count: int) -> Measured:
+def measure(run: Run, count: int, shorten: int) -> Measured:
     torch.set_num_threads(1)
     ids, sizes, targets = signals(run.data, count)
     inr = make(run, sizes, targets.shape[-1])
@@ -117,7 +119,7 @@ def measure(run: Run, count: int) -> Measured:
         torch.from_numpy(grid(sizes)),
         targets,
         lr=run.lr,
-        snapshots=[run.steps],
+        snapshots=[max(1, run.steps // shorten)],
         antialias=run.antialias,
         nyquist_D=limit,
     )
@@ -246,11 +248,17 @@ def draw(path: Path, rows: list[tuple[Run, Run]], measured: dict[Run, Measured],
 
 
 def main() -> None:
-    counts = dict(zip(("mnist", "cifar10"), [int(word) for word in sys.argv[1:]] or [32, 16], strict=True))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("digits", type=int, nargs="?", default=32, help="images of MNIST (default 32)")
+    parser.add_argument("photos", type=int, nargs="?", default=16, help="images of CIFAR-10 (default 16)")
+    parser.add_argument("--shorten", type=int, default=1, help="divide all numbers of steps by this, to try the script")
+    parser.add_argument("--picture", type=Path, default=ROOT / "docs" / "antialiasing.png")
+    options = parser.parse_args()
+    counts = {"mnist": options.digits, "cifar10": options.photos}
     wanted, began = tables(), time.perf_counter()
     runs = list(dict.fromkeys(run for rows in wanted.values() for run in rows))
     with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        results = pool.map(measure, runs, [counts[run.data] for run in runs])
+        results = pool.map(measure, runs, [counts[run.data] for run in runs], repeat(options.shorten))
         measured = {}
         for number, (run, one) in enumerate(zip(runs, results, strict=True), start=1):
             measured[run] = one
@@ -260,7 +268,7 @@ def main() -> None:
         print(table(title, rows, measured))
     held = projection(1.0)
     pairs = [(Run(data, fraction=3.0), Run(data, fraction=3.0, antialias=held)) for data in counts]
-    path = ROOT / "docs" / "antialiasing.png"
+    path = options.picture
     draw(path, pairs, measured, counts)
     print(f"{path.name}: {path.stat().st_size / 1e3:.0f} kB; {time.perf_counter() - began:.0f} s in all")
 

@@ -1,14 +1,14 @@
 """What a whole build keeps of its engine's rate, and what early stopping saves: real Omniglot, end to end.
 
 Command:  python benchmarks/build_speed.py [OMNIGLOT FOLDER]     Duration: about two minutes on four cores.
-The folder holds the archives images_background*.zip; by default $INRZOO_DATA/omniglot.
+Needs:    the archives images_background*.zip in the folder, by default $INRZOO_DATA/omniglot; a C++ compiler.
 Compares, in one run: the fused engine alone on the signals of a store, a thread on each core; `inrzoo build` of the
 same fits, start-up, reading, spectra, writing, joining, statistics and sealing included; the same with the 40 dB stop
 of the presets. Rates are in INR-steps per second, those of builds over their wall time.
 """
 
+import argparse
 import os
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -26,14 +26,19 @@ CASES = [("low", 4840, {}), ("low", 4840, {"fit.lr": 2e-3}), ("high", 480, {})]
 
 
 def main() -> None:
-    data = Path(
-        sys.argv[1] if len(sys.argv) > 1 else Path(os.environ.get("INRZOO_DATA", "../shared/data")) / "omniglot"
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    default = Path(os.environ.get("INRZOO_DATA", "../shared/data")) / "omniglot"
+    parser.add_argument("folder", type=Path, nargs="?", default=default, help="of Omniglot's archives")
+    parser.add_argument("--signals", type=int, default=4840, help="at most this many signals a build")
+    parser.add_argument("--steps", type=int, default=1000, help="steps of a fit")
+    options = parser.parse_args()
+    data = options.folder
     cores = len(os.sched_getaffinity(0))
     print(f"{cores} cores, {torch.backends.cpu.get_cpu_capability()}, {sum(os.getloadavg()[:1]):.2f} load before")
-    for preset, limit, changes in CASES:
+    for preset, most, changes in CASES:
+        limit = min(most, options.signals)
         with tempfile.TemporaryDirectory() as folder:
-            wanted = {"limit": limit, **changes}
+            wanted = {"limit": limit, "fit.steps": options.steps, **changes}
             full = manifest.load("omniglot", preset, {**wanted, "fit.stop_psnr": None})
             stopping = manifest.load("omniglot", preset, wanted)
             begun = build(full, Path(folder) / "full.zarr", source=data, quiet=True)

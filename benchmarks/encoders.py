@@ -1,10 +1,12 @@
 """What encoders cost: time and memory of a training step of 128 INRs, each in a process of its own, on one thread.
 
 Command:  python benchmarks/encoders.py [DOCUMENT]     Duration: 2 minutes on one core.
+Needs:    nothing but inrzoo.
 SIREN 2/32/32/1. Milliseconds of processor time an INR, forwards and backwards, of the faster of two steps; GiB are the
 peak of the process behind what it held before. Writes the section "What a training step costs" of docs/contrastive.md.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -13,7 +15,11 @@ from pathlib import Path
 from inrzoo.tasks import write_section
 from inrzoo.tasks._document import table
 
-BATCH = 128
+parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+PAGE = Path(__file__).parents[1] / "docs" / "contrastive.md"
+parser.add_argument("document", type=Path, nargs="?", default=PAGE, help="the page whose section is written")
+parser.add_argument("--batch", type=int, default=128, help="INRs of a step")
+options = parser.parse_args()
 HALF = {"num_layers": 3, "num_heads": 4, "node_features": 32, "edge_features": 16, "attention_features": 32}
 HALF |= {"node_hidden": 64, "edge_hidden": 32, "num_frequencies": 32}
 ENCODERS = {
@@ -47,12 +53,11 @@ print(json.dumps([sum(p.numel() for p in encoder.parameters()), min(seconds), (p
 
 rows = []
 for title, arguments in ENCODERS.items():
-    given = json.dumps([title.split(",")[0], arguments, BATCH])
+    given = json.dumps([title.split(",")[0], arguments, options.batch])
     ran = subprocess.run([sys.executable, "-c", STEP, given], capture_output=True, text=True, check=True)
     parameters, seconds, gib = json.loads(ran.stdout)
-    rows.append([title, f"{parameters:,}", f"{1000 * seconds / BATCH:.2f}", f"{gib:.2f}"])
+    rows.append([title, f"{parameters:,}", f"{1000 * seconds / options.batch:.2f}", f"{gib:.2f}"])
     print(rows[-1], flush=True)
-document = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parents[1] / "docs" / "contrastive.md"
-words = f"A step of {BATCH} INRs, SIREN 2/32/32/1, one thread; `benchmarks/encoders.py`."
+words = f"A step of {options.batch} INRs, SIREN 2/32/32/1, one thread; `benchmarks/encoders.py`."
 lines = table(["", "parameters", "ms an INR", "GiB"], rows)
-write_section(document, "What a training step costs", [words, "", *lines])
+write_section(options.document, "What a training step costs", [words, "", *lines])

@@ -1,9 +1,12 @@
 """An S3 server (moto's) in a process of its own, and a proxy before it that errs at random.
 
-`python benchmarks/faulty_s3.py PORT` serves; `... PORT SHARE SEED` is the proxy before the server at that port, and
-says its own port. `Proxy` is the same in a thread.
+Command:  python benchmarks/faulty_s3.py PORT [SHARE SEED]
+Needs:    moto's server, in the extra `dev`.
+With PORT alone it serves there; with SHARE and SEED it is the proxy before the server at that port, and says its own
+port. `Proxy` is the same in a thread.
 """
 
+import argparse
 import http.client
 import json
 import os
@@ -148,12 +151,17 @@ class Proxy:
 
 if __name__ == "__main__":
     os.environ.setdefault("MOTO_S3_DEFAULT_KEY_BUFFER_SIZE", str(2**26))  # objects stay in memory
-    if len(sys.argv) == 4:
-        proxy = Proxy(int(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("port", type=int)
+    parser.add_argument("share", type=float, nargs="?", help="of requests that fail")
+    parser.add_argument("seed", type=int, nargs="?", default=0, help="of the draw of them")
+    options = parser.parse_args()
+    if options.share is not None:
+        proxy = Proxy(options.port, options.share, options.seed)
         print(proxy.port, flush=True)
         sys.stdin.read()
         print(json.dumps(proxy.faults), flush=True)
     else:
         from moto.server import main
 
-        main(["-H", "127.0.0.1", "-p", sys.argv[1]])
+        main(["-H", "127.0.0.1", "-p", str(options.port)])

@@ -1,10 +1,12 @@
 """How fast INRs are fitted here, for the record: `inrzoo bench` with everything, and a whole `inrzoo build`.
 
 Command:  python benchmarks/fitting.py [rounds] [seconds]     Duration: about six minutes on four cores.
+Needs:    a C++ compiler; jax (in the extra `jax`) is compared with if it is installed.
 Writes benchmarks/results/fitting_<machine>_<date>.md and .json. Leave the machine alone meanwhile; the files say how
 much CPU others used.
 """
 
+import argparse
 import sys
 import tempfile
 from pathlib import Path
@@ -17,13 +19,23 @@ RESULTS = Path(__file__).parent / "results"
 
 
 def main() -> None:
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else bench.ROUNDS
-    seconds = float(sys.argv[2]) if len(sys.argv) > 2 else bench.SECONDS
-    results = bench.run(rounds=rounds, seconds=seconds)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("rounds", type=int, nargs="?", default=bench.ROUNDS, help="samples of each method")
+    parser.add_argument(
+        "seconds", type=float, nargs="?", default=bench.SECONDS, help="how long a sample lasts at least"
+    )
+    parser.add_argument("--workload", action="append", default=[], help="of `inrzoo bench`; all by default")
+    parser.add_argument(
+        "--method", action="append", default=[], help="of `inrzoo bench`; by default all that work here"
+    )
+    parser.add_argument("--steps", type=int, default=1000, help="of the fits of the whole build")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    options = parser.parse_args()
+    results = bench.run(options.workload, options.method, rounds=options.rounds, seconds=options.seconds)
     print(bench.as_text(results))
     with tempfile.TemporaryDirectory() as folder:
         # Small INRs, many of them: what start-up and the store cost beside fitting.
-        wanted = manifest.load("digits", overrides={"limit": 1024, "fit.steps": 1000, "fit.stop_psnr": None})
+        wanted = manifest.load("digits", overrides={"limit": 1024, "fit.steps": options.steps, "fit.stop_psnr": None})
         report = build(wanted, Path(folder) / "digits.zarr", quiet=True)
     rate = report.num_inrs * wanted.fit.steps / report.seconds
     whole = (
@@ -32,7 +44,7 @@ def main() -> None:
     )
     print(whole)
     results["notes"].append(whole)
-    path = RESULTS / f"fitting_{machine.slug(results['machine'])}_{results['date']}"
+    path = options.out / f"fitting_{machine.slug(results['machine'])}_{results['date']}"
     command = " ".join(["python", "benchmarks/fitting.py", *sys.argv[1:]])
     for suffix in (".json", ".md"):
         bench.write(results, path.with_suffix(suffix), command)

@@ -1,6 +1,7 @@
 """How fast INRs are fitted on a GPU: the fused kernel in each kind of product, a replayed graph, and torch alone.
 
-Command:  python benchmarks/gpu_fitting.py [INRs] [steps]     Needs a CUDA device; about ten minutes at 4096 and 500.
+Command:  python benchmarks/gpu_fitting.py [INRs] [steps]     Duration: about ten minutes at 4096 and 500.
+Needs:    a CUDA device, and the extra `gpu`.
 Workloads, all on 32×32 grids: W1 SIREN 2/32/32/1, W2 SIREN 2/64/64/64/64/1, W3 SIREN 2/32/32/3, W4 FourierNet of 3
 filters of 16 units. Prints INR-steps per second of
   fused, bf16x3 | ieee | tf32   one program an INR (inrzoo.fit.fused_gpu)
@@ -11,6 +12,7 @@ in turns, three rounds, the median; what each kind of product does to the PSNR o
 and, from the rate of W1, how long 973,800 INRs of 1,000 steps (Omniglot, 30 seeds) would take.
 """
 
+import argparse
 import statistics
 import sys
 import time
@@ -118,12 +120,16 @@ def quality(inr: INR, device: str) -> None:
 
 
 def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "count", metavar="INRs", type=int, nargs="?", default=4096, help="fitted at once (default 4096)"
+    )
+    parser.add_argument("steps", type=int, nargs="?", default=500, help="of each fit (default 500)")
+    options = parser.parse_args()
     if not torch.cuda.is_available():
         print("benchmarks/gpu_fitting.py needs a CUDA device; torch finds none", file=sys.stderr)
         return 2
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 4096
-    steps = int(sys.argv[2]) if len(sys.argv) > 2 else 500
-    device = "cuda"
+    count, steps, device = options.count, options.steps, "cuda"
     print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, {count} INRs × {steps} steps")
     for name, inr in WORKLOADS.items():
         print(f"{name} {type(inr).__name__}, {inr.layout.num_params} parameters")

@@ -1,10 +1,13 @@
 """How fast INRs are read for training: inrzoo beside what people use instead, in one run on one store.
 
 Command:  python benchmarks/loading.py FOLDER [signals]    Duration: ten minutes for 200,000 signals.
-FOLDER keeps what is made (about 4 × 4.8 kB a signal, and 60,000 small files) for the next run; h5py and litdata are
-compared with if they are installed. Page cache warm; each row in a process of its own, three rounds in turn, medians.
+Needs:    about 4 × 4.8 kB of disk a signal, and room for 20,000 small files; h5py and litdata are compared with if they
+          are installed.
+FOLDER keeps what is made for the next run. Page cache warm; each row in a process of its own, three rounds in turn,
+medians.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -71,11 +74,19 @@ def table(results: dict[tuple[str, str], list[dict[str, Any]]], signals: int) ->
 
 
 def main() -> None:
-    folder, signals = Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else SIGNALS
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, help="keeps what is made for the next run")
+    parser.add_argument(
+        "signals", type=int, nargs="?", default=SIGNALS, help=f"INRs of the store (default {SIGNALS:,})"
+    )
+    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results", help="folder of the page")
+    options = parser.parse_args()
+    folder, signals, num_rounds = options.folder, options.signals, options.rounds
     prepare(folder, signals)
     rows = [row for row in ROWS if row.available()]
     results: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for turn in range(ROUNDS):
+    for turn in range(num_rounds):
         for order in (SEQUENTIAL, SHUFFLED):
             for row in rows:
                 result = measure(row, order, folder)
@@ -89,7 +100,7 @@ def main() -> None:
             f"{signals:,} INRs of {PARAMS:,} parameters (random weights, one seed, one snapshot), batches of {BATCH}, "
             f"one process, page cache warm. {machine()}, {date.today()}. "
             f"`python benchmarks/loading.py FOLDER {signals}`; load average at the end {os.getloadavg()[0]:.1f}. "
-            f"Medians of {ROUNDS} rounds in turn, each row in a "
+            f"Medians of {num_rounds} rounds in turn, each row in a "
             "process of its own, opening not counted; batches arrive as float32 tensors. Formats that are slow to make "
             "or to read hold, or give, fewer INRs, as stated. Peak MB is resident memory, mapped files included.",
             "",
@@ -99,7 +110,7 @@ def main() -> None:
     )
     print(text)
     name = f"loading_{platform.machine()}-{os.cpu_count()}cores_{date.today()}.md"
-    (Path(__file__).parent / "results" / name).write_text(text, encoding="utf-8")
+    (options.out / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

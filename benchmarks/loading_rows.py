@@ -1,4 +1,7 @@
-"""The rows of loading.py: how each format is made and read. Run by itself it measures one row, one pass.
+"""The rows of loading.py: how each format is made and read.
+
+Command:  python benchmarks/loading_rows.py ROW ORDER FOLDER     measures one row, one pass.
+Needs:    a FOLDER that loading.py has filled.
 
 Each reader does what the users of its format do: `.pth` files through a DataLoader, as DWSNets and nfn; HDF5 in chunks
 of 64 INRs, sorted indices in every batch, as fit-a-nef's; Parquet through `datasets` (map-style when shuffled, which is
@@ -6,6 +9,7 @@ its fastest); litdata's StreamingDataset with its own shuffling, stacked without
 np.memmap of one .npy as the limit.
 """
 
+import argparse
 import importlib.util
 import json
 import os
@@ -51,6 +55,7 @@ def make_store(path: Path, count: int) -> None:
     contents = Contents(
         attributes={
             "manifest": manifest,
+            "grid": [1],
             "inr": {"name": "siren", "in_features": 2, "out_features": 1},
             "layout": SIREN.layout.to_json(),
             "label_columns": ["class"],
@@ -260,8 +265,12 @@ def resident() -> float:
 
 
 def main() -> None:
-    name, order, folder = sys.argv[1], sys.argv[2], Path(sys.argv[3])
-    row = next(row for row in ROWS if row.name == name)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("row", choices=[row.name for row in ROWS])
+    parser.add_argument("order", choices=(SEQUENTIAL, SHUFFLED))
+    parser.add_argument("folder", type=Path)
+    options = parser.parse_args()
+    row, order, folder = next(row for row in ROWS if row.name == options.row), options.order, options.folder
     torch.set_num_threads(1)
     batches = row.read(folder / row.file, order)
     next(batches)  # opening, importing, starting: once a run, not once a batch

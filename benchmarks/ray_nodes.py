@@ -1,10 +1,13 @@
 """A Ray cluster of several nodes on one machine, in a process of its own: for faults, and for tests.
 
-`python benchmarks/ray_nodes.py CPUS [CPUS ...]` starts a head without cores and a node of so many cores each, and says
+Command:  python benchmarks/ray_nodes.py CPUS [CPUS ...]
+Needs:    nothing but inrzoo.
+It starts a head without cores and a node of so many cores each, and says
 their address, and the one for clients from outside. Lines on its input: `add CPUS`, `kill I` (SIGKILL to everything of
 a node), answered by `ok`.
 """
 
+import argparse
 import os
 import socket
 import subprocess
@@ -92,4 +95,6 @@ def _main(cpus: list[int]) -> None:
 
 
 if __name__ == "__main__":
-    _main([int(word) for word in sys.argv[1:]])
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("cpus", metavar="CPUS", type=int, nargs="+", help="cores of a node")
+    _main(parser.parse_args().cpus)

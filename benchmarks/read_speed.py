@@ -1,11 +1,12 @@
 """How fast INRs come out of a published store: our memory-mapped reader beside zarr's own, in one run.
 
-Command:  python benchmarks/read_speed.py [signals]     Duration: under a minute; needs 4.8 kB of disk per signal.
+Command:  python benchmarks/read_speed.py [signals]     Duration: under a minute.
+Needs:    4.8 kB of disk per signal.
 The store is written by inrzoo's own writer with random weights of a 2/32/32/1 SIREN (1,185 parameters).
 """
 
+import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -66,7 +67,9 @@ def rate(work: Callable[[np.ndarray], object], count: int, rounds: int) -> float
 
 
 def main() -> None:
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("signals", type=int, nargs="?", default=100_000, help="INRs of the store (default 100,000)")
+    count = parser.parse_args().signals
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "random.zarr"
         speed = write(path, count)

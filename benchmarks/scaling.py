@@ -1,7 +1,8 @@
 """Efficiency from one core to all: fits per second and core of a real build, with the CPU engine, on Ray workers.
 
-    python benchmarks/scaling.py [--cores 1,2,4] [--limit 1797] [--rounds 3] [--per-core 2]
+Command:  python benchmarks/scaling.py [--cores 1,2,4] [--limit 1797] [--rounds 3] [--per-core 2]
                                  [--executor ray|threads] [--out scaling.md]
+Needs:    Linux and a C++ compiler.
 
 Each build is the real command's, in a process of its own that may use so many cores (`sched_setaffinity`), with one
 worker a core. Signals per core are the same at every number of cores (weak scaling), so every build takes as long. The

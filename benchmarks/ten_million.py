@@ -1,11 +1,12 @@
 """A store of more than ten million INRs, fitted by nobody: what do the driver, opening, sampling and statistics cost?
 
-    python benchmarks/ten_million.py [--count 10500000] [--workers 1] [--out /tmp/ten_million]
+Command:  python benchmarks/ten_million.py [--count 10500000] [--workers 1] [--out /tmp/ten_million]
+Needs:    about 2.6 GB of disk at 10.5 million INRs of 37 parameters.
 
 The workers of a real build on Ray write random weights instead of fitting (no-op fits), block after block; the driver
 hands out blocks, counts them, and publishes. Each stage runs in a process of its own, which says how long it took, its
-CPU time and its peak memory. Stages that are recorded in OUT/stages.json are not run again. About 2.6 GB of disk at
-10.5 million INRs of 37 parameters; 10 to 20 minutes on one core. Writes OUT/ten_million.md.
+CPU time and its peak memory. Stages that are recorded in OUT/stages.json are not run again. Takes
+10 to 20 minutes on one core. Writes OUT/ten_million.md.
 """
 
 import argparse

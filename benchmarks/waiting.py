@@ -1,9 +1,10 @@
 """What it costs a driver to hear of one worker among a thousand: two calls of `ray.wait`, as its loop makes.
 
-python benchmarks/waiting.py [others]     a quarter of a minute
+Command:  python benchmarks/waiting.py [others]     Duration: a quarter of a minute.
+Needs:    nothing but inrzoo.
 """
 
-import sys
+import argparse
 import time
 from typing import Any
 
@@ -34,7 +35,9 @@ def cost(quick: Any, others: list[Any]) -> float:
 
 def main() -> None:
     """See the top of the file."""
-    num_others = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("others", type=int, nargs="?", default=1000, help="workers that are at work (default 1000)")
+    num_others = parser.parse_args().others
     cluster.connect(ray, 2, {"CPU": 1}, None)
     busy, quick = Sleeper.remote(), Sleeper.remote()  # type: ignore[attr-defined]
     ray.get(quick.work.remote(0))

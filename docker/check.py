@@ -2,6 +2,7 @@
 
 Command:  python docker/check.py
 
+* `aws-roles.yaml`: cfn-lint, every finding counts; it defines the instance profiles of `ray-cluster-aws.yaml`.
 * `Dockerfile`: hadolint, every finding counts.
 * `compose.yaml`: parsed and validated by `compose-spec`.
 * `ray-cluster-aws.yaml`: Ray's own schema of cluster files, which the `ray` package brings.
@@ -68,6 +69,12 @@ def problems(folder: Path) -> Iterator[str]:
     cluster = yaml.safe_load((folder / "ray-cluster-aws.yaml").read_text())
     for error in jsonschema.Draft7Validator(schema).iter_errors(cluster):
         yield f"ray-cluster-aws.yaml: {'.'.join(map(str, error.path))}: {error.message}"
+    roles = subprocess.run(["cfn-lint", folder / "aws-roles.yaml"], capture_output=True, text=True)
+    yield from f"{roles.stdout}{roles.stderr}".splitlines()
+    for name, node in cluster["available_node_types"].items():
+        profile = node["node_config"].get("IamInstanceProfile", {}).get("Name")
+        if f"InstanceProfileName: {profile}\n" not in (folder / "aws-roles.yaml").read_text():
+            yield f"ray-cluster-aws.yaml: {name}: aws-roles.yaml has no instance profile {profile}"
     yield from _ray_job(yaml.safe_load((folder / "kuberay.yaml").read_text()), RAY_JOB, "kuberay.yaml")
 
 
@@ -99,5 +106,5 @@ def _ray_job(found: Any, expected: Any, where: str) -> Iterator[str]:
 
 if __name__ == "__main__":
     found = list(problems(Path(sys.argv[1]) if len(sys.argv) > 1 else HERE))
-    print("\n".join(found) or "Dockerfile, compose.yaml, ray-cluster-aws.yaml and kuberay.yaml are in order")
+    print("\n".join(found) or "the files of docker/ are in order")
     sys.exit(1 if found else 0)

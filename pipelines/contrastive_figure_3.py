@@ -1,16 +1,20 @@
 """Figure 3 of the contrastive paper: t-SNE of weights and of what contrastive learning makes of them.
 
-Command:  python pipelines/contrastive_figure_3.py      behind contrastive_table_2.py, whose stores and runs it draws
+Command:  python pipelines/contrastive_figure_3.py
+Needs:    the stores and runs of contrastive_table_2.py, with the same environment.
 Hardware: one CPU core.
 Duration: small: 1 minute a set.
 Expected: docs/contrastive.png.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo.loaders import load
 from inrzoo.tasks import draw_features, features, write_section
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SETS = os.environ.get("INRZOO_SETS", "siren-mnist,fourier_net-mnist").split(",")
 OUT = Path(os.environ.get("INRZOO_OUT", "out/contrastive"))

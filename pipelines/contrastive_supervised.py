@@ -1,6 +1,7 @@
 """Supervised classification of SIRENs, the field's benchmark: accuracy over the number of images learned from.
 
-Command:  python pipelines/contrastive_supervised.py     (INRZOO_MNIST, INRZOO_CIFAR10: local files; else fetched)
+Command:  python pipelines/contrastive_supervised.py
+Needs:    MNIST, CIFAR-10, fetched unless INRZOO_MNIST, INRZOO_CIFAR10 name files. INRZOO_SCALE: tiny|small|full.
 Hardware: one CPU core for SCALE = "small", 10,000 images; "full" is all images and 100,000 steps, for a GPU.
           INRZOO_SETS chooses among mnist-nfn, mnist-dws, cifar10-nfn, cifar10-dws: the conventions of NFN and DWSNets.
 Duration: small: 5 to 10 minutes a store and 10 to 20 to train on it, one core; what is there stays.
@@ -9,6 +10,7 @@ Expected: docs/contrastive.md.
 
 import json
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
@@ -16,6 +18,8 @@ from inrzoo.build import build
 from inrzoo.loaders import load
 from inrzoo.tasks import comparison, cost, measure
 from inrzoo.tasks.classify import Classify
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SETS = os.environ.get("INRZOO_SETS", "mnist-nfn,mnist-dws,cifar10-nfn").split(",")

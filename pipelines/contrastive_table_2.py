@@ -1,6 +1,7 @@
 """Table 2 of the contrastive paper: SIREN and MFN, MNIST and CIFAR-10, supervised and contrastive; who aligns two fits.
 
-Command:  python pipelines/contrastive_table_2.py     (INRZOO_MNIST, INRZOO_CIFAR10: local files; else they are fetched)
+Command:  python pipelines/contrastive_table_2.py
+Needs:    MNIST, CIFAR-10, fetched unless INRZOO_MNIST, INRZOO_CIFAR10 name files. INRZOO_SCALE: tiny|small|full.
 Hardware: one CPU core for SCALE = "small": MNIST, 10,000 images x 2 seeds. "full" is all images x 30 seeds, for a GPU.
           INRZOO_SETS chooses among siren-mnist, fourier_net-mnist, siren-cifar10, fourier_net-cifar10.
 Duration: small: 10 minutes a store and 15 to train on it, one core; what is there stays.
@@ -9,6 +10,7 @@ Expected: docs/contrastive.md.
 
 import json
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from inrzoo.loaders import load
 from inrzoo.tasks import comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SETS = os.environ.get("INRZOO_SETS", "siren-mnist,fourier_net-mnist").split(",")

@@ -1,7 +1,8 @@
 """MWT's rows (Gielisse & van Gemert 2025) for MNIST, Fashion-MNIST and CIFAR-10: classification through INRs.
 
-Command:  python pipelines/end_to_end_table.py     (INRZOO_MNIST, INRZOO_FASHION_MNIST, INRZOO_CIFAR10: local files;
-          else they are fetched. INRZOO_DATASETS=mnist,cifar10 takes those two alone.)
+Command:  python pipelines/end_to_end_table.py
+Needs:    MNIST, Fashion-MNIST, CIFAR-10, fetched unless INRZOO_MNIST, INRZOO_FASHION_MNIST, INRZOO_CIFAR10 name their
+          files; INRZOO_DATASETS=mnist,cifar10 takes those two alone. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the paper's size, ten epochs, and meant for a GPU.
 Duration: small: 35 CPU minutes with MNIST and CIFAR-10; what is there stays, the same command continues.
 Expected: docs/end_to_end.md.
@@ -9,6 +10,7 @@ Expected: docs/end_to_end.md.
 
 import os
 import time
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest, open_store
@@ -16,6 +18,8 @@ from inrzoo.build import build
 from inrzoo.tasks import Measurement, Unfitted, comparison, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.end_to_end import EndToEnd
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 DATASETS = os.environ.get("INRZOO_DATASETS", "mnist,fashion_mnist,cifar10").split(",")

@@ -1,6 +1,7 @@
 """Figure 3 of the few-shot paper: one to five views of each signal, as training samples and in the support.
 
-Command:  python pipelines/few_shot_figure_3.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_figure_3.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the 242 characters of the archives images_background_small1/2.
 Duration: small: 35 minutes to fit on one core, 25 to train; what is there stays.
@@ -8,6 +9,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
@@ -15,20 +17,22 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, draw_lines, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
 build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
 
 COLUMNS = ["5-way 5-shot", "10-way 5-shot", "20-way 5-shot"]
-ORDER = [1000, 900, 1100, 800, 1200]  # which views there are with one, two, …
+ORDER = [VIEWS[place] for place in (2, 1, 3, 0, 4)]  # which views there are with one, two, …
 
 page = comparison(DOCUMENT, f"Figure 3: views ({COMPLEXITY})", COLUMNS)
 found = {}
@@ -37,7 +41,7 @@ for count in (1, 2, 3, 5):
         if count == 1 and use == "both":
             continue
         task = FewShot(
-            view=1000,
+            view=VIEWS[2],
             views=tuple(sorted(ORDER[:count])),
             view_use=use,
             mixtures=0.0,

@@ -1,6 +1,7 @@
 """What of the recipe makes the difference: each departure from the few-shot paper's training taken back by itself.
 
-Command:  python pipelines/few_shot_recipe.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_recipe.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the 242 characters of the archives images_background_small1/2.
 Duration: small: 35 minutes to fit on one core, 30 to train; what is there stays.
@@ -8,6 +9,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +18,15 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -46,7 +50,7 @@ found = {}
 for title, fields in recipes.items():
     run = f"{COMPLEXITY}-transformer" + "".join(f"-{key}-{value}" for key, value in fields.items() if key != "encoder")
     run += "-mean" if "encoder" in fields else ""
-    found[title] = measure(FewShot(view=1000, steps=STEPS, **fields), store, OUT / "runs" / run)
+    found[title] = measure(FewShot(view=VIEWS[2], steps=STEPS, **fields), store, OUT / "runs" / run)
     page.add(title, found[title], PAPER if fields is ALL else ())
 for title in TAKEN_BACK:
     page.check(f"our recipe is above: {title}", found["our recipe"]["5-way 5-shot"], found[title]["5-way 5-shot"])

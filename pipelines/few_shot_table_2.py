@@ -1,6 +1,7 @@
 """Table 2 of the few-shot paper: INR-Omniglot, low- and high-complexity INRs, three methods; and what lies beyond it.
 
-Command:  python pipelines/few_shot_table_2.py          (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_table_2.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the archives images_background_small1/2, 242 characters of 8 alphabets. "full" is meant for
           all 1,623 characters of 50 alphabets: 6.7 times the fits, 20 times the steps.
@@ -9,6 +10,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
@@ -16,13 +18,15 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 COMPLEXITIES = os.environ.get("INRZOO_COMPLEXITY", "low,high").split(",")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot", "10-way 1-shot", "10-way 5-shot"]
 # Widths at which the MLP has as many parameters as the transformer, as the paper wants it.
@@ -55,7 +59,7 @@ for complexity in COMPLEXITIES:
     for name, fields in methods.items():
         if complexity == "high" and "pixels" in name:
             continue  # the same pixels
-        task = FewShot(view=1000, steps=STEPS, **fields)
+        task = FewShot(view=VIEWS[2], steps=STEPS, **fields)
         found[complexity, name] = measure(
             task, store, OUT / "runs" / f"{complexity}-{name.replace(' ', '-').replace('-(ours)', '')}"
         )

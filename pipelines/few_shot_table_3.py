@@ -1,18 +1,22 @@
 """Table 3 of the few-shot paper: INR-FC100, CIFAR-100 split by superclass.
 
-Command:  python pipelines/few_shot_table_3.py     (INRZOO_CIFAR100: folder of the Hub repository; else it is fetched)
+Command:  python pipelines/few_shot_table_3.py
+Needs:    CIFAR-100, fetched unless INRZOO_CIFAR100 names the Hub repository's folder. INRZOO_SCALE: tiny|small|full.
 Hardware: one GPU for SCALE = "full", all 60,000 photographs; two CPU cores for "small", 60 photographs of each class.
 Duration: small: about two hours to fit on one core with AVX-512. No run of it is recorded: see docs/few_shot.md.
 Expected: in the paper 36.9 % at 5-way 5-shot; tests/tasks/test_pipelines.py runs this script on a small stand-in.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 5, "small": 1000, "full": 20_000}[SCALE]

@@ -1,6 +1,7 @@
 """Table 5 of the few-shot paper: high-complexity INRs against low-complexity ones.
 
-Command:  python pipelines/few_shot_table_5.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_table_5.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the 242 characters of the archives images_background_small1/2.
 Duration: small: those of Table 2, which has the same runs; what is there stays.
@@ -8,6 +9,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
@@ -15,12 +17,14 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -31,7 +35,7 @@ found = {}
 for complexity, (name, paper) in PAPER.items():
     store = OUT / f"omniglot-{complexity}-fixed.zarr"
     build(manifest.load("omniglot", complexity, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
-    found[complexity] = measure(FewShot(view=1000, steps=STEPS), store, OUT / "runs" / f"{complexity}-transformer")
+    found[complexity] = measure(FewShot(view=VIEWS[2], steps=STEPS), store, OUT / "runs" / f"{complexity}-transformer")
     page.add(name, found[complexity], paper)
 for column in COLUMNS:
     page.check("high complexity is above low", found["high"][column], found["low"][column])

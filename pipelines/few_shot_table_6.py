@@ -1,6 +1,7 @@
 """Table 6 of the few-shot paper: the first layers of an INR alone.
 
-Command:  python pipelines/few_shot_table_6.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_table_6.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the 242 characters of the archives images_background_small1/2.
 Duration: small: 35 minutes to fit on one core, 15 to train; what is there stays.
@@ -8,6 +9,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,13 +18,15 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
@@ -36,7 +40,7 @@ page = comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMN
 found = {}
 for layers in LAYERS:
     run = f"{COMPLEXITY}-transformer" + ("" if layers == "all" else f"-{layers}")
-    found[layers] = measure(FewShot(view=1000, steps=STEPS, layers=layers), store, OUT / "runs" / run)
+    found[layers] = measure(FewShot(view=VIEWS[2], steps=STEPS, layers=layers), store, OUT / "runs" / run)
     page.add(layers, found[layers], PAPER[layers] if COMPLEXITY == "high" else ())
 for fewer, more in pairwise(LAYERS):
     page.check(f"{more} is above {fewer}", found[more]["5-way 5-shot"], found[fewer]["5-way 5-shot"])

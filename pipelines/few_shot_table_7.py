@@ -1,6 +1,7 @@
 """Table 7 of the few-shot paper: SIREN against an MLP with ReLU.
 
-Command:  python pipelines/few_shot_table_7.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_table_7.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the 242 characters of the archives images_background_small1/2.
 Duration: small: 5 (low) or 70 (high) minutes to fit on one core, 5 to train; what is there stays.
@@ -8,6 +9,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
@@ -15,13 +17,15 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -33,7 +37,7 @@ for inr, paper in PAPER.items():
     name = f"{COMPLEXITY}-{'relu-' if inr == 'relu_mlp' else ''}"
     store = OUT / f"omniglot-{name}fixed.zarr"
     build(manifest.load("omniglot", COMPLEXITY, {"inr.name": inr, "init.mode": "fixed", **FIT}), store, source=SOURCE)
-    found[inr] = measure(FewShot(view=1000, steps=STEPS), store, OUT / "runs" / f"{name}transformer")
+    found[inr] = measure(FewShot(view=VIEWS[2], steps=STEPS), store, OUT / "runs" / f"{name}transformer")
     page.add(inr, found[inr], paper if COMPLEXITY == "high" else ())
 for column in COLUMNS:
     page.check("SIREN is above ReLU", found["siren"][column], found["relu_mlp"][column])

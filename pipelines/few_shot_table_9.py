@@ -2,7 +2,8 @@
 
 The paper says "random weights" and no more. Both readings are here: a draw for every INR, and one draw for all of them.
 
-Command:  python pipelines/few_shot_table_9.py     (INRZOO_OMNIGLOT: folder of the archives; else they are fetched)
+Command:  python pipelines/few_shot_table_9.py
+Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.
 Hardware: two CPU cores for SCALE = "small". docs/few_shot.md and the durations were measured on a subset of Omniglot:
           the 242 characters of the archives images_background_small1/2.
 Duration: small: 8 (low) or 70 (high) minutes to fit on one core, 10 to train; what is there stays.
@@ -10,6 +11,7 @@ Expected: docs/few_shot.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
@@ -17,13 +19,15 @@ from inrzoo.build import build
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = [800, 900, 1000, 1100, 1200]
+VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -42,7 +46,7 @@ for init, paper in PAPER.items():
     build(manifest.load("omniglot", COMPLEXITY, {"init.mode": init, **FIT}), store, source=SOURCE)
     for title, fields in METHODS.items():
         run = OUT / "runs" / f"{COMPLEXITY}-{init}-unmixed-{title.replace(' ', '-').replace(',', '')}"
-        found[init, title] = measure(FewShot(view=1000, steps=STEPS, **fields), store, run)
+        found[init, title] = measure(FewShot(view=VIEWS[2], steps=STEPS, **fields), store, run)
         of_paper = COMPLEXITY == "high" and title == "transformer"
         page.add(f"{title}, {init} start", found[init, title], paper if of_paper else ())
 for column in COLUMNS:

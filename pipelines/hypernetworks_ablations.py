@@ -1,17 +1,21 @@
 """What the parts of hypernetworks are worth: TransINR's Table 2, GINR-IPC's Tables 6 (modulation) and 7 (location).
 
-Command:  python pipelines/hypernetworks_ablations.py    (INRZOO_CIFAR10: local files; else they are fetched)
+Command:  python pipelines/hypernetworks_ablations.py
+Needs:    CIFAR-10, fetched unless INRZOO_CIFAR10 names its files. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the papers' networks on these images, for a GPU.
 Duration: small: 10 CPU minutes; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.tasks import Unfitted, comparison, measure
 from inrzoo.tasks.hypernetwork import Hypernetwork
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None

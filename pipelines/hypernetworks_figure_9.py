@@ -1,12 +1,14 @@
 """GINR-IPC's Figure 9: test-time optimisation from a hypernetwork's weights against fits from random starts.
 
-Command:  python pipelines/hypernetworks_figure_9.py     after hypernetworks_table.py, with the same environment
+Command:  python pipelines/hypernetworks_figure_9.py
+Needs:    the runs of hypernetworks_table.py, with the same environment.
 Hardware: one CPU core.
 Duration: small: 3 CPU minutes.
 Expected: docs/hypernetworks.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,8 @@ import numpy as np
 from inrzoo import manifest, open_store
 from inrzoo.build import build
 from inrzoo.tasks import Measurement, comparison
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None

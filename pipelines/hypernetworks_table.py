@@ -1,18 +1,22 @@
 """Signals to weights on CIFAR-10: TransINR's Table 1, GINR-IPC's Table 2, and its optimisation-based variant.
 
-Command:  python pipelines/hypernetworks_table.py        (INRZOO_CIFAR10: local files; else they are fetched)
+Command:  python pipelines/hypernetworks_table.py
+Needs:    CIFAR-10, fetched unless INRZOO_CIFAR10 names its files. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the papers' networks on these images, for a GPU.
 Duration: small: 30 CPU minutes; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from dataclasses import replace
 from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.tasks import Unfitted, comparison, measure, over_runs, train
 from inrzoo.tasks.hypernetwork import Hypernetwork
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None

@@ -1,17 +1,21 @@
 """GINR-IPC's Table 3: a wider INR, and more weight tokens. The paper's images are FFHQ at 256×256, these CIFAR-10's.
 
-Command:  python pipelines/hypernetworks_table_3.py    (INRZOO_CIFAR10: local files; else they are fetched)
+Command:  python pipelines/hypernetworks_table_3.py
+Needs:    CIFAR-10, fetched unless INRZOO_CIFAR10 names its files. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the paper's networks on these images, for a GPU.
 Duration: small: 10 CPU minutes; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.tasks import Unfitted, comparison, measure
 from inrzoo.tasks.hypernetwork import Hypernetwork
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None

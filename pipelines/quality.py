@@ -1,11 +1,14 @@
 """How good are the INRs of the papers' settings, on real images? Writes docs/quality.md from what it measures.
 
-Command:  python pipelines/quality.py           Data: under $INRZOO_DATA (default ../shared/data).
+Command:  python pipelines/quality.py
+Needs:    MNIST, CIFAR-10 and Omniglot in folders of these names below $INRZOO_DATA (default ../shared/data).
+          INRZOO_SCALE: tiny|small.
 Hardware: 4 CPU cores, about three minutes.     Expected: no divergence; PSNRs as in docs/quality.md, to 0.1 dB.
 Stores stay in out/quality; run again, it continues.
 """
 
 import os
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +17,14 @@ import inrzoo
 from inrzoo import manifest
 from inrzoo.build import build
 
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+
 DATA = Path(os.environ.get("INRZOO_DATA", "../shared/data"))
-OUT = Path("out/quality")
-SIGNALS = 500
+OUT = Path(os.environ.get("INRZOO_OUT", "out/quality"))
+DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/quality.md"))
+SCALE = os.environ.get("INRZOO_SCALE", "small")
+SIGNALS = {"tiny": 60, "small": 500}[SCALE]
+STEPS = {"tiny": {"fit.steps": 60, "fit.engine": "reference"}, "small": {}}[SCALE]
 RUNS = [
     ("mnist", "contrastive", "siren", {}, ""),
     ("mnist", "contrastive", "fourier_net", {}, ""),
@@ -40,7 +48,7 @@ TENSORS = ("weight_0", "weight_1", "weight_2", "bias_0", "bias_1", "bias_2")
 
 rows, spreads = [], []
 for dataset, preset, inr, changes, published in RUNS:
-    wanted = manifest.load(dataset, preset, {"limit": SIGNALS, "inr.name": inr, **changes})
+    wanted = manifest.load(dataset, preset, {"limit": SIGNALS, "inr.name": inr, **changes, **STEPS})
     path = OUT / f"{dataset}-{preset}-{inr}.zarr"
     report = build(wanted, path, source=DATA / dataset)
     store = inrzoo.open_store(path)
@@ -56,7 +64,7 @@ for dataset, preset, inr, changes, published in RUNS:
         cells = (f"{a:.4f} / {b:.4f} ({a / b - 1:+.0%})" for a, b in zip(ours, PUBLISHED[dataset, preset], strict=True))
         spreads.append(f"| {dataset} {preset} | {' | '.join(cells)} |")
 
-Path("docs/quality.md").write_text(
+DOCUMENT.write_text(
     f"""# Quality of the INRs, by paper and preset
 
 Made by `python pipelines/quality.py`: one seed, an even share of every class.
@@ -76,4 +84,4 @@ Standard deviation of each tensor over the training split, ours / published (typ
 {chr(10).join(spreads)}
 """
 )
-print(Path("docs/quality.md").read_text())
+print(DOCUMENT.read_text())

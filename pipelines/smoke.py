@@ -1,10 +1,12 @@
 """Build a small store, read it back, verify it, draw it. Everything works, or this fails.
 
-Command:  python pipelines/smoke.py        Hardware: any, no network.
+Command:  python pipelines/smoke.py
+Needs:    nothing but inrzoo.
 Duration: about half a minute on two cores. Expected: mean PSNR above 40 dB, no problem found, a picture.
 """
 
 import tempfile
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import torch
@@ -14,6 +16,8 @@ from inrzoo import manifest
 from inrzoo.build import build
 from inrzoo.preview import preview
 from inrzoo.verify import verify
+
+ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SIGNALS = 200
 SEEDS = 2

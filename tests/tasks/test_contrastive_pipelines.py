@@ -4,6 +4,7 @@ import gzip
 import json
 import runpy
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,7 @@ def ran(tmp_path_factory):
             "INRZOO_DOCUMENT": str(folder / "page.md"),
         }.items():
             patch.setenv(key, value)
+        patch.setattr(sys, "argv", ["pipeline"])
         runpy.run_path(str(PIPELINES / "contrastive_table_2.py"))
         runpy.run_path(str(PIPELINES / "contrastive_figure_3.py"))
         patch.setenv("INRZOO_SETS", "mnist-nfn")

@@ -2,6 +2,7 @@
 
 import io
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -64,6 +65,7 @@ def test_fc100_on_a_small_stand_in(tmp_path, monkeypatch, capsys):
         "INRZOO_DOCUMENT": str(tmp_path / "page.md"),
     }.items():
         monkeypatch.setenv(key, value)
+    monkeypatch.setattr(sys, "argv", ["few_shot_table_3.py"])
     runpy.run_path(str(ROOT / "pipelines" / "few_shot_table_3.py"))
     page = (tmp_path / "page.md").read_text()
     assert page.startswith("## Table 3: INR-FC100\n")

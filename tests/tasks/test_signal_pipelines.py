@@ -4,6 +4,7 @@ import gzip
 import io
 import runpy
 import struct
+import sys
 import zipfile
 from pathlib import Path
 
@@ -52,6 +53,7 @@ def tiny_scale(tmp_path, monkeypatch):
     """Environment of the scripts; the page that they write."""
     for key, value in {"SCALE": "tiny", "OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}.items():
         monkeypatch.setenv(f"INRZOO_{key}", str(value))
+    monkeypatch.setattr(sys, "argv", ["pipeline"])
     return tmp_path / "page.md"
 
 

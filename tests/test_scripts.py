@@ -1,0 +1,156 @@
+"""Every script of benchmarks/ and pipelines/ says what it needs when asked for help, and runs at its smallest size.
+
+A new script has to appear in `TINY`, or in `ELSEWHERE` with the file of the slow test that runs it small.
+"""
+
+import ast
+import contextlib
+import io
+import os
+import runpy
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+SCRIPTS = {path.stem: path for folder in ("benchmarks", "pipelines") for path in (ROOT / folder).glob("*.py")}
+NO_GPU = "needs a CUDA device"
+FEW_SHOT = sorted(name for name in SCRIPTS if name.startswith("few_shot_") and name != "few_shot_table_3")
+TINY: dict[str, str] = {
+    "antialiasing": "1 1 --shorten 500 --picture {out}/picture.png",
+    "build_speed": "{data}/omniglot --signals 40 --steps 10",
+    "encoders": "{out}/page.md --batch 2",
+    "fitting": "1 0.01 --workload W1 --method naive --method reference --steps 5 --out {out}",
+    "gpu_fitting": "2 2",
+    "loading": "{out}/loading 1024 --rounds 1 --out {out}",
+    "quality": "",
+    "read_speed": "1024",
+    "smoke": "",
+    "waiting": "2",
+    **dict.fromkeys(FEW_SHOT, ""),
+}
+"""Script -> its smallest command line; {data} is `pictures`, {out} a folder shared by all scripts."""
+ELSEWHERE = {
+    "faults": "cluster/test_faults.py",
+    "scaling": "cluster/test_measurements.py",
+    "ten_million": "cluster/test_measurements.py",
+    "few_shot_table_3": "tasks/test_pipelines.py",
+    "contrastive_table_2": "tasks/test_contrastive_pipelines.py",
+    "contrastive_figure_3": "tasks/test_contrastive_pipelines.py",
+    "contrastive_supervised": "tasks/test_contrastive_pipelines.py",
+    "end_to_end_table": "tasks/test_signal_pipelines.py",
+    "hypernetworks_table": "tasks/test_signal_pipelines.py",
+    "hypernetworks_table_3": "tasks/test_signal_pipelines.py",
+    "hypernetworks_figure_9": "tasks/test_signal_pipelines.py",
+    "hypernetworks_ablations": "tasks/test_signal_pipelines.py",
+}
+
+
+def imported_by_others() -> set[str]:
+    """Scripts that another one imports: parts of that one."""
+    trees = [(name, ast.parse(path.read_text(encoding="utf-8"))) for name, path in SCRIPTS.items()]
+    return {
+        imported
+        for name, tree in trees
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for imported in ([node.module] if isinstance(node, ast.ImportFrom) else [alias.name for alias in node.names])
+        if imported in SCRIPTS and imported != name
+    }
+
+
+def does_something(path: Path) -> bool:
+    """Whether a file does more than define: it runs as a script."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    passive = (ast.Import, ast.ImportFrom, ast.FunctionDef, ast.ClassDef, ast.Assign, ast.AnnAssign, ast.AugAssign)
+    return any(
+        not isinstance(node, passive) and not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+        for node in tree.body
+    )
+
+
+def test_every_script_has_a_smallest_size() -> None:
+    parts = imported_by_others()
+    assert TINY.keys() | ELSEWHERE.keys() == {
+        name for name, path in SCRIPTS.items() if name not in parts and does_something(path)
+    }
+    for name, file in ELSEWHERE.items():
+        text = (ROOT / "tests" / file).read_text(encoding="utf-8")
+        assert f"{name}" in text and "mark.slow" in text
+
+
+@pytest.mark.parametrize("name", sorted(name for name, path in SCRIPTS.items() if does_something(path)))
+def test_help_is_what_the_file_says_of_itself(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = SCRIPTS[name]
+    monkeypatch.setattr(sys, "argv", [path.name, "--help"])
+    monkeypatch.syspath_prepend(str(path.parent))
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as end:
+        runpy.run_path(str(path), run_name="__main__")
+    about = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")), clean=False)
+    assert end.value.code == 0 and about is not None
+    assert about.strip() in said.getvalue()
+    assert f"python {path.relative_to(ROOT)}" in about and "\nNeeds: " in about
+
+
+def png(pixels: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of stand-ins: Omniglot of 3 alphabets of 20 characters, MNIST and CIFAR-10 of some hundred slopes."""
+    sys.path.insert(0, str(ROOT / "tests" / "tasks"))
+    from test_signal_pipelines import write_cifar10, write_mnist
+
+    folder = tmp_path_factory.mktemp("pictures")
+    write_mnist(folder / "mnist")
+    (folder / "cifar10").mkdir()
+    write_cifar10(folder / "cifar10" / "cifar10_images.zip")
+    (folder / "omniglot").mkdir()
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(folder / "omniglot" / "images_background.zip", "w") as archive:
+        for alphabet in range(3):
+            for character in range(20):
+                strokes = rng.random((7, 7)) < 0.3
+                for drawer in range(1, 21):
+                    ink = np.kron(np.roll(strokes, rng.integers(-1, 2, 2), (0, 1)), np.ones((15, 15), bool))
+                    number = f"{20 * alphabet + character:04d}_{drawer:02d}"
+                    place = f"images_background/Alphabet_{alphabet}/character{character + 1:02d}/{number}.png"
+                    archive.writestr(place, png(np.where(ink, 0, 255).astype(np.uint8)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("out")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(TINY))
+def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, out: Path) -> None:
+    environment = {
+        **os.environ,
+        "INRZOO_SCALE": "tiny",
+        "INRZOO_COMPLEXITY": "low,high" if name == "few_shot_table_2" else "high",
+        "INRZOO_DATA": str(pictures),
+        "INRZOO_OMNIGLOT": str(pictures / "omniglot"),
+        "INRZOO_OUT": str(out),
+        "INRZOO_DOCUMENT": str(out / "page.md"),
+    }
+    words = TINY[name].format(data=pictures, out=out).split()
+    command = [sys.executable, str(SCRIPTS[name]), *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=600)
+    if name == "gpu_fitting" and not torch.cuda.is_available():
+        assert done.returncode == 2 and NO_GPU in done.stderr
+        return
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert done.stdout.strip()
