@@ -8,7 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny_store import store_bytes
+from tiny_store import store_bytes, tiny
+
+from inrzoo.build import build
+from inrzoo.interchange import export_state_dicts
 
 COMMANDS = {
     "build": ["build", "digits", "--limit", "2", "--steps", "1", "--out", "{folder}/made", "--in-process"],
@@ -34,18 +37,24 @@ def no_more_bytes() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-@pytest.fixture
-def words(finished: Path, tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
-    """A command's words, with what they name made."""
-    from inrzoo.interchange import export_state_dicts
+@pytest.fixture(scope="module")
+def exportable(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store whose INRs readers of a convention see as they are."""
+    path = tmp_path_factory.mktemp("exportable") / "tiny.zarr"
+    build(tiny(limit=20, seeds=1, inr__omega_0=30.0), path, in_process=True, quiet=True)
+    return path
 
+
+@pytest.fixture
+def words(exportable: Path, tmp_path: Path, request: pytest.FixtureRequest) -> list[str]:
+    """A command's words, with what they name made."""
     places = {"folder": tmp_path, "store": tmp_path / "store.zarr", "damaged": tmp_path / "damaged.zarr"}
     for place in (places["store"], places["damaged"]):
-        shutil.copytree(finished, place)
+        shutil.copytree(exportable, place)
     shard = places["damaged"] / "weights" / "c" / "0" / "0" / "0" / "0"
     shard.write_bytes(b"\0" + shard.read_bytes()[1:])
     if request.param == "import":
-        export_state_dicts(finished, tmp_path / "exported", "dws", "0", None)
+        export_state_dicts(exportable, tmp_path / "exported", "sitzmann", "0", None)
     return [word.format(**places) for word in COMMANDS[request.param]]
 
 

@@ -13,8 +13,6 @@ from inrzoo.store.names import is_metadata
 from inrzoo.store.objects import Location
 from inrzoo.store.root import check_root, consolidated, own_files, read_root, visible_files
 
-FIRST_WITH_ROOT_DIGEST = (0, 2)
-"""The first version of inrzoo that puts a digest of the root into every root."""
 NO_FILE: Callable[[str], bool] = lambda name: False  # noqa: E731
 
 
@@ -54,7 +52,7 @@ def strays(path: Location, attributes: Mapping[str, Any]) -> list[str]:
 
 def wrong_root(path: Location, attributes: Mapping[str, Any]) -> str:
     """What is wrong with the root of a store, or an empty text: its own digest, and the metadata that it repeats."""
-    problem = check_root((path / "zarr.json").read_bytes(), _has_digest(attributes))
+    problem = check_root((path / "zarr.json").read_bytes())
     if problem or not attributes["complete"]:
         return problem
     recorded = [name for name in attributes["checksums"] if is_metadata(name)]
@@ -75,17 +73,9 @@ def require_intact(path: Location, attributes: Mapping[str, Any], without: Calla
     Raises:
         InrzooError: names the first damaged file; nothing was changed.
     """
-    if problem := check_root((path / "zarr.json").read_bytes(), _has_digest(attributes)):
+    if problem := check_root((path / "zarr.json").read_bytes()):
         raise damaged(str(path), f"zarr.json {problem}")
     for name, problem in wrong_files(path, attributes, without).items():
         raise InrzooError(
             f"{path} is damaged ({name} {problem}) and was left as it is; repair it with: inrzoo verify {path} --repair"
         )
-
-
-def _has_digest(attributes: Mapping[str, Any]) -> bool:
-    try:
-        major, minor = (int(part) for part in str(attributes["inrzoo"]).split(".")[:2])
-    except ValueError:
-        return True
-    return (major, minor) >= FIRST_WITH_ROOT_DIGEST

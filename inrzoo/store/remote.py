@@ -26,6 +26,7 @@ from inrzoo.store import limits
 from inrzoo.store.checks import check_names
 from inrzoo.store.files import sha256, sync, write_atomically
 from inrzoo.store.objects import ObjectError, ObjectPath, is_object_url
+from inrzoo.store.root import check_root
 from inrzoo.store.transfer import array_metadata, max_bytes, transfer
 from inrzoo.typecheck import check_type
 
@@ -95,7 +96,7 @@ class Mirror:
         self._opened_by = 0
         plain = is_object_url(self.url) and not storage_options
         self._objects = ObjectPath.parse(self.url) if plain else None
-        root: bytes = self._try_again(ROOT, lambda: self._read(ROOT))
+        root: bytes = self._try_again(ROOT, self._read_root)
         try:
             attributes = json.loads(root)["attributes"]
             sealed, self.checksums = attributes["complete"], attributes["checksums"]
@@ -221,6 +222,13 @@ class Mirror:
         pieces: list[bytes] = []
         transfer(self._remote(), self._remote_path(name), limits.MAX_SMALL_BYTES, pieces.append)
         return b"".join(pieces)
+
+    def _read_root(self) -> bytes:
+        content = self._read(ROOT)
+        with suppress(ValueError, KeyError, TypeError, RecursionError):  # not a root at all: said by the caller
+            if json.loads(content)["attributes"] and (problem := check_root(content)):
+                raise OSError(f"it {problem}")
+        return content
 
     def _remote_path(self, name: str) -> str:
         self._remote()

@@ -15,6 +15,8 @@ from inrzoo.store.objects import Changed, Location, ObjectPath
 
 ROOT_DIGEST = "root_sha256"
 """The attribute that holds the sha256 of the root itself, in its canonical form and without this attribute."""
+FIRST_WITH_ROOT_DIGEST = (0, 2)
+"""The first version of inrzoo that puts a digest of the root into every root."""
 UNSEALED = ("partial", "repairing")
 """Attributes that a sealed store does not have."""
 
@@ -95,25 +97,31 @@ def root_digest(root: Mapping[str, Any]) -> str:
     return hashlib.sha256(_to_bytes({**root, "attributes": attributes})).hexdigest()
 
 
-def check_root(content: bytes, must_have_digest: bool) -> str:
+def check_root(content: bytes) -> str:
     """Check the bytes of a root against the digest in it.
 
-    Args:
-        must_have_digest: whether the store was written by a version that puts a digest into every root.
-
     Returns:
-        What is wrong, in a few words; an empty text if nothing is.
+        What is wrong, in a few words; an empty text if nothing is. A root of a version before `FIRST_WITH_ROOT_DIGEST`
+        has no digest, and nothing is wrong with that.
     """
     try:
         root = json.loads(content)
         recorded = root["attributes"].get(ROOT_DIGEST)
         if recorded is None:
-            return f"lacks the attribute {ROOT_DIGEST}" if must_have_digest else ""
+            return f"lacks the attribute {ROOT_DIGEST}" if _must_have_digest(root["attributes"]) else ""
         if recorded != (found := root_digest(root)):
             return f"has sha256 {found[:12]}…, recorded in it is {str(recorded)[:12]}…"
         return "" if _to_bytes(root) == content else "is not in its canonical form"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"cannot be read ({type(error).__name__})"
+
+
+def _must_have_digest(attributes: Mapping[str, Any]) -> bool:
+    try:
+        major, minor = (int(part) for part in str(attributes.get("inrzoo", "0.0")).split(".")[:2])
+    except ValueError:
+        return True
+    return (major, minor) >= FIRST_WITH_ROOT_DIGEST
 
 
 def _to_bytes(root: Mapping[str, Any]) -> bytes:

@@ -83,13 +83,16 @@ def test_worker_killed_and_its_block_tried_again(tmp_path: Path, reference: dict
 
 
 @pytest.mark.slow
-def test_interrupted_from_the_keyboard(tmp_path: Path, reference: dict[str, str]) -> None:
+@pytest.mark.parametrize("words", [["--workers", "2"], ["--in-process"]])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_asked_to_stop(stop: signal.Signals, words: list[str], tmp_path: Path, reference: dict[str, str]) -> None:
+    """Ctrl-C reaches the whole group of processes; Slurm and Kubernetes send SIGTERM to the first one."""
     out = tmp_path / "store.zarr"
-    process = start(out, "--workers", "2")
+    process = start(out, *words)
     wait_until(lambda: committed(out) >= 1, process)
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: to the whole group
+    (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
     _, errors = process.communicate(timeout=120)
-    assert process.returncode == 130
+    assert process.returncode == 128 + stop
     assert errors.strip().splitlines()[-1].startswith("inrzoo: stopped; what is finished is safe")
     assert "Traceback" not in errors
     complete(out, "--in-process")

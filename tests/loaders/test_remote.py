@@ -248,6 +248,15 @@ def test_what_is_no_store_of_ours_is_refused(tmp_path):
         open_store(f"{server.url}/other.zarr")
 
 
+def test_a_damaged_root_is_not_believed(made, tmp_path):
+    """Its metadata would be read as they stand there: other shapes, other codecs."""
+    shutil.copytree(made, tmp_path / "made.zarr")
+    root = (tmp_path / "made.zarr" / "zarr.json").read_text()
+    (tmp_path / "made.zarr" / "zarr.json").write_text(root.replace('"float32"', '"float64"', 1))
+    with serving(tmp_path) as server, pytest.raises(InrzooError, match="zarr.json .*it has sha256"):
+        open_store(f"{server.url}/made.zarr", **QUICK)
+
+
 def test_an_unfinished_store_is_refused(tmp_path):
     make_store(tmp_path / "half.zarr", publish=1)
     with (

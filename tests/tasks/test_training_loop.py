@@ -13,7 +13,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from inrzoo import registry
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, Terminated
 from inrzoo.tasks import train
 from inrzoo.tasks._checkpoint import read
 from inrzoo.tasks._document import table, write_section
@@ -72,17 +72,20 @@ def test_a_crash_between_metrics_and_checkpoint_leaves_no_trace(characters, tmp_
     assert files(tmp_path / "whole") == files(tmp_path / "parts")
 
 
-def test_ctrl_c_saves_and_the_same_call_continues(characters, tmp_path):
-    long = registry.make("tasks", {**TASK.to_json(), "steps": 4000})
-    timer = threading.Thread(target=lambda: (time.sleep(2), os.kill(os.getpid(), signal.SIGINT)))
+@pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
+def test_a_request_to_stop_saves_and_the_same_call_continues(number, error, characters, tmp_path):
+    long = registry.make("tasks", {**TASK.to_json(), "steps": 4000, "validate_every": 4000})
+    timer = threading.Thread(target=lambda: (time.sleep(2), os.kill(os.getpid(), number)))
+    handler = signal.getsignal(number)
     timer.start()
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(KeyboardInterrupt) as stop:
         train(long, characters, tmp_path / "run", quiet=True)
+    assert stop.type is error
     timer.join()
     stopped = read(tmp_path / "run" / "last.safetensors").progress["step"]
     assert 0 < stopped < 4000
     assert train(long, characters, tmp_path / "run", quiet=True, stop_after=3).step == stopped + 3
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(number) is handler
 
 
 def test_a_finished_run_is_not_done_again(characters, tmp_path):
