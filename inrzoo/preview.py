@@ -15,7 +15,7 @@ from inrzoo.store.files import write_atomically
 FINER = 4
 GOOD = ("ok", "early stop")
 MOST_DRAWN = 64
-"""INRs in one picture at most: each is a column of over 100 pixels, and takes a second or so."""
+"""INRs in one picture at most: each is a column of over 100 pixels."""
 
 
 def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step: int = -1) -> int:
