@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "inrs": {"weights", "seeding"},
     "fit": {"inrs", "weights", "coords", "seeding"},
     "bench": {"fit", "inrs", "coords", "seeding"},
-    "store": {"weights", "registry", "coords", "typecheck"},
+    "store": {"manifest", "weights", "registry", "coords", "typecheck"},
     "stats": {"store", "weights"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "encoders": {"weights"},
@@ -63,7 +63,7 @@ ONLY_IMPORTER = {
 }
 PIPELINES_MAY_IMPORT = {"inrzoo", "torch", "numpy"} | sys.stdlib_module_names
 BAD_NAMES = {"utils", "common", "models", "nn", "datasets"}
-MAX_LINES = 300
+MAX_LINES = 400
 
 
 def imports(path: Path, rooms: set[str]) -> Iterator[tuple[str, bool]]:
@@ -151,7 +151,7 @@ def test_the_house_keeps_its_rules():
         ("inrzoo/verify.py", "import tests.conftest", "nothing in inrzoo may import tests"),
         ("inrzoo/fit/utils.py", "", "say what it is for, not utils"),
         ("inrzoo/extra.py", "", "extra is not in the table of rooms"),
-        ("inrzoo/errors.py", "\n" * 300, "more than 300 lines"),
+        ("inrzoo/errors.py", "\n" * 400, "more than 400 lines"),
         ("pipelines/table_1.py", "import zarr", "pipelines may not import zarr"),
     ],
 )

@@ -42,6 +42,10 @@ def write(tmp_path):
     return to_file
 
 
+FILLED = {"name": "siren", "hidden_layers": 1, "bias_inside": True, "output_offset": 0.0, "convention": "sitzmann"}
+"""Fields of a SIREN that a manifest leaves at their defaults."""
+
+
 def error_of(dataset: str, *args, **kwargs) -> str:
     with pytest.raises(InrzooError) as caught:
         manifest.load(dataset, *args, **kwargs)
@@ -75,12 +79,12 @@ def test_preset_then_overrides(write):
     default, large = manifest.load(path), manifest.load(path, "large")
     assert manifest.presets(path) == ["small", "large"]
     assert (default.name, default.preset, default.seeds, default.fit.steps) == ("test_digits", "small", 2, 50)
-    assert default.inr == {"name": "siren", "omega_0": 10.0, "hidden_features": 8}
+    assert default.inr == {**FILLED, "omega_0": 10.0, "hidden_features": 8}
     assert (large.preset, large.seeds, large.fit.steps) == ("large", 3, 500)
-    assert large.inr == {"name": "siren", "omega_0": 10.0, "hidden_features": 64}
+    assert large.inr == {**FILLED, "omega_0": 10.0, "hidden_features": 64}
     over = manifest.load(path, "large", {"seeds": 7, "inr.hidden_features": 16, "coords.axis_order": "x_y"})
     assert (over.seeds, over.fit.steps, over.coords.axis_order) == (7, 500, "x_y")
-    assert over.inr == {"name": "siren", "omega_0": 10.0, "hidden_features": 16}
+    assert over.inr == {**FILLED, "omega_0": 10.0, "hidden_features": 16}
     assert manifest.load(path, "large") == large
 
 

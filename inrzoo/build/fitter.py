@@ -20,7 +20,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
-from inrzoo.manifest import Coords, Init, Manifest, Values
+from inrzoo.manifest import Coords, FitSettings, Init, Manifest, Values
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
 
@@ -69,7 +69,7 @@ class Fitter:
             values=Values(range=tuple(means["values"]["range"])),
             init=Init(mode="hypernet", sha256=self.sha256),
             fit=fit,
-        )
+        ).filled()
 
     def require(self, signals: Signals, name: str) -> None:
         """Raise InrzooError unless signals are such as the network was trained on."""
@@ -125,12 +125,11 @@ def _words(content: bytes) -> dict[str, Any]:
 def made(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
     """Weights that the store's hypernetwork gives signals, (B, P): in the batches of a fit, from the first one on."""
     assert store.fitter is not None, "a store of this kind has one"
-    settings = Manifest.from_json(store.attributes["manifest"])
-    return weights_of(store.fitter, store.inr, settings, tuple(store.attributes["grid"]), signals_BKC, device)
+    return weights_of(store.fitter, store.inr, store.settings, tuple(store.attributes["grid"]), signals_BKC, device)
 
 
 def weights_of(
-    content: bytes, inr: INR, settings: Manifest, grid: tuple[int, ...], signals_BKC: NDArray[np.uint8], device: str
+    content: bytes, inr: INR, settings: FitSettings, grid: tuple[int, ...], signals_BKC: NDArray[np.uint8], device: str
 ) -> NDArray[np.float32]:
     """What a network (its `Fitter.content`) makes of signals: weights of `inr`, (B, P)."""
     network = _loaded(content, device, inr, grid)

@@ -18,7 +18,7 @@ from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
-from inrzoo.manifest import Manifest
+from inrzoo.manifest import FitSettings
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
 
@@ -71,7 +71,7 @@ def fit_rows(
     Returns:
         weights (B, T, P) and their quality.
     """
-    settings = Manifest.from_json(store.attributes["manifest"])
+    settings = store.settings
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
         by_network = settings.init.mode == "hypernet"
@@ -81,7 +81,7 @@ def fit_rows(
             store.inr,
             result.weights_BTP,
             tuple(store.attributes["grid"]),
-            **store.attributes["manifest"]["coords"],
+            **asdict(settings.coords),
             evaluate=fit.engine(settings.fit.engine).evaluate,
         )
         quality = Quality(
@@ -99,12 +99,12 @@ def fit_to(
     inr: INR,
     starts_BP: NDArray[np.float32],
     signals_BKC: NDArray[np.uint8],
-    settings: Manifest,
+    settings: FitSettings,
     grid: tuple[int, ...],
     device: str,
     threads: int = 1,
 ) -> fit.Fit:
-    """Fit INRs to signals by a manifest's settings."""
+    """Fit INRs to signals."""
     wanted, spacing, axis_order = settings.antialias, settings.coords.spacing, settings.coords.axis_order
     antialias = AntiAlias(**asdict(wanted)) if wanted.used else None
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
@@ -146,13 +146,13 @@ def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
     return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])
 
 
-def shared_draw(inr: INR, settings: Manifest, seed: int) -> NDArray[np.float32]:
+def shared_draw(inr: INR, settings: FitSettings, seed: int) -> NDArray[np.float32]:
     """The start that all signals of a seed share before anything is fitted. Shape (P,)."""
     return inr.init(Stream("fixed init", settings.name, seed))
 
 
 def fixed_start(
-    inr: INR, settings: Manifest, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
+    inr: INR, settings: FitSettings, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
 ) -> NDArray[np.float32]:
     """The start that all signals of a seed share: weights fitted to one of them, drawn by the seed. Shape (P,).
 

@@ -1,13 +1,19 @@
 """The command `build`: options as a manifest's keys, one call, a report out."""
 
+from __future__ import annotations
+
 import tomllib
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from inrzoo.cli import SOURCE, Place, cli, numbers, say
 from inrzoo.errors import InrzooError
+
+if TYPE_CHECKING:
+    from inrzoo.manifest import Manifest
 
 INIT_MODES = ("random", "shared", "fixed")
 DECIDED_BY_FITTER = ("inr.", "coords.", "values.", "init.", "fit.steps", "fit.stop_psnr")
@@ -58,16 +64,21 @@ class Workers(click.ParamType[int | str]):
 def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options: Any) -> None:
     """Fit a dataset of INRs into a store. Stop it at will: the same command continues.
 
-    DATASET is a name that `inrzoo list` shows, or a path to a TOML file.
+    DATASET is a name that `inrzoo list` shows, or a path to a TOML file; or a store, which then continues or, with
+    --seeds, grows by what it records.
     """
     from inrzoo import build as builder
     from inrzoo import manifest, report
     from inrzoo.build.estimate import check_nodes
 
     overrides = _overrides(options, settings)
-    wanted = manifest.load(dataset, preset, overrides)
-    given = manifest.load(dataset, preset).preset != manifest.load(dataset).preset
-    out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if given else f"{wanted.name}.zarr")
+    if (Path(dataset) / "zarr.json").is_file():
+        wanted = _recorded(Path(dataset), preset, overrides, options["out"])
+        out = options["out"] or Path(dataset)
+    else:
+        wanted = manifest.load(dataset, preset, overrides)
+        named = preset not in (None, manifest.default_preset(dataset))
+        out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if named else f"{wanted.name}.zarr")
     run = {key: options[key] for key in ("source", "fitter", "workers", "in_process", "address", "device", "overwrite")}
     run["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
     if options["init"] not in (None, *INIT_MODES):
@@ -87,6 +98,18 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
         say(report.of_plan(builder.plan(wanted, out, **run), nodes))
         return
     say(report.of_build(builder.build(wanted, out, **run)))
+
+
+def _recorded(store: Path, preset: str | None, overrides: dict[str, Any], out: str | Path | None) -> Manifest:
+    """The manifest in a store, with another number of seeds if one is given: nothing else of a store can change."""
+    from inrzoo import open_store
+    from inrzoo.manifest import Manifest
+
+    other = [*(["--preset"] if preset else []), *(["--out"] if out else []), *sorted({*overrides} - {"seeds"})]
+    if other:
+        raise InrzooError(f"{store} is a store, of which --seeds alone can be changed; it takes no {', '.join(other)}")
+    recorded = Manifest.from_json(open_store(store).attributes["manifest"])
+    return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
 
 
 def _amounts(text: str) -> dict[str, float]:

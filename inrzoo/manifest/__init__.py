@@ -1,8 +1,18 @@
 """Manifests: what to build, read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
-from inrzoo.manifest.files import folder, load, names, presets
+from inrzoo.manifest.files import default_preset, folder, load, names, presets
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint
-from inrzoo.manifest.settings import RUNTIME_FIELDS, AntiAlias, Coords, Fit, Init, Manifest, Values, make_inr
+from inrzoo.manifest.settings import (
+    RUNTIME_FIELDS,
+    AntiAlias,
+    Coords,
+    Fit,
+    FitSettings,
+    Init,
+    Manifest,
+    Values,
+    make_inr,
+)
 
 __all__ = [
     "NOT_IN_FINGERPRINT",
@@ -10,9 +20,11 @@ __all__ = [
     "AntiAlias",
     "Coords",
     "Fit",
+    "FitSettings",
     "Init",
     "Manifest",
     "Values",
+    "default_preset",
     "differences",
     "fingerprint",
     "folder",

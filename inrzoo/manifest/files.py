@@ -68,6 +68,12 @@ def presets(dataset: str) -> list[str]:
     return sorted(found, key=lambda name: (name != default, name))
 
 
+def default_preset(dataset: str) -> str | None:
+    """Name of the preset that a manifest applies unless another one is named; None where it applies none."""
+    name: str | None = _read(dataset)[1].get("default_preset")
+    return name
+
+
 def _use_inr(tables: dict[str, Any], name: str | None, alternatives: Mapping[str, Mapping[str, Any]]) -> None:
     """Another architecture than the manifest's takes none of its fields, but what the preset has for it."""
     inr = tables.get("inr", {})

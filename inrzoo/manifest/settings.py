@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
@@ -138,18 +138,46 @@ class Fit:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest:
-    """Everything that decides a dataset. `source` and `inr` are component tables: `name` and its fields.
+class FitSettings:
+    """The settings that fit an INR to a signal. A store gives them without its source or any other component.
 
     Attributes:
         name: of the dataset; part of every random stream.
+    """
+
+    name: str
+    coords: Coords = field(default_factory=Coords)
+    values: Values = field(default_factory=Values)
+    init: Init = field(default_factory=Init)
+    fit: Fit = field(default_factory=Fit)
+    antialias: AntiAlias = field(default_factory=AntiAlias)
+
+    @classmethod
+    def recorded(cls, tables: Mapping[str, Any]) -> Self:
+        """The settings in the manifest of a store, whose other keys are left out.
+
+        Raises:
+            InrzooError: names the key that is missing or has an impossible value.
+        """
+        fields = {known.name for known in dataclasses.fields(cls)}
+        try:
+            settings: Self = _dataclass(cls, {key: value for key, value in tables.items() if key in fields}, "")
+        except InrzooError as error:
+            raise InrzooError(f"manifest of the store: {error}") from None
+        return settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(FitSettings):
+    """Everything that decides a dataset. `source` and `inr` are component tables: `name` and all fields.
+
+    Attributes:
         seeds: independent fits of each signal.
         limit: at most this many signals, an even share of every class; None for all.
         redistributable: whether the licence lets the signals stand in the store.
         preset: the preset that was applied.
     """
 
-    name: str
     source: dict[str, Any]
     inr: dict[str, Any]
     title: str = ""
@@ -159,11 +187,6 @@ class Manifest:
     preset: str | None = None
     seeds: int = 1
     limit: int | None = None
-    coords: Coords = field(default_factory=Coords)
-    values: Values = field(default_factory=Values)
-    init: Init = field(default_factory=Init)
-    fit: Fit = field(default_factory=Fit)
-    antialias: AntiAlias = field(default_factory=AntiAlias)
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
@@ -176,20 +199,26 @@ class Manifest:
         _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
 
     def to_json(self) -> dict[str, Any]:
-        """The resolved content, every default filled in, as a store records it."""
-        tables = dataclasses.asdict(self)
-        tables["source"] = {**self.source, **_filled(registry.make("sources", self.source))}
-        inr = make_inr(self.inr, in_features=1, out_features=1, nyquist=1.0)
-        tables["inr"] = {**self.inr, **_filled(inr)}
+        """The content as a store records it."""
+        tables: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return tables
+
+    def filled(self) -> Manifest:
+        """This manifest with the defaults of its source and its INR filled in. Makes both once, which checks them.
+
+        Raises:
+            InrzooError: an unknown component, or an unknown field or impossible value of one.
+        """
+        source = {**self.source, **dataclasses.asdict(registry.make("sources", self.source))}
+        inr = {**self.inr, **dataclasses.asdict(make_inr(self.inr, in_features=1, out_features=1, nyquist=1.0))}
         for key in RUNTIME_FIELDS:  # the signals decide these, not the manifest
-            tables["inr"].pop(key, None)
-        resolved: dict[str, Any] = json.loads(json.dumps(tables))
-        return resolved
+            inr.pop(key, None)
+        return dataclasses.replace(self, source=source, inr=inr)
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any]) -> Manifest:
-        """Inverse of `to_json`, for the manifest inside a store."""
-        return from_tables(tables, "manifest of the store")
+        """Inverse of `to_json`, for the manifest inside a store; no component is made."""
+        return cls.recorded(tables)
 
 
 def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyquist: float) -> Any:
@@ -208,10 +237,9 @@ def from_tables(tables: Mapping[str, Any], where: str) -> Manifest:
     """A manifest from nested tables; an error names `where` they come from."""
     try:
         manifest: Manifest = _dataclass(Manifest, tables, "")
-        manifest.to_json()  # makes both components once, so that their fields are checked now and not in a worker
+        return manifest.filled()
     except InrzooError as error:
         raise InrzooError(f"{where}: {error}") from None
-    return manifest
 
 
 def _dataclass(cls: Any, tables: Mapping[str, Any], prefix: str) -> Any:
@@ -230,10 +258,6 @@ def _dataclass(cls: Any, tables: Mapping[str, Any], prefix: str) -> Any:
     if missing:
         raise InrzooError(f"missing key {', '.join(prefix + key for key in missing)}")
     return cls(**given)
-
-
-def _filled(component: Any) -> dict[str, Any]:
-    return dataclasses.asdict(component)
 
 
 def _require(key: str, value: Any, holds: bool, allowed: str) -> None:

@@ -4,9 +4,11 @@ Nothing in a store is executed. Metadata are zarr format 3 alone (format 2 knows
 that inrzoo or a compressor of the weights would write, and names of files stay inside the store.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, get_args
@@ -221,12 +223,18 @@ def layout_of(attributes: Recorded, num_params: int, where: str) -> WeightLayout
 
 def inr_of(attributes: Recorded, num_params: int, where: str) -> Any:
     """The recorded INR, if its weights and coordinates are as many as the store has."""
-    inr = guarded(where, "inr", lambda: registry.make("inrs", attributes["inr"]))
+    inr = guarded(where, "inr", lambda: _made(json.dumps(attributes["inr"], sort_keys=True)))
     num_axes = len(attributes["grid"])
     if inr.layout.num_params != num_params or inr.in_features != num_axes:
         what = f"an INR of {inr.layout.num_params} parameters for {inr.in_features} axes"
         raise damaged(where, f"{what}; weights of {num_params}, a grid of {num_axes} axes")
     return inr
+
+
+@lru_cache(maxsize=16)
+def _made(spec: str) -> Any:
+    """An INR has no state: one serves all stores of a process that record it."""
+    return registry.make("inrs", json.loads(spec))
 
 
 def _typed(found: Mapping[str, Any], types: Mapping[str, Any], rules: Mapping[str, Any], where: str) -> Recorded:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from inrzoo import coords
 from inrzoo.errors import InrzooError
+from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
 from inrzoo.store.checks import Recorded, check_attributes, check_weights, inr_of, layout_of, opened
@@ -104,6 +105,11 @@ class Store:
         """The function family: `values = store.inr(weights, coords)`."""
         made: INR = inr_of(self.attributes, self.weights.shape[3], self.location)
         return made
+
+    @cached_property
+    def settings(self) -> FitSettings:
+        """How its INRs were fitted; nothing of the source is needed for it."""
+        return FitSettings.recorded(self.attributes["manifest"])
 
     @property
     def value_range(self) -> tuple[float, float]:

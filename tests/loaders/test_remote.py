@@ -253,7 +253,7 @@ def test_a_damaged_root_is_not_believed(made, tmp_path):
     shutil.copytree(made, tmp_path / "made.zarr")
     root = (tmp_path / "made.zarr" / "zarr.json").read_text()
     (tmp_path / "made.zarr" / "zarr.json").write_text(root.replace('"float32"', '"float64"', 1))
-    with serving(tmp_path) as server, pytest.raises(InrzooError, match="zarr.json .*it has sha256"):
+    with serving(tmp_path) as server, pytest.raises(InrzooError, match=r"zarr\.json .*it has sha256"):
         open_store(f"{server.url}/made.zarr", **QUICK)
 
 
