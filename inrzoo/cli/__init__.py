@@ -51,7 +51,8 @@ def main() -> None:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.exceptions.Abort) as stop:
         command = shlex.join(["inrzoo", *sys.argv[1:]])
-        code = 128 + (signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT)
+        terminated = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)  # click raises from it
+        code = 128 + (signal.SIGTERM if terminated else signal.SIGINT)
         _fail(f"stopped; what is finished is safe, go on with the same command: {command}", code)
     except MemoryError as error:
         _fail(f"out of memory ({error or 'no reason given'}); ask for less, or check what was given", 2)
