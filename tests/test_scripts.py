@@ -28,7 +28,7 @@ TINY: dict[str, str] = {
     "antialiasing": "1 1 --shorten 500 --picture {out}/picture.png",
     "build_speed": "{data}/omniglot --signals 40 --steps 10",
     "encoders": "{out}/page.md --batch 2",
-    "fitting": "1 0.01 --workload W1 --method naive --method reference --steps 5 --out {out}",
+    "fitting": "1 0.01 --workload W1 --method naive --method reference-1-thread --steps 5 --out {out}",
     "gpu_fitting": "2 2",
     "loading": "{out}/loading 1024 --rounds 1 --out {out}",
     "quality": "",
