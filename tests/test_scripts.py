@@ -37,7 +37,7 @@ TINY: dict[str, str] = {
     "waiting": "2",
     **dict.fromkeys(FEW_SHOT, ""),
 }
-"""Script -> its smallest command line; {data} is `pictures`, {out} a folder shared by all scripts."""
+"""Script -> its smallest command line; {data} is `pictures`, {out} an empty folder."""
 ELSEWHERE = {
     "faults": "cluster/test_faults.py",
     "scaling": "cluster/test_measurements.py",
@@ -134,14 +134,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("out")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(TINY))
-def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, out: Path) -> None:
+def run_tiny(name: str, pictures: Path, out: Path) -> None:
     environment = {
         **os.environ,
         "INRZOO_SCALE": "tiny",
@@ -157,5 +150,21 @@ def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, out: Path
     if name == "gpu_fitting" and not torch.cuda.is_available():
         assert done.returncode == 2 and NO_GPU in done.stderr
         return
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    assert done.returncode == 0, f"{name}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert done.stdout.strip()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(TINY.keys() - {*FEW_SHOT}))
+def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, tmp_path: Path) -> None:
+    run_tiny(name, pictures, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_the_few_shot_scripts_run_one_after_the_other(pictures: Path, tmp_path: Path) -> None:
+    """They share stores and runs, as in use."""
+    for name in FEW_SHOT:
+        run_tiny(name, pictures, tmp_path)
+    page = (tmp_path / "page.md").read_text(encoding="utf-8")
+    assert page.count("Scale `tiny`") == len(FEW_SHOT) and "nan" not in page
