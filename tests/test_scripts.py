@@ -138,7 +138,7 @@ def run_tiny(name: str, pictures: Path, out: Path) -> None:
     environment = {
         **os.environ,
         "INRZOO_SCALE": "tiny",
-        "INRZOO_COMPLEXITY": "low,high" if name == "few_shot_table_2" else "high",
+        "INRZOO_COMPLEXITY": "low",
         "INRZOO_DATA": str(pictures),
         "INRZOO_OMNIGLOT": str(pictures / "omniglot"),
         "INRZOO_OUT": str(out),
