@@ -20,11 +20,12 @@ from inrzoo.tasks.few_shot import FewShot
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
+FEW = {"steps": 2, "validation_episodes": 20, "test_episodes": 20}
+TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
+VIEWS = {"tiny": [20, 25, 30, 35, 40]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -35,7 +36,7 @@ found = {}
 for complexity, (name, paper) in PAPER.items():
     store = OUT / f"omniglot-{complexity}-fixed.zarr"
     build(manifest.load("omniglot", complexity, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
-    found[complexity] = measure(FewShot(view=VIEWS[2], steps=STEPS), store, OUT / "runs" / f"{complexity}-transformer")
+    found[complexity] = measure(FewShot(view=VIEWS[2], **TRAINING), store, OUT / "runs" / f"{complexity}-transformer")
     page.add(name, found[complexity], paper)
 for column in COLUMNS:
     page.check("high complexity is above low", found["high"][column], found["low"][column])

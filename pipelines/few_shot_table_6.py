@@ -21,12 +21,13 @@ from inrzoo.tasks.few_shot import FewShot
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
+FEW = {"steps": 2, "validation_episodes": 20, "test_episodes": 20}
+TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
+VIEWS = {"tiny": [20, 25, 30, 35, 40]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
@@ -40,7 +41,7 @@ page = comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMN
 found = {}
 for layers in LAYERS:
     run = f"{COMPLEXITY}-transformer" + ("" if layers == "all" else f"-{layers}")
-    found[layers] = measure(FewShot(view=VIEWS[2], steps=STEPS, layers=layers), store, OUT / "runs" / run)
+    found[layers] = measure(FewShot(view=VIEWS[2], **TRAINING, layers=layers), store, OUT / "runs" / run)
     page.add(layers, found[layers], PAPER[layers] if COMPLEXITY == "high" else ())
 for fewer, more in pairwise(LAYERS):
     page.check(f"{more} is above {fewer}", found[more]["5-way 5-shot"], found[fewer]["5-way 5-shot"])

@@ -20,12 +20,13 @@ from inrzoo.tasks.few_shot import FewShot
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
+FEW = {"steps": 2, "validation_episodes": 20, "test_episodes": 20}
+TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
+VIEWS = {"tiny": [20, 25, 30, 35, 40]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -37,7 +38,7 @@ for inr, paper in PAPER.items():
     name = f"{COMPLEXITY}-{'relu-' if inr == 'relu_mlp' else ''}"
     store = OUT / f"omniglot-{name}fixed.zarr"
     build(manifest.load("omniglot", COMPLEXITY, {"inr.name": inr, "init.mode": "fixed", **FIT}), store, source=SOURCE)
-    found[inr] = measure(FewShot(view=VIEWS[2], steps=STEPS), store, OUT / "runs" / f"{name}transformer")
+    found[inr] = measure(FewShot(view=VIEWS[2], **TRAINING), store, OUT / "runs" / f"{name}transformer")
     page.add(inr, found[inr], paper if COMPLEXITY == "high" else ())
 for column in COLUMNS:
     page.check("SIREN is above ReLU", found["siren"][column], found["relu_mlp"][column])

@@ -20,12 +20,13 @@ from inrzoo.tasks.few_shot import FewShot
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
+FEW = {"steps": 2, "validation_episodes": 20, "test_episodes": 20}
+TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
+VIEWS = {"tiny": [20, 25, 30, 35, 40]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
@@ -39,7 +40,7 @@ found = {}
 for kind, paper in PAPER.items():
     run = f"{COMPLEXITY}-transformer" + ("" if kind == "per_parameter" else f"-{kind}")
     # `auto` is per parameter where all INRs started alike: the run is that of Table 2.
-    task = FewShot(view=VIEWS[2], steps=STEPS, normalise="auto" if kind == "per_parameter" else kind)
+    task = FewShot(view=VIEWS[2], **TRAINING, normalise="auto" if kind == "per_parameter" else kind)
     found[kind] = measure(task, store, OUT / "runs" / run)
     page.add(kind, found[kind], paper if COMPLEXITY == "high" else ())
 for column in COLUMNS:

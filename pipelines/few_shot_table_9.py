@@ -22,12 +22,13 @@ from inrzoo.tasks.few_shot import FewShot
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-STEPS = {"tiny": 20, "small": 1000, "full": 20_000}[SCALE]
+FEW = {"steps": 2, "validation_episodes": 20, "test_episodes": 20}
+TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
 COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
 SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
 OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [60, 65, 70, 75, 80]}.get(SCALE, [800, 900, 1000, 1100, 1200])
+VIEWS = {"tiny": [20, 25, 30, 35, 40]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
@@ -46,7 +47,7 @@ for init, paper in PAPER.items():
     build(manifest.load("omniglot", COMPLEXITY, {"init.mode": init, **FIT}), store, source=SOURCE)
     for title, fields in METHODS.items():
         run = OUT / "runs" / f"{COMPLEXITY}-{init}-unmixed-{title.replace(' ', '-').replace(',', '')}"
-        found[init, title] = measure(FewShot(view=VIEWS[2], steps=STEPS, **fields), store, run)
+        found[init, title] = measure(FewShot(view=VIEWS[2], **TRAINING, **fields), store, run)
         of_paper = COMPLEXITY == "high" and title == "transformer"
         page.add(f"{title}, {init} start", found[init, title], paper if of_paper else ())
 for column in COLUMNS:
