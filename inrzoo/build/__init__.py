@@ -276,6 +276,6 @@ def _write_run_log(out: Location, report: Report) -> None:
         return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
     if isinstance(out, Path):  # of builds that were killed at this point
-        for partial_file in out.parent.glob(f"{glob.escape(out.stem)}.build.json.*.partial"):
+        for partial_file in out.parent.glob(f".{glob.escape(out.stem)}.build.json.*.partial"):
             partial_file.unlink()
     write_atomically(out.with_suffix(".build.json"), (json.dumps(log, indent=2) + "\n").encode())

@@ -30,8 +30,9 @@ def write_atomically(path: Location, content: bytes | memoryview, store: Locatio
         return path.write_bytes(content)
     if isinstance(store, Path):
         require_plain_path(path.parent, store)
-    # A name of its own for each writer: two writers of one file both write the same bytes.
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
+    # A name of its own for each writer. What a killed process leaves in a store is removed before the store is sealed;
+    # elsewhere nobody would remove it, so it is hidden.
+    partial = path.with_name(f"{'' if store else '.'}{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with partial.open("xb") as file:
             file.write(content)
