@@ -46,15 +46,15 @@ class Kind:
 
 
 KINDS = {
-    "flip": Kind(2400, 60, "one bit of one file of a finished store; `inrzoo verify` notices"),
-    "flip, root": Kind(800, 60, "one bit of the root `zarr.json`; `inrzoo verify` notices"),
+    "flip": Kind(2460, 60, "one bit of one file of a finished store; `inrzoo verify` notices"),
+    "flip, root": Kind(780, 60, "one bit of the root `zarr.json`; `inrzoo verify` notices"),
     "truncate": Kind(200, 20, "a file cut, emptied, removed or grown; `inrzoo verify` notices"),
     "stray": Kind(60, 1, "foreign files in and beside a store before, during and after a build"),
     "link": Kind(200, 1, "a file or folder that a command uses leads to one outside; nothing outside is touched"),
     "kill": Kind(340, 1, "SIGKILL at a file operation of a command; the same command ends with the same bytes"),
     "full disk": Kind(110, 1, "no space from a file operation on; one line, and with space the same command succeeds"),
     "pair": Kind(50, 1, "two commands on one store at once; none breaks what the other does"),
-    "server": Kind(36, 1, "a hostile server; one line within a bounded time and memory"),
+    "server": Kind(39, 1, "a hostile server; one line within a bounded time and memory"),
 }
 
 
