@@ -40,7 +40,8 @@ def killed(shop: Workshop, number: int) -> Outcome:
         problem = "" if ended.code == 0 else f"not killed, but {ended.told()}"
     else:
         problem = chosen.kept(shop, home)
-    return Outcome.of(what, f"while it is interrupted, {problem}" if problem else after(shop, chosen, home))
+    problem = f"while it is interrupted, {problem}" if problem else after(shop, chosen, home)
+    return Outcome.of(what, problem, ended.code < 0)
 
 
 def without_space(shop: Workshop, number: int) -> Outcome:
@@ -65,7 +66,7 @@ def without_space(shop: Workshop, number: int) -> Outcome:
         problem = f"afterwards {lost}" if lost else ""
     problem = problem or after(shop, chosen, home)
     shutil.rmtree(home, ignore_errors=True)
-    return Outcome.of(what, problem)
+    return Outcome.of(what, problem, ended.code != 0)
 
 
 def after(shop: Workshop, chosen: Command, home: Path) -> str:

@@ -49,9 +49,9 @@ class Outcome:
     harmless: list[str] = field(default_factory=list)
 
     @classmethod
-    def of(cls, what: str, problem: str) -> "Outcome":
-        """One attack."""
-        return cls(what, [f"{what}: {problem}"] if problem else [])
+    def of(cls, what: str, problem: str, came: bool = True) -> "Outcome":
+        """One attack; it does not count where it came too late, and harmed nothing."""
+        return cls(what, [f"{what}: {problem}"] if problem else [], int(came or bool(problem)))
 
 
 @dataclass(frozen=True)
