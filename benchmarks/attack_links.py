@@ -40,7 +40,7 @@ BESIDE = [
 
 
 def linked(shop: Workshop, number: int) -> Outcome:
-    """Lead a place outside: to a file or folder of somebody else's, or to its own content that was moved away."""
+    """Lead a place outside: to a file or folder of somebody else's, to nothing yet, or to its own content, moved."""
     writing = [one for one in COMMANDS if not one.name.startswith(("pull, a part",))]
     chosen = writing[number % len(writing)]
     draw = random.Random(f"link {chosen.name} {number // len(writing)}")
@@ -53,7 +53,7 @@ def linked(shop: Workshop, number: int) -> Outcome:
     (outside / "folder/thesis.txt").write_bytes(THESIS)
     within = sorted(str(path.relative_to(home)) for path in home.rglob("*") if not path.is_relative_to(home / "tmp"))
     name = draw.choice([draw.choice(within or BESIDE), draw.choice(BESIDE)])
-    how = draw.choice(["thesis.txt", "folder", "moved"])
+    how = draw.choice(["thesis.txt", "folder", "moved", "nothing"])
     if name == STORE and how == "moved":
         how = "folder"  # a store that its owner has moved to another disk, and linked, is written there
     before, what = folder_bytes(outside), f"{chosen.name}: {name} leads to {how}"

@@ -12,6 +12,8 @@ from fault_builds import folder_bytes
 
 WAITS = "another process|is writing to|is being built|is not complete|somebody else has pushed"
 """What a command may say when another one is at work on the store."""
+FALSE = "damaged|sha256|fitted again|not part|is missing|another function|rendered"
+"""What `inrzoo verify` says of damage, of which there is none."""
 PATIENCE = 0.6
 """Seconds between the two starts, at most."""
 
@@ -54,11 +56,7 @@ def _refusal(name: str, ended: Ended, pulls: bool) -> str:
     if ended.code == 0:
         return ""
     lines = ended.out.strip().splitlines()
-    if (
-        ended.code == 1
-        and lines
-        and all(line.startswith(("incomplete", "/")) or "incomplete" in line for line in lines)
-    ):
+    if name == "verify --repair" and ended.code == 1 and "incomplete" in ended.out and not re.search(FALSE, ended.out):
         return ""
     allowed = WAITS + ("|takes nothing away" if name == "push" and pulls else "")
     if ended.told() or not re.search(allowed, ended.err):

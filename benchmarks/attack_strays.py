@@ -6,7 +6,8 @@ from pathlib import Path
 
 from attack_hub import REPO
 from attack_process import Ended, Operations, command
-from attack_workshop import STORE, Outcome, Workshop, differing, results
+from attack_workshop import STORE, Outcome, Workshop, differing
+from fault_builds import folder_bytes
 
 HIDDEN = [".DS_Store", ".nfs0001", "._zarr.json", "._x", ".Trash-0/x", ".~lock.notes.txt#"]
 VISIBLE = ["Thumbs.db", "notes.txt", "x.partial", "zarr.json~", "c/9/9/9/9"]
@@ -27,7 +28,7 @@ def strayed(shop: Workshop, number: int) -> Outcome:
         command(shop.build_words(2), home, shop.log, Operations(home, at, "kill"))
     elif moment == "after":
         shop.lay(home, "two.zarr")
-    places = [folder for folder in [home, store, *store.rglob("*")] if folder.is_dir()]
+    places = [folder for folder in [home, store, *sorted(store.rglob("*"))] if folder.is_dir()]
     place = draw.choice(places if number % 2 else places[:2])  # the root is where most strays are
     stray = place / name
     what = f"{stray.relative_to(home)}, {moment} a build"
@@ -47,39 +48,30 @@ def _put(stray: Path) -> None:
 def _life(shop: Workshop, home: Path, stray: Path) -> list[str]:
     """Build, verify, add a seed, compute the statistics, push; what went wrong with the stray."""
     store, problems = home / STORE, []
-    inside, name = stray.is_relative_to(store), stray.name
+    inside = stray.is_relative_to(store)
+    name = str(stray.relative_to(store)) if inside else stray.name
     quiet = not inside or stray.is_dir() or _is_hidden(stray.relative_to(home))
     for words in (shop.build_words(2), shop.build_words(3), ["stats", STORE]):
         ended = _run(shop, words, home)
         if ended.code and not (ended.code == 2 and not quiet and not ended.told() and name in ended.err):
             problems.append(f"{words[0]}: {ended.told() or ended.err.strip()}")
-        if not stray.exists():
+        if not stray.exists() and "_build" not in stray.parts:  # the folder of a build is inrzoo's own
             problems.append(f"{words[0]} removed it")
             _put(stray)
-        recorded = json.loads((store / "zarr.json").read_text())["attributes"]["checksums"] if store.exists() else []
-        if inside and str(stray.relative_to(store)) in recorded:
+        if inside and name in json.loads((store / "zarr.json").read_text())["attributes"]["checksums"]:
             problems.append(f"{words[0]} recorded it in zarr.json")
         ended = _run(shop, ["verify", STORE], home)
-        if quiet and ended.code:
+        if (quiet or not stray.exists()) and ended.code:
             problems.append(f"verify after {words[0]}: {(ended.out + ended.err).strip().splitlines()[-1:]}")
-        if not quiet and (ended.code == 0 or name not in ended.out + ended.err):
+        if not quiet and stray.exists() and (ended.code == 0 or name not in ended.out + ended.err):
             problems.append(f"verify after {words[0]} does not name it: exit code {ended.code}")
-    if inside and not stray.is_dir():
-        stray_name = str(stray.relative_to(home))
-        stray.unlink()
-    else:
-        stray_name = ""
-    other = differing(
-        {file: sha for file, sha in results(home).items() if file.startswith(STORE)},
-        {f"{STORE}/{file}": sha for file, sha in results(shop.out / "made/three.zarr").items()},
-    )
-    problems += [f"the finished store has other bytes: {other}"] * bool(other)
-    if stray_name:
-        _put(home / stray_name)
+    found, expected = folder_bytes(store), folder_bytes(shop.out / "made/three.zarr")
+    found.pop(name, None)
+    problems += [f"the finished store has other bytes: {differing(found, expected)}"] * (found != expected)
     ended = _run(shop, ["push", STORE, REPO], home)
     if ended.code and quiet:
         problems.append(f"push: {ended.told() or ended.err.strip()}")
-    pushed = [path for tree in shop.hub.trees().values() for path in tree if path.endswith(name)]
+    pushed = [path for tree in shop.hub.trees().values() for path in tree if path.endswith(f"/{name}")]
     return [*problems, *([f"push sent {pushed[0]}"] if pushed else [])]
 
 
