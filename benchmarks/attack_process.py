@@ -8,6 +8,7 @@ Like `fault_builds`, this process forks and therefore has no threads.
 """
 
 import errno
+import faulthandler
 import mmap
 import os
 import pickle
@@ -16,6 +17,7 @@ import struct
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -195,9 +197,15 @@ class Running:
     build: Build
     operations: Operations
 
-    def wait(self, seconds: float = 120.0) -> Ended:
-        """Its end. Raises TimeoutError when it hangs."""
-        code = self.build.wait(seconds)
+    def wait(self, seconds: float = 600.0) -> Ended:
+        """Its end. Raises TimeoutError when it hangs; where, stands in its log of errors."""
+        deadline = time.monotonic() + seconds
+        while self.build.running and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self.build.running:
+            self.build.kill(signal.SIGUSR1)
+            time.sleep(1)
+        code = self.build.wait(0)
         log, trace = self.build.log, self.operations.trace
         err = log.with_suffix(".err")
         return Ended(
@@ -218,6 +226,7 @@ def begin(words: list[str], home: Path, log: Path, operations: Operations | None
     def before() -> None:
         error = os.open(log.with_suffix(".err"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(error, 2)
+        faulthandler.register(signal.SIGUSR1, sys.__stderr__)  # says where a command hangs
         os.chdir(home)
         tempfile.tempdir = str(home / "tmp")
         Path(tempfile.tempdir).mkdir(exist_ok=True)
