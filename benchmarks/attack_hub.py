@@ -5,8 +5,11 @@
 Prints the address of the Hub and, on a second line, that of its keeper, and serves until its standard input ends. The
 keeper answers `/save?name=X`, `/load?name=X` (no repositories where nothing was saved) and `/trees`: the sha256 of
 every file of every branch and tag of `ada/digits`.
+
+Needs: the `dev` extra; tests/hub beside this folder.
 """
 
+import argparse
 import copy
 import json
 import subprocess
@@ -66,6 +69,13 @@ def hub_process() -> Iterator[HubProcess]:
         process.wait(10)
 
 
+def main() -> None:
+    """See the top of the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.parse_args()
+    _serve()
+
+
 def _serve() -> None:
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests/hub"))
     from server import Hub
@@ -104,4 +114,4 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    main()

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import hostile_server
+import attack_proxy
 from attack_hub import REPO
 from attack_process import Ended
 from attack_workshop import STORE, Outcome, Workshop, differing
@@ -23,8 +23,8 @@ COMMANDS = ["load", "pull", "push"]
 
 def deceived(shop: Workshop, number: int) -> Outcome:
     """Open and check a store over HTTP, pull, or push, while the server turns hostile at some request."""
-    kind = hostile_server.KINDS[number % len(hostile_server.KINDS)]
-    name = COMMANDS[number // len(hostile_server.KINDS) % len(COMMANDS)]
+    kinds = list(attack_proxy.KINDS)
+    kind, name = kinds[number % len(kinds)], COMMANDS[number // len(kinds) % len(COMMANDS)]
     draw = random.Random(f"server {number}")
     first = draw.choice([1, 2, draw.randint(1, 12)])
     home = shop.home("case")
@@ -50,7 +50,7 @@ def deceived(shop: Workshop, number: int) -> Outcome:
 
 @contextmanager
 def _server(upstream: str, kind: str, first: int) -> Iterator[str]:
-    words = [sys.executable, hostile_server.__file__, upstream, kind, str(first)]
+    words = [sys.executable, attack_proxy.__file__, upstream, kind, str(first)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
