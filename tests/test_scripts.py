@@ -39,6 +39,7 @@ TINY: dict[str, str] = {
 }
 """Script -> its smallest command line; {data} is `pictures`, {out} an empty folder."""
 ELSEWHERE = {
+    "attack": "cluster/test_attack.py",
     "faults": "cluster/test_faults.py",
     "scaling": "cluster/test_measurements.py",
     "ten_million": "cluster/test_measurements.py",
