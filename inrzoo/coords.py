@@ -21,7 +21,8 @@ def grid(
         sizes: points along each axis, slowest axis first: (rows, columns) of an image, (samples,) of a sound.
         spacing: `"end_points"` puts the outer points at -1 and 1 (spacing 2/(n-1), as SIREN's code does);
             `"pixel_centres"` puts points at -1 + (2i+1)/n (spacing 2/n). An axis of one point sits at 0.
-        axis_order: `"row_col"` gives coordinates in the order of the axes; `"x_y"` reverses them (specs: DWS sets).
+        axis_order: `"row_col"` gives coordinates in the order of the axes; `"x_y"` reverses them, as in DWSNets'
+            sets (docs/derivations/grids.md#coordinates).
         finer: this many times more points along each axis, over the same extent.
 
     Returns:

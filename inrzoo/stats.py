@@ -1,4 +1,5 @@
 """Normalisation statistics of a store: training split, fits that are good, float64, one pass. The only room with dask.
+Formulas: docs/derivations/store.md#statistics.
 
 Shape letters: N signals, S seeds, T snapshots, P parameters.
 """

@@ -39,7 +39,7 @@ RUNS = [
     ("cifar10", "nfn", "siren", {}, ""),
     ("cifar10", "implicit_zoo", "siren", {"limit": 100}, "31.01 dB (Implicit-Zoo, within 5,000 steps, stop at 30)"),
 ]
-PUBLISHED = {  # specs: statistics typed into neural-graphs' YAML: std of W1 W2 W3 b1 b2 b3
+PUBLISHED = {  # docs/derivations/siren.md#published-sets: standard deviations of W1 W2 W3 b1 b2 b3
     ("mnist", "dws"): (0.0628, 0.0183, 0.1179, 0.0213, 0.0110, 0.0999),
     ("mnist", "nfn"): (0.2868, 0.0171, 0.0639, 0.4090, 0.1041, 0.0970),
     ("cifar10", "nfn"): (0.2803, 0.0177, 0.0546, 0.4087, 0.1039, 0.0873),

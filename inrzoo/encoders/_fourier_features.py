@@ -1,7 +1,8 @@
 """Gaussian Fourier features of single numbers: what weight-space networks see of a weight.
 
 Tancik et al. 2020, "Fourier features let networks learn high frequency functions in low dimensional domains" (arXiv
-2006.10739), eq. 5, for inputs of one dimension, as neural-graphs and NFN use them (specs: e.1, e.5).
+2006.10739), eq. 5, for inputs of one dimension, as neural-graphs and NFN use them
+(docs/derivations/encoders.md#fourier-features-of-numbers).
 
 Shape letters: M frequencies; leading dimensions (...) are free.
 """

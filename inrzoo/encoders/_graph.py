@@ -2,7 +2,8 @@
 
 Zhang et al. 2023, "Neural networks are graphs! Graph neural networks for equivariant processing of neural networks":
 coordinates, neurons and channels are nodes, tensors with one axis are numbers at nodes, tensors with two axes
-(to, from) are numbers at edges (specs: e.1). Of a multiplicative filter network there are two such graphs (specs: e.4):
+(to, from) are numbers at edges (docs/derivations/encoders.md#graph-of-an-inr). Of a multiplicative filter network there
+are two such graphs (docs/derivations/encoders.md#graph-of-a-filter-network):
 
 * `"merged"`: one node an index of an axis. A unit of filter i carries φ_i and the bias that it is multiplied with.
 * `"products"`, Figure 1 of the contrastive paper: a unit of a filter and the product that it goes into are two nodes

@@ -1,5 +1,5 @@
 """The layer of the relational transformer: Diao & Loynd, ICLR 2023, "Relational attention", as Zhang et al. 2023
-changed it for weights (`modulate_v`); formulas in specs e.2.
+changed it for weights (`modulate_v`); formulas in docs/derivations/encoders.md#relational-attention.
 
 Shape letters: B INRs, N nodes, E edge features, A attention features, H heads, d = A / H.
 """

@@ -6,6 +6,7 @@ channels are never renumbered, so those axes are features): an MLP 2/H/H/1 has t
 What a linear equivariant map may do between two places is: keep some of the axes that they share, average over the
 others, spread over what is missing. Summed over all sets of kept axes and all pairs of places, that is every such map;
 averages and not sums, so that their scale does not depend on H.
+Formulas: docs/derivations/encoders.md#equivariant-layers.
 
 Shape letters: B INRs, P parameters of one INR, C features at a place.
 """
@@ -41,7 +42,8 @@ class EquivariantMlp(Encoder):
         hidden_features: C.
         num_layers: equivariant ones.
         out_features: of the result.
-        num_frequencies: Fourier features of every number are twice as many (specs: e.5); 0 for the number itself.
+        num_frequencies: Fourier features of every number are twice as many; 0 for the number itself. See
+            docs/derivations/encoders.md#fourier-features-of-numbers.
         sigma: standard deviation of their frequencies.
         dropout: probability, behind each layer.
 

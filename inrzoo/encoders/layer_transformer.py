@@ -1,4 +1,5 @@
 """A transformer over the tensors of an INR: the few-shot paper's encoder (Sec. 2.3, 3.1).
+Formulas: docs/derivations/encoders.md#transformer-on-layers.
 
 Shape letters: B batch of INRs, P parameters of one INR, L tokens, H hidden, F features.
 """

@@ -1,5 +1,6 @@
 """Relational transformer on the graph of an INR: Zhang et al. 2023, "Neural networks are graphs!", without probe
-features; the encoder of the contrastive paper (Sec. 3.3, 4.2). Numbers and formulas: specs e.1, e.2, e.4.
+features; the encoder of the contrastive paper (Sec. 3.3, 4.2). Numbers and formulas:
+docs/derivations/encoders.md#relational-attention.
 
 Shape letters: B INRs, P parameters of one INR, N nodes, F node features, E edge features.
 """

@@ -1,6 +1,8 @@
 """The encoder of MWT's classifier: a transformer on the weights of an INR, one token a neuron.
 
-Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification"; sizes as in specs (i).
+Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification"; sizes are those of
+docs/derivations/encoders.md#transformer-on-neurons-of-mwt.
+
 Shape letters: B batch of INRs, P parameters of one INR, T tokens (neurons), N numbers of a neuron, F features of a
 token.
 """

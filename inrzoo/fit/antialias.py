@@ -3,8 +3,8 @@
 Why: what an INR does between the points of its grid is not in the loss. An MFN that uses frequencies above Nyquist
 looks right on the grid and wrong everywhere else, and so do its rotations and scalings.
 
-The bound (specs: b.4). Products of sines are sums of sines of sums, so an MFN of Fourier filters is a finite sum of
-sinusoids, and along coordinate axis c none is faster than
+The bound (docs/derivations/filter_networks.md#frequency-bound). Products of sines are sums of sines of sums, so an MFN
+of Fourier filters is a finite sum of sinusoids, and along coordinate axis c none is faster than
 
     Ω_c = Σ_i max_j |ω⁽ⁱ⁾_jc|        radians per coordinate unit, i the filters, j their units.
 
@@ -15,7 +15,8 @@ The regulariser: "Contrastive implicit representation learning", Sec. 3.2.1, add
 reconstruction loss and calls |·|₀ the L₀ norm. Where we differ: a count of non-zero entries neither measures a
 frequency nor has a gradient, and the sentence before eq. 9 derives "the sum of the maximum frequencies of filters",
 a sum of L∞ norms; so eq. 9 is read as `linf`. That pulls at every network, also at one far below Nyquist; the text
-wants frequencies "around the Nyquist" and kept "below while fitting", which is a threshold: `hinge`, the default.
+wants frequencies "around the Nyquist" and kept "below while fitting", which is a threshold: `hinge`, the default
+(docs/derivations/filter_networks.md#anti-aliasing).
 
 The paper's reconstruction loss (eq. 2) is a sum over pixels and channels, ours a mean over K coordinates and C
 channels. Weights are given in the paper's units and divided once, in `AntiAlias.addend`: λ_mean = λ_sum / (K·C).

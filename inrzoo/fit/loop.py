@@ -2,6 +2,7 @@
 
 INRs in a batch are strangers: losses are summed, so each sees its own gradient; Adam works entry by entry; stopping and
 divergence act on one INR alone. (Only rounding differs with the batch, in the batched products.)
+Formulas: docs/derivations/fitting.md#independent-fits.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, T snapshots.
 """

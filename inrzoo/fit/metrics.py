@@ -1,4 +1,5 @@
 """Mean squared error and PSNR: one definition, everywhere.
+Formulas: docs/derivations/grids.md#value-scale-and-psnr.
 
 Shape letters: B batch of INRs, K coordinates, C channels.
 """

@@ -3,6 +3,7 @@
 Evaluate the INR on a finer grid, transform, compare: frequencies outside the Nyquist box of the fitting grid cannot
 have been learned from it. Fig. 2 (e, f) of "Contrastive implicit representation learning" shows this spectrum and gives
 no number; the number here is ours.
+Formulas: docs/derivations/grids.md#out-of-band-energy.
 
 Shape letters: B batch of INRs, K coordinates of the finer grid, C channels, D axes of the grid.
 """

@@ -1,4 +1,5 @@
 """An INR of which one matrix belongs to the signal: the instance pattern composer of GINR-IPC.
+Formulas: docs/derivations/hypernetworks.md#instance-patterns.
 
 Shape letters: B batch of signals, P parameters of one INR, I numbers of the instance part; O rows of the modulated
 matrix, N its fan-in, R its rank.

@@ -1,7 +1,9 @@
 """Matrices of a layout and the norms of their rows.
 
 A matrix is a tensor of a layout with two axes or more. Its rows, one for each neuron of the first axis, are what the
-papers call columns: they write W as in × out. Shape letters: P parameters of one INR; leading dimensions are free.
+papers call columns: they write W as in × out. Formulas: docs/derivations/hypernetworks.md#row-norms.
+
+Shape letters: P parameters of one INR; leading dimensions are free.
 """
 
 from typing import Literal, get_args

@@ -1,4 +1,5 @@
 """GINR-IPC by gradient steps: Alg. 1 of Kim et al. 2023 (arXiv 2211.13223), after CAVIA (Zintgraf et al. 2019).
+Formulas: docs/derivations/hypernetworks.md#gradient-steps-on-patterns.
 
 Shape letters: B batch of signals, P parameters of one INR, I numbers of the instance part.
 """

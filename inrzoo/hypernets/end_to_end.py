@@ -1,4 +1,5 @@
-"""MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification"; details: specs (i).
+"""MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification";
+formulas in docs/derivations/hypernetworks.md#end-to-end-classification.
 
 Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_features, C channels, I numbers that
 are adapted.

@@ -18,7 +18,7 @@ class InstancePatterns(TokenHypernet):
 
     One weight token makes one row of V by LayerNorm and a linear map. The paper's INR is
     `{"name": "relu_mlp", "hidden_features": 256, "hidden_layers": 3, "encoding": "log_spaced", "num_frequencies": 64,
-    "sigma": 64.0}`; the σ are in specs of its code: 64 for faces, 128 for natural images.
+    "sigma": 64.0}`; the σ are in the configurations of its code: 64 for faces, 128 for natural images.
 
     The instance part is V (and U with `modulation = "own_u"`).
     """

@@ -1,4 +1,5 @@
 """Learned initialisations: Tancik et al. 2021 (arXiv 2012.02189), by MAML (Finn et al. 2017), or by Reptile.
+Formulas: docs/derivations/hypernetworks.md#learned-starts.
 
 Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_features, C channels, I numbers that
 are adapted.

@@ -1,4 +1,5 @@
 """TransINR: Chen & Wang 2022, "Transformers as meta-learners for implicit neural representations" (arXiv 2208.02801).
+Formulas: docs/derivations/hypernetworks.md#weight-groups.
 
 Shape letters: B batch of signals, P parameters of one INR, K coordinates, C channels, G weight tokens, F features of
 a token, I numbers of the instance part; R rows of a matrix, Q its groups, N its fan-in.

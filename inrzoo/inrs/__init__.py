@@ -125,7 +125,9 @@ class INR(ABC):
 
     @abstractmethod
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of the moved signal f(g⁻¹(x)) with g(x) = A x + t, exact for every x (specs: d.1).
+        """Weights of the moved signal f(g⁻¹(x)) with g(x) = A x + t, exact for every x.
+
+        See docs/derivations/augmentation.md#moving-the-signal.
 
         Args:
             weights: (..., P).

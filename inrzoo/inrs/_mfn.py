@@ -1,5 +1,5 @@
 """What the multiplicative filter networks share: Fathony, Sahu, Willmott & Kolter, ICLR 2021, "Multiplicative filter
-networks" (MFN), Sec. 3; the recursion as in eq. 4 of the contrastive paper (specs: b.1), counted from 0:
+networks" (MFN), Sec. 3; eq. 4 of the contrastive paper from 0 (docs/derivations/filter_networks.md#definition):
 
     z_0 = g_0(x),    z_{i+1} = (W_i z_i + b_i) ⊙ g_{i+1}(x),    f(x) = W_{F-1} z_{F-1} + b_{F-1}
 
@@ -155,9 +155,10 @@ class MultiplicativeFilterNetwork(INR):
         return [tensors[f"omega_{i}"] for i in range(self.num_filters)]
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t: ω ← ω A⁻¹, then φ ← φ − ω t, in every filter (specs: d.1).
+        """Weights of f(g⁻¹(x)), g(x) = A x + t: ω ← ω A⁻¹, then φ ← φ − ω t, in every filter.
 
-        From sin(ω A⁻¹ (x − t) + φ); exact for every x and every invertible A.
+        From sin(ω A⁻¹ (x − t) + φ); exact for every x and every invertible A
+        (docs/derivations/augmentation.md#moving-the-signal).
 
         Args:
             weights: (..., P).
@@ -177,7 +178,7 @@ class MultiplicativeFilterNetwork(INR):
         return moved.to(weights.dtype)
 
     def flip_filters(self, weights: Tensor, signs: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with (ω, φ) negated in some units, and what leaves them (specs: c.3).
+        """Weights of the same function with (ω, φ) negated in some units, and what leaves them.
 
         Args:
             weights: (..., P).
@@ -196,7 +197,7 @@ class MultiplicativeFilterNetwork(INR):
         return flipped
 
     def shift_phases(self, weights: Tensor, half_turns: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with k π added to φ of some units: sin(a + k π) = (−1)^k sin(a) (specs: c.3).
+        """Weights of the same function with k π added to φ of some units: sin(a + k π) = (−1)^k sin(a).
 
         Args:
             weights: (..., P).
@@ -214,9 +215,9 @@ class MultiplicativeFilterNetwork(INR):
         return shifted
 
     def scale_linear(self, weights: Tensor, factors: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with units of z_i multiplied on the way in, divided on the way out (specs: c.3).
+        """Weights of the same function with units of z_i multiplied on the way in, divided on the way out.
 
-        Row j of W_{i−1} and its bias times c_j, column j of W_i over c_j.
+        Row j of W_{i−1} and its bias times c_j, column j of W_i over c_j (docs/derivations/symmetries.md#filter-units).
 
         Args:
             weights: (..., P).
@@ -240,10 +241,10 @@ class MultiplicativeFilterNetwork(INR):
         return scaled
 
     def canonicalise(self, weights: Tensor) -> Tensor:
-        """One member of each orbit of the symmetries above and of permutations of units (specs: c.1 to c.3).
+        """One member of each orbit: docs/derivations/symmetries.md#canonical-form-of-a-filter-network.
 
-        1. The first non-zero entry of each row of ω_i is positive; φ_i ∈ [−2⁻¹⁰, π − 2⁻¹⁰). Specs c.2 halves the
-           range of the phase and leaves ω free; but the sign of ω survives rounding, that of a phase near 0 does not.
+        1. The first non-zero entry of each row of ω_i is positive; φ_i ∈ [−2⁻¹⁰, π − 2⁻¹⁰). A SIREN's form halves
+           that range and leaves ω free; but the sign of ω survives rounding, that of a phase near 0 does not.
         2. The units of each filter ascend by their row of ω_i, its first entry first, then by φ_i: no symmetry but
            renumbering changes what step 1 leaves.
         3. Each row of W_{i−1} together with its bias has norm 1 and a positive first non-zero entry, i = 1, …, F−1.

@@ -61,10 +61,10 @@ def double(weights: Tensor, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tens
 def move_input(
     layout: WeightLayout, weights: Tensor, matrix: Tensor, shift: Tensor, bias_factor: float = 1.0
 ) -> Tensor:
-    """Weights of f(g⁻¹(x)), g(x) = A x + t, for a first layer σ(c W₀ x + b₀'), exact for any σ and any A (specs: d.1).
+    """Weights of f(g⁻¹(x)), g(x) = A x + t, for a first layer σ(c W₀ x + b₀'), exact for any σ and any A.
 
     W₀ (A⁻¹ (x − t)) = (W₀ A⁻¹) x − (W₀ A⁻¹) t: the linear part goes into the weight, then the shift into the bias with
-    the new weight.
+    the new weight (docs/derivations/augmentation.md#moving-the-signal).
 
     Args:
         layout: made by `mlp_layout`, its input the coordinates.

@@ -1,4 +1,5 @@
 """Steps that canonical forms are made of: multiply neurons, order neurons; every INR of a batch for itself.
+Formulas: docs/derivations/symmetries.md#permutations.
 
 Shape letters: P parameters of one INR, H neurons of an axis; leading dimensions (...) count INRs.
 """

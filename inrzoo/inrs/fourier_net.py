@@ -18,7 +18,8 @@ class FourierNet(MultiplicativeFilterNetwork):
 
     Multiplied out, f is a finite sum of sinusoids whose frequencies are sums of ± one row of ω_i for each filter from
     some filter on (an earlier one drops out through the bias b_i). Its spectrum therefore ends, along every axis, at
-    Σ_i max_j |ω_i|, and reaches that for almost all weights (specs: b.4).
+    Σ_i max_j |ω_i|, and reaches that for almost all weights
+    (docs/derivations/filter_networks.md#frequency-bound).
     """
 
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:

@@ -80,9 +80,10 @@ class GaborNet(MultiplicativeFilterNetwork):
             yield envelope_BKH * torch.sin(phase_BKH)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every x and A = s · (rotation or reflection) (specs: d.1).
+        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every x and A = s · (rotation or reflection).
 
-        As in a FourierNet, and μ ← A μ + t, γ ← γ/s², since |A⁻¹ (x − t) − μ| = |x − (A μ + t)| / s.
+        As in a FourierNet, and μ ← A μ + t, γ ← γ/s², since |A⁻¹ (x − t) − μ| = |x − (A μ + t)| / s
+        (docs/derivations/augmentation.md#moving-the-signal).
 
         Args:
             weights: (..., P).

@@ -3,6 +3,7 @@
 Plain 2/64/64/64/1 is the ReLU network of the few-shot paper's Table 7. With an encoding it is the network of NeRF
 (Mildenhall et al. 2020, arXiv 2003.08934, eq. 4), of Tancik et al. 2020, "Fourier features let networks learn high
 frequency functions in low dimensional domains" (arXiv 2006.10739), and the FFNet of instance pattern composers.
+Formulas: docs/derivations/relu_mlp.md#encodings.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, H hidden,
 M encoding frequencies; leading dimensions (...) count INRs.
@@ -195,8 +196,9 @@ class ReluMlp(INR):
         return exact.to(weights.dtype)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact (specs: d.1).
+        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact.
 
+        See docs/derivations/augmentation.md#moving-the-signal and docs/derivations/relu_mlp.md#moving-an-encoded-input.
         Without an encoding for every invertible A. With one, γ(g⁻¹(x)) must be linear in γ(x): it is for every shift,
         by the addition theorems, and for A that maps the frequencies onto each other up to sign.
 

@@ -32,8 +32,8 @@ TIE = 1e-4
 class Siren(INR):
     """f(x) = W_L h + b_L + offset, with h ← sin(ω (W h + b)) at every layer before the last.
 
-    The papers' SIRENs differ in how they start and where ω stands; `convention` picks a row. U(±a) is the uniform
-    distribution, `in` a layer's input count:
+    The papers' SIRENs differ in how they start and where ω stands (docs/derivations/siren.md#initialisation);
+    `convention` picks a row. U(±a) is the uniform distribution, `in` a layer's input count:
 
     | convention | first W     | hidden W    | sine layers' b | output W    | output b | ω first / hidden |
     |------------|-------------|-------------|----------------|-------------|----------|------------------|
@@ -174,8 +174,9 @@ class Siren(INR):
         return shifted
 
     def canonicalise(self, weights: Tensor) -> Tensor:
-        """One member of each orbit of permutations, signs and phases of neurons (specs: c.1, c.2).
+        """One member of each orbit of permutations, signs and phases of neurons.
 
+        See docs/derivations/symmetries.md#canonical-form-of-a-siren.
         Layer by layer, since what leaves a neuron belongs to the next layer's rows: (1) whole half turns are taken from
         each phase φ = ω b (b itself if it stands outside) and a negative φ is flipped, so that φ ∈ [0, π/2]; (2) at the
         ends of that interval, to within `TIE`, both signs of W's row are possible: its greatest entry is made positive;
@@ -211,8 +212,9 @@ class Siren(INR):
         return exact.to(weights.dtype)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every invertible A (specs: d.1).
+        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every invertible A.
 
+        See docs/derivations/augmentation.md#moving-the-signal.
         W₀ ← W₀ A⁻¹, then b₀ ← b₀ − W₀ t, or b₀ − ω W₀ t where ω does not multiply the bias; the contrastive paper
         writes the former beside its eq. 3, for which the latter is right.
 

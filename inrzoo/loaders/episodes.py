@@ -1,4 +1,5 @@
 """Few-shot episodes: N classes, K INRs of each to learn from, Q to be asked about.
+Formulas: docs/derivations/few_shot.md#episodes.
 
 Shape letters: N ways, K shots, Q queries.
 """

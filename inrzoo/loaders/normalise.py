@@ -1,4 +1,5 @@
 """Normalising weights by the statistics of the training split, which every store carries.
+Formulas: docs/derivations/store.md#normalisation.
 
 Shape letters: P parameters, T snapshots.
 """

@@ -1,8 +1,9 @@
 """Maps an uncompressed zarr shard as the plain matrix that it is.
 
 An uncompressed shard is its chunks, row-major, then an index of (offset, length) pairs and a CRC-32C. Because a store's
-chunks differ in the signal axis alone, the chunks together are the matrix of the shard's rows (storage notes: 60 to 80
-times as fast as decoding chunk by chunk). What is not laid out so is read through zarr instead.
+chunks differ in the signal axis alone, the chunks together are the matrix of the shard's rows
+(docs/derivations/store.md#mapped-shards; `benchmarks/read_speed.py` compares). What is not laid out so is read through
+zarr instead.
 """
 
 import io

@@ -1,6 +1,6 @@
 """What contrastive learning and classification share: batches of weights, augmented, and an encoder that reads them.
 
-The order of a batch's changes, which decides what they mean (specs: d.3):
+The order of a batch's changes, which decides what they mean (docs/derivations/augmentation.md#order):
 1. weights as they were fitted: scale, shear, rotate, flip, translate (motions of the signal), gain and offset (its
    values), signs and phases, numbering of neurons (the same function);
 2. canonical weights where asked for;
@@ -54,7 +54,7 @@ ROWS_AT_ONCE = 256
 class AugmentedTask(Task):
     """A task on augmented weights; 0 switches an augmentation off.
 
-    Step size, weight decay and warm-up begin as in neural-graphs (specs: e.3).
+    Step size, weight decay and warm-up begin as in docs/derivations/encoders.md#training-of-neural-graphs.
 
     Attributes:
         batch_size: INRs, or pairs, of a step.

@@ -3,6 +3,7 @@
 Nothing is chosen on what is reported: probes are fitted on the training split and chosen on the validation split, and
 the split asked for is measured once. The contrastive paper reports the best of several runs on the very split that it
 measures; `protocol="best_of_runs"` does that, and says so in the name.
+Formulas: docs/derivations/contrastive.md#evaluation.
 
 Shape letters: L INRs, N signals, F features.
 """

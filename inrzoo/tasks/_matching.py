@@ -1,4 +1,5 @@
 """From features to classes: the heads of few-shot learning, and the interval of a mean.
+Formulas: docs/derivations/few_shot.md#matching-loss.
 
 Shape letters: M support INRs, Q queries, N classes, F features.
 """

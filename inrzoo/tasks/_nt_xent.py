@@ -1,5 +1,6 @@
 """NT-Xent, the normalised temperature-scaled cross entropy: Chen et al. 2020, "A simple framework for contrastive
 learning of visual representations" (SimCLR, arXiv 2002.05709), eq. 1; eq. 6 of the contrastive paper.
+Formulas: docs/derivations/contrastive.md#nt-xent.
 
 Shape letters: N pairs, F features.
 """

@@ -34,8 +34,8 @@ class Contrastive(AugmentedTask):
     """Contrastive learning: features by which two fits of one signal find each other.
 
     The paper gives neither temperature, nor projector, nor the strengths of augmentations. Those here are SimCLR's or
-    the suggestions of specs d.3; see docs/contrastive.md. The best checkpoint is the one by which most signals of the
-    validation split find their other fit: no label takes part before the probe.
+    those of docs/derivations/augmentation.md#strengths; see docs/contrastive.md. The best checkpoint is the one by
+    which most signals of the validation split find their other fit: no label takes part before the probe.
 
     Attributes:
         between: in what two INRs of a pair differ: `seeds`, `views` (two snapshots of one fit), or `auto`, which is

@@ -1,6 +1,7 @@
 """Classification of signals through the INRs that a few learned gradient steps make of them.
 
-MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification"; details: specs (i).
+MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification";
+formulas in docs/derivations/hypernetworks.md#end-to-end-classification.
 
 Shape letters: B batch of signals, K coordinates, C channels.
 """

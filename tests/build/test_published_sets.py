@@ -1,4 +1,7 @@
-"""Sets built with the presets `dws` and `nfn` have the layer statistics of the published ones (specs: a.3, n.1)."""
+"""Sets built with the presets `dws` and `nfn` have the layer statistics of the published ones.
+
+See docs/derivations/siren.md#published-sets.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,6 @@
-"""The graph of an INR: every parameter once, as many nodes as specs e.1 and e.4 say, edges where the INR has them."""
+"""The graph of an INR: every parameter once, edges where the INR has them, and as many nodes as
+docs/derivations/encoders.md#graph-of-an-inr and docs/derivations/encoders.md#graph-of-a-filter-network say.
+"""
 
 import numpy as np
 import pytest
@@ -49,7 +51,7 @@ def test_every_parameter_stands_at_one_place_of_its_own(name, construction):
 
 
 def test_an_mlp_has_super_diagonal_blocks_of_weights_and_biases_at_nodes():
-    """e_ij is the weight from i to j (specs: e.1)."""
+    """e_ij is the weight from i to j: docs/derivations/encoders.md#graph-of-an-inr."""
     inr = Siren(in_features=2, out_features=1, hidden_features=3, hidden_layers=1)
     weights_P = np.arange(1.0, 1 + inr.layout.num_params)
     parts = inr.layout.split(weights_P)

@@ -32,7 +32,7 @@ def small(layout, **changes):
     return RelationalTransformer(layout=layout, **SMALL | changes).eval()
 
 
-# --- the slow reference: specs e.1 and e.2, one node and one edge at a time, float64 ------------------------------
+# --- the slow reference: docs/derivations/encoders.md#relational-attention, one node and one edge at a time, float64 --
 
 
 def state(module):
@@ -178,7 +178,7 @@ def test_features_do_not_depend_on_the_numbering_of_neurons(name, graph):
     ],
 )
 def test_coordinates_and_channels_keep_their_meaning(name, tensor, dimension):
-    """Exchanging two coordinates or channels changes the features (specs: n.9)."""
+    """Exchanging two coordinates or channels changes the features."""
     layout = INRS[name].layout
     parts = layout.split(weights_of(layout))
     changed = layout.join(parts | {tensor: parts[tensor].flip(1 + dimension)})
@@ -222,7 +222,7 @@ def test_gradients_equal_finite_differences():
 
 
 def test_number_of_parameters_is_that_of_the_specification():
-    """Specs e.1 and e.2, summed up by hand for 2/32/32/1; the paper's classifier has one more map, 128 to 10."""
+    """Summed up by hand for 2/32/32/1; the paper's classifier has one more map, 128 to 10."""
     node, edge, attention, node_hidden, edge_hidden, out, features, layers = 64, 32, 128, 128, 64, 128, 256, 4
     embedding = (features * node + node) + (node * node + node) + (features * edge + edge) + (edge * edge + edge)
     positions = (2 + 2 + 1) * node

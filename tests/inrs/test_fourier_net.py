@@ -62,14 +62,14 @@ def test_layout_follows_the_recursion():
 @pytest.mark.parametrize(
     "fields, omega_bound",
     [
-        ({}, 3.03 / np.sqrt(3 * 2)),  # 1.237, specs b.2
+        ({}, 3.03 / np.sqrt(3 * 2)),  # 1.237
         ({"input_scale": 3.46}, 3.46 / np.sqrt(3 * 2)),
         ({"filter_init": "nyquist_fraction", "nyquist": 42.41}, 42.41 / 3),
         ({"filter_init": "nyquist_fraction", "nyquist": 42.41, "nyquist_fraction": 0.5}, 42.41 / 6),
     ],
 )
 def test_initial_distribution(fields, omega_bound):
-    """The original column of specs b.2, ω apart; std of a uniform is bound/√3. 20,000 INRs put 1 % at 8 sigma."""
+    """docs/derivations/filter_networks.md#initialisation; std of a uniform is bound/√3. 20,000 INRs: 1 % is 8 sigma."""
     bounds = {f"{name}_{i}": 1 / 4 for i in range(3) for name in ("weight", "bias")}
     bounds |= {"weight_0": np.sqrt(2 / 16), "weight_1": np.sqrt(2 / 16)}
     bounds |= {f"omega_{i}": omega_bound for i in range(3)} | {f"phi_{i}": np.pi for i in range(3)}
@@ -109,7 +109,10 @@ def test_filter_frequencies_are_the_omegas():
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("num_filters", [1, 2, 3])
 def test_spectrum_ends_at_the_sum_of_the_highest_frequencies(seed, num_filters):
-    """Specs b.4, n.7: whole frequencies on one period, so that the FFT has no leakage; highest line = bound."""
+    """Whole frequencies on one period, so that the FFT has no leakage; highest line = bound.
+
+    See docs/derivations/filter_networks.md#frequency-bound.
+    """
     net = FourierNet(in_features=2, out_features=1, num_filters=num_filters, hidden_features=6)
     generator = torch.Generator().manual_seed(seed)
     tensors = net.layout.split(torch.randn(net.layout.num_params, generator=generator, dtype=torch.float64))

@@ -83,7 +83,7 @@ def fresh(net: GaborNet, count: int = 5000) -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("num_filters, alpha, beta", [(3, 6.0, 1.0), (4, 1.0, 2.5)])
 def test_envelopes_start_as_the_authors(num_filters, alpha, beta):
-    """Specs b.2: γ ~ Gamma(alpha/F, rate beta), μ ~ U(-1, 1)."""
+    """γ ~ Gamma(alpha/F, rate beta), μ ~ U(-1, 1): docs/derivations/filter_networks.md#initialisation."""
     tensors = fresh(GaborNet(in_features=2, out_features=1, num_filters=num_filters, alpha=alpha, beta=beta))
     for i in range(num_filters):
         gamma, mu = tensors[f"gamma_{i}"].ravel(), tensors[f"mu_{i}"].ravel()
@@ -92,7 +92,7 @@ def test_envelopes_start_as_the_authors(num_filters, alpha, beta):
 
 
 def test_frequencies_start_in_step_with_the_width_of_their_envelope():
-    """Specs b.2: ω_j ~ U(±input_scale/√(F·D)) √γ_j; divided by √γ_j again it knows nothing of γ."""
+    """ω_j ~ U(±input_scale/√(F·D)) √γ_j (docs/derivations/filter_networks.md#initialisation); over √γ_j, free of γ."""
     tensors = fresh(GaborNet(in_features=2, out_features=1, input_scale=8.0))
     bound = 8 / np.sqrt(3 * 2)
     for i in range(3):

@@ -1,4 +1,6 @@
-"""Multiplicative filter networks: moving the coordinates moves the function exactly (specs: d.1).
+"""Multiplicative filter networks: moving the coordinates moves the function exactly.
+
+See docs/derivations/augmentation.md#moving-the-signal.
 
 Shape letters: B batch of INRs.
 """
@@ -63,7 +65,7 @@ def moved_back(coords: torch.Tensor, matrix: torch.Tensor, shift: torch.Tensor) 
 
 @pytest.mark.parametrize("cls, matrix, shift", CASES, ids=NAMES)
 def test_moved_weights_are_the_moved_signal(cls, matrix, shift):
-    """Specs n.4: |f_t(θ)(x) − f_θ(g⁻¹ x)| < 1e-4 in float32 on 1,000 random points, outside the old square too."""
+    """|f_t(θ)(x) − f_θ(g⁻¹ x)| < 1e-4 in float32 on 1,000 random points, outside the old square too."""
     net = make(cls)
     weights, coords = starts(net), points(net)
     moved = net.transform_coords(weights, matrix, shift)

@@ -67,7 +67,7 @@ def random_coords(inr, count=1000):
 
 @pytest.mark.parametrize("motion", PAIRS)
 def test_moves_the_function(motion):
-    """Specs n.4, in float32."""
+    """In float32: docs/derivations/augmentation.md#moving-the-signal."""
     weights, x_BKD = fresh(motion.inr), random_coords(motion.inr)
     moved = motion.inr(motion(weights, seeded()), torch.from_numpy(x_BKD).float())
     expected = motion.inr(weights, torch.from_numpy(before(x_BKD, *drawn(motion))).float())
@@ -78,7 +78,7 @@ def test_moves_the_function(motion):
 
 @pytest.mark.parametrize("motion", PAIRS)
 def test_agrees_with_the_formulas_in_numpy(motion):
-    """Specs d.1, one INR after the other, column vectors, float64."""
+    """One INR after the other, column vectors, float64: docs/derivations/augmentation.md#moving-the-signal."""
     inr, weights = motion.inr, fresh(motion.inr).double()
     matrices, shifts = drawn(motion)
     expected = []

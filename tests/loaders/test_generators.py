@@ -1,4 +1,4 @@
-"""`generator_for`: draws are a function of (seed, epoch, index, view), whoever makes them (specs: n.6)."""
+"""`generator_for`: draws are a function of (seed, epoch, index, view), whoever makes them."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""Transforms that change weights and not the function, or the output alone: the function test (specs: n.5), and draws.
+"""Transforms that change weights and not the function, or the output alone: the function test, and draws.
 
 Shape letters: B INRs, P parameters of one INR, K coordinates.
 """

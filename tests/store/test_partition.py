@@ -36,7 +36,7 @@ def test_blocks_cover_every_signal_once_and_shards_every_block(num_signals, row_
 
 
 def test_a_million_small_sirens():
-    """storage notes: chunks of about 512 KiB, shards of about 80 MB."""
+    """Chunks of about 512 KiB, shards of about 80 MB: docs/derivations/store.md#chunks-blocks-and-shards."""
     row_bytes = 1185 * 4
     partition = Partition.of(10**6, row_bytes)
     assert partition.chunk_rows == 128

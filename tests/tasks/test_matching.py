@@ -17,7 +17,7 @@ def simplex(ways: int) -> torch.Tensor:
 @pytest.mark.parametrize("ways, loss, probability", [(5, 0.764, 0.466), (10, 1.377, 0.252)])
 @pytest.mark.parametrize("shots", [1, 5])
 def test_perfect_features_reach_the_floor_that_temperature_one_has(ways, loss, probability, shots, head):
-    """Specs n.11 and f.1: solved episodes still cost 0.764 (5-way) and 1.377 (10-way)."""
+    """Solved episodes still cost 0.764 (5-way) and 1.377 (10-way): docs/derivations/few_shot.md#floor-of-the-loss."""
     target = torch.arange(ways).repeat_interleave(shots)
     support, query = simplex(ways)[target], 3 * simplex(ways)
     found = log_probabilities(support, query, target, ways, 1.0, head)

@@ -1,4 +1,4 @@
-"""NT-Xent against the formula written out, view by view, in float64 (specs: n.10)."""
+"""NT-Xent against the formula written out, view by view, in float64: docs/derivations/contrastive.md#nt-xent."""
 
 import math
 

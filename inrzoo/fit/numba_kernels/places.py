@@ -3,6 +3,7 @@
 It begins with the INR's weights as the engine keeps them (rows padded to whole vectors; what pads begins at zero, has
 gradients of zero, and stays there), then their gradient and Adam's two moments, each `size` floats, in the same order.
 Then come the tensors of one tile of `TILE` coordinates.
+Formulas: docs/derivations/fitting.md#adam-with-scaled-weights.
 
 Shape letters: P parameters of one INR, S stretches of weights that share a scale.
 """

@@ -5,7 +5,7 @@ All its randomness comes from the generator, every INR of a batch gets a draw of
 it was. It has no state, no device and no mode: whether to augment is the loader's decision.
 
 Geometry moves the function and belongs before a normalisation of the weights; noise and dropout move the weights and
-belong after it (specs: d.3).
+belong after it (docs/derivations/augmentation.md#order).
 """
 
 from __future__ import annotations

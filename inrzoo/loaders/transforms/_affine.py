@@ -1,8 +1,9 @@
 """What the motions of coordinates share: one random g(x) = A x + t for every INR, applied exactly.
 
-The moved signal is f(g⁻¹(x)) (specs: d.1), for every x and to rounding, by `INR.transform_coords`. Units are those of
-coordinates: the domain is [-1, 1]^D, so one pixel of an image with n rows is 2/(n−1) on a grid with end points and 2/n
-on pixel centres. A and t are in the order of the INR's own coordinates, (row, col) or (x, y).
+The moved signal is f(g⁻¹(x)), for every x and to rounding, by `INR.transform_coords`
+(docs/derivations/augmentation.md#moving-the-signal). Units are those of coordinates: the domain is
+[-1, 1]^D, so one pixel of an image with n rows is 2/(n−1) on a grid with end points and 2/n on pixel centres. A and t
+are in the order of the INR's own coordinates, (row, col) or (x, y).
 
 What g brings into the domain from outside was never fitted: the network extrapolates there, and what leaves the domain
 is not seen any more. Nothing is padded; a SIREN or an MFN continues with waves of the same frequencies, not with

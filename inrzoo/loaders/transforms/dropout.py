@@ -16,7 +16,8 @@ class Dropout(Transform):
     """Set every weight and bias to 0 with probability p and divide the others by 1 − p, which keeps the mean.
 
     Element by element as in DWSNets and neural-graphs, whose p it is (their self-supervised runs take 0.5); arena
-    leaves out the division (specs: d.2, d.3). After a normalisation 0 is the mean of the set, before it no connection.
+    leaves out the division (docs/derivations/augmentation.md#strengths). After a normalisation 0 is the mean of the
+    set, before it no connection.
 
     Attributes:
         p: probability of 0, below 1.

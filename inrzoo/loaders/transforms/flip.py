@@ -13,8 +13,9 @@ from inrzoo.loaders.transforms._affine import Affine, uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Flip(Affine):
-    """Mirror each INR with probability `probability`: A = diag(1, …, −1, …, 1) with −1 at `axis` (specs: d.1).
+    """Mirror each INR with probability `probability`: A = diag(1, …, −1, …, 1) with −1 at `axis`.
 
+    See docs/derivations/augmentation.md#moving-the-signal.
     The mirror is the hyperplane through the origin. Images in (row, col) are mirrored left to right by the default
     axis; in (x, y) that is axis 0.
 

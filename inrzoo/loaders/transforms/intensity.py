@@ -16,8 +16,9 @@ from inrzoo.loaders.transforms._affine import uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Intensity(Transform):
-    """Every value v of a signal becomes a v + d, a ~ U(1 ± gain), d ~ U(±offset), exactly (specs: d.1).
+    """Every value v of a signal becomes a v + d, a ~ U(1 ± gain), d ~ U(±offset), exactly.
 
+    See docs/derivations/augmentation.md#intensity.
     A change of the output layer alone: W ← a W, b ← a b + d; where the family adds a constant o to its output, b takes
     (a − 1) o as well. Values are on the scale that was fitted, [-1, 1] for images by default, and are not clamped. No
     paper that we follow does this; the defaults are ours.

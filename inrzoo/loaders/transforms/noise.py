@@ -21,11 +21,12 @@ class Noise(Transform):
     absolute σ would erase a SIREN's hidden layers before its first layer noticed. σ is that of the entries themselves
     (divided by their count, not by one less), so a tensor of one number, or of equal ones, gets no noise.
     DWSNets and neural-graphs measure their layers so too, leave scalars alone as well, but add the same 0.1 · σ to all
-    entries of a tensor, at every draw; arena's σ is absolute (specs: d.2, d.3).
+    entries of a tensor, at every draw; arena's σ is absolute
+    (docs/derivations/augmentation.md#noise-and-dropout, docs/derivations/augmentation.md#strengths).
 
     Attributes:
         inr: the family that the weights are of.
-        sigma_rel: the default is in the middle of the suggested 0.02 to 0.1 (specs: d.3).
+        sigma_rel: ρ of docs/derivations/augmentation.md#noise-and-dropout.
     """
 
     inr: INR

@@ -14,8 +14,9 @@ from inrzoo.loaders.transforms import Transform
 
 @dataclass(frozen=True, kw_only=True)
 class PermuteNeurons(Transform):
-    """Give the neurons of every layer a random order, each INR its own (specs: c.1).
+    """Give the neurons of every layer a random order, each INR its own.
 
+    See docs/derivations/symmetries.md#permutations.
     For encoders without that symmetry (Schürholt et al. 2021, arXiv 2110.15288, augment so); an invariant one does not
     notice.
 

@@ -17,8 +17,8 @@ from inrzoo.loaders.transforms._affine import uniform
 class QuantileDropout(Transform):
     """Set the smallest entries of every tensor to 0: a share q ~ U(0, p) of them, by magnitude, one q for each INR.
 
-    As in DWSNets and neural-graphs, where it is off, and arena, whose p is 0.1 (specs: d.2, d.3). Of W numbers
-    ⌊q W⌋ go.
+    As in DWSNets and neural-graphs, where it is off, and arena, whose p is 0.1. Of W numbers ⌊q W⌋ go
+    (docs/derivations/augmentation.md#noise-and-dropout).
 
     Attributes:
         inr: the family that the weights are of.

@@ -19,7 +19,7 @@ class Rotate(Affine):
     On the screen, where rows run downwards, α > 0 turns the picture counter-clockwise if coordinates are (row, col) and
     clockwise if they are (x, y) (y downwards: the reversed order of `coords.grid`). The distribution is the same.
 
-    The default is DWSNets' and neural-graphs' (specs: d.2); near 180 a six becomes a nine.
+    The default is that of docs/derivations/augmentation.md#dwsnets-and-neural-graphs; near 180 a six becomes a nine.
 
     Attributes:
         degrees: the greatest angle, at most 180.

@@ -16,7 +16,8 @@ from inrzoo.loaders.transforms._affine import Affine, uniform
 class Scale(Affine):
     """Scale each INR by one s ~ U(low, high) along all axes: its content grows by s, its frequencies fall by s.
 
-    DWSNets and neural-graphs have the same range for 1/s: W ← s W shrinks the content (specs: d.2).
+    DWSNets and neural-graphs have the same range for 1/s: W ← s W shrinks the content
+    (docs/derivations/augmentation.md#dwsnets-and-neural-graphs).
 
     Attributes:
         low: the smallest factor, above 0.

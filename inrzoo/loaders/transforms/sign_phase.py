@@ -19,7 +19,8 @@ from inrzoo.loaders.transforms import Transform
 class SignPhase(Transform):
     """Write sin(a) as −sin(−a) in half of the units, and add k π to phases, k from −`half_turns` to `half_turns`.
 
-    What leaves a unit changes its sign where the sine does (specs: c.2, c.3), so the function stays. In a
+    What leaves a unit changes its sign where the sine does, so the function stays
+    (docs/derivations/symmetries.md#sine-neurons, docs/derivations/symmetries.md#filter-units). In a
     multiplicative filter network the linear branch of half of the units is negated, in and out, as well.
     Undone by `INR.canonicalise`.
 

@@ -17,11 +17,12 @@ class Translate(Affine):
     """Shift each INR by t ~ U(±distance)^D: its content moves by +t.
 
     DWSNets and neural-graphs have the same range, the other sign (f(x + t)), and in half of their draws put the shift
-    into a later layer, past a sine, where it is no translation (specs: d.2). Here all draws are exact.
+    into a later layer, past a sine, where it is no translation
+    (docs/derivations/augmentation.md#dwsnets-and-neural-graphs). Here all draws are exact.
 
     Attributes:
-        distance: the greatest shift along each axis, in coordinate units: the default is an eighth of the width. The
-            suggestion for CIFAR is 0.125 (specs: d.3).
+        distance: the greatest shift along each axis, in coordinate units: the default is an eighth of the width; see
+            docs/derivations/augmentation.md#strengths.
     """
 
     distance: float = 0.25
