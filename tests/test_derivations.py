@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,7 @@ def sources(root: Path) -> Iterator[Path]:
                 yield path
 
 
+@cache
 def anchors(page: Path) -> list[str]:
     """Anchors of the headings of a page, made as GitHub makes them."""
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
@@ -52,17 +54,18 @@ def violations(root: Path) -> list[str]:
     for path in sources(root):
         text = path.read_text(encoding="utf-8")
         reasons = [(match, f"{match[0]!r} is not in the repository") for match in ABSENT.finditer(text)]
-        for match in DOCUMENT.finditer(text):
-            reasons.append((match, None if (root / match[0]).is_file() else f"there is no {match[0]}"))
+        reasons += [
+            (match, f"there is no {match[0]}") for match in DOCUMENT.finditer(text) if not (root / match[0]).is_file()
+        ]
         for match in CITATION.finditer(text):
             whole = path.suffix == ".md" or match["anchor"]
             why = unresolved(root / PAGES / match["page"], match["anchor"]) if whole else f"{match[0]} names no heading"
             reasons.append((match, why))
-        for match in LINK.finditer(text) if path.parent == root / PAGES else ():
-            reasons.append((match, unresolved(path.parent / (match["target"] or path.name), match["anchor"])))
-        for match, why in reasons:
-            if why:
-                problems.append(f"{path.relative_to(root)}:{1 + text.count(chr(10), 0, match.start())}: {why}")
+        if path.parent == root / PAGES:
+            links = [(match, path.parent / (match["target"] or path.name)) for match in LINK.finditer(text)]
+            reasons += [(match, unresolved(page, match["anchor"])) for match, page in links]
+        where = path.relative_to(root)
+        problems += [f"{where}:{1 + text.count(chr(10), 0, match.start())}: {why}" for match, why in reasons if why]
     return problems
 
 
