@@ -43,8 +43,7 @@ def find(kind: str, name: str) -> type[Any]:
     """
     if name in _files(kind):
         module = importlib.import_module(f"{KINDS[kind][0]}.{name}")
-        cls: type[Any] = getattr(module, "".join(part.capitalize() for part in name.split("_")))
-        return cls
+        return vars(module)["".join(part.capitalize() for part in name.split("_"))]
     entries = {entry.value: entry for entry in _entry_points(kind) if entry.name == name}
     if len(entries) > 1:
         raise InrzooError(f"{kind} {name!r} is registered twice, as {' and '.join(sorted(entries))}; uninstall one")
@@ -104,11 +103,7 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
 
 
 def load(kind: str, entry: EntryPoint) -> type[Any]:
-    """Import the class of an entry point.
-
-    Raises:
-        InrzooError: it cannot be imported, or is no complete component of that kind.
-    """
+    """Import the class of an entry point; InrzooError if that fails or it is no complete component of that kind."""
     package, base = KINDS[kind]
     try:
         cls: Any = entry.load()

@@ -126,7 +126,12 @@ def test_words_of_the_user_s_serve_without_an_installation(
 
     registry.trusted.clear()  # a new process
     forget()
-    for command in (("verify", store), ("preview", store), ("train", "classify", store), ("evaluate", run, store)):
+    for command in (
+        ("verify", store),
+        ("preview", store),
+        ("train", "classify", store, "--batch-size", 8),
+        ("evaluate", run, store),
+    ):
         code, _, err = inrzoo(*command)
         assert code == 2 and "install the package" in one_line(err) and "--trust " in err, command
     assert PACKAGE not in sys.modules
