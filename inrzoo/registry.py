@@ -1,38 +1,73 @@
-"""Components by name: `relu_mlp` is `inrzoo/inrs/relu_mlp.py`, the class in it `ReluMlp`. That is the registry."""
+"""Components by name: `relu_mlp` is `inrzoo/inrs/relu_mlp.py`, the class in it `ReluMlp`. That is the registry.
+
+An installed package adds names: its entry points of the group `inrzoo.<kind>`. No other string is ever imported here,
+whatever the file says that it comes from. What users name themselves, `package.module:Class`, goes through `trust`.
+"""
 
 import dataclasses
 import importlib
 import inspect
 import pkgutil
+import sys
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, get_type_hints
 
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
+KINDS = {
+    "sources": ("inrzoo.sources", "Source"),
+    "inrs": ("inrzoo.inrs", "INR"),
+    "encoders": ("inrzoo.encoders", "Encoder"),
+    "hypernets": ("inrzoo.hypernets", "Hypernet"),
+    "tasks": ("inrzoo.tasks", "Task"),
+    "transforms": ("inrzoo.loaders.transforms", "Transform"),
+}
+"""Kind -> the package whose files are its components, and the class that all of them extend."""
+trusted: dict[tuple[str, str], type[Any]] = {}
+"""(kind, `package.module:Class`) -> a class that the user named in this process; `trust` alone adds to it."""
+
 
 def names(kind: str) -> list[str]:
-    """Sorted names of the components of one kind, read off the folder `inrzoo/<kind>` without importing any of them.
-
-    Args:
-        kind: `"sources"`, `"inrs"`, `"encoders"`, `"hypernets"` or `"tasks"`: a folder of the package.
-    """
-    folder = Path(__file__).parent / kind
-    return sorted(module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_"))
+    """Sorted names of the components of one of the `KINDS`, inrzoo's and installed ones, without importing any."""
+    return sorted({*_files(kind), *(entry.name for entry in _entry_points(kind))})
 
 
 def find(kind: str, name: str) -> type[Any]:
-    """Return the class called `name` (snake case, its file's name).
+    """Return the class called `name`: a file (snake case), an entry point, or a trusted `package.module:Class`.
 
     Raises:
-        InrzooError: there is none; the message names those that exist.
+        InrzooError: there is none, and the message names those that exist; or its package cannot be imported.
     """
-    if name not in names(kind):
-        raise InrzooError(f"no {kind} called {name!r}; there are: {', '.join(names(kind))}")
-    module = importlib.import_module(f"inrzoo.{kind}.{name}")
-    found: type[Any] = getattr(module, "".join(part.capitalize() for part in name.split("_")))
-    return found
+    if name in _files(kind):
+        module = importlib.import_module(f"{KINDS[kind][0]}.{name}")
+        return vars(module)["".join(part.capitalize() for part in name.split("_"))]
+    entries = {entry.value: entry for entry in _entry_points(kind) if entry.name == name}
+    if len(entries) > 1:
+        raise InrzooError(f"{kind} {name!r} is registered twice, as {' and '.join(sorted(entries))}; uninstall one")
+    if entries:
+        return load(kind, *entries.values())
+    if (kind, str(name)) in trusted:
+        return trusted[kind, name]
+    if ":" in str(name):
+        raise InrzooError(
+            f"{kind} {name!r} is not installed here as an entry point; install the package that has it, or, if you "
+            f"trust its code: inrzoo --trust {kind}={name!r} COMMAND, in Python inrzoo.trust.trust({kind!r}, {name!r})"
+        )
+    raise InrzooError(f"no {kind} called {name!r}; there are: {', '.join(names(kind))}")
+
+
+def name_of(kind: str, cls: type[Any]) -> str:
+    """Return the name that is recorded for a class: its file's, its entry point's, or else `package.module:Class`."""
+    package, _, file = cls.__module__.rpartition(".")
+    if package == KINDS[kind][0]:
+        return file
+    for entry in _entry_points(kind):
+        if getattr(sys.modules.get(entry.module), entry.attr, None) is cls:
+            return entry.name
+    return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
@@ -41,9 +76,10 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     Its fields are the keyword arguments of its constructor, be it a frozen dataclass or an `nn.Module`.
 
     Args:
-        kind: as in `names`.
+        kind: one of the `KINDS`.
         spec: `name` and the fields of the component; what TOML can say.
-        **runtime: fields that only the run knows (an INR's `in_features`); they may not be in `spec` as well.
+        **runtime: what only the run knows (an INR's `in_features`); a component takes those that are fields of its own,
+            and they may not be in `spec` as well.
 
     Raises:
         InrzooError: unknown component, unknown field, wrong type or impossible value, each in one line.
@@ -63,4 +99,29 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     missing = [key for key in settable if key not in given and fields[key].default is inspect.Parameter.empty]
     if missing:
         raise InrzooError(f"{spec['name']} needs {', '.join(missing)}")
-    return cls(**resolved, **runtime)
+    return cls(**resolved, **{key: value for key, value in runtime.items() if key in fields})
+
+
+def load(kind: str, entry: EntryPoint) -> type[Any]:
+    """Import the class of an entry point; InrzooError if that fails or it is no complete component of that kind."""
+    package, base = KINDS[kind]
+    try:
+        cls: Any = entry.load()
+    except Exception as error:  # importing a module runs it: anything may be raised
+        why = " ".join(f"{type(error).__name__}: {error}".split())
+        raise InrzooError(f"{kind} {entry.value!r} cannot be imported: {why}") from error
+    if not (isinstance(cls, type) and issubclass(cls, getattr(importlib.import_module(package), base))):
+        raise InrzooError(f"{kind} {entry.value!r} is not a subclass of {package}.{base}")
+    if lacking := sorted(getattr(cls, "__abstractmethods__", ())):
+        raise InrzooError(f"{kind} {entry.value!r} lacks {', '.join(lacking)}, which every {base} defines")
+    return cls
+
+
+def _files(kind: str) -> list[str]:
+    folder = Path(__file__).parent.joinpath(*KINDS[kind][0].split(".")[1:])
+    return [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
+
+
+def _entry_points(kind: str) -> list[EntryPoint]:
+    own = _files(kind)  # their names cannot be taken: `siren` in a store means ours
+    return [entry for entry in entry_points(group=f"inrzoo.{kind}") if entry.name not in own]

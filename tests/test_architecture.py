@@ -12,13 +12,27 @@ import pytest
 ROOT = Path(__file__).parents[1]
 
 # A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. Everything may import errors.
-BUILD = {"manifest", "registry", "sources", "inrs", "coords", "seeding", "fit", "store", "stats", "weights", "root"}
+BUILD = {
+    "manifest",
+    "registry",
+    "trust",
+    "sources",
+    "inrs",
+    "coords",
+    "seeding",
+    "fit",
+    "store",
+    "stats",
+    "weights",
+    "root",
+}
 MAY_IMPORT = {
     "root": {"store", "loaders", "hub"},
     "errors": set(),
     "typecheck": set(),
     "registry": {"typecheck"},
-    "manifest": {"registry", "typecheck"},
+    "trust": {"registry"},
+    "manifest": {"registry", "trust", "typecheck"},
     "weights": set(),
     "coords": set(),
     "seeding": set(),
@@ -31,7 +45,7 @@ MAY_IMPORT = {
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"manifest", "typecheck"},
+    | {"manifest", "trust", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "build": BUILD,
     "verify": BUILD | {"build"},

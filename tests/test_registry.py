@@ -1,10 +1,17 @@
 """Components by name: what the folder holds can be found and made, everything else is refused in one helpful line."""
 
+import json
+import re
+import shutil
+import sys
+
 import pytest
 
-from inrzoo import registry
+from inrzoo import manifest, registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
+from inrzoo.store import open_store
+from inrzoo.trust import trust
 
 SHAPES = {"in_features": 2, "out_features": 1}
 
@@ -87,3 +94,103 @@ def test_impossible_value(field, value):
     message = one_line(registry.make, "inrs", {"name": "siren", field: value}, **SHAPES)
     assert f"{field} = " in message
     assert "must be" in message
+
+
+# Words of the user's, and words that a file says
+
+
+@pytest.fixture(autouse=True)
+def nobody_is_trusted(monkeypatch):
+    monkeypatch.setattr(registry, "trusted", {})
+    monkeypatch.setattr(sys, "path", [*sys.path])
+
+
+@pytest.fixture
+def stranger(tmp_path, monkeypatch):
+    """A module on the path that leaves a mark when it is imported; nobody has installed or named it."""
+    folder, mark = tmp_path / "path", tmp_path / "imported"
+    folder.mkdir()
+    (folder / "stranger.py").write_text(
+        f"from pathlib import Path\nfrom inrzoo.inrs.siren import Siren\nPath({str(mark)!r}).touch()\n"
+        "class Net(Siren):\n    pass\n\nclass NoInr:\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    yield mark
+    sys.modules.pop("stranger", None)
+
+
+@pytest.mark.parametrize(
+    "name", ["stranger:Net", "os:system", "stranger", "stranger.Net", "inrzoo.inrs.siren:Siren", ":", "a:b\nc"]
+)
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_a_string_that_was_not_trusted_is_never_imported(kind, name, stranger):
+    message = one_line(registry.make, kind, {"name": name})
+    assert repr(name) in message
+    assert not stranger.exists()
+
+
+@pytest.mark.parametrize("name", ["stranger:Net", "os:system"])
+def test_a_store_names_only_what_is_installed(name, stranger, finished, tmp_path, inrzoo):
+    store = shutil.copytree(finished, tmp_path / "foreign.zarr")
+    root = json.loads((store / "zarr.json").read_text())
+    for table in (root["attributes"]["inr"], root["attributes"]["manifest"]["inr"]):
+        table["name"] = name
+    root["attributes"]["manifest"]["source"]["name"] = name
+    (store / "zarr.json").write_text(json.dumps(root))
+    assert inrzoo("info", store)[0] == 0  # says what is recorded, and needs no INR for it
+    for words in (["verify", store], ["preview", store], ["train", "classify", store]):
+        code, out, err = inrzoo(*words)
+        assert code == 2 and not out and len(err.strip().splitlines()) == 1, (words, err)
+    assert not stranger.exists()
+    with pytest.raises(InrzooError, match=f"'{name}' is not installed here"):
+        open_store(store).inr  # noqa: B018
+    assert not stranger.exists()
+
+
+def test_a_manifest_is_trusted_only_by_whoever_says_so(stranger):
+    overrides = {"inr.name": "stranger:Net", "limit": 10}
+    assert "install the package" in one_line(manifest.load, "digits", overrides=overrides)
+    assert not stranger.exists()
+    loaded = manifest.load("digits", overrides=overrides, trusted=True)
+    assert stranger.exists() and loaded.inr["name"] == "stranger:Net"
+
+
+def test_trusting_is_for_one_class_of_one_kind(stranger):
+    assert trust("inrs", "stranger:Net") == "stranger:Net"
+    made = registry.make("inrs", {"name": "stranger:Net", "hidden_features": 8}, **SHAPES)
+    assert type(made).__name__ == "Net" and registry.name_of("inrs", type(made)) == "stranger:Net"
+    assert "stranger:NoInr" in one_line(registry.find, "inrs", "stranger:NoInr")
+    assert "stranger:Net" in one_line(registry.find, "encoders", "stranger:Net")
+    assert "stranger:Net" not in registry.names("inrs")
+
+
+@pytest.mark.parametrize(
+    "kind, word, reason",
+    [
+        ("inrs", "stranger:NoInr", r"is not a subclass of inrzoo\.inrs\.INR"),
+        ("encoders", "stranger:Net", r"is not a subclass of inrzoo\.encoders\.Encoder"),
+        ("inrs", "inrzoo.inrs:INR", "lacks init, layout, values, which every INR defines"),
+        ("inrs", "stranger:Nett", "cannot be imported: AttributeError"),
+        ("inrs", "nowhere.net:Net", "cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
+        ("inrs", "stranger", "expected KIND=package"),
+        ("inrs", "../x:Net", "expected KIND=package"),
+        ("inr", "stranger:Net", "KIND one of sources, inrs, encoders"),
+    ],
+)
+def test_what_cannot_be_trusted_is_one_line(kind, word, reason, stranger, inrzoo):
+    assert re.search(reason, one_line(trust, kind, word))
+    code, _, err = inrzoo("--trust", f"{kind}={word}", "list")
+    assert code == 2 and re.search(reason, err) and len(err.strip().splitlines()) == 1
+
+
+def test_a_class_of_inrzoo_is_recorded_by_its_file(stranger):
+    assert trust("inrs", "inrzoo.inrs.siren:Siren") == "siren"
+
+
+def test_transforms_are_components(stranger):
+    siren = Siren(**SHAPES)
+    assert {"rotate", "noise", "permute_neurons"} <= {*registry.names("transforms")}
+    made = registry.make("transforms", {"name": "rotate", "degrees": 30}, inr=siren)
+    assert (type(made).__name__, made.degrees, made.inr) == ("Rotate", 30.0, siren)
+    assert registry.make("transforms", {"name": "dropout", "p": 0.5}, inr=siren).p == 0.5  # it has no field `inr`
+    assert one_line(registry.make, "transforms", {"name": "rotate", "degree": 30}, inr=siren).endswith("has: degrees")

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from inrzoo import registry
 from inrzoo.build.execute import OnDone, OnJoined, Shard, Worker
 from inrzoo.build.queue import ATTEMPTS, Queue, Task
 from inrzoo.errors import InrzooError
@@ -51,7 +52,8 @@ class Pool:
     ) -> None:
         self._ray, self._workers, self._needs, self._on_empty = ray, workers, needs, on_empty
         threads = max(1, int(needs.get("CPU", 1)))
-        self._arguments = str(path.absolute() if isinstance(path, Path) else path), device, threads
+        place = str(path.absolute() if isinstance(path, Path) else path)
+        self._arguments = place, device, threads, [*registry.trusted]
         options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
         self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(worker)
         self.under_way: dict[Any, tuple[Any, list[Task], float]] = {}

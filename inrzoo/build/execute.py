@@ -8,7 +8,7 @@ import errno
 import os
 import platform
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +21,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
 from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block
 from inrzoo.store.blocks import is_committed, read_record
+from inrzoo.trust import trust
 
 IN_HAND = 3
 """Blocks at the same time in one process, so that cores have work while some are begun and written."""
@@ -43,7 +44,9 @@ OnJoined = Callable[[Shard, Joined], None]
 class Worker:
     """Fits blocks of one store, joins shards of it, and writes them itself; only numbers travel."""
 
-    def __init__(self, place: str, device: str, threads: int = 1) -> None:
+    def __init__(self, place: str, device: str, threads: int = 1, trusted: Sequence[tuple[str, str]] = ()) -> None:
+        for kind, word in trusted:  # another process has imported nothing of the user's yet
+            trust(kind, word)
         self._place, self._device, self._threads = location(place), device, threads
 
     @cached_property

@@ -36,8 +36,14 @@ SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local f
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrzoo")
-def cli() -> None:
+@click.option("--trust", "words", multiple=True, metavar="KIND=MODULE:CLASS", help="E.g. inrs=mine.net:Net; imported.")
+def cli(words: tuple[str, ...]) -> None:
     """Datasets of implicit neural representations: fit, verify, look, publish."""
+    from inrzoo.trust import trust
+
+    for word in words:
+        kind, _, name = word.partition("=")
+        trust(kind, name)
 
 
 def main() -> None:

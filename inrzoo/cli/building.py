@@ -76,7 +76,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
         wanted = _recorded(Path(dataset), preset, overrides, options["out"])
         out = options["out"] or Path(dataset)
     else:
-        wanted = manifest.load(dataset, preset, overrides)
+        wanted = manifest.load(dataset, preset, overrides, trusted=True)
         named = preset not in (None, manifest.default_preset(dataset))
         out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if named else f"{wanted.name}.zarr")
     run = {key: options[key] for key in ("source", "fitter", "workers", "in_process", "address", "device", "overwrite")}

@@ -27,23 +27,30 @@ def list_command(user: str | None, on_hub: bool, as_json: bool) -> None:
 def _list_local(as_json: bool) -> None:
     from inrzoo import fit, manifest, registry
 
-    served, reasons = {}, {}
+    served: dict[str, list[str]] = {}
+    reasons: dict[str, str | None] = {}
     for name in registry.names("inrs"):
-        inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
+        try:
+            inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
+        except InrzooError as error:  # one broken package hides none of the others
+            served[name], reasons[name] = [], str(error)
+            continue
         served[name] = fit.serving(inr, "cpu")
         _, reasons[name] = fit.choose("auto", inr, "cpu", regularised=False)
     if as_json:
         content = {
             "datasets": {name: manifest.presets(name) for name in manifest.names()},
-            "sources": registry.names("sources"),
             "inrs": served,
+            **{kind: registry.names(kind) for kind in registry.KINDS if kind != "inrs"},
         }
         say(json.dumps(content, indent=2))
         return
     say("datasets (and presets, the default first)")
     for name in manifest.names():
         say(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
-    say(f"sources\n  {', '.join(registry.names('sources'))}")
+    for kind in registry.KINDS:
+        if kind != "inrs":
+            say(f"{kind}\n  {', '.join(registry.names(kind))}")
     say("INRs (and the engines that fit them on these cores, the fastest first)")
     for name, engines in served.items():
         say(f"  {name:18} {', '.join(engines)}" + (f"  ({reasons[name]})" if reasons[name] else ""))

@@ -9,6 +9,7 @@ import click
 from inrzoo import registry
 from inrzoo.cli import cli, say
 from inrzoo.errors import InrzooError
+from inrzoo.trust import trust
 
 OR_DATASET = ", or the name or .toml file of a dataset, whose signals are then read"
 SOURCE_HELP = "Local files to read a dataset's signals from."
@@ -26,8 +27,8 @@ class TaskCommands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """`train NAME`."""
-        name = cmd_name.replace("-", "_")
-        if name not in registry.names("tasks"):
+        name = trust("tasks", cmd_name) if ":" in cmd_name else cmd_name.replace("-", "_")
+        if name not in registry.names("tasks") and ("tasks", name) not in registry.trusted:
             return None
         from inrzoo.tasks._options import options
         from inrzoo.tasks._signals import SignalTarget
@@ -80,7 +81,7 @@ def _train(
     from inrzoo.tasks._options import make_task
 
     task = make_task(name, words, dict(_pair(setting) for setting in settings))
-    folder = out or Path(f"{Path(store).stem}.{name}")
+    folder = out or Path(f"{Path(store).stem}.{name.rpartition(':')[2]}")
     run = tasks.train(task, _signals(store, source), folder, device=device, overwrite=overwrite)
     say(f"run      {run.folder}: {run.step} steps{', stopped by patience' if run.stopped else ''}")
     say(f"best     step {run.best_step}, validation score {run.score:.4g}")
@@ -97,7 +98,7 @@ def _signals(store: str, source: Path | None) -> str:
         return store
     if Path(store).is_dir() or "://" in store:
         raise InrzooError(f"--source {source} is for a dataset that is read; {store} is a store")
-    return Unfitted(manifest.load(store), source)
+    return Unfitted(manifest.load(store, trusted=True), source)
 
 
 @cli.command()

@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
+from inrzoo.inrs._symmetries import permute_randomly
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
 
@@ -75,7 +77,8 @@ class FilterNetwork:
 class INR(ABC):
     """A family of functions from coordinates to values; a weight vector picks one of them.
 
-    A subclass in `inrzoo/inrs/<name>.py` adds its fields (its configuration), `layout`, `init` and `values`.
+    A subclass in `inrzoo/inrs/<name>.py` adds its fields (its configuration), `layout`, `init` and `values`; and, where
+    they are known, its symmetries (`random_member`, `canonicalise`), its motions and the distribution of its start.
 
     Attributes:
         in_features: D, coordinate dimensions.
@@ -112,7 +115,24 @@ class INR(ABC):
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Values of B functions, shape (B, K, C); `coords_BKD` may be an expanded view of one shared grid."""
 
-    @abstractmethod
+    def init_bounds(self) -> dict[str, float]:
+        """Bound b of every tensor that `init` draws from the uniform distribution U(±b); others are left out."""
+        return {}
+
+    def random_member(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw other weights of the same functions: every symmetry that `canonicalise` removes, with random amounts.
+
+        The base class knows one, the order of neurons; a family with more extends this method.
+
+        Args:
+            weights: (..., P).
+            generator: makes the draws, on its own device.
+
+        Returns:
+            (..., P), each INR with draws of its own.
+        """
+        return permute_randomly(self.layout, weights, generator)
+
     def canonicalise(self, weights: Tensor) -> Tensor:
         """One member of each weight-space symmetry orbit: same function, equal for all members, idempotent.
 
@@ -121,9 +141,12 @@ class INR(ABC):
 
         Returns:
             (..., P), each INR for itself; output neurons keep their order and sign.
-        """
 
-    @abstractmethod
+        Raises:
+            InrzooError: the family does not define a canonical form.
+        """
+        raise InrzooError(f"{type(self).__name__} has no canonical form: it does not define canonicalise")
+
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
         """Weights of the moved signal f(g⁻¹(x)) with g(x) = A x + t, exact for every x.
 
@@ -138,8 +161,10 @@ class INR(ABC):
             (..., P).
 
         Raises:
-            InrzooError: the family is not closed under this A (GaborNet: shear); the message says under which it is.
+            InrzooError: the family is not closed under this A (GaborNet: shear), and the message says under which it
+                is; or it does not define this method.
         """
+        raise InrzooError(f"{type(self).__name__} cannot be moved exactly: it does not define transform_coords")
 
     def filter_frequencies(self, weights: Tensor) -> list[Tensor] | None:
         """Filter matrices of a multiplicative filter network, each (..., filters, D) in radians per coordinate unit;

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from inrzoo.inrs import INR, FilterNetwork
 from inrzoo.inrs._mlp import double
-from inrzoo.inrs._symmetries import lexicographic_order
+from inrzoo.inrs._symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
 
@@ -111,23 +111,35 @@ class MultiplicativeFilterNetwork(INR):
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Fresh weights, shape (P,); see the class for the distribution."""
         tensors: dict[str, NDArray[np.float64]] = {}
+        bounds = self.init_bounds()
         for i in range(self.num_filters):
             tensors |= {f"{name}_{i}": part for name, part in self.init_filter(stream).items()}
             rows = self.out_features if i == self.num_filters - 1 else self.hidden_features
-            scale = 1.0 if i == self.num_filters - 1 else self.weight_scale
-            bound, bias_bound = math.sqrt(scale / self.hidden_features), math.sqrt(1 / self.hidden_features)
-            weight = stream.uniform(-bound, bound, rows * self.hidden_features)
-            tensors[f"weight_{i}"] = weight.reshape(rows, self.hidden_features)
-            tensors[f"bias_{i}"] = stream.uniform(-bias_bound, bias_bound, rows)
+            for name, size in ((f"weight_{i}", rows * self.hidden_features), (f"bias_{i}", rows)):
+                drawn = stream.uniform(-bounds[name], bounds[name], size)
+                tensors[name] = drawn.reshape(rows, -1) if name.startswith("weight") else drawn
         weights: NDArray[np.float64] = self.layout.join(tensors)
         return weights.astype(np.float32)
 
+    def init_bounds(self) -> dict[str, float]:
+        """See `INR.init_bounds`."""
+        bounds: dict[str, float] = {}
+        for i in range(self.num_filters):
+            scale = 1.0 if i == self.num_filters - 1 else self.weight_scale
+            bounds |= {f"omega_{i}": self._omega_bound, f"phi_{i}": math.pi}
+            bounds[f"weight_{i}"] = math.sqrt(scale / self.hidden_features)
+            bounds[f"bias_{i}"] = math.sqrt(1 / self.hidden_features)
+        return bounds
+
+    @property
+    def _omega_bound(self) -> float:
+        if self.nyquist is not None and self.filter_init == "nyquist_fraction":
+            return self.nyquist_fraction * self.nyquist / self.num_filters
+        return self.input_scale / math.sqrt(self.num_filters * self.in_features)
+
     def init_filter(self, stream: Stream) -> dict[str, NDArray[np.float64]]:
         """The tensors of one fresh filter, drawn in the order of the layout: `omega` (H, D), `phi` (H,), …"""
-        if self.nyquist is not None and self.filter_init == "nyquist_fraction":
-            bound = self.nyquist_fraction * self.nyquist / self.num_filters
-        else:
-            bound = self.input_scale / math.sqrt(self.num_filters * self.in_features)
+        bound = self._omega_bound
         omega = stream.uniform(-bound, bound, self.hidden_features * self.in_features)
         return {
             "omega": omega.reshape(self.hidden_features, self.in_features),
@@ -157,16 +169,8 @@ class MultiplicativeFilterNetwork(INR):
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
         """Weights of f(g⁻¹(x)), g(x) = A x + t: ω ← ω A⁻¹, then φ ← φ − ω t, in every filter.
 
-        From sin(ω A⁻¹ (x − t) + φ); exact for every x and every invertible A
+        From sin(ω A⁻¹ (x − t) + φ); exact for every x and every invertible A, computed in float64
         (docs/derivations/augmentation.md#moving-the-signal).
-
-        Args:
-            weights: (..., P).
-            matrix: A, (D, D) or (..., D, D).
-            shift: t, (D,) or (..., D).
-
-        Returns:
-            (..., P), computed in float64, of the dtype of `weights`.
         """
         exact, inverse, exact_shift = double(weights, matrix, shift)
         tensors = self.layout.split(exact)
@@ -240,6 +244,15 @@ class MultiplicativeFilterNetwork(INR):
         scaled: Tensor = self.layout.join(tensors)
         return scaled
 
+    def random_member(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """See `INR.random_member`: order, signs, half turns, and scales of the linear branch from ±1/4 to ±4."""
+        weights = self.shift_phases(weights, draw_integers(self.layout, weights, -4, 4, generator))
+        weights = self.flip_filters(weights, draw_signs(self.layout, weights, generator))
+        powers = draw_integers(self.layout, weights, -8, 8, generator)
+        signs = draw_signs(self.layout, weights, generator)
+        factors = {axis: signs[axis] * torch.exp2(powers[axis].to(weights.dtype) / 4) for axis in [*signs][1:]}
+        return super().random_member(self.scale_linear(weights, factors), generator)
+
     def canonicalise(self, weights: Tensor) -> Tensor:
         """One member of each orbit: docs/derivations/symmetries.md#canonical-form-of-a-filter-network.
 
@@ -251,9 +264,6 @@ class MultiplicativeFilterNetwork(INR):
 
         Output rows keep order, sign and scale. The orbit has one form unless the weights are special: units that share
         ω and φ can be mixed besides, and a row of zeros has neither sign nor norm; both are left as they are.
-
-        Args:
-            weights: (..., P).
 
         Returns:
             (..., P), computed in float64, of the dtype of `weights`.
@@ -287,13 +297,3 @@ class MultiplicativeFilterNetwork(INR):
         for axis in axes:
             self.layout.require_neurons(axis)
         return self.layout.split(weights)
-
-
-def sign_of(numbers: Tensor) -> Tensor:
-    """−1 below 0, else 1."""
-    return torch.where(numbers < 0, -1.0, 1.0)
-
-
-def first_nonzero(rows: Tensor) -> Tensor:
-    """First entry of each row that is not 0 (0 for a row of zeros), shape (..., R) to (...)."""
-    return rows.gather(-1, (rows != 0).long().argmax(dim=-1, keepdim=True))[..., 0]

@@ -1,4 +1,4 @@
-"""Steps that canonical forms are made of: multiply neurons, order neurons; every INR of a batch for itself.
+"""Steps that symmetries and canonical forms are made of; every INR of a batch for itself.
 Formulas: docs/derivations/symmetries.md#permutations.
 
 Shape letters: P parameters of one INR, H neurons of an axis; leading dimensions (...) count INRs.
@@ -39,6 +39,46 @@ def multiply_neurons(
                 parts[tensor.name] = parts[tensor.name] * outgoing[from_axis].to(weights)[..., None, :]
     product: Tensor = layout.join(parts)
     return product
+
+
+def permute_randomly(layout: WeightLayout, weights: Tensor, generator: torch.Generator) -> Tensor:
+    """Give the neurons of every axis a random order, each INR its own. Shape (..., P) to (..., P)."""
+    orders = {
+        axis: torch.rand((*weights.shape[:-1], size), generator=generator, device=generator.device)
+        .argsort(-1)
+        .to(weights.device)
+        for axis, size in layout.neuron_axes.items()
+    }
+    permuted: Tensor = layout.permute_each(weights, orders)
+    return permuted
+
+
+def draw_integers(
+    layout: WeightLayout, weights: Tensor, low: int, high: int, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """Integers from `low` to `high` inclusive, one for every neuron of every INR: neuron axis -> (..., H), int64."""
+    lead = weights.shape[:-1]
+    return {
+        axis: torch.randint(low, high + 1, (*lead, size), generator=generator, device=generator.device).to(
+            weights.device
+        )
+        for axis, size in layout.neuron_axes.items()
+    }
+
+
+def draw_signs(layout: WeightLayout, weights: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
+    """−1 or 1 for every neuron of every INR: neuron axis -> (..., H)."""
+    return {axis: 2 * bits - 1 for axis, bits in draw_integers(layout, weights, 0, 1, generator).items()}
+
+
+def sign_of(numbers: Tensor) -> Tensor:
+    """−1 below 0, else 1."""
+    return torch.where(numbers < 0, -1.0, 1.0)
+
+
+def first_nonzero(rows: Tensor) -> Tensor:
+    """First entry of each row that is not 0 (0 for a row of zeros), shape (..., R) to (...)."""
+    return rows.gather(-1, (rows != 0).long().argmax(dim=-1, keepdim=True))[..., 0]
 
 
 def lexicographic_order(keys: Tensor) -> Tensor:

@@ -66,6 +66,13 @@ class GaborNet(MultiplicativeFilterNetwork):
             tensors["omega"] = tensors["omega"] * np.sqrt(tensors["gamma"])[:, None]
         return tensors
 
+    def init_bounds(self) -> dict[str, float]:
+        """See `INR.init_bounds`; γ is no uniform number, nor is ω where it is multiplied by √γ."""
+        mu = {f"mu_{i}": 1.0 for i in range(self.num_filters)}
+        is_product = self.filter_init == "fathony"
+        uniform = super().init_bounds().items()
+        return {key: bound for key, bound in uniform if not (is_product and key.startswith("omega"))} | mu
+
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
         """g_0(x), g_1(x), …, each (B, K, H)."""
         # -γ/2 |x - μ|² = γμ·x - γ/2 |x|² - γ/2 |μ|², one product with (x, |x|²) as the authors' code has it: a third

@@ -22,7 +22,7 @@ from torch import Tensor
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import double, draw_uniform, mlp_layout, move_input
-from inrzoo.inrs._symmetries import lexicographic_order, multiply_neurons
+from inrzoo.inrs._symmetries import draw_integers, lexicographic_order, multiply_neurons
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
 
@@ -107,11 +107,15 @@ class ReluMlp(INR):
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Fresh weights, shape (P,); see the class for the distribution."""
+        return draw_uniform(self.layout, stream, self.init_bounds())
+
+    def init_bounds(self) -> dict[str, float]:
+        """See `INR.init_bounds`: torch's default for `nn.Linear`."""
         bounds = {}
         for i in range(self.hidden_layers + 2):
             in_size = self.layout.axes["in"] if i == 0 else self.hidden_features
             bounds[f"weight_{i}"] = bounds[f"bias_{i}"] = 1 / np.sqrt(in_size)
-        return draw_uniform(self.layout, stream, bounds)
+        return bounds
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Values of B functions, shape (B, K, C)."""
@@ -169,6 +173,12 @@ class ReluMlp(INR):
         """
         outgoing = {axis: 1 / scale for axis, scale in scales.items()}
         return multiply_neurons(self.layout, weights, incoming=scales, outgoing=outgoing)
+
+    def random_member(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """See `INR.random_member`: order, and scales from 1/4 to 4, of every neuron."""
+        powers = draw_integers(self.layout, weights, -8, 8, generator)
+        scales = {axis: torch.exp2(power.to(weights.dtype) / 4) for axis, power in powers.items()}
+        return super().random_member(self.scale_neurons(weights, scales), generator)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
         """One member of each orbit of permutations and positive scales of neurons.

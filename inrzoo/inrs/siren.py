@@ -16,7 +16,7 @@ from torch import Tensor
 
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import draw_uniform, mlp_layout, move_input
-from inrzoo.inrs._symmetries import lexicographic_order, multiply_neurons
+from inrzoo.inrs._symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
 
@@ -109,12 +109,16 @@ class Siren(INR):
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Fresh weights, shape (P,); see the class for the distribution."""
+        return draw_uniform(self.layout, stream, self.init_bounds())
+
+    def init_bounds(self) -> dict[str, float]:
+        """See `INR.init_bounds`: the table of the class."""
         bounds = {}
         for i in range(self.hidden_layers + 2):
             bounds[f"weight_{i}"], bounds[f"bias_{i}"] = self._bounds(i)
             if i < len(self.omegas) and not self.bias_inside:
                 bounds[f"bias_{i}"] *= self.omegas[i]
-        return draw_uniform(self.layout, stream, bounds)
+        return bounds
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Values of B functions, shape (B, K, C)."""
@@ -172,6 +176,12 @@ class Siren(INR):
                 tensors[f"bias_{i}"] = tensors[f"bias_{i}"] + turns * (math.pi / bias_omega)
         shifted: Tensor = self.layout.join(tensors)
         return shifted
+
+    def random_member(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """See `INR.random_member`: order, signs, and up to 4 half turns of the phase of every neuron."""
+        turned = self.shift_phases(weights, draw_integers(self.layout, weights, -4, 4, generator))
+        flipped = self.flip_neurons(turned, draw_signs(self.layout, weights, generator))
+        return super().random_member(flipped, generator)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
         """One member of each orbit of permutations, signs and phases of neurons.

@@ -39,7 +39,7 @@ class Images:
     """
 
     def __init__(self, dataset: str, path: Path | None, listing: Listing) -> None:
-        self.manifest: Manifest = manifest.load(dataset)
+        self.manifest: Manifest = manifest.load(dataset, trusted=True)
         source = registry.make("sources", self.manifest.source).read(path)
         where = f"dataset {self.manifest.name}"
         rows = _rows(list(source.ids), listing, where)

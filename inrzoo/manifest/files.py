@@ -8,6 +8,7 @@ from typing import Any
 
 from inrzoo.errors import InrzooError
 from inrzoo.manifest.settings import Manifest, from_tables
+from inrzoo.trust import trust_tables
 from inrzoo.typecheck import check_type
 
 
@@ -23,7 +24,9 @@ def folder() -> Path:
     return inside if inside.is_dir() else package.parent / "manifests"
 
 
-def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None) -> Manifest:
+def load(
+    dataset: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None, *, trusted: bool = False
+) -> Manifest:
     """Read a manifest, apply a preset, then single keys.
 
     Args:
@@ -31,6 +34,8 @@ def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] |
         preset: a preset of that manifest; its `default_preset` if None. A preset's table `alternatives` holds settings
             for other INRs, which apply when `overrides` names that INR.
         overrides: dotted keys (`"fit.steps"`) and their values, applied last.
+        trusted: whether the file and the overrides are the user's own words, so that a source or an INR called
+            `package.module:Class` is imported. Leave it out if any of them was read from a store or a card.
 
     Raises:
         InrzooError: no such manifest or preset, malformed TOML, unknown key, wrong type or impossible value; one line
@@ -57,7 +62,8 @@ def load(dataset: str, preset: str | None = None, overrides: Mapping[str, Any] |
                     f"{path.name}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table"
                 )
         table[last] = value
-    return from_tables({"name": path.stem, "preset": preset, **tables}, path.name)
+    tables = {"name": path.stem, "preset": preset, **tables}
+    return from_tables(trust_tables(tables) if trusted else tables, path.name)
 
 
 def presets(dataset: str) -> list[str]:

@@ -228,9 +228,7 @@ def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyqui
         nyquist: radians per coordinate unit of the fitting grid, the smallest over its axes; for those whose init
             asks for it.
     """
-    given = {"in_features": in_features, "out_features": out_features, "nyquist": nyquist}
-    fields = {f.name for f in dataclasses.fields(registry.find("inrs", spec.get("name", "")))}
-    return registry.make("inrs", spec, **{key: value for key, value in given.items() if key in fields})
+    return registry.make("inrs", spec, in_features=in_features, out_features=out_features, nyquist=nyquist)
 
 
 def from_tables(tables: Mapping[str, Any], where: str) -> Manifest:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Manifest
 
@@ -165,7 +166,7 @@ class Task(ABC):
 
     def to_json(self) -> dict[str, Any]:
         """Name and fields, as `registry.make("tasks", …)` takes them."""
-        return {"name": type(self).__module__.rpartition(".")[2], **asdict(self)}
+        return {"name": registry.name_of("tasks", type(self)), **asdict(self)}
 
 
 def train(task: Task, path: str | Path, out: Path, **options: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.tasks import Task
+from inrzoo.trust import trust_tables
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, str]) 
     Raises:
         InrzooError: a word that the field does not take.
     """
-    name = name.replace("-", "_")
+    name = name if ":" in name else name.replace("-", "_")
     cls: type[Task] = registry.find("tasks", name)
     hints = get_type_hints(cls)
     given = {key: _parsed(word, hints[key]) for key, word in words.items() if word is not None}
@@ -65,7 +66,7 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, str]) 
             tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
             raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
         given[field] = {**given.get(field, defaults[field]), key: value(word)}
-    made: Task = registry.make("tasks", {"name": name, **given})
+    made: Task = registry.make("tasks", {"name": name, **trust_tables(given)})
     return made
 
 

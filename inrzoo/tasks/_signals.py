@@ -90,7 +90,7 @@ def signal_set(path: str | Path, split: str) -> SignalSet:
         names = manifest.names()
         if not str(path).endswith(".toml") and str(path) not in names:
             raise InrzooError(f"no store at {path} and no dataset of that name; there are: {', '.join(names)}")
-        return _of_dataset(json.dumps(manifest.load(str(path)).to_json()), None, split)
+        return _of_dataset(json.dumps(manifest.load(str(path), trusted=True).to_json()), None, split)
     seeds = load(path, normalise="none").stores[0].attributes["published_seeds"]
     dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
     store = dataset.stores[0]
@@ -169,7 +169,7 @@ class SignalTarget:
         """See `Task.conventions`: what the weights that come out are weights of, and what goes in."""
         found = signal_set(path, "train")
         target = self.target(found.inr)
-        inr = {"name": type(target).__module__.rpartition(".")[2], **asdict(target)}
+        inr = {"name": registry.name_of("inrs", type(target)), **asdict(target)}
         return {"inr": inr, "grid": list(found.grid), **found.conventions}
 
     def signals(self, path: str | Path, split: str) -> SignalSet:

@@ -72,17 +72,52 @@ def test_features_have_the_declared_shape_and_depend_on_every_inr_alone(name, fa
     assert torch.unique(features.round(decimals=4), dim=0).shape[0] == B
 
 
-@pytest.mark.parametrize("family", INRS)
-@pytest.mark.parametrize("name", OF_WEIGHTS)
-def test_declared_symmetries_hold_and_no_others(name, family):
+def check_symmetries(made: Encoder, family: str) -> None:
+    """The encoder has the symmetries that it declares, and no other of `SYMMETRIES`."""
     inr = siren(family)
-    made, given = encoder(name, inr.layout).double(), weights(inr).double()
+    made, given = made.double(), weights(inr).double()
     moved = {"permutation": inr.layout.permute(given, orders(inr.layout))}
     if family == "siren":
         moved["sign"] = flipped(inr, given)
     for symmetry, changed in moved.items():
         difference = float((made(changed) - made(given)).abs().max().detach())
         assert (difference < 1e-5) == (symmetry in made.symmetries), (symmetry, difference)
+
+
+@pytest.mark.parametrize("family", INRS)
+@pytest.mark.parametrize("name", OF_WEIGHTS)
+def test_declared_symmetries_hold_and_no_others(name, family):
+    check_symmetries(encoder(name, siren(family).layout), family)
+
+
+class Sorted(Encoder):
+    """The weights' greatest entries: neither order nor, with `absolute`, signs matter."""
+
+    def __init__(self, layout, absolute: bool, symmetries: tuple[str, ...]) -> None:
+        super().__init__(layout)
+        self.absolute, self.symmetries, self.out_features = absolute, symmetries, 4
+
+    def forward(self, weights):
+        return (weights.abs() if self.absolute else weights).sort(-1).values[:, -4:]
+
+
+@pytest.mark.parametrize(
+    "absolute, symmetries, kept",
+    [
+        (True, ("permutation", "sign"), True),
+        (False, ("permutation",), True),
+        (False, ("permutation", "sign"), False),
+        (True, ("permutation",), False),
+        (False, (), False),
+    ],
+)
+def test_the_contract_notices_an_encoder_that_promises_too_much_or_too_little(absolute, symmetries, kept):
+    toy = Sorted(siren().layout, absolute, symmetries)
+    if kept:
+        check_symmetries(toy, "siren")
+        return
+    with pytest.raises(AssertionError):
+        check_symmetries(toy, "siren")
 
 
 @pytest.mark.parametrize("name", OF_WEIGHTS)

@@ -14,6 +14,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -23,7 +24,15 @@ from inrzoo.errors import InrzooError
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(ABC):
-    """Random change of weights; a subclass in `inrzoo/loaders/transforms/<name>.py` adds its fields and `__call__`."""
+    """Random change of weights; a subclass in `inrzoo/loaders/transforms/<name>.py` adds its fields and `__call__`.
+
+    `registry.make("transforms", {"name": …}, inr=inr)` makes it.
+
+    Attributes:
+        same_function: whether every draw leaves the function as it is, to rounding.
+    """
+
+    same_function: ClassVar[bool] = False
 
     @abstractmethod
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:

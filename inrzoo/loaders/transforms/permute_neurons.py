@@ -4,11 +4,13 @@ Shape letters: P parameters of one INR.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from inrzoo.inrs import INR
+from inrzoo.inrs._symmetries import permute_randomly
 from inrzoo.loaders.transforms import Transform
 
 
@@ -24,15 +26,10 @@ class PermuteNeurons(Transform):
         inr: the family that the weights are of.
     """
 
+    same_function: ClassVar[bool] = True
+
     inr: INR
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
         """Weights of the same functions. Shape (..., P) to (..., P)."""
-        orders = {
-            axis: torch.rand((*weights.shape[:-1], size), generator=generator, device=generator.device)
-            .argsort(-1)
-            .to(weights.device)
-            for axis, size in self.inr.layout.neuron_axes.items()
-        }
-        permuted: Tensor = self.inr.layout.permute_each(weights, orders)
-        return permuted
+        return permute_randomly(self.inr.layout, weights, generator)

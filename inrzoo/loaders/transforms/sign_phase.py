@@ -4,6 +4,7 @@ Shape letters: P parameters of one INR.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -28,6 +29,8 @@ class SignPhase(Transform):
         inr: the family that the weights are of; a SIREN or a multiplicative filter network.
         half_turns: the greatest k; 0 for signs alone.
     """
+
+    same_function: ClassVar[bool] = True
 
     inr: INR
     half_turns: int = 1

@@ -1,0 +1,53 @@
+"""Classes that the user names: `package.module:Class` on the command line, in a manifest given by its path, in Python.
+
+This is the only file that imports a module by a string that is neither a file of inrzoo nor an entry point. Nothing
+that was read from a store, a checkpoint or a card is ever passed here: whoever wrote it would choose what runs.
+"""
+
+import re
+import sys
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+
+
+def trust(kind: str, word: str) -> str:
+    """Import a class and let `registry.find` return it in this process.
+
+    Args:
+        kind: one of `registry.KINDS`.
+        word: `package.module:Class`; the current folder is searched last.
+
+    Returns:
+        The name that stores and checkpoints record: that of an entry point for the same class, or `word`.
+
+    Raises:
+        InrzooError: malformed, not to be imported, or no component of that kind.
+    """
+    if kind not in registry.KINDS or not re.fullmatch(r"[\w.]+:[\w.]+", word):
+        kinds = ", ".join(registry.KINDS)
+        raise InrzooError(f"{kind}={word} is not allowed; expected KIND=package.module:Class, KIND one of {kinds}")
+    if str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))
+    cls = registry.load(kind, EntryPoint(name="", value=word, group=""))
+    name = registry.name_of(kind, cls)
+    registry.trusted.update({(kind, word): cls, (kind, name): cls})
+    return name
+
+
+def trust_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
+    """Trust every `module:Class` in tables of the user's own, and return the tables with the names that are recorded.
+
+    Args:
+        tables: a manifest or the fields of a task; a component's table stands under its kind's singular: `inr`.
+    """
+    result = dict(tables)
+    for kind in registry.KINDS:
+        table = result.get(kind[:-1])
+        if isinstance(table, Mapping) and isinstance(name := table.get("name"), str) and ":" in name:
+            result[kind[:-1]] = {**table, "name": trust(kind, name)}
+    return result

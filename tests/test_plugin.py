@@ -1,0 +1,198 @@
+"""A package of its own adds an INR, an encoder, a source, a transform and a task, and inrzoo is not touched."""
+
+import json
+import re
+import shutil
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.inrs.siren import Siren
+from inrzoo.store import open_store
+from inrzoo.tasks._checkpoint import read
+from inrzoo.trust import trust
+
+PLUGIN = Path(__file__).parent / "plugin"
+PACKAGE = "inrzoo_plugin_example"
+WORDS = {
+    "inrs": f"{PACKAGE}.gaussian_mixture:GaussianMixture",
+    "encoders": f"{PACKAGE}.moments:Moments",
+    "sources": f"{PACKAGE}.stripes:Stripes",
+    "transforms": f"{PACKAGE}.negative:Negative",
+    "tasks": f"{PACKAGE}.label_regression:LabelRegression",
+}
+NAMES = {
+    "inrs": "gaussian_mixture",
+    "encoders": "moments",
+    "sources": "stripes",
+    "transforms": "negative",
+    "tasks": "label_regression",
+}
+CommandLine = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(registry, "trusted", {})
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The package on the path, as a user's own folder is: not installed."""
+    folder = tmp_path / "site"
+    shutil.copytree(PLUGIN / PACKAGE, folder / PACKAGE, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+@pytest.fixture
+def installed(importable: Path) -> Path:
+    """The package as pip installs it: its entry points stand in a `dist-info` folder beside it."""
+    project = tomllib.loads((PLUGIN / "pyproject.toml").read_text())["project"]
+    info = importable / f"{PACKAGE}-{project['version']}.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
+    lines = [
+        line
+        for group, points in project["entry-points"].items()
+        for line in [f"[{group}]", *(f"{name} = {value}" for name, value in points.items())]
+    ]
+    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+    return importable
+
+
+def manifest(folder: Path, source: str, inr: str) -> Path:
+    path = folder / "mine.toml"
+    path.write_text(
+        f'seeds = 2\n[source]\nname = "{source}"\n[inr]\nname = "{inr}"\n'
+        '[fit]\nsteps = 20\nlr = 0.01\nengine = "reference"\n'
+    )
+    return path
+
+
+def one_line(err: str) -> str:
+    lines = err.strip().splitlines()
+    assert len(lines) == 1, err
+    return lines[0]
+
+
+def test_an_installed_package_is_built_verified_trained_and_listed(
+    installed: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    store, run = tmp_path / "stripes.zarr", tmp_path / "run"
+    mine = manifest(tmp_path, NAMES["sources"], NAMES["inrs"])
+    assert inrzoo("build", mine, "--out", store, "--in-process")[0] == 0
+    assert open_store(store).attributes["inr"]["name"] == NAMES["inrs"]
+    assert inrzoo("verify", store)[0] == 0
+    words = ("--steps", 2, "--validate-every", 1, "--out", run)
+    code, out, _ = inrzoo("train", "label-regression", store, "--encoder", "moments", *words)
+    assert code == 0 and "2 steps" in out
+    code, out, _ = inrzoo("evaluate", run, store)
+    assert code == 0 and "squared error" in out
+    code, out, _ = inrzoo("list", "--json")
+    listed = json.loads(out)
+    assert code == 0 and all(name in listed[kind] for kind, name in NAMES.items())
+    assert listed["inrs"]["gaussian_mixture"] == ["reference"]
+    assert all(name in inrzoo("list")[1] for name in NAMES.values())
+
+
+def test_words_of_the_user_s_serve_without_an_installation(
+    importable: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    """On the command line and in a manifest; what is recorded is the class, and it opens for whoever trusts it."""
+    store, run = tmp_path / "stripes.zarr", tmp_path / "run"
+    mine = manifest(tmp_path, WORDS["sources"], "siren")
+    build = ("build", mine, "--out", store, "--in-process")
+    assert inrzoo(*build, "--inr", WORDS["inrs"])[0] == 0
+    words = ("--steps", 2, "--validate-every", 1, "--out", run)
+    assert inrzoo("train", WORDS["tasks"], store, "--encoder", WORDS["encoders"], *words)[0] == 0
+    task = read(run).task
+    assert (task["name"], task["encoder"]["name"]) == (WORDS["tasks"], WORDS["encoders"])
+
+    registry.trusted.clear()  # a new process
+    forget()
+    for command in (
+        ("verify", store),
+        ("preview", store),
+        ("train", "classify", store, "--batch-size", 8),
+        ("evaluate", run, store),
+    ):
+        code, _, err = inrzoo(*command)
+        assert code == 2 and "install the package" in one_line(err) and "--trust " in err, command
+    assert PACKAGE not in sys.modules
+    trusting = [word for kind in WORDS for word in ("--trust", f"{kind}={WORDS[kind]}")]
+    assert inrzoo(*trusting, "verify", store)[0] == 0
+    assert inrzoo(*trusting, "evaluate", run, store)[0] == 0
+
+
+def test_a_class_of_an_installed_package_is_recorded_by_its_registered_name(installed: Path, tmp_path: Path) -> None:
+    for kind, word in WORDS.items():
+        assert trust(kind, word) == NAMES[kind]
+        assert registry.find(kind, word) is registry.find(kind, NAMES[kind])
+
+
+def test_workers_are_told_what_the_user_trusts(importable: Path, tmp_path: Path, inrzoo: CommandLine) -> None:
+    """A worker is another process: it gets the words with its store, never from the store."""
+    from inrzoo.build.execute import Worker
+
+    store = tmp_path / "stripes.zarr"
+    mine = manifest(tmp_path, WORDS["sources"], WORDS["inrs"])
+    assert inrzoo("build", mine, "--out", store, "--in-process")[0] == 0
+    words = [*registry.trusted]
+    registry.trusted.clear()
+    with pytest.raises(InrzooError, match="install the package"):
+        Worker(str(store), "cpu").ready()
+    Worker(str(store), "cpu", 1, words).ready()
+
+
+def test_a_transform_of_a_package_is_made_by_name_and_does_what_it_says(installed: Path) -> None:
+    inr = Siren(in_features=2, out_features=1, hidden_features=8)
+    weights = torch.randn(3, inr.layout.num_params, generator=torch.Generator().manual_seed(0))
+    coords = torch.rand(10, 2, generator=torch.Generator().manual_seed(1))
+    negative = registry.make("transforms", {"name": "negative", "probability": 1.0}, inr=inr)
+    torch.testing.assert_close(inr(negative(weights, torch.Generator()), coords), -inr(weights, coords))
+    with pytest.raises(InrzooError, match=r"probability = 2\.0"):
+        registry.make("transforms", {"name": "negative", "probability": 2.0}, inr=inr)
+
+
+def test_a_broken_package_is_one_line_and_hides_no_other(installed: Path, inrzoo: CommandLine) -> None:
+    (installed / PACKAGE / "gaussian_mixture.py").write_text("raise RuntimeError('broken\\non two lines')\n")
+    with pytest.raises(InrzooError, match="cannot be imported: RuntimeError: broken on two lines"):
+        registry.find("inrs", "gaussian_mixture")
+    code, out, _ = inrzoo("list")
+    assert code == 0 and "broken" in out and "siren" in out
+
+
+def test_no_package_takes_a_name_of_inrzoo_s_own_and_no_two_share_one(installed: Path) -> None:
+    info = next(installed.glob("*.dist-info"))
+    (info / "entry_points.txt").write_text(
+        f"[inrzoo.inrs]\nsiren = {WORDS['inrs']}\ngaussian_mixture = {WORDS['inrs']}\n"
+    )
+    assert registry.find("inrs", "siren") is Siren
+    other = installed / "other-1.0.dist-info"
+    other.mkdir()
+    (other / "METADATA").write_text("Metadata-Version: 2.1\nName: other\nVersion: 1.0\n")
+    (other / "entry_points.txt").write_text("[inrzoo.inrs]\ngaussian_mixture = other:Net\n")
+    with pytest.raises(InrzooError, match=r"registered twice, as inrzoo_plugin_example.*other:Net; uninstall one"):
+        registry.find("inrs", "gaussian_mixture")
+
+
+def test_contributing_counts_the_lines_of_the_example() -> None:
+    rows = re.findall(r"\((tests/plugin/\S+\.py)\) \| (\d+) \|", (PLUGIN.parents[1] / "CONTRIBUTING.md").read_text())
+    counted = {path: len((PLUGIN.parents[1] / path).read_text().splitlines()) for path, _ in rows}
+    assert len(rows) == len(NAMES) and counted == {path: int(lines) for path, lines in rows}
