@@ -43,7 +43,8 @@ def find(kind: str, name: str) -> type[Any]:
     """
     if name in _files(kind):
         module = importlib.import_module(f"{KINDS[kind][0]}.{name}")
-        return vars(module)["".join(part.capitalize() for part in name.split("_"))]
+        cls: type[Any] = getattr(module, "".join(part.capitalize() for part in name.split("_")))
+        return cls
     entries = {entry.value: entry for entry in _entry_points(kind) if entry.name == name}
     if len(entries) > 1:
         raise InrzooError(f"{kind} {name!r} is registered twice, as {' and '.join(sorted(entries))}; uninstall one")

@@ -15,6 +15,7 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import open_store
+from inrzoo.store.checks import _made
 from inrzoo.tasks._checkpoint import read
 from inrzoo.trust import trust
 
@@ -47,6 +48,8 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
+    """What a new process does not know: the package's modules, and INRs that were made of them."""
+    _made.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]
 
@@ -155,9 +158,10 @@ def test_workers_are_told_what_the_user_trusts(importable: Path, tmp_path: Path,
     assert inrzoo("build", mine, "--out", store, "--in-process")[0] == 0
     words = [*registry.trusted]
     registry.trusted.clear()
+    forget()
     with pytest.raises(InrzooError, match="install the package"):
-        Worker(str(store), "cpu").ready()
-    Worker(str(store), "cpu", 1, words).ready()
+        Worker(str(store), "cpu")._store.inr  # noqa: B018
+    assert type(Worker(str(store), "cpu", 1, words)._store.inr).__name__ == "GaussianMixture"
 
 
 def test_a_transform_of_a_package_is_made_by_name_and_does_what_it_says(installed: Path) -> None:
