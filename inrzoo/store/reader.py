@@ -26,7 +26,7 @@ from inrzoo.store.finalise import partition_of
 from inrzoo.store.names import label_arrays
 from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
 from inrzoo.store.objects import Location
-from inrzoo.store.parts import shards_of_splits
+from inrzoo.store.parts import wanted_blocks
 from inrzoo.store.remote import Mirror, cache_folder
 from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
@@ -175,6 +175,7 @@ class Store(Shown):
         return self._arrays.content("fitter") if self._arrays.has("fitter") else None
 
     select = select
+    wanted_blocks = wanted_blocks
     _shown = description
 
     @cached_property
@@ -269,14 +270,6 @@ class Store(Shown):
     def blocks(self) -> list[Block]:
         """Every block of the store, seed by seed."""
         return [Block(seed, index) for seed in range(self.num_seeds) for index in range(self.partition.num_blocks)]
-
-    def wanted_blocks(self) -> list[Block]:
-        """The blocks that have to be there: every one, or those of the shards that were pulled."""
-        if not self.partial:
-            return self.blocks()
-        shards = shards_of_splits(self.partition, self.split, self.attributes["split_names"], self.partial)
-        within = {index for shard in shards for index in self.partition.shard_blocks(shard)}
-        return [block for block in self.blocks() if block.index in within]
 
     @property
     def _signals_home(self) -> str | None:
