@@ -14,7 +14,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest, open_store
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.tasks import Measurement, Unfitted, comparison, measure
 from inrzoo.tasks.classify import Classify

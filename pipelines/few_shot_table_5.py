@@ -13,7 +13,7 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot

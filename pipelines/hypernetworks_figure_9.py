@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from inrzoo import manifest, open_store
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.tasks import Measurement, comparison
 

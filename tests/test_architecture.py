@@ -50,14 +50,14 @@ MAY_IMPORT = {
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
     | {"manifest", "trust", "typecheck", "keywords"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
-    "build": BUILD,
-    "verify": BUILD | {"build"},
+    "builder": BUILD,
+    "verify": BUILD | {"builder"},
     "preview": {"store"},
-    "refit": BUILD | {"build"},
+    "refit": BUILD | {"builder"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
-    "report": {"build", "store", "verify", "refit"},
-    "api": {"build", "tasks", "manifest", "store", "keywords"},
+    "report": {"builder", "store", "verify", "refit"},
+    "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
@@ -75,7 +75,7 @@ ONLY_IMPORTER = {
     "numba": {"fit"},
     "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "store", "tasks"},
-    "ray": {"build", "loaders"},
+    "ray": {"builder", "loaders"},
     "triton": {"fit"},
     "zarr": {"store"},
 }

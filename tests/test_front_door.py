@@ -47,7 +47,7 @@ def click_options(command, leave_out=frozenset()):
 
 
 def test_build_has_the_names_and_defaults_of_its_command():
-    assert signature(api.build) == click_options(cli.cli.commands["build"])
+    assert signature(inrzoo.build) == click_options(cli.cli.commands["build"])
 
 
 def test_evaluate_has_the_names_and_defaults_of_its_command():
@@ -66,7 +66,7 @@ def test_train_has_the_names_and_defaults_of_its_commands(task):
 
 
 def test_load_is_one_function_and_its_types_name_its_keywords():
-    assert inrzoo.load is loaders.load and inrzoo.open_store is open_store
+    assert inrzoo.load is loaders.load and inrzoo.open_store is open_store and inrzoo.build is api.build
     named = set(inspect.signature(inrzoo.load).parameters) - {"path", "streaming"}
     assert named == set(StreamKeywords.__annotations__)
     assert not any(
@@ -205,6 +205,8 @@ assert_type(store, Store)
 assert_type(store.psnr, NDArray[np.float32])
 assert_type(store.num_signals, int)
 assert_type(store.labels, dict[str, NDArray[np.int64]])
+report = inrzoo.build("digits", views=[10, 20], anti_alias="projection", out=Path("a.zarr"), workers="auto")
+assert_type(report.num_inrs, int)
 run = inrzoo.train("classify", "a.zarr", steps=5)
 assert_type(run.score, float)
 for measurement in inrzoo.evaluate(run.folder, "a.zarr", settings={"test_ways": (5,)}):
@@ -214,6 +216,7 @@ inrzoo.load("a.zarr", slit="train")  # type: ignore[call-overload]
 inrzoo.load("a.zarr", batch_size=3)  # type: ignore[call-overload]
 inrzoo.load("a.zarr", streaming=True, batch_size="3")  # type: ignore[call-overload]
 inrzoo.open_store("a.zarr", retries="2")  # type: ignore[arg-type]
+inrzoo.build("digits", sed=3)  # type: ignore[call-arg]
 """
 
 

@@ -13,7 +13,7 @@ from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import Manifest
 
 if TYPE_CHECKING:
-    from inrzoo.build import Report
+    from inrzoo.builder import Report
     from inrzoo.store import Location
 
 INIT_MODES = ("random", "shared", "fixed")
@@ -26,7 +26,7 @@ class BuildRequest(NamedTuple):
     Attributes:
         manifest: with all overrides applied.
         out: the store.
-        starts: `init`, `fitter` and `tto` as `inrzoo.build.build` and `plan` take them.
+        starts: `init`, `fitter` and `tto` as `inrzoo.builder.build` and `plan` take them.
     """
 
     manifest: Manifest
@@ -123,7 +123,7 @@ def build(
         settings=settings,
         out=out,
     )
-    from inrzoo import build as builder
+    from inrzoo import builder
 
     return builder.build(
         request.manifest,

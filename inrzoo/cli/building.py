@@ -75,9 +75,8 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
         return
     run = ("source", "workers", "per_worker", "address", "in_process", "device", "overwrite")
     request = api.build_request(dataset, **{key: value for key, value in asked.items() if key not in run})
-    from inrzoo import build as builder
-    from inrzoo import report
-    from inrzoo.build.estimate import check_nodes
+    from inrzoo import builder, report
+    from inrzoo.builder.estimate import check_nodes
 
     nodes = check_nodes(options["nodes"])
     how = {key: options[key] for key in ("source", "device", "overwrite")}

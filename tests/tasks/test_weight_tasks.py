@@ -9,7 +9,7 @@ import torch
 from tiny_store import tiny
 
 from inrzoo import tasks
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.loaders.transforms import generator_for
