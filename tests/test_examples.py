@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_store import tiny
 
 import inrzoo
+from inrzoo.builder import build
 
 EXAMPLES = {
     "api.building": ("build",),
@@ -28,8 +30,11 @@ EXAMPLES = {
 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
-    shutil.copytree(finished, tmp_path / "digits.zarr")
     monkeypatch.chdir(tmp_path)
+    if name == "api.training":  # the tiny store has no validation signals
+        build(tiny(limit=200, seeds=1, fit__steps=2), tmp_path / "digits.zarr", in_process=True, quiet=True)
+    else:
+        shutil.copytree(finished, tmp_path / "digits.zarr")
     torch.manual_seed(0)
     module = importlib.import_module(f"inrzoo.{name}")
     names = vars(module) | {"inrzoo": inrzoo, "torch": torch, "np": np, "store": inrzoo.open_store("digits.zarr")}

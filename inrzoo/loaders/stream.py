@@ -57,7 +57,7 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
     Example:
         >>> stream = inrzoo.load("digits.zarr", split="train", streaming=True, shuffle=True, batch_size=16)
         >>> len(stream), sum(len(batch) for batch in stream) == len(stream.dataset)
-        (4, True)
+        (5, True)
         >>> stream.epoch  # the pass that comes next
         1
     """
