@@ -32,7 +32,7 @@ EXAMPLES = {
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     if name == "api.training":  # the tiny store has no validation signals
-        build(tiny(limit=200, seeds=1, fit__steps=2), tmp_path / "digits.zarr", in_process=True, quiet=True)
+        build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
     else:
         shutil.copytree(finished, tmp_path / "digits.zarr")
     torch.manual_seed(0)

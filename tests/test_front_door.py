@@ -156,13 +156,13 @@ def test_build_train_and_evaluate_are_what_the_commands_do(tmp_path, monkeypatch
 
     monkeypatch.chdir(tmp_path)
     settings = {"fit.engine": "reference", "inr.hidden_features": 8}
-    report = api.build("digits", limit=200, steps=2, settings=settings, out="a.zarr", in_process=True, quiet=True)
-    words = ["--limit", 200, "--steps", 2, "--out", "b.zarr", "--in-process", "--set", "inr.hidden_features=8"]
+    report = api.build("digits", limit=200, steps=20, settings=settings, out="a.zarr", in_process=True, quiet=True)
+    words = ["--limit", 200, "--steps", 20, "--out", "b.zarr", "--in-process", "--set", "inr.hidden_features=8"]
     assert inrzoo("build", "digits", *words, "--set", "fit.engine=reference")[0] == 0
     assert report.num_inrs == 200 and store_bytes(Path("a.zarr")) == store_bytes(Path("b.zarr"))
 
-    run = api.train("classify", "a.zarr", out="run", quiet=True, encoder="flat_mlp", steps=4, validate_every=2)
-    words = ["--encoder", "flat_mlp", "--steps", 4, "--validate-every", 2, "--out", "other"]
+    run = api.train("classify", "a.zarr", out="run", quiet=True, encoder="flat_mlp", batch_size=8, steps=4)
+    words = ["--encoder", "flat_mlp", "--batch-size", 8, "--steps", 4, "--out", "other"]
     assert inrzoo("train", "classify", "a.zarr", *words)[0] == 0
     assert Path("run/best.safetensors").read_bytes() == Path("other/best.safetensors").read_bytes()
     measured = api.evaluate(run.folder, "a.zarr")

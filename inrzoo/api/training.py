@@ -49,7 +49,7 @@ def train(
         InrzooError: an unknown task or field, a store that cannot be trained on, or another run at `out`.
 
     Example:
-        >>> fields = {"encoder": "flat_mlp", "steps": 4, "validate_every": 2}
+        >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
         >>> run = inrzoo.train("classify", "digits.zarr", out="run", quiet=True, **fields)
         >>> run.step
         4
@@ -94,7 +94,7 @@ def evaluate(
         InrzooError: no checkpoint, a store of other conventions, or a field that cannot be changed.
 
     Example:
-        >>> fields = {"encoder": "flat_mlp", "steps": 4, "validate_every": 2}
+        >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
         >>> run = inrzoo.train("classify", "digits.zarr", out="run", quiet=True, **fields)
         >>> [measurement.name for measurement in inrzoo.evaluate("run", "digits.zarr")]
         ['accuracy']
