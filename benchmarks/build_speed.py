@@ -16,8 +16,8 @@ from pathlib import Path
 import torch
 
 from inrzoo import manifest, open_store
-from inrzoo.build import build
-from inrzoo.build.worker import one_thread, starts
+from inrzoo.builder import build
+from inrzoo.builder.worker import one_thread, starts
 from inrzoo.fit import fused_cpu
 from inrzoo.fit.values import to_values
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import ray  # noqa: F401
 import sklearn.datasets  # noqa: F401
 
-from inrzoo import build, cli, report, stats, verify  # noqa: F401
+from inrzoo import builder, cli, report, stats, verify  # noqa: F401
 from inrzoo.store import ObjectPath, lease
 
 LEASE_SECONDS = 2.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inrzoo import bench, manifest
 from inrzoo.bench import machine
-from inrzoo.build import build
+from inrzoo.builder import build
 
 RESULTS = Path(__file__).parent / "results"
 

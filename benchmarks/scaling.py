@@ -25,11 +25,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from inrzoo import build as builder
-from inrzoo import manifest
-from inrzoo.build.cluster import Pool
-from inrzoo.build.progress import BuildProgress
-from inrzoo.build.queue import Task
+from inrzoo import builder, manifest
+from inrzoo.builder.cluster import Pool
+from inrzoo.builder.progress import BuildProgress
+from inrzoo.builder.queue import Task
 from inrzoo.store import Block, Quality, open_store
 
 STEPS = 1000

@@ -26,12 +26,12 @@ import numpy as np
 from fault_builds import descendants
 
 import inrzoo
-from inrzoo import build, manifest, stats
-from inrzoo.build import queue
-from inrzoo.build.cluster import run_on_ray
-from inrzoo.build.execute import Worker
-from inrzoo.build.progress import BuildProgress
-from inrzoo.build.worker import environment
+from inrzoo import builder, manifest, stats
+from inrzoo.builder import queue
+from inrzoo.builder.cluster import run_on_ray
+from inrzoo.builder.execute import Worker
+from inrzoo.builder.progress import BuildProgress
+from inrzoo.builder.worker import environment
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
 
@@ -170,8 +170,8 @@ def fill(path: Path, workers: int) -> dict[str, Any]:
             messages += 1
             return take(*words)
 
-        vars(build)["publish_seed"], queue.Queue.take = publish, counted
-        build._run(open_store(path), rest, "cpu", progress, run)
+        vars(builder)["publish_seed"], queue.Queue.take = publish, counted
+        builder._run(open_store(path), rest, "cpu", progress, run)
     return {
         **found,
         "blocks handed out by the handful": len(rest),

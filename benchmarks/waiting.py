@@ -10,7 +10,7 @@ from typing import Any
 
 import ray
 
-from inrzoo.build import cluster
+from inrzoo.builder import cluster
 
 ROUNDS = 300
 

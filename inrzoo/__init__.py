@@ -1,33 +1,34 @@
-"""inrzoo: datasets of implicit neural representations. Fit, verify, publish, stream."""
+"""inrzoo: datasets of implicit neural representations. Fit, verify, publish, stream.
 
-from typing import Any
+report = inrzoo.build("digits", seeds=2)
+store = inrzoo.open_store("digits.zarr")
+stream = inrzoo.load("digits.zarr", split="train", streaming=True, shuffle=True)
+run = inrzoo.train("classify", "digits.zarr")
+inrzoo.evaluate(run.folder, "digits.zarr")
+"""
 
-__all__ = ["__version__", "load", "open_store"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from inrzoo.api import build, evaluate, train
+    from inrzoo.loaders import load
+    from inrzoo.store import open_store
+
+__all__ = ["__version__", "build", "evaluate", "load", "open_store", "train"]
 __version__ = "0.2.0"
 
-
-def load(path: Any, **options: Any) -> Any:
-    """Load INRs for training, from a folder, a URL, or several of them; see `inrzoo.loaders.load`."""
-    from inrzoo import loaders
-
-    several = isinstance(path, list | tuple)
-    located = [_pinned(each) for each in path] if several else _pinned(path)
-    return loaders.load(located, **options)
-
-
-def _pinned(path: Any) -> Any:
-    """A dataset on the Hub may move under a tag: its commit is looked up once, and everything is read from there."""
-    if not str(path).startswith("hf://"):
-        return path
-    from inrzoo.hub import pin
-
-    return pin(path)
+_HOMES = {"build": "api", "evaluate": "api", "load": "loaders", "open_store": "store", "train": "api"}
+"""Public name -> the room that it comes from."""
 
 
 def __getattr__(name: str) -> Any:
     """Import the public names when they are asked for, so that `import inrzoo` costs nothing (PEP 562)."""
-    if name == "open_store":
-        from inrzoo.store import open_store
-
-        return open_store
+    if name in _HOMES:
+        return getattr(importlib.import_module(f"inrzoo.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'inrzoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from inrzoo.build.preparation import read_signals
-from inrzoo.build.worker import elsewhere_than, fit_rows
+from inrzoo.builder.preparation import read_signals
+from inrzoo.builder.worker import elsewhere_than, fit_rows
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.store import Store, open_store

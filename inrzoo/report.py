@@ -24,8 +24,8 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from inrzoo.build import Report
-from inrzoo.build.estimate import FORMULA, Plan
+from inrzoo.builder import Report
+from inrzoo.builder.estimate import FORMULA, Plan
 from inrzoo.refit import Refits
 from inrzoo.store import Store
 from inrzoo.store.files import file_sizes

@@ -14,9 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import manifest
-from inrzoo.build import finish
-from inrzoo.build.preparation import read_signals
-from inrzoo.build.worker import elsewhere_than, fit_block, one_thread
+from inrzoo.builder import finish
+from inrzoo.builder.preparation import read_signals
+from inrzoo.builder.worker import elsewhere_than, fit_block, one_thread
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse

@@ -14,12 +14,14 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
+from inrzoo.display import show_log
 from inrzoo.loaders import load
 from inrzoo.tasks import comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+show_log()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SETS = os.environ.get("INRZOO_SETS", "mnist-nfn,mnist-dws,cifar10-nfn").split(",")

@@ -14,12 +14,14 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest, open_store
-from inrzoo.build import build
+from inrzoo.builder import build
+from inrzoo.display import show_log
 from inrzoo.tasks import Measurement, Unfitted, comparison, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.end_to_end import EndToEnd
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+show_log()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 DATASETS = os.environ.get("INRZOO_DATASETS", "mnist,fashion_mnist,cifar10").split(",")

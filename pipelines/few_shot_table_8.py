@@ -13,11 +13,13 @@ from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
+from inrzoo.display import show_log
 from inrzoo.tasks import comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+show_log()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}

@@ -14,10 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from inrzoo import manifest, open_store
-from inrzoo.build import build
+from inrzoo.builder import build
+from inrzoo.display import show_log
 from inrzoo.tasks import Measurement, comparison
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+show_log()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None

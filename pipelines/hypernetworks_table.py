@@ -13,10 +13,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from inrzoo import manifest
+from inrzoo.display import show_log
 from inrzoo.tasks import Unfitted, comparison, measure, over_runs, train
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+show_log()
 
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None

@@ -15,7 +15,7 @@ import numpy as np
 
 import inrzoo
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 

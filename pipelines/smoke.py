@@ -13,7 +13,7 @@ import torch
 
 import inrzoo
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.preview import preview
 from inrzoo.verify import verify
 

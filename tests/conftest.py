@@ -11,7 +11,7 @@ import torch
 from tiny_store import tiny
 
 from inrzoo import cli
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.store import Store, open_store
 
 # As a worker has it; on products this small more threads only wait for each other.

@@ -27,8 +27,11 @@ BUILD = {
     "root",
 }
 MAY_IMPORT = {
-    "root": {"store", "loaders", "hub"},
+    "root": {"store", "loaders", "api"},
     "errors": set(),
+    "keywords": set(),
+    "display": set(),
+    "lazy": set(),
     "typecheck": set(),
     "registry": {"typecheck"},
     "trust": {"registry"},
@@ -37,23 +40,24 @@ MAY_IMPORT = {
     "coords": set(),
     "seeding": set(),
     "sources": {"coords"},
-    "inrs": {"weights", "seeding"},
-    "fit": {"inrs", "weights", "coords", "seeding"},
+    "inrs": {"weights", "seeding", "lazy"},
+    "fit": {"inrs", "weights", "coords", "seeding", "lazy"},
     "bench": {"fit", "inrs", "coords", "seeding"},
-    "store": {"manifest", "weights", "registry", "coords", "typecheck"},
+    "store": {"manifest", "weights", "registry", "coords", "typecheck", "keywords", "display"},
     "stats": {"store", "weights"},
-    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit"},
+    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"manifest", "trust", "typecheck"},
+    | {"manifest", "trust", "typecheck", "keywords"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
-    "build": BUILD,
-    "verify": BUILD | {"build"},
+    "builder": BUILD,
+    "verify": BUILD | {"builder"},
     "preview": {"store"},
-    "refit": BUILD | {"build"},
+    "refit": BUILD | {"builder"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
-    "report": {"build", "store", "verify", "refit"},
+    "report": {"builder", "store", "verify", "refit"},
+    "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
@@ -71,7 +75,7 @@ ONLY_IMPORTER = {
     "numba": {"fit"},
     "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "store", "tasks"},
-    "ray": {"build", "loaders"},
+    "ray": {"builder", "loaders"},
     "triton": {"fit"},
     "zarr": {"store"},
 }
@@ -191,9 +195,28 @@ def test_importing_a_room_loads_no_other_rooms_tools():
         ("manifest", ["torch", "zarr", "ray", "dask"]),
         ("weights", ["torch"]),
         ("store", ["torch", "ray", "dask", "matplotlib", "datasets"]),
-        ("fit", ["zarr", "ray", "dask", "numba"]),
+        ("fit", ["torch", "zarr", "ray", "dask", "numba"]),
+        ("inrs", ["torch", "zarr"]),
         ("cli", ["torch", "zarr", "ray", "dask", "matplotlib", "datasets"]),
     ]:
         program = f"import sys, inrzoo.{room}; print([name for name in {absent} if name in sys.modules])"
         output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
         assert output.stdout.strip() == "[]", room
+
+
+def prints(root: Path) -> list[str]:
+    """Calls of `print` in the library; the command line prints, the rooms log."""
+    return [
+        f"{path.relative_to(root)}:{node.lineno}"
+        for path in sorted((root / "inrzoo").rglob("*.py"))
+        if path.relative_to(root).parts[1] != "cli"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+    ]
+
+
+def test_the_library_does_not_print(tmp_path):
+    assert prints(ROOT) == []
+    (tmp_path / "inrzoo").mkdir()
+    (tmp_path / "inrzoo" / "loud.py").write_text("def f():\n    print('here')\n")
+    assert prints(tmp_path) == ["inrzoo/loud.py:2"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.interchange import export_state_dicts
 
 COMMANDS = {

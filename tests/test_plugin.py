@@ -151,7 +151,7 @@ def test_a_class_of_an_installed_package_is_recorded_by_its_registered_name(inst
 
 def test_workers_are_told_what_the_user_trusts(importable: Path, tmp_path: Path, inrzoo: CommandLine) -> None:
     """A worker is another process: it gets the words with its store, never from the store."""
-    from inrzoo.build.execute import Worker
+    from inrzoo.builder.execute import Worker
 
     store = tmp_path / "stripes.zarr"
     mine = manifest(tmp_path, WORDS["sources"], WORDS["inrs"])

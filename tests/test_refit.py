@@ -9,7 +9,7 @@ import pytest
 from tiny_store import tiny
 
 from inrzoo import refit as refitting
-from inrzoo.build import build, worker
+from inrzoo.builder import build, worker
 from inrzoo.errors import InrzooError
 from inrzoo.refit import refit
 from inrzoo.store import open_store

@@ -12,7 +12,7 @@ import zarr
 from tiny_store import store_bytes, tiny
 
 from inrzoo import verify as checks
-from inrzoo.build import build, worker
+from inrzoo.builder import build, worker
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, open_store
 from inrzoo.store.files import sha256
@@ -154,7 +154,7 @@ def test_command(copy: Path, inrzoo: Callable[..., tuple[int, str, str]]) -> Non
 
 def half_built(out: Path, monkeypatch: pytest.MonkeyPatch, blocks: int = 3) -> None:
     """A build that stopped after some blocks."""
-    from inrzoo.build import execute
+    from inrzoo.builder import execute
 
     write, written = execute.write_block, []
 

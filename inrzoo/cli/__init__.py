@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from inrzoo import __version__
+from inrzoo.display import printable, show_log
 from inrzoo.errors import InrzooError, Terminated, stopped_by_sigterm
 
 
@@ -48,6 +49,7 @@ def cli(words: tuple[str, ...]) -> None:
 
 def main() -> None:
     """Entry point: run a command; say what the user can put right in one line."""
+    show_log()
     try:
         with stopped_by_sigterm():
             cli.main(standalone_mode=False)
@@ -79,11 +81,6 @@ def say(text: str, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
-def printable(text: str) -> str:
-    """Text without what a terminal would obey: names in a store or on a card are somebody else's words."""
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
-
-
 def _fail(message: str, code: int) -> None:
     line = printable(" ".join(message.split()))
     click.echo(f"inrzoo: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '…'}", err=True)
@@ -95,9 +92,12 @@ def _fail(message: str, code: int) -> None:
 @JSON
 def info(store: str | Path, as_json: bool) -> None:
     """What is in a store, how good, how complete, with what it was made."""
-    from inrzoo import open_store, report
+    from inrzoo import open_store
 
-    content = report.of_store(open_store(store))
+    opened = open_store(store)  # says in one line that there is none, before torch is imported
+    from inrzoo import report
+
+    content = report.of_store(opened)
     say(json.dumps(content, indent=2) if as_json else report.as_text(content))
 
 
@@ -120,11 +120,13 @@ def stats(store: str | Path) -> None:
 def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
     """Draw originals, reconstructions, a finer grid and the PSNR histogram into one PNG."""
     from inrzoo import open_store
+
+    opened = open_store(store)
     from inrzoo.preview import MOST_DRAWN
     from inrzoo.preview import preview as draw
 
     target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
-    drawn = draw(open_store(store), target, num_signals=count, seed=seed)
+    drawn = draw(opened, target, num_signals=count, seed=seed)
     why = f"at most {MOST_DRAWN} are drawn" if drawn == MOST_DRAWN else f"seed {seed} has no more that are finished"
     say(f"{target}: {drawn} INRs" if drawn >= count else f"{target}: {drawn} of {count} asked for; {why}")
 
@@ -137,12 +139,13 @@ def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
 @JSON
 def verify(store: str | Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
     """Check a store: every checksum, every INR rendered again. Exit code 1 and a list when something is off."""
+    from inrzoo.store import location, open_store
+
+    open_store(location(store))  # says in one line that there is none, before torch is imported and a bar begins
     from inrzoo import refit as refitting
     from inrzoo import report
     from inrzoo import verify as checks
-    from inrzoo.store import location, open_store
 
-    open_store(location(store))  # says in one line that there is none, before a bar begins
     findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
     if repair and findings.repairable:
         repaired = checks.repair(store, findings, source=source)

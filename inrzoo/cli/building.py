@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from inrzoo.cli import SOURCE, Place, cli, numbers, say
 from inrzoo.errors import InrzooError
-
-if TYPE_CHECKING:
-    from inrzoo.manifest import Manifest
-
-INIT_MODES = ("random", "shared", "fixed")
-DECIDED_BY_FITTER = ("inr.", "coords.", "values.", "init.", "fit.steps", "fit.stop_psnr")
 
 
 class Workers(click.ParamType[int | str]):
@@ -67,49 +60,27 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     DATASET is a name that `inrzoo list` shows, or a path to a TOML file; or a store, which then continues or, with
     --seeds, grows by what it records.
     """
-    from inrzoo import build as builder
-    from inrzoo import manifest, report
-    from inrzoo.build.estimate import check_nodes
+    from inrzoo import api
 
-    overrides = _overrides(options, settings)
-    if (Path(dataset) / "zarr.json").is_file():
-        wanted = _recorded(Path(dataset), preset, overrides, options["out"])
-        out = options["out"] or Path(dataset)
-    else:
-        wanted = manifest.load(dataset, preset, overrides, trusted=True)
-        named = preset not in (None, manifest.default_preset(dataset))
-        out = options["out"] or Path(f"{wanted.name}-{wanted.preset}.zarr" if named else f"{wanted.name}.zarr")
-    run = {key: options[key] for key in ("source", "fitter", "workers", "in_process", "address", "device", "overwrite")}
-    run["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
-    if options["init"] not in (None, *INIT_MODES):
-        run["init"] = Path(options["init"])
-    if options["fitter"] is not None:
-        run["tto"] = options["tto"] or 0
-        if options["views"] is not None and options["steps"] is None:
-            overrides = {key: value for key, value in overrides.items() if key != "fit.steps"}  # the last view
-        if decided := sorted(key for key in overrides if key.startswith(DECIDED_BY_FITTER)):
-            raise InrzooError(f"{', '.join(decided)} cannot be set with --fitter: the hypernetwork and --tto decide it")
-    elif options["tto"] is not None:
-        raise InrzooError(f"--tto {options['tto']} goes on from what a hypernetwork makes; give --fitter too")
-    if options["planned"]:
-        planned = ("source", "device", "init", "fitter", "tto", "overwrite")
-        run = {key: value for key, value in run.items() if key in planned}
-        nodes = check_nodes(options["nodes"])
-        say(report.of_plan(builder.plan(wanted, out, **run), nodes))
+    asked = {key: value for key, value in options.items() if key not in ("planned", "nodes")}
+    asked["preset"], asked["settings"] = preset, _table(settings)
+    asked["views"] = numbers("--views", options["views"], ",", "800,900")
+    asked["anti_alias"] = _weight(options["anti_alias"])
+    asked["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
+    if not options["planned"]:
+        built = api.build(dataset, **asked)
+        from inrzoo import report
+
+        say(report.of_build(built))
         return
-    say(report.of_build(builder.build(wanted, out, **run)))
+    run = ("source", "workers", "per_worker", "address", "in_process", "device", "overwrite")
+    request = api.build_request(dataset, **{key: value for key, value in asked.items() if key not in run})
+    from inrzoo import builder, report
+    from inrzoo.builder.estimate import check_nodes
 
-
-def _recorded(store: Path, preset: str | None, overrides: dict[str, Any], out: str | Path | None) -> Manifest:
-    """The manifest in a store, with another number of seeds if one is given: nothing else of a store can change."""
-    from inrzoo import open_store
-    from inrzoo.manifest import Manifest
-
-    other = [*(["--preset"] if preset else []), *(["--out"] if out else []), *sorted({*overrides} - {"seeds"})]
-    if other:
-        raise InrzooError(f"{store} is a store, of which --seeds alone can be changed; it takes no {', '.join(other)}")
-    recorded = Manifest.from_json(open_store(store).attributes["manifest"])
-    return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
+    nodes = check_nodes(options["nodes"])
+    how = {key: options[key] for key in ("source", "device", "overwrite")}
+    say(report.of_plan(builder.plan(request.manifest, request.out, **how, **request.starts), nodes))
 
 
 def _amounts(text: str) -> dict[str, float]:
@@ -123,35 +94,25 @@ def _amounts(text: str) -> dict[str, float]:
     return amounts
 
 
-def _overrides(options: dict[str, Any], settings: tuple[str, ...]) -> dict[str, Any]:
-    """Options and `--set` as dotted manifest keys."""
-    keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
-    keys |= {"engine": "fit.engine", "products": "fit.products"}
-    overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
-    if options["stop_psnr"] is not None:
-        overrides["fit.stop_psnr"] = options["stop_psnr"] or None
-    if options["views"] is not None:
-        overrides["fit.views"] = list(numbers("--views", options["views"], ",", "800,900") or ())
-        if options["steps"] is None:
-            overrides["fit.steps"] = max(overrides["fit.views"])
-        # Both were asked for: stop, and let later views repeat the stopped weights.
-        overrides["fit.stop_views"] = bool(options["stop_psnr"])
-    if options["anti_alias"] == "projection":  # the one regulariser without a weight
-        overrides["antialias.regulariser"] = "projection"
-    elif options["anti_alias"] is not None:
-        try:
-            overrides["antialias.weight"] = float(options["anti_alias"])
-        except ValueError:
-            given = options["anti_alias"]
-            raise InrzooError(f"--anti-alias {given} is not allowed; expected a weight as 0.1, or projection") from None
-    if options["init"] in INIT_MODES:
-        overrides["init.mode"] = options["init"]
+def _weight(text: str | None) -> float | str | None:
+    """A weight of the regulariser, or `projection`."""
+    if text in (None, "projection"):
+        return text
+    try:
+        return float(str(text))
+    except ValueError:
+        raise InrzooError(f"--anti-alias {text} is not allowed; expected a weight as 0.1, or projection") from None
+
+
+def _table(settings: tuple[str, ...]) -> dict[str, Any]:
+    """`--set` as dotted manifest keys."""
+    table: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise InrzooError(f"--set {setting} is not allowed; expected KEY=VALUE")
         try:
-            overrides[key] = tomllib.loads(f"value = {value}")["value"]
+            table[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            overrides[key] = value
-    return overrides
+            table[key] = value
+    return table

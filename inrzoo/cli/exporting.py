@@ -28,13 +28,16 @@ def export(
     store: Path, kind: str, convention: str | None, out: Path, seed: str | None, step: int | None, signals: str | None
 ) -> None:
     """Write a store as files that other tools read: a .pth per INR, rows of Parquet, tensors of some INRs."""
-    from inrzoo import interchange
+    from inrzoo import open_store
 
     meant = {"--convention": ("state-dicts", convention), "--signal": ("safetensors", signals)}
     for option, (format_of, given) in meant.items():
         if (kind == format_of) != (given is not None):
             needed = "needs" if kind == format_of else "takes no"
             raise InrzooError(f"--format {kind} {needed} {option}; see inrzoo export --help")
+    open_store(store)  # says in one line that there is none, before torch is imported
+    from inrzoo import interchange
+
     if kind == "parquet":
         if step is not None:
             raise InrzooError("--format parquet takes no --step; every view is a row, `step` says which")

@@ -8,7 +8,6 @@ import click
 
 from inrzoo import registry
 from inrzoo.cli import cli, say
-from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
 OR_DATASET = ", or the name or .toml file of a dataset, whose signals are then read"
@@ -77,28 +76,22 @@ def _train(
     source: Path | None = None,
     **words: Any,
 ) -> None:
-    from inrzoo import tasks
-    from inrzoo.tasks._options import make_task
+    from inrzoo import api
 
-    task = make_task(name, words, dict(_pair(setting) for setting in settings))
-    folder = out or Path(f"{Path(store).stem}.{name.rpartition(':')[2]}")
-    run = tasks.train(task, _signals(store, source), folder, device=device, overwrite=overwrite)
+    run = api.train(
+        name,
+        store,
+        out=out,
+        settings=dict(_pair(setting) for setting in settings),
+        device=device,
+        source=source,
+        overwrite=overwrite,
+        **words,
+    )
     say(f"run      {run.folder}: {run.step} steps{', stopped by patience' if run.stopped else ''}")
     say(f"best     step {run.best_step}, validation score {run.score:.4g}")
     files = f" --source {source}" if source else ""
     say(f"measure  inrzoo evaluate {run.folder} {store}{files}")
-
-
-def _signals(store: str, source: Path | None) -> str:
-    """A store as it was named, or a dataset with its files."""
-    from inrzoo import manifest
-    from inrzoo.tasks import Unfitted
-
-    if source is None:
-        return store
-    if Path(store).is_dir() or "://" in store:
-        raise InrzooError(f"--source {source} is for a dataset that is read; {store} is a store")
-    return Unfitted(manifest.load(store, trusted=True), source)
 
 
 @cli.command()
@@ -124,11 +117,11 @@ def evaluate(
     """
     from dataclasses import asdict
 
-    from inrzoo import tasks
+    from inrzoo import api
     from inrzoo.tasks._options import value
 
     changes = {key: value(word) for key, word in map(_pair, settings)}
-    found = tasks.evaluate(checkpoint, _signals(store, source), split=split, device=device, **changes)
+    found = api.evaluate(checkpoint, store, split=split, settings=changes, device=device, source=source)
     if as_json:
         say(json.dumps([asdict(one) for one in found], indent=2))
     else:
@@ -149,9 +142,10 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
 
     Original, INR, and INR after test-time optimisation; where weight tokens look; activations of hidden layers.
     """
+    from inrzoo.api import signals
     from inrzoo.tasks._pictures import draw as write
 
-    for picture in write(checkpoint, _signals(store, source), out, split=split, count=count, device=device):
+    for picture in write(checkpoint, signals(store, source), out, split=split, count=count, device=device):
         say(f"picture  {picture}")
 
 

@@ -25,16 +25,22 @@ Shape letters: B batch of INRs, P parameters of one INR, D in_features; `bound` 
 dimensions in place of B.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 Regulariser = Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"]
 

@@ -7,10 +7,10 @@ reference runs too, so that only recording and replaying need a GPU.
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import AntiAlias
@@ -18,6 +18,13 @@ from inrzoo.fit.descent import Descent
 from inrzoo.fit.loop import Kept, in_batches
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 LOOK_EVERY = 50
 """Steps between questions to the device whether all INRs have stopped: each waits until the device has caught up."""

@@ -5,12 +5,20 @@ The reference engine runs it step by step; the `cuda_graph` engine records it on
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """
 
-import torch
-from torch import Tensor
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.metrics import mse
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 class Descent:

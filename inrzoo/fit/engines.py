@@ -4,17 +4,23 @@
 faster. A new INR needs no native code to work. The order of `ENGINES` is the order in which `auto` asks.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, fused_numba, loop
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 @dataclass(frozen=True, kw_only=True)

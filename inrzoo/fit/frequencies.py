@@ -3,16 +3,23 @@
 Shape letters: B INRs, T snapshots, P parameters, D coordinate dimensions.
 """
 
-from collections.abc import Callable
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from inrzoo.coords import AxisOrder, Spacing, grid
 from inrzoo.fit.antialias import frequency_bound
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.spectrum import out_of_band
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 FINER = 4
 """How much finer than the fitting grid the one is on which spectra are taken."""

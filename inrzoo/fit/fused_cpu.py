@@ -9,18 +9,20 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 C out_features, T snapshots.
 """
 
+from __future__ import annotations
+
 import ctypes
+import functools
 import math
 import platform
+import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import AntiAlias, require_frequencies
@@ -29,6 +31,13 @@ from inrzoo.fit.interrupt import CALLED_OFF, call_off, interruptible, raise_if_c
 from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.result import Fit, check_shapes, conclude
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 SOURCES = Path(__file__).parent / "native"
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
@@ -36,7 +45,7 @@ INSTRUCTIONS = {
     "AVX2": ("-mavx2", "-mfma"),
     "AVX512": ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
 }
-"""Flags by what torch calls a processor's capability."""
+"""Flags by what torch calls a processor's capability; Linux names the instructions as the compiler does."""
 
 ARITHMETIC = "fused 2"
 """Raised whenever a change of the source changes bits; tests pin the bits of small fits."""
@@ -59,9 +68,18 @@ def unavailable(inr: INR) -> str | None:
     return None
 
 
+@functools.cache
 def capability() -> str:
-    """The widest instructions of this processor, in torch's word."""
-    return str(torch.backends.cpu.get_cpu_capability())
+    """The widest instructions of this processor, in torch's word. Linux says them without torch."""
+    try:
+        line = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
+    except OSError:
+        return str(torch.backends.cpu.get_cpu_capability())
+    flags = set(line[1].split()) if line else set()
+    for name in ("AVX512", "AVX2"):
+        if flags >= {option.removeprefix("-m") for option in INSTRUCTIONS[name]}:
+            return name
+    return "DEFAULT"
 
 
 def environment(device: str = "cpu") -> dict[str, str]:

@@ -7,20 +7,26 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, F inputs
 T snapshots.
 """
 
+from __future__ import annotations
+
 import contextlib
 import functools
 import importlib.metadata
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.result import Fit, check_shapes, conclude
 from inrzoo.fit.triton.layout import TILE, layout
 from inrzoo.inrs import INR, Perceptron
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 Products = Literal["bf16x3", "ieee", "tf32"]
 PRODUCTS: tuple[str, ...] = get_args(Products)

@@ -9,6 +9,8 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, F inputs
 T snapshots.
 """
 
+from __future__ import annotations
+
 import functools
 import hashlib
 import importlib
@@ -16,11 +18,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit.compiled import cache_folder
@@ -29,6 +29,13 @@ from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.numba_kernels.places import LANES, plan
 from inrzoo.fit.result import Fit, check_shapes, conclude
 from inrzoo.inrs import INR, Perceptron
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 SOURCES = Path(__file__).parent / "numba_kernels"
 

@@ -7,11 +7,11 @@ Formulas: docs/derivations/fitting.md#independent-fits.
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, T snapshots.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeAlias
 
 from inrzoo.fit.antialias import AntiAlias, frequency_bound, require_frequencies
 from inrzoo.fit.batches import batch_size
@@ -19,8 +19,15 @@ from inrzoo.fit.descent import Descent
 from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.result import Fit, check_shapes, conclude
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
 
-Kept = list[tuple[Tensor, Tensor, Tensor]]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
+
+Kept: TypeAlias = "list[tuple[Tensor, Tensor, Tensor]]"
 """What each snapshot is of one batch: weights (B, P), losses (B,) and steps (B,)."""
 
 

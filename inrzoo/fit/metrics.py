@@ -4,9 +4,13 @@ Formulas: docs/derivations/grids.md#value-scale-and-psnr.
 Shape letters: B batch of INRs, K coordinates, C channels.
 """
 
-import math
+from __future__ import annotations
 
-from torch import Tensor
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def mse(values_BKC: Tensor, targets_BKC: Tensor) -> Tensor:

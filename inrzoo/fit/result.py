@@ -3,16 +3,23 @@
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, C channels, D in_features, T snapshots.
 """
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from itertools import pairwise
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from inrzoo.fit.metrics import mse, psnr
 from inrzoo.inrs import INR
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 class Status(IntEnum):

@@ -8,12 +8,19 @@ Formulas: docs/derivations/grids.md#out-of-band-energy.
 Shape letters: B batch of INRs, K coordinates of the finer grid, C channels, D axes of the grid.
 """
 
-from collections.abc import Sequence
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from inrzoo.coords import Spacing, nyquist
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 def out_of_band(values_BKC: Tensor, sizes: Sequence[int], spacing: Spacing = "end_points", finer: int = 4) -> Tensor:

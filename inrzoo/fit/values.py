@@ -1,9 +1,19 @@
 """From the numbers of a signal to the values that an INR is fitted to."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 def to_values(signals: NDArray[np.uint8], value_range: tuple[float, float]) -> Tensor:

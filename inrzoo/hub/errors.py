@@ -1,6 +1,7 @@
 """What goes wrong between here and the Hub, in one line each; and what is worth another try."""
 
 import errno
+import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store.limits import TooMuch, TooSlow
 
 Result = TypeVar("Result")
+LOG = logging.getLogger("inrzoo.hub")
 
 ANSWERS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 """What the client raises where an answer has another form than it expects."""
@@ -64,7 +66,9 @@ def retrying(call: Callable[[], Result]) -> Result:
         except Exception as error:
             if not is_transient(error) or time.monotonic() - started > PATIENCE:
                 raise
-            time.sleep(max(wait, _requested_pause(error)))
+            pause = max(wait, _requested_pause(error))
+            LOG.info("the Hub failed (%s); it is asked again in %.0f s", type(error).__name__, pause)
+            time.sleep(pause)
     return call()
 
 

@@ -15,21 +15,26 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo.inrs import INR, FilterNetwork
 from inrzoo.inrs._mlp import double
-from inrzoo.inrs._symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of
+from inrzoo.inrs._symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of, split_at
+from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 LOWEST_PHASE = -(2.0**-10)
 """Canonical phases lie in [this, this + π): the jump is at no phase that means something (0, π/2, π), and at a number
@@ -191,7 +196,7 @@ class MultiplicativeFilterNetwork(INR):
         Returns:
             (..., P).
         """
-        tensors = self._split(weights, signs)
+        tensors = split_at(self.layout, weights, signs)
         for axis, sign in signs.items():
             omega, phi, weight = (f"{name}_{axis.removeprefix('filter_')}" for name in ("omega", "phi", "weight"))
             tensors[omega] = tensors[omega] * sign[..., None].to(weights)
@@ -210,7 +215,7 @@ class MultiplicativeFilterNetwork(INR):
         Returns:
             (..., P).
         """
-        tensors = self._split(weights, half_turns)
+        tensors = split_at(self.layout, weights, half_turns)
         for axis, turns in half_turns.items():
             phi, weight = (f"{name}_{axis.removeprefix('filter_')}" for name in ("phi", "weight"))
             tensors[phi] = tensors[phi] + math.pi * turns.to(weights)
@@ -235,7 +240,7 @@ class MultiplicativeFilterNetwork(INR):
         """
         if "filter_0" in factors:
             raise ValueError("filter 0 has no linear map before it that could be scaled")
-        tensors = self._split(weights, factors)
+        tensors = split_at(self.layout, weights, factors)
         for axis, factor in factors.items():
             i = int(axis.removeprefix("filter_"))
             tensors[f"weight_{i - 1}"] = tensors[f"weight_{i - 1}"] * factor[..., None].to(weights)
@@ -291,9 +296,3 @@ class MultiplicativeFilterNetwork(INR):
             factors = torch.where(norm > 0, sign_of(first_nonzero(rows_HR)) / norm, 1.0)
             exact = self.scale_linear(exact, {f"filter_{i}": factors})
         return exact.to(weights.dtype)
-
-    def _split(self, weights: Tensor, axes: Iterable[str]) -> dict[str, Tensor]:
-        """Tensors of `weights`, or ValueError for an axis that is not a filter's."""
-        for axis in axes:
-            self.layout.require_neurons(axis)
-        return self.layout.split(weights)

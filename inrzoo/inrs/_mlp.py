@@ -3,16 +3,24 @@
 Shape letters: P parameters of one INR, D in_features; leading dimensions (...) count INRs.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo.errors import InrzooError
+from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 def mlp_layout(sizes: Sequence[int]) -> WeightLayout:

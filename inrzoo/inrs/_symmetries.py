@@ -4,12 +4,19 @@ Formulas: docs/derivations/symmetries.md#permutations.
 Shape letters: P parameters of one INR, H neurons of an axis; leading dimensions (...) count INRs.
 """
 
-from collections.abc import Mapping
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
+from inrzoo.lazy import lazy
 from inrzoo.weights import WeightLayout
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 def multiply_neurons(
@@ -97,3 +104,10 @@ def lexicographic_order(keys: Tensor) -> Tensor:
     for key in keys.flip(-1).unbind(-1):  # the last key first: stable sorts keep what the lesser keys have ordered
         order = order.gather(-1, key.gather(-1, order).argsort(dim=-1, stable=True))
     return order
+
+
+def split_at(layout: WeightLayout, weights: Tensor, axes: Iterable[str]) -> dict[str, Tensor]:
+    """Tensors of `weights`, or ValueError for an axis whose neurons do not move."""
+    for axis in axes:
+        layout.require_neurons(axis)
+    return layout.split(weights)

@@ -3,13 +3,20 @@
 Shape letters: B batch of INRs, K coordinates, D in_features, H hidden (units of a filter).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 @dataclass(frozen=True, kw_only=True)

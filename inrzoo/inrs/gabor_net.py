@@ -4,18 +4,25 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 E = D + 1 (a coordinate and its squared norm).
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
+from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 SIMILARITY_TOLERANCE = 1e-5
 """How far AᵀA may be from a multiple of the identity, as a share of it; float32 rotations stay within 1e-6."""

@@ -3,22 +3,29 @@
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, H hidden.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import draw_uniform, mlp_layout, move_input
 from inrzoo.inrs._symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
+from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 Convention = Literal["sitzmann", "dws", "mwt"]
 

@@ -5,7 +5,7 @@ Shape letters: B INRs of a batch, P parameters, K coordinates, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.utils.data._utils.collate import default_collate_fn_map
 
+from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
 
 Fields = TypeVar("Fields", bound="TensorFields")
@@ -20,7 +21,7 @@ Batch = TypeVar("Batch")
 _WHOLE = "_whole"
 
 
-class TensorFields:
+class TensorFields(Shown):
     """A dataclass of tensors, of dicts of tensors and of such dataclasses, moved as one."""
 
     def map(self: Fields, change: Callable[[Tensor], Tensor]) -> Fields:
@@ -35,8 +36,12 @@ class TensorFields:
         """A copy in page-locked memory; a DataLoader with `pin_memory=True` calls it."""
         return self.map(Tensor.pin_memory)
 
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """Shapes, types and devices; no tensor is read."""
+        return type(self).__name__, dict(_rows(self))
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class WeightBatch(TensorFields):
     """A batch of INRs.
 
@@ -66,7 +71,7 @@ class WeightBatch(TensorFields):
         return len(self.weights)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class PairBatch(TensorFields):
     """Two INRs of each signal: row i of both is the same signal.
 
@@ -82,7 +87,7 @@ class PairBatch(TensorFields):
         return len(self.first)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Episode(TensorFields):
     """One N-way K-shot task.
 
@@ -114,6 +119,21 @@ def as_whole(batch: Batch) -> Batch:
     if isinstance(batch, TensorFields):
         object.__setattr__(batch, _WHOLE, True)  # beside the fields, so that equality and copies do not know of it
     return batch
+
+
+def _rows(batch: TensorFields, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """(name, shape, type and device) of every tensor."""
+    for name, value in _contents(batch).items():
+        if isinstance(value, TensorFields):
+            yield from _rows(value, f"{prefix}{name}.")
+        elif isinstance(value, dict):
+            yield from ((f"{prefix}{name}[{key!r}]", _described(tensor)) for key, tensor in value.items())
+        elif value is not None:
+            yield f"{prefix}{name}", _described(value)
+
+
+def _described(tensor: Tensor) -> str:
+    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
 
 
 def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:

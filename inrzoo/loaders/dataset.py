@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from inrzoo.display import Shown, listed
 from inrzoo.errors import InrzooError
 from inrzoo.fit.values import to_values
 from inrzoo.loaders.batch import WeightBatch
@@ -24,6 +25,7 @@ from inrzoo.loaders.normalise import Normalise, Normaliser, normaliser
 from inrzoo.loaders.rows import Places, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
+from inrzoo.store.description import described_inr
 from inrzoo.store.positions import positions
 from inrzoo.weights import WeightLayout
 
@@ -37,7 +39,7 @@ SIGNALS_AT_ONCE = 1024
 CACHED_SIGNAL_BYTES = 256 * 2**20
 
 
-class WeightDataset(Dataset[WeightBatch]):
+class WeightDataset(Shown, Dataset[WeightBatch]):
     """INRs of one or several stores, map-style: give it to a DataLoader, which needs no `collate_fn`.
 
     Args:
@@ -61,9 +63,12 @@ class WeightDataset(Dataset[WeightBatch]):
         InrzooError: one line that names what does not exist, or what differs between the stores.
 
     Example:
-        >>> dataset = inrzoo.load("digits.zarr", split="train", seeds=[0, 1])            # doctest: +SKIP
-        >>> batch = dataset[[5, 17, 4]]                                                  # doctest: +SKIP
-        >>> loader = torch.utils.data.DataLoader(dataset, batch_size=256, shuffle=True)  # doctest: +SKIP
+        >>> dataset = inrzoo.load("digits.zarr", split="train", seeds=[0, 1])
+        >>> dataset[[5, 17, 4]].weights.shape
+        torch.Size([3, 105])
+        >>> loader = torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True)
+        >>> next(iter(loader)).weights.shape
+        torch.Size([16, 105])
     """
 
     def __init__(
@@ -85,7 +90,7 @@ class WeightDataset(Dataset[WeightBatch]):
         self.rows = Rows(self.stores, split=split, seeds=seeds, views=views, conditions=conditions or {})
         self.normaliser: Normaliser = normaliser(self.stores, self.rows.views, normalise)
         self.transform, self.transform_normalised = transform, transform_normalised
-        self.seed, self.epoch = seed, 0
+        self.seed, self.epoch, self.split = seed, 0, split
         self.with_signals = signals
         self.labels = self._label_table()
         if signals:
@@ -153,6 +158,21 @@ class WeightDataset(Dataset[WeightBatch]):
             step=torch.from_numpy(self.rows.step_counts(places)),
             values=self._values(places) if self.with_signals else None,
         )
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """Nothing is read."""
+        steps = sorted(
+            {int(steps[view]) for steps, views in zip(self.rows.steps, self.rows.views, strict=True) for view in views}
+        )
+        chosen = "all splits" if self.split is None else f"split {self.split}"
+        rows = {
+            "INRs": f"{len(self):,}, {chosen}, steps {listed(map(str, steps))}",
+            "network": described_inr(self.stores[0]),
+            "normalised": self.normaliser.kind.replace("_", " "),
+            "labels": listed(f"{column} ({len(names):,} classes)" for column, names in self.label_names.items()),
+            "stores": listed(store.location for store in self.stores),
+        }
+        return type(self).__name__, rows
 
     def to_datasets(self) -> datasets.Dataset:
         """A Hugging Face `Dataset` that copies nothing; see `inrzoo.loaders.adapters.to_datasets`."""

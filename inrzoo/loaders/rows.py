@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.keywords import unknown
 from inrzoo.store import Store
 
 
@@ -62,7 +63,7 @@ class Rows:
         ]
         for name in conditions:
             if name not in allowed:
-                raise InrzooError(f"nothing to load by is called {name!r}; there are: {', '.join(allowed)}")
+                raise unknown("a selection of INRs", name, allowed)
         self._stores = list(stores)
         self._shapes = [store.weights.shape[:3] for store in stores]
         self.steps = [np.array(store.snapshots, dtype=np.int64) for store in stores]

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
+from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
 from inrzoo.loaders.ahead import ahead
 from inrzoo.loaders.batch import as_whole
@@ -26,7 +27,7 @@ Batch = TypeVar("Batch")
 BUFFER_BYTES, SMALLEST_BUFFER = 128 * 2**20, 1024
 
 
-class WeightStream(IterableDataset[Batch], Generic[Batch]):
+class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
     """Batches of a dataset, epoch by epoch. Use it by itself, or as `DataLoader(stream, batch_size=None)`: with a
     batch_size a DataLoader would join batches, and an InrzooError says so.
 
@@ -52,6 +53,13 @@ class WeightStream(IterableDataset[Batch], Generic[Batch]):
 
     Raises:
         InrzooError: a value that is impossible.
+
+    Example:
+        >>> stream = inrzoo.load("digits.zarr", split="train", streaming=True, shuffle=True, batch_size=16)
+        >>> len(stream), sum(len(batch) for batch in stream) == len(stream.dataset)
+        (5, True)
+        >>> stream.epoch  # the pass that comes next
+        1
     """
 
     def __init__(
@@ -110,6 +118,22 @@ class WeightStream(IterableDataset[Batch], Generic[Batch]):
         if self.even:
             return len(self.source) // (world * self.batch_size)
         return max(0, -(-(-(-len(self.source) // self.batch_size) - rank) // world))
+
+    def _shown(self) -> tuple[str, dict[str, str]]:
+        """Nothing is read."""
+        rank, world = self._rank()
+        settings = self._settings
+        order = (
+            f"shuffled (seed {settings['seed']}, buffer {settings['buffer']:,} INRs)"
+            if settings["shuffle"]
+            else "in order"
+        )
+        rows = {"batches": f"{len(self):,} of {self.batch_size:,} an epoch, epoch {self._epoch}, {order}"}
+        if world > 1:
+            rows["rank"] = f"{rank} of {world}"
+        source = self.source
+        inner = source._shown() if isinstance(source, Shown) else (type(source).__name__, {"items": f"{len(source):,}"})
+        return f"{type(self).__name__} of a {inner[0]}", {**rows, **inner[1]}
 
     def __iter__(self) -> Iterator[Batch]:
         """The epoch from its beginning, or what is left of it after `load_state_dict`."""

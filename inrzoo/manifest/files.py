@@ -1,9 +1,11 @@
 """Reads manifests from TOML: those that come with inrzoo, and yours."""
 
 import copy
+import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from inrzoo.errors import InrzooError
@@ -25,12 +27,16 @@ def folder() -> Path:
 
 
 def load(
-    dataset: str, preset: str | None = None, overrides: Mapping[str, Any] | None = None, *, trusted: bool = False
+    dataset: str | Path | Manifest,
+    preset: str | None = None,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    trusted: bool = False,
 ) -> Manifest:
     """Read a manifest, apply a preset, then single keys.
 
     Args:
-        dataset: a name from `names()`, or a path to a TOML file.
+        dataset: a name from `names()`, a path to a TOML file, or a manifest, which takes no preset any more.
         preset: a preset of that manifest; its `default_preset` if None. A preset's table `alternatives` holds settings
             for other INRs, which apply when `overrides` names that INR.
         overrides: dotted keys (`"fit.steps"`) and their values, applied last.
@@ -41,7 +47,13 @@ def load(
         InrzooError: no such manifest or preset, malformed TOML, unknown key, wrong type or impossible value; one line
             that names the file, the key, the value and what is allowed.
     """
-    path, tables = _read(dataset)
+    if isinstance(dataset, Manifest):
+        if preset is not None:
+            raise InrzooError(f"preset {preset!r} comes too late: the manifest of {dataset.name} was read before")
+        tables = dataclasses.asdict(dataset)
+        _override(tables, overrides or {}, dataset.name)
+        return from_tables(tables, dataset.name)
+    path, tables = _read(str(dataset))
     presets = check_type(f"{path.name}: presets", tables.pop("presets", {}), dict[str, dict[str, Any]])
     check_type(f"{path.name}: default_preset", tables.get("default_preset"), str | None)
     preset = preset or tables.pop("default_preset", None)
@@ -51,17 +63,7 @@ def load(
     patch = dict(presets.get(preset, {}))
     alternatives = check_type(f"{path.name}: alternatives", patch.pop("alternatives", {}), dict[str, dict[str, Any]])
     _merge(tables, patch)
-    _use_inr(tables, (overrides or {}).get("inr.name"), alternatives)
-    for key, value in (overrides or {}).items():
-        *parents, last = key.split(".")
-        table = tables
-        for parent in parents:
-            table = table.setdefault(parent, {})
-            if not isinstance(table, dict):
-                raise InrzooError(
-                    f"{path.name}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table"
-                )
-        table[last] = value
+    _override(tables, overrides or {}, path.name, alternatives)
     tables = {"name": path.stem, "preset": preset, **tables}
     return from_tables(trust_tables(tables) if trusted else tables, path.name)
 
@@ -78,6 +80,24 @@ def default_preset(dataset: str) -> str | None:
     """Name of the preset that a manifest applies unless another one is named; None where it applies none."""
     name: str | None = _read(dataset)[1].get("default_preset")
     return name
+
+
+def _override(
+    tables: dict[str, Any],
+    overrides: Mapping[str, Any],
+    where: str,
+    alternatives: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+) -> None:
+    """Set dotted keys in nested tables; an error names `where` those come from."""
+    _use_inr(tables, overrides.get("inr.name"), alternatives)
+    for key, value in overrides.items():
+        *parents, last = key.split(".")
+        table = tables
+        for parent in parents:
+            table = table.setdefault(parent, {})
+            if not isinstance(table, dict):
+                raise InrzooError(f"{where}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table")
+        table[last] = value
 
 
 def _use_inr(tables: dict[str, Any], name: str | None, alternatives: Mapping[str, Mapping[str, Any]]) -> None:

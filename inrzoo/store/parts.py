@@ -8,19 +8,25 @@
 Shape letters: N signals, S seeds.
 """
 
+from __future__ import annotations
+
 import os
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.store.blocks import Partition
+from inrzoo.store.blocks import Block, Partition
 from inrzoo.store.finalise import SEED_COLUMNS, open_group, partition_of, unpublish
 from inrzoo.store.names import is_metadata
 from inrzoo.store.root import own_files, set_attributes
+
+if TYPE_CHECKING:
+    from inrzoo.store.reader import Store
 
 
 def seed_of(file: str) -> int | None:
@@ -116,3 +122,12 @@ def keep_splits(path: Path, wanted: list[str], shards: set[int]) -> None:
         set_attributes(path, partial={"splits": wanted})
         for seed in group.attrs["published_seeds"]:
             unpublish(path, seed, absent)
+
+
+def wanted_blocks(store: Store) -> list[Block]:
+    """The blocks that have to be there: every one, or those of the shards that were pulled."""
+    if not store.partial:
+        return store.blocks()
+    shards = shards_of_splits(store.partition, store.split, store.attributes["split_names"], store.partial)
+    within = {index for shard in shards for index in store.partition.shard_blocks(shard)}
+    return [block for block in store.blocks() if block.index in within]

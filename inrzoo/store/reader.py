@@ -14,17 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo import coords
+from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
 from inrzoo.store.checks import Recorded, check_attributes, check_weights, inr_of, layout_of, opened
 from inrzoo.store.create import FORMAT
+from inrzoo.store.description import description
 from inrzoo.store.finalise import partition_of
 from inrzoo.store.names import label_arrays
 from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
 from inrzoo.store.objects import Location
-from inrzoo.store.parts import shards_of_splits
+from inrzoo.store.parts import wanted_blocks
 from inrzoo.store.remote import Mirror, cache_folder
 from inrzoo.store.selection import select
 from inrzoo.store.weights_array import WeightsArray
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from inrzoo.inrs import INR
 
 
-class Store:
+class Store(Shown):
     """A dataset of INRs on disk.
 
     Attributes:
@@ -47,9 +49,11 @@ class Store:
         attributes: everything recorded about the dataset.
 
     Example:
-        >>> store = inrzoo.open_store("digits.zarr")       # doctest: +SKIP
-        >>> store.weights[0, 0, -1].shape, store.psnr[0]    # doctest: +SKIP
-        >>> store.render(signal=0, seed=0)                  # doctest: +SKIP
+        >>> store = inrzoo.open_store("digits.zarr")
+        >>> store.weights[0, :, -1].shape, store.psnr.shape
+        ((2, 105), (48, 2, 1))
+        >>> store.render(signal=0, seed=1).shape
+        torch.Size([64, 1])
     """
 
     def __init__(self, path: Location, mirror: Mirror | None = None) -> None:
@@ -171,6 +175,8 @@ class Store:
         return self._arrays.content("fitter") if self._arrays.has("fitter") else None
 
     select = select
+    wanted_blocks = wanted_blocks
+    _shown = description
 
     @cached_property
     def block_sha256(self) -> NDArray[np.uint8]:
@@ -264,14 +270,6 @@ class Store:
     def blocks(self) -> list[Block]:
         """Every block of the store, seed by seed."""
         return [Block(seed, index) for seed in range(self.num_seeds) for index in range(self.partition.num_blocks)]
-
-    def wanted_blocks(self) -> list[Block]:
-        """The blocks that have to be there: every one, or those of the shards that were pulled."""
-        if not self.partial:
-            return self.blocks()
-        shards = shards_of_splits(self.partition, self.split, self.attributes["split_names"], self.partial)
-        within = {index for shard in shards for index in self.partition.shard_blocks(shard)}
-        return [block for block in self.blocks() if block.index in within]
 
     @property
     def _signals_home(self) -> str | None:

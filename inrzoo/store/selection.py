@@ -5,17 +5,20 @@ Shape letters: N signals, S seeds.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.keywords import keywords_checked
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
 
 
+@keywords_checked
 def select(
     store: Store,
     *,
@@ -24,7 +27,7 @@ def select(
     max_steps: int | None = None,
     max_out_of_band: float | None = None,
     max_frequency: float | None = None,
-    status: tuple[str, ...] = ("ok", "early stop"),
+    status: Sequence[str] = ("ok", "early stop"),
     split: str | None = None,
     step: int = -1,
 ) -> NDArray[np.bool_]:
@@ -47,7 +50,7 @@ def select(
         InrzooError: a status or split that the store does not have.
 
     Example:
-        >>> signals, seeds = store.select(min_psnr=35, split="train").nonzero()    # doctest: +SKIP
+        >>> signals, seeds = store.select(min_psnr=5, split="train").nonzero()
     """
     names = store.attributes["status_names"]
     keep = np.zeros(store.status.shape, dtype=bool)

@@ -7,6 +7,7 @@ same for all tasks (`_loop`). A task is given the path or URL of a store and kno
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ __all__ = [
 ]
 
 Device = torch.device | str
+LOG = logging.getLogger(__name__)
 
 
 class Unfitted(str):

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from inrzoo.store.files import write_atomically
-from inrzoo.tasks import Measurement
+from inrzoo.tasks import LOG, Measurement
 
 
 def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
@@ -79,9 +79,8 @@ class Comparison:
         if len(notes) != len(self._notes):
             raise ValueError(f"{len(notes)} notes for the headings {self._notes}")
         self._rows.append((name, list(zip(theirs, shown, strict=True)), list(notes)))
-        print(
-            f"{name:40} " + "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True)), flush=True
-        )
+        numbers = "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True))
+        LOG.info("%-40s %s", name, numbers)
 
     def check(self, claim: str, better: Measurement, worse: Measurement) -> None:
         """A finding: `better` is above `worse`. It is held if the difference is above its 95 % interval, that of
@@ -95,7 +94,7 @@ class Comparison:
             f"{better.mean:.{of}f} against {worse.mean:.{of}f}, difference {difference:+.{of}f} ± {interval:.{of}f}"
         )
         self._findings.append(f"* {claim}: **{verdict}** ({better.name}: {numbers})")
-        print(f"{claim}: {verdict} ({better.name}: {numbers})", flush=True)
+        LOG.info("%s: %s (%s: %s)", claim, verdict, better.name, numbers)
 
     def _number(self, found: Measurement) -> str:
         """Mean and interval; one trial has no interval."""

@@ -12,6 +12,7 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.keywords import unknown
 from inrzoo.tasks import Task
 from inrzoo.trust import trust_tables
 
@@ -44,12 +45,12 @@ def options(cls: type[Task]) -> list[Option]:
     return [Option(name, hints[name] is bool, lines.get(name, ""), _shown(_default(fields[name]))) for name in names]
 
 
-def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, str]) -> Task:
-    """A task from words of the command line.
+def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) -> Task:
+    """A task from words of the command line, or from values.
 
     Args:
         name: of the task, with hyphens or underscores.
-        words: field -> what was typed; None where nothing was.
+        words: field -> what was typed, or its value; None where nothing was.
         settings: `field.key` -> what was typed, of fields that are tables: `encoder.hidden_features`.
 
     Raises:
@@ -58,6 +59,9 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, str]) 
     name = name if ":" in name else name.replace("-", "_")
     cls: type[Task] = registry.find("tasks", name)
     hints = get_type_hints(cls)
+    for key in words:
+        if key not in hints:
+            raise unknown(f"the task {name}", key, [option.field for option in options(cls)])
     given = {key: _parsed(word, hints[key]) for key, word in words.items() if word is not None}
     defaults = {field.name: _default(field) for field in dataclasses.fields(cls)}
     for dotted, word in settings.items():
@@ -82,8 +86,10 @@ def _parsed(word: Any, hint: Any) -> Any:
     return word if hint is str or (str in arms and value(word) != "none") else value(word)
 
 
-def value(word: str) -> Any:
-    """A word as TOML reads it, or as it stands."""
+def value(word: Any) -> Any:
+    """A word as TOML reads it, or as it stands; what is not a word stays."""
+    if not isinstance(word, str):
+        return word
     try:
         return tomllib.loads(f"value = {word}")["value"]
     except tomllib.TOMLDecodeError:

@@ -9,7 +9,6 @@ Shape letters: N pairs of a batch, F features.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from torch import Tensor, nn
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks import Device, Learner, Measurement
+from inrzoo.tasks import LOG, Device, Learner, Measurement
 from inrzoo.tasks._augmented import AugmentedTask, WeightNetwork, batch_of
 from inrzoo.tasks._checkpoint import load_module
 from inrzoo.tasks._frozen import Features, Protocol, linear_probe, nearest_neighbours, retrieval
@@ -78,7 +77,7 @@ class Contrastive(AugmentedTask):
         if seeds:
             return Pairs(dataset, between="seeds", seed=self.seed)
         if self.between == "auto":
-            print(f"{path}: signals have one seed; pairs are two snapshots of one fit", file=sys.stderr)
+            LOG.info("%s: signals have one seed; pairs are two snapshots of one fit", path)
         every_view = dataset.stores[0].snapshots
         return Pairs(self.dataset(path, split, every_view), between="views", seed=self.seed)
 

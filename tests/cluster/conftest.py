@@ -8,7 +8,7 @@ import pytest
 
 from inrzoo.store import ObjectPath, objects
 
-for folder in ("benchmarks", "tests/build"):
+for folder in ("benchmarks", "tests/builder"):
     sys.path.insert(0, str(Path(__file__).parents[2] / folder))
 import faulty_s3  # noqa: E402
 

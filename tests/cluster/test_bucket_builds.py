@@ -14,7 +14,7 @@ from processes import command
 from tiny_store import store_bytes, tiny
 
 import inrzoo
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, ObjectPath, blocks, finalise, open_store
 from inrzoo.store.files import remove_tree, sha256
@@ -219,7 +219,7 @@ def test_replaced_whole(built: ObjectPath, finished: Path) -> None:
 
 
 def _stop_after(monkeypatch: pytest.MonkeyPatch, num_blocks: int) -> None:
-    from inrzoo.build import execute
+    from inrzoo.builder import execute
 
     write, written = execute.write_block, []
 

@@ -15,11 +15,11 @@ from processes import complete
 from ray_nodes import Nodes
 from tiny_store import store_bytes, tiny
 
-from inrzoo import build as builder
-from inrzoo.build import build, execute
-from inrzoo.build.cluster import NO_SERVER, connect, room
-from inrzoo.build.execute import Shard, Worker
-from inrzoo.build.queue import ATTEMPTS, HANDFUL, HANDFUL_SECONDS, Queue, Task
+from inrzoo import builder
+from inrzoo.builder import build, execute
+from inrzoo.builder.cluster import NO_SERVER, connect, room
+from inrzoo.builder.execute import Shard, Worker
+from inrzoo.builder.queue import ATTEMPTS, HANDFUL, HANDFUL_SECONDS, Queue, Task
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, ObjectPath, blocks, finalise
 from inrzoo.store.files import sha256

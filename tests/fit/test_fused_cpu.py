@@ -8,7 +8,7 @@ from engine_truths import EXTREMES, INRS, LONG, SHAPES, Changes, problem
 from tiny_store import store_bytes, tiny
 
 from inrzoo import fit as fitting
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.fit import engines, fused_cpu, fused_numba
 from inrzoo.fit.result import Status

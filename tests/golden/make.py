@@ -12,7 +12,7 @@ from pathlib import Path
 
 import inrzoo
 from inrzoo import manifest, registry, tasks
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.interchange import export_state_dicts, import_state_dicts
 from inrzoo.tasks import Unfitted
 

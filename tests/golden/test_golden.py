@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from inrzoo import open_store, refit, tasks, verify
-from inrzoo.build import build
-from inrzoo.build.worker import elsewhere_than
+from inrzoo.builder import build
+from inrzoo.builder.worker import elsewhere_than
 from inrzoo.loaders import load
 from inrzoo.manifest import Manifest
 from inrzoo.tasks.classify import Classify

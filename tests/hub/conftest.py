@@ -9,7 +9,7 @@ from client import Client
 from server import Hub
 from tiny_store import tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import yaml
 from tiny_store import tiny
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.hub.card import card, size_category
 from inrzoo.hub.rebuild import rebuild, to_toml
 from inrzoo.interchange.parquet import features

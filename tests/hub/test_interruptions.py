@@ -16,7 +16,7 @@ from client import Client, Done
 from server import Fault, Hub
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.store import open_store
 from inrzoo.verify import verify
 

@@ -12,7 +12,7 @@ from tiny_store import store_bytes, tiny
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import faulty_s3
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.store import objects
 
 PUSH = """

@@ -11,7 +11,7 @@ from client import Client
 from server import Hub
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.store import open_store
 
 STREAM = """

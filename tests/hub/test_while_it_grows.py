@@ -12,7 +12,7 @@ from client import Client, Done
 from server import Hub
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.hub.snapshot import snapshot
 from inrzoo.store import only_writer, open_store

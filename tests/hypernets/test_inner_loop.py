@@ -7,7 +7,7 @@ import pytest
 import torch
 from small import INRS, make, make_inr, randomise_, signals
 
-from inrzoo.build.inits import read_init
+from inrzoo.builder.inits import read_init
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets import activation_maps, write_init
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tiny_store import tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.interchange import export_state_dicts
 from inrzoo.store import Store, open_store
 

@@ -13,7 +13,7 @@ from readers import READERS
 from tiny_store import store_bytes, tiny
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import export_state_dicts
 from inrzoo.store import open_store

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from tiny_store import tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import export_parquet, parquet
 from inrzoo.store import Store, open_store

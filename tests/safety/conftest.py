@@ -9,7 +9,7 @@ import pytest
 from cases import SMALL
 from tiny_store import tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.interchange import export_parquet, export_safetensors, export_state_dicts
 from inrzoo.preview import preview
 from inrzoo.report import of_store

@@ -13,7 +13,7 @@ from hostile import damaged, json_file, scalars, words
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from inrzoo.build.inits import read_init
+from inrzoo.builder.inits import read_init
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from tiny_store import TINY, tiny
 
 import inrzoo as package
-from inrzoo.build import build
-from inrzoo.build.preparation import Request, prepare
-from inrzoo.build.worker import fit_block
+from inrzoo.builder import build
+from inrzoo.builder.preparation import Request, prepare
+from inrzoo.builder.worker import fit_block
 from inrzoo.store import write_block
 
 VERBS = (

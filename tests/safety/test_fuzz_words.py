@@ -49,7 +49,7 @@ VALUES = st.one_of(
 @pytest.fixture
 def target(whole_store: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("socket.socket.connect", _no_network)
-    monkeypatch.setattr("inrzoo.build.estimate.SECONDS", 0.01)
+    monkeypatch.setattr("inrzoo.builder.estimate.SECONDS", 0.01)
     return whole_store
 
 

@@ -8,7 +8,7 @@ import pytest
 from tiny_store import store_bytes, tiny
 
 from inrzoo import stats, verify
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
 from inrzoo.store.root import set_attributes

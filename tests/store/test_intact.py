@@ -11,7 +11,7 @@ from file_operations import Crash, Operations
 from tiny_store import store_bytes, tiny
 
 from inrzoo import stats, verify
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import finalise, open_store
 from inrzoo.store.intact import wrong_root

@@ -13,7 +13,7 @@ import zarr
 from tiny_store import SEEDS, SIGNALS, TINY, tiny
 
 from inrzoo import registry
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store, open_store
 

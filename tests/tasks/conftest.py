@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 
 ALPHABETS, CHARACTERS, DRAWERS, SIZE = 6, 4, 8, 8
 VIEWS = (20, 30, 40)

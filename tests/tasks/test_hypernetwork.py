@@ -9,7 +9,7 @@ from PIL import Image
 from tiny_store import tiny
 
 from inrzoo import registry, tasks
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
 from inrzoo.tasks._checkpoint import read

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from inrzoo import manifest, registry, tasks
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.store import open_store
 from inrzoo.tasks import Unfitted
 

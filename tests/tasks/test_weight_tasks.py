@@ -9,7 +9,7 @@ import torch
 from tiny_store import tiny
 
 from inrzoo import tasks
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.loaders.transforms import generator_for
@@ -106,10 +106,11 @@ def test_pairs_are_two_seeds_of_one_signal(finished):
     assert seen == {0, 1}
 
 
-def test_a_store_with_one_seed_gives_two_views_and_says_so(tmp_path, capsys):
+def test_a_store_with_one_seed_gives_two_views_and_says_so(tmp_path, caplog):
+    caplog.set_level("INFO", "inrzoo")
     build(tiny(seeds=1, fit__views=[20, 40], fit__stop_psnr=0.0), tmp_path / "one.zarr", in_process=True, quiet=True)
     pairs = Contrastive(**SMALL).pairs(tmp_path / "one.zarr", "train")
-    assert "signals have one seed; pairs are two snapshots of one fit" in capsys.readouterr().err
+    assert "signals have one seed; pairs are two snapshots of one fit" in caplog.text
     pair = pairs.read(np.arange(len(pairs)), epoch=0, key=0)
     assert torch.equal(pair.first.signal, pair.second.signal) and (pair.first.step != pair.second.step).all()
     with pytest.raises(InrzooError, match="no signal has two seeds"):

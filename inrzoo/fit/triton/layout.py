@@ -7,17 +7,24 @@ is left in the inner loop. `perceptron.py` and `filters.py` beside this file say
 Shape letters: P parameters of one INR, S numbers of the kernel's flat vector, B batch of INRs.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
+from inrzoo.lazy import lazy
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 TILE = 32
 """Coordinates of one pass."""

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, fit, manifest
-from inrzoo.build.fitter import made
+from inrzoo.builder.fitter import made
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.values import to_values

@@ -17,8 +17,8 @@ from rich.filesize import decimal
 
 import inrzoo
 from inrzoo import coords, fit, manifest, registry
-from inrzoo.build.fitter import Fitter
-from inrzoo.build.worker import elsewhere_than, environment, fixed_start, shared_draw
+from inrzoo.builder.fitter import Fitter
+from inrzoo.builder.worker import elsewhere_than, environment, fixed_start, shared_draw
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR

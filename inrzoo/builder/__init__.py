@@ -20,15 +20,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo import fit, stats
-from inrzoo.build import estimate
-from inrzoo.build.cluster import run_on_ray
-from inrzoo.build.execute import Shard, explained, run_in_process
-from inrzoo.build.fitter import Fitter, read_fitter
-from inrzoo.build.inits import read_init
-from inrzoo.build.overwrite import place_of_new, put_in_place
-from inrzoo.build.preparation import Request, prepare
-from inrzoo.build.progress import BuildProgress
-from inrzoo.build.workers import device_of, is_quick, num_workers, one_worker
+from inrzoo.builder import estimate
+from inrzoo.builder.cluster import run_on_ray
+from inrzoo.builder.execute import Shard, explained, run_in_process
+from inrzoo.builder.fitter import Fitter, read_fitter
+from inrzoo.builder.inits import read_init
+from inrzoo.builder.overwrite import place_of_new, put_in_place
+from inrzoo.builder.preparation import Request, prepare
+from inrzoo.builder.progress import BuildProgress
+from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Init, Manifest
 from inrzoo.store import Block, Joined, Location, Quality, Store, location, only_writer, open_store, publish_seed
@@ -171,7 +171,7 @@ def plan(
     overwrite: bool = False,
     seconds: float | None = None,
 ) -> estimate.Plan:
-    """Say what `build` with these arguments would do; see `inrzoo.build.estimate`. Nothing is built."""
+    """Say what `build` with these arguments would do; see `inrzoo.builder.estimate`. Nothing is built."""
     place = location(out)
     manifest, given, network = _starts(manifest, init, fitter, tto)
     if overwrite and (place / "zarr.json").exists():

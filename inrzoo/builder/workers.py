@@ -4,7 +4,7 @@ import os
 from typing import Literal
 
 from inrzoo import fit
-from inrzoo.build.progress import BuildProgress
+from inrzoo.builder.progress import BuildProgress
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, Store
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.build.fitter import Fitter, weights_of
-from inrzoo.build.preparation import Request, disk_bytes, require_same, resolve
-from inrzoo.build.worker import fit_to, one_thread
+from inrzoo.builder.fitter import Fitter, weights_of
+from inrzoo.builder.preparation import Request, disk_bytes, require_same, resolve
+from inrzoo.builder.worker import fit_to, one_thread
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest

@@ -4,7 +4,7 @@ import json
 
 from tiny_store import SEEDS, SIGNALS, tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 
 
 def test_a_call_that_finds_nothing_to_fit_leaves_the_log(tmp_path):

@@ -10,8 +10,8 @@ import zarr
 from safetensors.numpy import save_file
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build
-from inrzoo.build.worker import fit_to, starts
+from inrzoo.builder import build
+from inrzoo.builder.worker import fit_to, starts
 from inrzoo.errors import InrzooError
 from inrzoo.seeding import Stream
 from inrzoo.store import Store, open_store

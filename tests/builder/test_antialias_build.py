@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny_store import tiny
 
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.coords import nyquist
 from inrzoo.errors import InrzooError
 from inrzoo.refit import refit

@@ -9,7 +9,7 @@ import pytest
 from file_operations import Crash, Operations, no_space
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build, execute
+from inrzoo.builder import build, execute
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store, replace
 from inrzoo.verify import verify

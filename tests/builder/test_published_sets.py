@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inrzoo import manifest
-from inrzoo.build import build
+from inrzoo.builder import build
 from inrzoo.store import open_store
 
 PUBLISHED = {  # standard deviations of weight_0, weight_1, weight_2, bias_0, bias_1, bias_2

@@ -8,8 +8,8 @@ import pytest
 from processes import command
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build, plan
-from inrzoo.build.estimate import Plan, Speed
+from inrzoo.builder import build, plan
+from inrzoo.builder.estimate import Plan, Speed
 from inrzoo.errors import InrzooError
 from inrzoo.store import Partition, open_store
 
@@ -92,7 +92,7 @@ def test_what_is_measured_are_the_fits_of_the_build(stop_psnr: float | None) -> 
 def test_the_command_writes_nothing_and_says_it_all(
     inrzoo: Callable[..., tuple[int, str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrzoo.build.estimate.SECONDS", 0.05)
+    monkeypatch.setattr("inrzoo.builder.estimate.SECONDS", 0.05)
     monkeypatch.chdir(tmp_path)
     words = command(tmp_path / "store.zarr", "--plan", "--nodes", "3", steps=2)[3:]
     code, out, err = inrzoo(*words)

@@ -14,8 +14,8 @@ from PIL import Image
 from processes import command
 from tiny_store import store_bytes, tiny
 
-from inrzoo.build import build
-from inrzoo.build.preparation import Request, prepare
+from inrzoo.builder import build
+from inrzoo.builder.preparation import Request, prepare
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, open_store
 from inrzoo.verify import verify
@@ -118,7 +118,7 @@ def test_unwritable_folder(out: str, inrzoo: CommandLine) -> None:
 
 
 def test_too_small_a_disk_is_said_before_anything_is_fitted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inrzoo.build.preparation.free_bytes", lambda _: 1000)
+    monkeypatch.setattr("inrzoo.builder.preparation.free_bytes", lambda _: 1000)
     with pytest.raises(InrzooError, match=r"needs .*, the disk has 1\.0 kB free"):
         build(tiny(), tmp_path / "store.zarr", in_process=True, quiet=True)
     assert not list(tmp_path.iterdir())

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from inrzoo import registry
-from inrzoo.build.execute import OnDone, OnJoined, Shard, Worker
-from inrzoo.build.queue import ATTEMPTS, Queue, Task
+from inrzoo.builder.execute import OnDone, OnJoined, Shard, Worker
+from inrzoo.builder.queue import ATTEMPTS, Queue, Task
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, Location
 

@@ -16,7 +16,7 @@ from functools import cached_property
 
 import torch
 
-from inrzoo.build.worker import elsewhere_than, fit_block
+from inrzoo.builder.worker import elsewhere_than, fit_block
 from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
 from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block

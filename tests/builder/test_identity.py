@@ -11,8 +11,8 @@ import pytest
 from processes import command, committed, complete, kill, ray_workers, start, wait_until
 from tiny_store import store_bytes, tiny
 
-from inrzoo import build as builder
-from inrzoo.build import build
+from inrzoo import builder
+from inrzoo.builder import build
 from inrzoo.store import open_store
 
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
 
-from inrzoo.build.execute import Shard
+from inrzoo.builder.execute import Shard
 from inrzoo.store import Block
 
 Task = Block | Shard

@@ -11,9 +11,9 @@ from tiny_store import store_bytes, tiny
 
 import inrzoo
 from inrzoo import manifest, registry, tasks
-from inrzoo.build import build, estimate, plan
-from inrzoo.build.fitter import read_fitter
-from inrzoo.build.worker import elsewhere_than
+from inrzoo.builder import build, estimate, plan
+from inrzoo.builder.fitter import read_fitter
+from inrzoo.builder.worker import elsewhere_than
 from inrzoo.errors import InrzooError
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.hypernets import optimise_at_test_time, write_init
@@ -146,7 +146,7 @@ def test_an_interruption_does_not_change_a_byte(tto, runs, tmp_path, monkeypatch
     run = runs("instance_patterns")
     whole = make(run, tmp_path / "whole.zarr", tto)
 
-    from inrzoo.build import execute
+    from inrzoo.builder import execute
 
     write, calls = execute.write_block, []
 

@@ -6,7 +6,7 @@ until the old one is gone it holds the file `.replaces`, which tells an interrup
 
 from pathlib import Path
 
-from inrzoo.build.preparation import Request, read_source, require_same
+from inrzoo.builder.preparation import Request, read_source, require_same
 from inrzoo.errors import InrzooError
 from inrzoo.store import Location, ObjectPath, Store, open_store
 from inrzoo.store.files import clear, is_there, remove_tree, sync

@@ -1,0 +1,9 @@
+"""The commands as functions: `inrzoo.build`, `inrzoo.train`, `inrzoo.evaluate`.
+
+Their keywords have the names and defaults of the command line's options; the command line calls them.
+"""
+
+from inrzoo.api.building import BuildRequest, build, build_request
+from inrzoo.api.training import evaluate, signals, train
+
+__all__ = ["BuildRequest", "build", "build_request", "evaluate", "signals", "train"]

@@ -1,0 +1,46 @@
+"""Keyword arguments that a function does not have: one line that names the nearest one and all that exist."""
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+from inrzoo.errors import InrzooError
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class UnknownKeyword(InrzooError, TypeError):
+    """A keyword that a function does not have. Python's own error for that is a TypeError, so this is one as well."""
+
+
+def unknown(function: str, keyword: str, allowed: Iterable[str]) -> UnknownKeyword:
+    """The error for `keyword`, to be raised by the caller.
+
+    >>> print(unknown("load", "slit", ["seeds", "split"]))
+    load has no keyword 'slit', did you mean 'split'? There are: seeds, split
+    """
+    names = list(allowed)
+    nearest = difflib.get_close_matches(keyword, names, n=1)
+    hint = f", did you mean {nearest[0]!r}? There are: " if nearest else "; there are: "
+    return UnknownKeyword(f"{function} has no keyword {keyword!r}{hint}{', '.join(names)}")
+
+
+def keywords_checked(function: Function) -> Function:
+    """Decorate a function with named keywords, so that an unknown one raises `UnknownKeyword`.
+
+    Signature, types and docstring stay those of the function.
+    """
+    parameters = inspect.signature(function).parameters.values()
+    names = {parameter.name for parameter in parameters}
+    listed = [parameter.name for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY]
+
+    @wraps(function)
+    def checked(*args: Any, **keywords: Any) -> Any:
+        for keyword in keywords:
+            if keyword not in names:
+                raise unknown(function.__name__, keyword, listed)
+        return function(*args, **keywords)
+
+    return cast(Function, checked)

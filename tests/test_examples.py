@@ -1,0 +1,56 @@
+"""The examples in docstrings run, on the tiny store under the name digits.zarr."""
+
+import doctest
+import importlib
+import inspect
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_store import tiny
+
+import inrzoo
+from inrzoo.builder import build
+
+EXAMPLES = {
+    "api.building": ("build",),
+    "api.training": ("train", "evaluate"),
+    "keywords": ("unknown",),
+    "loaders": ("load",),
+    "loaders.dataset": ("WeightDataset",),
+    "loaders.stream": ("WeightStream",),
+    "store.opening": ("open_store",),
+    "store.reader": ("Store",),
+    "store.selection": ("select",),
+}
+"""Module -> names of what must have an example; every example of the module runs."""
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if name == "api.training":  # the tiny store has no validation signals
+        build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
+    else:
+        shutil.copytree(finished, tmp_path / "digits.zarr")
+    torch.manual_seed(0)
+    module = importlib.import_module(f"inrzoo.{name}")
+    names = vars(module) | {"inrzoo": inrzoo, "torch": torch, "np": np, "store": inrzoo.open_store("digits.zarr")}
+    runner = doctest.DocTestRunner(verbose=False)
+    ran = set()
+    for test in doctest.DocTestFinder(exclude_empty=True).find(module, module.__name__, globs=names):
+        assert not any("SKIP" in str(example.options) or "+SKIP" in example.source for example in test.examples)
+        if test.examples:
+            ran.add(test.name.split(".")[-1])
+            runner.run(test)
+    assert runner.failures == 0
+    assert ran >= set(EXAMPLES[name])
+    for each in EXAMPLES[name]:
+        assert inspect.getdoc(getattr(module, each))
+
+
+def test_no_example_of_the_library_is_skipped():
+    for path in Path(inrzoo.__file__).parent.rglob("*.py"):
+        assert "doctest: +SKIP" not in path.read_text(encoding="utf-8"), path

@@ -1,0 +1,113 @@
+"""What is known before tensors are needed is said without torch: in a process in which torch cannot be imported."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] == "torch":
+            raise ModuleNotFoundError("No module named 'torch'", name="torch")
+sys.meta_path.insert(0, Blocker())
+"""
+QUESTIONS = """
+import sys
+import traceback
+
+from inrzoo import cli
+
+for words in {questions}:
+    sys.argv = ["inrzoo", *words]
+    try:
+        cli.main()
+        print("= 0")
+    except SystemExit as end:
+        print("=", end.code)
+    except BaseException:
+        print("= traceback")
+        traceback.print_exc(file=sys.stdout)
+"""
+ANSWERS = [
+    (["--help"], 0, "Datasets of implicit neural representations"),
+    (["build", "--help"], 0, "--views"),
+    (["--version"], 0, "inrzoo, version"),
+    (["list"], 0, "siren"),
+    (["list", "--json"], 0, '"reference"'),
+    (["build", "no_such"], 2, "no dataset 'no_such'; there are: cifar10"),
+    (["build", "digits", "--preset", "no_such"], 2, "no preset 'no_such'; there are: "),
+    (["build", "digits", "--inr", "no_such"], 2, "no inrs called 'no_such'; there are: fourier_net"),
+    (["build", "digits", "--engine", "no_such"], 2, "fit.engine = 'no_such' is not allowed; expected one of 'auto'"),
+    (["build", "digits", "--set", "inr.omga_0=3"], 2, "siren has no field 'omga_0'"),
+    (["build", "digits", "--set", "inr.omega_0=-3"], 2, "omega_0 = -3"),
+    (["build", "digits", "--views", "800,x"], 2, "--views 800,x is not allowed; expected 800,900"),
+    (["build", "digits", "--seeds", "0"], 2, "seeds = 0 is not allowed"),
+    (["build", "digits", "--anti-alias", "x"], 2, "--anti-alias x is not allowed"),
+    (["build", "digits", "--tto", "3"], 2, "--tto 3 goes on from what a hypernetwork makes"),
+    (["info", "none.zarr"], 2, "no store at none.zarr"),
+    (["verify", "none.zarr"], 2, "no store at none.zarr"),
+    (["preview", "none.zarr"], 2, "no store at none.zarr"),
+    (["stats", "none.zarr"], 2, "no store at none.zarr"),
+    (["export", "none.zarr", "--format", "parquet", "--out", "x"], 2, "no store at none.zarr"),
+    (["train", "no-such", "none.zarr"], 2, "No such command 'no-such'"),
+    (["fly"], 2, "No such command 'fly'"),
+]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Output and exit code of every command, all asked in one process."""
+    folder = tmp_path_factory.mktemp("without_torch")
+    (folder / "sitecustomize.py").write_text(BLOCKER)
+    done = subprocess.run(
+        [sys.executable, "-c", QUESTIONS.format(questions=[words for words, _, _ in ANSWERS])],
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(folder), str(Path(__file__).parents[1])]),
+            "COLUMNS": "100",
+        },
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    lines, found = [], []
+    for line in done.stdout.splitlines():
+        lines.append(line)
+        if line.startswith("= "):
+            found.append("\n".join(lines))
+            lines = []
+    assert len(found) == len(ANSWERS), done.stdout
+    return found
+
+
+@pytest.mark.parametrize("number", range(len(ANSWERS)), ids=[" ".join(words) for words, _, _ in ANSWERS])
+def test_it_is_said_without_torch(number: int, answers: list[str]) -> None:
+    _, code, words = ANSWERS[number]
+    answer = answers[number]
+    assert answer.splitlines()[-1] == f"= {code}" and words in answer, answer
+    if code:
+        assert len(answer.splitlines()) == 2 and answer.startswith("inrzoo: "), answer
+
+
+def test_torch_is_loaded_when_it_is_first_used() -> None:
+    """And then nothing stands between: the module itself is in the globals."""
+    program = (
+        "import sys; from inrzoo.inrs import siren; before = 'torch' in sys.modules; inr = siren.Siren(in_features=2,"
+        " out_features=1); siren.torch.float32; import torch; print(before, siren.torch is torch)"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"], done.stderr
+
+
+def test_the_processor_has_the_instructions_that_torch_says() -> None:
+    import torch
+
+    from inrzoo.fit import fused_cpu
+
+    assert fused_cpu.capability() == torch.backends.cpu.get_cpu_capability()
