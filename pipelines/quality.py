@@ -23,8 +23,8 @@ DATA = Path(os.environ.get("INRZOO_DATA", "../shared/data"))
 OUT = Path(os.environ.get("INRZOO_OUT", "out/quality"))
 DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/quality.md"))
 SCALE = os.environ.get("INRZOO_SCALE", "small")
-SIGNALS = {"tiny": 60, "small": 500}[SCALE]
-STEPS = {"tiny": {"fit.steps": 60, "fit.engine": "reference"}, "small": {}}[SCALE]
+SIGNALS = 500
+SMALLER = {"tiny": {"limit": 20, "fit.steps": 60, "fit.engine": "reference"}, "small": {}}[SCALE]
 RUNS = [
     ("mnist", "contrastive", "siren", {}, ""),
     ("mnist", "contrastive", "fourier_net", {}, ""),
@@ -48,9 +48,9 @@ TENSORS = ("weight_0", "weight_1", "weight_2", "bias_0", "bias_1", "bias_2")
 
 rows, spreads = [], []
 for dataset, preset, inr, changes, published in RUNS:
-    wanted = manifest.load(dataset, preset, {"limit": SIGNALS, "inr.name": inr, **changes, **STEPS})
+    wanted = manifest.load(dataset, preset, {"limit": SIGNALS, "inr.name": inr, **changes, **SMALLER})
     path = OUT / f"{dataset}-{preset}-{inr}.zarr"
-    report = build(wanted, path, source=DATA / dataset)
+    report = build(wanted, path, source=DATA / dataset, in_process=SCALE == "tiny")
     store = inrzoo.open_store(path)
     good = store.psnr[store.select()]
     figures = [f"{figure:.2f}" for figure in (good.mean(), np.median(good), np.quantile(good, 0.05))]
