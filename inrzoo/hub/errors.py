@@ -67,7 +67,7 @@ def retrying(call: Callable[[], Result]) -> Result:
             if not is_transient(error) or time.monotonic() - started > PATIENCE:
                 raise
             pause = max(wait, _requested_pause(error))
-            LOG.info("the Hub failed (%s); it is asked again in %.0f s", type(error).__name__, pause)
+            LOG.debug("the Hub failed (%s); it is asked again in %.0f s", type(error).__name__, pause)
             time.sleep(pause)
     return call()
 

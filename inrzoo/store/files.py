@@ -39,8 +39,10 @@ def write_atomically(path: Location, content: bytes | memoryview, store: Locatio
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except BaseException:
+    except BaseException as error:
         partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename == str(partial):
+            error.filename = str(path)  # the name that the user knows
         raise
     sync(path.parent)
     return None

@@ -26,6 +26,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
 from inrzoo.store.bounded import STRING_BYTES, BoundedGroup
 from inrzoo.store.files import sha256
+from inrzoo.store.root import _change_root
 
 HUGE = 2**30
 ROOM = 2**29
@@ -180,6 +181,7 @@ def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 def test_a_remote_store_is_bounded(hostile: Path, served: str) -> None:
     plant(hostile, "signals", bomb("zstd"), "zstd")
+    _change_root(hostile, lambda root: None)  # an attacker gives it a digest that is right
     store = open_store(f"{served}/hostile.zarr")
     store.mirror.fetch_all()  # type: ignore[union-attr]
     said = in_little_memory(lambda: store.signals(slice(0, 1)))

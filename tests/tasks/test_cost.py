@@ -60,4 +60,4 @@ def test_a_table_has_columns_of_words_and_the_paper_s_where_it_has_a_number(tmp_
         ["second", "", "90.0 ± 1.0", "", "there", "2.5"],
     ]
     assert lines[-1].startswith("* a is above b: **held**")
-    assert "first" in capsys.readouterr().out
+    assert "first" in capsys.readouterr().err
