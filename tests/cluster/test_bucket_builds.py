@@ -103,19 +103,19 @@ def test_stopped_anywhere_and_continued(
     def counted(self: ObjectPath, content: bytes, *further: object) -> object:
         nonlocal writes
         writes += 1
-        if writes == stop and "lease" not in self.name:
+        if stop and writes >= stop and "lease" not in self.name:
             raise Stopped
         return (conditional if further else write)(self, content, *further)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ObjectPath, "write_bytes", counted)
     monkeypatch.setattr(ObjectPath, "_conditionally", counted)
-    for at in [4, 20, 40, 49, *[6] * 6, *range(8, 30, 2), 0]:
+    for at in [4, 20, 40, 46, *[5] * 8, *range(6, 30, 2), 0]:
         writes, stop = 0, at
         try:
             build(tiny(), str(place), in_process=True, quiet=True)
         except Stopped:
             turns += 1
-    assert turns >= 10
+    assert turns >= 8  # a build that is complete writes nothing more
     assert object_bytes(place) == store_bytes(finished)
 
 
