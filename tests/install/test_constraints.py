@@ -5,6 +5,7 @@ uv resolves from the metadata of the package index, without a download of wheels
 
 import re
 import subprocess
+import sys
 import tomllib
 import zipfile
 from importlib import metadata
@@ -28,7 +29,18 @@ def pins(text: str) -> dict[str, str]:
 
 def resolve(*words: object) -> dict[str, str]:
     """What `uv pip compile` chooses for Linux on x86-64: canonical name -> version. Fails with uv's own explanation."""
-    command = ["uv", "pip", "compile", "--quiet", "--no-annotate", "--no-header", "--python-platform", LINUX]
+    command = [
+        sys.executable,
+        "-m",
+        "uv",
+        "pip",
+        "compile",
+        "--quiet",
+        "--no-annotate",
+        "--no-header",
+        "--python-platform",
+        LINUX,
+    ]
     done = subprocess.run([*command, *map(str, words)], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
     return pins(done.stdout)

@@ -71,4 +71,4 @@ def test_fc100_on_a_small_stand_in(tmp_path, monkeypatch, capsys):
     assert page.startswith("## Table 3: INR-FC100\n")
     assert page.count("| low: ") == page.count("| high: ") == 3
     assert "the transformer is above the MLP: **" in page
-    assert "low: transformer" in capsys.readouterr().out
+    assert "low: transformer" in capsys.readouterr().err
