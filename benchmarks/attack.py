@@ -91,7 +91,7 @@ def planned(count: int, only: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def code() -> str:
-    """What is attacked: a digest of the sources of inrzoo."""
+    """Return a digest of the sources of inrzoo, which are attacked."""
     home = Path(__file__).parents[1] / "inrzoo"
     total = hashlib.sha256()
     for file in sorted(home.rglob("*.py")):

@@ -33,7 +33,7 @@ class Command:
 
 
 def undisturbed(shop: Workshop, chosen: Command) -> Reference:
-    """What a command makes without any harm, and its file operations."""
+    """Run a command undisturbed and return what it makes and its file operations."""
     if chosen.name not in shop.references:
         home = shop.home("undisturbed")
         chosen.begin(shop, home)
@@ -99,7 +99,7 @@ def _overwrite_kept(shop: Workshop, home: Path) -> str:
 
 
 def _opens(shop: Workshop, home: Path) -> str:
-    """Where there is a store already, it can be read."""
+    """Check that a store that exists can be read."""
     there = (home / STORE).exists()
     return holds(home / STORE, shop.out / "made/two.zarr", range(0), shop.log) if there else ""
 

@@ -11,9 +11,9 @@ from attack_workshop import STORE, Outcome, Workshop, differing
 from fault_builds import folder_bytes
 
 WAITS = "another process|is writing to|is being built|is not complete|somebody else has pushed"
-"""What a command may say when another one is at work on the store."""
+"""The line with which a command ends when another one is at work on the store."""
 FALSE = "damaged|sha256|fitted again|not part|is missing|another function|rendered"
-"""What `inrzoo verify` says of damage, of which there is none."""
+"""Words in which `inrzoo verify` reports damage. None of these attacks does damage."""
 PATIENCE = 0.6
 """Seconds between the two starts, at most."""
 

@@ -88,7 +88,7 @@ class Workshop:
 
     @property
     def log(self) -> Path:
-        """Where a command's words go."""
+        """Return the file that receives a command's output."""
         return self.out / "said.log"
 
     def home(self, name: str) -> Path:

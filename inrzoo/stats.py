@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.store import Location, Store, complete, only_writer, open_store
-from inrzoo.store.finalise import is_statistic
 from inrzoo.store.intact import require_intact
+from inrzoo.store.names import is_statistic
 from inrzoo.weights import WeightLayout
 
 GOOD = ("ok", "early stop")

@@ -25,7 +25,7 @@ from inrzoo.builder.cluster import run_on_ray
 from inrzoo.builder.execute import Shard, explained, run_in_process
 from inrzoo.builder.fitter import Fitter, read_fitter
 from inrzoo.builder.inits import read_init
-from inrzoo.builder.overwrite import place_of_new, put_in_place
+from inrzoo.builder.overwrite import beside, place_of_new, put_in_place
 from inrzoo.builder.preparation import Request, prepare
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
@@ -176,7 +176,7 @@ def plan(
     manifest, given, network = _starts(manifest, init, fitter, tto)
     if overwrite and (place / "zarr.json").exists():
         open_store(place)
-        place = place.with_name(f".{place.name}.new")  # planned as if nothing stood there
+        place = beside(place)  # planned as if nothing stood there
     request = Request(manifest, place, source, given, network, device_of(device))
     return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
 
@@ -206,15 +206,10 @@ def finish(path: Location) -> None:
     store = open_store(path)
     if store.complete:
         return remove_leftovers(path)
-    unpublished = [seed for seed in range(store.num_seeds) if seed not in store.attributes["published_seeds"]]
-    ready = dict.fromkeys(unpublished, True)
-    for block in store.blocks():
-        if block.seed in ready:
-            ready[block.seed] &= store.is_done(block)
-    for seed in unpublished:
-        if ready[seed]:
-            publish_seed(path, seed)
-    if all(ready.values()):
+    unfinished = {block.seed for block in store.blocks() if not store.is_done(block)}
+    for seed in sorted({*range(store.num_seeds)} - {*store.attributes["published_seeds"]} - unfinished):
+        publish_seed(path, seed)
+    if not unfinished:
         stats.run(open_store(path))
     return None
 

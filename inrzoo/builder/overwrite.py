@@ -16,6 +16,11 @@ from inrzoo.store.replace import exchange
 MARK = ".replaces"
 
 
+def beside(out: Location) -> Location:
+    """Where the store that is to replace the one at `out` is built."""
+    return out.with_name(f".{out.name}.new")
+
+
 def place_of_new(request: Request) -> Location:
     """Where the store that replaces another is built; what an interrupted call of the same request built is kept.
 
@@ -23,7 +28,7 @@ def place_of_new(request: Request) -> Location:
         InrzooError: what stands at `request.out` is not a store, and is never removed.
     """
     out = request.out
-    new = out.with_name(f".{out.name}.new")
+    new = beside(out)
     if is_there(out):
         open_store(out)
     if isinstance(out, Path) and (out / MARK).exists():  # exchanged already; the old one may still be there

@@ -22,9 +22,10 @@ from inrzoo.hub.remote import Address, Entry, Snapshot, download, git_hash, reso
 from inrzoo.store import Store, open_store
 from inrzoo.store.create import FORMAT
 from inrzoo.store.files import free_bytes, sha256, sync_tree, write_atomically
+from inrzoo.store.intact import wrong_files
 from inrzoo.store.links import require_no_links
 from inrzoo.store.lock import only_writer
-from inrzoo.store.names import is_metadata
+from inrzoo.store.names import is_data, is_metadata
 from inrzoo.store.parts import keep_seeds, keep_splits, link_or_copy, seed_of, shard_of, shards_of_splits
 from inrzoo.store.replace import exchange, settle
 
@@ -146,8 +147,11 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
     if not local.complete and not local.partial:
         raise InrzooError(f"{out} is being built; build it to its end, or give another --out")
     for name, digest in local.attributes["checksums"].items():
-        fixed = not name.endswith("zarr.json") and not name.startswith("stats/")
-        if fixed and (seed_of(name) or 0) < theirs["manifest"]["seeds"] and theirs["checksums"].get(name) != digest:
+        if (
+            is_data(name)
+            and (seed_of(name) or 0) < theirs["manifest"]["seeds"]
+            and theirs["checksums"].get(name) != digest
+        ):
             raise InrzooError(
                 f"{out} holds the same INRs with other last bits (first in {name}), fitted in another environment; "
                 "give another --out"
@@ -164,11 +168,7 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
 
 def _is_intact(store: Store) -> bool:
     """Whether all of a store is there, every file with its sha256; else pulling brings what is missing."""
-    checksums = store.attributes["checksums"]
-    files = {name: digest for name, digest in checksums.items() if store.complete or not name.endswith("zarr.json")}
-    whole = all((store.path / name).is_file() for name in files) and all(map(store.is_done, store.wanted_blocks()))
-    with ThreadPoolExecutor() as pool:
-        return whole and all(pool.map(lambda name: sha256(store.path / name) == files[name], files))
+    return all(map(store.is_done, store.wanted_blocks())) and not wrong_files(store.path, store.attributes)
 
 
 def _with_what_is_here(out: Path, num_seeds: int, splits: list[str]) -> tuple[int, list[str]]:

@@ -24,6 +24,7 @@ from inrzoo.hub.snapshot import snapshot
 from inrzoo.interchange.parquet import Part, parts, write_part
 from inrzoo.manifest import differences
 from inrzoo.store import Store, open_store
+from inrzoo.store.names import is_data
 from inrzoo.store.root import own_files
 from inrzoo.verify import Findings
 
@@ -143,7 +144,7 @@ def _require_extension(store: Store, newest: Snapshot) -> None:
     if seeds < num_theirs:
         raise InrzooError(f"{name} holds {num_theirs} seeds, this store has {seeds}; a version takes nothing away")
     for file, sha256 in theirs["checksums"].items():
-        if _is_data(file) and ours["checksums"].get(file) != sha256:
+        if is_data(file) and ours["checksums"].get(file) != sha256:
             raise InrzooError(
                 f"{name} holds the same INRs with other last bits (first in {file}): they were fitted in another "
                 "environment; pull it and add seeds where it was fitted, or push under another name"
@@ -173,20 +174,20 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     folder = folder or f"{repo_id.split('/')[1]}.zarr"
     if f"{folder}/zarr.json" in branch.entries:
         _require_extension(store, Snapshot(repo_id, branch.head, None, folder))
-    newest, missing = _newest(repo_id, private=False), []
+    newest, missing = _newest(repo_id, private=False), None
     if newest is not None:
         # Once more, now that the branch is in hand: another push may have been faster than our verification.
-        missing = _missing(store, newest) or []
-        if revision == MAIN and not missing and newest.root == (_folder(store) / "zarr.json").read_bytes():
+        missing = _missing(store, newest)
+        if revision == MAIN and missing == []:
             return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
         _require_extension(store, newest)
     number = 1 + (newest.version or 0 if newest is not None else 0)
     tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
     there = _folder(store)
     files, rows = own_files(there, store.attributes), parts(store, range(store.num_seeds))
-    wanted = {f"{folder}/{file}": there / file for file in files if _is_data(file)}
+    wanted = {f"{folder}/{file}": there / file for file in files if is_data(file)}
     metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *files]
-                if not _is_data(file)}  # fmt: skip
+                if not is_data(file)}  # fmt: skip
     sizes = {f"data/{part.name}": row_bytes(store, part) for part in rows}
     total = sum(sizes.values()) + sum(path.stat().st_size for path in [*wanted.values(), *metadata.values()])
     done = 0
@@ -222,7 +223,7 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     if absent := lacking(store, folder, tree(repo_id, branch.head)):
         raise InrzooError(f"the Hub lacks {len(absent)} file(s) that were sent (first {absent[0]}); push once more")
     _tag(repo_id, number, branch.head)
-    return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id), tuple(missing))
+    return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id), tuple(missing or ()))
 
 
 def _send_rows(
@@ -276,11 +277,6 @@ def _tag(repo_id: str, number: int, commit: str) -> None:
 def _folder(store: Store) -> Path:
     assert isinstance(store.path, Path), "what is pushed has been fetched"
     return store.path
-
-
-def _is_data(file: str) -> bool:
-    """Whether a file of a store never changes when seeds are added."""
-    return not file.endswith("zarr.json") and not file.startswith("stats/")
 
 
 def _page(repo_id: str) -> str:

@@ -25,7 +25,7 @@ from inrzoo.store.files import is_hidden, is_partial, remove_tree, sha256, sync,
 from inrzoo.store.folder_group import FolderGroup
 from inrzoo.store.intact import require_intact
 from inrzoo.store.links import walk
-from inrzoo.store.names import is_metadata
+from inrzoo.store.names import is_metadata, is_statistic
 from inrzoo.store.object_group import ObjectGroup
 from inrzoo.store.objects import Changed, Location, ObjectPath
 from inrzoo.store.root import own_files, seal, set_attributes
@@ -176,11 +176,6 @@ def _remove_partial_files(path: Location) -> None:
     for name, entry in [*walk(path)]:
         if is_partial(name) and entry.is_file(follow_symlinks=False):
             (path / name).unlink()
-
-
-def is_statistic(name: str) -> bool:
-    """Whether a file of a store belongs to its statistics."""
-    return name.startswith("stats/")
 
 
 def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:

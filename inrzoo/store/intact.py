@@ -1,5 +1,6 @@
 """Are the files of a store the ones that its root records, and is the root itself intact?"""
 
+import json
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ from inrzoo.store.files import is_hidden, sha256
 from inrzoo.store.links import links
 from inrzoo.store.names import is_metadata
 from inrzoo.store.objects import Location
-from inrzoo.store.root import check_root, consolidated, own_files, read_root, visible_files
+from inrzoo.store.root import check_root, consolidated, own_files, visible_files
 
 NO_FILE: Callable[[str], bool] = lambda name: False  # noqa: E731
 
@@ -52,11 +53,12 @@ def strays(path: Location, attributes: Mapping[str, Any]) -> list[str]:
 
 def wrong_root(path: Location, attributes: Mapping[str, Any]) -> str:
     """What is wrong with the root of a store, or an empty text: its own digest, and the metadata that it repeats."""
-    problem = check_root((path / "zarr.json").read_bytes())
+    content = (path / "zarr.json").read_bytes()
+    problem = check_root(content)
     if problem or not attributes["complete"]:
         return problem
     recorded = [name for name in attributes["checksums"] if is_metadata(name)]
-    repeated = read_root(path).get("consolidated_metadata", {}).get("metadata")
+    repeated = json.loads(content).get("consolidated_metadata", {}).get("metadata")
     try:
         differs = repeated != consolidated(path, recorded)
     except (OSError, ValueError, KeyError, TypeError):

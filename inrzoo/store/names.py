@@ -46,6 +46,16 @@ def is_metadata(name: str) -> bool:
     return name.endswith("zarr.json")
 
 
+def is_statistic(name: str) -> bool:
+    """Whether a file of a store belongs to its statistics."""
+    return name.startswith("stats/")
+
+
+def is_data(name: str) -> bool:
+    """Whether a file of a store never changes when seeds are added."""
+    return not is_metadata(name) and not is_statistic(name)
+
+
 @lru_cache(maxsize=16)
 def _arrays(label_columns: tuple[str, ...]) -> frozenset[str]:
     return frozenset({*RESERVED_NAMES, *label_arrays(label_columns), *(f"stats/{name}" for name in STATISTICS)})

@@ -35,12 +35,6 @@ def own_files(path: Location, attributes: Mapping[str, Any]) -> list[str]:
     return [name for name in visible_files(path) if is_own(name, attributes["label_columns"])]
 
 
-def read_root(path: Location) -> dict[str, Any]:
-    """The root as it is on disk now."""
-    root: dict[str, Any] = json.loads((path / "zarr.json").read_bytes())
-    return root
-
-
 def set_attributes(path: Location, **changes: Any) -> None:
     """Change attributes of the group in one atomic write, consolidated metadata dropped: they would be stale."""
 
