@@ -35,11 +35,17 @@ def wrong_files(
     expected = {name for name in recorded_names if (complete or not is_metadata(name)) and not without(name)}
     present = sorted(expected & {*own_files(path, attributes)})
     wrong = dict.fromkeys(expected - {*present}, "is missing")
+
+    def compare(name: str) -> str:
+        recorded = attributes["checksums"][name]
+        try:
+            actual = sha256(path / name)
+        except FileNotFoundError:  # it was there when the files were listed
+            return "is missing"
+        return "" if actual == recorded else f"has sha256 {actual[:12]}…, recorded is {recorded[:12]}…"
+
     with ThreadPoolExecutor() as pool:
-        for name, found in zip(present, pool.map(lambda name: sha256(path / name), present), strict=True):
-            recorded = attributes["checksums"][name]
-            if found != recorded:
-                wrong[name] = f"has sha256 {found[:12]}…, recorded is {recorded[:12]}…"
+        wrong |= {name: problem for name, problem in zip(present, pool.map(compare, present), strict=True) if problem}
     return dict(sorted(wrong.items()))
 
 

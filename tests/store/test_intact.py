@@ -13,7 +13,7 @@ from tiny_store import store_bytes, tiny
 from inrzoo import stats, verify
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
-from inrzoo.store import finalise, open_store
+from inrzoo.store import Store, finalise, intact, open_store
 from inrzoo.store.intact import wrong_root
 from inrzoo.store.root import ROOT_DIGEST, set_attributes
 
@@ -165,6 +165,40 @@ def test_a_store_that_grows_while_it_is_verified_is_not_called_damaged(
     assert findings.problems == [] and findings.num_inrs == 3 * 48
 
 
+def test_a_store_whose_statistics_are_replaced_while_it_is_verified_is_not_damaged(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file goes between the listing and the reading of it, as `inrzoo stats` does it."""
+    read, begun = intact.sha256, []
+
+    def and_meanwhile(file: Path) -> str:
+        if not begun and file.is_relative_to(copy / "stats"):
+            begun.append(file)
+            set_attributes(copy, complete=False)
+            shutil.rmtree(copy / "stats")
+        return read(file)
+
+    def and_at_last(path: Path) -> Store:
+        if begun and not (copy / "stats").exists():
+            stats.run(open_store(path))
+        return open_store(path)
+
+    monkeypatch.setattr(intact, "sha256", and_meanwhile)
+    monkeypatch.setattr(verify, "open_store", and_at_last)
+    assert verify.verify(copy).problems == [] and begun
+
+
+def test_a_file_that_goes_while_it_is_verified_is_missing(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read = intact.sha256
+
+    def and_meanwhile(file: Path) -> str:
+        (copy / SHARD).unlink(missing_ok=True)
+        return read(file)
+
+    monkeypatch.setattr(intact, "sha256", and_meanwhile)
+    assert f"{SHARD} is missing" in verify.verify(copy).problems
+
+
 def test_a_store_whose_arrays_grow_one_by_one_reads_as_before(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = open_store(copy)
     psnr = before.psnr
@@ -183,8 +217,9 @@ def test_a_store_whose_arrays_grow_one_by_one_reads_as_before(copy: Path, monkey
     assert operations.count > 8
 
 
+@pytest.mark.parametrize("num_moments", [4, pytest.param(16, marks=pytest.mark.slow)])
 def test_a_repair_that_is_cut_at_any_moment_is_continued(
-    copy: Path, finished: Path, inrzoo: Callable[..., tuple[int, str, str]]
+    num_moments: int, copy: Path, finished: Path, inrzoo: Callable[..., tuple[int, str, str]]
 ) -> None:
     original = store_bytes(finished)
 
@@ -197,7 +232,7 @@ def test_a_repair_that_is_cut_at_any_moment_is_continued(
     flip(copy / SHARD, 30)
     count = repair(None).count
     assert store_bytes(copy) == original
-    for moment in range(1, count + 1, max(1, count // 16)):
+    for moment in range(1, count + 1, max(1, count // num_moments)):
         flip(copy / SHARD, 30)
         with pytest.raises(Crash):
             repair(moment)
