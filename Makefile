@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 # Scripts pass settings out of dictionaries, whose types nobody knows; that what they call is there, mypy can tell.
 LOOSE := arg-type assignment dict-item func-returns-value import-not-found index no-any-return operator var-annotated
 
-.PHONY: demo test test-slow check smoke bench clean
+.PHONY: demo test test-slow test-exhaustive check smoke bench clean
 
 demo: $(READY)
 	$(BIN)/inrzoo build digits --out out/digits.zarr
@@ -18,6 +18,9 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -n auto -m slow
+
+test-exhaustive: $(READY)
+	$(BIN)/python -m pytest -n auto -m exhaustive
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -161,11 +161,17 @@ def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, tmp_path:
     run_tiny(name, pictures, tmp_path)
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(1200)
-def test_the_few_shot_scripts_run_one_after_the_other(pictures: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["few_shot_table_2", "few_shot_figure_4"], id="two", marks=pytest.mark.slow),
+        pytest.param(FEW_SHOT, id="all", marks=pytest.mark.exhaustive),
+    ],
+)
+def test_the_few_shot_scripts_run_one_after_the_other(names: list[str], pictures: Path, tmp_path: Path) -> None:
     """They share stores and runs, as in use."""
-    for name in FEW_SHOT:
+    for name in names:
         run_tiny(name, pictures, tmp_path)
     page = (tmp_path / "page.md").read_text(encoding="utf-8")
-    assert page.count("Scale `tiny`") == len(FEW_SHOT) and "nan" not in page
+    assert page.count("Scale `tiny`") == len(names) and "nan" not in page

@@ -124,12 +124,13 @@ def test_too_small_a_disk_is_said_before_anything_is_fitted(tmp_path: Path, monk
     assert not list(tmp_path.iterdir())
 
 
-def test_disk_full_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("every", [29, pytest.param(7, marks=pytest.mark.slow)])
+def test_disk_full_at_every_moment(every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The n-th time that something is forced to disk there is no space: for every n of a whole build."""
     small = tiny(limit=6, seeds=1, fit__steps=2)
     build(small, tmp_path / "reference.zarr", in_process=True, quiet=True)
     expected, fsync = store_bytes(tmp_path / "reference.zarr"), os.fsync
-    for moment in range(0, 10_000, 7):
+    for moment in range(0, 10_000, every):
         out, calls = tmp_path / f"{moment}.zarr", 0
 
         def failing(handle: int, moment: int = moment) -> None:

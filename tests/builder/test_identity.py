@@ -37,7 +37,8 @@ def _done(out: Path) -> int:
     return sum(map(store.is_done, store.blocks()))
 
 
-@pytest.mark.parametrize("blocks_done", [*(pytest.param(done, marks=pytest.mark.slow) for done in (0, 3)), 7])
+@pytest.mark.slow
+@pytest.mark.parametrize("blocks_done", [0, 3, 7])
 def test_driver_killed_in_process(blocks_done: int, tmp_path: Path, reference: dict[str, str]) -> None:
     out = tmp_path / "store.zarr"
     process = start(out, "--in-process")
@@ -99,8 +100,10 @@ def test_asked_to_stop(stop: signal.Signals, words: list[str], tmp_path: Path, r
     assert store_bytes(out) == reference
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("trial", range(12))
+@pytest.mark.parametrize(
+    "trial",
+    [pytest.param(trial, marks=pytest.mark.slow if trial < 3 else pytest.mark.exhaustive) for trial in range(12)],
+)
 def test_killed_at_random_moments(trial: int, tmp_path: Path, reference: dict[str, str]) -> None:
     """Driver and workers alike, at moments drawn from the whole length of a build, twice in a row."""
     draw, out = random.Random(trial), tmp_path / "store.zarr"

@@ -57,9 +57,10 @@ def test_a_typo_in_the_source_leaves_the_old_store(
     assert [file.name for file in old.parent.iterdir()] == ["store.zarr"]
 
 
+@pytest.mark.parametrize("every", [9, pytest.param(2, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("error", [Crash, no_space])
 def test_a_failure_at_any_file_operation_leaves_the_old_store_or_the_new_one(
-    error: Callable[[], BaseException], old: Path, finished: Path, new_bytes: dict[str, str]
+    error: Callable[[], BaseException], every: int, old: Path, finished: Path, new_bytes: dict[str, str]
 ) -> None:
     old_bytes = store_bytes(finished)
     with failing(None) as operations:
@@ -67,7 +68,8 @@ def test_a_failure_at_any_file_operation_leaves_the_old_store_or_the_new_one(
     shutil.rmtree(old)
     shutil.copytree(finished, old)
     last = operations.count
-    moments = sorted({*range(1, last, last // 8), *range(last - 16, last + 1, 2)})  # the exchange is near the end
+    # The exchange is near the end.
+    moments = sorted({*range(1, last, last * every // 16), *range(last - 16, last + 1, every)})
     for moment in moments:
         with failing(moment, error) as operations, pytest.raises((Crash, InrzooError, OSError)):
             overwrite(old)

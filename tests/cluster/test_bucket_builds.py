@@ -34,18 +34,23 @@ def object_bytes(place: ObjectPath) -> dict[str, str]:
 
 
 @pytest.fixture
-def built(bucket: ObjectPath) -> ObjectPath:
+def built(bucket: ObjectPath, finished: Path) -> ObjectPath:
+    """A finished store in the bucket. The first test below shows that a build makes the same one."""
     place = bucket / "tiny.zarr"
-    build(tiny(), str(place), in_process=True, quiet=True)
+    for name in store_bytes(finished):
+        (place / name).write_bytes((finished / name).read_bytes())
     return place
 
 
-def test_the_same_bytes_as_in_a_folder(built: ObjectPath, finished: Path) -> None:
-    assert object_bytes(built) == store_bytes(finished)
-    assert built.with_suffix(".build.json").exists()
+def test_the_same_bytes_as_in_a_folder(bucket: ObjectPath, finished: Path) -> None:
+    place = bucket / "tiny.zarr"
+    build(tiny(), str(place), in_process=True, quiet=True)
+    assert object_bytes(place) == store_bytes(finished)
+    assert place.with_suffix(".build.json").exists()
 
 
-@pytest.mark.parametrize("mode", [pytest.param("random", marks=pytest.mark.slow), "fixed"])
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["random", "fixed"])
 def test_more_seeds(mode: str, bucket: ObjectPath, tmp_path: Path) -> None:
     build(tiny(seeds=3, init__mode=mode), tmp_path / "three.zarr", in_process=True, quiet=True)
     for seeds in (1, 3):
@@ -93,8 +98,15 @@ def test_an_unfinished_store_is_read_where_it_lies(
     monkeypatch.undo()
 
 
+@pytest.mark.parametrize(
+    "stops",
+    [
+        pytest.param([4, 20, 46, 5, 5, *range(8, 30, 7), 0], id="some"),
+        pytest.param([4, 20, 40, 46, *[5] * 8, *range(6, 30, 2), 0], id="many", marks=pytest.mark.slow),
+    ],
+)
 def test_stopped_anywhere_and_continued(
-    bucket: ObjectPath, s3_port: int, finished: Path, monkeypatch: pytest.MonkeyPatch
+    stops: list[int], bucket: ObjectPath, s3_port: int, finished: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A driver that fails at one of its writes, again and again: while it creates, writes blocks, publishes, seals."""
     place, writes, stop, turns = bucket / "x.zarr", 0, 0, 0
@@ -109,13 +121,13 @@ def test_stopped_anywhere_and_continued(
 
     monkeypatch.setattr(ObjectPath, "write_bytes", counted)
     monkeypatch.setattr(ObjectPath, "_conditionally", counted)
-    for at in [4, 20, 40, 46, *[5] * 8, *range(6, 30, 2), 0]:
+    for at in stops:
         writes, stop = 0, at
         try:
             build(tiny(), str(place), in_process=True, quiet=True)
         except Stopped:
             turns += 1
-    assert turns >= 8  # a build that is complete writes nothing more
+    assert turns > len(stops) / 3  # a build that is complete writes nothing more
     assert object_bytes(place) == store_bytes(finished)
 
 
@@ -209,6 +221,7 @@ def test_no_bucket_is_one_line(bucket: ObjectPath, inrzoo: CommandLine) -> None:
     assert code == 2 and "there is no bucket s3://there-is-none" in errors and errors.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_replaced_whole(built: ObjectPath, finished: Path) -> None:
     build(tiny(seeds=1, fit__lr=1e-3), str(built), in_process=True, quiet=True, overwrite=True)
     assert object_bytes(built) != store_bytes(finished)

@@ -1,6 +1,7 @@
 """The GPU kernels compile for sm_80 and sm_90, which needs no GPU, and take what `layout` says they take."""
 
 import importlib.util
+import itertools
 import os
 import re
 import subprocess
@@ -107,22 +108,23 @@ def check(inr: INR, products: str, architecture: int, folder: Path) -> None:
         assert report.local_memory <= 4 * MAX_NUMBERS_PER_THREAD * 2
 
 
-@pytest.mark.parametrize("name", ["W2", "gabor"])
-def test_it_compiles_and_takes_what_is_stated(name: str, tmp_path: Path) -> None:
-    """The others are among the variants below; they take long."""
-    check(COMMON[name], "bf16x3", H100, tmp_path)
-
-
 @pytest.mark.parametrize("name", COMMON)
 def test_common_inrs_fit_on_both_gpus(name: str) -> None:
     assert layout(COMMON[name]).refusal(SHARED_MEMORY[H100]) is None
     assert layout(COMMON[name]).refusal(SHARED_MEMORY[A100]) is None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("architecture", [A100, H100])
-@pytest.mark.parametrize("products", ["bf16x3", "tf32", "ieee"])
-@pytest.mark.parametrize("name", [*COMMON, *EDGES])
+def variants() -> list[object]:
+    """Every INR with all products on both GPUs: each once in the slow suite, in turn, and all in the exhaustive one."""
+    ways = list(itertools.product(["bf16x3", "tf32", "ieee"], [A100, H100]))
+    return [
+        pytest.param(name, *way, marks=pytest.mark.slow if at == number % len(ways) else pytest.mark.exhaustive)
+        for number, name in enumerate([*COMMON, *EDGES])
+        for at, way in enumerate(ways)
+    ]
+
+
+@pytest.mark.parametrize(("name", "products", "architecture"), variants())
 def test_every_variant_compiles_within_what_is_stated(
     name: str, products: str, architecture: int, tmp_path: Path
 ) -> None:

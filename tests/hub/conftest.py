@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from client import Client
-from server import Hub
+from server import Hub, State
 from tiny_store import tiny
 
 from inrzoo.builder import build
@@ -24,6 +24,20 @@ def hub(_server: Hub) -> Hub:
     """An empty Hub."""
     _server.reset()
     return _server
+
+
+@pytest.fixture
+def pushed(hub: Hub, state: State) -> Hub:
+    """A Hub that has `finished` as `ada/tiny`, by an undisturbed push."""
+    hub.restore(state)
+    return hub
+
+
+@pytest.fixture
+def pushed_shards(hub: Hub, state_of_shards: State) -> Hub:
+    """A Hub that has `sharded` as `ada/tiny`, by an undisturbed push."""
+    hub.restore(state_of_shards)
+    return hub
 
 
 @pytest.fixture(scope="session")
@@ -48,3 +62,22 @@ def sharded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.setattr("inrzoo.store.blocks.SHARD_BYTES", 3360)
         build(tiny(fit__steps=10), path, in_process=True, quiet=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def state(_server: Hub, client: Client, finished: Path) -> State:
+    """The Hub after a push of `finished`."""
+    return _after_a_push(_server, client, finished)
+
+
+@pytest.fixture(scope="session")
+def state_of_shards(_server: Hub, client: Client, sharded: Path) -> State:
+    """The Hub after a push of `sharded`."""
+    return _after_a_push(_server, client, sharded)
+
+
+def _after_a_push(server: Hub, client: Client, store: Path) -> State:
+    server.reset()
+    done = client.inrzoo("push", store, "ada/tiny")
+    assert done.code == 0 and "v1" in done.out, done.err
+    return server.state()

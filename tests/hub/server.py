@@ -5,6 +5,7 @@ request. What it answers is in `routes`.
 """
 
 import contextlib
+import copy
 import hashlib
 import json
 import os
@@ -31,6 +32,10 @@ class Repo:
     refs: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     titles: dict[int, str] = field(default_factory=dict)
+
+
+State = tuple[dict[str, Repo], dict[str, bytes]]
+"""Repositories and blobs of a Hub."""
 
 
 @dataclass
@@ -70,6 +75,14 @@ class Hub:
         self.kill_at: tuple[int, bool] | None = None  # (number of the request, after it was handled)
         self.victim = 0  # the process to kill; set once it has started
         self.at_request: Any = None  # called with every `METHOD path`
+
+    def state(self) -> State:
+        """A copy of what is stored here."""
+        return copy.deepcopy(self.repos), dict(self.blobs)
+
+    def restore(self, state: State) -> None:
+        """Store what a Hub had when `state` was taken."""
+        self.repos, self.blobs = copy.deepcopy(state[0]), dict(state[1])
 
     def close(self) -> None:
         self._server.shutdown()

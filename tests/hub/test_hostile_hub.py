@@ -1,6 +1,5 @@
 """A Hub that is broken or hostile: every command ends in bounded time, with one line and exit code 2."""
 
-import copy
 import time
 from pathlib import Path
 
@@ -45,21 +44,6 @@ def cases() -> list[object]:
         for name, place in {"root": ROOT, "shard": SHARD, "listing": LISTING, "refs": REFS}.items()
         if (kind, place) not in harmless
     ]
-
-
-@pytest.fixture(scope="module")
-def state(_server: Hub, client: Client, finished: Path) -> tuple[dict, dict]:
-    """Repositories and blobs after an honest push."""
-    _server.reset()
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    return copy.deepcopy(_server.repos), dict(_server.blobs)
-
-
-@pytest.fixture
-def pushed(hub: Hub, state: tuple[dict, dict]) -> Hub:
-    """A Hub that was honest until now."""
-    hub.repos, hub.blobs = copy.deepcopy(state[0]), dict(state[1])
-    return hub
 
 
 @pytest.mark.parametrize("kind, place", cases())

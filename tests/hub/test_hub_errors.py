@@ -34,11 +34,10 @@ def test_who_may_push_what(hub: Hub, client: Client, finished: Path, token: str 
     assert not hub.repos and store_bytes(finished) == before
 
 
-def test_writing_to_anothers_dataset(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    tree = hub.tree("ada/tiny")
+def test_writing_to_anothers_dataset(pushed: Hub, client: Client, larger: Path) -> None:
+    tree = pushed.tree("ada/tiny")
     assert "(403)" in one_line(client.inrzoo("push", larger, "ada/tiny", token="hf_bob"))
-    assert hub.tree("ada/tiny") == tree
+    assert pushed.tree("ada/tiny") == tree
 
 
 @pytest.mark.parametrize(
@@ -52,10 +51,7 @@ def test_writing_to_anothers_dataset(hub: Hub, client: Client, finished: Path, l
         (["ada/plain"], "has no version yet"),
     ],
 )
-def test_what_is_not_there(
-    hub: Hub, client: Client, finished: Path, tmp_path: Path, words: list[str], said: str
-) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
+def test_what_is_not_there(pushed: Hub, client: Client, tmp_path: Path, words: list[str], said: str) -> None:
     made = "from huggingface_hub import HfApi\nHfApi().create_repo('ada/plain', repo_type='dataset')"
     assert client.python(made).code == 0
     assert said in one_line(client.inrzoo("pull", *words, cwd=tmp_path))
@@ -63,9 +59,8 @@ def test_what_is_not_there(
 
 
 def test_what_stands_where_a_pull_would_go_stays(
-    hub: Hub, client: Client, finished: Path, sharded: Path, larger: Path, tmp_path: Path
+    pushed: Hub, client: Client, sharded: Path, larger: Path, tmp_path: Path
 ) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
     (tmp_path / "file.zarr").write_text("mine")
     for store, said in ((sharded, "holds other INRs"), (larger, "has 3 seeds"), (tmp_path / "file.zarr", "no store")):
         before = store.read_bytes() if store.is_file() else store_bytes(store)
@@ -74,9 +69,8 @@ def test_what_stands_where_a_pull_would_go_stays(
 
 
 def test_the_same_inrs_with_other_last_bits_are_refused(
-    hub: Hub, client: Client, larger: Path, finished: Path, tmp_path: Path
+    pushed: Hub, client: Client, larger: Path, tmp_path: Path
 ) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
     other = tmp_path / "tiny.zarr"
     shutil.copytree(larger, other)
     root = (other / "zarr.json").read_text()
@@ -146,8 +140,7 @@ def test_the_disk_is_full_while_pushing(hub: Hub, client: Client, finished: Path
     assert client.inrzoo(*words).code == 0 and list(hub.repos["ada/tiny"].tags) == ["v1"]
 
 
-def test_the_disk_is_full_while_pulling(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
+def test_the_disk_is_full_while_pulling(pushed: Hub, client: Client, tmp_path: Path) -> None:
     words = ["pull", "ada/tiny"]
     code = FULL.format(room="pull", name="download", words=words)
     assert "the disk is full" in one_line(client.python(code, cwd=tmp_path))
@@ -170,8 +163,7 @@ api.create_tag("ada/plain", tag="v1", repo_type="dataset")
 
 
 @pytest.mark.slow
-def test_a_stalled_transfer_is_tried_again(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    hub.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", seconds=8)]
+def test_a_stalled_transfer_is_tried_again(pushed: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    pushed.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", seconds=8)]
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(finished)

@@ -6,19 +6,21 @@ import random
 import re
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
 from client import Client, Done
-from server import Fault, Hub
+from server import Fault, Hub, State
 from tiny_store import store_bytes, tiny
 
 from inrzoo.builder import build
 from inrzoo.store import open_store
 from inrzoo.verify import verify
+
+Published = tuple[dict, dict, int, int]
+"""The trees of two versions, and how many requests each push takes."""
 
 COMMIT, TAG = r"POST .*/commit/", r"POST .*/tag/"
 
@@ -60,18 +62,12 @@ def kill_at(hub: Hub, client: Client, number: int, after: bool, *words: object, 
 
 
 def push_killed_at(
-    hub: Hub,
-    client: Client,
-    finished: Path,
-    larger: Path,
-    published: tuple[dict, dict, int, int],
-    number: int,
-    after: bool,
+    hub: Hub, client: Client, state: State, larger: Path, published: Published, number: int, after: bool
 ) -> None:
     """Kill a push of more seeds onto a version that has readers, look with their eyes, and push again."""
     first, second, _, _ = published
     hub.reset()
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
+    hub.restore(state)
     done = kill_at(hub, client, number, after, "push", larger, "ada/tiny")
     assert done.code == -signal.SIGKILL
     repo = hub.repos["ada/tiny"]
@@ -91,39 +87,41 @@ def rows_of_tree(tree: dict[str, bytes]) -> dict[str, bytes]:
     return {name: content for name, content in tree.items() if name.startswith("data/")}
 
 
-def slow(value: object) -> object:
-    """A parameter that only the long run takes."""
-    return pytest.param(value, marks=pytest.mark.slow)
+def slow(*values: object) -> object:
+    """Parameters that only the long run takes."""
+    return pytest.param(*values, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("after", [False, True])
-@pytest.mark.parametrize("share", [slow(0.3), 0.6, slow(0.9), 1.0])
+EVERY = pytest.mark.parametrize(
+    "every", [pytest.param(7, marks=pytest.mark.slow), pytest.param(1, marks=pytest.mark.exhaustive)]
+)
+"""Kill at every seventh request, or at every one."""
+
+
+@pytest.mark.parametrize(
+    ("share", "after"),
+    [(0.6, False), (1.0, True), *(slow(0.3, after) for after in (False, True)), slow(0.6, True), slow(1.0, False)],
+)
 def test_a_killed_push_ends_in_the_same_tree(
-    hub: Hub,
-    client: Client,
-    finished: Path,
-    larger: Path,
-    published: tuple[dict, dict, int, int],
-    share: float,
-    after: bool,
+    hub: Hub, client: Client, state: State, larger: Path, published: Published, share: float, after: bool
 ) -> None:
-    push_killed_at(hub, client, finished, larger, published, round(share * published[3]), after)
+    push_killed_at(hub, client, state, larger, published, round(share * published[3]), after)
 
 
-@pytest.mark.slow
+@EVERY
 def test_a_push_killed_at_any_request_ends_in_the_same_tree(
-    hub: Hub, client: Client, finished: Path, larger: Path, published: tuple[dict, dict, int, int]
+    hub: Hub, client: Client, state: State, larger: Path, published: Published, every: int
 ) -> None:
-    for number in range(1, published[3] + 1):
-        push_killed_at(hub, client, finished, larger, published, number, number % 2 == 0)
+    for number in range(1, published[3] + 1, every):
+        push_killed_at(hub, client, state, larger, published, number, number % 2 == 0)
 
 
-@pytest.mark.slow
+@EVERY
 def test_a_first_push_killed_at_any_request_ends_in_the_same_tree(
-    hub: Hub, client: Client, finished: Path, published: tuple[dict, dict, int, int]
+    hub: Hub, client: Client, finished: Path, published: Published, every: int
 ) -> None:
     first, _, count, _ = published
-    for number in range(1, count + 1):
+    for number in range(1, count + 1, every):
         hub.reset()
         done = kill_at(hub, client, number, number % 2 == 1, "push", finished, "ada/tiny")
         assert done.code == -signal.SIGKILL
@@ -132,10 +130,9 @@ def test_a_first_push_killed_at_any_request_ends_in_the_same_tree(
         assert hub.tree("ada/tiny", "v1") == first and list(hub.repos["ada/tiny"].tags) == ["v1"]
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", [slow(0), *(pytest.param(seed, marks=pytest.mark.exhaustive) for seed in (1, 2, 3))])
 def test_pushes_killed_at_random_moments(
-    hub: Hub, client: Client, finished: Path, published: tuple[dict, dict, int, int], seed: int
+    hub: Hub, client: Client, finished: Path, published: Published, seed: int
 ) -> None:
     moments = random.Random(seed)
     hub.latency = 0.01
@@ -149,20 +146,17 @@ def test_pushes_killed_at_random_moments(
     assert hub.tree("ada/tiny") == hub.tree("ada/tiny", "v1") == published[0]
 
 
-def test_readers_of_a_version_never_see_a_push(
-    hub: Hub, client: Client, finished: Path, larger: Path, published: tuple[dict, dict, int, int]
-) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
+def test_readers_of_a_version_never_see_a_push(pushed: Hub, client: Client, larger: Path, published: Published) -> None:
     seen: list[bool] = []
 
     def look(what: str) -> None:
-        if what.startswith("P") and len(hub.repos["ada/tiny"].tags) == 1:
-            root = hub.tree("ada/tiny")["tiny.zarr/zarr.json"]
+        if what.startswith("P") and len(pushed.repos["ada/tiny"].tags) == 1:
+            root = pushed.tree("ada/tiny")["tiny.zarr/zarr.json"]
             old = root == published[0]["tiny.zarr/zarr.json"]
-            seen.append(hub.tree("ada/tiny", "v1") == published[0])
-            seen.append(rows_of(hub, "main") == rows_of_tree(published[0] if old else published[1]))
+            seen.append(pushed.tree("ada/tiny", "v1") == published[0])
+            seen.append(rows_of(pushed, "main") == rows_of_tree(published[0] if old else published[1]))
 
-    hub.at_request = look
+    pushed.at_request = look
     assert client.inrzoo("push", larger, "ada/tiny").code == 0
     assert len(seen) > 40 and all(seen)
 
@@ -184,9 +178,7 @@ def test_readers_of_a_version_never_see_a_push(
     ],
     ids=lambda fault: f"{fault.pattern}-{fault.kind or fault.status}",
 )
-def test_a_push_survives(
-    hub: Hub, client: Client, finished: Path, published: tuple[dict, dict, int, int], fault: Fault
-) -> None:
+def test_a_push_survives(hub: Hub, client: Client, finished: Path, published: Published, fault: Fault) -> None:
     hub.faults = [Fault(**vars(fault))]
     done = client.inrzoo("push", finished, "ada/tiny")
     assert done.code == 0, done.err
@@ -196,7 +188,7 @@ def test_a_push_survives(
 
 @pytest.mark.slow
 def test_a_commit_that_fails_for_good_is_one_line_and_goes_on_later(
-    hub: Hub, client: Client, finished: Path, published: tuple[dict, dict, int, int]
+    hub: Hub, client: Client, finished: Path, published: Published
 ) -> None:
     hub.faults = [Fault(COMMIT, times=100, status=502)]
     assert "status 502" in one_line(client.inrzoo("push", finished, "ada/tiny"))
@@ -207,7 +199,7 @@ def test_a_commit_that_fails_for_good_is_one_line_and_goes_on_later(
 
 
 def test_two_pushers_of_one_store_make_one_version(
-    hub: Hub, client: Client, finished: Path, published: tuple[dict, dict, int, int]
+    hub: Hub, client: Client, finished: Path, published: Published
 ) -> None:
     hub.latency = 0.005
     both = [client.start("push", finished, "ada/tiny") for _ in range(2)]
@@ -260,53 +252,46 @@ def test_a_push_that_was_overtaken_while_it_verified(hub: Hub, client: Client, f
 @pytest.mark.parametrize("after", [False, True])
 @pytest.mark.parametrize("share", [slow(0.3), 0.7, slow(1.0)])
 def test_a_killed_pull_goes_on(
-    hub: Hub, client: Client, sharded: Path, tmp_path: Path, share: float, after: bool
+    pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path, share: float, after: bool
 ) -> None:
-    assert client.inrzoo("push", sharded, "ada/tiny").code == 0
-    hub.requests.clear()
+    pushed_shards.requests.clear()
     assert client.inrzoo("pull", "ada/tiny", "--out", tmp_path / "whole.zarr").code == 0
-    number = round(share * len(hub.requests))
-    done = kill_at(hub, client, number, after, "pull", "ada/tiny", cwd=tmp_path)
+    number = round(share * len(pushed_shards.requests))
+    done = kill_at(pushed_shards, client, number, after, "pull", "ada/tiny", cwd=tmp_path)
     assert done.code == -signal.SIGKILL and not (tmp_path / "tiny.zarr").exists()
     fetched = {
         str(path.relative_to(tmp_path / ".tiny.zarr.pull")) for path in (tmp_path / ".tiny.zarr.pull").rglob("c/**/*")
     }
-    hub.requests.clear()
+    pushed_shards.requests.clear()
     done = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)
     assert done.code == 0, done.err
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
     asked = {
-        what.rsplit("/resolve/", 1)[1].split("/", 1)[1] for what in hub.requests if what.startswith("GET /datasets")
+        what.rsplit("/resolve/", 1)[1].split("/", 1)[1]
+        for what in pushed_shards.requests
+        if what.startswith("GET /datasets")
     }
     assert not asked & {name for name in fetched if name.split("/")[-1].isdigit()}
     assert {path.name for path in tmp_path.iterdir()} == {"tiny.zarr", "whole.zarr"}
 
 
 @pytest.mark.parametrize("kind", ["cut", "corrupt"])
-def test_a_pull_survives_a_bad_transfer(hub: Hub, client: Client, finished: Path, tmp_path: Path, kind: str) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    hub.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", kind=kind)]
+def test_a_pull_survives_a_bad_transfer(pushed: Hub, client: Client, finished: Path, tmp_path: Path, kind: str) -> None:
+    pushed.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", kind=kind)]
     done = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)
-    assert done.code == 0 and not hub.faults[0].times, done.err
+    assert done.code == 0 and not pushed.faults[0].times, done.err
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(finished)
 
 
-def test_a_file_that_is_damaged_for_good_is_named(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    hub.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", times=100, kind="corrupt")]
+def test_a_file_that_is_damaged_for_good_is_named(pushed: Hub, client: Client, tmp_path: Path) -> None:
+    pushed.faults = [Fault("GET .*/resolve/.*/weights/c/0/1/", times=100, kind="corrupt")]
     assert "weights/c/0/1/0/0 of ada/tiny arrived damaged" in one_line(client.inrzoo("pull", "ada/tiny", cwd=tmp_path))
     assert not (tmp_path / "tiny.zarr").exists()
 
 
-@pytest.fixture
-def pushed(hub: Hub, client: Client, sharded: Path) -> Iterator[Hub]:
-    assert client.inrzoo("push", sharded, "ada/tiny").code == 0
-    yield hub
-
-
-def test_the_shards_of_a_split(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+def test_the_shards_of_a_split(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.zarr"
-    pushed.sent["down"] = 0
+    pushed_shards.sent["down"] = 0
     done = client.inrzoo("pull", "ada/tiny", "--split", "test", cwd=tmp_path)
     assert done.code == 0 and "a part (the shards of test)" in done.out, done.err
     part, whole = open_store(path), open_store(sharded)
@@ -326,19 +311,19 @@ def test_the_shards_of_a_split(pushed: Hub, client: Client, sharded: Path, tmp_p
     assert "not complete" in one_line(client.inrzoo("push", path, "ada/other"))
 
 
-def test_a_part_is_completed(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+def test_a_part_is_completed(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.zarr"
     assert client.inrzoo("pull", "ada/tiny", "--split", "test", cwd=tmp_path).code == 0
     done = client.inrzoo("pull", "ada/tiny", "--split", "validation", cwd=tmp_path)
     assert done.code == 0 and open_store(path).partial == ["test", "validation"], done.err
-    pushed.requests.clear()
+    pushed_shards.requests.clear()
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     assert store_bytes(path) == store_bytes(sharded)
-    asked = {what for what in pushed.requests if what.startswith("GET /datasets") and "/weights/c/" in what}
+    asked = {what for what in pushed_shards.requests if what.startswith("GET /datasets") and "/weights/c/" in what}
     assert asked and not [what for what in asked if "/weights/c/5/" in what]
 
 
-def test_a_damaged_part_is_found(pushed: Hub, client: Client, tmp_path: Path) -> None:
+def test_a_damaged_part_is_found(pushed_shards: Hub, client: Client, tmp_path: Path) -> None:
     path = tmp_path / "tiny.zarr"
     assert client.inrzoo("pull", "ada/tiny", "--split", "test", cwd=tmp_path).code == 0
     shard = path / "weights/c/5/1/0/0"
@@ -354,18 +339,18 @@ def test_a_damaged_part_is_found(pushed: Hub, client: Client, tmp_path: Path) ->
     assert verify(path).problems == [] and open_store(path).partial == ["test"]
 
 
-def test_a_pull_mends_a_damaged_store(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+def test_a_pull_mends_a_damaged_store(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     shard = tmp_path / "tiny.zarr/weights/c/2/1/0/0"
     shard.write_bytes(bytes(shard.stat().st_size))
     (tmp_path / "tiny.zarr/psnr/c/0/0/0").unlink()
-    pushed.requests.clear()
+    pushed_shards.requests.clear()
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
-    assert len([what for what in pushed.requests if what.startswith("GET") and "/c/" in what]) == 2
+    assert len([what for what in pushed_shards.requests if what.startswith("GET") and "/c/" in what]) == 2
 
 
-def test_a_part_can_be_built_to_its_end(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+def test_a_part_can_be_built_to_its_end(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     path = tmp_path / "tiny.zarr"
     assert client.inrzoo("pull", "ada/tiny", "--split", "test", cwd=tmp_path).code == 0
     build(tiny(fit__steps=10), path, in_process=True, quiet=True)
@@ -388,7 +373,7 @@ def test_the_first_seeds_are_a_store_of_fewer_seeds(
     assert "1 to 3" in one_line(client.inrzoo("pull", "ada/tiny", "--seeds", 4, cwd=tmp_path))
 
 
-def test_seeds_and_splits_together(pushed: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
+def test_seeds_and_splits_together(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     done = client.inrzoo("pull", "ada/tiny", "--split", "test", "--seeds", 1, cwd=tmp_path)
     assert done.code == 0 and "1 of 2 seeds and the shards of test" in done.out, done.err
     part = open_store(tmp_path / "tiny.zarr")

@@ -29,8 +29,7 @@ def push(client: Client, path: Path, *words: object, **settings: object) -> str:
     return done.out
 
 
-def test_what_is_pulled_is_what_was_pushed(hub: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
-    assert "v1" in push(client, sharded)
+def test_what_is_pulled_is_what_was_pushed(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     done = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)
     assert done.code == 0 and "v1, whole" in done.out, done.err
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
@@ -41,8 +40,9 @@ def test_what_is_pulled_is_what_was_pushed(hub: Hub, client: Client, sharded: Pa
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_datasets_reads_the_same_bits(streaming: bool, hub: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
-    push(client, sharded)
+def test_datasets_reads_the_same_bits(
+    streaming: bool, pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path
+) -> None:
     store = open_store(sharded)
     names = store.attributes["split_names"]
     done = client.python(STREAM.format(splits=names, streaming=streaming), cwd=tmp_path, token=None)
@@ -60,31 +60,29 @@ def test_datasets_reads_the_same_bits(streaming: bool, hub: Hub, client: Client,
     assert seen == store.status.size
 
 
-def test_a_second_push_changes_nothing(hub: Hub, client: Client, finished: Path) -> None:
-    push(client, finished)
-    before, tags = dict(hub.repos["ada/tiny"].commits), dict(hub.repos["ada/tiny"].tags)
-    hub.requests.clear()
+def test_a_second_push_changes_nothing(pushed: Hub, client: Client, finished: Path) -> None:
+    before, tags = dict(pushed.repos["ada/tiny"].commits), dict(pushed.repos["ada/tiny"].tags)
+    pushed.requests.clear()
     assert "is there already" in push(client, finished)
-    assert hub.repos["ada/tiny"].commits == before and hub.repos["ada/tiny"].tags == tags
-    assert not [what for what in hub.requests if not what.startswith(("GET", "HEAD"))]
+    assert pushed.repos["ada/tiny"].commits == before and pushed.repos["ada/tiny"].tags == tags
+    assert not [what for what in pushed.requests if not what.startswith(("GET", "HEAD"))]
 
 
 def test_more_seeds_send_only_what_is_new(
-    hub: Hub, client: Client, finished: Path, larger: Path, tmp_path: Path
+    pushed: Hub, client: Client, finished: Path, larger: Path, tmp_path: Path
 ) -> None:
-    push(client, finished)
-    old = hub.tree("ada/tiny", "v1")
-    hub.uploads.clear()
-    hub.sent["up"] = 0
+    old = pushed.tree("ada/tiny", "v1")
+    pushed.uploads.clear()
+    pushed.sent["up"] = 0
     assert "v2" in push(client, larger)
-    assert hub.tree("ada/tiny", "v1") == old
-    new = hub.tree("ada/tiny", "v2")
+    assert pushed.tree("ada/tiny", "v1") == old
+    new = pushed.tree("ada/tiny", "v2")
     kept = {name for name in old if name.startswith("data/") or (
         name.startswith("tiny.zarr/") and "/c/" in name and "/stats/" not in name)}  # fmt: skip
     assert kept and all(new[name] == old[name] for name in kept)
-    assert not {hashlib.sha256(old[name]).hexdigest() for name in kept} & set(hub.uploads)
+    assert not {hashlib.sha256(old[name]).hexdigest() for name in kept} & set(pushed.uploads)
     fresh = sum(len(content) for name, content in new.items() if old.get(name) != content)
-    assert hub.sent["up"] < 1.5 * fresh + 60_000  # what is not file is requests
+    assert pushed.sent["up"] < 1.5 * fresh + 60_000  # what is not file is requests
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(larger)
     assert client.inrzoo("pull", "ada/tiny", "--revision", "v1", "--out", tmp_path / "old.zarr").code == 0
@@ -98,10 +96,9 @@ def test_a_version_takes_nothing_away(hub: Hub, client: Client, finished: Path, 
     assert list(hub.repos["ada/tiny"].tags) == ["v1"]
 
 
-def test_a_tag_is_resolved_once(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
-    push(client, finished)
+def test_a_tag_is_resolved_once(pushed: Hub, client: Client, larger: Path) -> None:
     push(client, larger)
-    tags = hub.repos["ada/tiny"].tags
+    tags = pushed.repos["ada/tiny"].tags
     code = "from inrzoo import hub\nprint(hub.pin('hf://datasets/ada/tiny{}'))"
     for suffix, commit in [("", tags["v2"]), ("@v1", tags["v1"]), (f"@{tags['v1']}", tags["v1"])]:
         done = client.python(code.format(suffix), token=None)
@@ -126,9 +123,8 @@ def test_one_finished_seed_of_two_is_a_store_of_one(hub: Hub, client: Client, fi
     assert "v2" in push(client, finished)
 
 
-def test_a_pull_request_waits_for_its_owner(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
-    push(client, finished)
-    repo = hub.repos["ada/tiny"]
+def test_a_pull_request_waits_for_its_owner(pushed: Hub, client: Client, larger: Path) -> None:
+    repo = pushed.repos["ada/tiny"]
     main = repo.refs["main"]
     done = client.inrzoo("push", larger, "ada/tiny", "--create-pr", token="hf_bob")
     assert done.code == 0 and "discussions/1" in done.out, done.err
@@ -136,8 +132,8 @@ def test_a_pull_request_waits_for_its_owner(hub: Hub, client: Client, finished: 
     again = client.inrzoo("push", larger, "ada/tiny", "--create-pr", "--json", token="hf_bob")
     assert json.loads(again.out)["changed"] is False and list(repo.titles) == [1]
     repo.refs["main"] = repo.refs["refs/pr/1"]  # merged
-    hub.uploads.clear()
-    assert "v2" in push(client, larger) and not hub.uploads
+    pushed.uploads.clear()
+    assert "v2" in push(client, larger) and not pushed.uploads
     assert repo.tags["v2"] == repo.refs["main"]
 
 
@@ -168,8 +164,7 @@ numpy.savez({out!r}, *[numpy.concatenate([getattr(batch, key).numpy() for batch 
 """
 
 
-def test_inrzoo_streams_the_same_batches(hub: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
-    push(client, sharded)
+def test_inrzoo_streams_the_same_batches(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     for path, out in (("hf://datasets/ada/tiny", "remote.npz"), (str(sharded), "local.npz")):
         done = client.python(BATCHES.format(path=path, out=out), token=None, cwd=tmp_path)
         assert done.code == 0, done.err
@@ -179,9 +174,8 @@ def test_inrzoo_streams_the_same_batches(hub: Hub, client: Client, sharded: Path
             np.testing.assert_array_equal(remote[key], local[key])
 
 
-def test_what_the_card_says_runs(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
-    push(client, finished)
-    shown = re.findall(r"^```(bash|python)\n(.*?)^```", hub.tree("ada/tiny")["README.md"].decode(), re.M | re.S)
+def test_what_the_card_says_runs(pushed: Hub, client: Client, tmp_path: Path) -> None:
+    shown = re.findall(r"^```(bash|python)\n(.*?)^```", pushed.tree("ada/tiny")["README.md"].decode(), re.M | re.S)
     ran = 0
     for language, content in shown:
         if language == "bash" and content.startswith("inrzoo pull"):

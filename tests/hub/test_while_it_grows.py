@@ -105,61 +105,59 @@ def test_a_store_that_grows_while_it_is_pushed(hub: Hub, client: Client, copied:
 
 
 @pytest.mark.parametrize("lost", ["tiny.zarr/psnr/c/0/1/0", "README.md", "data/train-seed00001-00000-of-00001.parquet"])
-def test_a_broken_version_is_followed_by_a_whole_one(hub: Hub, client: Client, finished: Path, lost: str) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    expected = hub.tree("ada/tiny")
-    repo = hub.repos["ada/tiny"]
+def test_a_broken_version_is_followed_by_a_whole_one(pushed: Hub, client: Client, finished: Path, lost: str) -> None:
+    expected = pushed.tree("ada/tiny")
+    repo = pushed.repos["ada/tiny"]
     for tree in repo.commits.values():
         tree.pop(lost, None)
     done = client.inrzoo("push", finished, "ada/tiny")
     assert done.code == 0 and "v2" in done.out, done.err
     assert f"the version before lacked or had damaged 1 file(s), the first: {lost}" in done.out
-    after = hub.tree("ada/tiny", "v2")
-    assert after.keys() == expected.keys() and whole(hub, "v2")
+    after = pushed.tree("ada/tiny", "v2")
+    assert after.keys() == expected.keys() and whole(pushed, "v2")
     assert {name for name in after if after[name] != expected[name]} <= {"README.md"}  # it names the version
     assert "is there already" in client.inrzoo("push", finished, "ada/tiny").out
 
 
-def test_what_a_build_adds_while_a_pull_runs_is_kept(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
+def test_what_a_build_adds_while_a_pull_runs_is_kept(
+    pushed: Hub, client: Client, finished: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "tiny.zarr"
     build(tiny(seeds=1), out, in_process=True, quiet=True)
     refused = []
 
     def grow(what: str) -> None:
         if "/weights/c/0/1/" in what:
-            hub.at_request = None
+            pushed.at_request = None
             try:
                 build(tiny(seeds=3), out, in_process=True, quiet=True)
             except InrzooError as error:
                 refused.append(str(error))
 
-    hub.at_request = grow
+    pushed.at_request = grow
     done = client.inrzoo("pull", "ada/tiny", "--out", out)
     assert done.code == 0 and "another process is writing to" in refused[0], done.err
     assert store_bytes(out) == store_bytes(finished)
 
 
 def test_a_change_that_takes_no_lock_is_not_overwritten(
-    hub: Hub, client: Client, finished: Path, larger: Path, tmp_path: Path
+    pushed: Hub, client: Client, larger: Path, tmp_path: Path
 ) -> None:
     """An older inrzoo, or another machine, knows no such lock."""
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
     out = tmp_path / "tiny.zarr"
 
     def come(what: str) -> None:
         if "/weights/c/0/1/" in what:
-            hub.at_request = None
+            pushed.at_request = None
             shutil.copytree(larger, out)
 
-    hub.at_request = come
+    pushed.at_request = come
     assert "was changed by something else during the pull" in one_line(client.inrzoo("pull", "ada/tiny", "--out", out))
     assert store_bytes(out) == store_bytes(larger)
 
 
-def test_two_pulls_at_once_do_not_mix(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
-    assert client.inrzoo("push", finished, "ada/tiny").code == 0
-    hub.latency = 0.01
+def test_two_pulls_at_once_do_not_mix(pushed: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
+    pushed.latency = 0.01
     both = [client.start("pull", "ada/tiny", cwd=tmp_path) for _ in range(2)]
     done = [running.wait() for running in both]
     assert any(one.code == 0 for one in done)
