@@ -7,7 +7,7 @@ A attention heads.
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders._transformer import Transformer
+from inrzoo.encoders.weight_transformer import Transformer
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets._contract import Hypernet
 from inrzoo.hypernets._patches import PatchTokens

@@ -5,7 +5,7 @@ import torch
 from small import make, make_inr, randomise_, signals
 
 from inrzoo import registry
-from inrzoo.encoders._transformer import Transformer
+from inrzoo.encoders.weight_transformer import Transformer
 from inrzoo.hypernets._patches import PatchTokens
 
 PAPER = {
