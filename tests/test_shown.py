@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import inrzoo
-from inrzoo.display import LONGEST_VALUE, Shown, listed, show_log
+from inrzoo.display import MAX_CHARACTERS, Shown, listed, show_log
 from inrzoo.loaders import Episodes, Pairs, WeightStream
 from inrzoo.store import open_store
 
@@ -117,7 +117,7 @@ def test_long_rows_are_cut():
             return "Long", {"row": "x" * 10**6, "list": listed(map(str, range(100)))}
 
     text, page = both(Long())
-    assert len(text) < LONGEST_VALUE + 100 and len(page) < LONGEST_VALUE + 600
+    assert len(text) < MAX_CHARACTERS + 100 and len(page) < MAX_CHARACTERS + 600
     assert "7 and 92 more" in text
 
 
