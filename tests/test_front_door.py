@@ -146,7 +146,7 @@ def test_a_dataset_is_a_name_a_file_or_a_manifest(tmp_path, monkeypatch):
     made = requests[0].manifest
     assert (made.limit, made.fit.views, made.fit.steps, made.antialias.weight) == (9, (10, 20), 20, 0.5)
     assert made.inr["omega_0"] == 12.0 and requests[0].out == Path("digits.zarr")
-    with pytest.raises(InrzooError, match="comes too late"):
+    with pytest.raises(InrzooError, match="cannot be applied"):
         api.build_request(read_manifest("digits"), **{**asked, "preset": "dws"})
 
 

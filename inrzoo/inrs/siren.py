@@ -57,7 +57,7 @@ class Siren(INR):
 
     Attributes:
         hidden_features: H, neurons of a hidden layer.
-        hidden_layers: linear layers between hidden ones, as in the authors' code: 2/32/32/1 has 1, 2/64/64/64/64/1 has 3.
+        hidden_layers: linear layers between hidden ones, as in their code: 2/32/32/1 has 1, 2/64/64/64/64/1 has 3.
         omega_0: ω₀, radians per unit of pre-activation.
         convention: initialisation and ω of each layer, see the table.
         bias_inside: whether ω multiplies the bias too, as in the authors' code. False: sin(ω W h + b), eq. 3 of the

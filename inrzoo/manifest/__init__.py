@@ -1,4 +1,4 @@
-"""Manifests: what to build, read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
+"""Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
 from inrzoo.manifest.files import default_preset, folder, load, names, presets
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint

@@ -257,12 +257,12 @@ def test_command_line(runs, tmp_path, inrzoo):
     [
         (["--fitter", "RUN", "--inr", "gabor_net"], "inr.name cannot be set with --fitter"),
         (["--fitter", "RUN", "--steps", "5"], "fit.steps cannot be set with --fitter"),
-        (["--fitter", "RUN", "--seeds", "3"], "a hypernetwork makes one INR of a signal"),
+        (["--fitter", "RUN", "--seeds", "3"], "a hypernetwork makes one INR of each signal"),
         (["--fitter", "RUN", "--tto", "-1"], "--tto = -1 is not allowed"),
         (["--fitter", "absent"], "no checkpoint at absent"),
         (["--fitter", "STORE"], "was not built with --fitter"),
         (["--fitter", "RUN", "--init", "STORE"], "--init and --fitter both"),
-        (["--tto", "3"], "give --fitter too"),
+        (["--tto", "3"], "pass --fitter too"),
         (["--steps", "0"], "it must be at least 1"),
     ],
 )
