@@ -14,7 +14,7 @@ from inrzoo.store.files import write_atomically
 
 FINER = 4
 GOOD = ("ok", "early stop")
-MOST_DRAWN = 64
+MAX_DRAWN = 64
 """INRs in one picture at most: each is a column of over 100 pixels."""
 
 
@@ -24,7 +24,7 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     Args:
         store: complete or half-built; images only (two axes, one or three channels).
         out: file to write.
-        num_signals: columns; at most `MOST_DRAWN` are drawn.
+        num_signals: columns; at most `MAX_DRAWN` are drawn.
         seed, step: which view of them.
 
     Returns:
@@ -44,7 +44,7 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     done = np.flatnonzero(good | np.isfinite(store.psnr[:, seed, step]))
     if not done.size:
         raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; {store.num_seeds} seeds were asked for")
-    count = min(num_signals, done.size, MOST_DRAWN)
+    count = min(num_signals, done.size, MAX_DRAWN)
     chosen = done[(np.arange(count) * done.size) // count]
     rendered = store.render(chosen, seed, step).numpy()
     finer = store.render(chosen, seed, step, coords=store.coords(FINER)).numpy()

@@ -94,7 +94,7 @@ def test_asked_to_stop(stop: signal.Signals, words: list[str], tmp_path: Path, r
     (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + stop
-    assert errors.strip().splitlines()[-1].startswith("inrzoo: stopped; what is finished is safe")
+    assert errors.strip().splitlines()[-1].startswith("inrzoo: stopped; finished work is safe")
     assert "Traceback" not in errors
     complete(out, "--in-process")
     assert store_bytes(out) == reference

@@ -31,7 +31,7 @@ def push(client: Client, path: Path, *words: object, **settings: object) -> str:
 
 def test_what_is_pulled_is_what_was_pushed(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     done = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)
-    assert done.code == 0 and "v1, whole" in done.out, done.err
+    assert done.code == 0 and "v1, complete" in done.out, done.err
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
     assert client.inrzoo("verify", tmp_path / "tiny.zarr").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.zarr"]

@@ -91,7 +91,7 @@ def test_the_defaults_of_an_unambiguous_folder_are_recorded(exported, tmp_path: 
         (["--convention", "dws", "--inr", "omega=9"], "--inr has no key 'omega'; there are: "),
         (["--convention", "dws", "--inr", "omega_0=fast"], "omega_0 = 'fast' is not allowed"),
         (["--convention", "dws", "--inr", "omega_0"], "--inr omega_0 is not allowed; expected KEY=VALUE"),
-        (["--convention", "dws", "--inr", "omega_0=1", "--inr", "omega_0=2"], "--inr omega_0 is said twice"),
+        (["--convention", "dws", "--inr", "omega_0=1", "--inr", "omega_0=2"], "--inr omega_0 occurs twice"),
         (
             ["--convention", "dws", "--coords", "order=x_y"],
             "--coords has no key 'order'; there are: spacing, axis_order",
