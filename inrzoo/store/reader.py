@@ -96,11 +96,6 @@ class Store(Shown):
         return self.info.complete
 
     @property
-    def attributes(self) -> dict[str, Any]:
-        """What it records of itself, as its root has it."""
-        return self.info.to_attributes()
-
-    @property
     def layout(self) -> WeightLayout:
         """What the P numbers of a weight vector are."""
         return self.info.layout
