@@ -13,7 +13,6 @@ from inrzoo.store import Store
 from inrzoo.store.files import write_atomically
 
 FINER = 4
-GOOD = ("ok", "early stop")
 MAX_DRAWN = 64
 """INRs in one picture at most: each is a column of over 100 pixels."""
 
@@ -33,15 +32,14 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     Raises:
         InrzooError: the signals are no images, or no INR of this seed is there yet.
     """
-    grid, channels = store.attributes["grid"], store.inr.out_features
+    grid, channels = store.info.grid, store.inr.out_features
     if len(grid) != 2 or channels not in (1, 3):
         raise InrzooError(f"preview draws images; the signals of {store.path} have grid {grid} and {channels} channels")
     if num_signals < 1 or not 0 <= seed < store.num_seeds:
         there = f"1 or more INRs of seed 0 to {store.num_seeds - 1} can be drawn"
         raise InrzooError(f"--count {num_signals} --seed {seed} is not allowed; {there}")
     # An import without images knows no PSNR; of those that diverged it has, perhaps, nothing that can be drawn.
-    good = np.isin(store.status[:, seed], [store.attributes["status_names"].index(name) for name in GOOD])
-    done = np.flatnonzero(good | np.isfinite(store.psnr[:, seed, step]))
+    done = np.flatnonzero(store.usable[:, seed] | np.isfinite(store.psnr[:, seed, step]))
     if not done.size:
         raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; {store.num_seeds} seeds were asked for")
     count = min(num_signals, done.size, MAX_DRAWN)
@@ -59,7 +57,7 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
 def _pixels(store: Store, values_NKC: NDArray[np.float32], finer: int) -> NDArray[np.float64]:
     """Values as intensities in [0, 1]; what overshoots is clipped, as a screen would."""
     low, high = store.value_range
-    shape = [size * finer for size in store.attributes["grid"]]
+    shape = [size * finer for size in store.info.grid]
     scaled = (values_NKC.astype(np.float64) - low) / (high - low)
     return np.clip(scaled, 0, 1).reshape(len(values_NKC), *shape, -1)
 
@@ -90,7 +88,7 @@ def _draw(
         quality = f"{psnr:.1f} dB" if np.isfinite(psnr) else "PSNR unknown"
         axis.set_xlabel(f"{quality}\n{above:.1%} above Nyquist", fontsize=6)
     _draw_histogram(store, step, histogram.subplots())
-    figure.suptitle(f"{store.attributes['dataset']}: {store.attributes['manifest']['title']}", fontsize=9)
+    figure.suptitle(f"{store.info.dataset}: {store.info.manifest.title}", fontsize=9)
     out.parent.mkdir(parents=True, exist_ok=True)
     # Metadata would name the library's version: the same store gives the same picture, byte for byte.
     picture = io.BytesIO()

@@ -76,7 +76,7 @@ def refit(
         InrzooError: no INR is finished, or a count below 1.
     """
     store = open_store(path)
-    finished = np.argwhere(store.status != store.attributes["status_names"].index("pending"))
+    finished = np.argwhere(store.status != store.info.status_names.index("pending"))
     if count < 1 or not len(finished):
         raise InrzooError(
             f"--refit = {count} is not possible with {len(finished)} finished INRs; both must be at least 1"

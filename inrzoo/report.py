@@ -81,15 +81,15 @@ def _duration(seconds: float) -> str:
 
 def of_store(store: Store) -> dict[str, Any]:
     """Everything `inrzoo info` says, as plain data."""
-    attributes, names = store.attributes, store.attributes["status_names"]
+    info, manifest, names = store.info, store.info.manifest, store.info.status_names
     done = store.status != names.index("pending")
-    splits = np.bincount(store.split, minlength=len(attributes["split_names"]))
+    splits = np.bincount(store.split, minlength=len(info.split_names))
     return {
         "path": str(store.path),
-        "dataset": attributes["dataset"],
-        "title": attributes["manifest"]["title"],
-        "preset": attributes["manifest"]["preset"],
-        "licence": attributes["manifest"]["licence"],
+        "dataset": info.dataset,
+        "title": manifest.title,
+        "preset": manifest.preset,
+        "licence": manifest.licence,
         "complete": store.complete,
         "partial": store.partial,
         "num_signals": store.num_signals,
@@ -97,14 +97,14 @@ def of_store(store: Store) -> dict[str, Any]:
         "snapshots": store.snapshots,
         "num_params": store.layout.num_params,
         "inrs": {"done": int(done.sum()), "wanted": int(done.size)},
-        "inr": attributes["inr"],
+        "inr": info.inr,
         "layout": [f"{tensor.name} {'×'.join(map(str, tensor.shape))}" for tensor in store.layout.tensors],
-        "grid": attributes["grid"],
-        "coords": attributes["manifest"]["coords"],
+        "grid": list(info.grid),
+        "coords": dict(sorted(asdict(manifest.coords).items())),
         "value_range": list(store.value_range),
-        "fit": attributes["manifest"]["fit"],
-        "splits": dict(zip(attributes["split_names"], splits.tolist(), strict=True)),
-        "labels": {column: len(attributes["label_names"][column]) for column in attributes["label_columns"]},
+        "fit": manifest.fit,
+        "splits": dict(zip(info.split_names, splits.tolist(), strict=True)),
+        "labels": {column: len(info.label_names[column]) for column in info.label_columns},
         "signals_in_store": store.has_signals,
         "status": dict(zip(names, np.bincount(store.status.ravel(), minlength=len(names)).tolist(), strict=True)),
         "psnr": [
@@ -115,12 +115,12 @@ def of_store(store: Store) -> dict[str, Any]:
             for index, step in enumerate(store.snapshots)
         ],
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
-        "init": attributes["manifest"]["init"],
-        **({"hypernetwork": attributes["fitter"]["task"]["hypernet"]} if "fitter" in attributes else {}),
-        "antialias": attributes["manifest"].get("antialias"),
+        "init": manifest.init,
+        **({"hypernetwork": info.fitter.task.get("hypernet")} if info.fitter else {}),
+        "antialias": manifest.antialias or None,
         "num_bytes": sum(file_sizes(store.path).values()),
-        "fingerprint": attributes["fingerprint"],
-        "environment": {"inrzoo": attributes["inrzoo"], **attributes["environment"]},
+        "fingerprint": info.fingerprint,
+        "environment": {"inrzoo": info.version, **info.environment},
     }
 
 

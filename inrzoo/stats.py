@@ -16,8 +16,6 @@ from inrzoo.store.intact import require_intact
 from inrzoo.store.names import is_statistic
 from inrzoo.weights import WeightLayout
 
-GOOD = ("ok", "early stop")
-
 
 @dataclass(frozen=True)
 class Moments:
@@ -68,7 +66,7 @@ def recompute(path: Location) -> Store:
     """
     with only_writer(path):
         store = open_store(path)
-        require_intact(path, store.attributes, is_statistic)
+        require_intact(path, store.info, is_statistic)
         run(store)
         return open_store(path)
 
@@ -80,13 +78,14 @@ def compute(store: Store) -> dict[str, tuple[NDArray[Any], list[str]]]:
         name -> (array, dimension names): `mean`, `std` (population, σ = √(M2/n)) and `count` per parameter, (T, P);
         `tensor_mean`, `tensor_std`, `tensor_count` over all entries of each tensor of the layout, (T, tensors).
     """
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     train = store.split == names.index("train") if "train" in names else np.ones(store.num_signals, dtype=bool)
-    good = np.isin(store.status, [store.attributes["status_names"].index(name) for name in GOOD])
     rows = store.partition.shard_rows
     # The order of merging is fixed, so the result does not depend on how dask schedules the shards.
     tasks = [
-        dask.delayed(_slab)(store, np.arange(start, min(start + rows, store.num_signals)), seed, train & good[:, seed])
+        dask.delayed(_slab)(
+            store, np.arange(start, min(start + rows, store.num_signals)), seed, train & store.usable[:, seed]
+        )
         for seed in range(store.num_seeds)
         for start in range(0, store.num_signals, rows)
     ]

@@ -26,7 +26,7 @@ from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.finalise import SEED_COLUMNS
 from inrzoo.store.intact import strays, wrong_files, wrong_root
 from inrzoo.store.names import is_metadata
-from inrzoo.store.root import set_attributes
+from inrzoo.store.root import change_info
 
 OnBlock = Callable[[int, int], None]
 """Called with (INRs checked, INRs in all)."""
@@ -106,11 +106,11 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
 
 def _verify(path: Location, source: Path | None, on_block: OnBlock) -> Findings:
     findings, store = Findings(), open_store(path)
-    if problem := wrong_root(path, store.attributes):
+    if problem := wrong_root(path, store.info):
         findings.problems.append(f"zarr.json {problem}")
-    damaged = wrong_files(path, store.attributes)
-    findings.num_files = len(store.attributes["checksums"])
-    findings.problems += [f"{name} is not part of the store" for name in strays(path, store.attributes)]
+    damaged = wrong_files(path, store.info)
+    findings.num_files = len(store.info.checksums)
+    findings.problems += [f"{name} is not part of the store" for name in strays(path, store.info)]
     findings.problems += [f"{name} {what}" for name, what in damaged.items()]
     if any(map(is_metadata, damaged)):
         return findings  # nothing can be read through metadata that are not the recorded ones
@@ -150,16 +150,16 @@ def repair(path: str | Location, findings: Findings, device: str = "cpu", source
             rows = store.partition.rows(block.index)
             refitted[block] = fit_block(store, block, device, None if signals_NKC is None else signals_NKC[rows])
         # Recorded before anything is taken away: so the same command knows what a killed one has not finished.
-        recorded = {"0": [], **{str(seed): sorted(indices) for seed, indices in findings.bad_blocks.items()}}
-        set_attributes(path, complete=False, repairing=recorded)
+        recorded = {0: [], **{seed: sorted(indices) for seed, indices in findings.bad_blocks.items()}}
+        change_info(path, complete=False, repairing=recorded)
         for seed, indices in findings.bad_blocks.items():
-            if seed in store.attributes["published_seeds"]:
+            if seed in store.info.published_seeds:
                 unpublish(path, seed, indices)
         for block, (weights_BTP, quality) in refitted.items():
             write_block(path, block, weights_BTP, quality)
         finish(path)
         if not open_store(path).complete:  # its build was not finished before the repair either
-            set_attributes(path, repairing={})
+            change_info(path, repairing={})
     return damaged
 
 
@@ -183,17 +183,17 @@ def _blame(store: Store, name: str, findings: Findings) -> None:
 
 
 def _check_metadata(store: Store, findings: Findings) -> None:
-    attributes = store.attributes
-    expected = manifest.fingerprint(attributes["manifest"], attributes["signals_sha256"])
-    if attributes["fingerprint"] != expected:
-        findings.problems.append(f"fingerprint is {attributes['fingerprint']}, the recorded manifest gives {expected}")
-    findings.interrupted = not store.complete and bool(attributes.get("repairing"))
-    for seed, indices in attributes.get("repairing", {}).items():
-        for block in (Block(int(seed), index) for index in indices):
+    info = store.info
+    expected = manifest.fingerprint(info.manifest.tables, info.signals_sha256)
+    if info.fingerprint != expected:
+        findings.problems.append(f"fingerprint is {info.fingerprint}, the recorded manifest gives {expected}")
+    findings.interrupted = not store.complete and bool(info.repairing)
+    for seed, indices in info.repairing.items():
+        for block in (Block(seed, index) for index in indices):
             if not store.is_done(block):
                 findings.damage(block, f"block {block.index} of seed {seed} is missing: its repair was interrupted")
-    start = attributes["manifest"].get("init", {})
-    if start.get("mode") == "hypernet" and hashlib.sha256(store.fitter or b"").hexdigest() != start["sha256"]:
+    made = info.manifest.init_mode == "hypernet"
+    if made and hashlib.sha256(store.fitter or b"").hexdigest() != store.settings.init.sha256:
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
@@ -219,7 +219,7 @@ def _block_is_whole(store: Store, block: Block) -> bool:
 def _check_blocks(store: Store, findings: Findings) -> None:
     """Blocks that wait for their shard: their files against their records."""
     for block in store.blocks():
-        if block.seed in store.attributes["published_seeds"] or not store.is_done(block):
+        if block.seed in store.info.published_seeds or not store.is_done(block):
             continue
         weights = store.weights.block(block)
         try:
@@ -231,7 +231,7 @@ def _check_blocks(store: Store, findings: Findings) -> None:
 
 
 def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block: OnBlock) -> None:
-    if not store.has_signals and "imported" in store.attributes:
+    if not store.has_signals and store.info.imported:
         findings.unchecked = (
             "no INR was rendered: the store was imported without its signals; import it again with --dataset NAME "
             "--images PATH to have them checked"

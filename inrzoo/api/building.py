@@ -189,7 +189,7 @@ def _recorded(store: Path, preset: str | None, overrides: dict[str, Any], out: s
     other = [*(["--preset"] if preset else []), *(["--out"] if out else []), *sorted({*overrides} - {"seeds"})]
     if other:
         raise InrzooError(f"{store} is a store, in which only --seeds can be changed; it takes no {', '.join(other)}")
-    recorded = Manifest.from_json(open_store(store).attributes["manifest"])
+    recorded = Manifest.from_json(open_store(store).info.manifest.tables)
     return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
 
 

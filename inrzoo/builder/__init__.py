@@ -149,7 +149,7 @@ def _fit(
     count = num_workers(workers, len(todo), device, address, progress)
     quick = workers is None and is_quick(store, todo)
     if in_process or (address is None and (count == 1 or quick)):
-        engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
+        engine = fit.engine(store.settings.fit.engine)
         threads = workers if isinstance(workers, int) else len(os.sched_getaffinity(0))
         threads = threads if engine.threaded else 1
         _run(store, todo, device, progress, partial(run_in_process, threads=threads))
@@ -207,7 +207,7 @@ def finish(path: Location) -> None:
     if store.complete:
         return remove_leftovers(path)
     unfinished = {block.seed for block in store.blocks() if not store.is_done(block)}
-    for seed in sorted({*range(store.num_seeds)} - {*store.attributes["published_seeds"]} - unfinished):
+    for seed in sorted({*range(store.num_seeds)} - {*store.info.published_seeds} - unfinished):
         publish_seed(path, seed)
     if not unfinished:
         stats.run(open_store(path))
@@ -243,8 +243,8 @@ def _kind(task: Block | Shard) -> str:
 
 
 def _report(store: Store, todo: list[Block], seconds: float, workers: int, executor: str) -> Report:
-    names = store.attributes["status_names"]
-    good = store.psnr[:, :, -1][store.status != names.index("diverged")]
+    early_stop, diverged = store.info.status_codes("early stop", "diverged")
+    good = store.psnr[:, :, -1][store.status != diverged]
     mean, median, low = (good.mean(), np.median(good), np.quantile(good, 0.05)) if good.size else (np.nan,) * 3
     return Report(
         path=str(store.path),
@@ -255,11 +255,11 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
         psnr_mean=float(mean),
         psnr_median=float(median),
         psnr_low=float(low),
-        early_stops=int((store.status == names.index("early stop")).sum()),
-        diverged=int((store.status == names.index("diverged")).sum()),
+        early_stops=int((store.status == early_stop).sum()),
+        diverged=int((store.status == diverged).sum()),
         workers=workers,
         executor=executor,
-        engine=store.attributes["manifest"]["fit"]["engine"],
+        engine=store.settings.fit.engine,
     )
 
 

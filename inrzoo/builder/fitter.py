@@ -125,7 +125,7 @@ def _words(content: bytes) -> dict[str, Any]:
 def made(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
     """Weights that the store's hypernetwork gives signals, (B, P): in the batches of a fit, from the first one on."""
     assert store.fitter is not None, "a store of this kind has one"
-    return weights_of(store.fitter, store.inr, store.settings, tuple(store.attributes["grid"]), signals_BKC, device)
+    return weights_of(store.fitter, store.inr, store.settings, store.info.grid, signals_BKC, device)
 
 
 def weights_of(

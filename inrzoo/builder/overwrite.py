@@ -64,6 +64,6 @@ def _is_of(request: Request, place: Location) -> bool:
     try:
         store: Store = open_store(place)
         require_same(store, request)
-        return bool(store.attributes["source_checksums"] == read_source(request.manifest, request.source).checksums)
+        return store.info.source_checksums == read_source(request.manifest, request.source).checksums
     except InrzooError:
         return False

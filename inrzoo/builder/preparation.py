@@ -26,6 +26,7 @@ from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
 from inrzoo.store.files import clear, free_bytes, is_there
+from inrzoo.store.info import FitterInfo, PartitionRows, RecordedManifest, StoreInfo
 
 OnRead = Callable[[int, int], None]
 """Called with (signals read, signals in all)."""
@@ -75,7 +76,7 @@ def prepare(request: Request, on_read: OnRead) -> Store:
         store = open_store(out)
     if growing:
         signals = store.signals(slice(None)) if wanted.init.mode == "fixed" else None
-        init_SP = _inits(request, store.inr, store.split, signals, tuple(store.attributes["grid"]))
+        init_SP = _inits(request, store.inr, store.split, signals, store.info.grid)
         grow(out, wanted.seeds, init_SP)
         store = open_store(out)
     return store
@@ -87,10 +88,10 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
     Raises:
         InrzooError: they are not the signals that the store was fitted to.
     """
-    settings = Manifest.from_json(store.attributes["manifest"])
+    settings = Manifest.from_json(store.info.manifest.tables)
     signals = read_source(settings, source)
     values = _decode(signals, np.empty(_shape(signals), dtype=np.uint8), on_read)
-    if signals_digest(list(signals.ids), values) != store.attributes["signals_sha256"]:
+    if signals_digest(list(signals.ids), values) != store.info.signals_sha256:
         raise InrzooError(
             f"the signals at {source or 'the default source'} are not those that {store.path} was fitted to"
         )
@@ -174,37 +175,34 @@ def _contents(
     wanted = request.manifest
     resolved = wanted.to_json()
     sha = signals_digest(list(signals.ids), values)
-    attributes = {
-        "dataset": wanted.name,
-        "manifest": resolved,
-        "fingerprint": manifest.fingerprint(resolved, sha),
-        "signals_sha256": sha,
-        "source_checksums": signals.checksums,
-        "inr": {**resolved["inr"], **{key: getattr(inr, key) for key in manifest.RUNTIME_FIELDS if hasattr(inr, key)}},
-        "layout": inr.layout.to_json(),
-        "grid": list(signals.grid),
-        "label_columns": list(signals.labels),  # a list: the order of keys is lost in the attributes
-        "label_names": signals.label_names,
-        "split_names": list(signals.split_names),
-        "status_names": list(fit.STATUS_NAMES),
-        "environment": environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
-        "inrzoo": inrzoo.__version__,
-    }
-    if request.fitter is not None:
-        attributes["fitter"] = {"sha256": request.fitter.sha256, **request.fitter.words}
-    return Contents(
-        attributes=attributes,
-        num_params=inr.layout.num_params,
-        num_axes=len(signals.grid),
+    fitter = request.fitter
+    info = StoreInfo(
+        dataset=wanted.name,
+        manifest=RecordedManifest.from_tables(resolved),
+        fingerprint=manifest.fingerprint(resolved, sha),
+        signals_sha256=sha,
+        source_checksums=signals.checksums,
+        inr={**resolved["inr"], **{key: getattr(inr, key) for key in manifest.RUNTIME_FIELDS if hasattr(inr, key)}},
+        layout=inr.layout,
+        grid=signals.grid,
+        label_columns=tuple(signals.labels),
+        label_names={name: tuple(names) for name, names in signals.label_names.items()},
+        split_names=tuple(signals.split_names),
         snapshots=wanted.fit.snapshots,
-        num_seeds=wanted.seeds,
+        partition=PartitionRows.choose(len(signals), len(wanted.fit.snapshots) * inr.layout.num_params),
+        environment=environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
+        version=inrzoo.__version__,
+        fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.words),
+    )
+    return Contents(
+        info=info,
         ids=list(signals.ids),
         split=signals.split,
         labels=signals.labels,
         signals_NKC=values,
         publish_signals=wanted.redistributable,
         init_SP=init_SP,
-        fitter=None if request.fitter is None else request.fitter.content,
+        fitter=None if fitter is None else fitter.content,
     )
 
 
@@ -251,8 +249,8 @@ def require_same(store: Store, request: Request) -> Manifest:
     Returns:
         The request's manifest with `auto` replaced by what the store began with.
     """
-    wanted = _as_begun(request.manifest, store.attributes["manifest"]["fit"])
-    differing = manifest.differences(store.attributes["manifest"], wanted.to_json())
+    wanted = _as_begun(request.manifest, store.info.manifest.fit)
+    differing = manifest.differences(store.info.manifest.tables, wanted.to_json())
     if differing:
         raise InrzooError(
             f"{store.path} was built with other settings ({'; '.join(differing)}); "

@@ -38,9 +38,8 @@ def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
 
 def elsewhere_than(store: Store, device: str) -> list[str]:
     """Keys in which fitting here would be in another environment than the store's; empty: the bits agree."""
-    recorded = store.attributes["manifest"]
-    here = environment(device, recorded["fit"]["engine"], recorded.get("init", {}).get("mode") == "hypernet")
-    return manifest.differences(store.attributes["environment"], here)
+    here = environment(device, store.settings.fit.engine, store.settings.init.mode == "hypernet")
+    return manifest.differences(store.info.environment, here)
 
 
 def fit_block(
@@ -76,11 +75,11 @@ def fit_rows(
     with one_thread():
         by_network = settings.init.mode == "hypernet"
         starts_BP = made(store, signals, device) if by_network else starts(store, rows, seed)
-        result = fit_to(store.inr, starts_BP, signals, settings, tuple(store.attributes["grid"]), device, threads)
+        result = fit_to(store.inr, starts_BP, signals, settings, store.info.grid, device, threads)
         out_of_band, max_frequency = frequencies(
             store.inr,
             result.weights_BTP,
-            tuple(store.attributes["grid"]),
+            store.info.grid,
             **asdict(settings.coords),
             evaluate=fit.engine(settings.fit.engine).evaluate,
         )
@@ -140,7 +139,7 @@ def one_thread() -> Iterator[None]:
 
 def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
     """Where fits start: all at the store's init, or each from its own stream, whatever block it is in. Shape (B, P)."""
-    ids, name = store.signal_ids[rows], store.attributes["dataset"]
+    ids, name = store.signal_ids[rows], store.info.dataset
     if store.init is not None:
         return np.repeat(store.init[seed : seed + 1], len(ids), axis=0)
     return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])

@@ -54,8 +54,8 @@ def one_worker(device: str) -> dict[str, float]:
 
 def is_quick(store: Store, todo: list[Block]) -> bool:
     """Whether fitting here takes less than some times what it takes to start Ray, at a guess."""
-    settings = store.attributes["manifest"]["fit"]
+    settings = store.settings.fit
     per_step = 6 * store.layout.num_params * len(store.coords())  # forward, and both products of the backward pass
-    operations = per_step * settings["steps"] * sum(map(store.num_rows, todo))
+    operations = per_step * settings.steps * sum(map(store.num_rows, todo))
     here = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
-    return fit.engine(settings["engine"]).threaded and operations < here
+    return fit.engine(settings.engine).threaded and operations < here

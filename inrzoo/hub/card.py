@@ -56,7 +56,7 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
 
 def draw_preview(store: Store, out: Path) -> bool:
     """Draw the picture for the card; False where the signals are no images, or no INR is good enough to draw."""
-    if len(store.attributes["grid"]) != 2 or store.inr.out_features not in (1, 3):
+    if len(store.info.grid) != 2 or store.inr.out_features not in (1, 3):
         return False
     if not np.isfinite(store.psnr[:, 0, -1]).any():
         return False
@@ -65,23 +65,23 @@ def draw_preview(store: Store, out: Path) -> bool:
 
 
 def _header(store: Store, version: int) -> dict[str, Any]:
-    recorded, num_inrs = store.attributes["manifest"], tables.num_inrs(store)
-    licence = one_line(recorded["licence"]).lower()
+    recorded, num_inrs = store.info.manifest, tables.num_inrs(store)
+    licence = one_line(recorded.licence).lower()
     known = licence in LICENCES
-    tasks = ["image-classification"] if len(store.attributes["grid"]) == 2 else []
+    tasks = ["image-classification"] if len(store.info.grid) == 2 else []
     return {
         "license": licence if known else "other",
         **({} if known else {"license_name": re.sub(r"[^a-z0-9.]+", "-", licence).strip("-") or "unknown"}),
         "pretty_name": one_line(_title(store)),
         "size_categories": [size_category(num_inrs)],
         "task_categories": [*tasks, "other"],
-        "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded["inr"]["name"]],
+        "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded.inr["name"]],
         "configs": [{"config_name": "default", "data_files": _data_files(store)}],
         TAG: {
-            "format": store.attributes["format"],
+            "format": store.info.format,
             "version": version,
-            "dataset": one_line(store.attributes["dataset"]),
-            "fingerprint": one_line(store.attributes["fingerprint"]),
+            "dataset": one_line(store.info.dataset),
+            "fingerprint": one_line(store.info.fingerprint),
             "num_inrs": num_inrs,
             "num_signals": store.num_signals,
             "num_seeds": store.num_seeds,
@@ -111,31 +111,31 @@ def _data_files(store: Store) -> list[dict[str, Any]]:
             "split": split_name(name),
             "path": [f"data/{prefix(name, seed)}*.parquet" for seed in range(store.num_seeds)],
         }
-        for name in store.attributes["split_names"]
+        for name in store.info.split_names
         if name in there
     ]
 
 
 def _title(store: Store) -> str:
-    return f"{store.attributes['manifest']['title'] or store.attributes['dataset']}, as neural representations"
+    return f"{store.info.manifest.title or store.info.dataset}, as neural representations"
 
 
 def _introduction(store: Store, version: int) -> str:
-    num_inrs, attributes = tables.num_inrs(store), store.attributes
+    num_inrs, info = tables.num_inrs(store), store.info
     median = tables.median_psnr(store)
     quality = f", at a median PSNR of {median:.2f} dB" if median is not None else ""
     views = f" × {len(store.snapshots)} snapshots" if len(store.snapshots) > 1 else ""
     return (
         f"{num_inrs:,} implicit neural representations (INRs): {store.num_signals:,} signals × {store.num_seeds} "
-        f"independent fits{views}, each a {code(attributes['inr']['name'])} of {store.layout.num_params:,} "
+        f"independent fits{views}, each a {code(info.inr['name'])} of {store.layout.num_params:,} "
         f"weights{quality}. The weights are the data points. Data version v{version}, store format "
-        f"{attributes['format']}, {decimal(tables.num_bytes(store))} of weights, made with "
-        f"inrzoo {text(attributes['inrzoo'])}."
+        f"{info.format}, {decimal(tables.num_bytes(store))} of weights, made with "
+        f"inrzoo {text(info.version)}."
     )
 
 
 def _loading(store: Store, repo_id: str) -> str:
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     split = next(name for code, name in enumerate(names) if (store.split == code).any())
     url = f"hf://datasets/{repo_id}"
     rows = f"""from datasets import load_dataset
@@ -171,38 +171,36 @@ def _checksums(store: Store) -> str:
     root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
     rows = [
         (
-            f"`zarr.json` of the store, which lists the sha256 of each of its {len(store.attributes['checksums'])} "
-            "other files",
+            f"`zarr.json` of the store, which lists the sha256 of each of its {len(store.info.checksums)} other files",
             code(root),
         ),
-        ("fingerprint: signals and settings that decide the weights", code(store.attributes["fingerprint"])),
-        ("the signals that were fitted", code(store.attributes["signals_sha256"])),
-        *((f"source: {code(name)}", code(value)) for name, value in store.attributes["source_checksums"].items()),
+        ("fingerprint: signals and settings that decide the weights", code(store.info.fingerprint)),
+        ("the signals that were fitted", code(store.info.signals_sha256)),
+        *((f"source: {code(name)}", code(value)) for name, value in store.info.source_checksums.items()),
     ]
     pulled = "`inrzoo pull` compares every file; `inrzoo verify` also renders every INR and compares its PSNR."
     return f"{table(('what', 'sha256'), rows)}\n\n{pulled}"
 
 
 def _rebuilding(store: Store) -> str:
-    command, content = rebuild(store)
-    if not command:
-        origin = store.attributes["imported"]
+    if (origin := store.info.imported) is not None:
         return (
-            f"These INRs were not fitted by inrzoo but imported from {text(origin.get('num_files'))} files of state "
-            f"dicts (convention {code(origin.get('convention'))}, sha256 {code(origin.get('sha256'))})."
+            f"These INRs were not fitted by inrzoo but imported from {text(origin.num_files)} files of state "
+            f"dicts (convention {code(origin.convention)}, sha256 {code(origin.sha256)})."
         )
-    environment = text(", ".join(f"{key} {value}" for key, value in store.attributes["environment"].items()))
+    command, content = rebuild(store)
+    environment = text(", ".join(f"{key} {value}" for key, value in store.info.environment.items()))
     way = f"{fenced(command, 'bash')}\n\nThe same bytes come out in the same environment ({environment})."
     return f"{way} `manifest.toml` is:\n\n{fenced(content, 'toml')}" if content else way
 
 
 def _source(store: Store) -> str:
-    recorded = store.attributes["manifest"]
+    recorded = store.info.manifest
     kept = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
-    cite = f"Cite the source data:\n\n{fenced(recorded['citation'], 'text')}" if recorded["citation"] else ""
+    cite = f"Cite the source data:\n\n{fenced(recorded.citation, 'text')}" if recorded.citation else ""
     return (
-        f"The signals come from {text(recorded['title'] or recorded['name'])} "
-        f"(source {code(recorded['source'].get('name'))}), under: {text(recorded['licence'])}. They {kept}. "
+        f"The signals come from {text(recorded.title or recorded.name)} "
+        f"(source {code(recorded.source.get('name'))}), under: {text(recorded.licence)}. They {kept}. "
         f"The INRs, being derived from them, are under the same licence.\n\n"
         f"{cite}"
     ).strip()

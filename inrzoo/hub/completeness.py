@@ -19,7 +19,7 @@ def lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str
     home = store.path
     assert isinstance(home, Path), "what is pushed has been copied"
     wrong = [path for path in ("README.md",) if path not in entries]
-    for name, digest in {"zarr.json": None, **store.attributes["checksums"]}.items():
+    for name, digest in {"zarr.json": None, **store.info.checksums}.items():
         if not _holds(entries.get(f"{folder}/{name}"), home / name, digest):
             wrong.append(f"{folder}/{name}")
     for part in parts(store, range(store.num_seeds)):

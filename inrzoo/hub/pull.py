@@ -20,7 +20,6 @@ from inrzoo.errors import InrzooError
 from inrzoo.hub.errors import explained
 from inrzoo.hub.remote import Address, Entry, Snapshot, download, git_hash, resolve
 from inrzoo.store import Store, open_store
-from inrzoo.store.create import FORMAT
 from inrzoo.store.files import free_bytes, sha256, sync_tree, write_atomically
 from inrzoo.store.intact import wrong_files
 from inrzoo.store.links import require_no_links
@@ -97,14 +96,14 @@ def _pull(snapshot: Snapshot, out: Path, splits: list[str], seeds: int | None, o
     num_seeds, splits = _with_what_is_here(out, num_seeds, splits)
     fetched = 0
     gathering = _Gathering(snapshot, entries, out, on_bytes)
-    names = [name for name in snapshot.attributes["checksums"] if (seed_of(name) or 0) < num_seeds]
+    names = [name for name in snapshot.info.checksums if (seed_of(name) or 0) < num_seeds]
     if not _is_part(out, snapshot, num_seeds, splits):
         gathering.require_space(names if not splits else [name for name in names if shard_of(name) is None])
         gathering.fetch([name for name in names if shard_of(name) is None])
         store = gathering.open()
         shards = set(range(store.partition.num_shards))
         if splits:
-            shards = shards_of_splits(store.partition, store.split, store.attributes["split_names"], splits)
+            shards = shards_of_splits(store.partition, store.split, store.info.split_names, splits)
         wanted = [name for name in names if shard_of(name) is None or shard_of(name) in shards]
         gathering.require_space(wanted)
         fetched = gathering.fetch(wanted)
@@ -114,18 +113,13 @@ def _pull(snapshot: Snapshot, out: Path, splits: list[str], seeds: int | None, o
         exchange(gathering.store, out)
         shutil.rmtree(gathering.home, ignore_errors=True)
     store = open_store(out)
-    total = snapshot.attributes["manifest"]["seeds"]
+    total = snapshot.info.manifest.seeds
     return Pulled(out, snapshot.version, snapshot.commit, fetched, store.num_seeds, total, store.partial)
 
 
 def _checked(snapshot: Snapshot, seeds: int | None) -> int:
     """How many seeds to fetch. Refuses what cannot be read."""
-    attributes = snapshot.attributes
-    if attributes["format"] != FORMAT:
-        raise InrzooError(
-            f"{snapshot.repo_id} has store format {attributes['format']}; this version of inrzoo reads {FORMAT}"
-        )
-    there = int(attributes["manifest"]["seeds"])
+    there = snapshot.info.manifest.seeds
     if seeds is not None and not 1 <= seeds <= there:
         raise InrzooError(f"--seeds {seeds} is not allowed; {snapshot.repo_id} has 1 to {there}")
     return there if seeds is None else seeds
@@ -141,26 +135,23 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
     """Whether the store at `out` holds what is asked for. Refuses to replace anything but a part of this dataset."""
     if not out.exists():
         return False
-    local, theirs = open_store(out), snapshot.attributes
-    if local.attributes["fingerprint"] != theirs["fingerprint"]:
+    local, theirs = open_store(out), snapshot.info
+    if local.info.fingerprint != theirs.fingerprint:
         raise InrzooError(f"{out} holds other INRs than {snapshot.repo_id}; give another --out")
     if not local.complete and not local.partial:
         raise InrzooError(f"{out} is being built; build it to its end, or give another --out")
-    for name, digest in local.attributes["checksums"].items():
-        if (
-            is_data(name)
-            and (seed_of(name) or 0) < theirs["manifest"]["seeds"]
-            and theirs["checksums"].get(name) != digest
-        ):
+    for name, digest in local.info.checksums.items():
+        shared = is_data(name) and (seed_of(name) or 0) < theirs.manifest.seeds
+        if shared and theirs.checksums.get(name) != digest:
             raise InrzooError(
                 f"{out} holds the same INRs with other last bits (first in {name}), fitted in another environment; "
                 "give another --out"
             )
     if local.num_seeds < num_seeds:
         return False
-    if local.num_seeds > theirs["manifest"]["seeds"]:
+    if local.num_seeds > theirs.manifest.seeds:
         raise InrzooError(
-            f"{out} has {local.num_seeds} seeds, {snapshot.repo_id} {theirs['manifest']['seeds']}; give another --out"
+            f"{out} has {local.num_seeds} seeds, {snapshot.repo_id} {theirs.manifest.seeds}; give another --out"
         )
     enough = not local.partial or (bool(splits) and set(splits) <= set(local.partial))
     return enough and _is_intact(local)
@@ -168,7 +159,7 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
 
 def _is_intact(store: Store) -> bool:
     """Whether all of a store is there, every file with its sha256; else pulling brings what is missing."""
-    return all(map(store.is_done, store.wanted_blocks())) and not wrong_files(store.path, store.attributes)
+    return all(map(store.is_done, store.wanted_blocks())) and not wrong_files(store.path, store.info)
 
 
 def _with_what_is_here(out: Path, num_seeds: int, splits: list[str]) -> tuple[int, list[str]]:
@@ -235,7 +226,7 @@ class _Gathering:
         return open_store(self.store)
 
     def _bring(self, name: str) -> None:
-        digest, path = self.snapshot.attributes["checksums"][name], self.store / name
+        digest, path = self.snapshot.info.checksums[name], self.store / name
         for here in (path, self.out / name):
             if here.is_file() and sha256(here) == digest:
                 if here != path:
@@ -265,7 +256,7 @@ def _finish(gathering: _Gathering, wanted: list[str], num_seeds: int, splits: li
     for path in [file for file in gathering.store.rglob("*") if file.is_file()]:
         if str(path.relative_to(gathering.store)) not in {*wanted, "zarr.json"}:
             path.unlink()  # of another version, or of a larger part, whose pull was interrupted
-    fewer = num_seeds < gathering.snapshot.attributes["manifest"]["seeds"]
+    fewer = num_seeds < gathering.snapshot.info.manifest.seeds
     if fewer:
         keep_seeds(gathering.store, num_seeds)
     if splits:

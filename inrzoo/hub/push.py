@@ -135,16 +135,16 @@ def _newest(repo_id: str, private: bool) -> Snapshot | None:
 
 def _require_extension(store: Store, newest: Snapshot) -> None:
     """Refuse what would change or remove INRs that were published."""
-    theirs, ours = newest.attributes, store.attributes
+    theirs, ours = newest.info, store.info
     name = f"{newest.repo_id} ({'not tagged yet' if newest.version is None else f'v{newest.version}'})"
-    if theirs["fingerprint"] != ours["fingerprint"]:
-        keys = "; ".join(differences(theirs["manifest"], ours["manifest"])) or "the signals"
+    if theirs.fingerprint != ours.fingerprint:
+        keys = "; ".join(differences(theirs.manifest.tables, ours.manifest.tables)) or "the signals"
         raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
-    seeds, num_theirs = ours["manifest"]["seeds"], theirs["manifest"]["seeds"]
+    seeds, num_theirs = ours.manifest.seeds, theirs.manifest.seeds
     if seeds < num_theirs:
         raise InrzooError(f"{name} holds {num_theirs} seeds, this store has {seeds}; a version takes nothing away")
-    for file, sha256 in theirs["checksums"].items():
-        if is_data(file) and ours["checksums"].get(file) != sha256:
+    for file, sha256 in theirs.checksums.items():
+        if is_data(file) and ours.checksums.get(file) != sha256:
             raise InrzooError(
                 f"{name} holds the same INRs with other last bits (first in {file}): they were fitted in another "
                 "environment; pull it and add seeds where it was fitted, or push under another name"
@@ -182,9 +182,9 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
             return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
         _require_extension(store, newest)
     number = 1 + (newest.version or 0 if newest is not None else 0)
-    tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
+    tagged = range(0 if newest is None else newest.info.manifest.seeds)
     there = _folder(store)
-    files, rows = own_files(there, store.attributes), parts(store, range(store.num_seeds))
+    files, rows = own_files(there, store.info), parts(store, range(store.num_seeds))
     wanted = {f"{folder}/{file}": there / file for file in files if is_data(file)}
     metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *files]
                 if not is_data(file)}  # fmt: skip

@@ -9,6 +9,7 @@ import tomli_w
 from inrzoo import manifest
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+from inrzoo.store.info import RecordedManifest
 
 PROSE = ("name", "title", "licence", "citation", "redistributable", "preset", "source.url", "source.hashes")
 """Keys of a manifest that do not decide what is built."""
@@ -21,32 +22,32 @@ def rebuild(store: Store) -> tuple[str, str]:
         The command; and the content of the file `manifest.toml` that it reads, empty where the dataset comes with
         inrzoo. Both empty for a store that was imported: it was not built.
     """
-    if "imported" in store.attributes:
+    if store.info.imported:
         return "", ""
-    recorded = store.attributes["manifest"]
-    if recorded.get("init", {}).get("mode") == "hypernet":
+    recorded = store.info.manifest
+    if recorded.init_mode == "hypernet":
         return _rebuild_by_network(recorded)
-    words = ["inrzoo", "build", recorded["name"]]
-    if recorded["name"] in manifest.names():
+    words = ["inrzoo", "build", recorded.name]
+    if recorded.name in manifest.names():
         try:
-            base = manifest.load(recorded["name"], recorded["preset"]).to_json()
-            inr = recorded["inr"]["name"]
-            if inr != base["inr"]["name"]:
+            base = manifest.load(recorded.name, recorded.preset)
+            inr = recorded.inr["name"]
+            if inr != base.inr["name"]:
                 words += ["--inr", inr]
-                base = manifest.load(recorded["name"], recorded["preset"], {"inr.name": inr}).to_json()
-            if recorded["preset"]:
-                words += ["--preset", recorded["preset"]]
-            return shlex.join(words + _options(base, recorded)), ""
+                base = manifest.load(recorded.name, recorded.preset, {"inr.name": inr})
+            if recorded.preset:
+                words += ["--preset", recorded.preset]
+            return shlex.join(words + _options(base.to_json(), recorded.tables)), ""
         except InrzooError:  # another version of inrzoo: its manifest or its presets are not those of the store
             pass
-    return "inrzoo build manifest.toml", to_toml(recorded)
+    return "inrzoo build manifest.toml", to_toml(recorded.tables)
 
 
-def _rebuild_by_network(recorded: Mapping[str, Any]) -> tuple[str, str]:
+def _rebuild_by_network(recorded: RecordedManifest) -> tuple[str, str]:
     """The hypernetwork is in the store itself, and decides architecture, grid and value range."""
-    plain = {key: value for key, value in recorded.items() if key != "init"}
-    plain["fit"] = {key: value for key, value in recorded["fit"].items() if key != "steps"}
-    words = ["inrzoo", "build", "manifest.toml", "--fitter", "STORE", "--tto", str(recorded["fit"]["steps"])]
+    plain = {key: value for key, value in recorded.tables.items() if key != "init"}
+    plain["fit"] = {key: value for key, value in recorded.fit.items() if key != "steps"}
+    words = ["inrzoo", "build", "manifest.toml", "--fitter", "STORE", "--tto", str(recorded.fit["steps"])]
     return shlex.join(words), to_toml(plain)
 
 

@@ -11,7 +11,6 @@ The layout of a repository:
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,7 +24,7 @@ from huggingface_hub import constants, hf_hub_url
 from inrzoo.errors import InrzooError
 from inrzoo.hub import transport
 from inrzoo.hub.errors import explained, retrying
-from inrzoo.store.checks import check_attributes
+from inrzoo.store.info import StoreInfo
 
 URL = re.compile(
     r"(?:hf://datasets/)?(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>.+?))?(?:/(?P<store>[^/@]+\.zarr))?/?"
@@ -115,23 +114,13 @@ class Snapshot:
         return self.read(f"{self.store}/zarr.json")
 
     @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """The attributes of the store."""
-        return attributes_of(self.root)
+    def info(self) -> StoreInfo:
+        """What the store records of itself."""
+        return StoreInfo.from_root(self.root, self.repo_id)
 
     def files(self) -> dict[str, Entry]:
         """All files by path."""
         return tree(self.repo_id, self.commit)
-
-
-def attributes_of(root: bytes) -> dict[str, Any]:
-    """A store's attributes from its root metadata."""
-    try:
-        return check_attributes(json.loads(root)["attributes"], "the store on the Hub")
-    except InrzooError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InrzooError("the store on the Hub is damaged: its zarr.json cannot be read") from None
 
 
 def resolve(address: Address) -> Snapshot:

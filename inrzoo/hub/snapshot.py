@@ -102,12 +102,12 @@ def _is_abandoned(lock: Path) -> bool:
 
 def _copy(store: Store, path: Path, target: Path, partial: bool) -> None:
     if store.complete:
-        for name in ["zarr.json", *store.attributes["checksums"]]:
+        for name in ["zarr.json", *store.info.checksums]:
             if (path / name).exists():  # verification says which are missing
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(path / name, target / name, copy=is_metadata(name))
         return
-    published = {*store.attributes["published_seeds"]}
+    published = {*store.info.published_seeds}
     num_seeds = next(seed for seed in range(store.num_seeds + 1) if seed not in published)
     if not partial:
         raise InrzooError(

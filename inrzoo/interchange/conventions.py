@@ -14,7 +14,7 @@ Keys stand in the order weight 0, bias 0, weight 1, …: nfn and neural-graphs r
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,7 +90,7 @@ class Convention:
         }
 
     def differences(
-        self, inr: Any, coords: Mapping[str, Any], value_range: Iterable[float], grid: list[int]
+        self, inr: Any, coords: Mapping[str, Any], value_range: Iterable[float], grid: Sequence[int]
     ) -> list[str]:
         """What such a reader would misinterpret, as `key: ours → theirs`.
 
@@ -175,15 +175,15 @@ def require_expressible(store: Store, convention: Convention) -> None:
     Raises:
         InrzooError: names the keys that differ.
     """
-    attributes = store.attributes
-    name = attributes["inr"]["name"]
+    info = store.info
+    name = info.inr["name"]
     if name != "siren":
         raise InrzooError(f"{store.path} holds INRs of the kind {name}; {convention.name} readers know siren alone")
     lines = convention.differences(
-        registry.make("inrs", attributes["inr"]),
-        attributes["manifest"]["coords"],
+        registry.make("inrs", info.inr),
+        dataclasses.asdict(info.manifest.coords),
         store.value_range,
-        attributes["grid"],
+        info.grid,
     )
     if lines:
         raise InrzooError(

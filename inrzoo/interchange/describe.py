@@ -4,7 +4,6 @@ Where two of them say the same thing they must agree.
 """
 
 from dataclasses import asdict, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,6 @@ from numpy.typing import NDArray
 import inrzoo
 from inrzoo import manifest, registry
 from inrzoo.errors import InrzooError
-from inrzoo.fit import STATUS_NAMES
 from inrzoo.inrs import INR
 from inrzoo.interchange import sidecar
 from inrzoo.interchange.folder import Listing
@@ -20,6 +18,10 @@ from inrzoo.interchange.images import Images
 from inrzoo.interchange.reading import Reading
 from inrzoo.store import signals_digest
 from inrzoo.store.files import sha256
+from inrzoo.store.info import ImportInfo, PartitionRows, RecordedManifest, StoreInfo
+
+UNKNOWN_STEP = 0
+"""The step count of a snapshot where the folder does not say it."""
 
 
 def require_described(listing: Listing) -> None:
@@ -78,7 +80,7 @@ def grid_of(given: tuple[int, ...] | None, listing: Listing, matched: Images | N
     return grid
 
 
-def attributes_of(
+def info_of(
     listing: Listing,
     reading: Reading,
     inr: INR,
@@ -86,8 +88,8 @@ def attributes_of(
     matched: Images | None,
     digest: str,
     name: str | None,
-) -> dict[str, Any]:
-    """The store's attributes. Of the fit they say that there was none here, and the sha256 of the files."""
+) -> StoreInfo:
+    """What the store records. Of the fit it says that there was none here, and the sha256 of the files."""
     kept, own, convention, spec = listing.sidecar, matched and matched.manifest, reading.convention, reading.spec
     said = kept or own
     dataset = name or (said and (kept.dataset if kept else own.name if own else None)) or listing.folder.resolve().name
@@ -112,32 +114,33 @@ def attributes_of(
         sha = signals_digest(ids, matched.values_NKC)
     files = [file for file in (listing.splits_file, listing.sidecar and listing.folder / sidecar.NAME) if file]
     columns, label_names = _label_columns(listing, matched)
-    return {
-        "dataset": dataset,
-        "manifest": resolved,
-        "fingerprint": manifest.fingerprint(resolved, sha),
-        "signals_sha256": sha,
-        "source_checksums": {} if matched is None else matched.checksums,
-        "inr": spec,
-        "layout": inr.layout.to_json(),
-        "grid": grid,
-        "label_columns": columns,
-        "label_names": label_names,
-        "split_names": listing.split_names,
-        "status_names": list(STATUS_NAMES),
-        "environment": {"torch": "unknown", "device": "unknown", "instruction_set": "unknown"},
-        "inrzoo": inrzoo.__version__,
-        "imported": {
-            "format": "state-dicts",
-            "convention": convention.name,
-            "said_by": reading.said_by,
-            "num_files": sum(len(signal.files) for signal in listing.signals),
-            "sha256": digest,
-            "lists": {file.name: sha256(file) for file in files},
-            "copies": kept.seeds if kept and len(kept.seeds) == len(listing.copies) else listing.copies,
-            "exported_from": kept and kept.fingerprint,
-        },
-    }
+    copies = kept.seeds if kept and len(kept.seeds) == len(listing.copies) else listing.copies
+    return StoreInfo(
+        dataset=dataset,
+        manifest=RecordedManifest.from_tables(resolved),
+        fingerprint=manifest.fingerprint(resolved, sha),
+        signals_sha256=sha,
+        source_checksums={} if matched is None else matched.checksums,
+        inr=spec,
+        layout=inr.layout,
+        grid=tuple(grid),
+        label_columns=tuple(columns),
+        label_names={column: tuple(names) for column, names in label_names.items()},
+        split_names=tuple(listing.split_names),
+        snapshots=(kept.step if kept else UNKNOWN_STEP,),
+        partition=PartitionRows.choose(len(listing.signals), inr.layout.num_params),
+        environment={"torch": "unknown", "device": "unknown", "instruction_set": "unknown"},
+        version=inrzoo.__version__,
+        imported=ImportInfo(
+            convention=convention.name,
+            said_by=reading.said_by,
+            num_files=sum(len(signal.files) for signal in listing.signals),
+            sha256=digest,
+            lists={file.name: sha256(file) for file in files},
+            copies=tuple(copies),
+            exported_from=kept.fingerprint if kept else None,
+        ),
+    )
 
 
 def ids_of(listing: Listing, matched: Images | None) -> list[str]:

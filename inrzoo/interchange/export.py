@@ -91,7 +91,7 @@ def _write(
     store: Store, folder: Path, convention: Convention, namer: Namer, seeds: list[int], position: int
 ) -> list[list[str | None]]:
     """Write every INR that is there. Returns relative paths by seed and row; None for one that the store lacks."""
-    lacking = store.attributes["status_names"].index("pending")
+    lacking = store.info.status_names.index("pending")
     paths: list[list[str | None]] = []
     for rank, seed in enumerate(seeds):
         absent_N = store.status[:, seed] == lacking
@@ -122,7 +122,7 @@ def _write(
 def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str | None]]) -> None:
     label = next(iter(store.labels.values()))
     splits: dict[str, dict[str, list[Any]]] = {}
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     for code, name in enumerate(names):
         listed = [
             (path, int(label[row]))
@@ -140,25 +140,25 @@ def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str
 def _describe(
     store: Store, folder: Path, convention: Convention, seeds: list[int], position: int, paths: list[str | None]
 ) -> None:
-    attributes, manifest = store.attributes, store.attributes["manifest"]
-    starts = np.searchsorted(store.split, range(len(attributes["split_names"])))
+    info, manifest = store.info, store.info.manifest
+    starts = np.searchsorted(store.split, range(len(info.split_names)))
     sidecar.Sidecar(
         format=sidecar.FORMAT,
         inrzoo=inrzoo.__version__,
         convention=convention.name,
-        dataset=attributes["dataset"],
-        title=manifest["title"],
-        licence=manifest["licence"],
-        citation=manifest["citation"],
-        fingerprint=attributes["fingerprint"],
-        inr=attributes["inr"],
-        grid=attributes["grid"],
-        init=manifest["init"],
+        dataset=info.dataset,
+        title=manifest.title,
+        licence=manifest.licence,
+        citation=manifest.citation,
+        fingerprint=info.fingerprint,
+        inr=info.inr,
+        grid=list(info.grid),
+        init=manifest.init,
         step=store.snapshots[position],
         seeds=seeds,
-        split_names=attributes["split_names"],
-        label_columns=attributes["label_columns"],
-        label_names=attributes["label_names"],
+        split_names=list(info.split_names),
+        label_columns=list(info.label_columns),
+        label_names={name: list(names) for name, names in info.label_names.items()},
         labels={column: codes.tolist() for column, codes in store.labels.items()},
         signal_ids=store.signal_ids,
         paths=[str(path) for path in paths],

@@ -6,6 +6,7 @@ Shape letters: N signals, S seeds, T snapshots (one), B signals of a block, P pa
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders
 from inrzoo.interchange import state_files
 from inrzoo.interchange.conventions import Convention, importable
-from inrzoo.interchange.describe import agreed, attributes_of, grid_of, ids_of, labels_of, require_described
+from inrzoo.interchange.describe import agreed, grid_of, ids_of, info_of, labels_of, require_described
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images, quality
 from inrzoo.interchange.reading import reading_of
@@ -37,11 +38,10 @@ from inrzoo.store import (
     write_block,
 )
 from inrzoo.store.files import free_bytes
+from inrzoo.store.info import StoreInfo
 
 OnFile = Callable[[int, int], None]
 """Called with (files read, files in all)."""
-UNKNOWN_STEP = 0
-"""The step count of a snapshot where the folder does not say it."""
 
 
 def import_state_dicts(
@@ -113,8 +113,8 @@ def import_state_dicts(
         shape = (len(listing.copies), len(listing.signals), inr.layout.num_params)
         weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
         digest = _read_weights(listing, shapes, inr, reading.convention, weights_SNP, on_file)
-        attributes = attributes_of(listing, reading, inr, sizes, matched, digest, name)
-        _write_store(partial, listing, attributes, inr, weights_SNP, matched)
+        info = info_of(listing, reading, inr, sizes, matched, digest, name)
+        _write_store(partial, listing, info, weights_SNP, matched)
         partial.rename(out)
     finally:
         staging.unlink(missing_ok=True)
@@ -165,20 +165,14 @@ def _read_weights(
 def _write_store(
     path: Path,
     listing: Listing,
-    attributes: dict[str, Any],
-    inr: INR,
+    info: StoreInfo,
     weights_SNP: NDArray[np.float32],
     matched: Images | None,
 ) -> None:
     # A store wants signals to stage until it is complete; where there are none, one zero a signal stands in and goes.
     nothing_NKC = np.zeros((len(listing.signals), 1, 1), dtype=np.uint8)
-    step = listing.sidecar.step if listing.sidecar else UNKNOWN_STEP
     contents = Contents(
-        attributes=attributes,
-        num_params=inr.layout.num_params,
-        num_axes=inr.in_features,
-        snapshots=(step,),
-        num_seeds=len(listing.copies),
+        info=info,
         ids=ids_of(listing, matched),
         split=listing.split,
         labels=labels_of(listing, matched),
@@ -188,7 +182,7 @@ def _write_store(
     create_store(path, contents)
     store = open_store(path)
     for block in store.blocks():
-        write_block(path, block, *_block(store, block, listing, weights_SNP, matched, step))
+        write_block(path, block, *_block(store, block, listing, weights_SNP, matched))
     for seed in range(store.num_seeds):
         publish_seed(path, seed)
     stats.run(open_store(path))
@@ -200,7 +194,6 @@ def _block(
     listing: Listing,
     weights_SNP: NDArray[np.float32],
     matched: Images | None,
-    step: int,
 ) -> tuple[NDArray[np.float32], Quality]:
     rows = store.partition.rows(block.index)
     weights_BP = np.array(weights_SNP[block.seed, rows])
@@ -208,12 +201,12 @@ def _block(
     psnr_B, loss_B, status_B = quality(store.inr, weights_BP, store.coords(), values_BKC, store.value_range)
     copy = listing.copies[block.seed]
     status_B[[copy not in signal.files for signal in listing.signals[rows]]] = Status.PENDING
-    steps_BT = np.full((len(weights_BP), 1), step, dtype=np.int32)
+    steps_BT = np.full((len(weights_BP), 1), store.snapshots[0], dtype=np.int32)
     shares, bound = frequencies(
         store.inr,
         torch.from_numpy(weights_BP[:, None]),
-        tuple(store.attributes["grid"]),
-        **store.attributes["manifest"]["coords"],
+        store.info.grid,
+        **asdict(store.info.manifest.coords),
         evaluate=engine("reference").evaluate,
     )
     return weights_BP[:, None], Quality(

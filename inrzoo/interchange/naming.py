@@ -7,6 +7,7 @@ experiments/data_utils.py (glob `PREFIX_*/*.pth`, `net(\\d+)\\.pth`, `_(\\d)s`) 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -73,7 +74,7 @@ def image_number(signal_id: str) -> tuple[str, int] | None:
     return (found["part"], int(found["number"])) if found else None
 
 
-def split_key(name: str, names: list[str]) -> str:
+def split_key(name: str, names: Sequence[str]) -> str:
     """Key of one of a store's splits in a splits file: theirs is `val` where ours is `validation`."""
     return "val" if name == "validation" and "val" not in names else name
 
@@ -91,9 +92,9 @@ class Namer:
     """
 
     def __init__(self, store: Store, convention: str, several: bool) -> None:
-        self._nfn, self._several, self._dataset = convention == "nfn", several, store.attributes["dataset"]
+        self._nfn, self._several, self._dataset = convention == "nfn", several, store.info.dataset
         self._label = next(iter(store.labels.values()))
-        names = store.attributes["split_names"]
+        names = list(store.info.split_names)
         if not re.fullmatch(r"[\w-]+", self._dataset):
             raise InrzooError(
                 f"the dataset's name {self._dataset!r} is part of file names; it must be letters and digits"

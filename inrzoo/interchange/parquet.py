@@ -64,7 +64,7 @@ def split_name(split: str) -> str:
 
 def parts(store: Store, seeds: range) -> list[Part]:
     """The Parquet files of these seeds, in the order of the store's shards."""
-    rows, names = store.partition.shard_rows, store.attributes["split_names"]
+    rows, names = store.partition.shard_rows, store.info.split_names
     edges = np.searchsorted(store.split, np.arange(len(names) + 1))
     found = []
     for seed in seeds:
@@ -79,7 +79,7 @@ def parts(store: Store, seeds: range) -> list[Part]:
 def features(store: Store) -> dict[str, Any]:
     """The columns as `datasets.Features` writes them, so that labels have names and weights a fixed length."""
     value = {dtype: {"dtype": dtype, "_type": "Value"} for dtype in ("float32", "int32", "int64", "string")}
-    names = store.attributes["label_names"]
+    names = store.info.label_names
     return {
         "weights": {"feature": value["float32"], "length": store.layout.num_params, "_type": "List"},
         "signal": value["int64"],
@@ -87,7 +87,7 @@ def features(store: Store) -> dict[str, Any]:
         "seed": value["int32"],
         "step": value["int32"],
         **{
-            column: {"names": names[name], "_type": "ClassLabel"} if names.get(name) else value["int64"]
+            column: {"names": list(names[name]), "_type": "ClassLabel"} if names.get(name) else value["int64"]
             for column, name in zip(_label_columns(store), store.labels, strict=True)
         },
         "split": value["string"],
@@ -177,15 +177,13 @@ def _schema(store: Store) -> pa.Schema:
         fields.append(pa.field(name, kind))
     metadata = {
         "huggingface": json.dumps({"info": {"features": declared}}),
-        "inrzoo": json.dumps(
-            {key: store.attributes[key] for key in ("format", "dataset", "fingerprint", "inr", "layout", "grid")}
-        ),
+        "inrzoo": json.dumps(store.info.identity()),
     }
     return pa.schema(fields, metadata=metadata)
 
 
 def _table(store: Store, schema: pa.Schema, rows: slice, seed: int, split: str) -> pa.Table:
-    names = np.array(store.attributes["status_names"], dtype=object)
+    names = np.array(store.info.status_names, dtype=object)
     there = np.arange(rows.start, rows.stop)
     there = there[names[store.status[there, seed]] != "pending"]  # an imported folder may lack some
     weights_BTP = store.weights[there, seed]

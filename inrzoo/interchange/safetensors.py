@@ -4,6 +4,7 @@ Shape letters: B INRs, P parameters of one INR.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -41,19 +42,19 @@ def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0,
         raise InrzooError(f"no view of {step} steps in {store_path}; there are: {', '.join(map(str, store.snapshots))}")
     position = len(store.snapshots) - 1 if step is None else store.snapshots.index(step)
     rows = np.atleast_1d(np.arange(store.num_signals)[index])
-    pending = rows[store.status[rows, seed] == store.attributes["status_names"].index("pending")]
+    pending = rows[store.status[rows, seed] == store.info.status_names.index("pending")]
     if pending.size:
         raise InrzooError(f"{pending.size} of these INRs are not in {store_path} yet, the first is signal {pending[0]}")
     tensors = store.layout.split(store.weights[index, seed, position])
     facts = {
-        **{key: store.attributes[key] for key in ("dataset", "fingerprint", "inr", "layout", "grid", "format")},
-        "coords": store.attributes["manifest"]["coords"],
-        "values": store.attributes["manifest"]["values"],
+        **store.info.identity(),
+        "coords": dict(sorted(asdict(store.info.manifest.coords).items())),
+        "values": asdict(store.info.manifest.values),
         "signals": rows.tolist(),
         "seed": seed,
         "step": store.snapshots[position],
         "psnr": [float(value) for value in store.psnr[rows, seed, position]],
-        "licence": store.attributes["manifest"]["licence"],
+        "licence": store.info.manifest.licence,
     }
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     out.parent.mkdir(parents=True, exist_ok=True)

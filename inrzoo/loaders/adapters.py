@@ -42,7 +42,7 @@ def to_datasets(dataset: WeightDataset) -> datasets.Dataset:
     for start, end in zip(bounds.tolist(), [*bounds[1:].tolist(), len(dataset)], strict=True):
         store_number, seed, shard = numbers[:, start].tolist()
         store = dataset.stores[store_number]
-        mapped = store.weights.shard(seed, shard) if seed in store.attributes["published_seeds"] else None
+        mapped = store.weights.shard(seed, shard) if seed in store.info.published_seeds else None
         if mapped is None:
             raise InrzooError(f"shard {shard} of seed {seed} in {store.location} is not there as a plain matrix")
         matrix = mapped.reshape(-1, num_params)
@@ -115,6 +115,6 @@ def _are_names(dataset: WeightDataset, column: str) -> bool:
 def _fingerprint(dataset: WeightDataset) -> str:
     total = hashlib.sha256(dataset.rows.items.tobytes())
     for store in dataset.stores:
-        total.update(f"{store.location} {store.attributes['fingerprint']}".encode())
-        total.update("".join(sorted(store.attributes["checksums"].values())).encode())
+        total.update(f"{store.location} {store.info.fingerprint}".encode())
+        total.update("".join(sorted(store.info.checksums.values())).encode())
     return total.hexdigest()[:16]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from inrzoo.errors import InrzooError
@@ -26,22 +27,22 @@ def require_alike(stores: Sequence[Store]) -> None:
                 f"{first.location} and {other.location} cannot be loaded as one, they differ in {'; '.join(differing)}"
             )
         for earlier in stores[:index]:
-            if earlier.attributes["fingerprint"] == other.attributes["fingerprint"]:
+            if earlier.info.fingerprint == other.info.fingerprint:
                 raise InrzooError(f"{earlier.location} and {other.location} hold the same INRs; name one of them")
 
 
 def _conventions(store: Store) -> dict[str, Any]:
-    attributes, manifest = store.attributes, store.attributes["manifest"]
+    info, manifest, tensors = store.info, store.info.manifest, store.layout.tensors
     return {
-        "inr": attributes["inr"],
-        "layout": {table["name"]: f"{table['shape']} {table['axes']}" for table in attributes["layout"]},
-        "order of the layout": [table["name"] for table in attributes["layout"]],
-        "coords": manifest["coords"],
-        "values": manifest["values"],
-        "init.mode": manifest.get("init", {}).get("mode", "random"),
-        "label_columns": attributes["label_columns"],
-        "label_names": {name: _short(names) for name, names in attributes["label_names"].items()},
-        "split_names": attributes["split_names"],
+        "inr": info.inr,
+        "layout": {tensor.name: f"{list(tensor.shape)} {list(tensor.axes)}" for tensor in tensors},
+        "order of the layout": [tensor.name for tensor in tensors],
+        "coords": asdict(manifest.coords),
+        "values": {"range": list(manifest.values.range)},
+        "init.mode": manifest.init_mode,
+        "label_columns": list(info.label_columns),
+        "label_names": {name: _short(names) for name, names in info.label_names.items()},
+        "split_names": list(info.split_names),
     }
 
 

@@ -109,8 +109,7 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
     @property
     def label_names(self) -> dict[str, list[str]]:
         """Names of the codes of each label column."""
-        names: dict[str, list[str]] = self.stores[0].attributes["label_names"]
-        return names
+        return {column: list(names) for column, names in self.stores[0].info.label_names.items()}
 
     def set_epoch(self, epoch: int) -> None:
         """Let transforms draw anew. Persistent workers of a DataLoader are copies and do not hear of it."""

@@ -71,8 +71,7 @@ def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: No
     if kind not in get_args(Normalise):
         raise InrzooError(f"normalise = {kind!r} is not known; there are: {', '.join(get_args(Normalise))}")
     if kind == "auto":
-        shared = stores[0].attributes["manifest"].get("init", {}).get("mode", "random") != "random"
-        kind = "per_parameter" if shared else "per_tensor"
+        kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
     layout = stores[0].layout
     if kind == "none":
         return Normaliser(kind, torch.zeros(layout.num_params), torch.ones(layout.num_params))

@@ -148,8 +148,8 @@ class Rows:
     def _number_signals(self) -> NDArray[np.int64]:
         first: dict[str, int] = {}
         count, numbers = 0, []
-        for index, store in enumerate(self._stores):
-            key = store.attributes.get("signals_sha256", f"store {index}")
+        for store in self._stores:
+            key = store.info.signals_sha256
             if key not in first:
                 first[key], count = count, count + store.num_signals
             numbers.append(first[key])

@@ -137,20 +137,8 @@ class Fit:
         return self.stop_psnr if self.stop_views or not self.views else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """The settings that fit an INR to a signal. They are read from a store without making any component.
-
-    Attributes:
-        name: name of the dataset, part of the key of every random stream.
-    """
-
-    name: str
-    coords: Coords = field(default_factory=Coords)
-    values: Values = field(default_factory=Values)
-    init: Init = field(default_factory=Init)
-    fit: Fit = field(default_factory=Fit)
-    antialias: AntiAlias = field(default_factory=AntiAlias)
+class Recorded:
+    """Settings that a store records, together with others."""
 
     @classmethod
     def recorded(cls, tables: Mapping[str, Any]) -> Self:
@@ -159,7 +147,7 @@ class FitSettings:
         Raises:
             InrzooError: a key is missing or has an impossible value; the message names it.
         """
-        fields = {known.name for known in dataclasses.fields(cls)}
+        fields = {known.name for known in dataclasses.fields(cls)}  # type: ignore[arg-type]  # those below are
         try:
             settings: Self = _dataclass(cls, {key: value for key, value in tables.items() if key in fields}, "")
         except InrzooError as error:
@@ -168,16 +156,22 @@ class FitSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest(FitSettings):
-    """The complete definition of a dataset. `source` and `inr` are component tables: `name` and all fields.
+class DatasetSettings(Recorded):
+    """The settings of a dataset, whether its INRs were fitted by inrzoo or imported.
+
+    `source` and `inr` are component tables: `name` and all fields.
 
     Attributes:
+        name: name of the dataset, part of the key of every random stream.
         seeds: number of independent fits of each signal.
         limit: maximum number of signals, an even share of every class; None for all.
         redistributable: whether the licence allows a copy of the signals in the store.
         preset: name of the applied preset.
     """
 
+    name: str
+    coords: Coords = field(default_factory=Coords)
+    values: Values = field(default_factory=Values)
     source: dict[str, Any]
     inr: dict[str, Any]
     title: str = ""
@@ -192,11 +186,36 @@ class Manifest(FitSettings):
         """Reject impossible values."""
         _require("name", self.name, bool(self.name), "a non-empty name")
         _require("seeds", self.seeds, self.seeds >= 1, "at least 1")
+        _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings(Recorded):
+    """The settings that fit an INR to a signal. A store gives them without its source or any other component.
+
+    Attributes:
+        name: name of the dataset, part of the key of every random stream.
+    """
+
+    name: str
+    coords: Coords = field(default_factory=Coords)
+    values: Values = field(default_factory=Values)
+    init: Init = field(default_factory=Init)
+    fit: Fit = field(default_factory=Fit)
+    antialias: AntiAlias = field(default_factory=AntiAlias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(DatasetSettings, FitSettings):
+    """Everything that decides a dataset."""
+
+    def __post_init__(self) -> None:
+        """Reject impossible values."""
+        super().__post_init__()
         if self.init.mode == "hypernet":
             _require("seeds", self.seeds, self.seeds == 1, "1: a hypernetwork makes one INR of each signal")
         else:
             _require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
-        _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
 
     def to_json(self) -> dict[str, Any]:
         """Return the tables that a store records."""

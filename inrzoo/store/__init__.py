@@ -6,6 +6,7 @@
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
 from inrzoo.store.create import Contents, create_store, signals_digest, stage_signals
 from inrzoo.store.finalise import Joined, complete, grow, join_shard, publish_seed, unpublish
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.lock import only_writer
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, location
@@ -21,6 +22,7 @@ __all__ = [
     "Partition",
     "Quality",
     "Store",
+    "StoreInfo",
     "complete",
     "create_store",
     "grow",

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.store.checks import damaged, guarded
+from inrzoo.store.checks import guarded
+from inrzoo.store.info import damaged
 
 CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd"})
 """Of zarr format 3. None of them can run anything, and `bounded` has a bound for each."""

@@ -21,14 +21,15 @@ from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
 from inrzoo.store.bounded import bounded_array
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
-from inrzoo.store.files import is_hidden, is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
+from inrzoo.store.files import is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
 from inrzoo.store.folder_group import FolderGroup
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.intact import require_intact
 from inrzoo.store.links import walk
 from inrzoo.store.names import is_metadata, is_statistic
 from inrzoo.store.object_group import ObjectGroup
 from inrzoo.store.objects import Changed, Location, ObjectPath
-from inrzoo.store.root import own_files, seal, set_attributes
+from inrzoo.store.root import change_info, own_files, seal
 from inrzoo.store.shards import raw_rows
 
 SEED_COLUMNS = (*COLUMNS, "block_sha256")
@@ -40,9 +41,14 @@ def open_group(path: Location) -> zarr.Group:
     return zarr.open_group(home, mode="r+", use_consolidated=False)
 
 
-def partition_of(group: zarr.Group) -> Partition:
+def info_of(group: zarr.Group, path: Location) -> StoreInfo:
+    """What the root of a store records when its group was opened."""
+    return StoreInfo.from_attributes(group.attrs.asdict(), str(path))
+
+
+def partition_of(group: zarr.Group, info: StoreInfo) -> Partition:
     """How the store's signals are cut."""
-    return Partition(num_signals=group["weights"].shape[0], **group.attrs["partition"])
+    return info.partition.of(group["weights"].shape[0])
 
 
 def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) -> None:
@@ -57,10 +63,10 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
     """
     group = open_group(path)
     if num_seeds > group["weights"].shape[1]:
-        if group.attrs["complete"]:
-            require_intact(path, group.attrs, is_statistic)
-        manifest = {**group.attrs["manifest"], "seeds": num_seeds}
-        set_attributes(path, complete=False, manifest=manifest)
+        info = info_of(group, path)
+        if info.complete:
+            require_intact(path, info, is_statistic)
+        change_info(path, complete=False, manifest=info.manifest.with_seeds(num_seeds))
         if init_SP is not None:
             group["init"].resize(init_SP.shape)
             with every_chunk():
@@ -105,7 +111,7 @@ def join_shard(path: Location, seed: int, shard: int) -> Joined:
         InrzooError, OSError: as `publish_seed`.
     """
     group = open_group(path)
-    partition = partition_of(group)
+    partition = partition_of(group, info_of(group, path))
     members = [Block(seed, index) for index in partition.shard_blocks(shard)]
     records = _records(path, partition, members)
     if any(blocks.of_each(path, lambda block: blocks.weights_path(path, block).exists(), members)):
@@ -118,7 +124,8 @@ def join_shard(path: Location, seed: int, shard: int) -> Joined:
 
 def _publish_seed(path: Location, seed: int, joined: Mapping[int, Joined]) -> None:
     group = open_group(path)
-    partition = partition_of(group)
+    info = info_of(group, path)
+    partition = partition_of(group, info)
     shards = [joined.get(shard) or join_shard(path, seed, shard) for shard in range(partition.num_shards)]
     record = blocks.concatenated([shard.record for shard in shards])
     for name in COLUMNS:
@@ -128,9 +135,8 @@ def _publish_seed(path: Location, seed: int, joined: Mapping[int, Joined]) -> No
     for file in files:
         sync(path / file)
     of_shards = {f"weights/{shard_key(number, seed)}": shard.sha256 for number, shard in enumerate(shards)}
-    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}, **of_shards}
-    published = sorted({*group.attrs["published_seeds"], seed})
-    set_attributes(path, checksums=checksums, published_seeds=published)
+    checksums = {**info.checksums, **{file: sha256(path / file) for file in files}, **of_shards}
+    change_info(path, checksums=checksums, published_seeds=sorted({*info.published_seeds, seed}))
     blocks.drop_blocks(path, [Block(seed, index) for index in range(partition.num_blocks)])
 
 
@@ -148,18 +154,16 @@ def complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[s
 
 def _complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     group = open_group(path)
-    missing = set(range(group["weights"].shape[1])) - set(group.attrs["published_seeds"])
+    missing = set(range(group["weights"].shape[1])) - {*info_of(group, path).published_seeds}
     if missing:
         raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished; run the same build again")
     write_statistics(path, statistics)
     _remove_partial_files(path)
-    attributes = dict(open_group(path).attrs)
-    known, own = attributes["checksums"], own_files(path, attributes)
+    info = info_of(open_group(path), path)
     # Data files of published seeds were recorded then; metadata have changed since, and the rest is new.
-    fresh = [file for file in own if is_metadata(file) or file not in known]
+    fresh = [file for file in own_files(path, info) if is_metadata(file) or file not in info.checksums]
     sync_tree(path)
-    kept = {file: known[file] for file in known if not is_hidden(file)}
-    seal(path, {**kept, **{file: sha256(path / file) for file in fresh}})
+    seal(path, {**info.checksums, **{file: sha256(path / file) for file in fresh}})
     remove_leftovers(path)
 
 
@@ -181,8 +185,8 @@ def _remove_partial_files(path: Location) -> None:
 def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     """Replace the group `stats` and its checksums."""
     group = open_group(path)
-    stale = {key: value for key, value in group.attrs["checksums"].items() if not is_statistic(key)}
-    set_attributes(path, checksums=stale, complete=False)
+    others = {name: digest for name, digest in info_of(group, path).checksums.items() if not is_statistic(name)}
+    change_info(path, checksums=others, complete=False)
     home = group.require_group("stats", overwrite=True)
     with every_chunk():
         for name, (array, dims) in sorted(statistics.items()):
@@ -195,8 +199,9 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     Good weights are copied out of the shards that hold a bad block before those shards go; other shards stay.
     """
     group = open_group(path)
-    partition = partition_of(group)
-    set_attributes(path, complete=False)
+    info = info_of(group, path)
+    partition = partition_of(group, info)
+    change_info(path, complete=False)
     (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
         columns = {name: bounded_array(group[name])[:, seed] for name in SEED_COLUMNS}
@@ -215,9 +220,8 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
             record = blocks.Record(**quality, sha256=columns["block_sha256"][index])
             blocks.write_record(path, Block(seed, index), record)
     dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}
-    checksums = {file: value for file, value in group.attrs["checksums"].items() if file not in dropped}
-    published = [other for other in group.attrs["published_seeds"] if other != seed]
-    set_attributes(path, checksums=checksums, published_seeds=published)
+    checksums = {name: digest for name, digest in info.checksums.items() if name not in dropped}
+    change_info(path, checksums=checksums, published_seeds=[other for other in info.published_seeds if other != seed])
     for file in dropped:
         (path / file).unlink(missing_ok=True)
 

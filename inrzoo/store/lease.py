@@ -5,7 +5,7 @@ number in it, by a write that fails unless the object is the one it wrote last (
 for that long *by its own clock*, and takes it only if it did not change meanwhile, by the same kind of write. So of two
 that try, one fails; no clock is compared with another's; and a holder that slept longer than that finds out at its
 next renewal. What it may write until then is the same bytes, and the store's root only if nobody else changed it
-(`set_attributes`): see docs/reliability.md.
+(`change_info`): see docs/reliability.md.
 """
 
 import json

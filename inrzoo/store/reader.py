@@ -19,10 +19,9 @@ from inrzoo.errors import InrzooError
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
-from inrzoo.store.checks import Recorded, check_attributes, check_weights, inr_of, layout_of, opened
-from inrzoo.store.create import FORMAT
+from inrzoo.store.checks import check_weights, opened, recorded_inr
 from inrzoo.store.description import description
-from inrzoo.store.finalise import partition_of
+from inrzoo.store.info import USABLE_STATUS, StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
 from inrzoo.store.objects import Location
@@ -46,7 +45,7 @@ class Store(Shown):
         path: the folder; of a mirrored store the one in the cache; or the place in a bucket.
         location: where it was opened: the folder, or the URL.
         mirror: what fetches the files of a remote store; None for a local one.
-        attributes: everything recorded about the dataset.
+        info: what it records of itself, read when it was opened.
 
     Example:
         >>> store = inrzoo.open_store("digits.zarr")
@@ -61,17 +60,14 @@ class Store(Shown):
         self.location = str(path) if mirror is None else mirror.url
         # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
         home = home_of(path, mirror)
-        self._group, found = opened(home, path, mirror is not None)
-        if found.get("format") != FORMAT:
-            raise InrzooError(
-                f"{self.location} has store format {found.get('format')}; this version of inrzoo reads {FORMAT}"
-            )
-        self.attributes: Recorded = check_attributes(found, self.location)
+        self._group, attributes = opened(home, path, mirror is not None)
+        self.info = StoreInfo.from_attributes(attributes, self.location)
         if isinstance(home, ObjectGroup):
-            home.nearby = signals_nearby(cache_folder(), home.root, str(self.attributes.get("signals_sha256")))
+            home.nearby = signals_nearby(cache_folder(), home.root, self.info.signals_sha256)
         self._arrays = Arrays(self._group, self.location)
-        check_weights(self._arrays.array("weights"), self.attributes, self.location)
-        self.partition = partition_of(self._group)
+        weights = self._arrays.array("weights")
+        check_weights(weights, self.info, self.location)
+        self.partition = self.info.partition.of(weights.shape[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself: nothing that was read travels with it."""
@@ -92,46 +88,45 @@ class Store(Shown):
     @property
     def snapshots(self) -> list[int]:
         """T step counts at which weights are kept; the step axis."""
-        return list(self.attributes["snapshots"])
+        return list(self.info.snapshots)
 
     @property
     def complete(self) -> bool:
         """Whether every INR is there and the statistics are written."""
-        return bool(self.attributes["complete"])
+        return self.info.complete
 
-    @cached_property
+    @property
     def layout(self) -> WeightLayout:
         """What the P numbers of a weight vector are."""
-        return layout_of(self.attributes, self.weights.shape[3], self.location)
+        return self.info.layout
 
     @cached_property
     def inr(self) -> INR:
         """The function family: `values = store.inr(weights, coords)`."""
-        made: INR = inr_of(self.attributes, self.weights.shape[3], self.location)
+        made: INR = recorded_inr(self.info, self.location)
         return made
 
-    @cached_property
+    @property
     def settings(self) -> FitSettings:
-        """How its INRs were fitted; nothing of the source is needed for it."""
-        return FitSettings.recorded(self.attributes["manifest"])
+        """How its INRs were fitted; nothing of the source is needed for it. InrzooError if they were imported."""
+        return self.info.manifest.settings
 
     @property
     def value_range(self) -> tuple[float, float]:
         """What a signal's smallest and largest possible value were mapped to before fitting."""
-        low, high = self.attributes["manifest"]["values"]["range"]
-        return low, high
+        return self.info.manifest.values.range
 
     def coords(self, finer: int = 1) -> NDArray[np.float32]:
         """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D)."""
-        convention = self.attributes["manifest"]["coords"]
-        return coords.grid(tuple(self.attributes["grid"]), **convention, finer=finer)
+        convention = self.info.manifest.coords
+        return coords.grid(self.info.grid, convention.spacing, convention.axis_order, finer=finer)
 
     # --- the INRs ----------------------------------------------------------------------------------------------
 
     @cached_property
     def weights(self) -> WeightsArray:
         """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
-        published = self.attributes["published_seeds"]
+        published = self.info.published_seeds
         return WeightsArray(self.path, self._arrays.array("weights"), self.partition, published, self.mirror)
 
     @cached_property
@@ -151,8 +146,13 @@ class Store(Shown):
 
     @cached_property
     def status(self) -> NDArray[np.uint8]:
-        """Index into `attributes["status_names"]`, shape (N, S); 0 is pending."""
+        """Index into `info.status_names`, shape (N, S); 0 is pending."""
         return self._column("status")
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Whether a fit ended without diverging, shape (N, S): the INRs that statistics are made of."""
+        return np.isin(self.status, self.info.status_codes(*USABLE_STATUS))
 
     @cached_property
     def out_of_band(self) -> NDArray[np.float32]:
@@ -204,7 +204,7 @@ class Store(Shown):
     @cached_property
     def labels(self) -> dict[str, NDArray[np.int64]]:
         """Label columns by name, N codes each; the first one is the class."""
-        columns = self.attributes["label_columns"]
+        columns = self.info.label_columns
         return {
             column: self._arrays.read(name, (self.num_signals,))
             for column, name in zip(columns, label_arrays(columns), strict=True)
@@ -212,8 +212,8 @@ class Store(Shown):
 
     @cached_property
     def split(self) -> NDArray[np.uint8]:
-        """Index into `attributes["split_names"]`, shape (N,)."""
-        return self._arrays.read("split", (self.num_signals,), below=len(self.attributes["split_names"]))
+        """Index into `info.split_names`, shape (N,)."""
+        return self._arrays.read("split", (self.num_signals,), below=len(self.info.split_names))
 
     @cached_property
     def signal_ids(self) -> list[str]:
@@ -229,7 +229,7 @@ class Store(Shown):
         """Signals as they were read, (rows, K, C), uint8; InrzooError where the licence kept them out of the store."""
         if (home := self._signals_home) is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        shape = (self.num_signals, math.prod(self.attributes["grid"]), self.inr.out_features)
+        shape = (self.num_signals, math.prod(self.info.grid), self.inr.out_features)
         return self._arrays.signals(home, shape, rows)
 
     @cached_property
@@ -255,12 +255,12 @@ class Store(Shown):
 
     def is_done(self, block: Block) -> bool:
         """Whether a block's INRs are safe: published or committed."""
-        return block.seed in self.attributes["published_seeds"] or self._is_committed(block)
+        return block.seed in self.info.published_seeds or self._is_committed(block)
 
     @property
     def partial(self) -> list[str]:
         """The splits that were pulled, where others were left out; their INRs are pending. Empty for a whole store."""
-        return list(self.attributes.get("partial", {}).get("splits", []))
+        return list(self.info.partial)
 
     def num_rows(self, block: Block) -> int:
         """Signals of a block."""
@@ -276,10 +276,10 @@ class Store(Shown):
         return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if self._arrays.has(name)), None)
 
     def _column(self, name: str) -> NDArray[Any]:
-        sizes = {"step": len(self.snapshots), "axis": len(self.attributes["grid"])}
+        sizes = {"step": len(self.snapshots), "axis": len(self.info.grid)}
         further = (sizes[axis] for axis in COLUMNS[name].axes)
         column = self._arrays.read(name, (self.num_signals, self.num_seeds, *further), seed_axis=1)
-        unfinished = set(range(self.num_seeds)) - set(self.attributes["published_seeds"])
+        unfinished = set(range(self.num_seeds)) - set(self.info.published_seeds)
         # It may have been published once, and hold more than is there.
         column[:, sorted(unfinished)] = COLUMNS[name].fill
         for block, record in self._waiting.items():
@@ -289,7 +289,7 @@ class Store(Shown):
     @cached_property
     def _waiting(self) -> dict[Block, Record]:
         """Committed blocks that are not published yet."""
-        published = self.attributes["published_seeds"]
+        published = self.info.published_seeds
         found = [block for block in self.blocks() if block.seed not in published and self._is_committed(block)]
         return dict(zip(found, read_records(self.path, found), strict=True))
 

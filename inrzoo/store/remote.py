@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import random
 import time
@@ -23,12 +22,11 @@ from typing import Any
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import limits
-from inrzoo.store.checks import check_names
 from inrzoo.store.files import sha256, sync, write_atomically
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.objects import ObjectError, ObjectPath, is_object_url
-from inrzoo.store.root import check_root
+from inrzoo.store.root import check_root, is_root
 from inrzoo.store.transfer import array_metadata, max_bytes, transfer
-from inrzoo.typecheck import check_type
 
 ROOT = "zarr.json"
 LONGEST_PAUSE = 30.0
@@ -97,15 +95,9 @@ class Mirror:
         plain = is_object_url(self.url) and not storage_options
         self._objects = ObjectPath.parse(self.url) if plain else None
         root: bytes = self._try_again(ROOT, self._read_root)
-        try:
-            attributes = json.loads(root)["attributes"]
-            sealed, self.checksums = attributes["complete"], attributes["checksums"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
-        self._nodes = array_metadata(root)
-        check_type(f"{self.url}: checksums", self.checksums, dict[str, str])
-        check_names(self.checksums, self.url)
-        if not sealed:
+        info = StoreInfo.from_root(root, self.url)
+        self._nodes, self.checksums = array_metadata(root), info.checksums
+        if not info.complete:
             raise Unfinished(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
         identity = hashlib.sha256(self.url.encode() + b"\0" + root).hexdigest()
         self.folder = cache_folder() / "stores" / f"{self.url.rsplit('/', 1)[-1]}-{identity[:24]}"
@@ -225,9 +217,8 @@ class Mirror:
 
     def _read_root(self) -> bytes:
         content = self._read(ROOT)
-        with suppress(ValueError, KeyError, TypeError, RecursionError):  # not a root at all: said by the caller
-            if json.loads(content)["attributes"] and (problem := check_root(content)):
-                raise OSError(f"it {problem}")
+        if is_root(content) and (problem := check_root(content)):
+            raise OSError(f"it {problem}")
         return content
 
     def _remote_path(self, name: str) -> str:

@@ -3,7 +3,7 @@
 Shape letters: N signals, S seeds, T snapshots, P parameters, B INRs of a batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, lru_cache
 from typing import Any
@@ -34,7 +34,7 @@ class WeightsArray:
     """
 
     def __init__(
-        self, path: Location, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
+        self, path: Location, array: Any, partition: Partition, published: Sequence[int], mirror: Mirror | None = None
     ) -> None:
         self._path, self._array, self._partition, self._published = path, array, partition, frozenset(published)
         self._mirror = mirror

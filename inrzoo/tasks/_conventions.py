@@ -17,6 +17,6 @@ def conventions_of(path: str | Path) -> dict[str, Any]:
     store = load(path, normalise="none").stores[0]
     start = None if store.init is None else hashlib.sha256(store.init.tobytes()).hexdigest()[:16]
     found = _conventions(store)
-    if found["init.mode"] == "hypernet":
-        start = store.attributes["fitter"]["sha256"][:16]
+    if store.info.fitter is not None:
+        start = store.info.fitter.sha256[:16]
     return {**{key: found[key] for key in COMPARED}, "init.start": start}

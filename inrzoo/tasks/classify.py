@@ -108,7 +108,7 @@ class _Learner(Learner):
         self.module = self._averaged = Ema(network, task.ema).to(device)
         self._steps = 0
         self.identity = {
-            "fingerprint": self._training.stores[0].attributes["fingerprint"],
+            "fingerprint": self._training.stores[0].info.fingerprint,
             "inrs": len(self._positions),
         }
 

@@ -150,7 +150,7 @@ class _Learner(Learner):
         self.module = self._network = ContrastiveNetwork(task, self._pairs.dataset).to(device)
         self._network.weights.inputs.fit(self._pairs.dataset, task.normalise)
         self.identity = {
-            "fingerprint": self._pairs.dataset.stores[0].attributes["fingerprint"],
+            "fingerprint": self._pairs.dataset.stores[0].info.fingerprint,
             "pairs": len(self._pairs),
             "between": self._pairs.between,
         }

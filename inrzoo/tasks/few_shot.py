@@ -181,7 +181,7 @@ class _Learner(Learner):
         self._network.inputs.fit(training, task.normalise)
         if task.mixtures and task.view_use in ("support", "both"):
             _require_as_many(training)
-        self.identity = {"fingerprint": training.stores[0].attributes["fingerprint"], "inrs": len(training)}
+        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training)}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean over the step's episodes; see `Learner.loss`."""

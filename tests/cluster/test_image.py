@@ -102,7 +102,7 @@ def test_a_build_is_submitted_to_the_job_server_of_a_head(tmp_path: Path, short:
         submit += ["--out", str(store), "--address", "auto"]
         done = subprocess.run([folder / "ray", *submit], env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0 and "succeeded" in done.stdout, done.stdout + done.stderr
-        assert open_store(store).attributes["complete"]
+        assert open_store(store).info.complete
     finally:
         head.terminate()
         head.wait(timeout=60)

@@ -82,7 +82,7 @@ def test_without_a_compiler_numba_takes_over_and_without_both_the_reference(
     for name in ("numba", "reference"):
         build(tiny(limit=4, seeds=1, fit__engine="auto"), tmp_path / f"{name}.zarr", in_process=True)
         assert f"engine: {name} (the fused engine needs a C++ compiler" in capfd.readouterr().err
-        assert open_store(tmp_path / f"{name}.zarr").attributes["manifest"]["fit"]["engine"] == name
+        assert open_store(tmp_path / f"{name}.zarr").settings.fit.engine == name
         assert verify(tmp_path / f"{name}.zarr").problems == []
         monkeypatch.setattr(fused_numba, "_no_numba", lambda: "the numba engine needs numba")
 
@@ -113,5 +113,5 @@ def test_builds_are_the_same_bytes_and_re_fits_too(tmp_path: Path) -> None:
     assert store_bytes(tmp_path / "a.zarr") == store_bytes(tmp_path / "b.zarr")
     assert verify(tmp_path / "a.zarr").problems == [] and verify(tmp_path / "a.zarr").max_psnr_difference < 1e-3
     assert all(one.bit_equal for one in refit(tmp_path / "a.zarr", 12).refits)
-    assert open_store(tmp_path / "a.zarr").attributes["environment"]["instruction_set"] == "x86-64-v3"
+    assert open_store(tmp_path / "a.zarr").info.environment["instruction_set"] == "x86-64-v3"
     assert fitting.engine("fused").fit is fused_cpu.fit

@@ -60,11 +60,11 @@ def test_a_golden_store_grows(golden: Path, request: pytest.FixtureRequest) -> N
     before = open_store(golden)
     if differing := elsewhere_than(before, "cpu"):
         pytest.skip(f"another environment: {'; '.join(differing)}")
-    recorded, weights = dict(before.attributes["manifest"]), before.weights[:]
+    recorded, weights = dict(before.info.manifest.tables), before.weights[:]
     recorded["seeds"] += 1
     assert build(Manifest.from_json(recorded), golden, in_process=True, quiet=True).fitted == 60
     store = open_store(golden)
-    assert verify.verify(golden).problems == [] and store.attributes["fingerprint"] == before.attributes["fingerprint"]
+    assert verify.verify(golden).problems == [] and store.info.fingerprint == before.info.fingerprint
     np.testing.assert_array_equal(store.weights[:, :-1], weights)
     name = request.node.callspec.params["golden"]
     assert hashlib.sha256(store.weights[:, -1].tobytes()).hexdigest() == GROWN[name]

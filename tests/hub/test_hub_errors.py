@@ -74,7 +74,7 @@ def test_the_same_inrs_with_other_last_bits_are_refused(
     other = tmp_path / "tiny.zarr"
     shutil.copytree(larger, other)
     root = (other / "zarr.json").read_text()
-    theirs = open_store(other).attributes["checksums"]["weights/c/0/0/0/0"]
+    theirs = open_store(other).info.checksums["weights/c/0/0/0/0"]
     (other / "zarr.json").write_text(root.replace(theirs, "0" * 64))
     for words in (("push", other, "ada/tiny"), ("pull", "ada/tiny", "--out", other)):
         assert "other last bits (first in weights/c/0/0/0/0)" in one_line(client.inrzoo(*words))

@@ -296,7 +296,7 @@ def test_the_shards_of_a_split(pushed_shards: Hub, client: Client, sharded: Path
     assert done.code == 0 and "a part (the shards of test)" in done.out, done.err
     part, whole = open_store(path), open_store(sharded)
     assert part.partial == ["test"] and not part.complete
-    here = whole.split == whole.attributes["split_names"].index("test")
+    here = whole.split == whole.info.split_names.index("test")
     assert here.any() and (part.status[here] == whole.status[here]).all()
     assert (part.weights[here] == whole.weights[here]).all()
     absent = part.status == 0

@@ -44,7 +44,7 @@ def test_datasets_reads_the_same_bits(
     streaming: bool, pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path
 ) -> None:
     store = open_store(sharded)
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     done = client.python(STREAM.format(splits=names, streaming=streaming), cwd=tmp_path, token=None)
     assert done.code == 0, done.err
     seen = 0

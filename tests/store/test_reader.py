@@ -48,7 +48,7 @@ def test_rendering_elsewhere_is_the_same_function(store: Store) -> None:
 def test_what_a_store_knows(store: Store) -> None:
     assert store.layout.num_params == PARAMS == store.inr.layout.num_params
     assert store.complete and store.snapshots == [TINY["fit.steps"]]
-    assert store.inr == registry.make("inrs", store.attributes["inr"])
+    assert store.inr == registry.make("inrs", store.info.inr)
     assert (np.diff(store.split.astype(int)) >= 0).all()  # a split is a range
     assert set(np.unique(store.split)) == {0, 1, 2}
     assert list(store.labels) == ["digit"] and np.bincount(store.labels["digit"]).max() <= math.ceil(SIGNALS / 10)
