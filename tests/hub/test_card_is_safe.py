@@ -107,7 +107,7 @@ def test_words_of_a_store_are_words_on_its_card(store: Store, harmless: str, dat
         shown = "".join(child.content for child in token.children or [] if child.type in ("text", "text_special"))
         assert not any(pattern.search(shown) for pattern in LITERAL_LINKS), shown
     assert outlines(content) == outlines(harmless)
-    header = yaml.safe_load(content.split("---\n")[1])
+    header = yaml.safe_load(content.removeprefix("---\n").split("\n---\n")[0])
     assert header["inrzoo"]["dataset"] == one_line(changed.info.dataset)
     assert header.keys() <= {"license", "license_name", "pretty_name", "size_categories", "task_categories", "tags",
                              "configs", "inrzoo"}  # fmt: skip
