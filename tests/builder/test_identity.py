@@ -24,7 +24,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return store_bytes(out)
 
 
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 4))])
 def test_any_number_of_workers(workers: int, tmp_path: Path, finished: Path) -> None:
     report = build(tiny(), tmp_path / "store.zarr", workers=workers, address=None, quiet=True)
     assert report.executor == ("in process" if workers == 1 else "ray")
