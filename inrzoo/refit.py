@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from inrzoo.builder.preparation import read_signals
-from inrzoo.builder.worker import elsewhere_than, fit_rows
+from inrzoo.builder.worker import environment_differences, fit_rows
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.store import Store, open_store
@@ -81,7 +81,7 @@ def refit(
         raise InrzooError(
             f"--refit = {count} is not possible with {len(finished)} finished INRs; both must be at least 1"
         )
-    elsewhere = elsewhere_than(store, device)
+    elsewhere = environment_differences(store, device)
     signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     chosen = np.random.default_rng(draw).permutation(finished)[:count]
     refits: list[Refit] = []

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inrzoo import manifest
 from inrzoo.builder import finish
 from inrzoo.builder.preparation import read_signals
-from inrzoo.builder.worker import elsewhere_than, fit_block, one_thread
+from inrzoo.builder.worker import environment_differences, fit_block, one_thread
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse
@@ -139,7 +139,7 @@ def repair(path: str | Location, findings: Findings, device: str = "cpu", source
             raise InrzooError(f"another process has changed {path} meanwhile; run the same command again")
         if not findings.repairable:
             raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
-        differing = elsewhere_than(store, device)
+        differing = environment_differences(store, device)
         if differing:
             raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
         absent = bool(findings.bad_blocks) and not store.has_signals
@@ -201,7 +201,7 @@ def _check_metadata(store: Store, findings: Findings) -> None:
         findings.problems.append("a repair was interrupted; inrzoo verify --repair continues it")
     elif not store.complete:
         total = store.num_signals * store.num_seeds
-        missing = sum(store.num_rows(block) for block in store.wanted_blocks() if not store.is_done(block))
+        missing = sum(store.num_rows(block) for block in store.expected_blocks() if not store.is_done(block))
         if store.partial:
             there = sum(store.num_rows(block) for block in store.blocks() if store.is_done(block))
             findings.part = f"{there} of {total} INRs, the shards of {', '.join(store.partial)}"

@@ -21,8 +21,7 @@ EXAMPLES = {
     "loaders": ("load",),
     "loaders.dataset": ("WeightDataset",),
     "loaders.stream": ("WeightStream",),
-    "store.opening": ("open_store",),
-    "store.reader": ("Store",),
+    "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
 }
 """Module -> names of what must have an example; every example of the module runs."""

@@ -16,7 +16,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders.options import StreamKeywords
 from inrzoo.manifest import load as read_manifest
 from inrzoo.store import Store, open_store
-from inrzoo.store.remote import Mirror
+from inrzoo.store.store_cache import StoreCache
 from inrzoo.tasks._options import options
 
 ROOT = Path(__file__).parents[1]
@@ -86,7 +86,7 @@ def test_load_has_the_defaults_of_what_it_calls():
             if name in ours and name not in differing | {"path"}:
                 assert parameter.default == ours[name].default, (function, name)
     assert {name: p.default for name, p in inspect.signature(open_store).parameters.items() if name != "path"} == {
-        name: p.default for name, p in inspect.signature(Mirror).parameters.items() if name != "url"
+        name: p.default for name, p in inspect.signature(StoreCache).parameters.items() if name != "url"
     }
 
 

@@ -42,7 +42,7 @@ def test_a_store_shows_what_it_holds(finished):
 
 
 def test_a_store_shows_nothing_that_has_to_be_fetched_or_is_long(finished, monkeypatch):
-    monkeypatch.setattr("inrzoo.store.description.MOST_READ", 10)
+    monkeypatch.setattr("inrzoo.store.description.MAX_ENTRIES_READ", 10)
     store = open_store(finished)
     monkeypatch.setattr(type(store._arrays), "read", lambda *_, **__: pytest.fail("a column was read"))
     text = repr(store)

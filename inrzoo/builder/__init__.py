@@ -31,7 +31,7 @@ from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Init, Manifest
-from inrzoo.store import Block, Joined, Location, Quality, Store, location, only_writer, open_store, publish_seed
+from inrzoo.store import Block, JoinedShard, Location, Quality, Store, location, only_writer, open_store, publish_seed
 from inrzoo.store.blocks import digest
 from inrzoo.store.files import file_sizes, write_atomically
 from inrzoo.store.finalise import remove_leftovers
@@ -217,7 +217,7 @@ def finish(path: Location) -> None:
 def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, run: Callable[..., Any]) -> int:
     """Fit what is missing. Returns how many workers did it."""
     waiting = Counter(block.seed for block in todo)
-    joined: dict[int, dict[int, Joined]] = defaultdict(dict)
+    joined: dict[int, dict[int, JoinedShard]] = defaultdict(dict)
     progress.begin(store, todo)
 
     def on_done(block: Block, quality: Quality) -> list[Shard]:
@@ -226,7 +226,7 @@ def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, 
         waiting[block.seed] -= 1
         return [] if waiting[block.seed] else [Shard(block.seed, shard) for shard in range(store.partition.num_shards)]
 
-    def on_joined(shard: Shard, done: Joined) -> None:
+    def on_joined(shard: Shard, done: JoinedShard) -> None:
         joined[shard.seed][shard.index] = done
         if len(joined[shard.seed]) == store.partition.num_shards:
             publish_seed(store.path, shard.seed, joined.pop(shard.seed))

@@ -16,10 +16,10 @@ from functools import cached_property
 
 import torch
 
-from inrzoo.builder.worker import elsewhere_than, fit_block
+from inrzoo.builder.worker import environment_differences, fit_block
 from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
-from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block
+from inrzoo.store import Block, JoinedShard, Location, Quality, Store, join_shard, location, open_store, write_block
 from inrzoo.store.blocks import is_committed, read_record
 from inrzoo.trust import trust
 
@@ -37,7 +37,7 @@ class Shard:
 
 OnDone = Callable[[Block, Quality], list[Shard]]
 """Called with a finished block; gives the shards that can be joined now."""
-OnJoined = Callable[[Shard, Joined], None]
+OnJoined = Callable[[Shard, JoinedShard], None]
 """Called with a joined shard."""
 
 
@@ -52,7 +52,7 @@ class Worker:
     @cached_property
     def _store(self) -> Store:
         store = open_store(self._place)
-        differing = elsewhere_than(store, self._device)
+        differing = environment_differences(store, self._device)
         if differing:
             raise InrzooError(
                 f"{platform.node()} would fit other bits than {store.path} records ({'; '.join(differing)}); build on "
@@ -95,7 +95,7 @@ class Worker:
                 found.append(f"{type(error).__name__}: {error}")
         return found
 
-    def join(self, shard: Shard) -> Joined:
+    def join(self, shard: Shard) -> JoinedShard:
         """Join the blocks of a shard."""
         with explained(self._place):
             return join_shard(self._place, shard.seed, shard.index)

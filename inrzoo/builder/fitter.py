@@ -25,9 +25,9 @@ from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
 
 KEY, MODULE, BEST = "inrzoo", "module.", "best.safetensors"
-"""Of a checkpoint: the key of its words, the prefix of the network's tensors, the best one's file in a run's folder."""
-WORDS = ("task", "conventions", "identity")
-"""What of a checkpoint's words is kept: how it was trained, what its INRs mean, on what."""
+"""The key of a checkpoint's metadata, the prefix of its network's tensors, and the best checkpoint's file in a run."""
+METADATA = ("task", "conventions", "identity")
+"""Keys of a checkpoint's metadata that are kept: how it was trained, what its INRs mean, and its dataset."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class Fitter:
     """A hypernetwork without what only training needs.
 
     Attributes:
-        content: a .safetensors file: the network's tensors, and `words` as JSON in its metadata.
-        words: `task`, `conventions` and `identity` of the checkpoint.
+        content: a .safetensors file: the network's tensors, and `metadata` as JSON.
+        metadata: `task`, `conventions` and `identity` of the checkpoint.
     """
 
     content: bytes
-    words: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def sha256(self) -> str:
@@ -58,7 +58,7 @@ class Fitter:
         """
         if tto < 0:
             raise InrzooError(f"--tto = {tto} is not allowed; it must be at least 0")
-        means = self.words["conventions"]
+        means = self.metadata["conventions"]
         inr = {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS}
         engine = "reference" if tto == 0 else wanted.fit.engine  # nothing is fitted: any engine would do, this one can
         fit = replace(wanted.fit, steps=tto, stop_psnr=None, engine=engine)
@@ -73,7 +73,7 @@ class Fitter:
 
     def require(self, signals: Signals, name: str) -> None:
         """Raise InrzooError unless signals are such as the network was trained on."""
-        means = self.words["conventions"]
+        means = self.metadata["conventions"]
         there = (list(signals.grid), signals.channels)
         known = (means["grid"], means["inr"]["out_features"])
         if there != known:
@@ -96,7 +96,7 @@ def read_fitter(path: Path) -> Fitter:
         content = open_store(path).fitter
         if content is None:
             raise InrzooError(f"{path} was not built with --fitter and holds no hypernetwork")
-        return Fitter(content, _words(content))
+        return Fitter(content, _metadata(content))
     file = path / BEST if path.is_dir() else path
     if not file.is_file():
         raise InrzooError(f"no checkpoint at {file}; `inrzoo train hypernetwork DATASET --out {path}` makes one")
@@ -105,10 +105,10 @@ def read_fitter(path: Path) -> Fitter:
 
     try:
         with safe_open(file, framework="pt") as opened:
-            words = json.loads((opened.metadata() or {})[KEY])
+            metadata = json.loads((opened.metadata() or {})[KEY])
             names = sorted(name for name in opened.keys() if name.startswith(MODULE))  # noqa: SIM118 - no dict
             tensors = {name: opened.get_tensor(name) for name in names}
-        kept = {key: words[key] for key in WORDS}
+        kept = {key: metadata[key] for key in METADATA}
     except (SafetensorError, KeyError, ValueError) as error:
         raise InrzooError(f"{file} is no checkpoint of inrzoo: {error}") from None
     if "hypernet" not in kept["task"]:
@@ -116,7 +116,7 @@ def read_fitter(path: Path) -> Fitter:
     return Fitter(save(tensors, {KEY: json.dumps(kept, sort_keys=True)}), kept)
 
 
-def _words(content: bytes) -> dict[str, Any]:
+def _metadata(content: bytes) -> dict[str, Any]:
     length = int.from_bytes(content[:8], "little")
     found: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][KEY])
     return found
@@ -146,7 +146,7 @@ def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> tor
     from safetensors.torch import load
 
     tensors = {name.removeprefix(MODULE): tensor for name, tensor in load(content).items()}
-    spec = _words(content)["task"]["hypernet"]
+    spec = _metadata(content)["task"]["hypernet"]
     runtime: dict[str, Any] = {"inr": inr, "sizes": grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])

@@ -18,7 +18,7 @@ from rich.filesize import decimal
 import inrzoo
 from inrzoo import coords, fit, manifest, registry
 from inrzoo.builder.fitter import Fitter
-from inrzoo.builder.worker import elsewhere_than, environment, fixed_start, shared_draw
+from inrzoo.builder.worker import environment, environment_differences, fixed_start, shared_draw
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
@@ -192,7 +192,7 @@ def _contents(
         partition=PartitionRows.choose(len(signals), len(wanted.fit.snapshots) * inr.layout.num_params),
         environment=environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
         version=inrzoo.__version__,
-        fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.words),
+        fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.metadata),
     )
     return Contents(
         info=info,
@@ -258,7 +258,7 @@ def require_same(store: Store, request: Request) -> Manifest:
         )
     if all(map(store.is_done, store.blocks())) and wanted.seeds <= store.num_seeds:
         return wanted
-    differing = elsewhere_than(store, request.device)
+    differing = environment_differences(store, request.device)
     if differing:
         raise InrzooError(
             f"{store.path} was fitted elsewhere ({'; '.join(differing)}), INRs from here would not be the same to the "

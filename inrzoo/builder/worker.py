@@ -36,7 +36,7 @@ def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
     return {**here, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
 
 
-def elsewhere_than(store: Store, device: str) -> list[str]:
+def environment_differences(store: Store, device: str) -> list[str]:
     """Keys in which fitting here would be in another environment than the store's; empty: the bits agree."""
     here = environment(device, store.settings.fit.engine, store.settings.init.mode == "hypernet")
     return manifest.differences(store.info.environment, here)

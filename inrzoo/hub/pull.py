@@ -25,8 +25,8 @@ from inrzoo.store.intact import wrong_files
 from inrzoo.store.links import require_no_links
 from inrzoo.store.lock import only_writer
 from inrzoo.store.names import is_data, is_metadata
-from inrzoo.store.parts import keep_seeds, keep_splits, link_or_copy, seed_of, shard_of, shards_of_splits
 from inrzoo.store.replace import exchange, settle
+from inrzoo.store.subset import keep_seeds, keep_splits, link_or_copy, seed_of, shard_of, shards_of_splits
 
 OnBytes = Callable[[int, int], None]
 """Called with (bytes that are there, bytes in all)."""
@@ -159,7 +159,7 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
 
 def _is_intact(store: Store) -> bool:
     """Whether all of a store is there, every file with its sha256; else pulling brings what is missing."""
-    return all(map(store.is_done, store.wanted_blocks())) and not wrong_files(store.path, store.info)
+    return all(map(store.is_done, store.expected_blocks())) and not wrong_files(store.path, store.info)
 
 
 def _with_what_is_here(out: Path, num_seeds: int, splits: list[str]) -> tuple[int, list[str]]:

@@ -108,9 +108,9 @@ def _snapshot(path: str | Path, partial: bool) -> Iterator[Store]:
     """The store as it is now, of a URL what is fetched from there."""
     if isinstance(path, str) and "://" in path:
         store = open_store(path)
-        if store.mirror is None:
+        if store.cache is None:
             raise InrzooError(f"{path} is not complete; the same build command continues")
-        path = store.mirror.fetch_all()
+        path = store.cache.fetch_all()
     with snapshot(Path(path), partial) as taken:
         yield taken
 

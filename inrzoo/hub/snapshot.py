@@ -19,7 +19,7 @@ from inrzoo.store import Store, open_store
 from inrzoo.store.links import require_no_links
 from inrzoo.store.lock import only_writer
 from inrzoo.store.names import is_metadata
-from inrzoo.store.parts import link_first_seeds, link_or_copy
+from inrzoo.store.subset import link_first_seeds, link_or_copy
 
 LOCK = ".lock"
 """A file in the folder of a snapshot, locked by its process: of one that is not, the process has died."""

@@ -26,7 +26,7 @@ from inrzoo.loaders.rows import Places, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
 from inrzoo.store.description import described_inr
-from inrzoo.store.positions import positions
+from inrzoo.store.normalize_index import normalize_index
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         Raises:
             IndexError: a number out of range.
         """
-        rows = positions(np.asarray(index) if isinstance(index, Tensor) else index, len(self), "INR")
+        rows = normalize_index(np.asarray(index) if isinstance(index, Tensor) else index, len(self), "INR")
         return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
 
     def __getitems__(self, indices: list[int]) -> list[WeightBatch]:

@@ -19,7 +19,7 @@ from inrzoo.loaders.batch import PairBatch
 from inrzoo.loaders.dataset import WeightDataset
 from inrzoo.loaders.members import Members
 from inrzoo.seeding import Stream
-from inrzoo.store.positions import positions
+from inrzoo.store.normalize_index import normalize_index
 from inrzoo.weights import WeightLayout
 
 Between = Literal["seeds", "views", "any"]
@@ -85,7 +85,7 @@ class Pairs(Dataset[PairBatch]):
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64]) -> PairBatch:
         """Pairs by number of their signal among those that have one."""
-        rows = positions(index, len(self), "pair")
+        rows = normalize_index(index, len(self), "pair")
         return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
 
     def __getitems__(self, indices: list[int]) -> list[PairBatch]:

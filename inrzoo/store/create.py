@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS
 from inrzoo.store.files import clear, is_there, sync_tree
-from inrzoo.store.folder_group import FolderGroup
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, upload
 from inrzoo.store.root import change_info
+from inrzoo.store.zarr_stores import FolderStore
 
 SIGNAL_CHUNK_BYTES = 2**20
+"""Target size of a chunk of signals, in bytes."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
             upload(Path(folder) / BUILD_FOLDER, home, last=lambda name: name == "signals/zarr.json")
         return
     clear(home / "signals.partial")
-    _signals(zarr.open_group(FolderGroup(home), mode="a"), signals_NKC, "signals.partial")
+    _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")
     (home / "signals.partial").rename(home / "signals")
 
 

@@ -1,4 +1,4 @@
-"""What a store shows of itself."""
+"""The description of a store in text and HTML."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from inrzoo.errors import InrzooError
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
 
-MOST_READ = 2**20
-"""Number of entries up to which a column is read for a description."""
+MAX_ENTRIES_READ = 2**20
+"""Maximum number of entries of a column that is read for a description."""
 
 
 def description(store: Store) -> tuple[str, dict[str, str]]:
@@ -83,5 +83,5 @@ def _psnr(store: Store) -> str:
 
 
 def _is_cheap(store: Store, column: str, size: int) -> bool:
-    """Whether a column was read before, or is small and on this machine."""
-    return column in vars(store) or (store.mirror is None and isinstance(store.path, Path) and size <= MOST_READ)
+    """Whether reading a column costs little: it was read before, or it is small and on this machine."""
+    return column in vars(store) or (store.cache is None and isinstance(store.path, Path) and size <= MAX_ENTRIES_READ)

@@ -21,7 +21,7 @@ def wrong_files(path: Location, info: StoreInfo, without: Callable[[str], bool] 
 
     Args:
         info: what the store's root records.
-        without: picks files that are not looked at.
+        without: selects files that are not checked.
 
     Returns:
         Relative name -> what is wrong with the file, sorted by name.
@@ -71,7 +71,7 @@ def require_intact(path: Location, info: StoreInfo, without: Callable[[str], boo
     """Refuse to go on with a store of which something is damaged: what is written next would hide it.
 
     Args:
-        without: picks files that are about to be replaced and are not looked at.
+        without: selects files that are about to be replaced and are not checked.
 
     Raises:
         InrzooError: names the first damaged file; nothing was changed.

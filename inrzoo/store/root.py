@@ -112,8 +112,8 @@ def check_root(content: bytes) -> str:
             version = version_of(root["attributes"])
             needed = version is None or version >= FIRST_WITH_ROOT_DIGEST
             return f"lacks the attribute {ROOT_DIGEST}" if needed else ""
-        if recorded != (found := root_digest(root)):
-            return f"has sha256 {found[:12]}…, recorded in it is {str(recorded)[:12]}…"
+        if recorded != (digest := root_digest(root)):
+            return f"has sha256 {digest[:12]}…, recorded in it is {str(recorded)[:12]}…"
         return "" if _to_bytes(root) == content else "is not in its canonical form"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"cannot be read ({type(error).__name__})"

@@ -13,7 +13,7 @@ import inrzoo
 from inrzoo import manifest, registry, tasks
 from inrzoo.builder import build, estimate, plan
 from inrzoo.builder.fitter import read_fitter
-from inrzoo.builder.worker import elsewhere_than
+from inrzoo.builder.worker import environment_differences
 from inrzoo.errors import InrzooError
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.hypernets import optimise_at_test_time, write_init
@@ -189,7 +189,7 @@ def test_the_environment_is_that_of_the_network_too(runs, tmp_path):
     recorded = open_store(path).info.environment
     assert recorded["torch"] == torch.__version__.split("+")[0]
     assert recorded["torch_instruction_set"] == torch.backends.cpu.get_cpu_capability()
-    assert "arithmetic" in recorded and elsewhere_than(open_store(path), "cpu") == []
+    assert "arithmetic" in recorded and environment_differences(open_store(path), "cpu") == []
 
 
 def test_a_manifest_of_such_a_store_needs_the_network(runs, tmp_path):

@@ -160,7 +160,7 @@ def test_amounts_that_are_none(amount: str, inrzoo: CommandLine, tmp_path: Path)
 
 
 def test_a_worker_of_another_kind_refuses(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "elsewhere_than", lambda store, device: ["instructions: avx512 → avx2"])
+    monkeypatch.setattr(execute, "environment_differences", lambda store, device: ["instructions: avx512 → avx2"])
     with pytest.raises(InrzooError, match="machines of one kind"):
         Worker(str(finished), "cpu").run(Block(0, 0))
 

@@ -9,7 +9,7 @@ import pytest
 
 from inrzoo import open_store, refit, tasks, verify
 from inrzoo.builder import build
-from inrzoo.builder.worker import elsewhere_than
+from inrzoo.builder.worker import environment_differences
 from inrzoo.loaders import load
 from inrzoo.manifest import Manifest
 from inrzoo.tasks.classify import Classify
@@ -58,7 +58,7 @@ def test_a_golden_store_is_fitted_again(golden: Path) -> None:
 @pytest.mark.parametrize("golden", FITTED, indirect=True)
 def test_a_golden_store_grows(golden: Path, request: pytest.FixtureRequest) -> None:
     before = open_store(golden)
-    if differing := elsewhere_than(before, "cpu"):
+    if differing := environment_differences(before, "cpu"):
         pytest.skip(f"another environment: {'; '.join(differing)}")
     recorded, weights = dict(before.info.manifest.tables), before.weights[:]
     recorded["seeds"] += 1

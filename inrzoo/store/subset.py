@@ -1,4 +1,4 @@
-"""Parts of a published store: its first seeds, or the shards of some splits.
+"""Subsets of a published store: its first seeds, or the shards of some splits.
 
 * The first n seeds are a store of their own: complete, and the same bytes as a build with `--seeds n`. Seeds are
   numbers in every random stream, so no others can be cut out.
@@ -46,9 +46,9 @@ def shard_of(file: str) -> int | None:
 
 
 def shards_of_splits(
-    partition: Partition, split_N: NDArray[np.uint8], names: Sequence[str], wanted: Iterable[str]
+    partition: Partition, split_N: NDArray[np.uint8], names: Sequence[str], splits: Iterable[str]
 ) -> set[int]:
-    """Shards, the same for every seed, that hold an INR of one of the splits `wanted`.
+    """Shards, the same for every seed, that hold an INR of one of `splits`.
 
     Args:
         split_N: index into `names` of each signal.
@@ -56,10 +56,10 @@ def shards_of_splits(
     Raises:
         InrzooError: a split that does not exist.
     """
-    unknown = [name for name in wanted if name not in names]
+    unknown = [name for name in splits if name not in names]
     if unknown:
         raise InrzooError(f"no split {unknown[0]!r}; there are: {', '.join(names)}")
-    rows = np.flatnonzero(np.isin(split_N, [names.index(name) for name in wanted]))
+    rows = np.flatnonzero(np.isin(split_N, [names.index(name) for name in splits]))
     return {int(shard) for shard in np.unique(rows // partition.shard_rows)}
 
 
@@ -112,12 +112,12 @@ def keep_seeds(path: Path, num_seeds: int) -> None:
             group[name].resize((*first, num_seeds, *group[name].shape[len(first) + 1 :]))
 
 
-def keep_splits(path: Path, wanted: list[str], shards: set[int]) -> None:
-    """Say, in place, that of a store only these shards are there: the INRs of the others become pending.
+def keep_splits(path: Path, splits: list[str], shards: set[int]) -> None:
+    """Cut a store, in place, to the shards of some splits: the INRs of the others become pending.
 
     Args:
-        wanted: the splits that were asked for, recorded as `partial`.
-        shards: those that hold them.
+        splits: names of the splits, recorded as `partial`.
+        shards: numbers of the shards that hold them; the files of the others are absent.
     """
     group = open_group(path)
     info = info_of(group, path)
@@ -125,13 +125,13 @@ def keep_splits(path: Path, wanted: list[str], shards: set[int]) -> None:
     left_out = set(range(partition.num_shards)) - shards
     absent = {index for shard in left_out for index in partition.shard_blocks(shard)}
     if absent:
-        change_info(path, partial=wanted)
+        change_info(path, partial=splits)
         for seed in info.published_seeds:
             unpublish(path, seed, absent)
 
 
-def wanted_blocks(store: Store) -> list[Block]:
-    """The blocks that have to be there: every one, or those of the shards that were pulled."""
+def expected_blocks(store: Store) -> list[Block]:
+    """The blocks that a complete store has: all, or those of the shards that were pulled."""
     if not store.partial:
         return store.blocks()
     shards = shards_of_splits(store.partition, store.split, store.info.split_names, store.partial)
