@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs import MultiplicativeFilterNetwork
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
 from inrzoo.seeding import Stream
