@@ -137,10 +137,10 @@ def fill(path: Path, workers: int) -> dict[str, Any]:
                 memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
     def one_by_one(progress: BuildProgress) -> dict[str, Any]:
-        few, largest, began = todo[: len(todo) // 4], queue.HANDFUL, time.process_time()
-        queue.HANDFUL = 1
+        few, largest, began = todo[: len(todo) // 4], queue.MAX_BLOCKS_PER_MESSAGE, time.process_time()
+        queue.MAX_BLOCKS_PER_MESSAGE = 1
         run(store.path, few, "cpu", lambda _, quality: progress.done(quality) or [], lambda *_: None)
-        queue.HANDFUL = largest
+        queue.MAX_BLOCKS_PER_MESSAGE = largest
         return {
             "blocks handed out one by one": len(few),
             "driver CPU for a block alone, ms": 1e3 * (time.process_time() - began) / len(few),

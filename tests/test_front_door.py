@@ -80,7 +80,7 @@ def test_load_has_the_defaults_of_what_it_calls():
         (loaders.WeightDataset.__init__, set()),
         (open_store, set()),
         (Store.select, {"status", "split", "step"}),
-        (loaders.WeightStream.__init__, {"batch_size", "mix", "even", "prefetch"}),
+        (loaders.WeightStream.__init__, {"batch_size", "shards_at_once", "drop_uneven", "prefetch"}),
     ):
         for name, parameter in inspect.signature(function).parameters.items():
             if name in ours and name not in differing | {"path"}:

@@ -22,7 +22,7 @@ def numbers(*shape: int, mean: float = 0.0, std: float = 1.0) -> np.ndarray:
 
 
 def merged(parts: list[np.ndarray]) -> Moments:
-    first, *rest = [Moments.of(part) for part in parts]
+    first, *rest = [Moments.from_weights(part) for part in parts]
     for moments in rest:
         first = first.merge(moments)
     return first
@@ -44,7 +44,7 @@ def test_merged_parts_equal_two_passes_over_the_whole(cuts):
 def test_order_and_grouping_of_merges_do_not_matter():
     weights_NTP = numbers(N, T, P, mean=0.3)
     parts = np.split(weights_NTP, [10, 300, 301, 650])
-    a, b, c, d, e = (Moments.of(part) for part in parts)
+    a, b, c, d, e = (Moments.from_weights(part) for part in parts)
     forward = merged(parts)
     for other in (merged(parts[::-1]), a.merge(b.merge(c.merge(d.merge(e)))), e.merge(a).merge(d.merge(b)).merge(c)):
         assert other.count == forward.count
@@ -59,10 +59,10 @@ def test_a_large_mean_costs_no_precision():
 
 
 def test_nothing_merged_with_nothing_is_nothing():
-    nothing = Moments.of(numbers(0, T, P))
+    nothing = Moments.from_weights(numbers(0, T, P))
     assert nothing.merge(nothing).count == 0
-    assert_moments(nothing.merge(Moments.of(numbers(5, T, P))), numbers(5, T, P))
-    assert_moments(Moments.of(numbers(5, T, P)).merge(nothing), numbers(5, T, P))
+    assert_moments(nothing.merge(Moments.from_weights(numbers(5, T, P))), numbers(5, T, P))
+    assert_moments(Moments.from_weights(numbers(5, T, P)).merge(nothing), numbers(5, T, P))
 
 
 @pytest.fixture

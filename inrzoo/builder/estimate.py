@@ -1,6 +1,6 @@
-"""What a build would do, and how long it would take: counted from the manifest and the data, timed on real fits.
+"""Estimates the work and the time of a build: counts from the manifest and the data, and times real fits.
 
-Nothing is built and nothing is written but caches: a data set that is not here yet is fetched, an engine compiled.
+Nothing is built. Only caches are written: a missing dataset is fetched, an engine compiled.
 
 Shape letters: B INRs, T snapshots, P parameters, K coordinates, C channels.
 """
@@ -27,21 +27,21 @@ from inrzoo.store import Partition, open_store
 from inrzoo.store.blocks import COLUMNS
 
 SECONDS = 10.0
-"""Of measuring."""
+"""Duration of the measurement in seconds."""
 SHARD_INDEX_BYTES, SHARD_CRC_BYTES = 16, 4
-"""Of zarr's sharding codec: offset and length of each chunk, and a CRC-32C of them."""
+"""Bytes of zarr's sharding codec: offset and length of each chunk, and a CRC-32C of them."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one core (or GPU) of this machine is at this build.
+    """The measured speed of one core (or GPU) of this machine.
 
     Attributes:
-        block_seconds: of fitting one full block.
-        signal_seconds: of reading and decoding one signal.
-        peak_bytes: memory that this process had while it measured.
+        block_seconds: seconds to fit one full block.
+        signal_seconds: seconds to read and decode one signal.
+        peak_bytes: peak memory of this process during the measurement.
         whole: whether fits ran to their end; else the time of a step was extrapolated, without early stopping.
-        num_inrs: fitted for the measurement.
+        num_inrs: number of INRs fitted for the measurement.
     """
 
     block_seconds: float
@@ -53,19 +53,21 @@ class Speed:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build would do.
+    """The work of a build.
 
     Attributes:
-        out: the store; `continued` if it is there and begun.
+        out: the store.
+        continued: whether the store exists.
         num_signals, num_seeds, snapshots, num_params: axes of the store.
-        num_blocks, block_rows: of the whole store; `missing_blocks` and `missing_inrs` are still to be fitted.
-        weight_bytes: of the files of weights in the finished store, exactly.
-        store_bytes: of the finished store at most: columns and signals are compressed, and counted as if they were not.
-        disk_bytes: needed while the build runs, at most.
+        num_blocks, block_rows: number of blocks of the whole store, and of signals in one.
+        missing_blocks, missing_inrs: numbers of blocks and INRs that are not fitted.
+        weight_bytes: exact size of the weight files in the finished store.
+        store_bytes: maximum size of the finished store, as if columns and signals were not compressed.
+        disk_bytes: maximum disk space during the build.
         worker_bytes: memory of a worker.
-        engine, device: what would fit.
-        cores: that this process may use, or GPUs.
-        speed: measured.
+        engine, device: engine and device of the fits.
+        cores: number of cores that this process may use, or of GPUs.
+        speed: measured speed.
     """
 
     out: str
@@ -89,11 +91,11 @@ class Plan:
 
     @property
     def num_inrs(self) -> int:
-        """(signal, seed) pairs of the whole store."""
+        """Number of (signal, seed) pairs of the whole store."""
         return self.num_signals * self.num_seeds
 
     def seconds(self, nodes: int) -> float:
-        """Estimated time on so many machines like this one; the formula is that of `FORMULA`."""
+        """Estimate the time on a number of machines like this one by `FORMULA`."""
         workers = max(1, min(nodes * self.cores, self.missing_blocks))
         reading = self.num_signals * self.speed.signal_seconds if self.missing_blocks else 0.0
         return reading + math.ceil(self.missing_blocks / workers) * self.speed.block_seconds
@@ -103,14 +105,14 @@ FORMULA = "time(N) = signals · t_read + ⌈blocks / min(N · cores, blocks)⌉ 
 
 
 def plan(request: Request, seconds: float = SECONDS) -> Plan:
-    """Count what a build would do and measure how fast this machine does it.
+    """Count the work of a build and measure the speed of this machine.
 
     Args:
-        request: what it would be asked for.
-        seconds: of measuring.
+        request: arguments of the build.
+        seconds: duration of the measurement.
 
     Raises:
-        InrzooError: whatever a build would refuse before it begins.
+        InrzooError: the build would refuse the request.
     """
     signals, inr, wanted = resolve(request)
     out, device = request.out, request.device
@@ -159,11 +161,10 @@ def measure(
     seconds: float,
     fitter: Fitter | None = None,
 ) -> Speed:
-    """Fit real signals with the real engine on one core, for about that long.
+    """Fit real signals with the real engine on one core, for about `seconds`.
 
-    As many as a block holds are fitted together, as a worker does: first for a few steps, then for twice as many, until
-    they ran to their end or the time is over. A hypernetwork is timed by itself; the steps that follow take as long
-    from any start.
+    A block of signals is fitted together, as a worker does, with step counts that double until the fit is complete or
+    the time is over. A hypernetwork is timed separately; the time of a step does not depend on the initial weights.
     """
     started, count = time.perf_counter(), min(block_rows, len(signals))
     chosen = np.linspace(0, len(signals) - 1, count).astype(np.int64)
@@ -175,7 +176,7 @@ def measure(
     network = 0.0 if fitter is None else _network(fitter, inr, wanted, signals.grid, values_BKC, device, seconds / 2)
 
     def once(steps: int) -> float:
-        """Seconds of so many steps; the last snapshot moves there."""
+        """Return the seconds of a number of steps, with the last snapshot at their end."""
         views = tuple(view for view in wanted.fit.views if view < steps)
         shorter = replace(wanted.fit, steps=steps, views=(*views, steps) if wanted.fit.views else ())
         begun = time.perf_counter()
@@ -184,7 +185,7 @@ def measure(
         return time.perf_counter() - begun
 
     steps = min(1, wanted.fit.steps)
-    once(steps)  # whatever is done once is done: compiling, growing the heap
+    once(steps)  # warm up: compile, grow the heap
     deadline, last = time.perf_counter() + seconds, once(steps)
     before, fitted = (0, 0.0), 2 * count
     while steps < wanted.fit.steps and time.perf_counter() + 2 * last < deadline:
@@ -213,10 +214,10 @@ def _network(
     device: str,
     seconds: float,
 ) -> float:
-    """Seconds that a hypernetwork takes for a signal, of a batch that doubles until the time is over."""
+    """Return a hypernetwork's seconds per signal, for batches that double until the time is over."""
     deadline, count, last = time.perf_counter() + seconds, 1, 0.0
     while True:
-        for _ in range(1 + (count == 1)):  # the first time it is loaded, too
+        for _ in range(1 + (count == 1)):  # the first call also loads it
             begun = time.perf_counter()
             with one_thread():
                 weights_of(fitter.content, inr, wanted, grid, values_BKC[:count], device)
@@ -227,7 +228,7 @@ def _network(
 
 
 def _weight_bytes(partition: Partition, row_bytes: int) -> int:
-    """Of one seed's shards: whole chunks, and the index of a full shard behind each."""
+    """Return the size of one seed's shards: whole chunks, and the index of a full shard after each."""
     per_shard = partition.shard_rows // partition.chunk_rows
     ends = [min((shard + 1) * partition.shard_rows, partition.num_signals) for shard in range(partition.num_shards)]
     chunks = sum(-(-(end - shard * partition.shard_rows) // partition.chunk_rows) for shard, end in enumerate(ends))
@@ -236,7 +237,7 @@ def _weight_bytes(partition: Partition, row_bytes: int) -> int:
 
 
 def _other_bytes(signals: Signals, inr: INR, wanted: Manifest, fitter: Fitter | None) -> int:
-    """Columns, ids, statistics and signals as if nothing were compressed, and the metadata."""
+    """Return the size of columns, ids, statistics and signals without compression, and of the metadata."""
     sizes = {"step": len(wanted.fit.snapshots), "axis": len(signals.grid)}
     row = sum(
         np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
@@ -247,13 +248,13 @@ def _other_bytes(signals: Signals, inr: INR, wanted: Manifest, fitter: Fitter | 
     start = 0 if wanted.init.mode == "random" else 4 * wanted.seeds * inr.layout.num_params
     start = start if fitter is None else len(fitter.content)
     names = sum(len(name) + 8 for names in signals.label_names.values() for name in names)
-    # Roots and arrays take about 60 kB of JSON, twice over when they are gathered; each file has its line of checksum.
+    # Roots and arrays take about 60 kB of JSON, twice if consolidated; each file has a line of checksum.
     files = 200 * wanted.seeds * (len(COLUMNS) + 1) + 200 * wanted.seeds * max(1, len(signals) // 1000)
     return columns + statistics_bytes + values + start + names + files + 64 * 1024
 
 
 def _worker_bytes(speed: Speed, partition: Partition, inr: INR, num_steps: int) -> int:
-    """What this process had, which fitted a block as a worker does, and the block's results on their way out."""
+    """Return the memory of a worker: that of this process, which fitted a block, and a block of results."""
     return speed.peak_bytes + 4 * partition.block_rows * num_steps * inr.layout.num_params
 
 
@@ -266,10 +267,10 @@ def _cores(device: str) -> int:
 
 
 def check_nodes(nodes: int) -> int:
-    """A number of machines.
+    """Return a number of machines unchanged.
 
     Raises:
-        InrzooError: below 1.
+        InrzooError: it is below 1.
     """
     if nodes < 1:
         raise InrzooError(f"--nodes = {nodes} is not allowed; it must be at least 1")

@@ -1,4 +1,4 @@
-"""From a manifest to a store that is ready for its workers: created, continued, or refused.
+"""Prepares the store of a manifest for its workers: creates it, continues it, or refuses.
 
 Shape letters: N signals, K coordinates, C channels.
 """
@@ -29,21 +29,21 @@ from inrzoo.store.files import clear, free_bytes, is_there
 from inrzoo.store.info import FitterInfo, PartitionRows, RecordedManifest, StoreInfo
 
 OnRead = Callable[[int, int], None]
-"""Called with (signals read, signals in all)."""
+"""Called with the numbers of signals read and of all signals."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a build was asked for, besides how many workers do it.
+    """The arguments of a build, without those of its workers.
 
     Attributes:
-        manifest: what to build.
-        out: the store's folder, or its place in a bucket.
-        source: local files to read signals from, or None.
-        init: given starts, (1 or S, P), for the manifest's init mode `file`.
-        fitter: the hypernetwork, for the manifest's init mode `hypernet`.
-        device: what the start of a fixed init is fitted on.
-        say: takes a line for the user.
+        manifest: definition of the dataset.
+        out: location of the store.
+        source: local files of the signals, or None.
+        init: initial weights, (1 or S, P), for the init mode `file`.
+        fitter: hypernetwork for the init mode `hypernet`.
+        device: device of the fits.
+        say: prints a line for the user.
     """
 
     manifest: Manifest
@@ -56,17 +56,16 @@ class Request:
 
 
 def prepare(request: Request, on_read: OnRead) -> Store:
-    """Open the store of a manifest for writing; create it where there is none.
+    """Open the store of a manifest for writing; create it if it is absent.
 
     Raises:
-        InrzooError: `out` holds something else, a store with other settings or from another environment, or the disk
-            is too small.
+        InrzooError: `out` is not a store, has other settings or another environment, or the disk is too small.
     """
     wanted, out = request.manifest, request.out
     if not is_there(out):
         return _create(request, on_read)
     if isinstance(out, Path) and not (out / "zarr.json").is_file():
-        raise InrzooError(f"--out {out}: what stands there is not a store; give another --out")
+        raise InrzooError(f"--out {out} exists and is not a store; give another --out")
     store = open_store(out)
     wanted = require_same(store, request)
     request = replace(request, manifest=wanted)
@@ -83,10 +82,10 @@ def prepare(request: Request, on_read: OnRead) -> Store:
 
 
 def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[np.uint8]:
-    """Read again the signals of a store that does not hold them. Shape (N, K, C).
+    """Read the signals of a store that does not hold them from their source, (N, K, C).
 
     Raises:
-        InrzooError: they are not the signals that the store was fitted to.
+        InrzooError: the store was fitted to other signals.
     """
     settings = Manifest.from_json(store.info.manifest.tables)
     signals = read_source(settings, source)
@@ -99,7 +98,7 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
 
 
 def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
-    """The signals of a request, not decoded yet, their INR, and the manifest with the engine that will fit it here."""
+    """Return the signals of a request before decoding, their INR, and the manifest with the chosen engine."""
     wanted = request.manifest
     signals = read_source(wanted, request.source)
     if request.fitter is not None:
@@ -115,9 +114,9 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
 
 
 def disk_bytes(wanted: Manifest, signals: Signals, inr: INR) -> int:
-    """Bytes that a build needs on the disk at most, while it runs."""
+    """Return the maximum disk space in bytes during a build."""
     num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
-    # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
+    # A seed's blocks are removed after its shards are written, so one seed is stored twice for a moment.
     return num_bytes + num_bytes // wanted.seeds + int(np.prod(_shape(signals)))
 
 
@@ -149,21 +148,21 @@ def _inits(
     signals_NKC: NDArray[np.uint8] | None,
     grid: tuple[int, ...],
 ) -> NDArray[np.float32] | None:
-    """Where all signals of each seed start, (S, P), or None where each has a start of its own."""
-    wanted, given = request.manifest, request.init
+    """Return the shared initial weights of each seed, (S, P), or None if those of signals differ."""
+    wanted, init_SP = request.manifest, request.init
     if wanted.init.mode in ("random", "hypernet"):
         return None
     if wanted.init.mode == "file":
-        if given is None or given.shape[1] != inr.layout.num_params or len(given) not in (1, wanted.seeds):
-            there = "none" if given is None else f"{given.shape[0]} of {given.shape[1]} parameters"
+        if init_SP is None or init_SP.shape[1] != inr.layout.num_params or len(init_SP) not in (1, wanted.seeds):
+            size = "none" if init_SP is None else f"{init_SP.shape[0]} of {init_SP.shape[1]} parameters"
             raise InrzooError(
-                f"--init must hold 1 or {wanted.seeds} starts of {inr.layout.num_params} parameters; given: {there}"
+                f"--init must hold 1 or {wanted.seeds} weight vectors of {inr.layout.num_params} parameters, not {size}"
             )
-        return np.ascontiguousarray(np.broadcast_to(given, (wanted.seeds, given.shape[1])))
+        return np.ascontiguousarray(np.broadcast_to(init_SP, (wanted.seeds, init_SP.shape[1])))
     if wanted.init.mode == "shared":
         return np.stack([shared_draw(inr, wanted, seed) for seed in range(wanted.seeds)])
     assert signals_NKC is not None
-    # Signals are sorted by split: those to train on come first. Where there are none, all are drawn from.
+    # Signals are sorted by split, train first. Without a train split all signals are candidates.
     candidates = signals_NKC[: int((split == 0).sum()) or len(split)]
     drawn = [fixed_start(inr, wanted, seed, candidates, grid, request.device) for seed in range(wanted.seeds)]
     return np.stack(drawn)
@@ -207,13 +206,14 @@ def _contents(
 
 
 def read_source(wanted: Manifest, path: Path | None) -> Signals:
-    """The signals of a manifest, in the store's order, not decoded yet.
+    """Return the signals of a manifest in the order of the store, before decoding.
 
     Args:
-        path: local files to read them from; the source's default if None.
+        wanted: the manifest.
+        path: local files; the default of the source if None.
 
     Raises:
-        InrzooError: the source is not there, or holds no signals.
+        InrzooError: the source is absent or has no signals.
     """
     signals: Signals = registry.make("sources", wanted.source).read(path)
     if not len(signals):
@@ -226,9 +226,9 @@ def _with_engine(wanted: Manifest, engine: Any, products: Any) -> Manifest:
 
 
 def _as_begun(wanted: Manifest, begun: Mapping[str, Any]) -> Manifest:
-    """`auto` goes on with what began."""
-    asked = {key: begun[key] for key in ("engine", "products") if getattr(wanted.fit, key) == "auto" and key in begun}
-    return replace(wanted, fit=replace(wanted.fit, **asked))
+    """Replace `auto` by the engine and products of an existing store."""
+    known = {key: begun[key] for key in ("engine", "products") if getattr(wanted.fit, key) == "auto" and key in begun}
+    return replace(wanted, fit=replace(wanted.fit, **known))
 
 
 def _shape(signals: Signals) -> tuple[int, int, int]:
@@ -244,24 +244,24 @@ def _decode(signals: Signals, out: NDArray[np.uint8], on_read: OnRead) -> NDArra
 
 
 def require_same(store: Store, request: Request) -> Manifest:
-    """Refuse to continue a store that was built with other settings or in another environment.
+    """Refuse to continue a store with other settings or from another environment.
 
     Returns:
-        The request's manifest with `auto` replaced by what the store began with.
+        The request's manifest with `auto` replaced by the store's settings.
     """
     wanted = _as_begun(request.manifest, store.info.manifest.fit)
     differing = manifest.differences(store.info.manifest.tables, wanted.to_json())
     if differing:
         raise InrzooError(
             f"{store.path} was built with other settings ({'; '.join(differing)}); "
-            "give another --out, or --overwrite to replace it"
+            "give another --out, or replace it with --overwrite"
         )
     if all(map(store.is_done, store.blocks())) and wanted.seeds <= store.num_seeds:
         return wanted
     differing = environment_differences(store, request.device)
     if differing:
         raise InrzooError(
-            f"{store.path} was fitted elsewhere ({'; '.join(differing)}), INRs from here would not be the same to the "
-            "bit; continue it there, or give another --out"
+            f"{store.path} was fitted in another environment ({'; '.join(differing)}), INRs from this one have other "
+            "bits; continue it there, or give another --out"
         )
     return wanted

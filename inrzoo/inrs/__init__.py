@@ -208,3 +208,9 @@ class INR(ABC):
         coords_BKD = coords.expand(*lead, *coords.shape[-2:]).reshape(-1, *coords.shape[-2:])
         values_BKC = self.values(weights_BP, coords_BKD)
         return values_BKC.reshape(*lead, *values_BKC.shape[1:])
+
+
+# A base class for other rooms; it extends INR, so it is imported last.
+from inrzoo.inrs._mfn import MultiplicativeFilterNetwork  # noqa: E402
+
+__all__ = ["INR", "FilterNetwork", "MultiplicativeFilterNetwork", "Perceptron", "permute_randomly"]

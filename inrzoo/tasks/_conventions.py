@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from inrzoo.loaders import load
-from inrzoo.loaders.conventions import _conventions
+from inrzoo.loaders.compatibility import conventions
 
 COMPARED = ("inr", "layout", "order of the layout", "coords", "values", "init.mode")
 
@@ -16,7 +16,7 @@ def conventions_of(path: str | Path) -> dict[str, Any]:
     """What the numbers of a store mean; labels and splits may differ, where a fixed start began may not."""
     store = load(path, normalise="none").stores[0]
     start = None if store.init is None else hashlib.sha256(store.init.tobytes()).hexdigest()[:16]
-    found = _conventions(store)
+    found = conventions(store)
     if store.info.fitter is not None:
         start = store.info.fitter.sha256[:16]
     return {**{key: found[key] for key in COMPARED}, "init.start": start}

@@ -16,7 +16,7 @@ from inrzoo.encoders import pixel_layout
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch, WeightDataset
-from inrzoo.loaders.normalise import SMALLEST_STD, Normalise, normaliser
+from inrzoo.loaders.normalise import MIN_STD, Normalise, normaliser
 from inrzoo.weights import WeightLayout
 
 Kind = Literal["weights", "canonical", "signals"]
@@ -101,7 +101,7 @@ class Inputs(nn.Module):
                 mean[part] = whole
         std = variance.sqrt()
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(std < SMALLEST_STD, 1.0, std))
+        self.std.copy_(torch.where(std < MIN_STD, 1.0, std))
 
     def _usual(self, dataset: WeightDataset) -> str:
         return "per_tensor" if self._kind == "signals" else normaliser(dataset.stores, dataset.rows.views, "auto").kind

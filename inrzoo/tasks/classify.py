@@ -152,7 +152,7 @@ def chosen(dataset: WeightDataset, column: str, num_signals: int, seed: int) -> 
     positions = np.arange(len(dataset))
     if not num_signals:
         return positions
-    signal_L = dataset.rows.signals(dataset.rows.places(positions))
+    signal_L = dataset.rows.signals(dataset.rows.locations(positions))
     signals = np.unique(signal_L)
     if num_signals > len(signals):
         raise InrzooError(f"train_signals = {num_signals} is more than the {len(signals)} of the training split")

@@ -193,7 +193,7 @@ class _Learner(Learner):
 
 def several_seeds(dataset: WeightDataset) -> bool:
     """Whether any signal was fitted from two starts."""
-    places = dataset.rows.places(np.arange(len(dataset)))
+    places = dataset.rows.locations(np.arange(len(dataset)))
     signal = dataset.rows.signals(places)
     fits = np.unique(np.stack([signal, places.store, places.seed]), axis=1)
     return bool((np.unique(fits[0], return_counts=True)[1] > 1).any())

@@ -242,7 +242,7 @@ class _Learner(Learner):
 
 def _require_as_many(dataset: WeightDataset) -> None:
     """Raise InrzooError unless there are as many INRs of each signal: only such supports can be mixed in pairs."""
-    signals = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+    signals = dataset.rows.signals(dataset.rows.locations(np.arange(len(dataset))))
     counts = np.unique(signals, return_counts=True)[1]
     if counts.min() < counts.max():
         raise InrzooError(

@@ -196,7 +196,7 @@ def test_a_manifest_of_such_a_store_needs_the_network(runs, tmp_path):
     wanted = manifest.Manifest.from_json(
         open_store(make(runs("learned_init"), tmp_path / "made.zarr")).info.manifest.tables
     )
-    with pytest.raises(InrzooError, match="give --fitter CHECKPOINT"):
+    with pytest.raises(InrzooError, match="pass --fitter CHECKPOINT"):
         build(wanted, tmp_path / "again.zarr", in_process=True, quiet=True)
     assert not (tmp_path / "again.zarr").exists()
 
@@ -280,7 +280,7 @@ def test_other_signals_and_other_checkpoints_are_refused(runs, tmp_path):
     with pytest.raises(InrzooError, match="the task classify, which makes no INRs"):
         read_fitter(other)
     (tmp_path / "text").write_text("x")
-    with pytest.raises(InrzooError, match="is no checkpoint of inrzoo"):
+    with pytest.raises(InrzooError, match="is not a checkpoint of inrzoo"):
         read_fitter(tmp_path / "text")
     from PIL import Image
 

@@ -17,8 +17,7 @@ from inr_contract import (
 )
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs import INR
-from inrzoo.inrs._symmetries import permute_randomly
+from inrzoo.inrs import INR, permute_randomly
 from inrzoo.inrs.siren import Siren
 
 SETTINGS = list(settings())

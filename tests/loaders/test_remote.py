@@ -160,7 +160,9 @@ def test_a_copy_opens_the_url(url):
 
 
 def test_the_next_shards_are_fetched_before_they_are_needed(server, url):
-    stream = inrzoo.load(url, streaming=True, shuffle=True, mix=1, batch_size=2, buffer=4, normalise="none", seeds=0)
+    stream = inrzoo.load(
+        url, streaming=True, shuffle=True, shards_at_once=1, batch_size=2, buffer=4, normalise="none", seeds=0
+    )
     batches = iter(stream)
     next(batches)
     for _ in range(200):  # the thread needs its moment
@@ -345,7 +347,14 @@ def test_a_shard_removed_by_another_process_is_fetched_again(made, url, cache):
 
 
 def test_a_stream_within_a_small_limit_is_the_same(made, url, cache, shard_bytes):
-    options = {"streaming": True, "shuffle": True, "mix": 2, "buffer": 8, "batch_size": 4, "normalise": "none"}
+    options = {
+        "streaming": True,
+        "shuffle": True,
+        "shards_at_once": 2,
+        "buffer": 8,
+        "batch_size": 4,
+        "normalise": "none",
+    }
     ours = inrzoo.load(url, cache_limit=4 * shard_bytes, **options)
     most = 0
     for mine, other in zip(ours, inrzoo.load(made, **options), strict=True):

@@ -156,7 +156,7 @@ def test_fewer_training_signals_are_nested_and_balanced(finished):
     task = Classify(**SMALL)
     dataset = task.dataset(finished, "train")
     column = task.column(dataset)
-    signal = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+    signal = dataset.rows.signals(dataset.rows.locations(np.arange(len(dataset))))
     few, more = (chosen(dataset, column, count, 0) for count in (10, 20))
     assert set(few.tolist()) < set(more.tolist()) and len(few) == 20
     label = dataset.labels[column][np.unique(signal[few])]

@@ -1,4 +1,4 @@
-"""Mirror image of a signal.
+"""Reflection of a signal.
 
 Shape letters: B draws, D in_features.
 """
@@ -20,26 +20,26 @@ class Flip(Affine):
     axis; in (x, y) that is axis 0.
 
     Attributes:
-        axis: which coordinate changes its sign; negative ones count from the last.
-        probability: of a mirror image, from 0 to 1.
+        axis: coordinate that changes its sign; negative numbers count from the last.
+        probability: probability of a reflection, from 0 to 1.
     """
 
     axis: int = -1
     probability: float = 0.5
 
     def __post_init__(self) -> None:
-        """Reject an axis that the INR does not have, or no probability.
+        """Reject impossible fields.
 
         Raises:
-            InrzooError: one of these.
+            InrzooError: the INR has no such axis, or the probability is out of range.
         """
         size = self.inr.in_features
         self.require("axis", -size <= self.axis < size, f"from {-size} to {size - 1}")
         self.require("probability", 0 <= self.probability <= 1, "from 0 to 1")
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A = 1 or the mirror (B, D, D), t = 0."""
-        matrix_BDD, shift_BD = self.stay(count, generator)
+        """Draw A = 1 or a reflection (B, D, D), t = 0."""
+        matrix_BDD, shift_BD = self.identity(count, generator)
         mirrored_B = uniform(0, 1, (count,), generator) < self.probability
         matrix_BDD[mirrored_B, self.axis, self.axis] = -1
         return matrix_BDD, shift_BD

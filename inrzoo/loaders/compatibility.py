@@ -1,4 +1,4 @@
-"""May stores be loaded as one? Only if a weight vector means the same in all of them."""
+"""Checks that a weight vector has the same meaning in all stores that are loaded together."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from inrzoo.store import Store
 
 
 def require_alike(stores: Sequence[Store]) -> None:
-    """Refuse to mix stores whose weights, or labels, mean different things.
+    """Refuse stores whose weights or labels have different meanings.
 
-    Compared are the INR (class and fields: convention, ω₀, where the bias stands, …), the layout, the spacing and axis
-    order of the coordinates, the value range, whether starts are shared, and the names of labels and splits.
+    It compares the INR (class and fields: convention, ω₀, position of the bias, …), the layout, the spacing and axis
+    order of the coordinates, the value range, the init mode, and the names of labels and splits.
 
     Raises:
-        InrzooError: naming the keys that differ; or two stores hold the same INRs.
+        InrzooError: keys differ, which the message names, or two stores hold the same INRs.
     """
     first = stores[0]
     for index, other in enumerate(stores[1:], start=1):
-        differing = _differences(_conventions(first), _conventions(other))
+        differing = _differences(conventions(first), conventions(other))
         if differing:
             raise InrzooError(
                 f"{first.location} and {other.location} cannot be loaded as one, they differ in {'; '.join(differing)}"
@@ -31,7 +31,8 @@ def require_alike(stores: Sequence[Store]) -> None:
                 raise InrzooError(f"{earlier.location} and {other.location} hold the same INRs; name one of them")
 
 
-def _conventions(store: Store) -> dict[str, Any]:
+def conventions(store: Store) -> dict[str, Any]:
+    """Return the settings that define the meaning of a store's weights and labels."""
     info, manifest, tensors = store.info, store.info.manifest, store.layout.tensors
     return {
         "inr": info.inr,
