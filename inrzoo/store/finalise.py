@@ -184,9 +184,12 @@ def _remove_partial_files(path: Location) -> None:
 def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     """Replace the group `stats` and its checksums."""
     group = open_group(path)
-    others = {name: digest for name, digest in info_of(group, path).checksums.items() if not is_statistic(name)}
+    info = info_of(group, path)
+    others = {name: digest for name, digest in info.checksums.items() if not is_statistic(name)}
     change_info(path, checksums=others, complete=False)
-    home = group.require_group("stats", overwrite=True)
+    for name in filter(is_statistic, own_files(path, info)):  # zarr would remove the folder, with all that is in it
+        (path / name).unlink(missing_ok=True)
+    home = group.require_group("stats")
     with every_chunk():
         for name, (array, dims) in sorted(statistics.items()):
             home.create_array(name, data=array, chunks=array.shape, dimension_names=dims)

@@ -19,7 +19,7 @@ from inrzoo.store.intact import wrong_root
 from inrzoo.store.root import ROOT_DIGEST, change_info
 
 SHARD, METADATA = "weights/c/0/0/0/0", "psnr/zarr.json"
-HIDDEN = [".DS_Store", "weights/.DS_Store", "weights/c/0/.nfs00000001", "psnr/._c", "label/.x"]
+HIDDEN = [".DS_Store", "weights/.DS_Store", "weights/c/0/.nfs00000001", "psnr/._c", "label/.x", "stats/mean/c/0/.nfs1"]
 
 
 @pytest.fixture
