@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, fused_numba, loop
+from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, loop
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
@@ -83,24 +83,25 @@ ENGINES: dict[str, Engine] = {
         environment=fused_cpu.environment,
         threaded=True,
     ),
-    "numba": Engine(
-        fit=fused_numba.fit,
-        device="cpu",
-        unavailable=fused_numba.unavailable,
-        environment=fused_numba.environment,
-        threaded=True,
-        regularises=False,
-    ),
     "reference": Engine(fit=loop.fit, environment=_torch_environment),
 }
+
+
+RETIRED = ("numba",)
+"""Engines of earlier versions. Stores name them, and are read like others."""
 
 
 def engine(name: str) -> Engine:
     """The engine of that name.
 
     Raises:
-        InrzooError: there is none.
+        InrzooError: there is none, or there is none any more.
     """
+    if name in RETIRED:
+        raise InrzooError(
+            f"the {name} engine is gone: what it fitted is read and verified, but not fitted again nor continued; "
+            f"there are: {', '.join(ENGINES)}"
+        )
     if name not in ENGINES:
         raise InrzooError(f"no engine {name!r}; there are: {', '.join(ENGINES)}")
     return ENGINES[name]

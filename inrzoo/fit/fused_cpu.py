@@ -64,7 +64,10 @@ def unavailable(inr: INR) -> str | None:
     if platform.machine() not in ("x86_64", "AMD64") or capability() not in INSTRUCTIONS:
         return "the fused engine needs an x86-64 processor with AVX2"
     if compiler() is None:
-        return "the fused engine needs a C++ compiler (g++ or clang++); none is on the path"
+        return (
+            "the fused engine needs a C++ compiler; neither g++ nor clang++ is on the path, "
+            "and pip install 'inrzoo[compiler]' brings one"
+        )
     return None
 
 
@@ -191,6 +194,7 @@ class _Job(ctypes.Structure):
         ("lr", ctypes.c_double),
         ("stop_loss", ctypes.c_float),
         ("called_off", ctypes.POINTER(ctypes.c_int)),
+        ("next", ctypes.c_int),
     )
 
     def __init__(
@@ -198,7 +202,8 @@ class _Job(ctypes.Structure):
     ) -> None:
         kernel, shape = inr.kernel(), (len(weights_BP), len(snapshots))
         inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
-        given = (inputs_KF, torch.empty(0) if targets_BKC is None else targets_BKC, weights_BP)
+        padded_KF = torch.cat([inputs_KF, inputs_KF[-1:].expand(-len(inputs_KF) % 8, -1)])
+        given = (padded_KF, torch.empty(0) if targets_BKC is None else targets_BKC, weights_BP)
         values = (len(weights_BP), len(coords_KD), inr.out_features)
         self.results = np.empty(values if targets_BKC is None else (*shape, weights_BP.shape[1]), dtype=np.float32)
         self.loss_BT, self.steps_BT = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32)
@@ -210,7 +215,8 @@ class _Job(ctypes.Structure):
             self.steps_BT,
         ]
         counts = (len(weights_BP), len(coords_KD), weights_BP.shape[1], len(snapshots))
-        super().__init__(*(array.ctypes.data for array in self._arrays), *counts, *fastest_axis(self._arrays[0]))
+        inputs = self._arrays[0][: len(coords_KD)]
+        super().__init__(*(array.ctypes.data for array in self._arrays), *counts, *fastest_axis(inputs))
         if targets_BKC is None:
             self.targets = None
         self.called_off = ctypes.pointer(CALLED_OFF)
@@ -226,15 +232,28 @@ class _Job(ctypes.Structure):
     def run(self, inr: INR, threads: int, task: Literal["fit", "differentiate", "evaluate"] = "fit") -> None:
         """Hand the job to the kernel. It runs beside this thread, which stays open to Ctrl-C and then calls it off."""
         kernel = library(inr)
-        work = threading.Thread(target=kernel.run, args=(ctypes.byref(self), threads, TASKS.index(task)))
-        work.start()
+        count = max(1, min(threads, self.num_inrs))
+        size = -(-kernel.bytes_per_thread(self.num_coords) // 64) * 64
+        memory = np.empty(count * size + 64, dtype=np.uint8)
+        first = -(-memory.ctypes.data // 64) * 64
+        workers = [
+            threading.Thread(
+                target=kernel.run,
+                args=(ctypes.byref(self), ctypes.c_void_p(first + number * size), TASKS.index(task)),
+            )
+            for number in range(count)
+        ]
         try:
-            while work.is_alive():
-                work.join(0.1)
+            for worker in workers:
+                worker.start()
+            while alive := [worker for worker in workers if worker.is_alive()]:
+                alive[0].join(0.1)
         except BaseException:  # the main thread's Ctrl-C: no other thread is interrupted here
             with interruptible():
                 call_off()
-                work.join()
+                for worker in workers:
+                    if worker.ident is not None:
+                        worker.join()
             raise
         raise_if_called_off()
 

@@ -1,6 +1,7 @@
 """What the fused engine computes: gradients, values and regularisers are the reference's, and the bits are pinned."""
 
 import hashlib
+import importlib.util
 import shutil
 import signal
 import subprocess
@@ -82,8 +83,19 @@ def fitted_bits(inr: INR) -> bytes:
     return fitted.weights_BTP.numpy().tobytes() + fitted.loss_BT.numpy().tobytes()
 
 
-def test_bits_are_pinned() -> None:
+COMPILERS = {
+    **{name: (path,) for name in ("g++", "clang++") if (path := shutil.which(name))},
+    **({"ziglang": compiled.ZIG} if importlib.util.find_spec("ziglang") else {}),
+}
+"""The commands of the compilers that are here."""
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++", "ziglang"])
+def test_bits_are_pinned(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any change of these is a change of every store's bytes: then raise `fused_cpu.ARITHMETIC`."""
+    if compiler not in COMPILERS:
+        pytest.skip(f"{compiler} is not installed")
+    monkeypatch.setattr(compiled, "compiler", lambda: COMPILERS[compiler])
     assert fused_cpu.ARITHMETIC == "fused 2"
     digests = [hashlib.sha256(fitted_bits(inr)).hexdigest()[:12] for inr in PINNED]
     assert digests == [
@@ -103,20 +115,6 @@ def test_wider_registers_give_the_same_bits(inr: INR, monkeypatch: pytest.Monkey
     wide = fitted_bits(inr)
     monkeypatch.setattr(fused_cpu, "capability", lambda: "AVX2")
     assert fitted_bits(inr) == wide
-
-
-@pytest.mark.parametrize("inr", PINNED, ids=str)
-def test_another_compiler_gives_the_same_bits(inr: INR, monkeypatch: pytest.MonkeyPatch) -> None:
-    others = [found for name in ("g++", "clang++") if (found := shutil.which(name)) and found != compiled.compiler()]
-    if not others:
-        pytest.skip("there is one C++ compiler here; this needs both g++ and clang++")
-    bits = fitted_bits(inr)
-    monkeypatch.setattr(compiled, "compiler", lambda: others[0])
-    compiled.compiler_version.cache_clear()
-    compiled._loaded.cache_clear()
-    assert fitted_bits(inr) == bits
-    compiled.compiler_version.cache_clear()
-    compiled._loaded.cache_clear()
 
 
 REGULARISERS = ["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate"]

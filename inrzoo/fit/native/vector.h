@@ -5,15 +5,16 @@
 // by every compiler, and with 512-bit registers too, which are used where there are any.
 #pragma once
 #include <immintrin.h>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
+#include <stddef.h>
+#include <stdint.h>
 #include "layout.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define INLINE_MEMBER inline __attribute__((always_inline))
 
 typedef __m256 Eight;
+
+constexpr double PI = 3.14159265358979323846;
 
 constexpr int padded(int n) { return (n + 7) / 8 * 8; }
 
