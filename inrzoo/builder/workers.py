@@ -58,4 +58,4 @@ def is_quick(store: Store, todo: list[Block]) -> bool:
     per_step = 6 * store.layout.num_params * len(store.coords())  # forward, and both products of the backward pass
     operations = per_step * settings.steps * sum(map(store.num_rows, todo))
     here = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
-    return fit.engine(settings.engine).threaded and operations < here
+    return fit.engine(settings.engine).THREADED and operations < here

@@ -25,11 +25,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit.antialias import AntiAlias, require_frequencies
+from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.compiled import compiler, shared_library
 from inrzoo.fit.interrupt import CALLED_OFF, call_off, interruptible, raise_if_called_off
-from inrzoo.fit.metrics import mse_at
-from inrzoo.fit.result import Fit, check_shapes, conclude
+from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.result import Fit, conclude
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
 from inrzoo.lazy import lazy
 
@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 else:
     torch = lazy("torch", globals())
+
+DEVICE: Literal["cpu", "cuda"] | None = "cpu"
+THREADED, REGULARISES = True, True
+PRODUCTS: tuple[str, ...] = ("ieee",)
 
 SOURCES = Path(__file__).parent / "native"
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
@@ -57,7 +61,7 @@ TASKS = ("fit", "differentiate", "evaluate")
 """In the order of native/engine.cpp."""
 
 
-def unavailable(inr: INR) -> str | None:
+def unavailable(inr: INR, device: str = "cpu") -> str | None:
     """Why this engine cannot fit `inr` on this machine, in one line; None if it can."""
     if inr.kernel() is None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
@@ -90,53 +94,33 @@ def environment(device: str = "cpu") -> dict[str, str]:
     return {"arithmetic": ARITHMETIC, "device": "cpu", "instruction_set": "x86-64-v3"}
 
 
-def fit(
-    inr: INR,
-    weights_BP: Tensor,
-    coords_KD: Tensor,
-    targets_BKC: Tensor,
-    *,
-    lr: float,
-    snapshots: Sequence[int],
-    stop_psnr: float | None = None,
-    value_range: tuple[float, float] = (-1.0, 1.0),
-    antialias: AntiAlias | None = None,
-    nyquist_D: Tensor | None = None,
-    threads: int = 1,
-) -> Fit:
-    """Fit B INRs; arguments and result as `loop.fit`, in float32 to rounding, but each INR by itself, so that its bits
-    do not depend on the others.
+def fit(problem: FitProblem, threads: int = 1) -> Fit:
+    """Fit B INRs; result as `loop.fit`, in float32 to rounding, but each INR by itself: its bits are its own.
 
     Args:
         threads: INRs fitted at the same time.
 
     Raises:
         InrzooError: the engine cannot serve this INR here; `unavailable` says why.
-        ValueError: as `loop.fit`.
         KeyboardInterrupt: within one step.
     """
-    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
-    stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
-    job = _Job(inr, weights_BP, coords_KD, targets_BKC, list(snapshots))
-    job.lr, job.stop_loss = lr, stop_loss
-    if antialias is not None:
-        require_frequencies(inr, weights_BP)
-        assert nyquist_D is not None
-        job.regularise(antialias, nyquist_D)
-    job.run(inr, threads)
-    weights_BTP, loss_BT, steps_BT = map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT))
-    return conclude(weights_BTP, loss_BT, steps_BT, targets_BKC, stop_loss, value_range)
+    problem.products_among(PRODUCTS)
+    job = _Job(problem.inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, problem.snapshots)
+    job.lr, job.stop_loss = problem.lr, problem.stop_loss
+    if problem.antialias is not None and problem.nyquist_D is not None:
+        job.regularise(problem.antialias, problem.nyquist_D)
+    job.run(problem.inr, threads)
+    return conclude(problem, *map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT)))
 
 
-def gradients(inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean squared error of each INR, (B,), and its gradient by the weights, (B, P), as a fit computes them.
+def gradients(problem: FitProblem) -> tuple[Tensor, Tensor]:
+    """The mean squared error of each start, (B,), and its gradient by the weights, (B, P), as a fit computes them.
 
     Raises:
-        InrzooError, ValueError: as `fit`.
+        InrzooError: as `fit`.
     """
-    check_shapes(inr, weights_BP, coords_KD, targets_BKC, [0])
-    job = _Job(inr, weights_BP, coords_KD, targets_BKC, [0])
-    job.run(inr, 1, "differentiate")
+    job = _Job(problem.inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, [0])
+    job.run(problem.inr, 1, "differentiate")
     return torch.from_numpy(job.loss_BT[:, 0]), torch.from_numpy(job.results[:, 0])
 
 
@@ -158,6 +142,15 @@ def bytes_per_thread(inr: INR, num_coords: int) -> int:
         InrzooError: the engine cannot serve this INR here.
     """
     return int(library(inr).bytes_per_thread(num_coords))
+
+
+def prepare(inr: INR) -> None:
+    """Compile the kernel for an INR, unless it is kept from before.
+
+    Raises:
+        InrzooError: as `library`.
+    """
+    library(inr)
 
 
 def library(inr: INR) -> Any:
@@ -198,7 +191,7 @@ class _Job(ctypes.Structure):
     )
 
     def __init__(
-        self, inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor | None, snapshots: list[int]
+        self, inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor | None, snapshots: Sequence[int]
     ) -> None:
         kernel, shape = inr.kernel(), (len(weights_BP), len(snapshots))
         inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD

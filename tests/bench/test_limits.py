@@ -36,7 +36,7 @@ def test_peaks_are_positive_and_one_for_every_thread_count() -> None:
 
 @native
 def test_wide_registers_are_no_slower_and_nothing_beats_multiply_add() -> None:
-    """Other tests may run beside this one, and lower a peak: then it is measured again, at most 20 times."""
+    """Other tests may run beside this one, and lower a peak: then it is measured again, at most 60 times."""
 
     def violated(peaks: Limits) -> list[str]:
         widths = sorted(set(peaks.flops) - {"sgemm"})
@@ -51,7 +51,7 @@ def test_wide_registers_are_no_slower_and_nothing_beats_multiply_add() -> None:
         return said
 
     found = limits.measure(1, 0.03)
-    for _ in range(20):
+    for _ in range(60):
         if not violated(found):
             break
         found = limits.best(found, limits.measure(1, 0.03))

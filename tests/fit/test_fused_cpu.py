@@ -10,7 +10,7 @@ from tiny_store import store_bytes, tiny
 from inrzoo import fit as fitting
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
-from inrzoo.fit import compiled, engines, fused_cpu
+from inrzoo.fit import FitProblem, compiled, engines, fused_cpu
 from inrzoo.fit.result import Status
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
@@ -31,8 +31,14 @@ def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR) -> None:
 
 
 @pytest.mark.parametrize("inr", LONG, ids=str)
+def test_many_steps_reach_the_same_psnr(inr: INR) -> None:
+    engine_truths.reaches_the_same_psnr(fused_cpu.fit, inr, side=16, steps=200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inr", LONG, ids=str)
 def test_a_thousand_steps_reach_the_same_psnr(inr: INR) -> None:
-    engine_truths.reaches_the_same_psnr(fused_cpu.fit, inr)
+    engine_truths.reaches_the_same_psnr(fused_cpu.fit, inr, side=32, steps=1000)
 
 
 def test_bits_do_not_depend_on_neighbours_threads_or_order() -> None:
@@ -119,7 +125,7 @@ def test_a_compiler_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(fused_cpu, "FLAGS", ("-std=c++17", "-Werror", "--no-such-flag"))
     starts, coords, targets = problem(inr := Siren(**SHAPES, hidden_features=3))
     with pytest.raises(InrzooError, match=r"cannot compile engine.cpp: .*no-such-flag"):
-        fused_cpu.fit(inr, starts, coords, targets, lr=1e-3, snapshots=[1])
+        fused_cpu.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[1]))
     assert not list((tmp_path / "inrzoo" / "engines").glob("*.so"))
     name, reason = engines.choose("auto", inr, "cpu", False, ready=True)
     assert name != "fused" and "no-such-flag" in str(reason)
