@@ -4,6 +4,7 @@ The C++ source under `native/` is compiled once for every shape of INR, with its
 arithmetic is fixed by the source (every multiply-add is written as one, sums have one order, the compiler contracts
 nothing), so an INR has the same bits on every x86-64-v3 processor (AVX2, FMA), by every compiler, whatever batch,
 thread or neighbour it was fitted with. Processors with AVX-512 compute two of its vectors at a time, to the same bits.
+On Arm the compiler's own vectors serve.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, F inputs of the first layer,
 C out_features, T snapshots.
@@ -48,8 +49,10 @@ FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trap
 INSTRUCTIONS = {
     "AVX2": ("-mavx2", "-mfma"),
     "AVX512": ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+    "NEON": (),
 }
-"""Flags by what torch calls a processor's capability; Linux names the instructions as the compiler does."""
+"""Flags by what torch calls the capability of an x86-64 processor, and for Arm. Linux names the instructions of the
+former as the compiler does; every 64-bit Arm processor has NEON."""
 
 ARITHMETIC = "fused 2"
 """Raised whenever a change of the source changes bits; tests pin the bits of small fits."""
@@ -65,8 +68,8 @@ def unavailable(inr: INR, device: str = "cpu") -> str | None:
     """Why this engine cannot fit `inr` on this machine, in one line; None if it can."""
     if inr.kernel() is None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
-    if platform.machine() not in ("x86_64", "AMD64") or capability() not in INSTRUCTIONS:
-        return "the fused engine needs an x86-64 processor with AVX2"
+    if capability() not in INSTRUCTIONS:
+        return "the fused engine needs an x86-64 processor with AVX2 or a 64-bit Arm processor"
     if compiler() is None:
         return (
             "the fused engine needs a C++ compiler; neither g++ nor clang++ is on the path, "
@@ -77,7 +80,9 @@ def unavailable(inr: INR, device: str = "cpu") -> str | None:
 
 @functools.cache
 def capability() -> str:
-    """The widest instructions of this processor, in torch's word. Linux says them without torch."""
+    """The widest instructions of this processor: NEON, or in torch's word. Linux says them without torch."""
+    if platform.machine() == "aarch64":
+        return "NEON"
     try:
         line = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
@@ -90,8 +95,12 @@ def capability() -> str:
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
-    """What decides the bits of an INR that this engine fits: neither torch, nor the compiler, nor wider registers."""
-    return {"arithmetic": ARITHMETIC, "device": "cpu", "instruction_set": "x86-64-v3"}
+    """What decides the bits of an INR that this engine fits: neither torch, nor the compiler, nor wider registers.
+
+    Arm gives the same numbers, but what is not a number there has another sign.
+    """
+    instructions = "aarch64" if capability() == "NEON" else "x86-64-v3"
+    return {"arithmetic": ARITHMETIC, "device": "cpu", "instruction_set": instructions}
 
 
 def fit(problem: FitProblem, threads: int = 1) -> Fit:

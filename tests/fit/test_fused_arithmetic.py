@@ -75,11 +75,16 @@ def test_values_are_those_of_the_function(inr: INR) -> None:
     torch.testing.assert_close(fused_cpu.evaluate(inr, starts, finer).double(), exact, rtol=2e-5, atol=2e-5)
 
 
-def fitted_bits(inr: INR) -> bytes:
-    """Weights and losses of a small fit that begins and ends with numbers every machine has."""
+def pinned_problem(inr: INR) -> FitProblem:
+    """A small fit that begins with numbers every machine has."""
     starts, coords, targets = problem(inr, count=2)
     targets = (targets * 64).round() / 64  # float32 sines differ in the last bit from processor to processor
-    fitted = fused_cpu.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[20]))
+    return FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[20])
+
+
+def fitted_bits(inr: INR) -> bytes:
+    """Weights and losses of that fit."""
+    fitted = fused_cpu.fit(pinned_problem(inr))
     return fitted.weights_BTP.numpy().tobytes() + fitted.loss_BT.numpy().tobytes()
 
 
