@@ -72,7 +72,6 @@ ONLY_IMPORTER = {
     "jax": {"bench"},
     "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
-    "numba": {"fit"},
     "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "store", "tasks"},
     "ray": {"builder", "loaders"},
@@ -195,7 +194,7 @@ def test_importing_a_room_loads_no_other_rooms_tools():
         ("manifest", ["torch", "zarr", "ray", "dask"]),
         ("weights", ["torch"]),
         ("store", ["torch", "ray", "dask", "matplotlib", "datasets"]),
-        ("fit", ["torch", "zarr", "ray", "dask", "numba"]),
+        ("fit", ["torch", "zarr", "ray", "dask"]),
         ("inrs", ["torch", "zarr"]),
         ("cli", ["torch", "zarr", "ray", "dask", "matplotlib", "datasets"]),
     ]:

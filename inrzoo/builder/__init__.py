@@ -152,7 +152,7 @@ def _fit(
     if in_process or (address is None and (count == 1 or quick)):
         engine = fit.engine(store.settings.fit.engine)
         threads = workers if isinstance(workers, int) else len(os.sched_getaffinity(0))
-        threads = threads if engine.threaded else 1
+        threads = threads if engine.THREADED else 1
         _run(store, todo, device, progress, partial(run_in_process, threads=threads))
         return threads, False
     needs = {key.upper(): amount for key, amount in (per_worker or one_worker(device)).items()}

@@ -6,7 +6,6 @@ Shape letters: B INRs, S seeds, T snapshots, P parameters, K coordinates, D coor
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
@@ -109,13 +108,7 @@ def fit_to(
     spacing, axis_order = settings.coords.spacing, settings.coords.axis_order
     antialias = AntiAlias(**asdict(settings.antialias)) if settings.antialias.used else None
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
-    further: dict[str, Any] = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
-    engine = fit.engine(settings.fit.engine)
-    if engine.threaded:
-        further["threads"] = threads
-    if len(engine.products) > 1:
-        further["products"] = settings.fit.products
-    return engine.fit(
+    problem = fit.FitProblem(
         inr,
         torch.from_numpy(starts_BP).to(device),
         torch.from_numpy(coords.grid(grid, spacing, axis_order)).to(device),
@@ -124,8 +117,11 @@ def fit_to(
         snapshots=settings.fit.snapshots,
         stop_psnr=settings.fit.effective_stop_psnr,
         value_range=settings.values.range,
-        **further,
+        antialias=antialias,
+        nyquist_D=nyquist_D if antialias else None,
+        products=settings.fit.products,
     )
+    return fit.engine(settings.fit.engine).fit(problem, threads)
 
 
 @contextmanager

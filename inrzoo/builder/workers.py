@@ -57,4 +57,4 @@ def is_quick(store: Store, todo: list[Block]) -> bool:
     per_step = 6 * store.layout.num_params * len(store.coords())  # forward pass, and two products of the backward pass
     operations = per_step * settings.steps * sum(map(store.num_rows, todo))
     limit = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
-    return fit.engine(settings.engine).threaded and operations < limit
+    return fit.engine(settings.engine).THREADED and operations < limit

@@ -101,7 +101,7 @@ class Fit:
         views: ascending step counts of the stored snapshots, none above `steps`; empty stores the last step only.
         stop_views: whether to stop at `stop_psnr` despite views; later views then repeat the final weights.
         engine: engine of the fit, see `inrzoo.fit.engines`; `auto` is the fastest that supports the INR. A store
-            records the engine that ran.
+            records the engine that ran, `numba` where it was an earlier version's: that engine is gone.
         products: precision of the engine's matrix products; `auto` is its default. A store records it.
     """
 
@@ -110,7 +110,7 @@ class Fit:
     stop_psnr: float | None = None
     views: tuple[int, ...] = ()
     stop_views: bool = False
-    engine: Literal["auto", "triton", "cuda_graph", "fused", "numba", "reference"] = "auto"
+    engine: Literal["auto", "triton", "cuda_graph", "fused", "reference", "numba"] = "auto"
     products: Literal["auto", "ieee", "bf16x3", "tf32"] = "auto"
 
     def __post_init__(self) -> None:
