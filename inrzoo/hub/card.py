@@ -1,6 +1,6 @@
-"""The dataset card: everything on it comes out of the store.
+"""Writes the dataset card from the content of the store.
 
-The YAML header is what the Hub and `datasets` read, the rest is for people.
+The Hub and `datasets` read the YAML header, people read the rest.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ from inrzoo.preview import preview
 from inrzoo.store import Store
 
 TAG = "inrzoo"
-"""By this tag the datasets of inrzoo are found."""
+"""Tag of the datasets of inrzoo."""
 LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
-"""Identifiers the Hub knows, of those that data sets come with. Any other licence is given by its name."""
+"""The Hub's identifiers of common licences of datasets. Other licences appear by name."""
 POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
-"""10³ to 10¹²: the bounds of the Hub's categories of size."""
+"""Bounds of the Hub's size categories, 10³ to 10¹²."""
 
 
 def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
-    """README.md of a store on the Hub.
+    """Return the README.md of a store on the Hub.
 
     Args:
-        store: complete.
-        repo_id: `USER/NAME` it is pushed to.
+        store: a complete store.
+        repo_id: `USER/NAME` of the dataset.
         version: N of the tag vN.
-        with_preview: whether `preview.png` stands beside it.
+        with_preview: whether the card shows `preview.png`.
     """
     header = yaml_dump(_header(store, version), sort_keys=False, width=1000)
     sections = [
@@ -55,7 +55,7 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
 
 
 def draw_preview(store: Store, out: Path) -> bool:
-    """Draw the picture for the card; False where the signals are no images, or no INR is good enough to draw."""
+    """Draw the picture of the card; return False if the signals are not images, or no INR has a finite PSNR."""
     if len(store.info.grid) != 2 or store.inr.out_features not in (1, 3):
         return False
     if not np.isfinite(store.psnr[:, 0, -1]).any():
@@ -92,7 +92,7 @@ def _header(store: Store, version: int) -> dict[str, Any]:
 
 
 def size_category(num_rows: int) -> str:
-    """The Hub's category of a dataset of so many rows.
+    """Return the Hub's size category of a dataset with `num_rows` rows.
 
     >>> size_category(999), size_category(1000), size_category(2 * 10**7)
     ('n<1K', '1K<n<10K', '10M<n<100M')
@@ -104,15 +104,15 @@ def size_category(num_rows: int) -> str:
 
 
 def _data_files(store: Store) -> list[dict[str, Any]]:
-    """Explicit to the seed: files of a push that is not finished match none of these."""
-    there = {part.split for part in parts(store, range(1))}
+    """Return the data files by split and seed, so that files of an unfinished push do not match."""
+    splits = {part.split for part in parts(store, range(1))}
     return [
         {
             "split": split_name(name),
             "path": [f"data/{prefix(name, seed)}*.parquet" for seed in range(store.num_seeds)],
         }
         for name in store.info.split_names
-        if name in there
+        if name in splits
     ]
 
 
@@ -196,11 +196,11 @@ def _rebuilding(store: Store) -> str:
 
 def _source(store: Store) -> str:
     recorded = store.info.manifest
-    kept = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
+    signals = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
     cite = f"Cite the source data:\n\n{fenced(recorded.citation, 'text')}" if recorded.citation else ""
     return (
         f"The signals come from {text(recorded.title or recorded.name)} "
-        f"(source {code(recorded.source.get('name'))}), under: {text(recorded.licence)}. They {kept}. "
+        f"(source {code(recorded.source.get('name'))}), under: {text(recorded.licence)}. They {signals}. "
         f"The INRs, being derived from them, are under the same licence.\n\n"
         f"{cite}"
     ).strip()

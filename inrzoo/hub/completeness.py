@@ -1,4 +1,4 @@
-"""Does a commit on the Hub hold every file of a store? What is lacking is sent again, as a new version."""
+"""Finds the files of a store that a commit on the Hub lacks, which are sent again as a new version."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,15 +9,15 @@ from inrzoo.store import Store
 
 
 def lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str]:
-    """Paths of files that are absent from a commit or have other bytes there, sorted.
+    """Return the sorted paths of files that are absent from a commit or differ there.
 
     Args:
-        store: a folder here, complete.
+        store: a complete local store.
         folder: name of the store in the repository.
         entries: the files of the commit.
     """
     home = store.path
-    assert isinstance(home, Path), "what is pushed has been copied"
+    assert isinstance(home, Path), "a push copies the store"
     wrong = [path for path in ("README.md",) if path not in entries]
     for name, digest in {"zarr.json": None, **store.info.checksums}.items():
         if not _holds(entries.get(f"{folder}/{name}"), home / name, digest):
@@ -30,7 +30,7 @@ def lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str
 
 
 def row_bytes(store: Store, part: Part) -> int:
-    """Bytes of the weights in a Parquet file, which is larger: its other bytes depend on the version of pyarrow."""
+    """Return the bytes of the weights in a Parquet file, a lower bound of its size, which depends on pyarrow."""
     return 4 * (part.stop - part.start) * store.layout.num_params * len(store.snapshots)
 
 

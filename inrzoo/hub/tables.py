@@ -1,4 +1,4 @@
-"""The tables of the card.
+"""Makes the tables of the card.
 
 Shape letters: N signals, S seeds, T snapshots.
 """
@@ -49,23 +49,23 @@ MEANINGS = {
 
 
 def num_inrs(store: Store) -> int:
-    """INRs that are there; snapshots of one fit are counted apart."""
+    """Return the number of finished INRs, counting every snapshot."""
     return int((_status(store) != "pending").sum()) * len(store.snapshots)
 
 
 def num_bytes(store: Store) -> int:
-    """Bytes of the weights."""
+    """Return the size of the weights in bytes."""
     return 4 * num_inrs(store) * store.layout.num_params
 
 
 def median_psnr(store: Store) -> float | None:
-    """dB, over all finite fits at the last snapshot, to two places; None where none is known."""
+    """Return the median PSNR in dB at the last snapshot, to two places; None if it is unknown."""
     finite = _finite(store.psnr[:, :, -1])
     return round(float(np.median(finite)), 2) if finite.size else None
 
 
 def fitting(store: Store) -> str:
-    """What was fitted, and how."""
+    """Return the table of signals, architecture and fit."""
     info = store.info
     rows = {
         "signals": f"{store.num_signals:,} of {code(info.dataset)}, grid {_times(info.grid)}, "
@@ -86,7 +86,7 @@ def fitting(store: Store) -> str:
 
 
 def conventions(store: Store) -> str:
-    """Every convention that decides the bytes."""
+    """Return the table of the conventions that affect the weights."""
     recorded, inr = store.info.manifest, store.info.inr
     coords, fit = recorded.coords, recorded.fit
     low, high = store.value_range
@@ -122,7 +122,7 @@ def conventions(store: Store) -> str:
 
 
 def quality(store: Store) -> str:
-    """PSNR by split and snapshot, and how the fits ended."""
+    """Return the table of PSNR and status by split and snapshot."""
     lines = []
     for position, step in enumerate(store.snapshots):
         for index, name in enumerate(store.info.split_names):
@@ -130,18 +130,18 @@ def quality(store: Store) -> str:
             psnr, status = _finite(store.psnr[rows, :, position]), _status(store)[rows]
             if not rows.any():
                 continue
-            counted = [int((status == wanted).sum()) for wanted in ("ok", "early stop", "diverged")]
+            counted = [int((status == kind).sum()) for kind in ("ok", "early stop", "diverged")]
             figures = ["–"] * 4
             if psnr.size:
-                found = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
-                figures = [f"{value:.2f}" for value in found]
+                values = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
+                figures = [f"{value:.2f}" for value in values]
             lines.append([text(name), str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
     head = ("split", "step", "INRs", "mean dB", "median", "5 % quantile", "lowest", "ok", "early stops", "diverged")
     return table(head, lines)
 
 
 def histogram(store: Store) -> str:
-    """PSNRs of the last snapshot as bars of text; the picture has it finer."""
+    """Return the histogram of PSNRs at the last snapshot as text."""
     psnr = _finite(store.psnr[:, :, -1])
     if not psnr.size:
         return ""
@@ -154,7 +154,7 @@ def histogram(store: Store) -> str:
 
 
 def columns(store: Store) -> str:
-    """Columns of the Parquet files."""
+    """Return the table of the columns of the Parquet files."""
     rows = []
     for name, feature in features(store).items():
         kind = {"List": "list of {} float32", "ClassLabel": "class of {}"}.get(feature["_type"], "{}")
@@ -164,7 +164,7 @@ def columns(store: Store) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    """A table of settings as Markdown."""
+    """Format settings as Markdown."""
     return text(", ".join(f"{key} {value}" for key, value in settings.items() if value is not None and value != []))
 
 
@@ -175,7 +175,7 @@ def _architecture(inr: Mapping[str, Any]) -> str:
 
 
 def _bound(store: Store) -> str:
-    """Σᵢ maxⱼ|ω⁽ⁱ⁾ⱼc| per axis is kept for every INR that has one; the card gives the largest."""
+    """Format the maximum of the recorded frequency bounds, Σᵢ maxⱼ|ω⁽ⁱ⁾ⱼc| per axis."""
     bounds = _finite(store.max_frequency)
     return f"at most {bounds.max():.4g} radians per unit; each INR's own in `max_frequency`" if bounds.size else ""
 
@@ -186,7 +186,7 @@ def _split_sizes(store: Store) -> dict[str, int]:
 
 
 def _status(store: Store) -> NDArray[Any]:
-    """Names, shape (N, S)."""
+    """Return the names of the status, shape (N, S)."""
     return np.array(store.info.status_names)[store.status]
 
 

@@ -112,7 +112,7 @@ def test_the_network_is_gone(hub: Hub, client: Client, finished: Path, tmp_path:
 def test_the_network_goes_in_the_middle(hub: Hub, client: Client, finished: Path) -> None:
     hub.faults = [Fault("PUT /lfs/", times=10**6, kind="cut")]
     words = ["push", str(finished), "ada/tiny"]
-    assert "what arrived is safe" in one_line(client.python(IMPATIENT.format(words=words)))
+    assert "finished files are safe" in one_line(client.python(IMPATIENT.format(words=words)))
     assert not hub.repos["ada/tiny"].tags
     hub.faults = []
     assert client.inrzoo(*words).code == 0 and list(hub.repos["ada/tiny"].tags) == ["v1"]

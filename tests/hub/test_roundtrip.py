@@ -153,7 +153,7 @@ def test_private_stays_private(hub: Hub, client: Client, finished: Path, tmp_pat
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     hub.repos["ada/tiny"].private = False
     done = client.inrzoo("push", finished, "ada/tiny", "--private")
-    assert done.code == 2 and "is public already" in done.err
+    assert done.code == 2 and "is already public" in done.err
 
 
 BATCHES = """

@@ -152,7 +152,7 @@ def test_a_change_that_takes_no_lock_is_not_overwritten(
             shutil.copytree(larger, out)
 
     pushed.at_request = come
-    assert "was changed by something else during the pull" in one_line(client.inrzoo("pull", "ada/tiny", "--out", out))
+    assert "was changed by another process during the pull" in one_line(client.inrzoo("pull", "ada/tiny", "--out", out))
     assert store_bytes(out) == store_bytes(larger)
 
 
