@@ -1,4 +1,4 @@
-"""Some INRs of a store as one safetensors file: tensors by their names in the layout, the rest in its metadata.
+"""Exports some INRs of a store to one safetensors file: tensors by their names in the layout, and metadata.
 
 Shape letters: B INRs, P parameters of one INR.
 """
@@ -19,18 +19,18 @@ def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0,
     """Write one INR, or those of a range of signals.
 
     Args:
-        store_path: a store; the INRs that are asked for have to be there.
-        out: the file; nothing may stand there.
+        store_path: a store with these INRs.
+        out: the new file.
         signals: `"7"` for one INR, whose tensors have the shapes of the layout; `"0:100"` for a range, whose tensors
-            have one dimension more, B, in front. Counted from the end where negative, as in Python.
-        seed: which fit.
+            have a leading dimension B. Negative numbers count from the end, as in Python.
+        seed: number of the fit of each signal.
         step: step count of the snapshot; the last one if None.
 
     Returns:
-        How many INRs were written.
+        The number of INRs written.
 
     Raises:
-        InrzooError: no such signal, seed or snapshot; an INR that is pending; `out` exists.
+        InrzooError: a signal, seed or snapshot is absent, an INR is pending, or `out` exists.
     """
     store = open_store(store_path)
     if out.exists() or out.is_symlink():
@@ -70,4 +70,6 @@ def _index(store: Store, signals: str) -> int | slice:
             return index
     except (ValueError, TypeError, IndexError):
         pass
-    raise InrzooError(f"no signal {signals} in {store.path}; one of 0 to {store.num_signals - 1}, or a range as 0:100")
+    raise InrzooError(
+        f"no signal {signals} in {store.path}; one of 0 to {store.num_signals - 1}, or a range such as 0:100"
+    )

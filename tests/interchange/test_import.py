@@ -332,7 +332,7 @@ def test_nothing_is_unpickled(exported, tmp_path, protocol):
             {"net.0.linear.weight": torch.zeros(2, dtype=torch.float64)},
             "is a torch.float64 .* expected a dense float32",
         ),
-        ({"a": torch.zeros(1).expand(10**9)}, "announces more numbers than it holds"),
+        ({"a": torch.zeros(1).expand(10**9)}, "declares more numbers than it holds"),
         ({}, "its keys are of no convention|has shape none"),
     ],
 )
@@ -445,12 +445,12 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     [
         ({"convention": "inr2vec"}, "no convention 'inr2vec'; there are: dws, nfn, sitzmann"),
         ({"convention": "nfn"}, "its keys are those of dws or implicit_zoo, not of nfn"),
-        ({"grid": None}, "do not say how large an image is; give --grid 28x28"),
-        ({"grid": (28,)}, "take 2 coordinates and give 1 channels; the images are 28 with 1"),
+        ({"grid": None}, "do not contain the size of an image; pass --grid 28x28"),
+        ({"grid": (28,)}, "take 2 coordinates and return 1 channels; the images are 28 with 1"),
         ({"dataset": "digits"}, "the grid is contradictory|has no image|number its images"),
         ({"dataset": "no_such"}, "no dataset 'no_such'"),
         ({"images": Path("somewhere")}, "--images somewhere needs --dataset"),
-        ({"split_points": (1, 2)}, "says the splits; leave --split-points out"),
+        ({"split_points": (1, 2)}, "defines the splits; leave --split-points out"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, given, message):
@@ -467,7 +467,7 @@ def test_nfn_folders_need_split_points(tmp_path, points):
 def test_folders_that_are_none_are_refused(tmp_path):
     refused(tmp_path / "gone", tmp_path, "no folder")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", tmp_path, r"holds neither a \*splits.json nor folders like")
+    refused(tmp_path / "empty", tmp_path, r"has neither a \*splits.json nor folders like")
     dws_folder(tmp_path / "set")
     shutil.copy(splits_file(tmp_path / "set"), tmp_path / "set" / "other_splits.json")
     refused(tmp_path / "set", tmp_path, "several splits: mnist_splits.json, other_splits.json", grid=(28, 28))

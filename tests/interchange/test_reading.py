@@ -110,7 +110,7 @@ def test_answers_that_are_none_are_one_line(folder: Path, tmp_path: Path, inrzoo
 
 
 def test_an_inrzoo_json_leaves_nothing_to_say(exported, tmp_path: Path) -> None:
-    with pytest.raises(InrzooError, match=r"inrzoo.json says how it is to be read; leave --inr and --coords out"):
+    with pytest.raises(InrzooError, match=r"inrzoo.json has all settings; leave --inr and --coords out"):
         import_state_dicts(exported("nfn", 0), tmp_path / "a.zarr", inr_settings={"omega_0": 20.0})
 
 
