@@ -162,7 +162,7 @@ def _is_part(out: Path, snapshot: Snapshot, num_seeds: int, splits: list[str]) -
 
 def _is_intact(store: Store) -> bool:
     """Return whether all files of a store are present and match their sha256."""
-    return all(map(store.is_done, store.wanted_blocks())) and not wrong_files(store.path, store.info)
+    return all(map(store.is_done, store.expected_blocks())) and not wrong_files(store.path, store.info)
 
 
 def _with_local_part(out: Path, num_seeds: int, splits: list[str]) -> tuple[int, list[str]]:

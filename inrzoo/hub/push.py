@@ -112,7 +112,7 @@ def _snapshot(path: str | Path, partial: bool) -> Iterator[Store]:
         store = open_store(path)
         if store.cache is None:
             raise InrzooError(f"{path} is not complete; the same build command continues")
-        path = store.mirror.fetch_all()
+        path = store.cache.fetch_all()
     with snapshot(Path(path), partial) as store:
         yield store
 
