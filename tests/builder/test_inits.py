@@ -110,7 +110,7 @@ def test_the_start_of_another_store(
     assert build(tiny(limit=20), out, in_process=True, quiet=True, init=fixed).fitted == 0
     with pytest.raises(InrzooError, match=r"init\.mode: file → random"):
         build(tiny(limit=20), out, in_process=True, quiet=True)
-    with pytest.raises(InrzooError, match="has none to share"):
+    with pytest.raises(InrzooError, match="was built with random initial weights"):
         build(tiny(limit=20), tmp_path / "other.zarr", in_process=True, quiet=True, init=finished)
 
 

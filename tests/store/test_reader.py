@@ -95,7 +95,7 @@ def test_a_half_built_store_shows_what_is_there(
     code, out, _ = inrzoo("info", tmp_path / "half.zarr")
     assert code == 0 and f"done {rows}, wanted 96" in out
     code, out, _ = inrzoo("preview", tmp_path / "half.zarr")
-    assert code == 0 and f"{rows} of 10 asked for" in out
+    assert code == 0 and f"{rows} of 10 requested INRs" in out
     code, _, err = inrzoo("stats", tmp_path / "half.zarr")
     assert code == 2 and "run the same build again" in err
 
