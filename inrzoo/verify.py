@@ -89,7 +89,7 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
     """
     path = location(path)
     for _ in range(ATTEMPTS):
-        open_store(path)  # says in one line that there is none
+        open_store(path)  # fails if there is none
         before = (path / "zarr.json").read_bytes()
         # Every change of a store begins with its root; if that has changed, problems may not be damage.
         try:
@@ -192,8 +192,8 @@ def _check_metadata(store: Store, findings: Findings) -> None:
         for block in (Block(seed, index) for index in indices):
             if not store.is_done(block):
                 findings.damage(block, f"block {block.index} of seed {seed} is missing: its repair was interrupted")
-    made = info.manifest.init_mode == "hypernet"
-    if made and hashlib.sha256(store.fitter or b"").hexdigest() != store.settings.init.sha256:
+    by_network = info.manifest.init_mode == "hypernet"
+    if by_network and hashlib.sha256(store.fitter or b"").hexdigest() != store.settings.init.sha256:
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")

@@ -238,8 +238,8 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        taken = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
-        sizes = {"num_cpus": 1, **taken, "object_store_memory": OBJECT_STORE_BYTES}
+        resources = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
+        sizes = {"num_cpus": 1, **resources, "object_store_memory": OBJECT_STORE_BYTES}
         # A new cluster, even if another one runs on this machine.
         with _own_sigterm():
             ray.init(address="local", include_dashboard=False, **sizes, **common)

@@ -114,38 +114,38 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
     Raises:
         InrzooError: the build would refuse the request.
     """
-    signals, inr, wanted = resolve(request)
+    signals, inr, settings = resolve(request)
     out, device = request.out, request.device
-    rows, steps = len(signals), wanted.fit.snapshots
+    rows, steps = len(signals), settings.fit.snapshots
     partition = Partition.of(rows, 4 * len(steps) * inr.layout.num_params)
-    missing = [block for _ in range(wanted.seeds) for block in range(partition.num_blocks)]
+    missing = [block for _ in range(settings.seeds) for block in range(partition.num_blocks)]
     continued = (out / "zarr.json").exists()
     if continued:
         store = open_store(out)
-        require_same(store, replace(request, manifest=wanted))
-        wanted = replace(wanted, seeds=max(wanted.seeds, store.num_seeds))
-        more = (wanted.seeds - store.num_seeds) * partition.num_blocks
+        require_same(store, replace(request, manifest=settings))
+        settings = replace(settings, seeds=max(settings.seeds, store.num_seeds))
+        more = (settings.seeds - store.num_seeds) * partition.num_blocks
         missing = [block.index for block in store.blocks() if not store.is_done(block)]
         missing += [index % partition.num_blocks for index in range(more)]
     sizes = [partition.rows(index).stop - partition.rows(index).start for index in missing]
-    weight_bytes = wanted.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
-    speed = measure(inr, signals, wanted, partition.block_rows, device, seconds, request.fitter)
+    weight_bytes = settings.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
+    speed = measure(inr, signals, settings, partition.block_rows, device, seconds, request.fitter)
     return Plan(
         out=str(out),
         continued=continued,
         num_signals=rows,
-        num_seeds=wanted.seeds,
+        num_seeds=settings.seeds,
         snapshots=steps,
         num_params=inr.layout.num_params,
-        num_blocks=partition.num_blocks * wanted.seeds,
+        num_blocks=partition.num_blocks * settings.seeds,
         missing_blocks=len(missing),
         missing_inrs=sum(sizes),
         block_rows=partition.block_rows,
         weight_bytes=weight_bytes,
-        store_bytes=weight_bytes + _other_bytes(signals, inr, wanted, request.fitter),
-        disk_bytes=disk_bytes(wanted, signals, inr),
+        store_bytes=weight_bytes + _other_bytes(signals, inr, settings, request.fitter),
+        disk_bytes=disk_bytes(settings, signals, inr),
         worker_bytes=_worker_bytes(speed, partition, inr, len(steps)),
-        engine=wanted.fit.engine,
+        engine=settings.fit.engine,
         device=device,
         cores=_cores(device),
         speed=speed,
@@ -155,7 +155,7 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
 def measure(
     inr: INR,
     signals: Signals,
-    wanted: Manifest,
+    settings: Manifest,
     block_rows: int,
     device: str,
     seconds: float,
@@ -172,27 +172,27 @@ def measure(
     for position, (_, array) in enumerate(signals.values(chosen.tolist())):
         values_BKC[position] = array.reshape(values_BKC.shape[1:])
     signal_seconds = (time.perf_counter() - started) / count
-    starts_BP = np.stack([inr.init(Stream("init", wanted.name, 0, signals.ids[index])) for index in chosen])
-    network = 0.0 if fitter is None else _network(fitter, inr, wanted, signals.grid, values_BKC, device, seconds / 2)
+    starts_BP = np.stack([inr.init(Stream("init", settings.name, 0, signals.ids[index])) for index in chosen])
+    network = 0.0 if fitter is None else _network(fitter, inr, settings, signals.grid, values_BKC, device, seconds / 2)
 
     def once(steps: int) -> float:
         """Return the seconds of a number of steps, with the last snapshot at their end."""
-        views = tuple(view for view in wanted.fit.views if view < steps)
-        shorter = replace(wanted.fit, steps=steps, views=(*views, steps) if wanted.fit.views else ())
+        views = tuple(view for view in settings.fit.views if view < steps)
+        shorter = replace(settings.fit, steps=steps, views=(*views, steps) if settings.fit.views else ())
         begun = time.perf_counter()
         with one_thread():
-            fit_to(inr, starts_BP, values_BKC, replace(wanted, fit=shorter), signals.grid, device)
+            fit_to(inr, starts_BP, values_BKC, replace(settings, fit=shorter), signals.grid, device)
         return time.perf_counter() - begun
 
-    steps = min(1, wanted.fit.steps)
+    steps = min(1, settings.fit.steps)
     once(steps)  # warm up: compile, grow the heap
     deadline, last = time.perf_counter() + seconds, once(steps)
     before, fitted = (0, 0.0), 2 * count
-    while steps < wanted.fit.steps and time.perf_counter() + 2 * last < deadline:
+    while steps < settings.fit.steps and time.perf_counter() + 2 * last < deadline:
         before = (steps, last)
-        steps = min(2 * steps, wanted.fit.steps)
+        steps = min(2 * steps, settings.fit.steps)
         last, fitted = once(steps), fitted + count
-    whole = steps == wanted.fit.steps
+    whole = steps == settings.fit.steps
     times = [last]
     while whole and time.perf_counter() + last < deadline:
         times.append(once(steps))
@@ -200,7 +200,7 @@ def measure(
     block_seconds = statistics.median(times)
     if not whole:
         per_step = max((last - before[1]) / (steps - before[0]), 0.0)
-        block_seconds = last + (wanted.fit.steps - steps) * per_step
+        block_seconds = last + (settings.fit.steps - steps) * per_step
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Speed(block_seconds * block_rows / count + network * block_rows, signal_seconds, peak, whole, fitted)
 
@@ -208,7 +208,7 @@ def measure(
 def _network(
     fitter: Fitter,
     inr: INR,
-    wanted: Manifest,
+    settings: Manifest,
     grid: tuple[int, ...],
     values_BKC: NDArray[np.uint8],
     device: str,
@@ -220,7 +220,7 @@ def _network(
         for _ in range(1 + (count == 1)):  # the first call also loads it
             begun = time.perf_counter()
             with one_thread():
-                weights_of(fitter.content, inr, wanted, grid, values_BKC[:count], device)
+                weights_of(fitter.content, inr, settings, grid, values_BKC[:count], device)
             last = time.perf_counter() - begun
         if count == len(values_BKC) or time.perf_counter() + 2 * last > deadline:
             return last / count
@@ -236,20 +236,20 @@ def _weight_bytes(partition: Partition, row_bytes: int) -> int:
     return chunks * partition.chunk_rows * row_bytes + index
 
 
-def _other_bytes(signals: Signals, inr: INR, wanted: Manifest, fitter: Fitter | None) -> int:
+def _other_bytes(signals: Signals, inr: INR, settings: Manifest, fitter: Fitter | None) -> int:
     """Return the size of columns, ids, statistics and signals without compression, and of the metadata."""
-    sizes = {"step": len(wanted.fit.snapshots), "axis": len(signals.grid)}
+    sizes = {"step": len(settings.fit.snapshots), "axis": len(signals.grid)}
     row = sum(
         np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
     )
-    columns = len(signals) * (wanted.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
+    columns = len(signals) * (settings.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
     statistics_bytes = 3 * 8 * sizes["step"] * (inr.layout.num_params + len(inr.layout.tensors))
-    values = len(signals) * math.prod(signals.grid) * signals.channels if wanted.redistributable else 0
-    start = 0 if wanted.init.mode == "random" else 4 * wanted.seeds * inr.layout.num_params
+    values = len(signals) * math.prod(signals.grid) * signals.channels if settings.redistributable else 0
+    start = 0 if settings.init.mode == "random" else 4 * settings.seeds * inr.layout.num_params
     start = start if fitter is None else len(fitter.content)
     names = sum(len(name) + 8 for names in signals.label_names.values() for name in names)
     # Roots and arrays take about 60 kB of JSON, twice if consolidated; each file has a line of checksum.
-    files = 200 * wanted.seeds * (len(COLUMNS) + 1) + 200 * wanted.seeds * max(1, len(signals) // 1000)
+    files = 200 * settings.seeds * (len(COLUMNS) + 1) + 200 * settings.seeds * max(1, len(signals) // 1000)
     return columns + statistics_bytes + values + start + names + files + 64 * 1024
 
 

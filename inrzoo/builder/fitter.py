@@ -47,11 +47,11 @@ class Fitter:
         """The sha256 (hex) of the content, which has configuration and tensors."""
         return hashlib.sha256(self.content).hexdigest()
 
-    def apply_to(self, wanted: Manifest, tto: int) -> Manifest:
+    def apply_to(self, settings: Manifest, tto: int) -> Manifest:
         """Return the manifest with the architecture, grid and value range of this network, which makes its INRs.
 
         Args:
-            wanted: the manifest.
+            settings: the manifest.
             tto: steps of Adam after the network, without early stopping.
 
         Raises:
@@ -61,10 +61,10 @@ class Fitter:
             raise InrzooError(f"--tto = {tto} is not allowed; it must be at least 0")
         means = self.metadata["conventions"]
         inr = {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS}
-        engine = "reference" if tto == 0 else wanted.fit.engine  # supports every INR
-        fit = replace(wanted.fit, steps=tto, stop_psnr=None, engine=engine)
+        engine = "reference" if tto == 0 else settings.fit.engine  # supports every INR
+        fit = replace(settings.fit, steps=tto, stop_psnr=None, engine=engine)
         return replace(
-            wanted,
+            settings,
             inr=inr,
             coords=Coords(**means["coords"]),
             values=Values(range=tuple(means["values"]["range"])),

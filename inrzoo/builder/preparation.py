@@ -61,22 +61,22 @@ def prepare(request: Request, on_read: OnRead) -> Store:
     Raises:
         InrzooError: `out` is not a store, has other settings or another environment, or the disk is too small.
     """
-    wanted, out = request.manifest, request.out
+    settings, out = request.manifest, request.out
     if not is_there(out):
         return _create(request, on_read)
     if isinstance(out, Path) and not (out / "zarr.json").is_file():
         raise InrzooError(f"--out {out} exists and is not a store; give another --out")
     store = open_store(out)
-    wanted = require_same(store, request)
-    request = replace(request, manifest=wanted)
-    growing = wanted.seeds > store.num_seeds
+    settings = require_same(store, request)
+    request = replace(request, manifest=settings)
+    growing = settings.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read))
         store = open_store(out)
     if growing:
-        signals = store.signals(slice(None)) if wanted.init.mode == "fixed" else None
+        signals = store.signals(slice(None)) if settings.init.mode == "fixed" else None
         init_SP = _inits(request, store.inr, store.split, signals, store.info.grid)
-        grow(out, wanted.seeds, init_SP)
+        grow(out, settings.seeds, init_SP)
         store = open_store(out)
     return store
 
@@ -99,32 +99,32 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
 
 def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     """Return the signals of a request before decoding, their INR, and the manifest with the chosen engine."""
-    wanted = request.manifest
-    signals = read_source(wanted, request.source)
+    settings = request.manifest
+    signals = read_source(settings, request.source)
     if request.fitter is not None:
-        request.fitter.require(signals, wanted.name)
-    limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
-    inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
-    if wanted.antialias.used:
+        request.fitter.require(signals, settings.name)
+    limit = coords.nyquist(signals.grid, settings.coords.spacing, settings.coords.axis_order).min()
+    inr = manifest.make_inr(settings.inr, len(signals.grid), signals.channels, float(limit))
+    if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
-    engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used, ready=True)
+    engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, ready=True)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
-    return signals, inr, _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
+    return signals, inr, _with_engine(settings, engine, fit.choose_products(settings.fit.products, engine))
 
 
-def disk_bytes(wanted: Manifest, signals: Signals, inr: INR) -> int:
+def disk_bytes(settings: Manifest, signals: Signals, inr: INR) -> int:
     """Return the maximum disk space in bytes during a build."""
-    num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
+    num_bytes = 4 * len(signals) * settings.seeds * len(settings.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are removed after its shards are written, so one seed is stored twice for a moment.
-    return num_bytes + num_bytes // wanted.seeds + int(np.prod(_shape(signals)))
+    return num_bytes + num_bytes // settings.seeds + int(np.prod(_shape(signals)))
 
 
 def _create(request: Request, on_read: OnRead) -> Store:
-    wanted, out = request.manifest, request.out
-    signals, inr, wanted = resolve(request)
-    shape, request = _shape(signals), replace(request, manifest=wanted)
-    needed = disk_bytes(wanted, signals, inr)
+    settings, out = request.manifest, request.out
+    signals, inr, settings = resolve(request)
+    shape, request = _shape(signals), replace(request, manifest=settings)
+    needed = disk_bytes(settings, signals, inr)
     beside = out if isinstance(out, Path) else Path(tempfile.gettempdir()) / f"{os.getpid()}-{out.name}"
     if isinstance(out, Path) and needed > free_bytes(out):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
@@ -149,34 +149,35 @@ def _inits(
     grid: tuple[int, ...],
 ) -> NDArray[np.float32] | None:
     """Return the shared initial weights of each seed, (S, P), or None if those of signals differ."""
-    wanted, init_SP = request.manifest, request.init
-    if wanted.init.mode in ("random", "hypernet"):
+    settings, init_SP = request.manifest, request.init
+    if settings.init.mode in ("random", "hypernet"):
         return None
-    if wanted.init.mode == "file":
-        if init_SP is None or init_SP.shape[1] != inr.layout.num_params or len(init_SP) not in (1, wanted.seeds):
+    if settings.init.mode == "file":
+        if init_SP is None or init_SP.shape[1] != inr.layout.num_params or len(init_SP) not in (1, settings.seeds):
             size = "none" if init_SP is None else f"{init_SP.shape[0]} of {init_SP.shape[1]} parameters"
             raise InrzooError(
-                f"--init must hold 1 or {wanted.seeds} weight vectors of {inr.layout.num_params} parameters, not {size}"
+                f"--init must hold 1 or {settings.seeds} weight vectors of {inr.layout.num_params} parameters, "
+                f"not {size}"
             )
-        return np.ascontiguousarray(np.broadcast_to(init_SP, (wanted.seeds, init_SP.shape[1])))
-    if wanted.init.mode == "shared":
-        return np.stack([shared_draw(inr, wanted, seed) for seed in range(wanted.seeds)])
+        return np.ascontiguousarray(np.broadcast_to(init_SP, (settings.seeds, init_SP.shape[1])))
+    if settings.init.mode == "shared":
+        return np.stack([shared_draw(inr, settings, seed) for seed in range(settings.seeds)])
     assert signals_NKC is not None
     # Signals are sorted by split, train first. Without a train split all signals are candidates.
     candidates = signals_NKC[: int((split == 0).sum()) or len(split)]
-    drawn = [fixed_start(inr, wanted, seed, candidates, grid, request.device) for seed in range(wanted.seeds)]
+    drawn = [fixed_start(inr, settings, seed, candidates, grid, request.device) for seed in range(settings.seeds)]
     return np.stack(drawn)
 
 
 def _contents(
     request: Request, signals: Signals, values: NDArray[np.uint8], inr: Any, init_SP: NDArray[np.float32] | None
 ) -> Contents:
-    wanted = request.manifest
-    resolved = wanted.to_json()
+    settings = request.manifest
+    resolved = settings.to_json()
     sha = signals_digest(list(signals.ids), values)
     fitter = request.fitter
     info = StoreInfo(
-        dataset=wanted.name,
+        dataset=settings.name,
         manifest=RecordedManifest.from_tables(resolved),
         fingerprint=manifest.fingerprint(resolved, sha),
         signals_sha256=sha,
@@ -187,9 +188,9 @@ def _contents(
         label_columns=tuple(signals.labels),
         label_names={name: tuple(names) for name, names in signals.label_names.items()},
         split_names=tuple(signals.split_names),
-        snapshots=wanted.fit.snapshots,
-        partition=PartitionRows.choose(len(signals), len(wanted.fit.snapshots) * inr.layout.num_params),
-        environment=environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
+        snapshots=settings.fit.snapshots,
+        partition=PartitionRows.choose(len(signals), len(settings.fit.snapshots) * inr.layout.num_params),
+        environment=environment(request.device, settings.fit.engine, settings.init.mode == "hypernet"),
         version=inrzoo.__version__,
         fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.metadata),
     )
@@ -199,36 +200,36 @@ def _contents(
         split=signals.split,
         labels=signals.labels,
         signals_NKC=values,
-        publish_signals=wanted.redistributable,
+        publish_signals=settings.redistributable,
         init_SP=init_SP,
         fitter=None if fitter is None else fitter.content,
     )
 
 
-def read_source(wanted: Manifest, path: Path | None) -> Signals:
+def read_source(settings: Manifest, path: Path | None) -> Signals:
     """Return the signals of a manifest in the order of the store, before decoding.
 
     Args:
-        wanted: the manifest.
+        settings: the manifest.
         path: local files; the default of the source if None.
 
     Raises:
         InrzooError: the source is absent or has no signals.
     """
-    signals: Signals = registry.make("sources", wanted.source).read(path)
+    signals: Signals = registry.make("sources", settings.source).read(path)
     if not len(signals):
-        raise InrzooError(f"{wanted.source['name']} found no signals in {path}")
-    return (signals if wanted.limit is None else signals.limit(wanted.limit)).by_split()
+        raise InrzooError(f"{settings.source['name']} found no signals in {path}")
+    return (signals if settings.limit is None else signals.limit(settings.limit)).by_split()
 
 
-def _with_engine(wanted: Manifest, engine: Any, products: Any) -> Manifest:
-    return replace(wanted, fit=replace(wanted.fit, engine=engine, products=products))
+def _with_engine(settings: Manifest, engine: Any, products: Any) -> Manifest:
+    return replace(settings, fit=replace(settings.fit, engine=engine, products=products))
 
 
-def _as_begun(wanted: Manifest, begun: Mapping[str, Any]) -> Manifest:
+def _as_begun(settings: Manifest, begun: Mapping[str, Any]) -> Manifest:
     """Replace `auto` by the engine and products of an existing store."""
-    known = {key: begun[key] for key in ("engine", "products") if getattr(wanted.fit, key) == "auto" and key in begun}
-    return replace(wanted, fit=replace(wanted.fit, **known))
+    known = {key: begun[key] for key in ("engine", "products") if getattr(settings.fit, key) == "auto" and key in begun}
+    return replace(settings, fit=replace(settings.fit, **known))
 
 
 def _shape(signals: Signals) -> tuple[int, int, int]:
@@ -249,19 +250,19 @@ def require_same(store: Store, request: Request) -> Manifest:
     Returns:
         The request's manifest with `auto` replaced by the store's settings.
     """
-    wanted = _as_begun(request.manifest, store.info.manifest.fit)
-    differing = manifest.differences(store.info.manifest.tables, wanted.to_json())
+    settings = _as_begun(request.manifest, store.info.manifest.fit)
+    differing = manifest.differences(store.info.manifest.tables, settings.to_json())
     if differing:
         raise InrzooError(
             f"{store.path} was built with other settings ({'; '.join(differing)}); "
             "give another --out, or replace it with --overwrite"
         )
-    if all(map(store.is_done, store.blocks())) and wanted.seeds <= store.num_seeds:
-        return wanted
+    if all(map(store.is_done, store.blocks())) and settings.seeds <= store.num_seeds:
+        return settings
     differing = environment_differences(store, request.device)
     if differing:
         raise InrzooError(
             f"{store.path} was fitted in another environment ({'; '.join(differing)}), INRs from this one have other "
             "bits; continue it there, or give another --out"
         )
-    return wanted
+    return settings

@@ -60,16 +60,16 @@ class Queue:
 
         candidates = sorted(islice(self._waiting, max(LOOKAHEAD, most)), key=rank)
         first = candidates[0]
-        taken = [first]
+        tasks = [first]
         if isinstance(first, Block) and not self._attempts[first]:
             alike = (task for task in candidates if isinstance(task, Block) and not self._attempts[task])
-            taken = [task for task in islice(alike, most) if rank(task) == rank(first)]
-        for task in taken:
+            tasks = [task for task in islice(alike, most) if rank(task) == rank(first)]
+        for task in tasks:
             del self._waiting[task]
             self._attempts[task] += 1
             if isinstance(task, Block):
                 self._owners.setdefault(task.index, node)
-        return taken
+        return tasks
 
     def again(self, task: Task) -> bool:
         """Return whether a task was already sent before its current attempt."""

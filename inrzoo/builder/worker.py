@@ -30,17 +30,17 @@ def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
         engine: name of the fitting engine.
         by_network: whether a hypernetwork makes the initial weights; it always runs on torch.
     """
-    here = fit.engine(engine).environment(device)
+    own = fit.engine(engine).environment(device)
     if not by_network or engine == "reference":
-        return here
+        return own
     torchs = fit.engine("reference").environment(device)
-    return {**here, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
+    return {**own, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
 
 
 def environment_differences(store: Store, device: str) -> list[str]:
     """Return the keys in which this environment differs from that of the store; without differences the bits agree."""
-    here = environment(device, store.settings.fit.engine, store.settings.init.mode == "hypernet")
-    return manifest.differences(store.info.environment, here)
+    ours = environment(device, store.settings.fit.engine, store.settings.init.mode == "hypernet")
+    return manifest.differences(store.info.environment, ours)
 
 
 def fit_block(

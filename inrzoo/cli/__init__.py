@@ -195,11 +195,11 @@ def import_command(
 
     sizes, points = numbers("--grid", grid, "x", "28x28"), numbers("--split-points", split_points, ",", "45000,50000")
     options |= {"inr_settings": settings("--inr", inr_settings), "coords": settings("--coords", coords)}
-    made = report.with_bar(
+    store = report.with_bar(
         "reading INRs",
         lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
     )
-    say(f"{made}: show it with: inrzoo info {made}")
+    say(f"{store}: show it with: inrzoo info {store}")
 
 
 @cli.command()

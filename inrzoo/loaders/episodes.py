@@ -86,22 +86,22 @@ class Episodes(IterableDataset[Episode]):
             raise InrzooError(f"no label column {column!r}; there are: {', '.join(dataset.labels)}")
         self.dataset, self.label, self.seed = dataset, column, seed
         self.ways, self.shots, self.queries, self.num_episodes = ways, shots, queries, num_episodes
-        self._given_rank = checked_rank(rank, world)
+        self._chosen_rank = checked_rank(rank, world)
         self.all_in_support, self.query_step = all_in_support, query_step
         locations = dataset.rows.locations(np.arange(len(dataset)))
         signal = dataset.rows.signals(locations)
         self._inrs = GroupedIndex.from_keys(signal)
-        self._asked = np.arange(len(dataset))
+        self._candidates = np.arange(len(dataset))
         if query_step is not None:
-            self._asked = np.flatnonzero(dataset.rows.step_counts(locations) == query_step)
-        self._queries = GroupedIndex.from_keys(signal[self._asked])
+            self._candidates = np.flatnonzero(dataset.rows.step_counts(locations) == query_step)
+        self._queries = GroupedIndex.from_keys(signal[self._candidates])
         if len(self._queries) < len(self._inrs):
             missing = len(self._inrs) - len(self._queries)
             raise InrzooError(f"queries of {query_step} steps: {missing} of {len(self._inrs)} signals have no such INR")
         self._signals = GroupedIndex.from_keys(dataset.labels[column][self._inrs.keys])
         self.classes = self._signals.keys
         self._require_enough()
-        self._start = self._given = 0
+        self._start = self._yielded = 0
         self._resumed = False
 
     def __getitem__(self, number: int) -> Episode:
@@ -150,8 +150,8 @@ class Episodes(IterableDataset[Episode]):
         uniform = stream.uniform(0, 1, chosen.size)
         drawn = self._inrs.pick(chosen.ravel(), uniform).reshape(chosen.shape)
         if self.query_step is not None:
-            asked = self._asked[self._queries.pick(chosen.ravel(), uniform)].reshape(chosen.shape)
-            drawn[:, self.shots :] = asked[:, self.shots :]
+            queries = self._candidates[self._queries.pick(chosen.ravel(), uniform)].reshape(chosen.shape)
+            drawn[:, self.shots :] = queries[:, self.shots :]
         return drawn
 
     def __len__(self) -> int:
@@ -162,27 +162,27 @@ class Episodes(IterableDataset[Episode]):
         """
         if self.num_episodes is None:
             raise TypeError("endless episodes have no length")
-        rank, world = rank_and_world(self._given_rank)
+        rank, world = rank_and_world(self._chosen_rank)
         return max(0, -(-(self.num_episodes - rank) // world))
 
     def __iter__(self) -> Iterator[Episode]:
         """Yield the episodes from the first one, or from the loaded state."""
         if not self._resumed:
             self._start = 0
-        self._given, self._resumed = 0, False
-        (worker, workers), (rank, world) = worker_and_workers(), rank_and_world(self._given_rank)
+        self._yielded, self._resumed = 0, False
+        (worker, workers), (rank, world) = worker_and_workers(), rank_and_world(self._chosen_rank)
         number = self._start + worker * world + rank
         while self.num_episodes is None or number < self.num_episodes:
             episode = self[number]
-            self._given += 1
+            self._yielded += 1
             yield episode
             number += workers * world
-        self._start = self._given = 0
+        self._start = self._yielded = 0
 
     def state_dict(self, episodes: int | None = None) -> dict[str, Any]:
         """Return the position of the pass; `episodes` as `batches` in `WeightStream.state_dict`."""
-        given = self._given * worker_and_workers()[1] if episodes is None else episodes
-        return {"number": self._start + given * rank_and_world(self._given_rank)[1], **self._settings}
+        yielded = self._yielded * worker_and_workers()[1] if episodes is None else episodes
+        return {"number": self._start + yielded * rank_and_world(self._chosen_rank)[1], **self._settings}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position.
@@ -193,7 +193,7 @@ class Episodes(IterableDataset[Episode]):
         differing = [f"{key}: {state.get(key)} → {new}" for key, new in self._settings.items() if state.get(key) != new]
         if differing:
             raise InrzooError(f"the state belongs to other episodes ({'; '.join(differing)})")
-        self._start, self._given, self._resumed = state["number"], 0, True
+        self._start, self._yielded, self._resumed = state["number"], 0, True
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
@@ -226,4 +226,4 @@ class Episodes(IterableDataset[Episode]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the rank, as worker processes cannot ask `torch.distributed`."""
-        return {**vars(self), "_given_rank": rank_and_world(self._given_rank)}
+        return {**vars(self), "_chosen_rank": rank_and_world(self._chosen_rank)}

@@ -79,12 +79,12 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
         if batch_size < 1 or prefetch < 0:
             raise InrzooError(f"batch_size = {batch_size}, prefetch = {prefetch}: at least 1 and 0 are needed")
         self.source, self.batch_size, self.drop_uneven, self.prefetch = source, batch_size, drop_uneven, prefetch
-        self._given_rank = checked_rank(rank, world)
+        self._chosen_rank = checked_rank(rank, world)
         if buffer is None:
             buffer = max(MIN_BUFFER, BUFFER_BYTES // (4 * source.layout.num_params))
         self._settings = {"seed": seed, "shuffle": shuffle, "buffer": buffer, "shards_at_once": shards_at_once}
         self.order  # noqa: B018  refuses impossible settings before the first batch
-        self._epoch = self._start = self._given = 0
+        self._epoch = self._start = self._yielded = 0
         self._resumed = False
 
     @cached_property
@@ -110,7 +110,7 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
     def set_epoch(self, epoch: int) -> None:
         """Go to the beginning of an epoch, unless a loaded state is inside that epoch."""
         if epoch != self._epoch or not self._resumed:
-            self._epoch, self._start, self._given, self._resumed = epoch, 0, 0, False
+            self._epoch, self._start, self._yielded, self._resumed = epoch, 0, 0, False
 
     def __len__(self) -> int:
         """Return the number of batches of this rank in an epoch, all workers together."""
@@ -139,12 +139,12 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
         """Yield the epoch from its beginning, or from the loaded state."""
         if not self._resumed:
             self._start = 0
-        self._given, self._resumed = 0, False
+        self._yielded, self._resumed = 0, False
         epoch = self._epoch
         for batch in prefetched(self._batches(epoch, self._start), self.prefetch):
-            self._given += 1
+            self._yielded += 1
             yield as_whole(batch)
-        self._epoch, self._start, self._given = epoch + 1, 0, 0
+        self._epoch, self._start, self._yielded = epoch + 1, 0, 0
 
     # --- continuing --------------------------------------------------------------------------------------------
 
@@ -157,8 +157,8 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
             batches: number of batches of the current iterator that this rank has used, required if worker processes
                 made them; None for the count of this process.
         """
-        given = self._given * worker_and_workers()[1] if batches is None else batches
-        position = min(len(self.source), self._start + given * self._rank()[1] * self.batch_size)
+        yielded = self._yielded * worker_and_workers()[1] if batches is None else batches
+        position = min(len(self.source), self._start + yielded * self._rank()[1] * self.batch_size)
         return {"epoch": self._epoch, "position": position, "length": len(self.source), **self._settings}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -171,7 +171,7 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
         differing = [f"{key}: {state.get(key)} → {value}" for key, value in ours.items() if state.get(key) != value]
         if differing:
             raise InrzooError(f"the state belongs to another stream ({'; '.join(differing)}); load the same INRs")
-        self._epoch, self._start, self._given, self._resumed = state["epoch"], state["position"], 0, True
+        self._epoch, self._start, self._yielded, self._resumed = state["epoch"], state["position"], 0, True
 
     # --- one part of an epoch ----------------------------------------------------------------------------------
 
@@ -188,11 +188,11 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
                 yield self.source.read(positions, epoch=epoch, key=begin)
 
     def _rank(self) -> tuple[int, int]:
-        return rank_and_world(self._given_rank)
+        return rank_and_world(self._chosen_rank)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the rank, as worker processes cannot ask `torch.distributed`."""
-        return {**vars(self), "_given_rank": self._rank()}
+        return {**vars(self), "_chosen_rank": self._rank()}
 
 
 class _Windows:
