@@ -6,7 +6,7 @@ never changes or removes a file of an earlier one: versions only add seeds.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,8 @@ from huggingface_hub.utils import validate_repo_id
 from inrzoo.errors import InrzooError
 from inrzoo.hub.branch import Branch
 from inrzoo.hub.card import card, draw_preview
-from inrzoo.hub.completeness import lacking, row_bytes
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
-from inrzoo.hub.remote import DATASET, Address, Snapshot, resolve, tree, versions
+from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, local_entry, resolve, tree, versions
 from inrzoo.hub.snapshot import snapshot
 from inrzoo.interchange.parquet import Part, parts, write_part
 from inrzoo.manifest import differences
@@ -121,7 +120,7 @@ def _missing(store: Store, newest: Snapshot) -> list[str] | None:
     """Return the files that the newest version lacks; None if it is a version of another store."""
     if newest.root != (_folder(store) / "zarr.json").read_bytes():
         return None
-    return lacking(store, newest.store, newest.files())
+    return _lacking(store, newest.store, newest.files())
 
 
 def _newest(repo_id: str, private: bool) -> Snapshot | None:
@@ -190,7 +189,7 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
     data = {f"{folder}/{file}": home / file for file in files if is_data(file)}
     metadata = {f"{folder}/{file}": home / file for file in ["zarr.json", *files]
                 if not is_data(file)}  # fmt: skip
-    sizes = {f"data/{part.name}": row_bytes(store, part) for part in rows}
+    sizes = {f"data/{part.name}": _row_bytes(store, part) for part in rows}
     total = sum(sizes.values()) + sum(path.stat().st_size for path in [*data.values(), *metadata.values()])
     done = 0
 
@@ -222,7 +221,7 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         if revision.startswith("refs/pr/"):
             where = f"{_page(repo_id)}/discussions/{revision.removeprefix('refs/pr/')}"
         return Pushed(repo_id, None, branch.head, branch.sent, branch.num_commits > 0, where)
-    if absent := lacking(store, folder, tree(repo_id, branch.head)):
+    if absent := _lacking(store, folder, tree(repo_id, branch.head)):
         raise InrzooError(f"the Hub lacks {len(absent)} file(s) that were sent (first {absent[0]}); push once more")
     _tag(repo_id, number, branch.head)
     return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id), tuple(missing or ()))
@@ -260,6 +259,40 @@ def _card(store: Store, repo_id: str, version: int, home: Path) -> dict[str, Pat
         files["preview.png"] = home / "preview.png"
     (home / "README.md").write_text(card(store, repo_id, version, "preview.png" in files), encoding="utf-8")
     return {**files, "README.md": home / "README.md"}
+
+
+def _lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str]:
+    """Return the sorted paths of files that are absent from a commit or differ there.
+
+    Args:
+        store: a complete local store.
+        folder: name of the store in the repository.
+        entries: the files of the commit.
+    """
+    home = store.path
+    assert isinstance(home, Path), "a push copies the store"
+    wrong = [path for path in ("README.md",) if path not in entries]
+    for name, digest in {"zarr.json": None, **store.info.checksums}.items():
+        if not _holds(entries.get(f"{folder}/{name}"), home / name, digest):
+            wrong.append(f"{folder}/{name}")
+    for part in parts(store, range(store.num_seeds)):
+        entry = entries.get(f"data/{part.name}")
+        if entry is None or entry.size < _row_bytes(store, part):
+            wrong.append(f"data/{part.name}")
+    return sorted(wrong)
+
+
+def _row_bytes(store: Store, part: Part) -> int:
+    """Return the bytes of the weights in a Parquet file, a lower bound of its size, which depends on pyarrow."""
+    return 4 * (part.stop - part.start) * store.layout.num_params * len(store.snapshots)
+
+
+def _holds(entry: Entry | None, path: Path, digest: str | None) -> bool:
+    if entry is None or not path.is_file() or entry.size != path.stat().st_size:
+        return False
+    if entry.sha256 is not None and digest is not None:
+        return entry.sha256 == digest
+    return entry.holds(*local_entry(path))
 
 
 def _tag(repo_id: str, number: int, commit: str) -> None:
