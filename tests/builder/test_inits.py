@@ -143,6 +143,6 @@ def test_starts_that_do_not_fit(tensors: dict[str, np.ndarray], said: str, tmp_p
 
 def test_files_that_are_no_start(tmp_path: Path, inrzoo: Callable[..., tuple[int, str, str]]) -> None:
     (tmp_path / "init.safetensors").write_bytes(b"nothing of the kind")
-    for init, said in ((tmp_path / "init.safetensors", "no .safetensors file"), (tmp_path / "none", "no init at")):
+    for init, said in ((tmp_path / "init.safetensors", "not a .safetensors file"), (tmp_path / "none", "no init at")):
         code, _, err = inrzoo("build", "digits", "--init", init, "--out", tmp_path / "store.zarr")
         assert code == 2 and said in err

@@ -87,7 +87,7 @@ def test_the_defaults_of_an_unambiguous_folder_are_recorded(exported, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--convention", "implicit_zoo"], "give the lowest and the highest value with --coords range=LOW,HIGH"),
+        (["--convention", "implicit_zoo"], "pass the lowest and the highest value with --coords range=LOW,HIGH"),
         (["--convention", "dws", "--inr", "hidden_features=9"], "--inr has no key 'hidden_features'; there are: "),
         (["--convention", "dws", "--inr", "omega=9"], "--inr has no key 'omega'; there are: "),
         (["--convention", "dws", "--inr", "omega_0=fast"], "omega_0 = 'fast' is not allowed"),

@@ -113,7 +113,7 @@ def test_a_store_with_one_seed_gives_two_views_and_says_so(tmp_path, caplog):
     assert "signals have one seed; pairs are two snapshots of one fit" in caplog.text
     pair = pairs.read(np.arange(len(pairs)), epoch=0, key=0)
     assert torch.equal(pair.first.signal, pair.second.signal) and (pair.first.step != pair.second.step).all()
-    with pytest.raises(InrzooError, match="no signal has two seeds"):
+    with pytest.raises(InrzooError, match="no loaded signal has two seeds"):
         Contrastive(**SMALL, between="seeds").pairs(tmp_path / "one.zarr", "train")
 
 
