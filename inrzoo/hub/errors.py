@@ -18,12 +18,13 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import parse_ratelimit_headers
 
 from inrzoo.errors import InrzooError
+from inrzoo.hub.transport import limited_client
 from inrzoo.store.limits import TooMuch, TooSlow
 
 Result = TypeVar("Result")
 LOG = logging.getLogger("inrzoo.hub")
 
-ANSWERS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+ANSWERS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 """Exceptions that the client raises for a malformed answer."""
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
@@ -88,7 +89,8 @@ def explained(repo_id: str) -> Iterator[None]:
         InrzooError: the user, the network or the Hub can fix the error; other exceptions pass through.
     """
     try:
-        yield
+        with limited_client():
+            yield
     except InrzooError:
         raise
     except Exception as error:

@@ -1,9 +1,10 @@
 """Reads from the Hub within limits of bytes, pages, redirects and time; see `inrzoo.store.limits`.
 
-The client of `huggingface_hub` has no such limits. Requests use the client's session, with its token, proxies and
-certificates.
+The client of `huggingface_hub` has no such limits; `limited_client` sets some. Requests use the client's session, with
+its token, proxies and certificates.
 """
 
+import importlib
 import json
 import zlib
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ from inrzoo.store.limits import Meter, TooMuch, watched
 
 MAX_ERROR_BYTES = 2**16
 """Maximum size of an error's body in bytes."""
+METERED = "inrzoo.metered"
+"""Extension of the requests whose bodies are counted by their reader."""
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
 
 
@@ -111,6 +114,43 @@ def download(url: str, what: str, path: Path, size: int, stop: Event) -> None:
 
 
 @contextmanager
+def limited_client() -> Iterator[None]:
+    """Hold the requests that the client makes by itself, such as those of an upload, to `limits.MAX_SMALL_BYTES`."""
+    client = get_session()
+    hooks, encodings = client.event_hooks, client.headers.get("Accept-Encoding", "")
+    client.event_hooks = {**hooks, "response": [*hooks.get("response", []), _limit]}
+    client.headers["Accept-Encoding"] = "identity"
+    try:
+        yield
+    finally:
+        client.event_hooks, client.headers["Accept-Encoding"] = hooks, encodings
+
+
+def _limit(response: Any) -> None:
+    """Count the bytes of an answer while the client reads it. The requests of this module count their own."""
+    if METERED in response.request.extensions:
+        return
+    what = f"an answer to {response.request.method} {response.request.url.path}"
+    encoding = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in ("identity", ""):
+        raise TooMuch(f"the server compresses {what} despite the request not to ({encoding[:20]})")
+    # The class of streams belongs to the client's HTTP library, which is another one from version to version.
+    library = importlib.import_module(type(response).__module__.partition(".")[0])
+    body, meter = response.stream, Meter(what, limits.MAX_SMALL_BYTES)
+
+    class Counted(library.SyncByteStream):  # type: ignore[misc, name-defined]
+        def __iter__(self) -> Iterator[bytes]:
+            for piece in body:
+                meter.add(len(piece))
+                yield piece
+
+        def close(self) -> None:
+            body.close()
+
+    response.stream = Counted()
+
+
+@contextmanager
 def _opened(url: str, what: str, headers: dict[str, str], params: dict[str, Any] | None) -> Iterator[Any]:
     """Yield an answer before its body is read."""
     client = get_session()
@@ -120,6 +160,7 @@ def _opened(url: str, what: str, headers: dict[str, str], params: dict[str, Any]
         params=params or None,
         headers={**build_hf_headers(), "Accept-Encoding": "identity", **headers},
         timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT,
+        extensions={METERED: True},
     )
     for _ in range(limits.MAX_REDIRECTS + 1):
         response = client.send(request, stream=True, follow_redirects=False)

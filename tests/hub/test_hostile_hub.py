@@ -62,6 +62,16 @@ def test_a_pull_ends(pushed: Hub, client: Client, tmp_path: Path, kind: str, pla
         assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
 
 
+@pytest.mark.parametrize("kind", ["endless", "bomb", pytest.param("garbage", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("place", [r"POST .*/preupload/", r"objects/batch", r"POST .*/commit/"])
+def test_a_push_ends(hub: Hub, client: Client, finished: Path, kind: str, place: str) -> None:
+    """The client reads these answers by itself."""
+    hub.faults = [Fault(place, times=10**6, kind=kind)]
+    began, before = time.monotonic(), Sent.num_bytes
+    one_line(client.python(IMPATIENT.format(words=["push", str(finished), "ada/tiny"])))
+    assert time.monotonic() - began < MOST_SECONDS and Sent.num_bytes - before < MOST_BYTES
+
+
 @pytest.mark.parametrize("kind", ["endless", "endless_pages", "drip", "garbage", "redirect_loop"])
 def test_a_search_ends(hub: Hub, client: Client, kind: str) -> None:
     hub.faults = [Fault(SEARCH, times=10**6, kind=kind)]
