@@ -129,7 +129,7 @@ def test_a_learned_start(tmp_path: Path, store: Store) -> None:
     ("tensors", "said"),
     [
         ({"init": np.zeros(7, dtype=np.float32)}, "1 or 2 weight vectors of 105 parameters, not 1 of 7"),
-        ({"init": np.zeros((3, 105), dtype=np.float32)}, "given: 3 of 105"),
+        ({"init": np.zeros((3, 105), dtype=np.float32)}, "not 3 of 105"),
         ({"weights": np.zeros(105, dtype=np.float32)}, "it holds weights float32 (105,)"),
         ({"init": np.full(105, np.nan, dtype=np.float32)}, "finite"),
     ],
