@@ -26,7 +26,13 @@ MAX_ROW_BYTES = 2**32
 
 
 def guarded(where: str, what: str, work: Callable[[], Result], passing: tuple[type[Exception], ...] = ()) -> Result:
-    """What `work` returns; whatever zarr or a codec raises on the way, but `passing`, is said in one line."""
+    """Return what `work` returns; turn errors of zarr and its codecs into an InrzooError of one line.
+
+    Args:
+        where: the store, for the error.
+        what: the part of the store that `work` reads.
+        passing: errors that are raised as they are.
+    """
     through: tuple[type[BaseException], ...] = (InrzooError, MemoryError, ObjectError, *passing)
     try:
         return work()
@@ -37,7 +43,10 @@ def guarded(where: str, what: str, work: Callable[[], Result], passing: tuple[ty
 
 
 def opened(home: Any, path: Location, consolidated: bool) -> tuple[zarr.Group, dict[str, Any]]:
-    """A group for reading, and its attributes. Of zarr format 3 alone: in format 2 a codec may unpickle."""
+    """Open a group for reading. Returns it and its attributes.
+
+    Zarr format 2 is refused: it has a codec that unpickles.
+    """
     try:
         group = zarr.open_group(home, mode="r", use_consolidated=consolidated, zarr_format=3)
         return BoundedGroup(group._async_group), dict(group.attrs)
@@ -48,7 +57,7 @@ def opened(home: Any, path: Location, consolidated: bool) -> tuple[zarr.Group, d
 
 
 def check_weights(weights: Any, info: StoreInfo, where: str) -> None:
-    """The array of weights against what the store records.
+    """Check the array of weights against what the store records.
 
     Raises:
         InrzooError: they contradict each other.

@@ -29,11 +29,11 @@ SIGNAL_CHUNK_BYTES = 2**20
 
 @dataclass(frozen=True)
 class Contents:
-    """What a store holds besides the INRs.
+    """The contents of a new store, besides the INRs.
 
     Attributes:
-        info: what it records of itself. There are as many parameters as its layout has, as many seeds as its manifest
-            asks for, and as many snapshots as it names.
+        info: what the store records of itself. Its layout gives the number of parameters, its manifest the number of
+            seeds.
         ids: N signal ids.
         split: N uint8.
         labels: columns of N int64, the first one the class.
@@ -119,7 +119,7 @@ def _write(path: Path, contents: Contents) -> None:
 
 
 def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
-    """Put signals that may not be published where the workers find them, until the store is complete."""
+    """Write signals that may not be published into the build folder, where the workers read them."""
     home = path / BUILD_FOLDER
     if isinstance(home, ObjectPath):
         with tempfile.TemporaryDirectory(prefix="inrzoo-stage-") as folder:

@@ -11,7 +11,7 @@ from inrzoo.store.links import is_plain, require_plain_path, walk
 from inrzoo.store.objects import Location, ObjectPath
 
 PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
-"""How the name of a file ends while `write_atomically` or zarr writes it."""
+"""The end of a file's name while `write_atomically` or zarr writes the file."""
 
 
 def write_atomically(path: Location, content: bytes | memoryview, store: Location | None = None) -> None:
@@ -79,7 +79,7 @@ def remove_tree(root: Location) -> None:
 
 
 def clear(path: Path) -> None:
-    """Remove whatever stands at `path`, if anything does; of a link the link alone."""
+    """Remove the file, folder or link at `path`, if there is one. The target of a link stays."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     elif path.exists():
@@ -87,7 +87,7 @@ def clear(path: Path) -> None:
 
 
 def is_there(store: Location) -> bool:
-    """Whether anything stands at a store's place; objects without a root are what an interrupted upload left."""
+    """Whether a store's place is taken. Objects without a root do not count: an upload was interrupted."""
     return store.exists() if isinstance(store, Path) else (store / "zarr.json").exists()
 
 
@@ -103,7 +103,7 @@ def file_sizes(root: Location) -> dict[str, int]:
 
 
 def is_partial(name: str) -> bool:
-    """Whether a file is one that `write_atomically` or zarr was writing: a killed process leaves it behind."""
+    """Whether `write_atomically` or zarr was writing this file; a killed process leaves such files behind."""
     return PARTIAL.search(name) is not None
 
 

@@ -35,18 +35,18 @@ SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 
 def open_group(path: Location) -> zarr.Group:
-    """The store's group for writing, its attributes as they are now and not as consolidated metadata remember them."""
+    """Open a store's group for writing. Consolidated metadata, which may be stale, are not used."""
     home = BucketStore(path) if isinstance(path, ObjectPath) else FolderStore(path)
     return zarr.open_group(home, mode="r+", use_consolidated=False)
 
 
 def info_of(group: zarr.Group, path: Location) -> StoreInfo:
-    """What the root of a store records when its group was opened."""
+    """Parse what the root of a store recorded when its group was opened."""
     return StoreInfo.from_attributes(group.attrs.asdict(), str(path))
 
 
 def partition_of(group: zarr.Group, info: StoreInfo) -> Partition:
-    """How the store's signals are cut."""
+    """The store's partition into chunks, blocks and shards."""
     return info.partition.of(group["weights"].shape[0])
 
 

@@ -1,7 +1,7 @@
-"""What a store records of itself: one frozen dataclass, read from the attributes of the store's root and checked once.
+"""`StoreInfo`, what a store records of itself: read from the attributes of the store's root and checked once.
 
 The keys of the attributes are spelled in this file alone. Nothing in a store is believed before it is checked: the
-store may be damaged, or made by anyone.
+store may be damaged or hostile.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ from inrzoo.weights import WeightLayout
 FORMAT = 1
 """The store format that this version writes, and the only one that it reads."""
 STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
-"""How the fit of an INR ended, by its code in the column `status`."""
+"""Names of the codes in the column `status`, which says how the fit of an INR ended."""
 USABLE_STATUS = ("ok", "early stop")
-"""Names of the status of INRs that statistics are made of."""
+"""Status of the INRs that statistics are computed from and that are selected by default."""
 MAX_COORDS = 2**32
 """A grid with this many points or more is taken for damaged."""
 BY_SEED = ("weights", "block_sha256", *COLUMNS)
@@ -78,7 +78,7 @@ class RecordedManifest(DatasetSettings):
 
     @cached_property
     def settings(self) -> FitSettings:
-        """How the INRs were fitted.
+        """The settings that the INRs were fitted with.
 
         Raises:
             InrzooError: they were imported, or fitted with settings that this version does not know.
@@ -87,7 +87,7 @@ class RecordedManifest(DatasetSettings):
 
     @property
     def init_mode(self) -> str:
-        """Where the fits started: a mode of `inrzoo.manifest.Init`, or one of a later version."""
+        """The mode of the starts: one of `inrzoo.manifest.Init`, or of a later version."""
         return self.init.get("mode") or "random"
 
     def with_seeds(self, num_seeds: int) -> Self:
@@ -121,16 +121,16 @@ class PartitionRows:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportInfo:
-    """Where imported INRs come from.
+    """The origin of imported INRs.
 
     Attributes:
         format: kind of the files.
         convention: whose layout and key names they have.
-        said_by: setting -> what said it: an option, a file, or the convention.
+        said_by: the option, file or convention that decided each setting.
         num_files: files that were read.
         sha256: hex, over the sha256 of every file.
         lists: sha256 (hex) of the files that list the others, by name.
-        copies: number of each seed in the folder.
+        copies: the number that each seed has in the folder.
         exported_from: fingerprint of the store that was exported to the folder, if one was.
     """
 
@@ -182,7 +182,7 @@ class StoreInfo:
         checksums: sha256 (hex) of the store's files, by name.
         complete: whether all INRs and the statistics are there.
         partial: names of the splits that were pulled, where others were left out.
-        repairing: seed -> blocks that a repair fits again, while it runs. It has an entry as long as a repair runs.
+        repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
     """
 
     dataset: str

@@ -53,7 +53,11 @@ def strays(path: Location, info: StoreInfo) -> list[str]:
 
 
 def wrong_root(path: Location, info: StoreInfo) -> str:
-    """What is wrong with the root of a store, or an empty text: its own digest, and the metadata that it repeats."""
+    """Compare the root of a store with its own digest and with the metadata that it repeats.
+
+    Returns:
+        The problem in a few words; an empty text if there is none.
+    """
     content = (path / "zarr.json").read_bytes()
     problem = check_root(content)
     if problem or not info.complete:

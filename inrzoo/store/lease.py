@@ -124,7 +124,7 @@ def require(store: ObjectPath) -> None:
 
 
 def _process() -> dict[str, Any]:
-    """What identifies this process on this machine; empty if the system does not say."""
+    """Numbers that identify this process on this machine; empty if the system does not tell them."""
     try:
         started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
         machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()

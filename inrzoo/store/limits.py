@@ -1,7 +1,7 @@
-"""How much, and how slowly, a server may send: one that is broken or hostile is left after a bounded time.
+"""Limits on how much and how slowly a server may send: a broken or hostile server is given up after a bounded time.
 
 Time-outs of HTTP clients count from the last byte, so a server that sends one byte a second holds them for ever. Here a
-transfer runs in a thread of its own, and whoever waits for it counts what has arrived.
+transfer runs in a thread of its own, and the caller counts the bytes that have arrived.
 """
 
 import queue

@@ -1,4 +1,4 @@
-"""One writer at a time: whoever creates, builds, repairs, replaces or pulls a store holds its lock."""
+"""The lock of a store: one process at a time creates, builds, repairs, replaces or pulls it."""
 
 import fcntl
 import os

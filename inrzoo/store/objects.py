@@ -212,7 +212,7 @@ class ObjectPath:
 
 
 Location = Path | ObjectPath
-"""Where a store lies: a folder, or the common beginning of some keys in a bucket."""
+"""The place of a store: a folder, or the common beginning of some keys in a bucket."""
 
 
 def location(place: str | Path | ObjectPath) -> Location:
@@ -236,7 +236,7 @@ def location(place: str | Path | ObjectPath) -> Location:
 @lru_cache(maxsize=16)
 def _client(bucket: str, process: int) -> Any:
     """The connection pool of a bucket, one a process: it does not survive a fork. Credentials are the environment's."""
-    from obstore.store import from_url  # `_short_errors` says it where the package is not installed
+    from obstore.store import from_url  # `_short_errors` reports a missing package
 
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     plain = any(os.environ.get(name, "").startswith("http://") for name in endpoints)

@@ -110,7 +110,13 @@ class Store(Shown):
 
     @property
     def settings(self) -> FitSettings:
-        """How its INRs were fitted; nothing of the source is needed for it. InrzooError if they were imported."""
+        """How its INRs were fitted; nothing of the source is needed for it.
+
+        Raises:
+            InrzooError: they were imported, or fitted with settings that this version does not know.
+        """
+        if self.info.imported is not None:
+            raise InrzooError(f"the INRs of {self.location} were imported; how they were fitted is not recorded")
         return self.info.manifest.settings
 
     @property

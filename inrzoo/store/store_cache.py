@@ -1,8 +1,8 @@
 """The local cache of remote stores: a folder that fills with the files of a store as they are read.
 
 One request opens a store: its root holds the metadata of all arrays and the sha256 of every file. Files are fetched
-whole, checked, and renamed into place, so whoever shares the cache sees whole files or none. Never ranges of rows: a
-random batch would cost a request per INR and many times its bytes (measured; see docs/loading.md).
+whole, checked, and renamed into place, so processes that share the cache see whole files or none. Ranges of rows are
+never fetched: a random batch would cost a request per INR and many times its bytes (measured; see docs/loading.md).
 """
 
 from __future__ import annotations

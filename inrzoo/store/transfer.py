@@ -68,7 +68,7 @@ def array_metadata(root: bytes) -> dict[str, Any]:
 
 
 def _unbuffered(remote: Any) -> dict[str, Any]:
-    """How to open a file of a file system so that it comes in one request, as a stream."""
+    """Options with which a file system sends a file as a stream, in one request."""
     protocols = {remote.protocol} if isinstance(remote.protocol, str) else {*remote.protocol}
     if protocols & {"http", "https"}:
         return {"block_size": 0, "size": 1}  # a size, whichever, so that it is not asked for first

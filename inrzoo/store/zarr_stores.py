@@ -1,8 +1,7 @@
-"""What zarr reads and writes: the folder of a store, the local cache of a remote one, or keys in a bucket.
+"""Storage classes for zarr: the folder of a store, the local cache of a remote store, and a store in a bucket.
 
-Each is a subclass of zarr's own classes. zarr's `ObjectStore` is not among them: it hands every request to obstore,
-which does not repeat one whose answer was cut off, and whose errors go on for pages. A bucket is read through
-`ObjectPath`, which does both.
+zarr's `ObjectStore` is not used for buckets: it does not repeat a request whose answer was cut off, and its errors go
+on for pages. `ObjectPath` repeats such requests and shortens the errors.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from inrzoo.store.objects import Location, ObjectPath
 from inrzoo.store.store_cache import ROOT, StoreCache
 
 SIGNALS = ("signals/c/", "_build/signals/c/")
-"""How the names of the signals' chunks begin."""
+"""Prefixes of the names of the signals' chunks."""
 STALE_SECONDS = 24 * 3600
 """Age, in seconds since their last use, at which cached signals are removed: the build that read them has ended."""
 
@@ -180,7 +179,7 @@ class BucketStore(Store):  # type: ignore[misc]
 
 
 def zarr_store_of(path: Location, cache: StoreCache | None) -> Any:
-    """What zarr reads a store from."""
+    """The storage from which zarr reads a store."""
     if isinstance(path, ObjectPath):
         return BucketStore(path, read_only=True)
     return path if cache is None else CachedStore(cache)

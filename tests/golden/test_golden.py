@@ -11,6 +11,7 @@ import pytest
 from inrzoo import open_store, refit, tasks, verify
 from inrzoo.builder import build
 from inrzoo.builder.worker import environment_differences
+from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.manifest import Manifest
 from inrzoo.tasks.classify import Classify
@@ -71,6 +72,12 @@ def test_a_store_of_an_engine_that_is_gone_is_not_fitted_again(golden: Path, inr
         code, _, err = inrzoo(*words)
         assert code == 2 and said in err and len(err.strip().splitlines()) == 1
     assert inrzoo("verify", golden)[0] == 0 and files() == before
+
+
+@pytest.mark.parametrize("golden", [name for name in STORES if name.startswith("imported")], indirect=True)
+def test_an_imported_store_is_not_fitted_again(golden: Path) -> None:
+    with pytest.raises(InrzooError, match="were imported; how they were fitted is not recorded"):
+        refit.refit(golden, 1)
 
 
 @pytest.mark.parametrize("golden", FITTED, indirect=True)
