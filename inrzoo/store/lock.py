@@ -26,6 +26,8 @@ def only_writer(store: Location) -> Iterator[None]:
         with lease.hold(store):
             yield
         return
+    if store.is_symlink() and not store.exists():
+        raise InrzooError(f"{store} is a link to {store.readlink()}, which does not exist; name another place")
     place = store.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     path = place.with_name(f".{place.name}.lock")

@@ -112,6 +112,15 @@ def test_overwrite_removes_stores_only(tmp_path: Path) -> None:
     assert (tmp_path / "thesis" / "chapter").exists()
 
 
+def test_a_link_to_nothing_is_no_place_for_a_store(inrzoo: CommandLine, tmp_path: Path) -> None:
+    """A store may be a link to a folder elsewhere; a folder that is not there is perhaps one that is not mounted."""
+    out = tmp_path / "store.zarr"
+    out.symlink_to(tmp_path / "unmounted")
+    for words in (["build", "digits", "--limit", 2, "--out", out], ["pull", "ada/tiny", "--out", out]):
+        assert "is a link to" in one_line(inrzoo(*words))
+    assert not (tmp_path / "unmounted").exists()
+
+
 @pytest.mark.parametrize("out", ["/proc/store.zarr", "/dev/null/store.zarr"])
 def test_unwritable_folder(out: str, inrzoo: CommandLine) -> None:
     assert out in one_line(inrzoo("build", "digits", "--limit", 2, "--out", out))
