@@ -1,13 +1,15 @@
 """Components by name: `relu_mlp` is `inrzoo/inrs/relu_mlp.py`, the class in it `ReluMlp`. That is the registry.
 
+A file in the folder of a kind that does not define the class of its name is no component: `inrzoo/tasks/losses.py`.
+
 An installed package adds names: its entry points of the group `inrzoo.<kind>`. No other string is ever imported here,
 whatever the file says that it comes from. What users name themselves, `package.module:Class`, goes through `trust`.
 """
 
 import dataclasses
+import functools
 import importlib
 import inspect
-import pkgutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -43,7 +45,7 @@ def find(kind: str, name: str) -> type[Any]:
     """
     if name in _files(kind):
         module = importlib.import_module(f"{KINDS[kind][0]}.{name}")
-        cls: type[Any] = getattr(module, "".join(part.capitalize() for part in name.split("_")))
+        cls: type[Any] = getattr(module, class_name(name))
         return cls
     entries = {entry.value: entry for entry in _entry_points(kind) if entry.name == name}
     if len(entries) > 1:
@@ -118,9 +120,16 @@ def load(kind: str, entry: EntryPoint) -> type[Any]:
     return cls
 
 
+def class_name(name: str) -> str:
+    """Name of the class of a component: `relu_mlp` -> `ReluMlp`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+@functools.cache
 def _files(kind: str) -> list[str]:
     folder = Path(__file__).parent.joinpath(*KINDS[kind][0].split(".")[1:])
-    return [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
+    files = {path.stem: path for path in folder.glob("*.py") if not path.name.startswith("_")}
+    return [name for name, path in files.items() if f"\nclass {class_name(name)}(" in path.read_text(encoding="utf-8")]
 
 
 def _entry_points(kind: str) -> list[EntryPoint]:

@@ -17,7 +17,7 @@ from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.loaders import load
-from inrzoo.tasks import comparison, cost, measure
+from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -50,7 +50,7 @@ ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
 PAPER = {"mnist": 95.16, "cifar10": 59.28}
 
 NOTES = ["images", "INRs", "steps × batch", "on", "minutes"]
-page = comparison(DOCUMENT, "Supervised", ["accuracy"], notes=NOTES)
+page = Comparison(DOCUMENT, "Supervised", ["accuracy"], notes=NOTES)
 words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals. The paper's number is of 30 INRs an image."]
 for name in SETS:
     data, preset = name.split("-")

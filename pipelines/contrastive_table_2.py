@@ -18,7 +18,7 @@ from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.loaders import load
-from inrzoo.tasks import comparison, cost, measure
+from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
 
@@ -60,7 +60,7 @@ PAPER = {
 }  # fmt: skip
 SHORT = {"linear probe": "accuracy", "k-nearest neighbours": "k-NN"}
 NOTES = ["INRs", "steps × batch", "on", "minutes"]
-page = comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], notes=NOTES)
+page = Comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], notes=NOTES)
 words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals; where nothing is supervised, of a linear probe."]
 for name in SETS:
     inr, data = name.split("-")

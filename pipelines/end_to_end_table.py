@@ -16,7 +16,7 @@ from pathlib import Path
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import Measurement, Unfitted, comparison, measure
+from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.end_to_end import EndToEnd
 
@@ -57,7 +57,7 @@ def trained(dataset: str, task_weight: float) -> dict[str, Measurement]:
     rates = {"lr": RATES[0], "rates_factor": RATES[1], "classifier_factor": RATES[2]}
     task = EndToEnd(inr=INR, hypernet=network, test_inner_fraction=1.0, **rates, **schedule(dataset))
     signals = manifest.load(dataset, overrides={"limit": 100} if SCALE == "tiny" else {})
-    return measure(task, Unfitted(signals, source(dataset)), OUT / "runs" / f"{dataset}-{task_weight:g}")
+    return measure(task, UnfittedDataset(signals, source(dataset)), OUT / "runs" / f"{dataset}-{task_weight:g}")
 
 
 def of_fits(dataset: str) -> dict[str, Measurement]:
@@ -77,7 +77,7 @@ def of_fits(dataset: str) -> dict[str, Measurement]:
     return found | {name: Measurement(name, number, 0.0, 1) for name, number in numbers.items()}
 
 
-page = comparison(DOCUMENT, "Classification through INRs", ["accuracy", "PSNR", "CPU minutes"])
+page = Comparison(DOCUMENT, "Classification through INRs", ["accuracy", "PSNR", "CPU minutes"])
 for dataset in DATASETS:
     rows = {"MWT": trained(dataset, 0.01)}
     if dataset == "mnist":

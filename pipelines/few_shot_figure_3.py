@@ -15,7 +15,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, draw_lines, measure
+from inrzoo.tasks import Comparison, draw_lines, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -37,7 +37,7 @@ build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), stor
 COLUMNS = ["5-way 5-shot", "10-way 5-shot", "20-way 5-shot"]
 ORDER = [VIEWS[place] for place in (2, 1, 3, 0, 4)]  # which views there are with one, two, …
 
-page = comparison(DOCUMENT, f"Figure 3: views ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Figure 3: views ({COMPLEXITY})", COLUMNS)
 found = {}
 for count in (1, 2, 3, 5):
     for use in ("training", "both"):

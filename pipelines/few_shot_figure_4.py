@@ -16,7 +16,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, draw_lines, evaluate, measure
+from inrzoo.tasks import Comparison, draw_lines, evaluate, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -38,7 +38,7 @@ build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), stor
 SHOTS = (1, 2, 3, 5, 10, 15)
 WAYS = ("5-way", "10-way")
 
-page = comparison(DOCUMENT, f"Figure 4: shots ({COMPLEXITY})", WAYS)
+page = Comparison(DOCUMENT, f"Figure 4: shots ({COMPLEXITY})", WAYS)
 run = OUT / "runs" / f"{COMPLEXITY}-transformer"
 measure(FewShot(view=VIEWS[2], **TRAINING), store, run)
 # 20 drawings of a character: 15 to learn from leave 5 to ask for.

@@ -16,7 +16,7 @@ from typing import Any
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -47,7 +47,7 @@ ALL = {key: value for fields in TAKEN_BACK.values() for key, value in fields.ite
 store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
 build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
 
-page = comparison(DOCUMENT, f"What makes the difference ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"What makes the difference ({COMPLEXITY})", COLUMNS)
 recipes: dict[str, dict[str, Any]] = {"our recipe": {}, **TAKEN_BACK, "all of these: the paper's recipe": ALL}
 found = {}
 for title, fields in recipes.items():

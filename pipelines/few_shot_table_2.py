@@ -16,7 +16,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -42,7 +42,7 @@ PAPER = {
     ("high", "transformer"): (56.2, 62.86, 40.14, 46.1),
 }
 
-page = comparison(DOCUMENT, "Table 2: INR-Omniglot", COLUMNS)
+page = Comparison(DOCUMENT, "Table 2: INR-Omniglot", COLUMNS)
 found = {}
 for complexity in COMPLEXITIES:
     store = OUT / f"omniglot-{complexity}-fixed.zarr"

@@ -14,7 +14,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -46,7 +46,7 @@ METHODS = {
 }
 
 columns = [f"{way}-way {shot}-shot" for way in WAYS for shot in (1, 5)]
-page = comparison(DOCUMENT, "Table 3: INR-FC100", columns)
+page = Comparison(DOCUMENT, "Table 3: INR-FC100", columns)
 found = {}
 for complexity, method in PAPER:
     store = OUT / f"fc100-{complexity}-fixed.zarr"

@@ -15,7 +15,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -33,7 +33,7 @@ FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = {"low": ("2 layer 32 dim", (38.91, 45.6)), "high": ("4 layer 64 dim", (56.2, 62.86))}
 
-page = comparison(DOCUMENT, "Table 5: complexity of the INR", COLUMNS)
+page = Comparison(DOCUMENT, "Table 5: complexity of the INR", COLUMNS)
 found = {}
 for complexity, (name, paper) in PAPER.items():
     store = OUT / f"omniglot-{complexity}-fixed.zarr"

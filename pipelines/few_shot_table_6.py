@@ -16,7 +16,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -39,7 +39,7 @@ COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 LAYERS = {"low": ["first-1", "first-2", "all"], "high": ["first-2", "first-3", "first-4", "all"]}[COMPLEXITY]
 PAPER = {"first-2": (20.34, 25.30), "first-3": (42.31, 46.69), "first-4": (53.2, 56.86), "all": (56.2, 62.86)}
 
-page = comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMNS)
 found = {}
 for layers in LAYERS:
     run = f"{COMPLEXITY}-transformer" + ("" if layers == "all" else f"-{layers}")

@@ -15,7 +15,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -34,7 +34,7 @@ FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = {"relu_mlp": (54.2, 59.1), "siren": (56.2, 62.86)}
 
-page = comparison(DOCUMENT, f"Table 7: activation of the INR ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Table 7: activation of the INR ({COMPLEXITY})", COLUMNS)
 found = {}
 for inr, paper in PAPER.items():
     name = f"{COMPLEXITY}-{'relu-' if inr == 'relu_mlp' else ''}"

@@ -15,7 +15,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -37,7 +37,7 @@ build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), stor
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = {"none": (32.67, 34.2), "per_tensor": (), "per_parameter": (56.2, 62.86)}
 
-page = comparison(DOCUMENT, f"Table 8: normalisation ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Table 8: normalisation ({COMPLEXITY})", COLUMNS)
 found = {}
 for kind, paper in PAPER.items():
     run = f"{COMPLEXITY}-transformer" + ("" if kind == "per_parameter" else f"-{kind}")

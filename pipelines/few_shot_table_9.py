@@ -17,7 +17,7 @@ from pathlib import Path
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -42,7 +42,7 @@ METHODS = {
     "transformer, canonical weights (ours)": {"inputs": "canonical", "mixtures": 0.0},
 }
 
-page = comparison(DOCUMENT, f"Table 9: start of the fits ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Table 9: start of the fits ({COMPLEXITY})", COLUMNS)
 found = {}
 for init, paper in PAPER.items():
     store = OUT / f"omniglot-{COMPLEXITY}-{init}.zarr"

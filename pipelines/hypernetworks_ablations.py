@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.display import show_log
-from inrzoo.tasks import Unfitted, comparison, measure
+from inrzoo.tasks import Comparison, UnfittedDataset, measure
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -62,10 +62,10 @@ TABLES = {  # title -> (row -> hypernetwork), the paper's numbers of the rows, w
     ),
 }
 
-signals = Unfitted(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
+signals = UnfittedDataset(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
 done = {}
 for title, (rows, paper, best) in TABLES.items():
-    page, found = comparison(DOCUMENT, title, ["PSNR", "CPU minutes"], decimals=2), {}
+    page, found = Comparison(DOCUMENT, title, ["PSNR", "CPU minutes"], decimals=2), {}
     for (row, hypernet), theirs in zip(rows.items(), paper, strict=True):
         task = Hypernetwork(
             inr=INR, hypernet=hypernet, lr=LR, num_coords=256, batch=16, steps=STEPS, warmup=STEPS // 20,

@@ -16,7 +16,7 @@ import numpy as np
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
 from inrzoo.display import show_log
-from inrzoo.tasks import Measurement, comparison
+from inrzoo.tasks import Comparison, Measurement
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
 show_log()
@@ -43,7 +43,7 @@ def test_psnr(path: Path) -> dict[str, Measurement]:
     return {name: Measurement(name, float(mean), float(width), count) for name, mean, width in numbers}
 
 
-page = comparison(
+page = Comparison(
     DOCUMENT, "GINR-IPC Figure 9: from where fits start", [f"{step} steps" for step in [0, *STEPS]], decimals=2
 )
 found = {}

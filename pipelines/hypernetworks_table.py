@@ -14,7 +14,7 @@ from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.display import show_log
-from inrzoo.tasks import Unfitted, comparison, measure, over_runs, train
+from inrzoo.tasks import Comparison, UnfittedDataset, measure, over_runs, train
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -55,13 +55,13 @@ METHODS = {
 # CelebA at 178×178, GINR-IPC's Table 2; its variant by gradient steps is on FFHQ at 256×256.
 PAPER = {"Learned Init": 30.37, "TransINR": 33.33, "GINR-IPC": 35.93, "GINR-IPC by gradient steps": 33.74}
 
-signals = Unfitted(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
+signals = UnfittedDataset(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
 base = Hypernetwork(
     inr=INR, num_coords=256, batch=16, warmup=STEPS // 20, validate_every=max(STEPS // 6, 1), steps=STEPS,
     validation_signals=256, test_signals=TESTED, test_tto_lr=1e-3,
 )  # fmt: skip
 plain, optimised = "PSNR", f"PSNR, {base.test_tto_steps} steps on all"
-page = comparison(DOCUMENT, "CIFAR-10 from a few weights", [plain, optimised, "CPU minutes"], decimals=2)
+page = Comparison(DOCUMENT, "CIFAR-10 from a few weights", [plain, optimised, "CPU minutes"], decimals=2)
 found, chosen = {}, []
 for method, candidates in METHODS.items():
     scores = []

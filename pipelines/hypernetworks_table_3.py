@@ -13,7 +13,7 @@ from pathlib import Path
 
 from inrzoo import manifest
 from inrzoo.display import show_log
-from inrzoo.tasks import Unfitted, comparison, measure
+from inrzoo.tasks import Comparison, UnfittedDataset, measure
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
@@ -44,8 +44,8 @@ ROWS = [  # d, hypernetwork, the paper's number at 256×256
     (WIDE, f"GINR-IPC, r = {WIDE}", {"name": "instance_patterns", "rank": WIDE}, 40.37),
 ]
 
-signals = Unfitted(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
-page = comparison(DOCUMENT, "GINR-IPC Table 3: width and weight tokens", ["PSNR", "CPU minutes"], decimals=2)
+signals = UnfittedDataset(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
+page = Comparison(DOCUMENT, "GINR-IPC Table 3: width and weight tokens", ["PSNR", "CPU minutes"], decimals=2)
 found = {}
 for width, name, hypernet, theirs in ROWS:
     task = Hypernetwork(

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from inrzoo import registry
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import open_store
 from inrzoo.store.checks import _made
-from inrzoo.tasks._checkpoint import read
 from inrzoo.trust import trust
 
 PLUGIN = Path(__file__).parent / "plugin"

@@ -192,7 +192,7 @@ def _starts(
         manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
     network = None if fitter is None else read_fitter(fitter)
     if network is not None:
-        manifest = network.of(manifest, tto)
+        manifest = network.apply_to(manifest, tto)
     elif manifest.init.mode == "hypernet":
         raise InrzooError('init.mode = "hypernet" needs the network: give --fitter CHECKPOINT')
     return manifest, given, network

@@ -6,7 +6,6 @@ Shape letters: B signals, P parameters, K coordinates, C channels.
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, manifest, registry
+from inrzoo.checkpoint import network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.values import to_values
@@ -24,30 +24,25 @@ from inrzoo.manifest import Coords, FitSettings, Init, Manifest, Values
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
 
-KEY, MODULE, BEST = "inrzoo", "module.", "best.safetensors"
-"""Of a checkpoint: the key of its words, the prefix of the network's tensors, the best one's file in a run's folder."""
-WORDS = ("task", "conventions", "identity")
-"""What of a checkpoint's words is kept: how it was trained, what its INRs mean, on what."""
-
 
 @dataclass(frozen=True)
 class Fitter:
     """A hypernetwork without what only training needs.
 
     Attributes:
-        content: a .safetensors file: the network's tensors, and `words` as JSON in its metadata.
-        words: `task`, `conventions` and `identity` of the checkpoint.
+        content: of a .safetensors file, as `Checkpoint.network` returns it.
+        metadata: `task`, `conventions` and `identity` of the checkpoint.
     """
 
     content: bytes
-    words: dict[str, Any]
+    metadata: dict[str, Any]
 
     @property
     def sha256(self) -> str:
         """Of the content (hex): of configuration and tensors."""
         return hashlib.sha256(self.content).hexdigest()
 
-    def of(self, wanted: Manifest, tto: int) -> Manifest:
+    def apply_to(self, wanted: Manifest, tto: int) -> Manifest:
         """A manifest whose INRs this network makes: architecture, grid and value range are those it was trained with.
 
         Args:
@@ -58,7 +53,7 @@ class Fitter:
         """
         if tto < 0:
             raise InrzooError(f"--tto = {tto} is not allowed; it must be at least 0")
-        means = self.words["conventions"]
+        means = self.metadata["conventions"]
         inr = {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS}
         engine = "reference" if tto == 0 else wanted.fit.engine  # nothing is fitted: any engine would do, this one can
         fit = replace(wanted.fit, steps=tto, stop_psnr=None, engine=engine)
@@ -73,7 +68,7 @@ class Fitter:
 
     def require(self, signals: Signals, name: str) -> None:
         """Raise InrzooError unless signals are such as the network was trained on."""
-        means = self.words["conventions"]
+        means = self.metadata["conventions"]
         there = (list(signals.grid), signals.channels)
         known = (means["grid"], means["inr"]["out_features"])
         if there != known:
@@ -96,30 +91,12 @@ def read_fitter(path: Path) -> Fitter:
         content = open_store(path).fitter
         if content is None:
             raise InrzooError(f"{path} was not built with --fitter and holds no hypernetwork")
-        return Fitter(content, _words(content))
-    file = path / BEST if path.is_dir() else path
-    if not file.is_file():
-        raise InrzooError(f"no checkpoint at {file}; `inrzoo train hypernetwork DATASET --out {path}` makes one")
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import save
-
-    try:
-        with safe_open(file, framework="pt") as opened:
-            words = json.loads((opened.metadata() or {})[KEY])
-            names = sorted(name for name in opened.keys() if name.startswith(MODULE))  # noqa: SIM118 - no dict
-            tensors = {name: opened.get_tensor(name) for name in names}
-        kept = {key: words[key] for key in WORDS}
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise InrzooError(f"{file} is no checkpoint of inrzoo: {error}") from None
-    if "hypernet" not in kept["task"]:
-        raise InrzooError(f"{file} is a checkpoint of the task {kept['task'].get('name')}, which makes no INRs")
-    return Fitter(save(tensors, {KEY: json.dumps(kept, sort_keys=True)}), kept)
-
-
-def _words(content: bytes) -> dict[str, Any]:
-    length = int.from_bytes(content[:8], "little")
-    found: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][KEY])
-    return found
+        return Fitter(content, network_tables(content))
+    checkpoint = read(path)
+    if "hypernet" not in checkpoint.task:
+        raise InrzooError(f"{path} is a checkpoint of the task {checkpoint.task['name']}, which makes no INRs")
+    content = checkpoint.network()
+    return Fitter(content, network_tables(content))
 
 
 def made(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
@@ -143,10 +120,8 @@ def weights_of(
 
 @functools.lru_cache(maxsize=1)
 def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> torch.nn.Module:
-    from safetensors.torch import load
-
-    tensors = {name.removeprefix(MODULE): tensor for name, tensor in load(content).items()}
-    spec = _words(content)["task"]["hypernet"]
+    tensors = network_state(content)
+    spec = network_tables(content)["task"]["hypernet"]
     runtime: dict[str, Any] = {"inr": inr, "sizes": grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])

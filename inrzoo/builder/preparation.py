@@ -191,7 +191,7 @@ def _contents(
         "inrzoo": inrzoo.__version__,
     }
     if request.fitter is not None:
-        attributes["fitter"] = {"sha256": request.fitter.sha256, **request.fitter.words}
+        attributes["fitter"] = {"sha256": request.fitter.sha256, **request.fitter.metadata}
     return Contents(
         attributes=attributes,
         num_params=inr.layout.num_params,

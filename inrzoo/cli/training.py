@@ -29,11 +29,10 @@ class TaskCommands(click.Group):
         name = trust("tasks", cmd_name) if ":" in cmd_name else cmd_name.replace("-", "_")
         if name not in registry.names("tasks") and ("tasks", name) not in registry.trusted:
             return None
-        from inrzoo.tasks._options import options
-        from inrzoo.tasks._signals import SignalTarget
+        from inrzoo.tasks.training.options import options
 
         cls = registry.find("tasks", name)
-        unfitted = issubclass(cls, SignalTarget)
+        unfitted = cls.reads_signals
         generated = []
         for option in options(cls):
             dashed = option.field.replace("_", "-")
@@ -118,7 +117,7 @@ def evaluate(
     from dataclasses import asdict
 
     from inrzoo import api
-    from inrzoo.tasks._options import value
+    from inrzoo.tasks.training.options import value
 
     changes = {key: value(word) for key, word in map(_pair, settings)}
     found = api.evaluate(checkpoint, store, split=split, settings=changes, device=device, source=source)
@@ -143,7 +142,7 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
     Original, INR, and INR after test-time optimisation; where weight tokens look; activations of hidden layers.
     """
     from inrzoo.api import signals
-    from inrzoo.tasks._pictures import draw as write
+    from inrzoo.tasks.reporting.reconstruction_figure import draw as write
 
     for picture in write(checkpoint, signals(store, source), out, split=split, count=count, device=device):
         say(f"picture  {picture}")
@@ -157,7 +156,7 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
 @DEVICE
 def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str) -> None:
     """Write the features that a trained encoder gives the INRs in STORE: one row each, with labels and split."""
-    from inrzoo.tasks._embedding import embed as write
+    from inrzoo.tasks.reporting.embedding import embed as write
 
     rows, features = write(checkpoint, store, out, split=split, device=device)
     say(f"features {out}: {rows} INRs, {features} numbers each")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.encoders import Encoder
-from inrzoo.encoders._transformer import Transformer
+from inrzoo.encoders.transformer_blocks import Transformer
 from inrzoo.errors import InrzooError
 from inrzoo.weights import WeightLayout
 

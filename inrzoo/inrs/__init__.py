@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs._symmetries import permute_randomly
+from inrzoo.inrs.symmetries import permute_randomly
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
@@ -61,7 +61,7 @@ class Perceptron:
 class FilterNetwork:
     """What an engine has to know to fit an INR that is a multiplicative filter network.
 
-    The recursion and the layout are those of `inrzoo/inrs/_mfn.py`.
+    The recursion and the layout are those of `inrzoo/inrs/mfn.py`.
 
     Attributes:
         in_features: D.

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
 from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:

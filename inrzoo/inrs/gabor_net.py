@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 

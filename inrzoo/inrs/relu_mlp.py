@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import double, draw_uniform, mlp_layout, move_input
-from inrzoo.inrs._symmetries import draw_integers, lexicographic_order, multiply_neurons
+from inrzoo.inrs.symmetries import draw_integers, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import draw_uniform, mlp_layout, move_input
-from inrzoo.inrs._symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
+from inrzoo.inrs.symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout

@@ -14,8 +14,8 @@ import numpy as np
 import inrzoo
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import sidecar, state_files
-from inrzoo.interchange.conventions import Convention, convention_called, require_expressible
 from inrzoo.interchange.naming import Namer, split_key
+from inrzoo.interchange.state_dict_conventions import Convention, convention_called, require_expressible
 from inrzoo.store import Store, open_store
 
 

@@ -21,11 +21,11 @@ from inrzoo.fit.frequencies import frequencies
 from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders
 from inrzoo.interchange import state_files
-from inrzoo.interchange.conventions import Convention, importable
 from inrzoo.interchange.describe import agreed, attributes_of, grid_of, ids_of, labels_of, require_described
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images, quality
 from inrzoo.interchange.reading import reading_of
+from inrzoo.interchange.state_dict_conventions import Convention, importable
 from inrzoo.store import (
     Block,
     Contents,

@@ -11,7 +11,7 @@ from typing import Any
 from inrzoo import manifest, registry
 from inrzoo.coords import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
-from inrzoo.interchange.conventions import SIZES, Convention, conventions_of, importable
+from inrzoo.interchange.state_dict_conventions import SIZES, Convention, conventions_of, importable
 from inrzoo.typecheck import check_type
 
 COORDS = ("spacing", "axis_order", "range")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
-from inrzoo.interchange.conventions import Convention
+from inrzoo.interchange.state_dict_conventions import Convention
 from inrzoo.weights import WeightLayout
 
 LABEL = "label"

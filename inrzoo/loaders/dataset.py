@@ -20,7 +20,7 @@ from inrzoo.display import Shown, listed
 from inrzoo.errors import InrzooError
 from inrzoo.fit.values import to_values
 from inrzoo.loaders.batch import WeightBatch
-from inrzoo.loaders.conventions import require_alike
+from inrzoo.loaders.compatibility import require_alike
 from inrzoo.loaders.normalise import Normalise, Normaliser, normaliser
 from inrzoo.loaders.rows import Places, Rows
 from inrzoo.loaders.transforms import Transform, generator_for

@@ -1,14 +1,15 @@
-"""Contrastive learning on the weights of INRs: SimCLR, whose two views of an image are two fits of it.
+"""Contrastive learning on the weights of INRs: SimCLR, where the two views of an image are two fits of it.
 
-"Contrastive implicit representation learning" (Sec. 3.1, 3.2, 4.2): two INRs of each image that were fitted from
-different starts, both augmented; NT-Xent on what a projector makes of an encoder's features; then the projector is
-dropped and a linear probe on the frozen features measured.
+"Contrastive implicit representation learning" (Sec. 3.1, 3.2, 4.2) takes two INRs of each image that were fitted from
+different starts, augments both, and applies NT-Xent to the projected features of an encoder. Then the projector is
+dropped, and a linear probe on the frozen features is measured.
 
 Shape letters: N pairs of a batch, F features.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,30 +22,35 @@ from torch import Tensor, nn
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks import LOG, Device, Learner, Measurement
-from inrzoo.tasks._augmented import AugmentedTask, WeightNetwork, batch_of
-from inrzoo.tasks._checkpoint import load_module
-from inrzoo.tasks._frozen import Features, Protocol, linear_probe, nearest_neighbours, retrieval
-from inrzoo.tasks._nt_xent import nt_xent
+from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.losses import nt_xent
+from inrzoo.tasks.measurements import Measurement
+from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
+from inrzoo.tasks.training.state import load_module
+from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, batch_of
+
+LOG = logging.getLogger("inrzoo.tasks")
+VALIDATION_PAIRS = 1000
+"""Maximum number of pairs that decide which checkpoint is the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrastive(AugmentedTask):
-    """Contrastive learning: features by which two fits of one signal find each other.
+class Contrastive(WeightTask):
+    """Contrastive learning of features that are alike for two fits of one signal.
 
     The paper gives neither temperature, nor projector, nor the strengths of augmentations. Those here are SimCLR's or
-    those of docs/derivations/augmentation.md#strengths; see docs/contrastive.md. The best checkpoint is the one by
-    which most signals of the validation split find their other fit: no label takes part before the probe.
+    those of docs/derivations/augmentation.md#strengths; see docs/contrastive.md. The best checkpoint is the one whose
+    features retrieve the other fit of most validation signals. No label is used before the probe.
 
     Attributes:
-        between: in what two INRs of a pair differ: `seeds`, `views` (two snapshots of one fit), or `auto`, which is
-            seeds where signals have two, and else views.
+        between: the two INRs of a pair differ in `seeds`, or in `views` (two snapshots of one fit); `auto` takes seeds
+            if signals have two, else views.
         temperature: τ of NT-Xent.
-        projector_hidden: width of the projector, Linear, ReLU, Linear.
-        projector_features: of its result.
-        test_protocol: the probe is chosen on the `validation` split, or, as in the paper, `best_of_runs` on the split
-            that is reported.
-        test_raw: measure the same on the weights themselves, for comparison.
+        projector_hidden: width of the projector: linear layer, ReLU, linear layer.
+        projector_features: output features of the projector.
+        test_protocol: the probe is chosen on the `validation` split, or, as in the paper, `best_of_runs` on the
+            reported split.
+        test_raw: measure the weights themselves as well, for comparison.
     """
 
     between: Literal["auto", "seeds", "views"] = "auto"
@@ -58,16 +64,16 @@ class Contrastive(AugmentedTask):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a number out of its range.
+            InrzooError: a number is out of its range.
         """
         super().__post_init__()
-        self.require("batch_size", self.batch_size >= 2, "at least 2: other pairs are what a pair is told from")
+        self.require("batch_size", self.batch_size >= 2, "at least 2, because other pairs are the negatives of a pair")
         self.require("temperature", self.temperature > 0, "above 0")
         for key in ("projector_hidden", "projector_features"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
 
     def pairs(self, path: str | Path, split: str) -> Pairs:
-        """Of a split; says so where they are not of two seeds.
+        """Pairs of a split; logs a line if `auto` takes snapshots.
 
         Raises:
             InrzooError: no signal has two such INRs.
@@ -88,9 +94,10 @@ class Contrastive(AugmentedTask):
     def evaluate(
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
-        """In percent: linear probe and nearest neighbours on frozen features, and how often two fits of a signal find
-        each other by what the projector makes of them, as in training. Of `raw`, which learns nothing, the features
-        themselves are compared, and not what a projector happens to make of them.
+        """Linear probe, nearest neighbours and retrieval, in percent.
+
+        Probe and neighbours read frozen features. Retrieval reads projected features, as training does, but the
+        features themselves for the encoder `raw`, whose projector is not trained.
         """
         datasets = [self.dataset(path, part) for part in ("train", "validation", split)]
         network = self._network(datasets[0], state, device)
@@ -99,19 +106,19 @@ class Contrastive(AugmentedTask):
         if self.encoder["name"] != "raw":
             with torch.no_grad():
                 projected = replace(projected, features=network.projector(projected.features.to(device)).cpu())
-        found = measurements(features, projected, self.test_protocol)
+        results = measurements(features, projected, self.test_protocol)
         if self.test_raw:
             plain = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
             plain.inputs.load_state_dict(network.weights.inputs.state_dict())
             features = self._features(plain, datasets, device)
-            found += [
+            results += [
                 replace(one, name=f"{one.name}, raw {self.inputs}")
                 for one in measurements(features, features[2], self.test_protocol)
             ]
-        return found
+        return results
 
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `AugmentedTask.trained`."""
+        """See `WeightTask.trained`."""
         return self._network(dataset, state, device).weights
 
     def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
@@ -161,8 +168,9 @@ class _Learner(Learner):
         loss = nt_xent(first_NF, second_NF, self._task.temperature)
         with torch.no_grad():
             cosine_NN = nn.functional.cosine_similarity(first_NF[:, None], second_NF[None], dim=-1)
-            found = (cosine_NN.argmax(1) == torch.arange(len(cosine_NN), device=cosine_NN.device)).double().mean()
-        return loss, {"alignment": float(found)}
+            own_N = torch.arange(len(cosine_NN), device=cosine_NN.device)
+            alignment = (cosine_NN.argmax(1) == own_N).double().mean()
+        return loss, {"alignment": float(alignment)}
 
     def _project(self, step: int) -> tuple[Tensor, Tensor]:
         epoch, positions = batch_of(self._task, step, len(self._pairs))
@@ -174,8 +182,8 @@ class _Learner(Learner):
         return projected[0], projected[1]
 
     def validate(self) -> dict[str, float]:
-        """Share of validation signals whose fits find each other; NT-Xent without augmentation."""
-        count = min(len(self._validation_pairs), 1000)
+        """Share of validation signals whose other fit is retrieved, and NT-Xent without augmentation."""
+        count = min(len(self._validation_pairs), VALIDATION_PAIRS)
         pair = self._validation_pairs.read(np.arange(count), epoch=0, key=0).to(self._device)
         projected = [self._network.projector(self._in_parts(batch)) for batch in (pair.first, pair.second)]
         first_NF, second_NF = (nn.functional.normalize(part, dim=-1) for part in projected)
@@ -200,7 +208,7 @@ def several_seeds(dataset: WeightDataset) -> bool:
 
 
 def measurements(splits: Sequence[Features], projected: Features, protocol: Protocol) -> list[Measurement]:
-    """All that is measured: of the training, the validation and the reported split, and of the latter's projections."""
+    """All measurements of training, validation and reported features; `projected` are those of the reported split."""
     train, validation, test = splits
     return [
         linear_probe(train, validation, test, protocol),

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
+from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
 from inrzoo.seeding import Stream
 
 B = 20

@@ -10,10 +10,10 @@ from tiny_store import tiny
 
 from inrzoo import registry, tasks
 from inrzoo.builder import build
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks._pictures import _attention, draw
+from inrzoo.tasks.reporting.reconstruction_figure import _attention, draw
 
 RELU = {
     "name": "relu_mlp",

@@ -9,11 +9,11 @@ import torch
 from tiny_store import tiny
 
 from inrzoo import manifest, registry, tasks
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.tasks import Unfitted
-from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks._signals import signal_set
+from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.signals import signal_set
 
 SIREN = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 8.0}
 TASKS = {
@@ -31,7 +31,7 @@ def make(name: str, **fields: object):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_dataset_and_a_store_of_it_train_the_same_network(name, finished, tmp_path):
-    task, dataset = make(name), Unfitted(tiny())
+    task, dataset = make(name), UnfittedDataset(tiny())
     tasks.train(task, finished, tmp_path / "store", device="cpu", quiet=True)
     tasks.train(task, dataset, tmp_path / "dataset", device="cpu", quiet=True)
     of_store, of_dataset = (read(tmp_path / kind) for kind in ("store", "dataset"))
@@ -42,7 +42,7 @@ def test_a_dataset_and_a_store_of_it_train_the_same_network(name, finished, tmp_
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
-    ours, theirs = signal_set(Unfitted(tiny()), split), signal_set(finished, split)
+    ours, theirs = signal_set(UnfittedDataset(tiny()), split), signal_set(finished, split)
     assert len(ours) == len(theirs) > 0
     for rows in (slice(None), torch.tensor([1, 0])):
         (values, labels), (their_values, their_labels) = ours.read(rows), theirs.read(rows)
@@ -58,7 +58,7 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
 
 def test_some_signals_are_spread_over_the_split():
     """A split may be sorted by class: its first signals would be of one."""
-    among = signal_set(Unfitted(tiny()), "train")
+    among = signal_set(UnfittedDataset(tiny()), "train")
     values, labels = among.read(slice(None))
     ((_, found, codes),) = among.parts("cpu", 5)
     rows = [number * len(among) // 5 for number in range(5)]
@@ -68,11 +68,13 @@ def test_some_signals_are_spread_over_the_split():
 
 
 def test_a_run_on_other_signals_is_not_continued(tmp_path):
-    tasks.train(make("hypernetwork"), Unfitted(tiny()), tmp_path, device="cpu", quiet=True, stop_after=2)
+    tasks.train(make("hypernetwork"), UnfittedDataset(tiny()), tmp_path, device="cpu", quiet=True, stop_after=2)
     with pytest.raises(InrzooError, match="limit"):
-        tasks.train(make("hypernetwork"), Unfitted(tiny(limit=40)), tmp_path, device="cpu", quiet=True)
+        tasks.train(make("hypernetwork"), UnfittedDataset(tiny(limit=40)), tmp_path, device="cpu", quiet=True)
     with pytest.raises(InrzooError, match="source"):
-        tasks.train(make("hypernetwork"), Unfitted(tiny(source__num_test=20)), tmp_path, device="cpu", quiet=True)
+        tasks.train(
+            make("hypernetwork"), UnfittedDataset(tiny(source__num_test=20)), tmp_path, device="cpu", quiet=True
+        )
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def test_command_line_from_a_source_to_pictures(idx_folder, tmp_path, inrzoo):
     assert code == 0, err
     assert f"inrzoo evaluate {run} {named[0]} --source {idx_folder}" in out
     code, out, _ = inrzoo("evaluate", run, *named, "--set", "test_tto_steps=0")
-    expected = tasks.evaluate(run, Unfitted(manifest.load(str(named[0])), idx_folder), test_tto_steps=0)
+    expected = tasks.evaluate(run, UnfittedDataset(manifest.load(str(named[0])), idx_folder), test_tto_steps=0)
     assert code == 0 and f"{expected[0].mean:.2f}" in out and "(10 trials)" in out
     code, out, _ = inrzoo("draw", run, *named, "--out", tmp_path / "pictures", "--count", "2")
     assert code == 0

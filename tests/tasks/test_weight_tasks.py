@@ -8,15 +8,15 @@ import pytest
 import torch
 from tiny_store import tiny
 
-from inrzoo import tasks
+from inrzoo import checkpoint, tasks
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks._augmented import WeightNetwork, batch_of
-from inrzoo.tasks._frozen import linear_probe, retrieval
 from inrzoo.tasks.classify import Classify, chosen
 from inrzoo.tasks.contrastive import Contrastive, ContrastiveNetwork
+from inrzoo.tasks.probes import linear_probe, retrieval
+from inrzoo.tasks.weight_tasks import WeightNetwork, batch_of
 
 SMALL = {
     "encoder": {"name": "equivariant_mlp", "hidden_features": 6, "num_layers": 2, "out_features": 8},
@@ -31,7 +31,7 @@ EVERY = pytest.mark.parametrize("name", TASKS)
 
 
 def state(folder, name="last.safetensors"):
-    return tasks._checkpoint.read(folder / name).module
+    return checkpoint.read(folder / name).module
 
 
 @EVERY
@@ -170,12 +170,16 @@ def test_what_is_measured_is_the_average(finished, tmp_path):
     tasks.train(task, finished, tmp_path / "run", quiet=True, device="cpu")
     tensors = state(tmp_path / "run")
     learned = {key.removeprefix("network."): value for key, value in tensors.items() if key.startswith("network.")}
-    average = {key.removeprefix("copy."): value for key, value in tensors.items() if key.startswith("copy.")}
-    assert learned.keys() == average.keys() and int(tensors["num_updates"]) == 6
+    average = {
+        key.removeprefix("average.module."): value
+        for key, value in tensors.items()
+        if key.startswith("average.module.")
+    }
+    assert learned.keys() == average.keys() and int(tensors["average.n_averaged"]) == 7
     assert any((learned[key] - average[key]).abs().max() > 1e-3 for key in learned)
     # A network with the average's parameters and nothing averaged measures the same.
     plain = Classify(**SMALL, ema=0.0)
-    swapped = {f"network.{key}": value for key, value in average.items()} | {"num_updates": torch.tensor(0)}
+    swapped = {f"network.{key}": value for key, value in average.items()}
     split = "validation"
     assert plain.evaluate(finished, split, swapped, "cpu") == task.evaluate(finished, split, tensors, "cpu")
 

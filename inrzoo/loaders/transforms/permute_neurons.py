@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inrzoo.inrs import INR
-from inrzoo.inrs._symmetries import permute_randomly
+from inrzoo.inrs.symmetries import permute_randomly
 from inrzoo.loaders.transforms import Transform
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
-from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
 from inrzoo.inrs.siren import Siren
 from inrzoo.loaders.transforms import Transform
 

@@ -1,0 +1,298 @@
+"""What the multiplicative filter networks share: Fathony, Sahu, Willmott & Kolter, ICLR 2021, "Multiplicative filter
+networks" (MFN), Sec. 3; eq. 4 of the contrastive paper from 0 (docs/derivations/filter_networks.md#definition):
+
+    z_0 = g_0(x),    z_{i+1} = (W_i z_i + b_i) ⊙ g_{i+1}(x),    f(x) = W_{F-1} z_{F-1} + b_{F-1}
+
+F filters have F - 1 linear maps between them and one behind. The authors' code counts those between (`n_layers`), we
+count filters, as the contrastive paper's Table 1 does: its 3 filters of 16 units have 705 parameters for one channel
+and 739 for three.
+
+Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, H hidden (units
+of a filter), F filters, R = H + 1 (a row of a linear map and its bias).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.inrs import INR, FilterNetwork
+from inrzoo.inrs._mlp import double
+from inrzoo.inrs.symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of, split_at
+from inrzoo.lazy import lazy
+from inrzoo.seeding import Stream
+from inrzoo.weights import WeightLayout, WeightTensor
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+else:
+    torch = lazy("torch", globals())
+
+LOWEST_PHASE = -(2.0**-10)
+"""Canonical phases lie in [this, this + π): the jump is at no phase that means something (0, π/2, π), and at a number
+which every float type holds exactly."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultiplicativeFilterNetwork(INR):
+    """The recursion, its start, its motions and its symmetries; a subclass says what its filters are.
+
+    The flat vector is in the order of the recursion: filter i (`omega_i`, `phi_i`, …), then the map behind it
+    (`weight_i`, `bias_i`), and the start is drawn in that order from one stream. In the authors' code and here
+    W_i ~ U(±√(weight_scale/H)), biases U(±1/√H), the output map as torch's `nn.Linear`: both U(±1/√H); φ_i ~ U(±π).
+    `filter_init` is the formula of ω_i:
+
+    * `"fathony"`, the authors': U(±input_scale/√(F·D)).
+    * `"nyquist_fraction"`, ours: U(±nyquist_fraction·nyquist/F). Along every axis the frequencies of a FourierNet stay
+      below Σ_i max_j |ω_i|, so it starts with none above that fraction of what its grid can hold.
+
+    Attributes:
+        hidden_features: H, units of every filter.
+        num_filters: F.
+        filter_init: the formula of ω_i.
+        input_scale: of `"fathony"`; the default is the contrastive paper's for MNIST (for CIFAR10 3.46; both are
+            √3·side/16), the authors' own, for images of 256 x 256 pixels, is 256.
+        weight_scale: H times the squared bound of the maps between filters.
+        nyquist_fraction: of `"nyquist_fraction"`.
+        nyquist: highest frequency the fitting grid can hold, π/spacing, in radians per coordinate unit; the smallest
+            over the axes. `"nyquist_fraction"` needs it; who knows the grid says it.
+    """
+
+    FILTER_TENSORS: ClassVar[Mapping[str, tuple[str, ...]]] = {"omega": ("in",), "phi": ()}
+    """What a filter consists of: name -> axes behind the filter's own."""
+
+    hidden_features: int = 16
+    num_filters: int = 3
+    filter_init: Literal["fathony", "nyquist_fraction"] = "fathony"
+    input_scale: float = 3.03
+    weight_scale: float = 1.0
+    nyquist_fraction: float = 1.0
+    nyquist: float | None = None
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a count, a scale or a name out of its range, or no `nyquist` where it is needed.
+        """
+        super().__post_init__()
+        for key in ("hidden_features", "num_filters"):
+            self.require(key, getattr(self, key) >= 1, "at least 1")
+        formulas = ("fathony", "nyquist_fraction")
+        self.require("filter_init", self.filter_init in formulas, f"one of {', '.join(map(repr, formulas))}")
+        for key in ("input_scale", "weight_scale", "nyquist_fraction"):
+            self.require(key, 0 < getattr(self, key) < math.inf, "above 0")
+        if self.filter_init == "nyquist_fraction" or self.nyquist is not None:
+            allowed = "above 0 where filter_init = 'nyquist_fraction': π / spacing of the fitting grid"
+            self.require("nyquist", self.nyquist is not None and 0 < self.nyquist < math.inf, allowed)
+
+    @cached_property
+    def layout(self) -> WeightLayout:
+        """`omega_i` (filter_i, in), `phi_i` (filter_i,) and what else a filter has, `weight_i` (out, in), `bias_i`."""
+        sizes = {"in": self.in_features, "out": self.out_features}
+        sizes |= {f"filter_{i}": self.hidden_features for i in range(self.num_filters)}
+        axes_of: dict[str, tuple[str, ...]] = {}
+        for i in range(self.num_filters):
+            here, behind = f"filter_{i}", "out" if i == self.num_filters - 1 else f"filter_{i + 1}"
+            axes_of |= {f"{name}_{i}": (here, *axes) for name, axes in self.FILTER_TENSORS.items()}
+            axes_of |= {f"weight_{i}": (behind, here), f"bias_{i}": (behind,)}
+        return WeightLayout(
+            tuple(WeightTensor(name, tuple(sizes[axis] for axis in axes), axes) for name, axes in axes_of.items())
+        )
+
+    def kernel(self) -> FilterNetwork:
+        """For engines with native kernels."""
+        sizes = (self.in_features, self.hidden_features, self.num_filters, self.out_features)
+        return FilterNetwork(*sizes, gabor="gamma" in self.FILTER_TENSORS)
+
+    def init(self, stream: Stream) -> NDArray[np.float32]:
+        """Fresh weights, shape (P,); see the class for the distribution."""
+        tensors: dict[str, NDArray[np.float64]] = {}
+        bounds = self.init_bounds()
+        for i in range(self.num_filters):
+            tensors |= {f"{name}_{i}": part for name, part in self.init_filter(stream).items()}
+            rows = self.out_features if i == self.num_filters - 1 else self.hidden_features
+            for name, size in ((f"weight_{i}", rows * self.hidden_features), (f"bias_{i}", rows)):
+                drawn = stream.uniform(-bounds[name], bounds[name], size)
+                tensors[name] = drawn.reshape(rows, -1) if name.startswith("weight") else drawn
+        weights: NDArray[np.float64] = self.layout.join(tensors)
+        return weights.astype(np.float32)
+
+    def init_bounds(self) -> dict[str, float]:
+        """See `INR.init_bounds`."""
+        bounds: dict[str, float] = {}
+        for i in range(self.num_filters):
+            scale = 1.0 if i == self.num_filters - 1 else self.weight_scale
+            bounds |= {f"omega_{i}": self._omega_bound, f"phi_{i}": math.pi}
+            bounds[f"weight_{i}"] = math.sqrt(scale / self.hidden_features)
+            bounds[f"bias_{i}"] = math.sqrt(1 / self.hidden_features)
+        return bounds
+
+    @property
+    def _omega_bound(self) -> float:
+        if self.nyquist is not None and self.filter_init == "nyquist_fraction":
+            return self.nyquist_fraction * self.nyquist / self.num_filters
+        return self.input_scale / math.sqrt(self.num_filters * self.in_features)
+
+    def init_filter(self, stream: Stream) -> dict[str, NDArray[np.float64]]:
+        """The tensors of one fresh filter, drawn in the order of the layout: `omega` (H, D), `phi` (H,), …"""
+        bound = self._omega_bound
+        omega = stream.uniform(-bound, bound, self.hidden_features * self.in_features)
+        return {
+            "omega": omega.reshape(self.hidden_features, self.in_features),
+            "phi": stream.uniform(-math.pi, math.pi, self.hidden_features),
+        }
+
+    @abstractmethod
+    def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
+        """g_0(x), g_1(x), …, each (B, K, H), made one by one: a whole batch of all of them does not fit the cache."""
+
+    def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
+        """Values of B functions, shape (B, K, C)."""
+        tensors = self.layout.split(weights_BP)
+        filters = self.filters(tensors, coords_BKD)
+        z_BKH = next(filters)
+        # Coordinates before units: a tenth faster than the other way round (16 INRs, 1,024 coordinates, one core).
+        for i, filter_BKH in enumerate(filters):
+            z_BKH = torch.baddbmm(tensors[f"bias_{i}"][:, None], z_BKH, tensors[f"weight_{i}"].mT) * filter_BKH
+        last = self.num_filters - 1
+        return torch.baddbmm(tensors[f"bias_{last}"][:, None], z_BKH, tensors[f"weight_{last}"].mT)
+
+    def filter_frequencies(self, weights: Tensor) -> list[Tensor]:
+        """ω_0, …, ω_{F-1}, each (..., H, D), in radians per coordinate unit."""
+        tensors = self.layout.split(weights)
+        return [tensors[f"omega_{i}"] for i in range(self.num_filters)]
+
+    def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+        """Weights of f(g⁻¹(x)), g(x) = A x + t: ω ← ω A⁻¹, then φ ← φ − ω t, in every filter.
+
+        From sin(ω A⁻¹ (x − t) + φ); exact for every x and every invertible A, computed in float64
+        (docs/derivations/augmentation.md#moving-the-signal).
+        """
+        exact, inverse, exact_shift = double(weights, matrix, shift)
+        tensors = self.layout.split(exact)
+        for i in range(self.num_filters):
+            omega, phi = f"omega_{i}", f"phi_{i}"
+            tensors[omega] = tensors[omega] @ inverse
+            tensors[phi] = tensors[phi] - (tensors[omega] @ exact_shift[..., None])[..., 0]
+        moved: Tensor = self.layout.join(tensors)
+        return moved.to(weights.dtype)
+
+    def flip_filters(self, weights: Tensor, signs: Mapping[str, Tensor]) -> Tensor:
+        """Weights of the same function with (ω, φ) negated in some units, and what leaves them.
+
+        Args:
+            weights: (..., P).
+            signs: axis `filter_i` -> ±1 of each of its units, (H,) or (..., H); −1 flips.
+
+        Returns:
+            (..., P).
+        """
+        tensors = split_at(self.layout, weights, signs)
+        for axis, sign in signs.items():
+            omega, phi, weight = (f"{name}_{axis.removeprefix('filter_')}" for name in ("omega", "phi", "weight"))
+            tensors[omega] = tensors[omega] * sign[..., None].to(weights)
+            tensors[phi] = tensors[phi] * sign.to(weights)
+            tensors[weight] = tensors[weight] * sign[..., None, :].to(weights)
+        flipped: Tensor = self.layout.join(tensors)
+        return flipped
+
+    def shift_phases(self, weights: Tensor, half_turns: Mapping[str, Tensor]) -> Tensor:
+        """Weights of the same function with k π added to φ of some units: sin(a + k π) = (−1)^k sin(a).
+
+        Args:
+            weights: (..., P).
+            half_turns: axis `filter_i` -> whole number k of each of its units, (H,) or (..., H).
+
+        Returns:
+            (..., P).
+        """
+        tensors = split_at(self.layout, weights, half_turns)
+        for axis, turns in half_turns.items():
+            phi, weight = (f"{name}_{axis.removeprefix('filter_')}" for name in ("phi", "weight"))
+            tensors[phi] = tensors[phi] + math.pi * turns.to(weights)
+            tensors[weight] = tensors[weight] * (1 - 2 * turns.remainder(2))[..., None, :].to(weights)
+        shifted: Tensor = self.layout.join(tensors)
+        return shifted
+
+    def scale_linear(self, weights: Tensor, factors: Mapping[str, Tensor]) -> Tensor:
+        """Weights of the same function with units of z_i multiplied on the way in, divided on the way out.
+
+        Row j of W_{i−1} and its bias times c_j, column j of W_i over c_j (docs/derivations/symmetries.md#filter-units).
+
+        Args:
+            weights: (..., P).
+            factors: axis `filter_i`, i ≥ 1 -> c, none of them 0, for each of its units, (H,) or (..., H).
+
+        Returns:
+            (..., P).
+
+        Raises:
+            ValueError: no such axis, or filter 0, which has no linear map before it.
+        """
+        if "filter_0" in factors:
+            raise ValueError("filter 0 has no linear map before it that could be scaled")
+        tensors = split_at(self.layout, weights, factors)
+        for axis, factor in factors.items():
+            i = int(axis.removeprefix("filter_"))
+            tensors[f"weight_{i - 1}"] = tensors[f"weight_{i - 1}"] * factor[..., None].to(weights)
+            tensors[f"bias_{i - 1}"] = tensors[f"bias_{i - 1}"] * factor.to(weights)
+            tensors[f"weight_{i}"] = tensors[f"weight_{i}"] / factor[..., None, :].to(weights)
+        scaled: Tensor = self.layout.join(tensors)
+        return scaled
+
+    def random_member(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """See `INR.random_member`: order, signs, half turns, and scales of the linear branch from ±1/4 to ±4."""
+        weights = self.shift_phases(weights, draw_integers(self.layout, weights, -4, 4, generator))
+        weights = self.flip_filters(weights, draw_signs(self.layout, weights, generator))
+        powers = draw_integers(self.layout, weights, -8, 8, generator)
+        signs = draw_signs(self.layout, weights, generator)
+        factors = {axis: signs[axis] * torch.exp2(powers[axis].to(weights.dtype) / 4) for axis in [*signs][1:]}
+        return super().random_member(self.scale_linear(weights, factors), generator)
+
+    def canonicalise(self, weights: Tensor) -> Tensor:
+        """One member of each orbit: docs/derivations/symmetries.md#canonical-form-of-a-filter-network.
+
+        1. The first non-zero entry of each row of ω_i is positive; φ_i ∈ [−2⁻¹⁰, π − 2⁻¹⁰). A SIREN's form halves
+           that range and leaves ω free; but the sign of ω survives rounding, that of a phase near 0 does not.
+        2. The units of each filter ascend by their row of ω_i, its first entry first, then by φ_i: no symmetry but
+           renumbering changes what step 1 leaves.
+        3. Each row of W_{i−1} together with its bias has norm 1 and a positive first non-zero entry, i = 1, …, F−1.
+
+        Output rows keep order, sign and scale. The orbit has one form unless the weights are special: units that share
+        ω and φ can be mixed besides, and a row of zeros has neither sign nor norm; both are left as they are.
+
+        Returns:
+            (..., P), computed in float64, of the dtype of `weights`.
+        """
+        filters = range(self.num_filters)
+        exact = weights.double()
+        omegas = self.filter_frequencies(exact)
+        exact = self.flip_filters(exact, {f"filter_{i}": sign_of(first_nonzero(omegas[i])) for i in filters})
+
+        tensors = self.layout.split(exact)
+        turns = {f"filter_{i}": -torch.floor((tensors[f"phi_{i}"] - LOWEST_PHASE) / math.pi) for i in filters}
+        tensors = self.layout.split(self.shift_phases(exact, turns))
+        # A phase that rounding carries to the open end would be sent to the other end by the next call.
+        highest = LOWEST_PHASE + math.pi - 4 * torch.finfo(weights.dtype).eps
+        tensors |= {f"phi_{i}": tensors[f"phi_{i}"].clamp(max=highest) for i in filters}
+
+        keys = [torch.cat([tensors[f"omega_{i}"], tensors[f"phi_{i}"][..., None]], dim=-1) for i in filters]
+        orders = {f"filter_{i}": lexicographic_order(keys[i]) for i in filters}
+        exact = self.layout.permute_each(self.layout.join(tensors), orders)
+
+        for i in filters[1:]:
+            tensors = self.layout.split(exact)
+            rows_HR = torch.cat([tensors[f"weight_{i - 1}"], tensors[f"bias_{i - 1}"][..., None]], dim=-1)
+            norm = rows_HR.norm(dim=-1)
+            factors = torch.where(norm > 0, sign_of(first_nonzero(rows_HR)) / norm, 1.0)
+            exact = self.scale_linear(exact, {f"filter_{i}": factors})
+        return exact.to(weights.dtype)
