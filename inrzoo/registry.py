@@ -7,6 +7,7 @@ whatever the file says that it comes from. What users name themselves, `package.
 """
 
 import dataclasses
+import difflib
 import functools
 import importlib
 import inspect
@@ -59,7 +60,9 @@ def find(kind: str, name: str) -> type[Any]:
             f"{kind} {name!r} is not installed here as an entry point; install the package that has it, or, if you "
             f"trust its code: inrzoo --trust {kind}={name!r} COMMAND, in Python inrzoo.trust.trust({kind!r}, {name!r})"
         )
-    raise InrzooError(f"no {kind} called {name!r}; there are: {', '.join(names(kind))}")
+    nearest = difflib.get_close_matches(str(name), names(kind), n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    raise InrzooError(f"no {kind} called {name!r}{hint}; there are: {', '.join(names(kind))}")
 
 
 def name_of(kind: str, cls: type[Any]) -> str:

@@ -43,11 +43,19 @@ def trust_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Trust every `module:Class` in tables of the user's own, and return the tables with the names that are recorded.
 
     Args:
-        tables: a manifest or the fields of a task; a component's table stands under its kind's singular: `inr`.
+        tables: a manifest or the fields of a task; a component's table stands under its kind's singular (`inr`), and a
+            list of transforms under `augment`.
     """
     result = dict(tables)
     for kind in registry.KINDS:
-        table = result.get(kind[:-1])
-        if isinstance(table, Mapping) and isinstance(name := table.get("name"), str) and ":" in name:
-            result[kind[:-1]] = {**table, "name": trust(kind, name)}
+        if kind[:-1] in result:
+            result[kind[:-1]] = _trusted(kind, result[kind[:-1]])
+    if isinstance(transforms := result.get("augment"), list | tuple):
+        result["augment"] = [_trusted("transforms", table) for table in transforms]
     return result
+
+
+def _trusted(kind: str, table: Any) -> Any:
+    if isinstance(table, Mapping) and isinstance(name := table.get("name"), str) and ":" in name:
+        return {**table, "name": trust(kind, name)}
+    return table

@@ -17,6 +17,7 @@ from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.loaders import load
+from inrzoo.loaders.transforms import short_table
 from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 
@@ -39,8 +40,9 @@ SMALLER = {
     "node_hidden": 64, "edge_hidden": 32, "num_frequencies": 32, "inrs_at_once": 0,
 }  # fmt: skip
 RECIPE = {
-    "inputs": "canonical", "noise": 0.0, "dropout": 0.0, "rotate": 10, "translate": 0.05, "scale": 0.05,
-}  # fmt: skip
+    "inputs": "canonical",
+    "augment": (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05)),
+}
 ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
     "message_passing": ({}, 1500, 4e-3, SIGNALS),
     "flat_mlp": ({"tensors": "all", "hidden_features": 256, "out_features": 128}, 1500, 2e-3, SIGNALS),

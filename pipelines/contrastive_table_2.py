@@ -18,6 +18,7 @@ from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.display import show_log
 from inrzoo.loaders import load
+from inrzoo.loaders.transforms import short_table
 from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
@@ -37,8 +38,9 @@ SLOW_STEPS = {"tiny": 10, "small": 600, "full": 100_000}[SCALE]  # of an encoder
 
 # Of the strengths tried (10° to 45° and so on) the weakest were best on the validation split, of the step sizes these.
 COMMON = {
-    "inputs": "canonical", "batch_size": 16 if SCALE == "tiny" else 128, "warmup": min(100, STEPS), "rotate": 10,
-    "translate": 0.05, "scale": 0.05, "noise": 0.0, "dropout": 0.0, "validate_every": max(1, SUPERVISED_STEPS // 5),
+    "inputs": "canonical", "batch_size": 16 if SCALE == "tiny" else 128, "warmup": min(100, STEPS),
+    "augment": (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05)),
+    "validate_every": max(1, SUPERVISED_STEPS // 5),
 }  # fmt: skip
 SIGMA = {"siren": {}, "fourier_net": {"sigma": 0.2}}  # of 0.1 to 1, by supervised accuracy on the validation split
 FLAT = {"name": "flat_mlp", "tensors": "all", "hidden_features": 256, "out_features": 128}

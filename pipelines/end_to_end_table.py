@@ -68,9 +68,8 @@ def of_fits(dataset: str) -> dict[str, Measurement]:
     started = time.process_time()
     if build(wanted, store, source=source(dataset), in_process=True).fitted:
         took.write_text(str(time.process_time() - started))
-    still = dict.fromkeys(("rotate", "translate", "scale", "noise", "dropout"), 0.0)
     encoder, lr = {"name": "weight_transformer", **CLASSIFIER}, RATES[0] * RATES[2]
-    task = Classify(encoder=encoder, batch_size=16, lr=lr, **still, **schedule(dataset))
+    task = Classify(encoder=encoder, batch_size=16, lr=lr, augment=(), **schedule(dataset))
     found = measure(task, store, OUT / "runs" / f"{dataset}-fits")
     minutes = found["CPU minutes"].mean + float(took.read_text()) / 60
     numbers = {"PSNR": float(open_store(store).psnr.mean()), "CPU minutes": minutes}

@@ -38,7 +38,10 @@ class TaskCommands(click.Group):
             dashed = option.field.replace("_", "-")
             words = f"--{dashed}/--no-{dashed}" if option.flag else f"--{dashed}"
             help_text = option.help + (f"  [default: {option.default}]" if option.default else "")
-            generated.append(click.Option([words], default=None, help=help_text, metavar=None if option.flag else "X"))
+            metavar = None if option.flag else "NAME[=VALUE]" if option.repeatable else "X"
+            generated.append(
+                click.Option([words], default=None, help=help_text, metavar=metavar, multiple=option.repeatable)
+            )
         fixed = [
             click.Argument(["store"]),
             click.Option(
@@ -77,6 +80,7 @@ def _train(
 ) -> None:
     from inrzoo import api
 
+    words = {field: None if word == () else word for field, word in words.items()}  # (): the option was not given
     run = api.train(
         name,
         store,

@@ -16,7 +16,7 @@ from inrzoo.tasks.contract import Data, Device, Task
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.reporting.cost import read_cost
 from inrzoo.tasks.training.loop import chosen_device, train
-from inrzoo.tasks.training.state import plain
+from inrzoo.tasks.training.state import plain, task_table
 
 
 def evaluate(
@@ -49,7 +49,7 @@ def restored(checkpoint: Checkpoint, changes: dict[str, Any]) -> Task:
     Raises:
         InrzooError: a field was fixed in training, or its value is not allowed.
     """
-    task: Task = registry.make("tasks", checkpoint.task)
+    task: Task = registry.make("tasks", task_table(checkpoint))
     for key in changes:
         if not key.startswith("test_"):
             raise InrzooError(f"{key} was fixed in training; what can be changed to measure begins with test_")

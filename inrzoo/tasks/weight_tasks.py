@@ -1,11 +1,11 @@
 """Tasks that train an encoder on augmented weights: contrastive learning and classification.
 
 The order of the changes to a batch decides what they mean (docs/derivations/augmentation.md#order):
-1. weights as they were fitted: scale, shear, rotate, flip, translate (motions of the signal), gain and offset (its
-   values), signs and phases, numbering of neurons (the same function);
+1. transforms of weights as they were fitted: motions of the signal, changes of its values, and changes that leave the
+   function as it is;
 2. canonical form, if `inputs = "canonical"`;
 3. normalisation by the statistics of the training split;
-4. noise, dropout, quantile dropout, which are relative to normalised weights.
+4. transforms of normalised weights: noise and dropout.
 
 Shape letters: B INRs, L INRs of a dataset, P parameters, F features.
 """
@@ -15,7 +15,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,30 +30,21 @@ from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch, WeightDataset, load
 from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise
-from inrzoo.loaders.transforms import Compose, Transform
-from inrzoo.loaders.transforms.dropout import Dropout
-from inrzoo.loaders.transforms.flip import Flip
-from inrzoo.loaders.transforms.intensity import Intensity
-from inrzoo.loaders.transforms.noise import Noise
-from inrzoo.loaders.transforms.permute_neurons import PermuteNeurons
-from inrzoo.loaders.transforms.quantile_dropout import QuantileDropout
-from inrzoo.loaders.transforms.rotate import Rotate
-from inrzoo.loaders.transforms.scale import Scale
-from inrzoo.loaders.transforms.shear import Shear
-from inrzoo.loaders.transforms.sign_phase import SignPhase
-from inrzoo.loaders.transforms.translate import Translate
+from inrzoo.loaders.transforms import Compose, make_transforms
 from inrzoo.seeding import Stream
 from inrzoo.tasks.contract import Device, Task
 from inrzoo.tasks.inputs import EncoderInputs
 from inrzoo.tasks.probes import Features
 
+DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
+"""Transforms of docs/derivations/augmentation.md#strengths, each with its default fields."""
 ROWS_AT_ONCE = 256
 """INRs that are read at once where all of a split are measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightTask(Task):
-    """A task on augmented weights; 0 switches an augmentation off.
+    """A task on augmented weights.
 
     Defaults of learning rate, weight decay and warm-up: docs/derivations/encoders.md#training-of-neural-graphs.
 
@@ -64,18 +55,9 @@ class WeightTask(Task):
         normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs share their start.
         encoder: name of an encoder, and its arguments.
         precision: of matrix products on a GPU: `float32`, or `bfloat16` by autocast.
-        rotate: maximum angle in degrees.
-        translate: maximum shift along each axis in coordinate units; the domain is 2 wide.
-        scale: maximum change of the size, as a share.
-        shear: maximum slope.
-        flip: probability of a mirror image.
-        gain: maximum change of the contrast, as a share.
-        offset: maximum change of the brightness.
-        signs: change signs and phases of sines, which leaves the functions as they are.
-        permute: renumber neurons, which leaves the functions as they are.
-        noise: standard deviation of Gaussian noise, relative to that of each tensor.
-        dropout: share of weights that are set to 0.
-        quantile_dropout: maximum share of the smallest weights that are set to 0.
+        augment: transforms of training batches: `rotate=15`, or several fields as in `"intensity gain=0.2 offset=0.1"`;
+            `none` for no transforms. Repeat the option for several; they are applied in this order, those of normalised
+            weights last.
     """
 
     steps: int = 10_000
@@ -88,18 +70,7 @@ class WeightTask(Task):
     normalise: Normalise = "auto"
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "relational_transformer"})
     precision: Literal["float32", "bfloat16"] = "float32"
-    rotate: float = 45.0
-    translate: float = 0.25
-    scale: float = 0.2
-    shear: float = 0.0
-    flip: float = 0.0
-    gain: float = 0.0
-    offset: float = 0.0
-    signs: bool = False
-    permute: bool = False
-    noise: float = 0.05
-    dropout: float = 0.01
-    quantile_dropout: float = 0.0
+    augment: tuple[dict[str, Any], ...] = DEFAULT_AUGMENT
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -109,11 +80,6 @@ class WeightTask(Task):
         """
         super().__post_init__()
         self.require("batch_size", self.batch_size >= 1, "at least 1")
-        for key in ("rotate", "translate", "shear", "gain", "offset", "noise"):
-            self.require(key, getattr(self, key) >= 0, "at least 0")
-        for key in ("scale", "dropout", "quantile_dropout"):
-            self.require(key, 0 <= getattr(self, key) < 1, "at least 0 and below 1")
-        self.require("flip", 0 <= self.flip <= 1, "from 0 to 1")
 
     def conventions(self, path: str | Path) -> dict[str, Any]:
         """See `Task.conventions`."""
@@ -138,23 +104,13 @@ class WeightTask(Task):
             raise InrzooError(f"no label column called {name!r}; there are: {', '.join(dataset.labels)}")
         return name
 
-    def changes(self, inr: INR) -> tuple[Compose, Compose]:
-        """The transforms of weights as they were fitted, and those of normalised weights."""
-        motions: list[tuple[bool, Any, dict[str, Any]]] = [
-            (self.scale > 0, Scale, {"low": 1 - self.scale, "high": 1 + self.scale}),
-            (self.shear > 0, Shear, {"slope": self.shear}),
-            (self.rotate > 0, Rotate, {"degrees": self.rotate}),
-            (self.flip > 0, Flip, {"probability": self.flip}),
-            (self.translate > 0, Translate, {"distance": self.translate}),
-            (self.gain + self.offset > 0, Intensity, {"gain": self.gain, "offset": self.offset}),
-            (self.signs, SignPhase, {}),
-            (self.permute, PermuteNeurons, {}),
-        ]
-        noisy: list[Transform] = [Noise(inr=inr, sigma_rel=self.noise)] if self.noise else []
-        noisy += [Dropout(p=self.dropout)] if self.dropout else []
-        noisy += [QuantileDropout(inr=inr, p=self.quantile_dropout)] if self.quantile_dropout else []
-        exact = [transform(inr=inr, **fields) for used, transform, fields in motions if used]
-        return Compose(tuple(exact)), Compose(tuple(noisy))
+    def transforms(self, inr: INR) -> tuple[Compose, Compose]:
+        """The transforms of weights as they were fitted, and those of normalised weights.
+
+        Raises:
+            InrzooError: an unknown transform, an unknown field, or an impossible value.
+        """
+        return make_transforms(self.augment, inr)
 
 
 class WeightNetwork(nn.Module):
@@ -171,7 +127,7 @@ class WeightNetwork(nn.Module):
             raise InrzooError(f"{task.encoder['name']} does not read weights")
         self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
         self.out_features: int = self.encoder.out_features
-        self._exact, self._noisy = task.changes(dataset.inr)
+        self._task, self._inr = task, dataset.inr
         self._precision = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
 
     def forward(self, batch: WeightBatch, generator: torch.Generator | None = None) -> Tensor:
@@ -182,14 +138,19 @@ class WeightNetwork(nn.Module):
             generator: of the augmentations; None for no augmentation.
         """
         if generator is not None:
-            batch = replace(batch, weights=self._exact(batch.weights, generator))
+            as_fitted, normalised = self._transforms
+            batch = replace(batch, weights=as_fitted(batch.weights, generator))
         numbers: Tensor = self.inputs(self.inputs.read(batch))
         if generator is not None:
-            numbers = self._noisy(numbers, generator)
+            numbers = normalised(numbers, generator)
         device = numbers.device.type
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
             features: Tensor = self.encoder(numbers)
         return features.float()
+
+    @cached_property
+    def _transforms(self) -> tuple[Compose, Compose]:
+        return self._task.transforms(self._inr)
 
     @torch.no_grad()
     def features_of(self, dataset: WeightDataset, column: str, device: Device) -> Features:

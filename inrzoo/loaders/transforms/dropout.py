@@ -4,6 +4,7 @@ Shape letters: P parameters of one INR.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -16,12 +17,14 @@ class Dropout(Transform):
     """Set every weight and bias to 0 with probability p and divide the others by 1 − p, which keeps the mean.
 
     Element by element as in DWSNets and neural-graphs, whose p it is (their self-supervised runs take 0.5); arena
-    leaves out the division (docs/derivations/augmentation.md#strengths). After a normalisation 0 is the mean of the
-    set, before it no connection.
+    leaves out the division (docs/derivations/augmentation.md#strengths). In normalised weights 0 is the mean of
+    the dataset.
 
     Attributes:
         p: probability of 0, below 1.
     """
+
+    of_normalised: ClassVar[bool] = True
 
     p: float = 0.01
 

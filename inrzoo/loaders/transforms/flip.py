@@ -16,22 +16,22 @@ class Flip(Affine):
     """Mirror each INR with probability `probability`: A = diag(1, …, −1, …, 1) with −1 at `axis`.
 
     See docs/derivations/augmentation.md#moving-the-signal.
-    The mirror is the hyperplane through the origin. Images in (row, col) are mirrored left to right by the default
-    axis; in (x, y) that is axis 0.
+    The mirror is the hyperplane through the origin. The default axis mirrors
+    images in (row, col) from left to right; in (x, y) that is axis 0.
 
     Attributes:
-        axis: which coordinate changes its sign; negative ones count from the last.
         probability: of a mirror image, from 0 to 1.
+        axis: number of the coordinate whose sign changes; negative numbers count from the last.
     """
 
-    axis: int = -1
     probability: float = 0.5
+    axis: int = -1
 
     def __post_init__(self) -> None:
-        """Reject an axis that the INR does not have, or no probability.
+        """Reject an axis that the INR does not have, and an impossible probability.
 
         Raises:
-            InrzooError: one of these.
+            InrzooError: a field is out of its range.
         """
         size = self.inr.in_features
         self.require("axis", -size <= self.axis < size, f"from {-size} to {size - 1}")

@@ -16,18 +16,18 @@ from inrzoo.loaders.transforms._affine import uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Intensity(Transform):
-    """Every value v of a signal becomes a v + d, a ~ U(1 ± gain), d ~ U(±offset), exactly.
+    """Every value v of a signal becomes a v + d exactly, with a ~ U(1 ± gain) and d ~ U(±offset).
 
     See docs/derivations/augmentation.md#intensity.
-    A change of the output layer alone: W ← a W, b ← a b + d; where the family adds a constant o to its output, b takes
-    (a − 1) o as well. Values are on the scale that was fitted, [-1, 1] for images by default, and are not clamped. No
+    Only the output layer changes: W ← a W, b ← a b + d; if the family adds a constant o to its output, b also gets
+    (a − 1) o. Values are on the scale that was fitted, [-1, 1] for images by default, and are not clamped. No
     paper that we follow does this; the defaults are ours.
 
     Attributes:
         inr: the family that the weights are of.
-        gain: greatest change of the contrast, below 1.
-        offset: greatest change of the brightness.
-        per_channel: draw a and d for every channel; otherwise all of a signal share them.
+        gain: maximum change of the contrast, below 1.
+        offset: maximum change of the brightness.
+        per_channel: draw a and d for every channel; otherwise all channels of a signal share them.
     """
 
     inr: INR

@@ -1,4 +1,4 @@
-"""Renumbering of hidden neurons: the same function, other weights.
+"""Permutation of hidden neurons: other weights of the same function.
 
 Shape letters: P parameters of one INR.
 """
@@ -16,11 +16,11 @@ from inrzoo.loaders.transforms import Transform
 
 @dataclass(frozen=True, kw_only=True)
 class PermuteNeurons(Transform):
-    """Give the neurons of every layer a random order, each INR its own.
+    """Give the neurons of every layer a random order, drawn for each INR.
 
     See docs/derivations/symmetries.md#permutations.
-    For encoders without that symmetry (Schürholt et al. 2021, arXiv 2110.15288, augment so); an invariant one does not
-    notice.
+    It helps encoders without that symmetry (Schürholt et al. 2021, arXiv 2110.15288); an invariant encoder does not see
+    it.
 
     Attributes:
         inr: the family that the weights are of.

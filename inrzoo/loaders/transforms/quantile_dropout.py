@@ -4,6 +4,7 @@ Shape letters: P parameters of one INR, W numbers of one tensor.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,15 +16,17 @@ from inrzoo.loaders.transforms._affine import uniform
 
 @dataclass(frozen=True, kw_only=True)
 class QuantileDropout(Transform):
-    """Set the smallest entries of every tensor to 0: a share q ~ U(0, p) of them, by magnitude, one q for each INR.
+    """Set a share q ~ U(0, p) of the entries of every tensor to 0, the smallest ones; each INR has its own q.
 
-    As in DWSNets and neural-graphs, where it is off, and arena, whose p is 0.1. Of W numbers ⌊q W⌋ go
+    As in DWSNets and neural-graphs, where it is off, and arena, whose p is 0.1. ⌊q W⌋ of W numbers become 0
     (docs/derivations/augmentation.md#noise-and-dropout).
 
     Attributes:
         inr: the family that the weights are of.
-        p: the greatest share, below 1.
+        p: maximum share, below 1.
     """
+
+    of_normalised: ClassVar[bool] = True
 
     inr: INR
     p: float = 0.1

@@ -22,16 +22,16 @@ class Rotate(Affine):
     The default is that of docs/derivations/augmentation.md#dwsnets-and-neural-graphs; near 180 a six becomes a nine.
 
     Attributes:
-        degrees: the greatest angle, at most 180.
+        degrees: maximum angle, at most 180.
     """
 
     degrees: float = 45.0
 
     def __post_init__(self) -> None:
-        """Reject an impossible range or an INR that is not over a plane.
+        """Reject an impossible range, and an INR without two coordinates.
 
         Raises:
-            InrzooError: one of these.
+            InrzooError: a field is out of its range, or the INR has other than two coordinates.
         """
         self.require("degrees", 0 <= self.degrees <= 180, "from 0 to 180")
         self.require_plane("a rotation")

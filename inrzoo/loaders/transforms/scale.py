@@ -5,6 +5,7 @@ Shape letters: B draws, D in_features.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,18 +21,24 @@ class Scale(Affine):
     (docs/derivations/augmentation.md#dwsnets-and-neural-graphs).
 
     Attributes:
-        low: the smallest factor, above 0.
-        high: the greatest.
+        low: minimum factor, above 0.
+        high: maximum factor.
     """
 
     low: float = 0.8
     high: float = 1.2
 
+    @classmethod
+    def short_form(cls, value: Any) -> dict[str, Any]:
+        """`scale=0.2` draws factors from U(0.8, 1.2)."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"low": 1 - value, "high": 1 + value} if is_number else {"low": value}
+
     def __post_init__(self) -> None:
         """Reject an impossible range.
 
         Raises:
-            InrzooError: a factor of 0 or below, or `high` below `low`.
+            InrzooError: a factor is 0 or below, or `high` is below `low`.
         """
         self.require("low", 0 < self.low < math.inf, "above 0")
         self.require("high", self.low <= self.high < math.inf, f"at least low = {self.low} and finite")

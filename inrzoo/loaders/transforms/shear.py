@@ -16,23 +16,23 @@ from inrzoo.loaders.transforms._affine import Affine, uniform
 class Shear(Affine):
     """Slant each INR: coordinate `axis` grows by k times the other one, k ~ U(±slope).
 
-    A has 1 on the diagonal and k at (axis, other). No paper that we follow shears; the default is ours, 11 degrees at
-    most. It is no similarity, so a GaborNet refuses it.
+    A has 1 on the diagonal and k at (axis, other). No paper that we follow shears; the default is ours, at most
+    11 degrees. It is no similarity, so a GaborNet refuses it.
 
     Attributes:
-        axis: along which coordinate the content slides, 0 or 1, negative ones count from the last. Images in
-            (row, col) lean to the left and right by the default; in (x, y) that is axis 0.
-        slope: the greatest k, tangent of the angle of slant.
+        slope: maximum k, the tangent of the angle.
+        axis: number of the coordinate along which the content slides, 0 or 1; negative numbers count from the last. The
+            default slants images in (row, col) to the left and right; in (x, y) that is axis 0.
     """
 
-    axis: int = -1
     slope: float = 0.2
+    axis: int = -1
 
     def __post_init__(self) -> None:
-        """Reject an impossible range or an INR that is not over a plane.
+        """Reject an impossible range, and an INR without two coordinates.
 
         Raises:
-            InrzooError: one of these.
+            InrzooError: a field is out of its range, or the INR has other than two coordinates.
         """
         self.require("axis", -2 <= self.axis < 2, "from -2 to 1")
         self.require("slope", 0 <= self.slope < math.inf, "at least 0 and finite")

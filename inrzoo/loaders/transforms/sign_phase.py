@@ -1,4 +1,4 @@
-"""Signs and phases of sine units: the same function, other weights.
+"""Signs and phases of sine neurons: other weights of the same function.
 
 Shape letters: P parameters of one INR.
 """
@@ -27,7 +27,7 @@ class SignPhase(Transform):
 
     Attributes:
         inr: the family that the weights are of; a SIREN or a multiplicative filter network.
-        half_turns: the greatest k; 0 for signs alone.
+        half_turns: maximum k; 0 changes signs alone.
     """
 
     same_function: ClassVar[bool] = True
@@ -36,10 +36,10 @@ class SignPhase(Transform):
     half_turns: int = 1
 
     def __post_init__(self) -> None:
-        """Reject an impossible count or an INR without sines.
+        """Reject an impossible count, and an INR without sines.
 
         Raises:
-            InrzooError: one of these.
+            InrzooError: the count is negative, or the INR has no sines.
         """
         self.require("half_turns", self.half_turns >= 0, "at least 0")
         if not isinstance(self.inr, Siren | MultiplicativeFilterNetwork):

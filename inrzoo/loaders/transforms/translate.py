@@ -21,7 +21,7 @@ class Translate(Affine):
     (docs/derivations/augmentation.md#dwsnets-and-neural-graphs). Here all draws are exact.
 
     Attributes:
-        distance: the greatest shift along each axis, in coordinate units: the default is an eighth of the width; see
+        distance: maximum shift along each axis, in coordinate units; the default is an eighth of the width; see
             docs/derivations/augmentation.md#strengths.
     """
 

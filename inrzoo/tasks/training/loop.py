@@ -21,7 +21,7 @@ from inrzoo.errors import InrzooError, Terminated
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.reporting.cost import COST, add_cost
 from inrzoo.tasks.training.journal import CURVE, METRICS, Bar, Journal
-from inrzoo.tasks.training.state import load_module, load_optimiser, optimiser_state, plain
+from inrzoo.tasks.training.state import load_module, load_optimiser, optimiser_state, plain, task_table
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,9 @@ class _Run:
         if not (self._out / LAST).exists():
             return
         last = read(self._out / LAST)
-        differing = differences(last.task, self._tables["task"]) + differences(last.identity, self._tables["identity"])
+        differing = differences(task_table(last), self._tables["task"]) + differences(
+            last.identity, self._tables["identity"]
+        )
         if differing:
             raise InrzooError(
                 f"{self._out} holds another run ({'; '.join(differing)}); choose another --out, or --overwrite it"

@@ -13,8 +13,12 @@ from typing import Any, get_args, get_origin, get_type_hints
 from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
+from inrzoo.loaders.transforms import short_table
 from inrzoo.tasks.contract import Task
-from inrzoo.trust import trust_tables
+from inrzoo.trust import trust, trust_tables
+
+TABLES = tuple[dict[str, Any], ...]
+"""Type of a field that is a list of transforms."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +28,14 @@ class Option:
     Attributes:
         field: name of the field; the option is `--` and the name with hyphens.
         flag: whether the option takes no value: `--x`, `--no-x`.
+        repeatable: whether the option may be given several times.
         help: the field's line in the docstring.
         default: the default as the help shows it.
     """
 
     field: str
     flag: bool
+    repeatable: bool
     help: str
     default: str
 
@@ -42,7 +48,10 @@ def options(cls: type[Task]) -> list[Option]:
     own = inspect.get_annotations(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     names = [*(name for name in fields if name in own), *(name for name in fields if name not in own)]
-    return [Option(name, hints[name] is bool, lines.get(name, ""), _shown(_default(fields[name]))) for name in names]
+    return [
+        Option(name, hints[name] is bool, hints[name] == TABLES, lines.get(name, ""), _shown(_default(fields[name])))
+        for name in names
+    ]
 
 
 def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) -> Task:
@@ -76,6 +85,9 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
 
 def _parsed(word: Any, hint: Any) -> Any:
     """The value of a text for a field: commas make lists, and a name stands for a table with that name."""
+    if hint == TABLES:
+        words = [word] if isinstance(word, str) else word
+        return [] if list(words) == ["none"] else [transform_table(each) for each in words]
     if not isinstance(word, str):
         return word
     arms = get_args(hint) if get_origin(hint) not in (tuple, dict) else (hint,)
@@ -84,6 +96,35 @@ def _parsed(word: Any, hint: Any) -> Any:
     if get_origin(hint) is dict:
         return {"name": word}
     return word if hint is str or (str in arms and value(word) != "none") else value(word)
+
+
+def transform_table(word: Any) -> Any:
+    """The table of a transform from a text such as `rotate=15` or `intensity gain=0.2 offset=0.1`.
+
+    The first part is the name of the transform. `NAME=VALUE` sets its first field; further parts are `FIELD=VALUE`.
+    Other values than texts are returned unchanged.
+
+    Raises:
+        InrzooError: the text has another form, or there is no such transform.
+
+    Example:
+        >>> transform_table("rotate=15"), transform_table("intensity gain=0.2 offset=0.1")
+        ({'name': 'rotate', 'degrees': 15}, {'name': 'intensity', 'gain': 0.2, 'offset': 0.1})
+    """
+    if not isinstance(word, str):
+        return word
+    first, *rest = word.split() or [""]
+    pairs = [part.partition("=") for part in rest]
+    if not first or not all(key and equals and text for key, equals, text in pairs):
+        raise InrzooError(f"augment {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
+    name, equals, text = first.partition("=")
+    name = trust("transforms", name) if ":" in name else name.replace("-", "_")
+    try:
+        table = short_table(name, value(text)) if equals else {"name": name}
+        registry.find("transforms", name)
+    except InrzooError as error:
+        raise InrzooError(f"augment {word!r}: {error}") from None
+    return {**table, **{key: value(text) for key, _, text in pairs}}
 
 
 def value(word: Any) -> Any:
@@ -104,7 +145,7 @@ def _shown(default: Any) -> str:
     if isinstance(default, dict):
         return str(default.get("name", ""))
     if isinstance(default, tuple):
-        return ",".join(map(str, default))
+        return ",".join(map(_shown, default))
     if isinstance(default, bool):
         return "yes" if default else "no"
     return "" if default is None else str(default)
