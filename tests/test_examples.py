@@ -17,13 +17,17 @@ from inrzoo.builder import build
 EXAMPLES = {
     "api.building": ("build",),
     "api.training": ("train", "evaluate"),
+    "differences": ("differences",),
     "keywords": ("unknown",),
     "loaders": ("load",),
     "loaders.dataset": ("WeightDataset",),
     "loaders.stream": ("WeightStream",),
+    "loaders.transforms": ("generator_for", "make_transforms", "short_table"),
     "store.opening": ("open_store",),
     "store.reader": ("Store",),
     "store.selection": ("select",),
+    "tasks.measurements": ("measured_mean", "measured_share"),
+    "tasks.training.options": ("transform_table",),
 }
 """Module -> names of what must have an example; every example of the module runs."""
 

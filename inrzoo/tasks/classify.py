@@ -20,12 +20,12 @@ from torch.optim.swa_utils import AveragedModel
 
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightBatch, WeightDataset
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.seeding import Stream
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_share
+from inrzoo.tasks.training.batches import TrainingBatches, in_order
 from inrzoo.tasks.training.state import load_module
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, batch_of
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,9 +86,9 @@ class Classifier(nn.Module):
         column = task.column(dataset)
         self.head = nn.Linear(self.weights.out_features, len(dataset.label_names[column]))
 
-    def forward(self, batch: WeightBatch, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, batch: WeightBatch) -> Tensor:
         """Logits (B, classes)."""
-        logits: Tensor = self.head(self.weights(batch, generator))
+        logits: Tensor = self.head(self.weights(batch))
         return logits
 
 
@@ -142,26 +142,23 @@ def _renamed(module: nn.Module, state: dict[str, Tensor], *_: Any) -> None:
 class _Learner(Learner):
     def __init__(self, task: Classify, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
-        self._training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
-        self._column = task.column(self._training)
-        self._positions = chosen(self._training, self._column, task.train_signals, task.seed)
-        if len(self._positions) < task.batch_size:
-            raise InrzooError(
-                f"batch_size = {task.batch_size} is more than the {len(self._positions)} INRs of the training split"
-            )
-        network = Classifier(task, self._training)
-        network.weights.inputs.fit(self._training, task.normalise)
+        training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
+        self._column = task.column(training)
+        subset = training.subset(chosen(training, self._column, task.train_signals, task.seed))
+        network = Classifier(task, training)
+        network.weights.inputs.set(task.statistics(training))
+        augmented = network.weights.prepared(subset, augmented=True)
+        self._batches = TrainingBatches(augmented, task.batch_size, seed=task.seed)
         self.module = self._averaged = AveragedClassifier(network, task.ema).to(device)
         self.identity = {
-            "fingerprint": self._training.stores[0].attributes["fingerprint"],
-            "inrs": len(self._positions),
+            "fingerprint": training.stores[0].attributes["fingerprint"],
+            "inrs": len(subset),
         }
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of a batch; see `Learner.loss`."""
-        epoch, order = batch_of(self._task, step, len(self._positions))
-        batch = self._training.read(self._positions[order], epoch=epoch, key=step).to(self._device)
-        logits = self._averaged.network(batch, generator_for(self._task.seed, 0, step, device=self._device))
+        batch = self._batches(step).to(self._device)
+        logits = self._averaged.network(batch)
         target = batch.labels[self._column]
         loss = cross_entropy(logits, target, label_smoothing=self._task.label_smoothing)
         return loss, {"accuracy": float((logits.argmax(1) == target).double().mean())}
@@ -178,12 +175,11 @@ class _Learner(Learner):
 
 
 @torch.no_grad()
-def score(network: nn.Module, dataset: WeightDataset, column: str, device: Device) -> tuple[Tensor, float]:
+def score(network: Classifier, dataset: WeightDataset, column: str, device: Device) -> tuple[Tensor, float]:
     """Whether each INR of a dataset is classified correctly, (L,) bool, and the mean cross entropy."""
     right, loss = [], 0.0
-    for start in range(0, len(dataset), ROWS_AT_ONCE):
-        batch = dataset[start : start + ROWS_AT_ONCE].to(device)
-        logits, target = network(batch), batch.labels[column]
+    for batch in in_order(network.weights.prepared(dataset), ROWS_AT_ONCE):
+        logits, target = network(batch.to(device)), batch.labels[column].to(device)
         right.append((logits.argmax(1) == target).cpu())
         loss += float(cross_entropy(logits, target, reduction="sum"))
     return torch.cat(right), loss / len(dataset)

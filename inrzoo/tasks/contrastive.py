@@ -19,15 +19,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightDataset
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.losses import nt_xent
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
+from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import load_module
-from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, batch_of
+from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask
 
 LOG = logging.getLogger("inrzoo.tasks")
 VALIDATION_PAIRS = 1000
@@ -72,20 +71,14 @@ class Contrastive(WeightTask):
         for key in ("projector_hidden", "projector_features"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
 
-    def pairs(self, path: str | Path, split: str) -> Pairs:
-        """Pairs of a split; logs a line if `auto` takes snapshots.
-
-        Raises:
-            InrzooError: no signal has two such INRs.
-        """
+    def paired(self, path: str | Path, split: str) -> tuple[WeightDataset, Literal["seeds", "views"]]:
+        """The INRs that are paired, and in what the two of a pair differ; logs a line if `auto` takes snapshots."""
         dataset = self.dataset(path, split)
-        seeds = self.between == "seeds" or (self.between == "auto" and several_seeds(dataset))
-        if seeds:
-            return Pairs(dataset, between="seeds", seed=self.seed)
+        if self.between == "seeds" or (self.between == "auto" and several_seeds(dataset)):
+            return dataset, "seeds"
         if self.between == "auto":
             LOG.info("%s: signals have one seed; pairs are two snapshots of one fit", path)
-        every_view = dataset.stores[0].snapshots
-        return Pairs(self.dataset(path, split, every_view), between="views", seed=self.seed)
+        return self.dataset(path, split, dataset.stores[0].snapshots), "views"
 
     def begin(self, path: str | Path, device: Device) -> Learner:
         """See `Task.begin`."""
@@ -148,18 +141,18 @@ class ContrastiveNetwork(nn.Module):
 class _Learner(Learner):
     def __init__(self, task: Contrastive, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
-        self._pairs = task.pairs(path, "train")
-        if len(self._pairs) < task.batch_size:
-            raise InrzooError(
-                f"batch_size = {task.batch_size} is more than the {len(self._pairs)} pairs of the training split"
-            )
-        self._validation_pairs = task.pairs(path, "validation")
-        self.module = self._network = ContrastiveNetwork(task, self._pairs.dataset).to(device)
-        self._network.weights.inputs.fit(self._pairs.dataset, task.normalise)
+        training, between = task.paired(path, "train")
+        network = ContrastiveNetwork(task, training)
+        network.weights.inputs.set(task.statistics(training))
+        pairs = Pairs(network.weights.prepared(training, augmented=True), between=between, seed=task.seed)
+        self._batches = TrainingBatches(pairs, task.batch_size, seed=task.seed)
+        validation, between = task.paired(path, "validation")
+        self._validation_pairs = Pairs(network.weights.prepared(validation), between=between, seed=task.seed)
+        self.module = self._network = network.to(device)
         self.identity = {
-            "fingerprint": self._pairs.dataset.stores[0].attributes["fingerprint"],
-            "pairs": len(self._pairs),
-            "between": self._pairs.between,
+            "fingerprint": training.stores[0].attributes["fingerprint"],
+            "pairs": len(pairs),
+            "between": pairs.between,
         }
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -173,13 +166,9 @@ class _Learner(Learner):
         return loss, {"alignment": float(alignment)}
 
     def _project(self, step: int) -> tuple[Tensor, Tensor]:
-        epoch, positions = batch_of(self._task, step, len(self._pairs))
-        pair = self._pairs.read(positions, epoch=epoch, key=step).to(self._device)
-        projected = []
-        for view, batch in enumerate((pair.first, pair.second)):
-            generator = generator_for(self._task.seed, 0, step, view, device=self._device)
-            projected.append(self._network.projector(self._network.weights(batch, generator)))
-        return projected[0], projected[1]
+        pair = self._batches(step).to(self._device)
+        network = self._network
+        return network.projector(network.weights(pair.first)), network.projector(network.weights(pair.second))
 
     def validate(self) -> dict[str, float]:
         """Share of validation signals whose other fit is retrieved, and NT-Xent without augmentation."""

@@ -19,7 +19,6 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets.end_to_end import EndToEnd as Network
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
@@ -131,6 +130,7 @@ class _Learner(Learner):
         self._task, self._device = task, device
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
         self._label = task.labels(self._training)
+        self._batches = self._training.batches(task.batch, task.seed)
         self.module = self._network = task.network(self._training).to(device)
         self._coords = self._training.coords.to(device)
         self.identity = self._training.identity
@@ -142,10 +142,7 @@ class _Learner(Learner):
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
-        chosen = torch.randint(
-            len(self._training), (self._task.batch,), generator=generator_for(self._task.seed, 0, step)
-        )
-        values, columns = self._training.read(chosen)
+        values, columns = self._batches(step)
         labels = columns[self._label].to(self._device)
         task_B, error_B, scores = self._network.losses(self._coords, values.to(self._device), labels)
         decibels = psnr(error_B.detach(), self._training.value_range)

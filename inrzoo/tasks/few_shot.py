@@ -29,6 +29,7 @@ from inrzoo.tasks.contract import Device, Learner, Task
 from inrzoo.tasks.inputs import ROWS_AT_ONCE, EncoderInputs, Kind
 from inrzoo.tasks.losses import Head, accuracy, log_probabilities, negative_log_likelihood
 from inrzoo.tasks.measurements import Measurement, measured_mean
+from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.state import load_module
 
 LEARNED_START = 10.0
@@ -202,11 +203,7 @@ class Network(nn.Module):
 
     def features_of(self, dataset: WeightDataset, device: Device) -> Tensor:
         """Features of every INR of a dataset, (L, F)."""
-        parts = [
-            self(self.inputs.read(dataset[start : start + ROWS_AT_ONCE].to(device)))
-            for start in range(0, len(dataset), ROWS_AT_ONCE)
-        ]
-        return torch.cat(parts)
+        return torch.cat([self(self.inputs.read(batch.to(device))) for batch in in_order(dataset, ROWS_AT_ONCE)])
 
     def scores(self, features_LF: Tensor, episodes: Episodes) -> Iterator[tuple[Tensor, Tensor]]:
         """Log probabilities of the queries of each episode, and their classes."""

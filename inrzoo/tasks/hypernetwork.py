@@ -18,7 +18,6 @@ from torch import Tensor
 from inrzoo import registry
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets import Hypernet, optimise_at_test_time
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
@@ -106,6 +105,7 @@ class _Learner(Learner):
     def __init__(self, task: Hypernetwork, path: Data, device: Device) -> None:
         self._task, self._device = task, torch.device(device)
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
+        self._batches = self._training.batches(task.batch, task.seed)
         self.module = self._network = task.network(self._training).to(device)
         self._coords = self._training.coords.to(device)
         self.identity = self._training.identity
@@ -113,8 +113,7 @@ class _Learner(Learner):
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
         task = self._task
-        chosen = torch.randint(len(self._training), (task.batch,), generator=generator_for(task.seed, 0, step))
-        values = self._training.read(chosen)[0].to(self._device)
+        values = self._batches(step)[0].to(self._device)
         if task.mixed_precision:
             with torch.autocast(self._device.type, torch.bfloat16):
                 weights = self._network(self._coords, values)

@@ -16,7 +16,8 @@ from inrzoo.encoders import pixel_layout
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch, WeightDataset
-from inrzoo.loaders.normalise import SMALLEST_STD, Normalise, normaliser
+from inrzoo.loaders.normalise import Normalise, measured_normaliser, normaliser
+from inrzoo.tasks.training.batches import in_order
 from inrzoo.weights import WeightLayout
 
 Kind = Literal["weights", "canonical", "signals"]
@@ -91,29 +92,14 @@ class EncoderInputs(nn.Module):
             self.mean.copy_(statistics.mean[self.columns.cpu()])
             self.std.copy_(statistics.std[self.columns.cpu()])
             return
-        kind = normaliser(dataset.stores, dataset.rows.views, kind).kind if kind != "auto" else self._usual(dataset)  # type: ignore[assignment]
-        if kind == "none":
-            return
-        mean, variance = self._moments(dataset)
-        if kind == "per_tensor":
-            for tensor in self.layout.tensors:
-                part = slice(start := self.layout.offsets[tensor.name], start + tensor.size)
-                tensor_mean = mean[part].mean()
-                variance[part] = (variance[part] + (mean[part] - tensor_mean).square()).mean()
-                mean[part] = tensor_mean
-        std = variance.sqrt()
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(std < SMALLEST_STD, 1.0, std))
-
-    def _usual(self, dataset: WeightDataset) -> str:
-        return "per_tensor" if self._kind == "signals" else normaliser(dataset.stores, dataset.rows.views, "auto").kind
-
-    def _moments(self, dataset: WeightDataset) -> tuple[Tensor, Tensor]:
-        """Mean and variance of every number over a dataset, float64."""
-        parts = [slice(start, start + ROWS_AT_ONCE) for start in range(0, len(dataset), ROWS_AT_ONCE)]
-        mean = torch.stack([self.read(dataset[part]).double().sum(0) for part in parts]).sum(0) / len(dataset)
-        squares = torch.stack([(self.read(dataset[part]).double() - mean).square().sum(0) for part in parts])
-        return mean, squares.sum(0) / len(dataset)
+        stored = normaliser(dataset.stores, dataset.rows.views, kind).kind
+        used = "per_tensor" if self._kind == "signals" and kind == "auto" else stored
+        if used != "none":
+            statistics = measured_normaliser(
+                lambda: (self.read(batch) for batch in in_order(dataset, ROWS_AT_ONCE)), self.layout, used
+            )
+            self.mean.copy_(statistics.mean)
+            self.std.copy_(statistics.std)
 
     def _turn_pixels(self, values: Tensor, quarter_turns_B: Tensor) -> Tensor:
         rows, cols, channels = self._whole.tensors[0].shape

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo import coords as grids
@@ -24,11 +26,18 @@ from inrzoo.fit.values import to_values
 from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
 from inrzoo.loaders import load
+from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.manifest import Manifest
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
+from inrzoo.tasks.training.batches import TrainingBatches
+from inrzoo.weights import WeightLayout
 
-SIGNALS_AT_ONCE = 64
+MEASURED_AT_ONCE = 64
 """Signals that a network is given at once where many are measured."""
+MAX_PARTS_AT_ONCE = 4
+"""Maximum number of runs of `SIGNALS_AT_ONCE` signals that are shuffled with each other."""
+SignalBatch = tuple[Tensor, dict[str, Tensor]]
+"""Values (B, K, C) and label columns (B,) each."""
 Rows = slice | Tensor
 
 
@@ -45,7 +54,7 @@ class SignalSet:
         label_names: the names of the codes of each label column.
         identity: equal for two sets of the same signals; JSON types.
         size: N.
-        read: returns values (B, K, C) on the value scale, and label columns (B,), of some rows.
+        read_rows: returns values (B, K, C) on the value scale, and label columns (B,), of some rows.
     """
 
     inr: INR
@@ -56,7 +65,7 @@ class SignalSet:
     label_names: dict[str, list[str]]
     identity: dict[str, Any]
     size: int
-    read: Callable[[Rows], tuple[Tensor, dict[str, Tensor]]]
+    read_rows: Callable[[Rows], SignalBatch]
 
     def __len__(self) -> int:
         return self.size
@@ -70,9 +79,50 @@ class SignalSet:
         """
         coords, total = self.coords.to(device), len(self) if count is None else min(count, len(self))
         rows = torch.arange(total) * len(self) // max(total, 1)
-        for part in rows.split(SIGNALS_AT_ONCE):
-            values, labels = self.read(part)
+        for part in rows.split(MEASURED_AT_ONCE):
+            values, labels = self.read_rows(part)
             yield coords, values.to(device), {name: codes.to(device) for name, codes in labels.items()}
+
+    def batches(self, batch_size: int, seed: int) -> TrainingBatches[SignalBatch]:
+        """Shuffled batches for training. So many parts are mixed as stay in memory once they are decoded.
+
+        Raises:
+            InrzooError: the set has fewer signals than a batch.
+        """
+        part_bytes = SIGNALS_AT_ONCE * len(self.coords) * self.inr.out_features
+        shards = max(1, min(MAX_PARTS_AT_ONCE, CACHED_SIGNAL_BYTES // part_bytes - 1))
+        return TrainingBatches(
+            self, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
+        )
+
+    # --- as `Readable` asks for ----------------------------------------------------------------------------------
+
+    @property
+    def layout(self) -> WeightLayout:
+        """Layout of the INR's weights."""
+        return self.inr.layout
+
+    def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Runs of signals that are decoded at once; see `Rows.chunks`."""
+        starts = np.arange(0, len(self), SIGNALS_AT_ONCE)
+        return np.append(starts, len(self)), np.arange(len(starts))
+
+    def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> SignalBatch:
+        """Values (B, K, C) and label columns (B,); nothing is drawn."""
+        return self.read_rows(torch.from_numpy(positions_B))
+
+    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
+        """Nothing: signals are read when they are needed."""
+
+    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
+        """Nothing: signals are read when they are needed."""
+
+    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
+        """A context in which nothing is kept."""
+        return nullcontext()
+
+    def release(self) -> None:
+        """Nothing: the dataset bounds the memory of decoded signals."""
 
 
 def signal_set(path: Data, split: str) -> SignalSet:
@@ -96,7 +146,7 @@ def signal_set(path: Data, split: str) -> SignalSet:
     dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
     store = dataset.stores[0]
 
-    def read(rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
+    def read_rows(rows: Rows) -> SignalBatch:
         batch = dataset[rows]
         assert batch.values is not None, "the dataset was loaded with its signals"
         return batch.values, batch.labels
@@ -110,7 +160,7 @@ def signal_set(path: Data, split: str) -> SignalSet:
         label_names=dict(dataset.label_names),
         identity={"fingerprint": store.attributes["fingerprint"], "signals": len(dataset)},
         size=len(dataset),
-        read=read,
+        read_rows=read_rows,
     )
 
 
@@ -132,7 +182,7 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     tables, spacing, axis_order = dataset.to_json(), dataset.coords.spacing, dataset.coords.axis_order
     nyquist = float(grids.nyquist(signals.grid, spacing, axis_order).min())
 
-    def read(rows: Rows) -> tuple[Tensor, dict[str, Tensor]]:
+    def read_rows(rows: Rows) -> SignalBatch:
         index = rows if isinstance(rows, slice) else rows.numpy()
         return to_values(values_NKC[index], dataset.values.range), {name: part[rows] for name, part in labels.items()}
 
@@ -150,7 +200,7 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
             "signals": len(of_split),
         },
         size=len(of_split),
-        read=read,
+        read_rows=read_rows,
     )
 
 

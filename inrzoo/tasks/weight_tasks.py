@@ -1,27 +1,24 @@
 """Tasks that train an encoder on augmented weights: contrastive learning and classification.
 
-The order of the changes to a batch decides what they mean (docs/derivations/augmentation.md#order):
+The order of the changes to a batch decides what they mean (docs/derivations/augmentation.md#order). The loader applies
 1. transforms of weights as they were fitted: motions of the signal, changes of its values, and changes that leave the
    function as it is;
 2. canonical form, if `inputs = "canonical"`;
 3. normalisation by the statistics of the training split;
 4. transforms of normalised weights: noise and dropout.
 
-Shape letters: B INRs, L INRs of a dataset, P parameters, F features.
+Shape letters: B INRs, P parameters, F features.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, lru_cache
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from inrzoo import registry
@@ -29,12 +26,11 @@ from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch, WeightDataset, load
 from inrzoo.loaders.compatibility import weight_conventions
-from inrzoo.loaders.normalise import Normalise
-from inrzoo.loaders.transforms import Compose, make_transforms
-from inrzoo.seeding import Stream
+from inrzoo.loaders.normalise import Normalise, Normaliser, measured_normaliser, normaliser
+from inrzoo.loaders.transforms import Compose, Transform, make_transforms
 from inrzoo.tasks.contract import Device, Task
-from inrzoo.tasks.inputs import EncoderInputs
 from inrzoo.tasks.probes import Features
+from inrzoo.tasks.training.batches import in_order
 
 DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
 """Transforms of docs/derivations/augmentation.md#strengths, each with its default fields."""
@@ -86,8 +82,8 @@ class WeightTask(Task):
         return weight_conventions(load(path, normalise="none").stores[0])
 
     def dataset(self, path: str | Path, split: str | None, views: Sequence[int] | None = None) -> WeightDataset:
-        """All INRs of a split, not normalised; at their last snapshot unless `views` names others."""
-        return load(path, split=split, views=views, normalise="none")
+        """All INRs of a split as they were fitted; at their last snapshot unless `views` names others."""
+        return load(path, split=split, views=views, normalise="none", seed=self.seed)
 
     @abstractmethod
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
@@ -104,17 +100,77 @@ class WeightTask(Task):
             raise InrzooError(f"no label column called {name!r}; there are: {', '.join(dataset.labels)}")
         return name
 
-    def transforms(self, inr: INR) -> tuple[Compose, Compose]:
-        """The transforms of weights as they were fitted, and those of normalised weights.
+    def prepared(
+        self, dataset: WeightDataset, statistics: Normaliser | None = None, *, augmented: bool = False
+    ) -> WeightDataset:
+        """The same INRs as the encoder reads them: in canonical form if `inputs` says so, and normalised.
+
+        Args:
+            dataset: as `WeightTask.dataset` returns it.
+            statistics: of the training split; None for INRs that are not normalised.
+            augmented: whether the transforms in `augment` are applied.
 
         Raises:
-            InrzooError: an unknown transform, an unknown field, or an impossible value.
+            InrzooError: `augment` names an unknown transform or an impossible value.
         """
-        return make_transforms(self.augment, inr)
+        as_fitted, normalised = make_transforms(self.augment if augmented else (), dataset.inr)
+        if self.inputs == "canonical":
+            as_fitted = Compose((*as_fitted.transforms, Canonical(inr=dataset.inr)))
+        return dataset.prepared(statistics, as_fitted, normalised)
+
+    def statistics(self, dataset: WeightDataset) -> Normaliser:
+        """Mean and standard deviation of what the encoder reads, over a training split.
+
+        Weights use the store's own statistics; those of canonical weights are computed from the dataset.
+        """
+        stored = normaliser(dataset.stores, dataset.rows.views, self.normalise)
+        if self.inputs == "weights" or stored.kind == "none":
+            return stored
+        canonical = self.prepared(dataset)
+        return measured_normaliser(
+            lambda: (batch.weights for batch in in_order(canonical, ROWS_AT_ONCE)), dataset.layout, stored.kind
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canonical(Transform):
+    """The canonical form of each INR, without randomness: see `INR.canonicalise`.
+
+    Attributes:
+        inr: the family that the weights are of.
+    """
+
+    inr: INR
+
+    def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """Canonical weights of the same functions. Shape (..., P) to (..., P)."""
+        return self.inr.canonicalise(weights)
+
+
+class Statistics(nn.Module):
+    """Mean and standard deviation of the training split as buffers, so that a checkpoint carries them. (P,) each."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_params: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_params))
+        self.register_buffer("std", torch.ones(num_params))
+
+    def set(self, statistics: Normaliser) -> None:
+        """Take the statistics of a training split."""
+        self.mean.copy_(statistics.mean)
+        self.std.copy_(statistics.std)
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The map by these statistics."""
+        return Normaliser("trained", self.mean.cpu(), self.std.cpu())
 
 
 class WeightNetwork(nn.Module):
-    """Augments, normalises and encodes: a batch that is not normalised comes in, features go out.
+    """An encoder of weights, and the statistics by which its inputs are normalised.
 
     Attributes:
         out_features: length of a feature vector.
@@ -122,58 +178,30 @@ class WeightNetwork(nn.Module):
 
     def __init__(self, task: WeightTask, dataset: WeightDataset) -> None:
         super().__init__()
-        self.inputs = EncoderInputs(dataset, task.inputs, "all")
+        self._task = task
+        self.inputs = Statistics(dataset.layout.num_params)
         if registry.find("encoders", task.encoder.get("name", "")).reads != "weights":
             raise InrzooError(f"{task.encoder['name']} does not read weights")
-        self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
+        self.encoder = registry.make("encoders", task.encoder, layout=dataset.layout)
         self.out_features: int = self.encoder.out_features
-        self._task, self._inr = task, dataset.inr
         self._precision = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
 
-    def forward(self, batch: WeightBatch, generator: torch.Generator | None = None) -> Tensor:
-        """Features (B, F), float32.
+    def prepared(self, dataset: WeightDataset, *, augmented: bool = False) -> WeightDataset:
+        """The same INRs as this network reads them; see `WeightTask.prepared`."""
+        return self._task.prepared(dataset, self.inputs.normaliser, augmented=augmented)
 
-        Args:
-            batch: INRs as they were fitted.
-            generator: of the augmentations; None for no augmentation.
-        """
-        if generator is not None:
-            as_fitted, normalised = self._transforms
-            batch = replace(batch, weights=as_fitted(batch.weights, generator))
-        numbers: Tensor = self.inputs(self.inputs.read(batch))
-        if generator is not None:
-            numbers = normalised(numbers, generator)
-        device = numbers.device.type
+    def forward(self, batch: WeightBatch) -> Tensor:
+        """Features (B, F), float32, of a batch of a dataset that is `prepared`."""
+        device = batch.weights.device.type
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
-            features: Tensor = self.encoder(numbers)
+            features: Tensor = self.encoder(batch.weights)
         return features.float()
-
-    @cached_property
-    def _transforms(self) -> tuple[Compose, Compose]:
-        return self._task.transforms(self._inr)
 
     @torch.no_grad()
     def features_of(self, dataset: WeightDataset, column: str, device: Device) -> Features:
-        """Features of every INR of a dataset, not augmented."""
-        parts: list[Sequence[Tensor]] = []
-        for start in range(0, len(dataset), ROWS_AT_ONCE):
-            batch = dataset[start : start + ROWS_AT_ONCE]
-            parts.append((self(batch.to(device)).cpu(), batch.labels[column], batch.signal, batch.seed))
+        """Features of every INR of a dataset, as `WeightTask.dataset` returns it."""
+        parts = [
+            (self(batch.to(device)).cpu(), batch.labels[column], batch.signal, batch.seed)
+            for batch in in_order(self.prepared(dataset), ROWS_AT_ONCE)
+        ]
         return Features(*(torch.cat(column_parts) for column_parts in zip(*parts, strict=True)))
-
-
-def batch_of(task: WeightTask, step: int, count: int) -> tuple[int, NDArray[np.int64]]:
-    """Epoch and items of the batch of a step: each epoch has its own order and leaves out the last, smaller batch.
-
-    Args:
-        task: of the batch size and the seed.
-        step: number of the step, from 0.
-        count: items of an epoch, at least `task.batch_size`.
-    """
-    epoch, number = divmod(step, count // task.batch_size)
-    return epoch, _order(task.seed, epoch, count)[number * task.batch_size : (number + 1) * task.batch_size]
-
-
-@lru_cache(maxsize=2)
-def _order(seed: int, epoch: int, count: int) -> NDArray[np.int64]:
-    return Stream("batches", "", seed, str(epoch)).shuffle(count)

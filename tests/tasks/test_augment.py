@@ -7,7 +7,7 @@ from inrzoo import registry
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
-from inrzoo.loaders.transforms import short_table
+from inrzoo.loaders.transforms import make_transforms, short_table
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.training.options import make_task
 
@@ -55,7 +55,7 @@ def test_every_transform_with_fields_has_a_short_form(name):
 
 def test_transforms_keep_their_order_and_those_of_normalised_weights_come_last():
     task = make_task("classify", {"augment": ["noise", "translate", "rotate", "dropout", "scale"]}, {})
-    as_fitted, normalised = task.transforms(SIREN)
+    as_fitted, normalised = make_transforms(task.augment, SIREN)
     names = [[type(transform).__name__ for transform in part.transforms] for part in (as_fitted, normalised)]
     assert names == [["Translate", "Rotate", "Scale"], ["Noise", "Dropout"]]
 

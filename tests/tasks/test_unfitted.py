@@ -1,11 +1,9 @@
 """Training from a dataset that nobody has fitted: the same signals, the same bits as from a store that carries them."""
 
-import gzip
-import struct
-
 import numpy as np
 import pytest
 import torch
+from stand_ins import write_idx
 from tiny_store import tiny
 
 from inrzoo import manifest, registry, tasks
@@ -45,7 +43,7 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
     ours, theirs = signal_set(UnfittedDataset(tiny()), split), signal_set(finished, split)
     assert len(ours) == len(theirs) > 0
     for rows in (slice(None), torch.tensor([1, 0])):
-        (values, labels), (their_values, their_labels) = ours.read(rows), theirs.read(rows)
+        (values, labels), (their_values, their_labels) = ours.read_rows(rows), theirs.read_rows(rows)
         torch.testing.assert_close(values, their_values, rtol=0, atol=1e-6)
         assert {key: part.tolist() for key, part in labels.items()} == {
             key: part.tolist() for key, part in their_labels.items()
@@ -59,7 +57,7 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
 def test_some_signals_are_spread_over_the_split():
     """A split may be sorted by class: its first signals would be of one."""
     among = signal_set(UnfittedDataset(tiny()), "train")
-    values, labels = among.read(slice(None))
+    values, labels = among.read_rows(slice(None))
     ((_, found, codes),) = among.parts("cpu", 5)
     rows = [number * len(among) // 5 for number in range(5)]
     assert rows[-1] >= len(among) * 4 // 5
@@ -80,18 +78,15 @@ def test_a_run_on_other_signals_is_not_continued(tmp_path):
 @pytest.fixture
 def idx_folder(tmp_path):
     """Forty-two pictures in MNIST's format: a bright square whose place is the label."""
-    folder = tmp_path / "idx"
-    folder.mkdir()
+    parts = {}
     for part, count in (("train", 32), ("t10k", 10)):
         labels = np.arange(count, dtype=np.uint8) % 4
         images = np.zeros((count, 8, 8), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
             row, col = 4 * (label // 2), 4 * (label % 2)
             image[row : row + 4, col : col + 4] = 200
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return folder
+        parts[part] = (images, labels)
+    return write_idx(tmp_path / "idx", parts)
 
 
 def test_command_line_from_a_source_to_pictures(idx_folder, tmp_path, inrzoo):

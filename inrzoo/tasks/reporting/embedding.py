@@ -13,6 +13,7 @@ from inrzoo.loaders import WeightDataset
 from inrzoo.tasks.contract import Device
 from inrzoo.tasks.evaluation import require_same_conventions, restored
 from inrzoo.tasks.probes import Features
+from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.loop import chosen_device
 from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
 
@@ -52,8 +53,7 @@ def embed(
     partial = out.with_name(f".{out.name}.partial")
     try:
         with pq.ParquetWriter(partial, schema) as writer, torch.no_grad():
-            for start in range(0, len(dataset), ROWS_AT_ONCE):
-                batch = dataset[start : start + ROWS_AT_ONCE]
+            for batch in in_order(network.prepared(dataset), ROWS_AT_ONCE):
                 signal = batch.signal.numpy()
                 features = network(batch.to(torch_device)).cpu().numpy().astype(np.float32)
                 columns = [
