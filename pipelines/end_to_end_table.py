@@ -10,23 +10,19 @@ Expected: docs/end_to_end.md.
 
 import os
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+
+from script import SCALE, begin, folders, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
-from inrzoo.display import show_log
 from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.end_to_end import EndToEnd
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
 DATASETS = os.environ.get("INRZOO_DATASETS", "mnist,fashion_mnist,cifar10").split(",")
-OUT = Path(os.environ.get("INRZOO_OUT", "out/end_to_end"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/end_to_end.md"))
+OUT, DOCUMENT = folders("out/end_to_end", "docs/end_to_end.md")
 HIDDEN, LAYERS = {"tiny": (8, 1), "small": (48, 1), "full": (128, 4)}[SCALE]
 STEPS = {"tiny": 4, "small": 9000, "full": 40_000}[SCALE]
 SHARES = {"cifar10": 3} if SCALE == "small" else {}  # one step of colour pictures takes three times as long
@@ -37,12 +33,6 @@ RATES = (1e-4, 100.0, 1.0) if SCALE == "full" else (1e-3, 20.0, 2.0)  # start; l
 FITS = {"tiny": 60, "small": 14_000, "full": 70_000}[SCALE]  # signals to fit one by one: they take half of the time
 INR = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": HIDDEN, "hidden_layers": LAYERS}
 PAPER = {"cifar10": (59.6, None, None)}  # no other number of these rows is known to us
-
-
-def source(dataset: str) -> Path | None:
-    """Where the files of a dataset lie, if the environment says so."""
-    given = os.environ.get(f"INRZOO_{dataset.upper()}")
-    return Path(given) if given else None
 
 
 def schedule(dataset: str) -> dict[str, float]:

@@ -22,13 +22,12 @@ from inrzoo.hypernets.end_to_end import EndToEnd as Network
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
-from inrzoo.tasks.training.state import load_module
 
 MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndToEnd(SignalTarget, Task):
+class EndToEnd(SignalTarget[Network], Task):
     """A learned initialisation of an INR and a classifier of the change by a few gradient steps, trained together.
 
     Signals, labels, grid, value range and split are those of a dataset or of a store, whose INRs are not used. The
@@ -105,9 +104,7 @@ class EndToEnd(SignalTarget, Task):
 
     def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
         """Accuracy in percent and PSNR in dB on a split."""
-        signals = self.signals(path, split)
-        network = self.network(signals).to(device).eval()
-        load_module(network, state)
+        signals, network = self.restored(path, split, state, device)
         network.inner_fraction = self.test_inner_fraction or network.inner_fraction
         right, decibels = measured(network, self.labels(signals), signals, device)
         return [measured_mean("accuracy", 100 * right), measured_mean("PSNR", decibels)]

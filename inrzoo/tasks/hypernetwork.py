@@ -21,11 +21,10 @@ from inrzoo.hypernets import Hypernet, optimise_at_test_time
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
-from inrzoo.tasks.training.state import load_module
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hypernetwork(SignalTarget, Task):
+class Hypernetwork(SignalTarget[Hypernet], Task):
     """A network that maps signals to the weights of INRs, trained on the signals of a dataset or of a store.
 
     The task uses signals, grid, value range and split of a store, and its INR unless `inr` names one, but not the
@@ -84,9 +83,7 @@ class Hypernetwork(SignalTarget, Task):
 
     def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
         """Mean PSNR in dB over the signals of a split, before and after test-time optimisation."""
-        signals = self.signals(path, split)
-        network = self.network(signals).to(device).eval()
-        load_module(network, state)
+        signals, network = self.restored(path, split, state, device)
         names = ["PSNR"]
         if self.test_tto_steps:
             names.append(f"PSNR, {self.test_tto_steps} steps on {self.test_tto_part}")

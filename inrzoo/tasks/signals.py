@@ -6,12 +6,13 @@ Shape letters: N signals, B batch of signals, P numbers of one INR, K coordinate
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -30,6 +31,7 @@ from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.manifest import Manifest
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.training.batches import TrainingBatches
+from inrzoo.tasks.training.state import load_module
 from inrzoo.weights import WeightLayout
 
 MEASURED_AT_ONCE = 64
@@ -39,6 +41,7 @@ MAX_PARTS_AT_ONCE = 4
 SignalBatch = tuple[Tensor, dict[str, Tensor]]
 """Values (B, K, C) and label columns (B,) each."""
 Rows = slice | Tensor
+Network_co = TypeVar("Network_co", bound=Hypernet, covariant=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,7 +207,7 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     )
 
 
-class SignalTarget:
+class SignalTarget(ABC, Generic[Network_co]):
     """Mixed into a task that learns from signals and whose field `inr` names the INRs that it makes.
 
     An empty `inr` stands for the INR that the store or the dataset has.
@@ -226,6 +229,19 @@ class SignalTarget:
         target = self.target(signals.inr)
         inr = {"name": registry.name_of("inrs", type(target)), **asdict(target)}
         return {"inr": inr, "grid": list(signals.grid), **signals.conventions}
+
+    @abstractmethod
+    def network(self, signals: SignalSet) -> Network_co:
+        """An untrained network for these signals."""
+
+    def restored(
+        self, path: Data, split: str, state: Mapping[str, Tensor], device: Device
+    ) -> tuple[SignalSet, Network_co]:
+        """Signals of a split, and the trained network, from the state of the module in a checkpoint."""
+        signals = self.signals(path, split)
+        network = self.network(signals).to(device).eval()
+        load_module(network, state)
+        return signals, network
 
     def signals(self, path: Data, split: str) -> SignalSet:
         """Each signal of a split once; see `signal_set`."""

@@ -23,7 +23,6 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 from inrzoo.tasks.reporting.figures import save_figure
 from inrzoo.tasks.signals import psnr_of
 from inrzoo.tasks.training.loop import chosen_device
-from inrzoo.tasks.training.state import load_module
 
 NEURONS = 4
 """Number of neurons shown of each hidden layer."""
@@ -58,9 +57,7 @@ def draw(
     if not isinstance(task, Hypernetwork):
         name = trained.task["name"]
         raise InrzooError(f"{checkpoint} is a checkpoint of the task {name}; only hypernetwork can be drawn")
-    signals = task.signals(path, split)
-    network = task.network(signals).to(chosen_device(device)).eval()
-    load_module(network, trained.module)
+    signals, network = task.restored(path, split, trained.module, chosen_device(device))
     coords, values_BKC, _ = next(signals.parts(chosen_device(device), count))
     if len(network.sizes) > 2 or (len(network.sizes) == 2 and values_BKC.shape[2] not in (1, 3)):
         raise InrzooError(f"signals of grid {network.sizes} and {values_BKC.shape[2]} channels cannot be drawn")

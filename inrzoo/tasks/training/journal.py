@@ -11,8 +11,9 @@ from types import TracebackType
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
+from inrzoo.display import progress_bar
 from inrzoo.store.files import write_atomically
 from inrzoo.tasks.reporting.figures import save_figure
 
@@ -75,16 +76,7 @@ class Bar:
     def __init__(self, done: int, total: int, quiet: bool) -> None:
         self._quiet = quiet
         self._console = Console(stderr=True, quiet=quiet)
-        self._progress = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=quiet or not sys.stderr.isatty(),
-        )
+        self._progress = progress_bar(self._console, quiet)
         self._task: TaskID = self._progress.add_task("training", total=total, completed=done, note="")
         self._total = total
 
