@@ -28,7 +28,7 @@ import torch
 
 from inrzoo import manifest, registry
 from inrzoo.coords import grid, nyquist
-from inrzoo.fit import fit
+from inrzoo.fit import FitProblem, fit
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.spectrum import out_of_band, spectrum
 from inrzoo.seeding import Stream
@@ -113,7 +113,7 @@ def measure(run: Run, count: int, shorten: int) -> Measured:
     starts = torch.from_numpy(np.stack([inr.init(Stream("init", run.data, 0, name)) for name in ids]))
     limit = torch.from_numpy(nyquist(sizes))
     began = time.perf_counter()
-    fitted = fit(
+    problem = FitProblem(
         inr,
         starts,
         torch.from_numpy(grid(sizes)),
@@ -123,6 +123,7 @@ def measure(run: Run, count: int, shorten: int) -> Measured:
         antialias=run.antialias,
         nyquist_D=limit,
     )
+    fitted = fit(problem)
     seconds = time.perf_counter() - began
     fine = torch.from_numpy(grid(sizes, finer=FINER))
     values = torch.cat([inr(weights, fine) for weights in fitted.weights_BTP[:, 0].split(8)])

@@ -10,7 +10,7 @@ from attack_process import Ended, begin, command
 from attack_workshop import STORE, Outcome, Workshop, differing
 from fault_builds import folder_bytes
 
-WAITS = "another process|is writing to|is being built|is not complete|somebody else has pushed"
+WAITS = "another process|is writing to|is being built|is not complete"
 """The line with which a command ends when another one is at work on the store."""
 FALSE = "damaged|sha256|fitted again|not part|is missing|another function|rendered"
 """Words in which `inrzoo verify` reports damage. None of these attacks does damage."""
@@ -58,7 +58,7 @@ def _refusal(name: str, ended: Ended, pulls: bool) -> str:
     lines = ended.out.strip().splitlines()
     if name == "verify --repair" and ended.code == 1 and "incomplete" in ended.out and not re.search(FALSE, ended.out):
         return ""
-    allowed = WAITS + ("|takes nothing away" if name == "push" and pulls else "")
+    allowed = WAITS + ("|never removes any" if name == "push" and pulls else "")
     if ended.told() or not re.search(allowed, ended.err):
         return f"exit code {ended.code}, {' '.join((lines + ended.err.strip().splitlines())[-2:])[:300]}"
     return ""

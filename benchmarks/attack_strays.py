@@ -1,6 +1,5 @@
 """Foreign files in and beside a store: what a file manager, a network file system or a user leaves there."""
 
-import json
 import random
 from pathlib import Path
 
@@ -8,6 +7,8 @@ from attack_hub import REPO
 from attack_process import Ended, Operations, command
 from attack_workshop import STORE, Outcome, Workshop, differing
 from fault_builds import folder_bytes
+
+from inrzoo.store import StoreInfo
 
 HIDDEN = [".DS_Store", ".nfs0001", "._zarr.json", "._x", ".Trash-0/x", ".~lock.notes.txt#"]
 VISIBLE = ["Thumbs.db", "notes.txt", "x.partial", "zarr.json~", "c/9/9/9/9"]
@@ -58,7 +59,7 @@ def _life(shop: Workshop, home: Path, stray: Path) -> list[str]:
         if not stray.exists() and "_build" not in stray.parts:  # the folder of a build is inrzoo's own
             problems.append(f"{words[0]} removed it")
             _put(stray)
-        if inside and name in json.loads((store / "zarr.json").read_text())["attributes"]["checksums"]:
+        if inside and name in StoreInfo.from_root((store / "zarr.json").read_bytes(), str(store)).checksums:
             problems.append(f"{words[0]} recorded it in zarr.json")
         ended = _run(shop, ["verify", STORE], home)
         if (quiet or not stray.exists()) and ended.code:

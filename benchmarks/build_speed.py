@@ -18,7 +18,7 @@ import torch
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
 from inrzoo.builder.worker import one_thread, starts
-from inrzoo.fit import fused_cpu
+from inrzoo.fit import FitProblem, fused_cpu
 from inrzoo.fit.values import to_values
 
 CASES = [("low", 4840, {}), ("low", 4840, {"fit.lr": 2e-3}), ("high", 480, {})]
@@ -45,12 +45,12 @@ def main() -> None:
             store = open_store(begun.path)
             stopped = build(stopping, Path(folder) / "stopped.zarr", source=data, quiet=True)
             rows = slice(0, min(limit, 64 * cores))
-            settings = {"lr": full.fit.lr, "snapshots": list(full.fit.snapshots), "threads": cores}
             coords, targets = torch.from_numpy(store.coords()), to_values(store.signals(rows), store.value_range)
             weights = torch.from_numpy(starts(store, rows, 0))
+            problem = FitProblem(store.inr, weights, coords, targets, lr=full.fit.lr, snapshots=full.fit.snapshots)
             with one_thread():
                 began = time.perf_counter()
-                fused_cpu.fit(store.inr, weights, coords, targets, **settings)
+                fused_cpu.fit(problem, threads=cores)
                 alone = len(weights) * full.fit.steps / (time.perf_counter() - began)
             whole = store.steps.sum() / begun.seconds
             steps = open_store(stopped.path).steps

@@ -17,6 +17,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -24,7 +25,7 @@ import torch
 from torch import nn
 
 from inrzoo.coords import grid
-from inrzoo.fit import cuda_graph, fused_gpu, loop
+from inrzoo.fit import FitProblem, cuda_graph, fused_gpu, loop
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren
@@ -75,12 +76,12 @@ def compiled_step(inr: INR, tensors: Problem) -> Callable[[int], None]:
 
 def methods(inr: INR, tensors: Problem, steps: int) -> dict[str, Callable[[], object]]:
     compiled = compiled_step(inr, tensors)
-    fused = partial(fused_gpu.fit, inr, *tensors, lr=LR, snapshots=[steps])
+    whole = FitProblem(inr, *tensors, lr=LR, snapshots=[steps])
     return {
-        **{f"fused, {products}": partial(fused, products=products) for products in PRODUCTS},
-        "CUDA graph": partial(cuda_graph.fit, inr, *tensors, lr=LR, snapshots=[steps]),
+        **{f"fused, {products}": partial(fused_gpu.fit, replace(whole, products=products)) for products in PRODUCTS},
+        "CUDA graph": partial(cuda_graph.fit, whole),
         "torch.compile": partial(compiled, steps),
-        "reference": partial(loop.fit, inr, *tensors, lr=LR, snapshots=[steps]),
+        "reference": partial(loop.fit, whole),
     }
 
 
@@ -110,11 +111,11 @@ def rates(inr: INR, count: int, steps: int, device: str) -> dict[str, float]:
 
 def quality(inr: INR, device: str) -> None:
     """Mean PSNR of the same signals by the reference and by each kind of product."""
-    tensors = problem(inr, QUALITY_INRS, device)
-    reference = loop.fit(inr, *tensors, lr=LR, snapshots=[QUALITY_STEPS]).psnr_BT
+    whole = FitProblem(inr, *problem(inr, QUALITY_INRS, device), lr=LR, snapshots=[QUALITY_STEPS])
+    reference = loop.fit(whole).psnr_BT
     print(f"  reference{'':14} {reference.mean():8.3f} dB after {QUALITY_STEPS} steps, {QUALITY_INRS} INRs")
     for products in PRODUCTS:
-        psnr = fused_gpu.fit(inr, *tensors, lr=LR, snapshots=[QUALITY_STEPS], products=products).psnr_BT
+        psnr = fused_gpu.fit(replace(whole, products=products)).psnr_BT
         change = psnr - reference
         print(f"  fused, {products:16} {change.mean():+8.3f} dB, worst INR {change.min():+.3f} dB")
 

@@ -28,6 +28,7 @@ import inrzoo
 from inrzoo import stats
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
+from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
 
 SIREN = Siren(in_features=2, out_features=1)
 PARAMS, BATCH = SIREN.layout.num_params, 256
@@ -51,24 +52,24 @@ def parts(count: int) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def make_store(path: Path, count: int) -> None:
-    manifest = {"values": {"range": [-1, 1]}, "coords": {}, "init": {"mode": "random"}}
+    inr = {"name": "siren", "in_features": 2, "out_features": 1}
+    manifest = {"name": "random", "source": {}, "inr": inr, "values": {"range": [-1, 1]}, "coords": {}}
     contents = Contents(
-        attributes={
-            "manifest": manifest,
-            "grid": [1],
-            "inr": {"name": "siren", "in_features": 2, "out_features": 1},
-            "layout": SIREN.layout.to_json(),
-            "label_columns": ["class"],
-            "label_names": {"class": [str(code) for code in range(10)]},
-            "split_names": ["train"],
-            "status_names": ["pending", "ok", "early stop", "diverged"],
-            "fingerprint": "benchmark",
-            "signals_sha256": "benchmark",
-        },
-        num_params=PARAMS,
-        num_axes=2,
-        snapshots=(1000,),
-        num_seeds=1,
+        info=StoreInfo(
+            dataset="random",
+            manifest=RecordedManifest.from_tables(manifest),
+            fingerprint="benchmark",
+            signals_sha256="benchmark",
+            inr=inr,
+            layout=SIREN.layout,
+            grid=(1, 1),
+            label_columns=("class",),
+            label_names={"class": tuple(str(code) for code in range(10))},
+            split_names=("train",),
+            snapshots=(1000,),
+            partition=PartitionRows.choose(count, PARAMS),
+            version=inrzoo.__version__,
+        ),
         ids=[str(index) for index in range(count)],
         split=np.zeros(count, dtype=np.uint8),
         labels={"class": np.arange(count) % 10},

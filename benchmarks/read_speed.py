@@ -15,7 +15,10 @@ from pathlib import Path
 import numpy as np
 import zarr
 
+import inrzoo
 from inrzoo.store import Block, Contents, Partition, Quality, create_store, open_store, publish_seed, write_block
+from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.weights import WeightLayout, WeightTensor
 
 PARAMS, BATCH, ROUNDS = 1185, 256, 20
 
@@ -23,19 +26,23 @@ PARAMS, BATCH, ROUNDS = 1185, 256, 20
 def write(path: Path, count: int) -> float:
     """Write a store of random weights; returns MB/s of committing and publishing."""
     partition, draw = Partition.of(count, 4 * PARAMS), np.random.default_rng(0)
-    manifest = {"values": {"range": [-1, 1]}, "coords": {}}
+    manifest = {"name": "random", "source": {}, "inr": {}, "values": {"range": [-1, 1]}, "coords": {}}
     contents = Contents(
-        attributes={
-            "manifest": manifest,
-            "layout": [],
-            "grid": [1],
-            "label_columns": ["none"],
-            "label_names": {"none": ["none"]},
-        },
-        num_params=PARAMS,
-        num_axes=1,
-        snapshots=(1000,),
-        num_seeds=1,
+        info=StoreInfo(
+            dataset="random",
+            manifest=RecordedManifest.from_tables(manifest),
+            fingerprint="",
+            signals_sha256="",
+            inr={},
+            layout=WeightLayout((WeightTensor("weights", (PARAMS,), ("param",)),)),
+            grid=(1,),
+            label_columns=("none",),
+            label_names={"none": ("none",)},
+            split_names=("train",),
+            snapshots=(1000,),
+            partition=PartitionRows.choose(count, PARAMS),
+            version=inrzoo.__version__,
+        ),
         ids=[str(index) for index in range(count)],
         split=np.zeros(count, dtype=np.uint8),
         labels={"none": np.zeros(count, dtype=np.int64)},

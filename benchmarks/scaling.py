@@ -39,7 +39,7 @@ def measure(first: int, cores: int, seeds: int, limit: int, executor: str, out: 
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[first : first + cores])
     handed_out: dict[Any, list[tuple[float, int]]] = defaultdict(list)  # by worker: when, and how many INRs
     ended: list[tuple[float, int]] = []
-    count, give = BuildProgress.done, Pool.give
+    count, submit = BuildProgress.done, Pool.submit
 
     def done(self: BuildProgress, quality: Quality) -> None:
         ended.append((time.perf_counter(), len(quality.psnr)))
@@ -48,9 +48,9 @@ def measure(first: int, cores: int, seeds: int, limit: int, executor: str, out: 
     def given(self: Pool, actor: Any, tasks: list[Task], again: bool) -> None:
         inrs = sum(open_store(out).num_rows(task) for task in tasks if isinstance(task, Block))
         handed_out[actor].append((time.perf_counter(), inrs))
-        give(self, actor, tasks, again)
+        submit(self, actor, tasks, again)
 
-    BuildProgress.done, Pool.give = done, given
+    BuildProgress.done, Pool.submit = done, given
     wanted = manifest.load(
         "digits", overrides={"limit": limit, "seeds": seeds, "fit.steps": STEPS, "fit.stop_psnr": None}
     )

@@ -34,6 +34,7 @@ from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.worker import environment
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
+from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
 
 SIREN = Siren(in_features=2, out_features=1, hidden_features=4, hidden_layers=1)
 P, GRID = SIREN.layout.num_params, (2, 2)
@@ -88,32 +89,27 @@ def create(path: Path, count: int) -> dict[str, Any]:
     """An empty store of `count` signals, four pixels each."""
     wanted = manifest.load("digits", overrides={"inr.hidden_features": 4, "inr.hidden_layers": 1})
     resolved = replace(wanted, fit=replace(wanted.fit, engine="reference", products="auto")).to_json()
-    attributes = {
-        "dataset": "no fits",
-        "manifest": resolved,
-        "fingerprint": "",
-        "signals_sha256": "",
-        "source_checksums": {},
-        "inr": {"name": "siren", **{key: getattr(SIREN, key) for key in ("in_features", "out_features")}},
-        "layout": SIREN.layout.to_json(),
-        "grid": list(GRID),
-        "label_columns": ["class"],
-        "label_names": {"class": [str(number) for number in range(10)]},
-        "split_names": ["train", "validation", "test"],
-        "status_names": ["pending", "ok", "early stop", "diverged"],
-        "environment": environment("cpu", "reference", by_network=False),
-        "inrzoo": inrzoo.__version__,
-    }
-    attributes["inr"] |= {"hidden_features": 4, "hidden_layers": 1}
+    info = StoreInfo(
+        dataset="no fits",
+        manifest=RecordedManifest.from_tables({**resolved, "seeds": 1}),
+        fingerprint="",
+        signals_sha256="",
+        inr={"name": "siren", "in_features": 2, "out_features": 1, "hidden_features": 4, "hidden_layers": 1},
+        layout=SIREN.layout,
+        grid=GRID,
+        label_columns=("class",),
+        label_names={"class": tuple(str(number) for number in range(10))},
+        split_names=("train", "validation", "test"),
+        snapshots=(1,),
+        partition=PartitionRows.choose(count, P),
+        environment=environment("cpu", "reference", by_network=False),
+        version=inrzoo.__version__,
+    )
     numbers = np.arange(count)
     create_store(
         path,
         Contents(
-            attributes=attributes,
-            num_params=P,
-            num_axes=2,
-            snapshots=(1,),
-            num_seeds=1,
+            info=info,
             ids=[f"{number:08d}" for number in range(count)],
             split=(numbers >= count * 9 // 10).astype(np.uint8) + (numbers >= count * 19 // 20),
             labels={"class": numbers % 10},
@@ -141,10 +137,10 @@ def fill(path: Path, workers: int) -> dict[str, Any]:
                 memory.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 
     def one_by_one(progress: BuildProgress) -> dict[str, Any]:
-        few, largest, began = todo[: len(todo) // 4], queue.HANDFUL, time.process_time()
-        queue.HANDFUL = 1
+        few, largest, began = todo[: len(todo) // 4], queue.MAX_BLOCKS_PER_MESSAGE, time.process_time()
+        queue.MAX_BLOCKS_PER_MESSAGE = 1
         run(store.path, few, "cpu", lambda _, quality: progress.done(quality) or [], lambda *_: None)
-        queue.HANDFUL = largest
+        queue.MAX_BLOCKS_PER_MESSAGE = largest
         return {
             "blocks handed out one by one": len(few),
             "driver CPU for a block alone, ms": 1e3 * (time.process_time() - began) / len(few),

@@ -19,16 +19,16 @@ __all__ = ["__version__", "build", "evaluate", "load", "open_store", "train"]
 __version__ = "0.2.0"
 
 _HOMES = {"build": "api", "evaluate": "api", "load": "loaders", "open_store": "store", "train": "api"}
-"""Public name -> the room that it comes from."""
+"""The room of each public name."""
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names when they are asked for, so that `import inrzoo` costs nothing (PEP 562)."""
+    """Import public names at their first use, so that `import inrzoo` is fast (PEP 562)."""
     if name in _HOMES:
         return getattr(importlib.import_module(f"inrzoo.{_HOMES[name]}"), name)
     raise AttributeError(f"module 'inrzoo' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not."""
+    """List the public names, imported or not."""
     return sorted({*globals(), *__all__})

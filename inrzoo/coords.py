@@ -1,4 +1,4 @@
-"""Coordinate grids: where in [-1, 1]^D the values of a signal sit.
+"""Coordinate grids of signals in [-1, 1]^D.
 
 Shape letters: K coordinates, D coordinate dimensions.
 """
@@ -15,21 +15,21 @@ AxisOrder = Literal["row_col", "x_y"]
 def grid(
     sizes: tuple[int, ...], spacing: Spacing = "end_points", axis_order: AxisOrder = "row_col", finer: int = 1
 ) -> NDArray[np.float32]:
-    """Coordinates of a grid over [-1, 1]^D, row-major: the last axis of the grid runs fastest.
+    """Return the coordinates of a grid over [-1, 1]^D in row-major order.
 
     Args:
         sizes: points along each axis, slowest axis first: (rows, columns) of an image, (samples,) of a sound.
         spacing: `"end_points"` puts the outer points at -1 and 1 (spacing 2/(n-1), as SIREN's code does);
-            `"pixel_centres"` puts points at -1 + (2i+1)/n (spacing 2/n). An axis of one point sits at 0.
+            `"pixel_centres"` puts points at -1 + (2i+1)/n (spacing 2/n). The point of an axis of one point is 0.
         axis_order: `"row_col"` gives coordinates in the order of the axes; `"x_y"` reverses them, as in DWSNets'
             sets (docs/derivations/grids.md#coordinates).
-        finer: this many times more points along each axis, over the same extent.
+        finer: factor by which the number of points along each axis grows, over the same extent.
 
     Returns:
         Shape (K, D), float32, K the product of `sizes` times `finer`^D.
 
     Raises:
-        ValueError: no axis, an axis without points, `finer` below 1, or an unknown name.
+        ValueError: there is no axis, an axis without points, `finer` below 1, or an unknown name.
     """
     _check(sizes, spacing, axis_order, finer)
     axes = [_axis(size * finer, spacing) for size in sizes]
@@ -40,10 +40,9 @@ def grid(
 def nyquist(
     sizes: tuple[int, ...], spacing: Spacing = "end_points", axis_order: AxisOrder = "row_col"
 ) -> NDArray[np.float64]:
-    """Highest frequency that the grid of the same arguments can tell from a lower one: π/Δ, Δ the distance of points.
+    """Return the Nyquist frequency π/Δ of the grid with the same arguments, Δ being the distance of its points.
 
-    π(n−1)/2 for end points (Δ = 2/(n−1)), πn/2 for pixel centres (Δ = 2/n). An axis of one point tells none: with end
-    points it has 0.
+    It is π(n−1)/2 for end points (Δ = 2/(n−1)), πn/2 for pixel centres (Δ = 2/n); hence 0 for one end point.
 
     Args:
         sizes, spacing, axis_order: as in `grid`.
@@ -52,7 +51,7 @@ def nyquist(
         Shape (D,), float64, radians per coordinate unit, in the order of the coordinates.
 
     Raises:
-        ValueError: as `grid`.
+        ValueError: as in `grid`.
     """
     _check(sizes, spacing, axis_order)
     counts = np.array(sizes, dtype=np.float64)
@@ -64,7 +63,7 @@ def _check(sizes: tuple[int, ...], spacing: Spacing, axis_order: AxisOrder, fine
     if spacing not in get_args(Spacing) or axis_order not in get_args(AxisOrder):
         raise ValueError(f"no grid {spacing!r}, {axis_order!r}; there are {get_args(Spacing)}, {get_args(AxisOrder)}")
     if not sizes or min(sizes) < 1 or finer < 1:
-        raise ValueError(f"a grid needs at least one point on each axis, given {sizes}, {finer} times finer")
+        raise ValueError(f"a grid needs at least one point on each axis, not {sizes}, {finer} times finer")
 
 
 def _axis(count: int, spacing: Spacing) -> NDArray[np.float64]:

@@ -1,6 +1,6 @@
-"""What an object shows of itself on a terminal and in a notebook, and the log on a terminal.
+"""Representations of objects on a terminal and in a notebook, and the log on a terminal.
 
-Names in a store are somebody else's words: a terminal obeys what cannot be printed, and a browser obeys HTML.
+Names in a store are untrusted: a terminal obeys control characters, and a browser obeys HTML.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
 
-MOST_LISTED = 8
-"""Number of names that a list shows."""
-LONGEST_VALUE = 400
-"""Number of characters that a row shows."""
+MAX_LISTED = 8
+"""Maximum number of names that a list shows."""
+MAX_CHARACTERS = 400
+"""Maximum number of characters that a row shows."""
 
 
 class Shown:
-    """Gives a class a repr, in text and in HTML, out of the rows that its method `_shown` returns."""
+    """Gives a class a repr, in text and in HTML, made of the rows that its method `_shown` returns."""
 
     def _shown(self) -> tuple[str, Mapping[str, str]]:
-        """A title, and rows by name. Reads nothing large and never fails."""
+        """Return a title and rows by name. It reads nothing large and never fails."""
         raise NotImplementedError
 
     def __repr__(self) -> str:
@@ -34,7 +34,7 @@ class Shown:
         return "\n".join([_short(title), *(f"  {name:{width}}  {_short(value)}" for name, value in rows.items())])
 
     def _repr_html_(self) -> str:
-        """What Jupyter shows."""
+        """Return the representation in Jupyter."""
         title, rows = self._shown()
         cells = "".join(
             f"<tr><th style='text-align:left'>{html.escape(_short(name))}</th>"
@@ -45,18 +45,18 @@ class Shown:
 
 
 class _Terminal(logging.Handler):
-    """Writes messages to standard error, whichever that is at the time."""
+    """Writes messages to the current `sys.stderr`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """One message, one line."""
+        """Write a message and a line break."""
         sys.stderr.write(f"{printable(record.getMessage())}\n")
 
 
 def show_log() -> None:
-    """Show what the rooms of inrzoo log, from INFO on, on standard error. Calling it twice changes nothing.
+    """Show the log of inrzoo, from INFO on, on standard error; a second call has no effect.
 
-    The command line and the pipelines do so. A program that uses inrzoo as a library decides for itself: the loggers
-    are called as the rooms, `inrzoo.tasks`, `inrzoo.hub`, ….
+    The command line and the pipelines call it. A program that uses inrzoo as a library configures the loggers of the
+    rooms itself: `inrzoo.tasks`, `inrzoo.hub`, ….
     """
     log = logging.getLogger("inrzoo")
     log.setLevel(logging.INFO)
@@ -65,24 +65,24 @@ def show_log() -> None:
 
 
 def printable(text: str) -> str:
-    """Text without what a terminal would obey."""
+    """Replace the control characters in a text."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 def listed(names: Iterable[str]) -> str:
-    """Names with commas between them; of many, the first ones and how many more."""
+    """Join names with commas; of more than `MAX_LISTED`, only the first ones and the number of the rest."""
     every = list(names)
-    rest = f" and {len(every) - MOST_LISTED:,} more" if len(every) > MOST_LISTED else ""
-    return ", ".join(every[:MOST_LISTED]) + rest
+    rest = f" and {len(every) - MAX_LISTED:,} more" if len(every) > MAX_LISTED else ""
+    return ", ".join(every[:MAX_LISTED]) + rest
 
 
 def _short(text: str) -> str:
-    line = printable(text[: LONGEST_VALUE + 1]).replace("\n", "?")
-    return line if len(line) <= LONGEST_VALUE else line[:LONGEST_VALUE] + "…"
+    line = printable(text[: MAX_CHARACTERS + 1]).replace("\n", "?")
+    return line if len(line) <= MAX_CHARACTERS else line[:MAX_CHARACTERS] + "…"
 
 
 def progress_bar(console: Console, quiet: bool) -> Progress:
-    """A bar with description, count, field `note` and remaining time of each task; hidden without a terminal."""
+    """Return a bar with description, count, field `note` and remaining time of each task, hidden without a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(

@@ -1,4 +1,4 @@
-"""The one error that is meant for the user, and the request to stop."""
+"""The exception for errors that the user can fix, and the exception for SIGTERM."""
 
 import signal
 import threading
@@ -8,19 +8,19 @@ from types import FrameType
 
 
 class InrzooError(Exception):
-    """Something the user can put right. The command line prints it as one line and exits with code 2.
+    """An error that the user can fix. The command line prints it as one line and exits with code 2.
 
-    Says what was wrong, where the value came from, and what would have worked.
+    The message says what was wrong, where the value came from, and what would have worked.
     """
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM: Slurm, Kubernetes and spot machines send it before they take a machine away. Treated as Ctrl-C is."""
+    """SIGTERM, which Slurm, Kubernetes and spot machines send before they take a machine away. Handled like Ctrl-C."""
 
 
 @contextmanager
 def stopped_by_sigterm() -> Iterator[None]:
-    """Inside, SIGTERM raises Terminated. Does nothing outside the main thread, which alone receives signals."""
+    """Raise Terminated on SIGTERM inside the block. No effect outside the main thread, which alone receives signals."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated

@@ -1,4 +1,4 @@
-"""Keyword arguments that a function does not have: one line that names the nearest one and all that exist."""
+"""Errors for unknown keyword arguments: one line that names the nearest keyword and all that exist."""
 
 import difflib
 import inspect
@@ -12,11 +12,11 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 class UnknownKeyword(InrzooError, TypeError):
-    """A keyword that a function does not have. Python's own error for that is a TypeError, so this is one as well."""
+    """A function has no such keyword. Python raises a TypeError for that, so this is one as well."""
 
 
 def unknown(function: str, keyword: str, allowed: Iterable[str]) -> UnknownKeyword:
-    """The error for `keyword`, to be raised by the caller.
+    """Return the error for `keyword`.
 
     >>> print(unknown("load", "slit", ["seeds", "split"]))
     load has no keyword 'slit', did you mean 'split'? There are: seeds, split
@@ -28,9 +28,9 @@ def unknown(function: str, keyword: str, allowed: Iterable[str]) -> UnknownKeywo
 
 
 def keywords_checked(function: Function) -> Function:
-    """Decorate a function with named keywords, so that an unknown one raises `UnknownKeyword`.
+    """Decorate a function so that an unknown keyword raises `UnknownKeyword`.
 
-    Signature, types and docstring stay those of the function.
+    The function keeps its signature, types and docstring.
     """
     parameters = inspect.signature(function).parameters.values()
     names = {parameter.name for parameter in parameters}

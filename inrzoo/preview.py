@@ -1,4 +1,4 @@
-"""One picture of a store: originals, reconstructions, the same INRs on a finer grid, and the PSNR histogram."""
+"""Draws a picture of a store: originals, reconstructions, renderings on a finer grid, and the PSNR histogram."""
 
 import io
 from pathlib import Path
@@ -13,38 +13,37 @@ from inrzoo.store import Store
 from inrzoo.store.files import write_atomically
 
 FINER = 4
-GOOD = ("ok", "early stop")
-MOST_DRAWN = 64
-"""INRs in one picture at most: each is a column of over 100 pixels."""
+"""Factor of the finer grid."""
+MAX_DRAWN = 64
+"""Maximum number of INRs in one picture; each is a column of over 100 pixels."""
 
 
 def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step: int = -1) -> int:
     """Draw INRs spread evenly over the store into a PNG.
 
     Args:
-        store: complete or half-built; images only (two axes, one or three channels).
+        store: a complete or unfinished store of images (two axes, one or three channels).
         out: file to write.
-        num_signals: columns; at most `MOST_DRAWN` are drawn.
-        seed, step: which view of them.
+        num_signals: number of columns, limited by `MAX_DRAWN`.
+        seed, step: number of the fit and index of the view.
 
     Returns:
-        How many INRs were drawn.
+        The number of INRs in the picture.
 
     Raises:
-        InrzooError: the signals are no images, or no INR of this seed is there yet.
+        InrzooError: the signals are not images, or no INR of this seed is finished.
     """
-    grid, channels = store.attributes["grid"], store.inr.out_features
+    grid, channels = store.info.grid, store.inr.out_features
     if len(grid) != 2 or channels not in (1, 3):
         raise InrzooError(f"preview draws images; the signals of {store.path} have grid {grid} and {channels} channels")
     if num_signals < 1 or not 0 <= seed < store.num_seeds:
-        there = f"1 or more INRs of seed 0 to {store.num_seeds - 1} can be drawn"
-        raise InrzooError(f"--count {num_signals} --seed {seed} is not allowed; {there}")
-    # An import without images knows no PSNR; of those that diverged it has, perhaps, nothing that can be drawn.
-    good = np.isin(store.status[:, seed], [store.attributes["status_names"].index(name) for name in GOOD])
-    done = np.flatnonzero(good | np.isfinite(store.psnr[:, seed, step]))
+        allowed = f"1 or more INRs of seed 0 to {store.num_seeds - 1}"
+        raise InrzooError(f"--count {num_signals} --seed {seed} is not allowed; expected {allowed}")
+    # INRs imported without images have no PSNR; diverged ones may have no finite values.
+    done = np.flatnonzero(store.usable[:, seed] | np.isfinite(store.psnr[:, seed, step]))
     if not done.size:
-        raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; {store.num_seeds} seeds were asked for")
-    count = min(num_signals, done.size, MOST_DRAWN)
+        raise InrzooError(f"no finished INR of seed {seed} in {store.path} yet; continue its build")
+    count = min(num_signals, done.size, MAX_DRAWN)
     chosen = done[(np.arange(count) * done.size) // count]
     rendered = store.render(chosen, seed, step).numpy()
     finer = store.render(chosen, seed, step, coords=store.coords(FINER)).numpy()
@@ -57,9 +56,9 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
 
 
 def _pixels(store: Store, values_NKC: NDArray[np.float32], finer: int) -> NDArray[np.float64]:
-    """Values as intensities in [0, 1]; what overshoots is clipped, as a screen would."""
+    """Map values to intensities in [0, 1] and clip them."""
     low, high = store.value_range
-    shape = [size * finer for size in store.attributes["grid"]]
+    shape = [size * finer for size in store.info.grid]
     scaled = (values_NKC.astype(np.float64) - low) / (high - low)
     return np.clip(scaled, 0, 1).reshape(len(values_NKC), *shape, -1)
 
@@ -90,9 +89,9 @@ def _draw(
         quality = f"{psnr:.1f} dB" if np.isfinite(psnr) else "PSNR unknown"
         axis.set_xlabel(f"{quality}\n{above:.1%} above Nyquist", fontsize=6)
     _draw_histogram(store, step, histogram.subplots())
-    figure.suptitle(f"{store.attributes['dataset']}: {store.attributes['manifest']['title']}", fontsize=9)
+    figure.suptitle(f"{store.info.dataset}: {store.info.manifest.title}", fontsize=9)
     out.parent.mkdir(parents=True, exist_ok=True)
-    # Metadata would name the library's version: the same store gives the same picture, byte for byte.
+    # Without the library's version in the metadata, equal stores have equal pictures, byte for byte.
     picture = io.BytesIO()
     figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
     pyplot.close(figure)
@@ -100,7 +99,7 @@ def _draw(
 
 
 def _draw_histogram(store: Store, step: int, axis: Any) -> None:
-    """PSNRs of all INRs; where none is known, as of an import without images, the energy above Nyquist."""
+    """Draw the histogram of PSNRs; if they are unknown (an import without images), of the energy above Nyquist."""
     psnr, share = store.psnr[:, :, step], store.out_of_band[:, :, step]
     psnr, share = psnr[np.isfinite(psnr)], share[np.isfinite(share)]
     above = f"energy above Nyquist: mean {share.mean():.2%}" if share.size else "energy above Nyquist unknown"
@@ -110,6 +109,6 @@ def _draw_histogram(store: Store, step: int, axis: Any) -> None:
         line = f"PSNR in dB of {psnr.size} INRs: mean {psnr.mean():.2f}, median {np.median(psnr):.2f}"
     else:
         axis.hist(share, bins=60)
-        line = "share of energy above Nyquist; PSNR unknown, for the signals are not known"
+        line = "share of energy above Nyquist; PSNR unknown, as the signals are unknown"
     axis.set_xlabel(f"{line}; {above}", fontsize=8)
     axis.set_ylabel("INRs", fontsize=8)

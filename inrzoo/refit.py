@@ -1,4 +1,4 @@
-"""Fits INRs again from what a store records, and compares: can the store's weights be made again?
+"""Fits INRs of a store again and compares them with the stored ones, which shows whether the store is reproducible.
 
 Shape letters: N signals, T snapshots, P parameters, K coordinates, C channels.
 """
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from inrzoo.builder.preparation import read_signals
-from inrzoo.builder.worker import elsewhere_than, fit_rows
+from inrzoo.builder.worker import environment_differences, fit_rows
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.store import Store, open_store
@@ -19,15 +19,15 @@ from inrzoo.store import Store, open_store
 
 @dataclass(frozen=True)
 class Refit:
-    """One INR, fitted again.
+    """The comparison of a new fit with the stored INR.
 
     Attributes:
-        signal, seed: which one.
+        signal, seed: numbers of the INR.
         bit_equal: whether every weight of every snapshot has the same bits.
-        difference: root-mean-square difference of the two functions on the fitting grid, as a share of the value range,
-            the largest over the snapshots.
-        allowed: what it may be: 0 in the environment that fitted the store; elsewhere twice the stored INR's own
-            root-mean-square error, within which two fits of one signal cannot be told apart by how well they fit.
+        difference: root-mean-square difference of the two functions on the fitting grid, relative to the value range;
+            the maximum of the snapshots.
+        allowed: maximum difference: 0 in the environment that fitted the store; in another one twice the stored INR's
+            root-mean-square error, within which the quality cannot distinguish two fits.
     """
 
     signal: int
@@ -38,17 +38,17 @@ class Refit:
 
     @property
     def passed(self) -> bool:
-        """Whether the INR is what the store says it is."""
+        """True if the difference is allowed."""
         return self.bit_equal or self.difference <= self.allowed
 
 
 @dataclass(frozen=True)
 class Refits:
-    """INRs fitted again, and whether the bits had to agree.
+    """The comparisons of several INRs.
 
     Attributes:
-        refits: one each.
-        elsewhere: keys in which this environment differs from the one that fitted the store; empty: bits must agree.
+        refits: one comparison for each INR.
+        elsewhere: differences of this environment from that of the store; if empty, the bits must agree.
     """
 
     refits: list[Refit]
@@ -64,38 +64,40 @@ def refit(
     draw: int | None = None,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Refits:
-    """Fit `count` randomly chosen finished INRs again.
-
-    An INR is fitted in the batch that it was fitted in, because batched products round differently in another.
+    """Fit `count` randomly chosen finished INRs again, in their original batches, which decide how products round.
 
     Args:
-        source: local files with the signals, for a store that does not hold them.
-        draw: seed of the choice; a new one each time if None.
+        path: the store.
+        count: number of INRs.
+        source: local files of the signals, for a store that does not hold them.
+        device: device of the fits.
+        draw: seed of the choice; random if None.
+        on_done: called with the numbers of finished and of all INRs.
 
     Raises:
-        InrzooError: no INR is finished, or a count below 1.
+        InrzooError: no INR is finished, or `count` is below 1.
     """
     store = open_store(path)
-    finished = np.argwhere(store.status != store.attributes["status_names"].index("pending"))
+    finished = np.argwhere(store.status != store.info.status_names.index("pending"))
     if count < 1 or not len(finished):
         raise InrzooError(
             f"--refit = {count} is not possible with {len(finished)} finished INRs; both must be at least 1"
         )
-    elsewhere = elsewhere_than(store, device)
+    elsewhere = environment_differences(store, device)
     signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     chosen = np.random.default_rng(draw).permutation(finished)[:count]
     refits: list[Refit] = []
     for signal, seed in sorted(chosen.tolist()):
         rows = _batch_of(store, signal, device)
-        given = None if signals_NKC is None else signals_NKC[rows]
-        weights_BTP, _ = fit_rows(store, rows, seed, device, given)
+        signals_BKC = None if signals_NKC is None else signals_NKC[rows]
+        weights_BTP, _ = fit_rows(store, rows, seed, device, signals_BKC)
         refits.append(_compare(store, signal, seed, weights_BTP[signal - rows.start], bool(elsewhere)))
         on_done(len(refits), len(chosen))
     return Refits(refits, elsewhere)
 
 
 def _batch_of(store: Store, signal: int, device: str) -> slice:
-    """The batch that a signal was fitted in."""
+    """Return the rows of the batch in which a signal was fitted."""
     block = store.partition.rows(signal // store.partition.block_rows)
     batch = batch_size(store.inr, len(store.coords()), device)
     start = block.start + (signal - block.start) // batch * batch

@@ -1,9 +1,8 @@
-"""Components by name: `relu_mlp` is `inrzoo/inrs/relu_mlp.py`, the class in it `ReluMlp`. That is the registry.
+"""The registry finds components by name: `relu_mlp` is the class `ReluMlp` in `inrzoo/inrs/relu_mlp.py`.
 
-A file in the folder of a kind that does not define the class of its name is no component: `inrzoo/tasks/losses.py`.
-
-An installed package adds names: its entry points of the group `inrzoo.<kind>`. No other string is ever imported here,
-whatever the file says that it comes from. What users name themselves, `package.module:Class`, goes through `trust`.
+A file that does not define the class of its name is no component: `inrzoo/tasks/losses.py`.
+Installed packages add names by entry points of the group `inrzoo.<kind>`. The registry imports no other string, so that
+a file cannot choose what is imported. Users name further classes, `package.module:Class`, through `trust`.
 """
 
 import dataclasses
@@ -28,13 +27,13 @@ KINDS = {
     "tasks": ("inrzoo.tasks", "Task"),
     "transforms": ("inrzoo.loaders.transforms", "Transform"),
 }
-"""Kind -> the package whose files are its components, and the class that all of them extend."""
+"""Package and base class of the components of each kind."""
 trusted: dict[tuple[str, str], type[Any]] = {}
-"""(kind, `package.module:Class`) -> a class that the user named in this process; `trust` alone adds to it."""
+"""Classes that the user named in this process, by kind and `package.module:Class`; only `trust` adds to it."""
 
 
 def names(kind: str) -> list[str]:
-    """Sorted names of the components of one of the `KINDS`, inrzoo's and installed ones, without importing any."""
+    """Return the sorted names of all components of one of the `KINDS`, without importing any."""
     return sorted({*_files(kind), *(entry.name for entry in _entry_points(kind))})
 
 
@@ -42,7 +41,7 @@ def find(kind: str, name: str) -> type[Any]:
     """Return the class called `name`: a file (snake case), an entry point, or a trusted `package.module:Class`.
 
     Raises:
-        InrzooError: there is none, and the message names those that exist; or its package cannot be imported.
+        InrzooError: the name is unknown, and the message lists all; or its package cannot be imported.
     """
     if name in _files(kind):
         module = importlib.import_module(f"{KINDS[kind][0]}.{name}")
@@ -66,7 +65,7 @@ def find(kind: str, name: str) -> type[Any]:
 
 
 def name_of(kind: str, cls: type[Any]) -> str:
-    """Return the name that is recorded for a class: its file's, its entry point's, or else `package.module:Class`."""
+    """Return the recorded name of a class: that of its file, of its entry point, or else `package.module:Class`."""
     package, _, file = cls.__module__.rpartition(".")
     if package == KINDS[kind][0]:
         return file
@@ -77,43 +76,43 @@ def name_of(kind: str, cls: type[Any]) -> str:
 
 
 def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
-    """Build a component from its manifest table.
+    """Make a component from its manifest table.
 
-    Its fields are the keyword arguments of its constructor, be it a frozen dataclass or an `nn.Module`.
+    Its fields are the keyword arguments of its constructor, for a frozen dataclass or an `nn.Module`.
 
     Args:
         kind: one of the `KINDS`.
-        spec: `name` and the fields of the component; what TOML can say.
-        **runtime: what only the run knows (an INR's `in_features`); a component takes those that are fields of its own,
-            and they may not be in `spec` as well.
+        spec: `name` and the fields of the component, as values of TOML.
+        **runtime: fields that only the run knows (an INR's `in_features`), not allowed in `spec`; a component ignores
+            those that it lacks.
 
     Raises:
-        InrzooError: unknown component, unknown field, wrong type or impossible value, each in one line.
+        InrzooError: unknown component, unknown field, wrong type or impossible value, in one line.
     """
     if "name" not in spec:
         raise InrzooError(f"a table of {kind} needs a name; there are: {', '.join(names(kind))}")
     cls = find(kind, spec["name"])
-    given = {key: value for key, value in spec.items() if key != "name"}
+    values = {key: value for key, value in spec.items() if key != "name"}
     fields = inspect.signature(cls).parameters
     hints = get_type_hints(cls) if dataclasses.is_dataclass(cls) else get_type_hints(cls.__init__)
     settable = [key for key in fields if key not in runtime]
-    for key, value in given.items():
+    for key, value in values.items():
         if key not in settable:
             has = ", ".join(settable) or "none"
             raise InrzooError(f"{spec['name']} has no field {key!r} (given {value!r}); it has: {has}")
-    resolved = {key: check_type(f"{spec['name']}.{key}", value, hints[key]) for key, value in given.items()}
-    missing = [key for key in settable if key not in given and fields[key].default is inspect.Parameter.empty]
+    resolved = {key: check_type(f"{spec['name']}.{key}", value, hints[key]) for key, value in values.items()}
+    missing = [key for key in settable if key not in values and fields[key].default is inspect.Parameter.empty]
     if missing:
         raise InrzooError(f"{spec['name']} needs {', '.join(missing)}")
     return cls(**resolved, **{key: value for key, value in runtime.items() if key in fields})
 
 
 def load(kind: str, entry: EntryPoint) -> type[Any]:
-    """Import the class of an entry point; InrzooError if that fails or it is no complete component of that kind."""
+    """Import the class of an entry point; raise InrzooError unless it is a complete component of that kind."""
     package, base = KINDS[kind]
     try:
         cls: Any = entry.load()
-    except Exception as error:  # importing a module runs it: anything may be raised
+    except Exception as error:  # importing a module runs it and may raise anything
         why = " ".join(f"{type(error).__name__}: {error}".split())
         raise InrzooError(f"{kind} {entry.value!r} cannot be imported: {why}") from error
     if not (isinstance(cls, type) and issubclass(cls, getattr(importlib.import_module(package), base))):
@@ -124,7 +123,7 @@ def load(kind: str, entry: EntryPoint) -> type[Any]:
 
 
 def class_name(name: str) -> str:
-    """Name of the class of a component: `relu_mlp` -> `ReluMlp`."""
+    """Return the name of the class of a component: `relu_mlp` -> `ReluMlp`."""
     return "".join(part.capitalize() for part in name.split("_"))
 
 
@@ -136,5 +135,5 @@ def _files(kind: str) -> list[str]:
 
 
 def _entry_points(kind: str) -> list[EntryPoint]:
-    own = _files(kind)  # their names cannot be taken: `siren` in a store means ours
+    own = _files(kind)  # packages cannot replace these: `siren` in a store means ours
     return [entry for entry in entry_points(group=f"inrzoo.{kind}") if entry.name not in own]

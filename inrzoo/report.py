@@ -1,4 +1,4 @@
-"""What the commands print: of a build, of a store, of a verification."""
+"""The texts that commands print about a build, a plan, a store and a verification."""
 
 import io
 import json
@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 
 
 def of_build(report: Report) -> str:
-    """The last lines of a build."""
+    """Return the last lines of a build."""
     rate = f", {report.fitted / report.seconds:.1f} INRs/s" if report.fitted else ""
     how = f"{report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}"
     how = how if report.workers else "complete, nothing to do"
@@ -52,9 +52,9 @@ def of_build(report: Report) -> str:
 
 
 def of_plan(planned: Plan, nodes: int) -> str:
-    """What `inrzoo build --plan` says; times for 1 to `nodes` machines like this one."""
+    """Return the text of `inrzoo build --plan`, with times for 1 to `nodes` machines like this one."""
     speed, first = planned.speed, f"{planned.missing_inrs:,} of {planned.num_inrs:,} INRs"
-    how = "fits ran to their end" if speed.whole else "the time of a step, extrapolated: early stops make it less"
+    how = "complete fits" if speed.whole else "extrapolated from the time of a step, without early stops"
     counts = sorted({1, 2, 4, 8, 16, nodes} & {*range(1, nodes + 1)})
     lines = [
         f"store    {planned.out}, {'continued' if planned.continued else 'new'}; nothing is written by --plan",
@@ -64,7 +64,7 @@ def of_plan(planned: Plan, nodes: int) -> str:
         f"bytes    {planned.weight_bytes:,} of weights; store at most {decimal(planned.store_bytes)}, "
         f"disk needed while it is built at most {decimal(planned.disk_bytes)}",
         f"engine   {planned.engine} on {planned.device}",
-        f"memory   {decimal(planned.worker_bytes)} for a worker (this process, which fitted as one does, and a block)",
+        f"memory   {decimal(planned.worker_bytes)} for a worker (this process, which fitted a block, and the block)",
         f"speed    t_block {speed.block_seconds:.3g} s, t_read {speed.signal_seconds:.3g} s on one core, measured on "
         f"{speed.num_inrs:,} fits ({how})",
         f"formula  {FORMULA}, cores {planned.cores}",
@@ -80,16 +80,16 @@ def _duration(seconds: float) -> str:
 
 
 def of_store(store: Store) -> dict[str, Any]:
-    """Everything `inrzoo info` says, as plain data."""
-    attributes, names = store.attributes, store.attributes["status_names"]
+    """Return the content of `inrzoo info` as plain data."""
+    info, manifest, names = store.info, store.info.manifest, store.info.status_names
     done = store.status != names.index("pending")
-    splits = np.bincount(store.split, minlength=len(attributes["split_names"]))
+    splits = np.bincount(store.split, minlength=len(info.split_names))
     return {
         "path": str(store.path),
-        "dataset": attributes["dataset"],
-        "title": attributes["manifest"]["title"],
-        "preset": attributes["manifest"]["preset"],
-        "licence": attributes["manifest"]["licence"],
+        "dataset": info.dataset,
+        "title": manifest.title,
+        "preset": manifest.preset,
+        "licence": manifest.licence,
         "complete": store.complete,
         "partial": store.partial,
         "num_signals": store.num_signals,
@@ -97,14 +97,14 @@ def of_store(store: Store) -> dict[str, Any]:
         "snapshots": store.snapshots,
         "num_params": store.layout.num_params,
         "inrs": {"done": int(done.sum()), "wanted": int(done.size)},
-        "inr": attributes["inr"],
+        "inr": info.inr,
         "layout": [f"{tensor.name} {'×'.join(map(str, tensor.shape))}" for tensor in store.layout.tensors],
-        "grid": attributes["grid"],
-        "coords": attributes["manifest"]["coords"],
+        "grid": list(info.grid),
+        "coords": dict(sorted(asdict(manifest.coords).items())),
         "value_range": list(store.value_range),
-        "fit": attributes["manifest"]["fit"],
-        "splits": dict(zip(attributes["split_names"], splits.tolist(), strict=True)),
-        "labels": {column: len(attributes["label_names"][column]) for column in attributes["label_columns"]},
+        "fit": manifest.fit,
+        "splits": dict(zip(info.split_names, splits.tolist(), strict=True)),
+        "labels": {column: len(info.label_names[column]) for column in info.label_columns},
         "signals_in_store": store.has_signals,
         "status": dict(zip(names, np.bincount(store.status.ravel(), minlength=len(names)).tolist(), strict=True)),
         "psnr": [
@@ -115,17 +115,17 @@ def of_store(store: Store) -> dict[str, Any]:
             for index, step in enumerate(store.snapshots)
         ],
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
-        "init": attributes["manifest"]["init"],
-        **({"hypernetwork": attributes["fitter"]["task"]["hypernet"]} if "fitter" in attributes else {}),
-        "antialias": attributes["manifest"].get("antialias"),
+        "init": manifest.init,
+        **({"hypernetwork": info.fitter.task.get("hypernet")} if info.fitter else {}),
+        "antialias": manifest.antialias or None,
         "num_bytes": sum(file_sizes(store.path).values()),
-        "fingerprint": attributes["fingerprint"],
-        "environment": {"inrzoo": attributes["inrzoo"], **attributes["environment"]},
+        "fingerprint": info.fingerprint,
+        "environment": {"inrzoo": info.version, **info.environment},
     }
 
 
 def as_text(content: dict[str, Any]) -> str:
-    """`of_store` for people."""
+    """Format the content of `of_store` as text."""
     table = Table(show_header=False, box=None, pad_edge=False)
     for key, value in content.items():
         table.add_row(key, _cell(value))
@@ -135,7 +135,7 @@ def as_text(content: dict[str, Any]) -> str:
 
 
 def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
-    """What `inrzoo verify` says."""
+    """Return the text, or JSON, of `inrzoo verify`."""
     if as_json:
         content = {
             "path": str(path),
@@ -183,7 +183,7 @@ def with_bar(description: str, work: Callable[[Callable[[int, int], None]], Resu
 
 
 def with_bytes_bar(description: str, work: Callable[[Callable[[int, int], None]], Result]) -> Result:
-    """`with_bar` for work that counts bytes: shows them, their rate and an ETA."""
+    """Run `work(tick)` under a progress bar that shows bytes, their rate and an ETA."""
     return _with_columns(description, (BarColumn(), DownloadColumn(), TransferSpeedColumn()), work)
 
 

@@ -1,7 +1,7 @@
-"""Classes that the user names: `package.module:Class` on the command line, in a manifest given by its path, in Python.
+"""Imports classes that the user names, `package.module:Class`, on the command line, in a manifest file, or in Python.
 
-This is the only file that imports a module by a string that is neither a file of inrzoo nor an entry point. Nothing
-that was read from a store, a checkpoint or a card is ever passed here: whoever wrote it would choose what runs.
+Only this file imports a module by a string that is neither a file of inrzoo nor an entry point. No string from a store,
+a checkpoint or a card comes here: its author would choose what runs.
 """
 
 import re
@@ -26,7 +26,7 @@ def trust(kind: str, word: str) -> str:
         The name that stores and checkpoints record: that of an entry point for the same class, or `word`.
 
     Raises:
-        InrzooError: malformed, not to be imported, or no component of that kind.
+        InrzooError: `word` is malformed, cannot be imported, or is not a component of that kind.
     """
     if kind not in registry.KINDS or not re.fullmatch(r"[\w.]+:[\w.]+", word):
         kinds = ", ".join(registry.KINDS)
@@ -40,11 +40,11 @@ def trust(kind: str, word: str) -> str:
 
 
 def trust_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
-    """Trust every `module:Class` in tables of the user's own, and return the tables with the names that are recorded.
+    """Trust every `module:Class` in the user's tables, and return the tables with the recorded names.
 
     Args:
-        tables: a manifest or the fields of a task; a component's table stands under its kind's singular (`inr`), and a
-            list of transforms under `augment`.
+        tables: a manifest or the fields of a task; the key of a component's table is the singular of its kind (`inr`),
+            and that of a list of transforms is `augment`.
     """
     result = dict(tables)
     for kind in registry.KINDS:

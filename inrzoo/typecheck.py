@@ -1,4 +1,4 @@
-"""Checks values that come from TOML or the command line against the type of the field they are for."""
+"""Checks values from TOML or the command line against the types of their fields."""
 
 import types
 from typing import Any, Literal, Union, get_args, get_origin
@@ -7,13 +7,13 @@ from inrzoo.errors import InrzooError
 
 
 def check_type(key: str, value: Any, expected: Any) -> Any:
-    """Return `value` as `expected`, or say in one line why it is not.
+    """Convert `value` to the type `expected`.
 
-    Understands bool, int, float (an int will do), str, None in unions, Literal, list[...], tuple[...], dict[str, ...].
+    Supports bool, int, float (also from int), str, None in unions, Literal, list[...], tuple[...], dict[str, ...].
     Lists become tuples where a tuple is expected.
 
     Raises:
-        InrzooError: names the key, the value and what is allowed.
+        InrzooError: the type differs; one line names the key, the value and the allowed ones.
     """
     if not _fits(value, expected):
         raise InrzooError(f"{key} = {value!r} is not allowed; expected {_describe(expected)}")

@@ -1,4 +1,4 @@
-"""Is a store what it says it is? Checksums of every file, every INR rendered again, and what is broken repaired.
+"""Verifies and repairs stores: checks every checksum, renders every INR, fits damaged blocks again.
 
 Shape letters: B INRs of a block, N signals, S seeds, T snapshots, P parameters.
 """
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from inrzoo import manifest
 from inrzoo.builder import finish
 from inrzoo.builder.preparation import read_signals
-from inrzoo.builder.worker import elsewhere_than, fit_block, one_thread
+from inrzoo.builder.worker import environment_differences, fit_block, one_thread
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse
@@ -26,32 +26,32 @@ from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.finalise import SEED_COLUMNS
 from inrzoo.store.intact import strays, wrong_files, wrong_root
 from inrzoo.store.names import is_metadata
-from inrzoo.store.root import set_attributes
+from inrzoo.store.root import change_info
 
 OnBlock = Callable[[int, int], None]
-"""Called with (INRs checked, INRs in all)."""
+"""Called with the numbers of INRs verified and of all INRs."""
 
 RMS_RELATIVE, RMS_ABSOLUTE = 2e-3, 2e-6
-"""How far a rendered root-mean-square error may be from the stored one: relative, and as a share of the value range.
-float32 rounding of another machine moves an error of 60 dB by about 1e-4 of itself, one of 100 dB by more."""
+"""Tolerances of a rendered root-mean-square error: relative to the stored one, and relative to the value range. float32
+rounding on another machine changes an error of 60 dB by about 1e-4 of itself, one of 100 dB by more."""
 ATTEMPTS = 3
-"""How often a store that another process changes meanwhile is verified before verification gives up."""
+"""Maximum number of verifications of a store that another process changes."""
 
 
 @dataclass
 class Findings:
-    """What is wrong with a store. Nothing is wrong where all lists are empty.
+    """The problems of a store; it is intact if there are none.
 
     Attributes:
-        problems: one line each.
-        bad_blocks: seed -> blocks whose weights are damaged; `repair` fits exactly these again.
-        bad_stats: the statistics have to be computed again.
-        interrupted: a repair was interrupted; `repair` ends it.
-        root: the bytes of the store's root that the findings are about.
-        num_files, num_inrs: what was checked.
-        unchecked: why INRs were not rendered; empty where they were.
-        part: what a store that was pulled in part holds, and of what; empty for a whole one.
-        max_psnr_difference: dB, largest difference between a stored and a re-rendered PSNR below 60 dB.
+        problems: one line for each problem.
+        bad_blocks: damaged blocks of each seed, which `repair` fits again.
+        bad_stats: whether the statistics have to be computed again.
+        interrupted: whether a repair was interrupted, which `repair` continues.
+        root: bytes of the store's root at the time of the verification.
+        num_files, num_inrs: numbers of verified files and INRs.
+        unchecked: reason why INRs were not rendered; empty if they were.
+        part: content of a store that was pulled in part; empty for a complete one.
+        max_psnr_difference: maximum difference in dB between a stored and a rendered PSNR below 60 dB.
     """
 
     problems: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Findings:
 
     @property
     def repairable(self) -> bool:
-        """Whether `repair` can do something about the problems."""
+        """True if `repair` can fix problems."""
         return bool(self.bad_blocks) or self.bad_stats or self.interrupted
 
     def damage(self, block: Block, problem: str) -> None:
@@ -77,21 +77,21 @@ class Findings:
 
 
 def verify(path: str | Location, source: Path | None = None, on_block: OnBlock = lambda done, total: None) -> Findings:
-    """Check a store against itself.
+    """Verify the files and INRs of a store.
 
     Args:
-        path: the store, or its URL: one in a bucket is checked there, another is fetched first.
-        source: local files with the signals, for a store that does not hold them.
-        on_block: progress.
+        path: the store, or its URL. A store in a bucket is verified there, others are fetched first.
+        source: local files of the signals, for a store that does not hold them.
+        on_block: called with the progress.
 
     Raises:
-        InrzooError: no store there; or its signals are nowhere to be had.
+        InrzooError: there is no store, or its signals are not available.
     """
     path = location(path)
     for _ in range(ATTEMPTS):
-        open_store(path)  # says in one line that there is none
+        open_store(path)  # fails if there is none
         before = (path / "zarr.json").read_bytes()
-        # Every change of a store begins with its root: what looks damaged may only have changed meanwhile.
+        # Every change of a store begins with its root; if that has changed, problems may not be damage.
         try:
             findings = _verify(path, source, on_block)
         except (OSError, InrzooError):
@@ -106,19 +106,19 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
 
 def _verify(path: Location, source: Path | None, on_block: OnBlock) -> Findings:
     findings, store = Findings(), open_store(path)
-    if problem := wrong_root(path, store.attributes):
+    if problem := wrong_root(path, store.info):
         findings.problems.append(f"zarr.json {problem}")
-    damaged = wrong_files(path, store.attributes)
-    findings.num_files = len(store.attributes["checksums"])
-    findings.problems += [f"{name} is not part of the store" for name in strays(path, store.attributes)]
+    damaged = wrong_files(path, store.info)
+    findings.num_files = len(store.info.checksums)
+    findings.problems += [f"{name} is not part of the store" for name in strays(path, store.info)]
     findings.problems += [f"{name} {what}" for name, what in damaged.items()]
     if any(map(is_metadata, damaged)):
-        return findings  # nothing can be read through metadata that are not the recorded ones
+        return findings  # damaged metadata make everything unreadable
     for name in damaged:
         _blame(store, name, findings)
     _check_metadata(store, findings)
     if any(not name.startswith("weights/") for name in damaged):
-        findings.problems.append("the INRs were not rendered: what they would be compared with is damaged")
+        findings.problems.append("the INRs were not rendered: their stored errors or signals are damaged")
         return findings
     _check_blocks(store, findings)
     _check_psnr(store, findings, source, on_block)
@@ -126,22 +126,22 @@ def _verify(path: Location, source: Path | None, on_block: OnBlock) -> Findings:
 
 
 def repair(path: str | Location, findings: Findings, device: str = "cpu", source: Path | None = None) -> list[Block]:
-    """Fit the damaged blocks again, exactly those, and publish the store anew. An interrupted repair is continued.
+    """Fit the damaged blocks again and publish the store. An interrupted repair is continued.
 
     Raises:
-        InrzooError: what is damaged cannot be made again from the store, or this machine is not of the kind that fitted
-            it, so that the INRs would differ, or another process has changed the store since; nothing is changed then.
+        InrzooError: the damage cannot be repaired, the environment is not that of the fits, or another process has
+            changed the store; the store then stays unchanged.
     """
     path = location(path)
     with only_writer(path):
         store = open_store(path)
         if findings.root and findings.root != (path / "zarr.json").read_bytes():
-            raise InrzooError(f"another process has changed {path} meanwhile; run the same command again")
+            raise InrzooError(f"another process has changed {path}; run the same command again")
         if not findings.repairable:
-            raise InrzooError(f"{path}: nothing that fitting again could repair; build the store anew with --overwrite")
-        differing = elsewhere_than(store, device)
+            raise InrzooError(f"{path}: new fits cannot repair this damage; build the store again with --overwrite")
+        differing = environment_differences(store, device)
         if differing:
-            raise InrzooError(f"{path} was fitted elsewhere ({'; '.join(differing)}); repair it there")
+            raise InrzooError(f"{path} was fitted in another environment ({'; '.join(differing)}); repair it there")
         absent = bool(findings.bad_blocks) and not store.has_signals
         signals_NKC = read_signals(store, source, lambda done, total: None) if absent else None
         damaged = [Block(seed, index) for seed, indices in findings.bad_blocks.items() for index in sorted(indices)]
@@ -149,32 +149,32 @@ def repair(path: str | Location, findings: Findings, device: str = "cpu", source
         for block in damaged:
             rows = store.partition.rows(block.index)
             refitted[block] = fit_block(store, block, device, None if signals_NKC is None else signals_NKC[rows])
-        # Recorded before anything is taken away: so the same command knows what a killed one has not finished.
-        recorded = {"0": [], **{str(seed): sorted(indices) for seed, indices in findings.bad_blocks.items()}}
-        set_attributes(path, complete=False, repairing=recorded)
+        # Recorded before anything is removed, so that the same command can finish an interrupted repair.
+        recorded = {0: [], **{seed: sorted(indices) for seed, indices in findings.bad_blocks.items()}}
+        change_info(path, complete=False, repairing=recorded)
         for seed, indices in findings.bad_blocks.items():
-            if seed in store.attributes["published_seeds"]:
+            if seed in store.info.published_seeds:
                 unpublish(path, seed, indices)
         for block, (weights_BTP, quality) in refitted.items():
             write_block(path, block, weights_BTP, quality)
         finish(path)
-        if not open_store(path).complete:  # its build was not finished before the repair either
-            set_attributes(path, repairing={})
+        if not open_store(path).complete:  # the store was incomplete before the damage
+            change_info(path, repairing={})
     return damaged
 
 
 def _blame(store: Store, name: str, findings: Findings) -> None:
-    """Note what would have to be made again because file `name` is damaged."""
+    """Add the blocks or statistics that the damaged file `name` contains to the findings."""
     array, *key = name.split("/")
     if array == "weights":
         shard, seed = int(key[1]), int(key[2])
         members = [Block(seed, index) for index in store.partition.shard_blocks(shard)]
         bad = [block for block in members if not _block_is_whole(store, block)]
-        # Where only the shard's index is damaged, fitting one block writes the shard anew.
+        # If only the shard's index is damaged, fitting one block rewrites the shard.
         for block in bad or members[:1]:
             rows = store.partition.rows(block.index)
             signals = f"signals {rows.start} to {rows.stop - 1}"
-            findings.damage(block, f"{name}: block {block.index} of seed {seed} ({signals}) has to be fitted again")
+            findings.damage(block, f"{name}: block {block.index} of seed {seed} ({signals}) must be fitted again")
     elif array in SEED_COLUMNS:
         seed = int(key[2])
         findings.bad_blocks.setdefault(seed, set()).update(range(store.partition.num_blocks))
@@ -183,17 +183,17 @@ def _blame(store: Store, name: str, findings: Findings) -> None:
 
 
 def _check_metadata(store: Store, findings: Findings) -> None:
-    attributes = store.attributes
-    expected = manifest.fingerprint(attributes["manifest"], attributes["signals_sha256"])
-    if attributes["fingerprint"] != expected:
-        findings.problems.append(f"fingerprint is {attributes['fingerprint']}, the recorded manifest gives {expected}")
-    findings.interrupted = not store.complete and bool(attributes.get("repairing"))
-    for seed, indices in attributes.get("repairing", {}).items():
-        for block in (Block(int(seed), index) for index in indices):
+    info = store.info
+    expected = manifest.fingerprint(info.manifest.tables, info.signals_sha256)
+    if info.fingerprint != expected:
+        findings.problems.append(f"fingerprint is {info.fingerprint}, the recorded manifest gives {expected}")
+    findings.interrupted = not store.complete and bool(info.repairing)
+    for seed, indices in info.repairing.items():
+        for block in (Block(seed, index) for index in indices):
             if not store.is_done(block):
                 findings.damage(block, f"block {block.index} of seed {seed} is missing: its repair was interrupted")
-    start = attributes["manifest"].get("init", {})
-    if start.get("mode") == "hypernet" and hashlib.sha256(store.fitter or b"").hexdigest() != start["sha256"]:
+    by_network = info.manifest.init_mode == "hypernet"
+    if by_network and hashlib.sha256(store.fitter or b"").hexdigest() != store.settings.init.sha256:
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
@@ -201,10 +201,10 @@ def _check_metadata(store: Store, findings: Findings) -> None:
         findings.problems.append("a repair was interrupted; inrzoo verify --repair continues it")
     elif not store.complete:
         total = store.num_signals * store.num_seeds
-        missing = sum(store.num_rows(block) for block in store.wanted_blocks() if not store.is_done(block))
+        missing = sum(store.num_rows(block) for block in store.expected_blocks() if not store.is_done(block))
         if store.partial:
-            there = sum(store.num_rows(block) for block in store.blocks() if store.is_done(block))
-            findings.part = f"{there} of {total} INRs, the shards of {', '.join(store.partial)}"
+            present = sum(store.num_rows(block) for block in store.blocks() if store.is_done(block))
+            findings.part = f"{present} of {total} INRs, the shards of {', '.join(store.partial)}"
         if missing or not store.partial:
             further = "pull it again" if store.partial else "the same build command continues"
             findings.problems.append(f"incomplete: {missing} of {total} INRs are missing; {further}")
@@ -217,9 +217,9 @@ def _block_is_whole(store: Store, block: Block) -> bool:
 
 
 def _check_blocks(store: Store, findings: Findings) -> None:
-    """Blocks that wait for their shard: their files against their records."""
+    """Check the files of blocks that are not joined yet against their records."""
     for block in store.blocks():
-        if block.seed in store.attributes["published_seeds"] or not store.is_done(block):
+        if block.seed in store.info.published_seeds or not store.is_done(block):
             continue
         weights = store.weights.block(block)
         try:
@@ -227,11 +227,11 @@ def _check_blocks(store: Store, findings: Findings) -> None:
         except InrzooError:
             whole = False
         if not whole:
-            findings.damage(block, f"block {block.index} of seed {block.seed} is not what its record says")
+            findings.damage(block, f"block {block.index} of seed {block.seed} does not match its record")
 
 
 def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block: OnBlock) -> None:
-    if not store.has_signals and "imported" in store.attributes:
+    if not store.has_signals and store.info.imported:
         findings.unchecked = (
             "no INR was rendered: the store was imported without its signals; import it again with --dataset NAME "
             "--images PATH to have them checked"
@@ -243,7 +243,7 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
     on_block(0, total)
     for block in todo:
         if block.index in findings.bad_blocks.get(block.seed, ()):
-            continue  # reported already
+            continue  # already reported
         rows = store.partition.rows(block.index)
         signals_BKC = store.signals(rows) if signals_NKC is None else signals_NKC[rows]
         loss_BT = render_loss(store, block, signals_BKC)
@@ -259,9 +259,7 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
 
 
 def render_loss(store: Store, block: Block, signals_BKC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Mean squared errors of a block's INRs from the stored weights, (B, T): in the batches of the fit, so that on the
-    machine that fitted them they agree to the bit.
-    """
+    """Return the mean squared errors of a block's stored INRs, (B, T), in the batches of the fit."""
     weights_BTP = torch.from_numpy(np.array(store.weights.block(block)))
     coords_KD, values_BKC = torch.from_numpy(store.coords()), to_values(signals_BKC, store.value_range)
     batch = batch_size(store.inr, len(coords_KD))
@@ -275,15 +273,15 @@ def render_loss(store: Store, block: Block, signals_BKC: NDArray[np.uint8]) -> N
     return torch.stack(losses, dim=1).numpy()
 
 
-def _compare(store: Store, found_BT: NDArray[Any], stored_BT: NDArray[Any], findings: Findings) -> NDArray[np.bool_]:
+def _compare(store: Store, loss_BT: NDArray[Any], stored_BT: NDArray[Any], findings: Findings) -> NDArray[np.bool_]:
     low, high = store.value_range
-    found, stored = np.sqrt(found_BT.astype(np.float64)), np.sqrt(stored_BT.astype(np.float64))
-    finite = np.isfinite(found) & np.isfinite(stored)
+    rendered, stored = np.sqrt(loss_BT.astype(np.float64)), np.sqrt(stored_BT.astype(np.float64))
+    finite = np.isfinite(rendered) & np.isfinite(stored)
     with np.errstate(invalid="ignore", divide="ignore"):
-        wrong = np.abs(found - stored) > RMS_RELATIVE * stored + RMS_ABSOLUTE * (high - low)
+        wrong = np.abs(rendered - stored) > RMS_RELATIVE * stored + RMS_ABSOLUTE * (high - low)
         ordinary = finite & (stored > 1e-3 * (high - low))
-        difference = np.abs(20 * np.log10(found / stored))[ordinary]
+        difference = np.abs(20 * np.log10(rendered / stored))[ordinary]
     if difference.size:
         findings.max_psnr_difference = max(findings.max_psnr_difference, float(difference.max()))
-    off: NDArray[np.bool_] = (finite & wrong) | (np.isfinite(found) != np.isfinite(stored))
+    off: NDArray[np.bool_] = (finite & wrong) | (np.isfinite(rendered) != np.isfinite(stored))
     return np.asarray(off.any(axis=1), dtype=np.bool_)

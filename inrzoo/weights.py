@@ -1,8 +1,8 @@
-"""`WeightLayout`: the only place that knows what the P numbers of a weight vector mean.
+"""`WeightLayout` defines the meaning of the P numbers of a weight vector; no other code does.
 
 An INR's weights are one flat vector; the layout names the tensors in it and the axes of every tensor. Axes of the same
 name run over the same neurons, so splitting, joining, permuting neurons and per-tensor statistics all follow from
-this one declaration. Works on numpy arrays and torch tensors alike and imports neither's framework.
+this one declaration. It works on numpy arrays and on torch tensors.
 
 Shape letters: P parameters of one INR; leading dimensions are free.
 """
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 FIXED_AXES = ("in", "out")
-"""Axes whose order means something: coordinates and channels are never permuted."""
+"""Axes whose order matters: coordinates and channels are never permuted."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class WeightTensor:
 
 @dataclass(frozen=True)
 class WeightLayout:
-    """Named tensors with named axes, one behind the other in one flat vector.
+    """Named tensors with named axes, concatenated in one flat vector.
 
     Example:
         >>> layout = WeightLayout((WeightTensor("weight_0", (32, 2), ("hidden_0", "in")),
@@ -56,10 +56,10 @@ class WeightLayout:
     tensors: tuple[WeightTensor, ...]
 
     def __post_init__(self) -> None:
-        """Reject layouts that contradict themselves.
+        """Reject inconsistent layouts.
 
         Raises:
-            ValueError: a name used twice, or one axis with two sizes.
+            ValueError: two tensors have the same name, or one axis has two sizes.
         """
         if len({tensor.name for tensor in self.tensors}) != len(self.tensors):
             raise ValueError(f"tensor names must be unique: {[tensor.name for tensor in self.tensors]}")
@@ -71,12 +71,12 @@ class WeightLayout:
 
     @cached_property
     def num_params(self) -> int:
-        """P."""
+        """P, the number of parameters of one INR."""
         return sum(tensor.size for tensor in self.tensors)
 
     @cached_property
     def offsets(self) -> dict[str, int]:
-        """Where each tensor begins in the flat vector."""
+        """Index of the first number of each tensor in the flat vector."""
         ends = np.cumsum([tensor.size for tensor in self.tensors])
         return {tensor.name: int(end) - tensor.size for tensor, end in zip(self.tensors, ends, strict=True)}
 
@@ -87,17 +87,17 @@ class WeightLayout:
 
     @property
     def neuron_axes(self) -> dict[str, int]:
-        """The axes whose neurons are interchangeable, with their sizes."""
+        """Size of every axis whose neurons are interchangeable."""
         return {axis: size for axis, size in self.axes.items() if axis not in FIXED_AXES}
 
     def split(self, weights: Any) -> dict[str, Any]:
-        """Views of the tensors in `weights`.
+        """Return views of the tensors in `weights`.
 
         Args:
             weights: array or tensor, shape (..., P).
 
         Returns:
-            name -> (..., *shape).
+            Tensors (..., *shape) by name.
 
         Raises:
             ValueError: the last dimension is not P.
@@ -112,10 +112,10 @@ class WeightLayout:
         return parts
 
     def join(self, tensors: Mapping[str, Any]) -> Any:
-        """The flat vector of named tensors, inverse of `split`.
+        """Concatenate named tensors to the flat vector; the inverse of `split`.
 
         Args:
-            tensors: name -> (..., *shape), all numpy or all torch.
+            tensors: tensors (..., *shape) by name, all numpy or all torch.
 
         Returns:
             Shape (..., P).
@@ -137,16 +137,16 @@ class WeightLayout:
             raise ValueError(f"axis {axis!r} cannot be permuted; these can: {', '.join(self.neuron_axes)}")
 
     def permutation(self, orders: Mapping[str, ArrayLike]) -> NDArray[np.int64]:
-        """Flat index that renumbers neurons: `weights[..., index]`.
+        """Return the flat index that renumbers neurons: `weights[..., index]`.
 
         Args:
-            orders: neuron axis -> order; new neuron `i` is old neuron `order[i]`, in every tensor with that axis.
+            orders: order by neuron axis; new neuron `i` is old neuron `order[i]`, in every tensor with that axis.
 
         Returns:
             Shape (P,), int64.
 
         Raises:
-            ValueError: an axis that is fixed or absent, or an order that is not a permutation of it.
+            ValueError: an axis is fixed or absent, or its order is not a permutation.
         """
         for axis, order in orders.items():
             self.require_neurons(axis)
@@ -161,22 +161,22 @@ class WeightLayout:
         return index
 
     def permute(self, weights: Any, orders: Mapping[str, ArrayLike]) -> Any:
-        """Weights of the same function with its neurons renumbered; see `permutation`. Shape (..., P) to (..., P)."""
+        """Renumber neurons, which keeps the function; see `permutation`. Shape (..., P) to (..., P)."""
         return weights[..., self.permutation(orders)]
 
     def permute_each(self, weights: Any, orders: Mapping[str, Any]) -> Any:
-        """Renumber the neurons of every INR of a batch in an order of its own.
+        """Renumber the neurons of every INR of a batch differently.
 
         Args:
             weights: (..., P), array or tensor.
-            orders: neuron axis -> order as in `permutation`, one for each INR: (..., size of the axis), int64, of the
-                kind and with the leading dimensions of `weights`.
+            orders: orders by neuron axis as in `permutation`, one for each INR: (..., size of the axis), int64, with
+                the type and the leading dimensions of `weights`.
 
         Returns:
             (..., P).
 
         Raises:
-            ValueError: an axis that is fixed or absent, or orders that are not permutations of it.
+            ValueError: an axis is fixed or absent, or its orders are not permutations.
         """
         if isinstance(weights, np.ndarray):
             take: Any = np.take_along_axis
@@ -195,13 +195,13 @@ class WeightLayout:
         for tensor in self.tensors:
             for dimension, axis in enumerate(tensor.axes):
                 if axis in orders:
-                    before, behind = [1] * dimension, [1] * (len(tensor.axes) - dimension - 1)
-                    index = orders[axis].reshape((*weights.shape[:-1], *before, self.axes[axis], *behind))
-                    parts[tensor.name] = take(parts[tensor.name], index, -1 - len(behind))
+                    before, after = [1] * dimension, [1] * (len(tensor.axes) - dimension - 1)
+                    index = orders[axis].reshape((*weights.shape[:-1], *before, self.axes[axis], *after))
+                    parts[tensor.name] = take(parts[tensor.name], index, -1 - len(after))
         return self.join(parts)
 
     def to_json(self) -> list[dict[str, Any]]:
-        """What a store records: one table a tensor, in order."""
+        """Return what a store records: one table for each tensor, in order."""
         return [
             {
                 "name": tensor.name,
@@ -214,5 +214,5 @@ class WeightLayout:
 
     @classmethod
     def from_json(cls, tables: list[dict[str, Any]]) -> WeightLayout:
-        """Inverse of `to_json`."""
+        """Read a layout from the tables of `to_json`."""
         return cls(tuple(WeightTensor(table["name"], tuple(table["shape"]), tuple(table["axes"])) for table in tables))

@@ -30,7 +30,7 @@ LATER = {"fit.views": STEPS, "fit.steps": STEPS[-1]}
 def test_psnr(path: Path) -> dict[str, Measurement]:
     """Of each snapshot, over the test images."""
     store = open_store(path)
-    decibels = store.psnr[store.split == store.attributes["split_names"].index("test"), 0]
+    decibels = store.psnr[store.split == store.info.split_names.index("test"), 0]
     half, count = 1.96 * decibels.std(axis=0, ddof=1) / np.sqrt(len(decibels)), len(decibels)
     names = [f"{step} steps" for step in store.snapshots]
     numbers = zip(names, decibels.mean(axis=0), half, strict=True)
@@ -54,7 +54,7 @@ for method, name in NETWORKS.items():
     )
     found[method] = {**test_psnr(start), **test_psnr(later)}
     page.add(method, found[method])
-inr = {f"inr.{key}": value for key, value in open_store(later).attributes["manifest"]["inr"].items()}
+inr = {f"inr.{key}": value for key, value in open_store(later).info.manifest.inr.items()}
 fits = OUT / "figure_9" / "random.zarr"
 build(manifest.load("cifar10", overrides={**SETTINGS, **LATER, **inr}), fits, source=source("cifar10"))
 found["random"] = test_psnr(fits)

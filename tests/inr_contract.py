@@ -14,8 +14,7 @@ from torch import Tensor
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
-from inrzoo.inrs import INR
-from inrzoo.inrs.symmetries import permute_randomly
+from inrzoo.inrs import INR, permute_randomly
 from inrzoo.seeding import Stream
 
 N, K = 4, 64

@@ -77,7 +77,6 @@ ONLY_IMPORTER = {
     "jax": {"bench"},
     "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
-    "numba": {"fit"},
     "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "store", "tasks"},
     "ray": {"builder", "loaders"},
@@ -214,7 +213,7 @@ def test_importing_a_room_loads_no_other_rooms_tools():
         ("manifest", ["torch", "zarr", "ray", "dask"]),
         ("weights", ["torch"]),
         ("store", ["torch", "ray", "dask", "matplotlib", "datasets"]),
-        ("fit", ["torch", "zarr", "ray", "dask", "numba"]),
+        ("fit", ["torch", "zarr", "ray", "dask"]),
         ("inrs", ["torch", "zarr"]),
         ("cli", ["torch", "zarr", "ray", "dask", "matplotlib", "datasets"]),
     ]:
@@ -239,3 +238,56 @@ def test_the_library_does_not_print(tmp_path):
     (tmp_path / "inrzoo").mkdir()
     (tmp_path / "inrzoo" / "loud.py").write_text("def f():\n    print('here')\n")
     assert prints(tmp_path) == ["inrzoo/loud.py:2"]
+
+
+def look_ups(root: Path) -> list[str]:
+    """Look-ups of a store's attributes by string, outside the file that spells their keys."""
+    from dataclasses import fields
+
+    from inrzoo.store.info import StoreInfo
+
+    keys = {field.name for field in fields(StoreInfo) if "_" in field.name}  # of one word are too common
+    found = []
+    for path in sorted(path for room in ("inrzoo", "pipelines", "benchmarks") for path in (root / room).rglob("*.py")):
+        where = str(path.relative_to(root))
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if where != INFO else ():
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get"
+            if isinstance(node, ast.Subscript):
+                owner, key = node.value, node.slice
+            elif called and node.args:
+                owner, key = node.func.value, node.args[0]
+            else:
+                continue
+            if not isinstance(key, ast.Constant) or not isinstance(key.value, str):
+                continue
+            whose = owner.attr if isinstance(owner, ast.Attribute) else getattr(owner, "id", "")
+            raw = key.value == "attributes" and where != ROOT_FILE
+            if (
+                raw
+                or key.value in keys
+                or whose in ("attributes", "attrs", "info")
+                or ast.unparse(owner).endswith("manifest.tables")
+            ):
+                found.append(f"{where}:{node.lineno}: {ast.unparse(node)}")
+    return found
+
+
+INFO, ROOT_FILE = "inrzoo/store/info.py", "inrzoo/store/root.py"
+"""Where the keys of a store's attributes are spelled, and where the file that holds them is changed."""
+
+
+def test_what_a_store_records_is_read_by_field(tmp_path):
+    assert look_ups(ROOT) == []
+    lines = [
+        'store.attributes["grid"]',
+        'attributes.get("complete")',
+        'group.attrs["checksums"]',
+        'table["published_seeds"]',
+        'store.info.manifest.tables["fit"]',
+        'root["attributes"]',
+    ]
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "planted.py").write_text("\n".join([*lines, "store.info.grid[0]", 'labels["grid"]']))
+    assert look_ups(tmp_path) == [
+        f"benchmarks/planted.py:{n}: {line}".replace('"', "'") for n, line in enumerate(lines, 1)
+    ]

@@ -45,14 +45,14 @@ def test_preview_draws_the_same_picture_twice(finished: Path, tmp_path: Path, in
 def test_a_preview_draws_no_more_than_its_maximum(
     finished: Path, tmp_path: Path, inrzoo: CommandLine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("inrzoo.preview.MOST_DRAWN", 6)
+    monkeypatch.setattr("inrzoo.preview.MAX_DRAWN", 6)
     out = tmp_path / "a.png"
     assert inrzoo("preview", finished, "--out", out, "--count", 100_000) == (
         0,
-        f"{out}: 6 of 100000 asked for; at most 6 are drawn\n",
+        f"{out}: 6 of 100000 requested INRs; the maximum is 6\n",
         "",
     )
-    monkeypatch.setattr("inrzoo.preview.MOST_DRAWN", 64)
+    monkeypatch.setattr("inrzoo.preview.MAX_DRAWN", 64)
     store = open_store(finished)
     store.status[2:] = 0  # as if the other INRs were pending
     store.psnr[2:] = np.nan

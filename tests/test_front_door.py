@@ -16,7 +16,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders.options import StreamKeywords
 from inrzoo.manifest import load as read_manifest
 from inrzoo.store import Store, open_store
-from inrzoo.store.remote import Mirror
+from inrzoo.store.store_cache import StoreCache
 from inrzoo.tasks.training.options import options
 
 ROOT = Path(__file__).parents[1]
@@ -80,13 +80,13 @@ def test_load_has_the_defaults_of_what_it_calls():
         (loaders.WeightDataset.__init__, set()),
         (open_store, set()),
         (Store.select, {"status", "split", "step"}),
-        (loaders.WeightStream.__init__, {"batch_size", "mix", "even", "prefetch"}),
+        (loaders.WeightStream.__init__, {"batch_size", "shards_at_once", "drop_uneven", "prefetch"}),
     ):
         for name, parameter in inspect.signature(function).parameters.items():
             if name in ours and name not in differing | {"path"}:
                 assert parameter.default == ours[name].default, (function, name)
     assert {name: p.default for name, p in inspect.signature(open_store).parameters.items() if name != "path"} == {
-        name: p.default for name, p in inspect.signature(Mirror).parameters.items() if name != "url"
+        name: p.default for name, p in inspect.signature(StoreCache).parameters.items() if name != "url"
     }
 
 
@@ -146,7 +146,7 @@ def test_a_dataset_is_a_name_a_file_or_a_manifest(tmp_path, monkeypatch):
     made = requests[0].manifest
     assert (made.limit, made.fit.views, made.fit.steps, made.antialias.weight) == (9, (10, 20), 20, 0.5)
     assert made.inr["omega_0"] == 12.0 and requests[0].out == Path("digits.zarr")
-    with pytest.raises(InrzooError, match="comes too late"):
+    with pytest.raises(InrzooError, match="cannot be applied"):
         api.build_request(read_manifest("digits"), **{**asked, "preset": "dws"})
 
 

@@ -125,7 +125,7 @@ def test_defaults_are_filled_in(write):
         ("fit.views", [10, 10], "ascending"),
         ("fit.views", [0, 10], "ascending step counts from 1"),
         ("fit.views", 10, "a list of a whole number"),
-        ("fit.engine", "magic", "one of 'auto', 'triton', 'cuda_graph', 'fused', 'numba', 'reference'"),
+        ("fit.engine", "magic", "one of 'auto', 'triton', 'cuda_graph', 'fused', 'reference', 'numba'"),
         ("inr.omega_0", 0.0, "above 0"),
         ("inr.omega_0", "30", "a number"),
         ("inr.in_features", 2, "hidden_features, hidden_layers, omega_0"),

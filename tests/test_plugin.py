@@ -100,7 +100,7 @@ def test_an_installed_package_is_built_verified_trained_and_listed(
     store, run = tmp_path / "stripes.zarr", tmp_path / "run"
     mine = manifest(tmp_path, NAMES["sources"], NAMES["inrs"])
     assert inrzoo("build", mine, "--out", store, "--in-process")[0] == 0
-    assert open_store(store).attributes["inr"]["name"] == NAMES["inrs"]
+    assert open_store(store).info.inr["name"] == NAMES["inrs"]
     assert inrzoo("verify", store)[0] == 0
     words = ("--steps", 2, "--validate-every", 1, "--out", run)
     code, out, _ = inrzoo("train", "label-regression", store, "--encoder", "moments", *words)

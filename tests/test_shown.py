@@ -5,12 +5,13 @@ import json
 import logging
 import shutil
 from html.parser import HTMLParser
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import inrzoo
-from inrzoo.display import LONGEST_VALUE, Shown, listed, show_log
+from inrzoo.display import MAX_CHARACTERS, Shown, listed, show_log
 from inrzoo.loaders import Episodes, Pairs, WeightStream
 from inrzoo.store import open_store
 
@@ -25,7 +26,7 @@ def test_a_store_shows_what_it_holds(finished):
     store = open_store(finished)
     text, page = both(store)
     counts = np.bincount(store.split)
-    splits = ", ".join(f"{name} {n}" for name, n in zip(store.attributes["split_names"], counts, strict=True))
+    splits = ", ".join(f"{name} {n}" for name, n in zip(store.info.split_names, counts, strict=True))
     median = np.median(store.psnr[:, :, -1][store.status != 3])
     for words in (
         "digits, complete",
@@ -41,7 +42,7 @@ def test_a_store_shows_what_it_holds(finished):
 
 
 def test_a_store_shows_nothing_that_has_to_be_fetched_or_is_long(finished, monkeypatch):
-    monkeypatch.setattr("inrzoo.store.description.MOST_READ", 10)
+    monkeypatch.setattr("inrzoo.store.description.MAX_ENTRIES_READ", 10)
     store = open_store(finished)
     monkeypatch.setattr(type(store._arrays), "read", lambda *_, **__: pytest.fail("a column was read"))
     text = repr(store)
@@ -58,12 +59,14 @@ def test_a_store_that_is_being_built_says_so(finished, tmp_path):
 
 def test_names_in_a_store_cannot_command_a_terminal_or_a_browser(finished):
     store = open_store(finished)
-    attributes = store.attributes
-    attributes["dataset"] = HOSTILE
-    attributes["split_names"] = [HOSTILE] * len(attributes["split_names"])
-    attributes["label_columns"] = [HOSTILE]
-    attributes["label_names"] = {HOSTILE: ["0"]}
-    attributes["inr"] = {"name": HOSTILE, HOSTILE: HOSTILE}
+    hostile = {
+        "dataset": HOSTILE,
+        "split_names": [HOSTILE] * len(store.info.split_names),
+        "label_columns": [HOSTILE],
+        "label_names": {HOSTILE: ["0"]},
+        "inr": {"name": HOSTILE, HOSTILE: HOSTILE},
+    }
+    store.info = SimpleNamespace(**{**vars(store.info), **hostile, "status_codes": store.info.status_codes})
     store.location = HOSTILE
     text, page = both(store)
     assert all(letter.isprintable() or letter == "\n" for letter in text + page)
@@ -79,11 +82,10 @@ def test_names_in_a_store_cannot_command_a_terminal_or_a_browser(finished):
 def test_a_damaged_store_is_still_shown(finished, tmp_path):
     copy = shutil.copytree(finished, tmp_path / "damaged.zarr")
     store = open_store(copy)
-    del store.attributes["label_names"]
     shutil.rmtree(copy / "split")
     shutil.rmtree(copy / "psnr")
     text = repr(store)
-    assert "labels" in text and text.count("cannot be read") == 3 and "48 signals" in text
+    assert "labels" in text and text.count("cannot be read") == 2 and "48 signals" in text
 
 
 def test_loaders_and_batches_show_their_shapes(finished):
@@ -117,7 +119,7 @@ def test_long_rows_are_cut():
             return "Long", {"row": "x" * 10**6, "list": listed(map(str, range(100)))}
 
     text, page = both(Long())
-    assert len(text) < LONGEST_VALUE + 100 and len(page) < LONGEST_VALUE + 600
+    assert len(text) < MAX_CHARACTERS + 100 and len(page) < MAX_CHARACTERS + 600
     assert "7 and 92 more" in text
 
 

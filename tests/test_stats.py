@@ -22,7 +22,7 @@ def numbers(*shape: int, mean: float = 0.0, std: float = 1.0) -> np.ndarray:
 
 
 def merged(parts: list[np.ndarray]) -> Moments:
-    first, *rest = [Moments.of(part) for part in parts]
+    first, *rest = [Moments.from_weights(part) for part in parts]
     for moments in rest:
         first = first.merge(moments)
     return first
@@ -44,7 +44,7 @@ def test_merged_parts_equal_two_passes_over_the_whole(cuts):
 def test_order_and_grouping_of_merges_do_not_matter():
     weights_NTP = numbers(N, T, P, mean=0.3)
     parts = np.split(weights_NTP, [10, 300, 301, 650])
-    a, b, c, d, e = (Moments.of(part) for part in parts)
+    a, b, c, d, e = (Moments.from_weights(part) for part in parts)
     forward = merged(parts)
     for other in (merged(parts[::-1]), a.merge(b.merge(c.merge(d.merge(e)))), e.merge(a).merge(d.merge(b)).merge(c)):
         assert other.count == forward.count
@@ -59,10 +59,10 @@ def test_a_large_mean_costs_no_precision():
 
 
 def test_nothing_merged_with_nothing_is_nothing():
-    nothing = Moments.of(numbers(0, T, P))
+    nothing = Moments.from_weights(numbers(0, T, P))
     assert nothing.merge(nothing).count == 0
-    assert_moments(nothing.merge(Moments.of(numbers(5, T, P))), numbers(5, T, P))
-    assert_moments(Moments.of(numbers(5, T, P)).merge(nothing), numbers(5, T, P))
+    assert_moments(nothing.merge(Moments.from_weights(numbers(5, T, P))), numbers(5, T, P))
+    assert_moments(Moments.from_weights(numbers(5, T, P)).merge(nothing), numbers(5, T, P))
 
 
 @pytest.fixture
@@ -74,12 +74,9 @@ def store():
     weights_NSTP[status_NS == 3] = np.inf
     weights_NSTP[500:] = 1e6
     return SimpleNamespace(
-        attributes={
-            "split_names": ["train", "validation", "test"],
-            "status_names": ["pending", "ok", "early stop", "diverged"],
-        },
+        info=SimpleNamespace(split_names=("train", "validation", "test")),
         split=np.repeat([0, 2], [500, 200]).astype(np.uint8),
-        status=status_NS.astype(np.uint8),
+        usable=status_NS != 3,
         num_signals=N,
         num_seeds=S,
         partition=Partition(num_signals=N, chunk_rows=16, block_rows=32, shard_rows=288),
@@ -90,7 +87,7 @@ def store():
 
 def training_inrs(store) -> np.ndarray:
     """Shape (INRs, T, P), float64: what the statistics are of, gathered in one piece."""
-    return store.weights[:500][store.status[:500] != 3].astype(np.float64)
+    return store.weights[:500][store.usable[:500]].astype(np.float64)
 
 
 def test_per_parameter_statistics_are_of_good_fits_of_the_training_split(store):
@@ -117,13 +114,13 @@ def test_per_tensor_statistics_are_over_all_entries(store):
 
 
 def test_all_signals_count_where_there_is_no_training_split(store):
-    store.attributes["split_names"] = ["everything", "validation", "test"]
+    store.info.split_names = ("everything", "validation", "test")
     store.weights[500:] = 1.0
-    assert (stats.compute(store)["count"][0] == (store.status != 3).sum()).all()
+    assert (stats.compute(store)["count"][0] == store.usable.sum()).all()
 
 
 def test_without_a_good_fit_there_is_no_mean(store):
-    store.status[:] = 3
+    store.usable[:] = False
     arrays = stats.compute(store)
     for name in ("mean", "std", "tensor_mean", "tensor_std"):
         assert np.isnan(arrays[name][0]).all()

@@ -107,7 +107,7 @@ def test_a_false_psnr_is_found_by_rendering(copy: Path) -> None:
     chunk = copy / "loss" / "c" / "0" / "0" / "0"
     store = open_store(copy)
     zarr.open_array(copy / "loss", mode="r+")[7, 0, 0] = store.loss[7, 0, 0] * 0.9
-    sums = {**store.attributes["checksums"], "loss/c/0/0/0": sha256(chunk)}
+    sums = {**store.info.checksums, "loss/c/0/0/0": sha256(chunk)}
     seal(copy, sums)
     problems = checks.verify(copy).problems
     assert len(problems) == 1 and problems[0].startswith("signal 7, seed 0")

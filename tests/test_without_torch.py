@@ -47,7 +47,7 @@ ANSWERS = [
     (["build", "digits", "--views", "800,x"], 2, "--views 800,x is not allowed; expected 800,900"),
     (["build", "digits", "--seeds", "0"], 2, "seeds = 0 is not allowed"),
     (["build", "digits", "--anti-alias", "x"], 2, "--anti-alias x is not allowed"),
-    (["build", "digits", "--tto", "3"], 2, "--tto 3 goes on from what a hypernetwork makes"),
+    (["build", "digits", "--tto", "3"], 2, "--tto 3 continues from the output of a hypernetwork"),
     (["info", "none.zarr"], 2, "no store at none.zarr"),
     (["verify", "none.zarr"], 2, "no store at none.zarr"),
     (["preview", "none.zarr"], 2, "no store at none.zarr"),

@@ -1,9 +1,11 @@
 """A tiny dataset, and what two stores are compared by."""
 
 import hashlib
+import json
 from pathlib import Path
 
 from inrzoo import manifest
+from inrzoo.store.root import ROOT_DIGEST, root_digest
 
 SIGNALS, SEEDS, STEPS = 48, 2, 40
 TINY = {
@@ -23,6 +25,15 @@ def tiny(**changes: object) -> manifest.Manifest:
     return manifest.load(
         "digits", overrides={**TINY, **{key.replace("__", "."): value for key, value in changes.items()}}
     )
+
+
+def set_attributes(path: Path, **attributes: object) -> None:
+    """Write attributes into the root of a store, sensible or not; the root is whole and its metadata not gathered."""
+    root = json.loads((path / "zarr.json").read_text())
+    root["attributes"] |= attributes
+    root.pop("consolidated_metadata", None)
+    root["attributes"][ROOT_DIGEST] = root_digest(root)
+    (path / "zarr.json").write_text(json.dumps(root, indent=2, sort_keys=True, ensure_ascii=False))
 
 
 def store_bytes(path: Path) -> dict[str, str]:

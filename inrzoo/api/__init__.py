@@ -1,6 +1,6 @@
 """The commands as functions: `inrzoo.build`, `inrzoo.train`, `inrzoo.evaluate`.
 
-Their keywords have the names and defaults of the command line's options; the command line calls them.
+Their keywords have the names and defaults of the command line's options; the command line calls these functions.
 """
 
 from inrzoo.api.building import BuildRequest, build, build_request

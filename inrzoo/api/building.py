@@ -1,4 +1,4 @@
-"""`build` as a function: arguments as a manifest, and one call."""
+"""The function `build`: turns arguments into a manifest and builds it."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ DECIDED_BY_FITTER = ("inr.", "coords.", "values.", "init.", "fit.steps", "fit.st
 
 
 class BuildRequest(NamedTuple):
-    """What `build` was asked for.
+    """The resolved arguments of `build`.
 
     Attributes:
-        manifest: with all overrides applied.
+        manifest: the manifest with all overrides applied.
         out: the store.
-        starts: `init`, `fitter` and `tto` as `inrzoo.builder.build` and `plan` take them.
+        starts: keywords `init`, `fitter` and `tto` of `inrzoo.builder.build` and `plan`.
     """
 
     manifest: Manifest
@@ -63,41 +63,42 @@ def build(
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
-    """Fit a dataset of INRs into a store, as `inrzoo build` does. The same call continues what was interrupted.
+    """Fit a dataset of INRs into a store, as `inrzoo build` does. Repeat the call to continue an interrupted build.
 
     Args:
-        dataset: a name that `inrzoo list` shows, a path to a .toml file, or a `Manifest`; or a store, which then
-            continues or, with `seeds`, grows by what it records.
-        preset: settings of a paper.
-        seeds: independent fits of each signal. More than a store has are added to it.
-        views: step counts at which snapshots are kept. The last one is `steps` if that is None.
+        dataset: a name that `inrzoo list` shows, a path to a .toml file, or a `Manifest`; or a store, whose build then
+            continues with the recorded settings or, with `seeds`, adds seeds.
+        preset: name of a preset, the settings of a paper.
+        seeds: number of independent fits of each signal. Seeds that a store lacks are added.
+        views: step counts of the stored snapshots. `steps` is the last one if None.
         inr: name of an architecture.
-        engine: name of what fits.
+        engine: name of a fitting engine.
         products: precision of matrix products on a GPU: `bf16x3`, `ieee` or `tf32`.
         steps: optimiser steps.
-        lr: Adam's step size.
-        stop_psnr: dB at which an INR stops; 0 for never.
-        init: where fits start: `random`, `shared`, `fixed`, or a store or .safetensors file.
+        lr: Adam's learning rate.
+        stop_psnr: PSNR in dB at which the fit of an INR stops; 0 disables it.
+        init: initial weights: `random`, `shared`, `fixed`, or a store or .safetensors file.
         fitter: checkpoint of a hypernetwork that makes the INRs.
-        tto: steps of Adam on what `fitter` makes; 0 if None.
+        tto: steps of test-time optimisation (Adam) after `fitter`; 0 if None.
         anti_alias: weight of the anti-aliasing regulariser, or `projection`.
-        limit: at most this many signals, an even share of every class.
+        limit: maximum number of signals, an even share of every class.
         settings: any other key of the manifest and its value: `{"inr.omega_0": 15}`.
-        source: local files to read the signals from.
-        out: the store, a folder or `s3://BUCKET/NAME.zarr`; DATASET.zarr or DATASET-PRESET.zarr here if None.
-        workers: processes; one per core or GPU if None. `auto` follows a cluster.
-        per_worker: what a worker takes of a node: `{"cpu": 2}`, `{"cpu": 1, "gpu": 0.5}`.
+        source: local files of the signals.
+        out: the store, a folder or `s3://BUCKET/NAME.zarr`; DATASET.zarr or DATASET-PRESET.zarr in the current folder
+            if None.
+        workers: number of processes; one per core or GPU if None. `auto` follows a cluster.
+        per_worker: resources of a worker: `{"cpu": 2}`, `{"cpu": 1, "gpu": 0.5}`.
         address: a running Ray cluster to join: `auto`, or `ray://HEAD:10001`.
-        in_process: fit in this process, without Ray.
+        in_process: whether to fit in this process, without Ray.
         device: `cpu`, `cuda` or `auto`.
-        overwrite: replace a store that stands at `out`.
-        quiet: show no progress.
+        overwrite: whether to replace the store at `out`.
+        quiet: whether to hide progress.
 
     Returns:
-        What was done, and how good the store is.
+        A report of the work and of the quality of the store.
 
     Raises:
-        InrzooError: one line that says what to change; finished blocks are safe.
+        InrzooError: one line says what to change; finished blocks are safe.
 
     Example:
         >>> report = inrzoo.build("digits", limit=8, steps=20, out="eight.zarr", in_process=True, quiet=True)
@@ -151,17 +152,17 @@ def build_request(
     tto: int | None,
     **options: Any,
 ) -> BuildRequest:
-    """The manifest, the store and the starts that arguments of `build` ask for. Reads manifests and nothing else.
+    """Resolve the arguments of `build`. Only manifests are read.
 
     Raises:
-        InrzooError: an unknown dataset or preset, or a value that is not allowed.
+        InrzooError: the dataset or preset is unknown, or a value is not allowed.
     """
     overrides = _overrides(init, options) | dict(settings or {})
-    of_store = not isinstance(dataset, Manifest) and (Path(dataset) / "zarr.json").is_file()
-    if of_store:
-        whole = _recorded(Path(str(dataset)), preset, overrides, out)
+    is_store = not isinstance(dataset, Manifest) and (Path(dataset) / "zarr.json").is_file()
+    if is_store:
+        resolved = _recorded(Path(str(dataset)), preset, overrides, out)
     else:
-        whole = manifest.load(dataset, preset, overrides, trusted=True)
+        resolved = manifest.load(dataset, preset, overrides, trusted=True)
     starts: dict[str, Any] = {}
     if init not in (None, *INIT_MODES):
         starts["init"] = Path(str(init))
@@ -172,28 +173,28 @@ def build_request(
         if decided := sorted(key for key in overrides if key.startswith(DECIDED_BY_FITTER)):
             raise InrzooError(f"{', '.join(decided)} cannot be set with --fitter: the hypernetwork and --tto decide it")
     elif tto is not None:
-        raise InrzooError(f"--tto {tto} goes on from what a hypernetwork makes; give --fitter too")
-    if of_store:
+        raise InrzooError(f"--tto {tto} continues from the output of a hypernetwork; pass --fitter too")
+    if is_store:
         out = Path(str(dataset))
     elif out is None:
         named = preset is not None and preset != manifest.default_preset(str(dataset))
-        out = Path(f"{whole.name}-{whole.preset}.zarr" if named else f"{whole.name}.zarr")
-    return BuildRequest(whole, out, starts)
+        out = Path(f"{resolved.name}-{resolved.preset}.zarr" if named else f"{resolved.name}.zarr")
+    return BuildRequest(resolved, out, starts)
 
 
 def _recorded(store: Path, preset: str | None, overrides: dict[str, Any], out: str | Location | None) -> Manifest:
-    """The manifest in a store, with another number of seeds if one is given: nothing else of a store can change."""
+    """Return the manifest in a store, with the new number of seeds if any; no other setting can change."""
     from inrzoo.store import open_store
 
     other = [*(["--preset"] if preset else []), *(["--out"] if out else []), *sorted({*overrides} - {"seeds"})]
     if other:
-        raise InrzooError(f"{store} is a store, of which --seeds alone can be changed; it takes no {', '.join(other)}")
-    recorded = Manifest.from_json(open_store(store).attributes["manifest"])
+        raise InrzooError(f"{store} is a store, in which only --seeds can be changed; it takes no {', '.join(other)}")
+    recorded = Manifest.from_json(open_store(store).info.manifest.tables)
     return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
 
 
 def _overrides(init: str | Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as dotted manifest keys."""
+    """Return the options as dotted manifest keys."""
     keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
     keys |= {"engine": "fit.engine", "products": "fit.products"}
     overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
@@ -204,7 +205,7 @@ def _overrides(init: str | Path | None, options: Mapping[str, Any]) -> dict[str,
         overrides["fit.views"] = views
         if options["steps"] is None:
             overrides["fit.steps"] = max(views, default=None)
-        # Both were asked for: stop, and let later views repeat the stopped weights.
+        # With both options fits stop, and later views repeat the final weights.
         overrides["fit.stop_views"] = bool(options["stop_psnr"])
     if options["anti_alias"] == "projection":  # the one regulariser without a weight
         overrides["antialias.regulariser"] = "projection"

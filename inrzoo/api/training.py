@@ -1,4 +1,4 @@
-"""`train` and `evaluate` as functions."""
+"""The functions `train` and `evaluate`."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ def train(
     quiet: bool = False,
     **fields: Any,
 ) -> Trained:
-    """Train a network on the weights in a store, as `inrzoo train` does. The same call continues a run.
+    """Train a network on the weights in a store, as `inrzoo train` does. Repeat the call to continue a run.
 
     Args:
-        task: a name as `inrzoo train --help` shows them, or a task with its fields set.
-        store: a folder or a URL; a task that learns from signals takes a dataset as well: its name, a path to a .toml
+        task: a name that `inrzoo train --help` shows, or a task with its fields set.
+        store: a folder or a URL; a task that learns from signals also takes a dataset: its name, a path to a .toml
             file, or a `Manifest`.
-        out: folder of the run; STORE.TASK here if None.
+        out: folder of the run; STORE.TASK in the current folder if None.
         settings: fields of tables: `{"encoder.dropout": 0.1}`.
         device: `cpu`, `cuda` or `auto`.
-        source: local files to read a dataset's signals from.
-        overwrite: begin anew where another run stands.
-        quiet: show no progress.
-        fields: of a task that is given by name: the options that `inrzoo train TASK --help` shows, `steps=500`.
+        source: local files of a dataset's signals.
+        overwrite: whether to replace the run at `out`.
+        quiet: whether to hide progress.
+        fields: fields of a named task, the options that `inrzoo train TASK --help` shows: `steps=500`.
 
     Returns:
-        Where the run is, and how good its best checkpoint.
+        The folder of the run and the score of its best checkpoint.
 
     Raises:
-        InrzooError: an unknown task or field, a store that cannot be trained on, or another run at `out`.
+        InrzooError: the task or a field is unknown, the store does not suit the task, or `out` has another run.
 
     Example:
         >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
@@ -59,7 +59,7 @@ def train(
     if isinstance(task, str):
         task = make_task(task, fields, settings or {})
     elif fields or settings:
-        raise InrzooError(f"{', '.join([*fields, *(settings or {})])}: the task has its fields; change them there")
+        raise InrzooError(f"{', '.join([*fields, *(settings or {})])}: the task is already made; set its fields there")
     name = task.to_json()["name"]
     stem = store.name if isinstance(store, Manifest) else Path(store).stem
     folder = Path(f"{stem}.{name.rpartition(':')[2]}") if out is None else Path(out)
@@ -80,14 +80,14 @@ def evaluate(
 
     Args:
         checkpoint: a file, or the folder of a run.
-        store: as of `train`; its conventions are those of the store that was trained on.
-        split: what is measured on.
-        settings: fields of the task to measure with: `{"test_ways": (5, 20)}`.
+        store: as in `train`, with the conventions of the store of the training.
+        split: name of the split.
+        settings: fields of the task that change for the measurement: `{"test_ways": (5, 20)}`.
         device: `cpu`, `cuda` or `auto`.
-        source: local files to read a dataset's signals from.
+        source: local files of a dataset's signals.
 
     Raises:
-        InrzooError: no checkpoint, a store of other conventions, or a field that cannot be changed.
+        InrzooError: there is no checkpoint, the store has other conventions, or a field cannot be changed.
 
     Example:
         >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
@@ -101,10 +101,10 @@ def evaluate(
 
 
 def signals(store: str | Path | Manifest, source: str | Path | None) -> Data:
-    """A store as it was named, or a dataset with the files to read it from.
+    """Return a store unchanged, or a dataset with its files.
 
     Raises:
-        InrzooError: `source` beside a store, or an unknown dataset.
+        InrzooError: `source` is passed with a store, or the dataset is unknown.
     """
     from inrzoo.tasks import UnfittedDataset
 
@@ -114,5 +114,5 @@ def signals(store: str | Path | Manifest, source: str | Path | None) -> Data:
     if files is None:
         return store
     if Path(store).is_dir() or "://" in str(store):
-        raise InrzooError(f"--source {source} is for a dataset that is read; {store} is a store")
+        raise InrzooError(f"--source {source} needs a dataset; {store} is a store")
     return UnfittedDataset(manifest.load(store, trusted=True), files)

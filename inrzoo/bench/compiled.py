@@ -13,7 +13,7 @@ from torch import Tensor
 
 from inrzoo.bench.plain import Run
 from inrzoo.bench.workloads import Workload
-from inrzoo.fit.compiled import compiler
+from inrzoo.fit.compiled import system_compiler
 from inrzoo.inrs import INR
 from inrzoo.inrs.siren import Siren
 
@@ -23,7 +23,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 def unavailable(workload: Workload) -> str | None:
     """Why torch cannot compile here, in one line; None if it can."""
-    return None if compiler() else "torch.compile needs a C++ compiler; none is on the path"
+    return None if system_compiler() else "torch.compile needs a C++ compiler; none is on the path"
 
 
 def by_hand(inr: Siren, weights_BP: Tensor, coords_BKD: Tensor, targets_BKC: Tensor) -> Tensor:

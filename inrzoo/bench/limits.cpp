@@ -1,10 +1,6 @@
 // What this processor can do at best: fused multiply-adds and sincos, with registers of BYTES bytes (32 or 64).
-#include <algorithm>
-#include <atomic>
-#include <chrono>
-#include <cstdint>
-#include <thread>
-#include <vector>
+// Needs no library; threads and clock are the caller's.
+#include <stdint.h>
 
 #ifndef BYTES
 #define BYTES 32
@@ -23,9 +19,9 @@ typedef int32_t Integers __attribute__((vector_size(BYTES)));
 
 INLINE Vector all(float x) { return x - (Vector){}; }
 
-// x ← x a + b. An FMA takes 4 cycles and two start in each: 8 independent chains keep both units busy, 12 do so with some
-// to spare and still leave room for a and b in 16 registers.
-static long multiply_add(long repetitions) {
+// x ← x a + b; the result counts floating-point operations. An FMA takes 4 cycles and two start in each: 8 independent chains
+// keep both units busy, 12 do so with some to spare and still leave room for a and b in 16 registers.
+extern "C" long multiply_add(long repetitions) {
     constexpr int CHAINS = 12;
     Vector x[CHAINS], a = all(0.999f), b = all(1e-4f);
     OPAQUE(a);
@@ -55,8 +51,8 @@ INLINE void sine_cosine(Vector x, Vector &sine, Vector &cosine) {
     cosine = (Vector)((Integers)c ^ odd);
 }
 
-// Pairs (sin, cos) from one array in the L1 cache into two others, as an engine's tile of activations lies.
-static long sincos(long repetitions) {
+// Pairs (sin, cos), which the result counts, from one array in the L1 cache into two others, as an engine's tile of activations lies.
+extern "C" long sine_cosine_pairs(long repetitions) {
     constexpr int COUNT = 64;
     alignas(64) Vector x[COUNT], sines[COUNT], cosines[COUNT];
     for (int i = 0; i < COUNT; i++) x[i] = all(-20.f + 40.f * i / COUNT);
@@ -67,59 +63,11 @@ static long sincos(long repetitions) {
     return long(COUNT) * LANES * repetitions;
 }
 
-static double now() {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-// Operations per second of `work` in so many threads at once: the best of several attempts, because a limit is what
-// undisturbed hardware does. The first attempts are short and say how long the others have to be.
-template <class Work> static double best_rate(Work work, int threads, double seconds) {
-    long repetitions = 1000;
-    double best = 0, spent = 0;
-    while (spent < seconds) {
-        std::atomic<int> ready{0};
-        std::vector<double> began(threads), ended(threads);
-        std::atomic<long> operations{0};
-        auto run = [&](int thread) {
-            ready++;
-            while (ready < threads) std::this_thread::yield();  // all begin together
-            began[thread] = now();
-            operations += work(repetitions);
-            ended[thread] = now();
-        };
-        std::vector<std::thread> others;
-        for (int i = 1; i < threads; i++) others.emplace_back(run, i);
-        run(0);
-        for (auto &other : others) other.join();
-        const double took = *std::max_element(ended.begin(), ended.end()) - *std::min_element(began.begin(), began.end());
-        spent += took;
-        if (took < seconds / 10)
-            repetitions *= 2;
-        else
-            best = std::max(best, operations / took);
-    }
-    return best;
-}
-
-extern "C" {
-
-double flops(int threads, double seconds) { return best_rate(multiply_add, threads, seconds); }
-double sincos_rate(int threads, double seconds) { return best_rate(sincos, threads, seconds); }
-
 // sin(πx) and cos(πx) of LANES numbers, for a test.
-void sincos_of(const float *x, float *sine, float *cosine) {
+extern "C" void sincos_of(const float *x, float *sine, float *cosine) {
     Vector in, s, c;
     __builtin_memcpy(&in, x, BYTES);
     sine_cosine(in, s, c);
     __builtin_memcpy(sine, &s, BYTES);
     __builtin_memcpy(cosine, &c, BYTES);
-}
-
-#if BYTES == 32
-// Whether the machine has the 512-bit instructions of x86-64-v4.
-int has_512() {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512cd") &&
-           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
-}
-#endif
 }

@@ -7,22 +7,24 @@ looks, or even pass it.
 
 import ctypes
 import functools
-import platform
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import torch
 
 from inrzoo.bench.workloads import Workload
+from inrzoo.fit import fused_cpu
 from inrzoo.fit.compiled import compiler, shared_library
 
 SOURCE = Path(__file__).with_name("limits.cpp")
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
-WIDTHS = {256: ("-march=x86-64-v3", "-DBYTES=32"), 512: ("-march=x86-64-v4", "-mprefer-vector-width=512", "-DBYTES=64")}
-"""Bits of a register, and the flags that use it."""
+WIDTHS = {256: "AVX2", 512: "AVX512"}
+"""Bits of a register, and the instructions that use it."""
 SGEMM_SIZES = (256, 512, 1024, 2048)
 TORCH_NUMBERS = 2**16
 """Numbers for each thread in the tensors that torch's sine and cosine are timed on: they stay in its L2 cache, and
@@ -72,8 +74,8 @@ def measure(threads: int, seconds: float = 0.3, tick: Callable[[], None] = lambd
     sincos: dict[str, dict[int, float]] = {}
     for count in _counts(threads):
         for name, library in _libraries().items():
-            flops.setdefault(name, {})[count] = library.flops(count, ctypes.c_double(seconds))
-            sincos.setdefault(name, {})[count] = library.sincos_rate(count, ctypes.c_double(seconds))
+            flops.setdefault(name, {})[count] = _best_rate(library.multiply_add, count, seconds)
+            sincos.setdefault(name, {})[count] = _best_rate(library.sine_cosine_pairs, count, seconds)
             tick()
         before = torch.get_num_threads()
         torch.set_num_threads(count)
@@ -104,8 +106,35 @@ def _counts(threads: int) -> list[int]:
     return sorted({1, threads})
 
 
+def _best_rate(work: Callable[[int], int], threads: int, seconds: float) -> float:
+    """Operations per second of `work(repetitions)` in so many threads at once.
+
+    The best of several attempts, because a limit is what undisturbed hardware does. The first attempts are short and
+    say how long the others have to be.
+    """
+    repetitions, best, spent = 1000, 0.0, 0.0
+    together = Barrier(threads)
+
+    def attempt(_: int) -> tuple[float, float, int]:
+        together.wait()
+        began = time.perf_counter()
+        operations = work(repetitions)
+        return began, time.perf_counter(), operations
+
+    with ThreadPoolExecutor(threads) as pool:
+        while spent < seconds:
+            began, ended, operations = zip(*pool.map(attempt, range(threads)), strict=True)
+            took = max(ended) - min(began)
+            spent += took
+            if took < seconds / 10:
+                repetitions *= 2
+            else:
+                best = max(best, sum(operations) / took)
+    return best
+
+
 def _best(work: Callable[[], object], operations: float, seconds: float) -> float:
-    """Operations per second: the best of as many calls as fit in the time, as in limits.cpp."""
+    """Operations per second: the best of as many calls as fit in the time, as `_best_rate`."""
     work()
     best, ends = float("inf"), time.perf_counter() + seconds
     while best == float("inf") or time.perf_counter() < ends:
@@ -129,14 +158,8 @@ def _torch_sincos(count: int, seconds: float) -> float:
 @functools.cache
 def _libraries() -> dict[str, Any]:
     """limits.cpp for every register width of this machine; nothing where nothing can be compiled for it."""
-    x86 = platform.machine() in ("x86_64", "AMD64")
-    has_avx2 = x86 and torch.backends.cpu.get_cpu_capability() in ("AVX2", "AVX512")
-    if not has_avx2 or compiler() is None:
-        return {}
-    libraries = {"256-bit": library(256)}
-    if libraries["256-bit"].has_512():
-        libraries["512-bit"] = library(512)
-    return libraries
+    widest = next((bits for bits, name in WIDTHS.items() if name == fused_cpu.capability()), 0)
+    return {f"{bits}-bit": library(bits) for bits in WIDTHS if bits <= widest and compiler() is not None}
 
 
 def library(bits: int) -> Any:
@@ -145,6 +168,8 @@ def library(bits: int) -> Any:
     Raises:
         InrzooError: the compiler refuses.
     """
-    loaded = shared_library(SOURCE.parent, SOURCE.name, (*FLAGS, *WIDTHS[bits]), {})
-    loaded.flops.restype = loaded.sincos_rate.restype = ctypes.c_double
+    flags = (*FLAGS, *fused_cpu.INSTRUCTIONS[WIDTHS[bits]], f"-mprefer-vector-width={bits}", f"-DBYTES={bits // 8}")
+    loaded = shared_library(SOURCE.parent, SOURCE.name, flags, {})
+    for work in (loaded.multiply_add, loaded.sine_cosine_pairs):
+        work.argtypes, work.restype = (ctypes.c_long,), ctypes.c_long
     return loaded

@@ -33,7 +33,7 @@ def describe() -> dict[str, object]:
         "instruction_sets": [name for name in INSTRUCTION_SETS if name in flags],
         "torch": torch.__version__,
         "torch_threads": torch.get_num_threads(),
-        "compiler": compiler_version() if compiler() else None,
+        "compiler": compiler_version(command) if (command := compiler()) else None,
     }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from inrzoo.bench import compiled, peer_jax
 from inrzoo.bench.plain import Prepare, Run, one_by_one, vmapped
 from inrzoo.bench.workloads import Workload
-from inrzoo.fit import engines
+from inrzoo.fit import FitProblem, engines
 
 MANY, FEW = 64, 4
 """INRs of a batch in one process with all threads, and in one process a core: what measured fastest for torch."""
@@ -62,20 +62,20 @@ def all_methods(cores: int) -> dict[str, Method]:
         found.append(Method(name, what, prepare, "process", MANY, unavailable=unavailable))
         found.append(Method(f"{name}-per-core", what + spread, prepare, "per core", FEW, unavailable=unavailable))
     for name, engine in engines.ENGINES.items():
-        if engine.device != "cuda":
+        if engine.DEVICE != "cuda":
             found += _of_engine(name, cores)
     return {method.name: method for method in found}
 
 
 def _of_engine(name: str, cores: int) -> list[Method]:
     """An engine on one thread and on all cores: by its own threads, or where it has none by a process on each core."""
-    if engines.engine(name).threaded:
+    if engines.engine(name).THREADED:
         # Many for each core, as in a dataset, so that none waits long for the last INR of another.
         alone = ("-1-thread", "one thread", 1, "thread", 4, True)
         each = ("", "a thread on each core", cores, "thread", 16 * cores, False)
     else:
-        alone = ("-1-thread", "one thread", 0, "thread", 2 * FEW, True)
-        each = ("-per-core", "a process on each core", 0, "per core", 2 * FEW, False)
+        alone = ("-1-thread", "one thread", 1, "thread", 2 * FEW, True)
+        each = ("-per-core", "a process on each core", 1, "per core", 2 * FEW, False)
     return [
         Method(
             name + suffix,
@@ -96,12 +96,11 @@ def _engine_unavailable(name: str, workload: Workload) -> str | None:
 
 
 def _engine(name: str, threads: int, workload: Workload, starts_BP: Tensor, targets_BKC: Tensor) -> Run:
-    """An engine of this package; `threads` 0 for one that has no threads of its own."""
-    fit, coords = engines.engine(name).fit, workload.coords()
-    own = {"threads": threads} if threads else {}
+    """An engine of this package."""
+    coords_KD = workload.coords()
 
     def run(steps: int) -> Tensor:
-        done = fit(workload.inr, starts_BP, coords, targets_BKC, lr=workload.lr, snapshots=[steps], **own)
-        return done.weights_BTP[:, -1]
+        problem = FitProblem(workload.inr, starts_BP, coords_KD, targets_BKC, lr=workload.lr, snapshots=[steps])
+        return engines.engine(name).fit(problem, threads).weights_BTP[:, -1]
 
     return run

@@ -1,7 +1,7 @@
-"""`build`: manifest → store. Prepares the store, runs the blocks that are missing, publishes, seals.
+"""Builds a store from a manifest: prepares it, fits the missing blocks, publishes, computes statistics, seals.
 
-Everything is a continuation: what is committed stays, what is missing is fitted. The same call after a crash, with more
-seeds, or on a finished store does the right thing.
+Every build is a continuation: committed blocks stay, missing ones are fitted. The same call also works after a crash,
+with more seeds, and on a finished store.
 """
 
 import glob
@@ -25,13 +25,13 @@ from inrzoo.builder.cluster import run_on_ray
 from inrzoo.builder.execute import Shard, explained, run_in_process
 from inrzoo.builder.fitter import Fitter, read_fitter
 from inrzoo.builder.inits import read_init
-from inrzoo.builder.overwrite import beside, place_of_new, put_in_place
+from inrzoo.builder.overwrite import beside, location_of_new, put_in_place
 from inrzoo.builder.preparation import Request, prepare
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Init, Manifest
-from inrzoo.store import Block, Joined, Location, Quality, Store, location, only_writer, open_store, publish_seed
+from inrzoo.store import Block, JoinedShard, Location, Quality, Store, location, only_writer, open_store, publish_seed
 from inrzoo.store.blocks import digest
 from inrzoo.store.files import file_sizes, write_atomically
 from inrzoo.store.finalise import remove_leftovers
@@ -42,18 +42,20 @@ __all__ = ["Report", "build", "finish", "plan"]
 
 @dataclass(frozen=True)
 class Report:
-    """What a run did, and how good the whole store is.
+    """The work of a run and the quality of the whole store.
 
     Attributes:
         path: the store.
-        num_inrs: (signal, seed) pairs in the store; `fitted` of them in this run.
+        num_inrs: number of (signal, seed) pairs in the store.
+        fitted: number of INRs that this run fitted.
         seconds: wall time of this run.
-        num_bytes: size of the store on disk.
-        psnr_mean, psnr_median, psnr_low: dB over signals and seeds at the last snapshot, diverged INRs left out; `low`
-            is the 5 % quantile.
-        early_stops, diverged: counts in the store.
-        workers: processes that fitted, or threads of this process; `executor` what they ran on.
-        engine: what fitted.
+        num_bytes: size of the store on disk in bytes.
+        psnr_mean, psnr_median, psnr_low: PSNR in dB over signals and seeds at the last snapshot, without diverged INRs;
+            `low` is the 5 % quantile.
+        early_stops, diverged: numbers of such INRs in the store.
+        workers: number of processes, or of threads of this process, that fitted.
+        executor: `ray` or `in process`.
+        engine: name of the fitting engine.
     """
 
     path: str
@@ -90,26 +92,25 @@ def build(
     """Build or continue a store.
 
     Args:
-        manifest: what to build.
-        out: the store's folder, or the URL of one in a bucket (`s3://BUCKET/NAME.zarr`); continued if it is there.
-        source: local files to read signals from.
-        workers: processes; one per core (or GPU) if None, never more than there are blocks. `auto`, the default on a
-            cluster: as many as it has room for, following it as nodes join and leave.
-        per_worker: what one takes of a node: `cpu` cores, `gpu` GPUs or a share of one. One core, or one GPU.
-        in_process: fit in this process, without Ray; so does a build that takes seconds, unless `workers` is given.
+        manifest: definition of the dataset.
+        out: the store, a folder or a URL in a bucket (`s3://BUCKET/NAME.zarr`); an existing one is continued.
+        source: local files of the signals.
+        workers: number of processes; one per core (or GPU) if None, at most one per block. `auto`, the default on a
+            cluster, follows the nodes that join and leave.
+        per_worker: resources of a worker: `cpu` cores, `gpu` GPUs or a share of one. One core, or one GPU, if None.
+        in_process: whether to fit in this process, without Ray, as a build of seconds does unless `workers` is set.
         address: a running Ray cluster to join: `auto`, `ray://HEAD:10001` or `HEAD:6379`. Its nodes must see `out`.
         device: `cpu`, `cuda` or `auto`.
-        init: a store with a fixed init, or a .safetensors file with the tensors of the INR's layout: where fits start.
-        fitter: a checkpoint of a hypernetwork, the folder of a run, or a store that was built with one: it makes the
-            INRs. Architecture, grid and value range are those that it was trained with.
-        tto: steps of test-time optimisation, of Adam on all weights with `manifest.fit.lr`, that follow.
-        overwrite: replace the store that stands at `out`. The new one is built beside it and takes its place when it is
-            complete; until then the old one stays as it is.
-        quiet: no progress bar.
+        init: initial weights: a store with a fixed init, or a .safetensors file with a tensor `init`.
+        fitter: a checkpoint of a hypernetwork, the folder of a run, or a store that was built with one. It makes the
+            INRs, with the architecture, grid and value range of its training.
+        tto: steps of test-time optimisation after `fitter`: Adam on all weights with `manifest.fit.lr`.
+        overwrite: whether to replace the store at `out`. The new one is built beside it and replaces it when complete.
+        quiet: whether to hide progress.
 
     Raises:
-        InrzooError: anything the user can put right; finished blocks are safe and the same call continues.
-        KeyboardInterrupt: likewise.
+        InrzooError: an error that the user can fix; finished blocks are safe and the same call continues.
+        KeyboardInterrupt: the build was stopped, with the same effect.
     """
     started, out = time.monotonic(), location(out)
     if isinstance(workers, int) and workers < 1:
@@ -120,7 +121,7 @@ def build(
         request = Request(manifest, out, source, init_SP, network, device, progress.say)
         if isinstance(out, Path):
             settle(out)
-        place = place_of_new(request) if overwrite else out
+        place = location_of_new(request) if overwrite else out
         store = prepare(replace(request, out=place), progress.read)
         todo = [block for block in store.blocks() if not store.is_done(block)]
         threads, on_ray = 0, False
@@ -145,13 +146,13 @@ def _fit(
     in_process: bool,
     address: str | None,
 ) -> tuple[int, bool]:
-    """Fit what is missing. Returns how many workers (or threads) did it, and whether they were Ray's."""
+    """Fit the missing blocks. Return the number of workers or threads, and whether they ran on Ray."""
     count = num_workers(workers, len(todo), device, address, progress)
     quick = workers is None and is_quick(store, todo)
     if in_process or (address is None and (count == 1 or quick)):
-        engine = fit.engine(store.attributes["manifest"]["fit"]["engine"])
+        engine = fit.engine(store.settings.fit.engine)
         threads = workers if isinstance(workers, int) else len(os.sched_getaffinity(0))
-        threads = threads if engine.threaded else 1
+        threads = threads if engine.THREADED else 1
         _run(store, todo, device, progress, partial(run_in_process, threads=threads))
         return threads, False
     needs = {key.upper(): amount for key, amount in (per_worker or one_worker(device)).items()}
@@ -171,43 +172,43 @@ def plan(
     overwrite: bool = False,
     seconds: float | None = None,
 ) -> estimate.Plan:
-    """Say what `build` with these arguments would do; see `inrzoo.builder.estimate`. Nothing is built."""
+    """Estimate the work of `build` with these arguments; see `inrzoo.builder.estimate`. Nothing is built."""
     place = location(out)
-    manifest, given, network = _starts(manifest, init, fitter, tto)
+    manifest, init_SP, network = _starts(manifest, init, fitter, tto)
     if overwrite and (place / "zarr.json").exists():
         open_store(place)
-        place = beside(place)  # planned as if nothing stood there
-    request = Request(manifest, place, source, given, network, device_of(device))
+        place = beside(place)  # as if `out` were empty
+    request = Request(manifest, place, source, init_SP, network, device_of(device))
     return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
 
 
 def _starts(
     manifest: Manifest, init: Path | None, fitter: Path | None, tto: int
 ) -> tuple[Manifest, NDArray[np.float32] | None, Fitter | None]:
-    """The manifest with what was given to start from in it, and what was given."""
+    """Read `init` or `fitter`; return the manifest that records it, the initial weights, and the hypernetwork."""
     if init is not None and fitter is not None:
-        raise InrzooError("--init and --fitter both say where fits start; give one of them")
-    given = None if init is None else read_init(init)
-    if given is not None:
-        manifest = replace(manifest, init=Init(mode="file", sha256=digest(given).tobytes().hex()))
+        raise InrzooError("--init and --fitter both set the initial weights; pass only one of them")
+    init_SP = None if init is None else read_init(init)
+    if init_SP is not None:
+        manifest = replace(manifest, init=Init(mode="file", sha256=digest(init_SP).tobytes().hex()))
     network = None if fitter is None else read_fitter(fitter)
     if network is not None:
         manifest = network.apply_to(manifest, tto)
     elif manifest.init.mode == "hypernet":
-        raise InrzooError('init.mode = "hypernet" needs the network: give --fitter CHECKPOINT')
-    return manifest, given, network
+        raise InrzooError('init.mode = "hypernet" needs the network: pass --fitter CHECKPOINT')
+    return manifest, init_SP, network
 
 
 def finish(path: Location) -> None:
-    """Publish each seed whose blocks are all there; when that is every seed, write statistics and seal. Idempotent.
+    """Publish each seed with all blocks; after the last one, write statistics and seal the store. Idempotent.
 
-    A complete store is left as it is, but for what its build left behind.
+    In a complete store only leftovers of its build are removed.
     """
     store = open_store(path)
     if store.complete:
         return remove_leftovers(path)
     unfinished = {block.seed for block in store.blocks() if not store.is_done(block)}
-    for seed in sorted({*range(store.num_seeds)} - {*store.attributes["published_seeds"]} - unfinished):
+    for seed in sorted({*range(store.num_seeds)} - {*store.info.published_seeds} - unfinished):
         publish_seed(path, seed)
     if not unfinished:
         stats.run(open_store(path))
@@ -215,18 +216,18 @@ def finish(path: Location) -> None:
 
 
 def _run(store: Store, todo: list[Block], device: str, progress: BuildProgress, run: Callable[..., Any]) -> int:
-    """Fit what is missing. Returns how many workers did it."""
+    """Fit the missing blocks and publish seeds. Return the number of workers."""
     waiting = Counter(block.seed for block in todo)
-    joined: dict[int, dict[int, Joined]] = defaultdict(dict)
+    joined: dict[int, dict[int, JoinedShard]] = defaultdict(dict)
     progress.begin(store, todo)
 
     def on_done(block: Block, quality: Quality) -> list[Shard]:
-        """Count a block; of the last one of a seed, the shards to join."""
+        """Count a block. After the last one of a seed return its shards, to be joined."""
         progress.done(quality)
         waiting[block.seed] -= 1
         return [] if waiting[block.seed] else [Shard(block.seed, shard) for shard in range(store.partition.num_shards)]
 
-    def on_joined(shard: Shard, done: Joined) -> None:
+    def on_joined(shard: Shard, done: JoinedShard) -> None:
         joined[shard.seed][shard.index] = done
         if len(joined[shard.seed]) == store.partition.num_shards:
             publish_seed(store.path, shard.seed, joined.pop(shard.seed))
@@ -243,8 +244,8 @@ def _kind(task: Block | Shard) -> str:
 
 
 def _report(store: Store, todo: list[Block], seconds: float, workers: int, executor: str) -> Report:
-    names = store.attributes["status_names"]
-    good = store.psnr[:, :, -1][store.status != names.index("diverged")]
+    early_stop, diverged = store.info.status_codes("early stop", "diverged")
+    good = store.psnr[:, :, -1][store.status != diverged]
     mean, median, low = (good.mean(), np.median(good), np.quantile(good, 0.05)) if good.size else (np.nan,) * 3
     return Report(
         path=str(store.path),
@@ -255,22 +256,20 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
         psnr_mean=float(mean),
         psnr_median=float(median),
         psnr_low=float(low),
-        early_stops=int((store.status == names.index("early stop")).sum()),
-        diverged=int((store.status == names.index("diverged")).sum()),
+        early_stops=int((store.status == early_stop).sum()),
+        diverged=int((store.status == diverged).sum()),
         workers=workers,
         executor=executor,
-        engine=store.attributes["manifest"]["fit"]["engine"],
+        engine=store.settings.fit.engine,
     )
 
 
 def _write_run_log(out: Location, report: Report) -> None:
-    """Beside the store, never in it: two builds of the same thing are the same bytes. A call that found nothing to fit
-    leaves the log of the one that did.
-    """
+    """Write the log beside the store, whose bytes must not depend on the run. A run without fits keeps the old log."""
     if not report.fitted and out.with_suffix(".build.json").exists():
         return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
-    if isinstance(out, Path):  # of builds that were killed at this point
+    if isinstance(out, Path):  # left by builds that were killed here
         for partial_file in out.parent.glob(f".{glob.escape(out.stem)}.build.json.*.partial"):
             partial_file.unlink()
     write_atomically(out.with_suffix(".build.json"), (json.dumps(log, indent=2) + "\n").encode())

@@ -1,8 +1,7 @@
-"""Runs blocks on Ray actors: on this machine, or on every node of a cluster. The only file that drives Ray.
+"""Runs blocks on Ray actors, on this machine or on every node of a cluster. Only this file uses Ray.
 
-Actors fit, write and join by themselves, straight into the store; what travels is the numbers of blocks one way and the
-quality of their INRs the other. The queue stays here and an actor has one message at a time (back-pressure), so that
-the driver's memory does not grow with the store.
+Actors fit, write and join blocks in the store. The driver sends numbers of blocks and receives the quality of their
+INRs. It holds the queue and sends an actor one message at a time, so that its memory does not grow with the store.
 """
 
 import math
@@ -24,20 +23,23 @@ from inrzoo.store import Block, Location
 
 OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
 NO_SERVER = "Starting Ray client server failed"
-"""What a Ray head says whose process for a client died at its birth (a race in Ray, github.com/ray-project/ray issue
-63202: one in fourteen and more); the next one may live."""
+"""Error of a Ray head whose process for a client died at its start (a race in Ray, github.com/ray-project/ray issue
+63202, in at least one of fourteen cases); a retry may succeed."""
 LOOK_SECONDS = 1.0
-"""How often the cluster is asked who is there."""
+"""Interval in seconds at which the nodes of the cluster are listed."""
 
 
 class Pool:
-    """The actors, and which task each has.
+    """The actors and their tasks.
 
     Args:
-        worker: what they are.
-        workers: how many; as many as the cluster has room for, at any time, if None.
-        needs: what one takes of a node, by Ray's names of resources.
-        on_empty: called again and again while no node that is alive has room for one.
+        ray: the module.
+        worker: class of the actors.
+        path: the store.
+        device: device of the fits.
+        workers: number of actors; if None as many as the cluster has room for at any time.
+        needs: resources of an actor, by Ray's names.
+        on_empty: called repeatedly while no node has room for an actor.
     """
 
     def __init__(
@@ -57,16 +59,16 @@ class Pool:
         options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
         self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(worker)
         self.under_way: dict[Any, tuple[Any, list[Task], float]] = {}
-        """Reference of the result -> actor, its tasks, none while it starts, and when it got them (monotonic)."""
+        """Actor, tasks (none while it starts) and start time (monotonic, in seconds) by reference of the result."""
         self.nodes: dict[Any, str] = {}
-        """Actors that have started -> their node."""
+        """Node of each actor that has started."""
         self.idle: list[Any] = []
         self.most = 0
-        """Actors that there were at once."""
+        """Maximum number of actors at the same time."""
         self._looked, self._room = -math.inf, 0
 
     def follow(self, num_tasks: int) -> None:
-        """Start actors while there is room for more and work for them."""
+        """Start actors while there are room and tasks for more."""
         if time.monotonic() - self._looked > LOOK_SECONDS:
             self._looked, self._room = time.monotonic(), room(self._ray.nodes(), self._needs)
             if not self._room:
@@ -78,28 +80,28 @@ class Pool:
         self.most = max(self.most, len(self.nodes))
 
     def __len__(self) -> int:
-        """Actors that work, or start, or wait for work."""
+        """Return the number of actors that start, work or wait."""
         return len(self.under_way) + len(self.idle)
 
     @property
     def num_tasks(self) -> int:
-        """Tasks that are under way."""
+        """Number of tasks that are under way."""
         return sum(len(tasks) for _, tasks, _ in self.under_way.values())
 
-    def give(self, actor: Any, tasks: list[Task], again: bool) -> None:
-        """Let an idle actor do blocks, or one shard."""
+    def submit(self, actor: Any, tasks: list[Task], again: bool) -> None:
+        """Send blocks, or one shard, to an idle actor."""
         self.idle.remove(actor)
         result = actor.join.remote(tasks[0]) if isinstance(tasks[0], Shard) else actor.run_all.remote(tasks, again)
         self.under_way[result] = actor, tasks, time.monotonic()
 
     def forget(self, actor: Any) -> None:
-        """An actor that is gone, or must go."""
+        """Remove an actor and end its process."""
         self.nodes.pop(actor, None)
         self._ray.kill(actor)
 
 
 def room(nodes: list[dict[str, Any]], needs: dict[str, float]) -> int:
-    """How many workers fit on the nodes that are alive, none on two nodes at once."""
+    """Return how many workers fit on the living nodes."""
     alive = [node["Resources"] for node in nodes if node["Alive"]]
     return sum(min(int(has.get(name, 0) / needed + 1e-6) for name, needed in needs.items()) for has in alive)
 
@@ -117,18 +119,22 @@ def run_on_ray(
     say: Callable[[str], None],
     worker: type[Worker] = Worker,
 ) -> tuple[dict[Task, str], int]:
-    """Fit blocks and join shards on Ray actors. A worker that dies is replaced and its task tried again.
+    """Fit blocks and join shards on Ray actors. A worker that dies is replaced and its tasks are retried.
 
     Args:
-        on_done: gives the shards that can be joined now: none unless the block was the last one of its seed.
-        workers: how many; None follows the cluster as nodes join and leave.
-        address: a running cluster: `auto`, `ray://HEAD:PORT` or `HEAD:PORT`; one on this machine alone if None.
-        needs: what a worker takes of a node.
-        say: takes a line for the user.
-        worker: what the actors are.
+        path: the store.
+        todo: the missing blocks.
+        device: device of the fits.
+        on_done: called with a finished block; returns the shards that can now be joined.
+        on_joined: called with a joined shard.
+        workers: number of workers; None follows the cluster as nodes join and leave.
+        address: a running cluster: `auto`, `ray://HEAD:PORT` or `HEAD:PORT`; a new one on this machine if None.
+        needs: resources of a worker.
+        say: prints a line for the user.
+        worker: class of the actors.
 
     Returns:
-        Tasks given up after `ATTEMPTS` attempts, with the reason; and how many workers there were at most.
+        The reason of each task that failed `ATTEMPTS` times, and the maximum number of workers.
 
     Raises:
         InrzooError: a worker could not write, or the cluster cannot be reached.
@@ -161,12 +167,12 @@ def run_on_ray(
             on_joined(tasks[0], result)
             return
         queue.took(len(tasks), seconds)
-        for block, found in zip(tasks, result, strict=True):
+        for block, outcome in zip(tasks, result, strict=True):
             assert isinstance(block, Block)
-            if isinstance(found, str):
-                queue.failures[block] = found
+            if isinstance(outcome, str):
+                queue.failures[block] = outcome
             else:
-                queue.add(on_done(block, found))
+                queue.add(on_done(block, outcome))
 
     try:
         pool = Pool(ray, worker, path, device, workers, needs, empty)
@@ -175,10 +181,10 @@ def run_on_ray(
             for actor in list(pool.idle):
                 if queue:
                     tasks = queue.take(pool.nodes[actor], len(pool))
-                    pool.give(actor, tasks, queue.again(tasks[0]))
+                    pool.submit(actor, tasks, queue.again(tasks[0]))
             waiting = list(pool.under_way)
             done, _ = ray.wait(waiting, num_returns=1, timeout=LOOK_SECONDS)
-            if done:  # whatever else has come meanwhile costs no further round
+            if done:  # other results that have arrived cost no further round
                 done, _ = ray.wait(waiting, num_returns=len(waiting), timeout=0)
             for reference in done:
                 actor, tasks, began = pool.under_way.pop(reference)
@@ -188,7 +194,7 @@ def run_on_ray(
                     if isinstance(error.cause, InrzooError):
                         raise InrzooError(str(error.cause)) from None
                     if isinstance(error.cause, MemoryError) or not tasks:
-                        pool.forget(actor)  # what it holds goes with it
+                        pool.forget(actor)  # which frees its memory
                         died(tasks, "out of memory" if isinstance(error.cause, MemoryError) else str(error.cause))
                         continue
                     queue.failures |= dict.fromkeys(tasks, f"{type(error.cause).__name__}: {error.cause}")
@@ -209,7 +215,7 @@ def run_on_ray(
 
 @contextmanager
 def _own_sigterm() -> Iterator[None]:
-    """Keep the handler of SIGTERM that Ray replaces by one that ends the process."""
+    """Restore the handler of SIGTERM, which Ray replaces by one that ends the process."""
     before = signal.getsignal(signal.SIGTERM)
     try:
         yield
@@ -226,29 +232,29 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
     """Start Ray on this machine, or join a cluster.
 
     Raises:
-        InrzooError: no cluster there.
+        InrzooError: the cluster cannot be reached.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # the coming default; silences a warning
     common = {"log_to_driver": False, "logging_level": "ERROR"}
     if address is None:
-        taken = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
-        sizes = {"num_cpus": 1, **taken, "object_store_memory": OBJECT_STORE_BYTES}
-        # Not a cluster that happens to run here: that one was not asked for.
+        resources = {f"num_{name.lower()}s": math.ceil(amount * (workers or 1)) for name, amount in needs.items()}
+        sizes = {"num_cpus": 1, **resources, "object_store_memory": OBJECT_STORE_BYTES}
+        # A new cluster, even if another one runs on this machine.
         with _own_sigterm():
             ray.init(address="local", include_dashboard=False, **sizes, **common)
         return
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # it is an error, too, said below
+                warnings.filterwarnings("ignore", "Ray Client connection timed out")  # also an error, reported below
                 with _own_sigterm():
                     ray.init(address=address, **common)
             return
         except ImportError:
             raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
         except (ConnectionError, ValueError, RuntimeError) as error:
-            ray.shutdown()  # Ray remains a client of what it did not reach, and starts no cluster here any more
+            ray.shutdown()  # otherwise Ray stays a client and starts no cluster on this machine
             if NO_SERVER not in str(error) or attempt == ATTEMPTS:
-                reason = str(error).strip().splitlines()[-1].strip()  # before it, the head's traceback
+                reason = str(error).strip().splitlines()[-1].strip()  # the lines before it are the head's traceback
                 raise InrzooError(f"cannot join a Ray cluster at {address!r}: {reason}") from None

@@ -1,6 +1,6 @@
-"""What a build would do, and how long it would take: counted from the manifest and the data, timed on real fits.
+"""Estimates the work and the time of a build: counts from the manifest and the data, and times real fits.
 
-Nothing is built and nothing is written but caches: a data set that is not here yet is fetched, an engine compiled.
+Nothing is built. Only caches are written: a missing dataset is fetched, an engine compiled.
 
 Shape letters: B INRs, T snapshots, P parameters, K coordinates, C channels.
 """
@@ -27,21 +27,21 @@ from inrzoo.store import Partition, open_store
 from inrzoo.store.blocks import COLUMNS
 
 SECONDS = 10.0
-"""Of measuring."""
+"""Duration of the measurement in seconds."""
 SHARD_INDEX_BYTES, SHARD_CRC_BYTES = 16, 4
-"""Of zarr's sharding codec: offset and length of each chunk, and a CRC-32C of them."""
+"""Bytes of zarr's sharding codec: offset and length of each chunk, and a CRC-32C of them."""
 
 
 @dataclass(frozen=True)
 class Speed:
-    """How fast one core (or GPU) of this machine is at this build.
+    """The measured speed of one core (or GPU) of this machine.
 
     Attributes:
-        block_seconds: of fitting one full block.
-        signal_seconds: of reading and decoding one signal.
-        peak_bytes: memory that this process had while it measured.
+        block_seconds: seconds to fit one full block.
+        signal_seconds: seconds to read and decode one signal.
+        peak_bytes: peak memory of this process during the measurement.
         whole: whether fits ran to their end; else the time of a step was extrapolated, without early stopping.
-        num_inrs: fitted for the measurement.
+        num_inrs: number of INRs fitted for the measurement.
     """
 
     block_seconds: float
@@ -53,19 +53,21 @@ class Speed:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a build would do.
+    """The work of a build.
 
     Attributes:
-        out: the store; `continued` if it is there and begun.
+        out: the store.
+        continued: whether the store exists.
         num_signals, num_seeds, snapshots, num_params: axes of the store.
-        num_blocks, block_rows: of the whole store; `missing_blocks` and `missing_inrs` are still to be fitted.
-        weight_bytes: of the files of weights in the finished store, exactly.
-        store_bytes: of the finished store at most: columns and signals are compressed, and counted as if they were not.
-        disk_bytes: needed while the build runs, at most.
+        num_blocks, block_rows: number of blocks of the whole store, and of signals in one.
+        missing_blocks, missing_inrs: numbers of blocks and INRs that are not fitted.
+        weight_bytes: exact size of the weight files in the finished store.
+        store_bytes: maximum size of the finished store, as if columns and signals were not compressed.
+        disk_bytes: maximum disk space during the build.
         worker_bytes: memory of a worker.
-        engine, device: what would fit.
-        cores: that this process may use, or GPUs.
-        speed: measured.
+        engine, device: engine and device of the fits.
+        cores: number of cores that this process may use, or of GPUs.
+        speed: measured speed.
     """
 
     out: str
@@ -89,11 +91,11 @@ class Plan:
 
     @property
     def num_inrs(self) -> int:
-        """(signal, seed) pairs of the whole store."""
+        """Number of (signal, seed) pairs of the whole store."""
         return self.num_signals * self.num_seeds
 
     def seconds(self, nodes: int) -> float:
-        """Estimated time on so many machines like this one; the formula is that of `FORMULA`."""
+        """Estimate the time on a number of machines like this one by `FORMULA`."""
         workers = max(1, min(nodes * self.cores, self.missing_blocks))
         reading = self.num_signals * self.speed.signal_seconds if self.missing_blocks else 0.0
         return reading + math.ceil(self.missing_blocks / workers) * self.speed.block_seconds
@@ -103,47 +105,47 @@ FORMULA = "time(N) = signals · t_read + ⌈blocks / min(N · cores, blocks)⌉ 
 
 
 def plan(request: Request, seconds: float = SECONDS) -> Plan:
-    """Count what a build would do and measure how fast this machine does it.
+    """Count the work of a build and measure the speed of this machine.
 
     Args:
-        request: what it would be asked for.
-        seconds: of measuring.
+        request: arguments of the build.
+        seconds: duration of the measurement.
 
     Raises:
-        InrzooError: whatever a build would refuse before it begins.
+        InrzooError: the build would refuse the request.
     """
-    signals, inr, wanted = resolve(request)
+    signals, inr, settings = resolve(request)
     out, device = request.out, request.device
-    rows, steps = len(signals), wanted.fit.snapshots
+    rows, steps = len(signals), settings.fit.snapshots
     partition = Partition.of(rows, 4 * len(steps) * inr.layout.num_params)
-    missing = [block for _ in range(wanted.seeds) for block in range(partition.num_blocks)]
+    missing = [block for _ in range(settings.seeds) for block in range(partition.num_blocks)]
     continued = (out / "zarr.json").exists()
     if continued:
         store = open_store(out)
-        require_same(store, replace(request, manifest=wanted))
-        wanted = replace(wanted, seeds=max(wanted.seeds, store.num_seeds))
-        more = (wanted.seeds - store.num_seeds) * partition.num_blocks
+        require_same(store, replace(request, manifest=settings))
+        settings = replace(settings, seeds=max(settings.seeds, store.num_seeds))
+        more = (settings.seeds - store.num_seeds) * partition.num_blocks
         missing = [block.index for block in store.blocks() if not store.is_done(block)]
         missing += [index % partition.num_blocks for index in range(more)]
     sizes = [partition.rows(index).stop - partition.rows(index).start for index in missing]
-    weight_bytes = wanted.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
-    speed = measure(inr, signals, wanted, partition.block_rows, device, seconds, request.fitter)
+    weight_bytes = settings.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
+    speed = measure(inr, signals, settings, partition.block_rows, device, seconds, request.fitter)
     return Plan(
         out=str(out),
         continued=continued,
         num_signals=rows,
-        num_seeds=wanted.seeds,
+        num_seeds=settings.seeds,
         snapshots=steps,
         num_params=inr.layout.num_params,
-        num_blocks=partition.num_blocks * wanted.seeds,
+        num_blocks=partition.num_blocks * settings.seeds,
         missing_blocks=len(missing),
         missing_inrs=sum(sizes),
         block_rows=partition.block_rows,
         weight_bytes=weight_bytes,
-        store_bytes=weight_bytes + _other_bytes(signals, inr, wanted, request.fitter),
-        disk_bytes=disk_bytes(wanted, signals, inr),
+        store_bytes=weight_bytes + _other_bytes(signals, inr, settings, request.fitter),
+        disk_bytes=disk_bytes(settings, signals, inr),
         worker_bytes=_worker_bytes(speed, partition, inr, len(steps)),
-        engine=wanted.fit.engine,
+        engine=settings.fit.engine,
         device=device,
         cores=_cores(device),
         speed=speed,
@@ -153,17 +155,16 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
 def measure(
     inr: INR,
     signals: Signals,
-    wanted: Manifest,
+    settings: Manifest,
     block_rows: int,
     device: str,
     seconds: float,
     fitter: Fitter | None = None,
 ) -> Speed:
-    """Fit real signals with the real engine on one core, for about that long.
+    """Fit real signals with the real engine on one core, for about `seconds`.
 
-    As many as a block holds are fitted together, as a worker does: first for a few steps, then for twice as many, until
-    they ran to their end or the time is over. A hypernetwork is timed by itself; the steps that follow take as long
-    from any start.
+    A block of signals is fitted together, as a worker does, with step counts that double until the fit is complete or
+    the time is over. A hypernetwork is timed separately; the time of a step does not depend on the initial weights.
     """
     started, count = time.perf_counter(), min(block_rows, len(signals))
     chosen = np.linspace(0, len(signals) - 1, count).astype(np.int64)
@@ -171,27 +172,27 @@ def measure(
     for position, (_, array) in enumerate(signals.values(chosen.tolist())):
         values_BKC[position] = array.reshape(values_BKC.shape[1:])
     signal_seconds = (time.perf_counter() - started) / count
-    starts_BP = np.stack([inr.init(Stream("init", wanted.name, 0, signals.ids[index])) for index in chosen])
-    network = 0.0 if fitter is None else _network(fitter, inr, wanted, signals.grid, values_BKC, device, seconds / 2)
+    starts_BP = np.stack([inr.init(Stream("init", settings.name, 0, signals.ids[index])) for index in chosen])
+    network = 0.0 if fitter is None else _network(fitter, inr, settings, signals.grid, values_BKC, device, seconds / 2)
 
     def once(steps: int) -> float:
-        """Seconds of so many steps; the last snapshot moves there."""
-        views = tuple(view for view in wanted.fit.views if view < steps)
-        shorter = replace(wanted.fit, steps=steps, views=(*views, steps) if wanted.fit.views else ())
+        """Return the seconds of a number of steps, with the last snapshot at their end."""
+        views = tuple(view for view in settings.fit.views if view < steps)
+        shorter = replace(settings.fit, steps=steps, views=(*views, steps) if settings.fit.views else ())
         begun = time.perf_counter()
         with one_thread():
-            fit_to(inr, starts_BP, values_BKC, replace(wanted, fit=shorter), signals.grid, device)
+            fit_to(inr, starts_BP, values_BKC, replace(settings, fit=shorter), signals.grid, device)
         return time.perf_counter() - begun
 
-    steps = min(1, wanted.fit.steps)
-    once(steps)  # whatever is done once is done: compiling, growing the heap
+    steps = min(1, settings.fit.steps)
+    once(steps)  # warm up: compile, grow the heap
     deadline, last = time.perf_counter() + seconds, once(steps)
     before, fitted = (0, 0.0), 2 * count
-    while steps < wanted.fit.steps and time.perf_counter() + 2 * last < deadline:
+    while steps < settings.fit.steps and time.perf_counter() + 2 * last < deadline:
         before = (steps, last)
-        steps = min(2 * steps, wanted.fit.steps)
+        steps = min(2 * steps, settings.fit.steps)
         last, fitted = once(steps), fitted + count
-    whole = steps == wanted.fit.steps
+    whole = steps == settings.fit.steps
     times = [last]
     while whole and time.perf_counter() + last < deadline:
         times.append(once(steps))
@@ -199,7 +200,7 @@ def measure(
     block_seconds = statistics.median(times)
     if not whole:
         per_step = max((last - before[1]) / (steps - before[0]), 0.0)
-        block_seconds = last + (wanted.fit.steps - steps) * per_step
+        block_seconds = last + (settings.fit.steps - steps) * per_step
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return Speed(block_seconds * block_rows / count + network * block_rows, signal_seconds, peak, whole, fitted)
 
@@ -207,19 +208,19 @@ def measure(
 def _network(
     fitter: Fitter,
     inr: INR,
-    wanted: Manifest,
+    settings: Manifest,
     grid: tuple[int, ...],
     values_BKC: NDArray[np.uint8],
     device: str,
     seconds: float,
 ) -> float:
-    """Seconds that a hypernetwork takes for a signal, of a batch that doubles until the time is over."""
+    """Return a hypernetwork's seconds per signal, for batches that double until the time is over."""
     deadline, count, last = time.perf_counter() + seconds, 1, 0.0
     while True:
-        for _ in range(1 + (count == 1)):  # the first time it is loaded, too
+        for _ in range(1 + (count == 1)):  # the first call also loads it
             begun = time.perf_counter()
             with one_thread():
-                weights_of(fitter.content, inr, wanted, grid, values_BKC[:count], device)
+                weights_of(fitter.content, inr, settings, grid, values_BKC[:count], device)
             last = time.perf_counter() - begun
         if count == len(values_BKC) or time.perf_counter() + 2 * last > deadline:
             return last / count
@@ -227,7 +228,7 @@ def _network(
 
 
 def _weight_bytes(partition: Partition, row_bytes: int) -> int:
-    """Of one seed's shards: whole chunks, and the index of a full shard behind each."""
+    """Return the size of one seed's shards: whole chunks, and the index of a full shard after each."""
     per_shard = partition.shard_rows // partition.chunk_rows
     ends = [min((shard + 1) * partition.shard_rows, partition.num_signals) for shard in range(partition.num_shards)]
     chunks = sum(-(-(end - shard * partition.shard_rows) // partition.chunk_rows) for shard, end in enumerate(ends))
@@ -235,25 +236,25 @@ def _weight_bytes(partition: Partition, row_bytes: int) -> int:
     return chunks * partition.chunk_rows * row_bytes + index
 
 
-def _other_bytes(signals: Signals, inr: INR, wanted: Manifest, fitter: Fitter | None) -> int:
-    """Columns, ids, statistics and signals as if nothing were compressed, and the metadata."""
-    sizes = {"step": len(wanted.fit.snapshots), "axis": len(signals.grid)}
+def _other_bytes(signals: Signals, inr: INR, settings: Manifest, fitter: Fitter | None) -> int:
+    """Return the size of columns, ids, statistics and signals without compression, and of the metadata."""
+    sizes = {"step": len(settings.fit.snapshots), "axis": len(signals.grid)}
     row = sum(
         np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
     )
-    columns = len(signals) * (wanted.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
+    columns = len(signals) * (settings.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
     statistics_bytes = 3 * 8 * sizes["step"] * (inr.layout.num_params + len(inr.layout.tensors))
-    values = len(signals) * math.prod(signals.grid) * signals.channels if wanted.redistributable else 0
-    start = 0 if wanted.init.mode == "random" else 4 * wanted.seeds * inr.layout.num_params
+    values = len(signals) * math.prod(signals.grid) * signals.channels if settings.redistributable else 0
+    start = 0 if settings.init.mode == "random" else 4 * settings.seeds * inr.layout.num_params
     start = start if fitter is None else len(fitter.content)
     names = sum(len(name) + 8 for names in signals.label_names.values() for name in names)
-    # Roots and arrays take about 60 kB of JSON, twice over when they are gathered; each file has its line of checksum.
-    files = 200 * wanted.seeds * (len(COLUMNS) + 1) + 200 * wanted.seeds * max(1, len(signals) // 1000)
+    # Roots and arrays take about 60 kB of JSON, twice if consolidated; each file has a line of checksum.
+    files = 200 * settings.seeds * (len(COLUMNS) + 1) + 200 * settings.seeds * max(1, len(signals) // 1000)
     return columns + statistics_bytes + values + start + names + files + 64 * 1024
 
 
 def _worker_bytes(speed: Speed, partition: Partition, inr: INR, num_steps: int) -> int:
-    """What this process had, which fitted a block as a worker does, and the block's results on their way out."""
+    """Return the memory of a worker: that of this process, which fitted a block, and a block of results."""
     return speed.peak_bytes + 4 * partition.block_rows * num_steps * inr.layout.num_params
 
 
@@ -266,10 +267,10 @@ def _cores(device: str) -> int:
 
 
 def check_nodes(nodes: int) -> int:
-    """A number of machines.
+    """Return a number of machines unchanged.
 
     Raises:
-        InrzooError: below 1.
+        InrzooError: it is below 1.
     """
     if nodes < 1:
         raise InrzooError(f"--nodes = {nodes} is not allowed; it must be at least 1")

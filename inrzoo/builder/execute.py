@@ -1,7 +1,6 @@
-"""What fits blocks, and runs them until none is left: here in this process, in `cluster` on Ray actors.
+"""Runs blocks: the worker that fits one, and the loop that fits all in this process. `cluster` runs them on Ray actors.
 
-An executor knows blocks and workers, nothing else. Blocks are idempotent (same seed, same signals, same file), so
-running one twice after a crash is harmless.
+Blocks are idempotent (same seed, same signals, same file): a second run after a crash is harmless.
 """
 
 import errno
@@ -16,52 +15,52 @@ from functools import cached_property
 
 import torch
 
-from inrzoo.builder.worker import elsewhere_than, fit_block
+from inrzoo.builder.worker import environment_differences, fit_block
 from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
-from inrzoo.store import Block, Joined, Location, Quality, Store, join_shard, location, open_store, write_block
+from inrzoo.store import Block, JoinedShard, Location, Quality, Store, join_shard, location, open_store, write_block
 from inrzoo.store.blocks import is_committed, read_record
 from inrzoo.trust import trust
 
-IN_HAND = 3
-"""Blocks at the same time in one process, so that cores have work while some are begun and written."""
+MAX_BLOCKS_IN_FLIGHT = 3
+"""Maximum number of blocks at the same time in one process, so that cores work while blocks start and are written."""
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A task: join the blocks of a shard of a seed."""
+    """The task of joining the blocks of a shard of a seed."""
 
     seed: int
     index: int
 
 
 OnDone = Callable[[Block, Quality], list[Shard]]
-"""Called with a finished block; gives the shards that can be joined now."""
-OnJoined = Callable[[Shard, Joined], None]
+"""Called with a finished block; returns the shards that can now be joined."""
+OnJoined = Callable[[Shard, JoinedShard], None]
 """Called with a joined shard."""
 
 
 class Worker:
-    """Fits blocks of one store, joins shards of it, and writes them itself; only numbers travel."""
+    """Fits blocks and joins shards of one store and writes them; only numbers are sent back."""
 
     def __init__(self, place: str, device: str, threads: int = 1, trusted: Sequence[tuple[str, str]] = ()) -> None:
-        for kind, word in trusted:  # another process has imported nothing of the user's yet
+        for kind, word in trusted:  # a new process has not imported the user's classes
             trust(kind, word)
         self._place, self._device, self._threads = location(place), device, threads
 
     @cached_property
     def _store(self) -> Store:
         store = open_store(self._place)
-        differing = elsewhere_than(store, self._device)
+        differing = environment_differences(store, self._device)
         if differing:
             raise InrzooError(
-                f"{platform.node()} would fit other bits than {store.path} records ({'; '.join(differing)}); build on "
+                f"{platform.node()} would fit other bits than {store.path} records ({'; '.join(differing)}); use "
                 "machines of one kind"
             )
         return store
 
     def ready(self) -> str:
-        """The Ray node that this worker runs on."""
+        """Return the id of this worker's Ray node."""
         import ray
 
         return str(ray.get_runtime_context().get_node_id())
@@ -74,28 +73,29 @@ class Worker:
         return quality
 
     def run_all(self, blocks: list[Block], again: bool) -> list[Quality | str]:
-        """Fit several blocks, each committed by itself. In place of a block's quality: what is wrong with it.
+        """Fit several blocks and commit each; return their qualities, or the error message of a failed block.
 
         Args:
-            again: another worker had them and died, perhaps with some of them committed; those are not fitted again.
+            blocks: the blocks.
+            again: whether a worker died with them; blocks that it has committed are not fitted again.
 
         Raises:
-            InrzooError: something the user can put right.
+            InrzooError: an error that the user can fix.
             MemoryError: this process should end.
         """
-        found: list[Quality | str] = []
+        results: list[Quality | str] = []
         for block in blocks:
             try:
                 with explained(self._place):
-                    done = read_record(self._place, block) if again and is_committed(self._place, block) else None
-                found.append(done or self.run(block))
+                    committed = read_record(self._place, block) if again and is_committed(self._place, block) else None
+                results.append(committed or self.run(block))
             except (InrzooError, MemoryError):
                 raise
             except Exception as error:
-                found.append(f"{type(error).__name__}: {error}")
-        return found
+                results.append(f"{type(error).__name__}: {error}")
+        return results
 
-    def join(self, shard: Shard) -> Joined:
+    def join(self, shard: Shard) -> JoinedShard:
         """Join the blocks of a shard."""
         with explained(self._place):
             return join_shard(self._place, shard.seed, shard.index)
@@ -103,7 +103,7 @@ class Worker:
 
 @contextmanager
 def explained(path: Location) -> Iterator[None]:
-    """Say in one line that a disk takes no more, or that a server does not answer."""
+    """Turn errors of a disk or a server into one line."""
     try:
         yield
     except OSError as error:
@@ -117,20 +117,20 @@ def explained(path: Location) -> Iterator[None]:
 def run_in_process(
     path: Location, todo: list[Block], device: str, on_done: OnDone, on_joined: OnJoined, threads: int
 ) -> tuple[dict[Block | Shard, str], int]:
-    """Fit blocks in this process. Returns failures (none: an error here is raised) and `threads`.
+    """Fit blocks in this process. Return no failures, as errors are raised, and `threads`.
 
     Args:
-        threads: INRs of a block at the same time, for engines whose bits do not depend on it. Then `IN_HAND` blocks
-            are worked on: while one is written and its spectra taken, the others have the cores.
+        threads: number of INRs of a block at the same time, for engines whose bits do not depend on it. Then up to
+            `MAX_BLOCKS_IN_FLIGHT` blocks run: while one is written or analysed, the others use the cores.
     """
-    mine = threading.local()
+    local = threading.local()
 
     def begin() -> None:
-        torch.set_num_threads(1)  # counted for each thread apart
-        mine.worker = Worker(str(path), device, threads)
+        torch.set_num_threads(1)  # a setting of each thread
+        local.worker = Worker(str(path), device, threads)
 
-    with interruptible(), ThreadPoolExecutor(min(threads, IN_HAND), initializer=begin) as pool:
-        running = {pool.submit(lambda block: mine.worker.run(block), block): block for block in todo}
+    with interruptible(), ThreadPoolExecutor(min(threads, MAX_BLOCKS_IN_FLIGHT), initializer=begin) as pool:
+        running = {pool.submit(lambda block: local.worker.run(block), block): block for block in todo}
         try:
             for done in as_completed(running):
                 for shard in on_done(running[done], done.result()):

@@ -1,5 +1,5 @@
-"""A trained hypernetwork as the start of every fit. It travels inside the store, so that workers, repairs and re-fits
-find it there.
+"""A trained hypernetwork that makes the initial weights of every fit. The store contains it, for workers, repairs and
+re-fits.
 
 Shape letters: B signals, P parameters, K coordinates, C channels.
 """
@@ -27,10 +27,10 @@ from inrzoo.store import Store, open_store
 
 @dataclass(frozen=True)
 class Fitter:
-    """A hypernetwork without what only training needs.
+    """A hypernetwork without the state of its training.
 
     Attributes:
-        content: of a .safetensors file, as `Checkpoint.network` returns it.
+        content: content of a .safetensors file, as `Checkpoint.network` returns it.
         metadata: `task`, `conventions` and `identity` of the checkpoint.
     """
 
@@ -39,26 +39,27 @@ class Fitter:
 
     @property
     def sha256(self) -> str:
-        """Of the content (hex): of configuration and tensors."""
+        """The sha256 (hex) of the content, which has configuration and tensors."""
         return hashlib.sha256(self.content).hexdigest()
 
-    def apply_to(self, wanted: Manifest, tto: int) -> Manifest:
-        """A manifest whose INRs this network makes: architecture, grid and value range are those it was trained with.
+    def apply_to(self, settings: Manifest, tto: int) -> Manifest:
+        """Return the manifest with the architecture, grid and value range of this network, which makes its INRs.
 
         Args:
-            tto: steps of Adam that follow, to the last: none stops early.
+            settings: the manifest.
+            tto: steps of Adam after the network, without early stopping.
 
         Raises:
-            InrzooError: more than one seed, steps below 0, or a view beyond them.
+            InrzooError: there is more than one seed, `tto` is negative, or a view is beyond it.
         """
         if tto < 0:
             raise InrzooError(f"--tto = {tto} is not allowed; it must be at least 0")
         means = self.metadata["conventions"]
         inr = {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS}
-        engine = "reference" if tto == 0 else wanted.fit.engine  # nothing is fitted: any engine would do, this one can
-        fit = replace(wanted.fit, steps=tto, stop_psnr=None, engine=engine)
+        engine = "reference" if tto == 0 else settings.fit.engine  # supports every INR
+        fit = replace(settings.fit, steps=tto, stop_psnr=None, engine=engine)
         return replace(
-            wanted,
+            settings,
             inr=inr,
             coords=Coords(**means["coords"]),
             values=Values(range=tuple(means["values"]["range"])),
@@ -67,14 +68,14 @@ class Fitter:
         ).filled()
 
     def require(self, signals: Signals, name: str) -> None:
-        """Raise InrzooError unless signals are such as the network was trained on."""
+        """Raise InrzooError unless signals have the grid and channels of the training."""
         means = self.metadata["conventions"]
-        there = (list(signals.grid), signals.channels)
+        actual = (list(signals.grid), signals.channels)
         known = (means["grid"], means["inr"]["out_features"])
-        if there != known:
+        if actual != known:
             raise InrzooError(
                 f"--fitter was trained on signals of grid {known[0]} with {known[1]} channel(s); "
-                f"those of {name} have grid {there[0]} and {there[1]}"
+                f"those of {name} have grid {actual[0]} and {actual[1]}"
             )
 
 
@@ -85,7 +86,7 @@ def read_fitter(path: Path) -> Fitter:
         path: a checkpoint, the folder of a run for its best one, or a store that was built with one.
 
     Raises:
-        InrzooError: none of these, or a checkpoint of a task that makes no INRs.
+        InrzooError: `path` is none of these, or the checkpoint is of a task that makes no INRs.
     """
     if (path / "zarr.json").is_file():
         content = open_store(path).fitter
@@ -99,16 +100,16 @@ def read_fitter(path: Path) -> Fitter:
     return Fitter(content, network_tables(content))
 
 
-def made(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
-    """Weights that the store's hypernetwork gives signals, (B, P): in the batches of a fit, from the first one on."""
-    assert store.fitter is not None, "a store of this kind has one"
-    return weights_of(store.fitter, store.inr, store.settings, tuple(store.attributes["grid"]), signals_BKC, device)
+def network_starts(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
+    """Return the weights, (B, P), that the store's hypernetwork makes of signals, in the batches of a fit."""
+    assert store.fitter is not None, "init mode hypernet has one"
+    return weights_of(store.fitter, store.inr, store.settings, store.info.grid, signals_BKC, device)
 
 
 def weights_of(
     content: bytes, inr: INR, settings: FitSettings, grid: tuple[int, ...], signals_BKC: NDArray[np.uint8], device: str
 ) -> NDArray[np.float32]:
-    """What a network (its `Fitter.content`) makes of signals: weights of `inr`, (B, P)."""
+    """Return the weights of `inr`, (B, P), that a network (its `Fitter.content`) makes of signals."""
     network = _loaded(content, device, inr, grid)
     coords_KD = torch.from_numpy(coords.grid(grid, settings.coords.spacing, settings.coords.axis_order)).to(device)
     values_BKC = to_values(signals_BKC, settings.values.range).to(device)

@@ -1,7 +1,7 @@
-"""`build --overwrite`: the new store is built beside the old one and takes its place when it is complete.
+"""`build --overwrite`: the new store is built beside the old one and replaces it when it is complete.
 
-Until then the old store is as it was, whatever happens. The new one lies in `.NAME.new`. From the moment it is complete
-until the old one is gone it holds the file `.replaces`, which tells an interrupted exchange from a finished one.
+Until then the old store does not change. The new one is built in `.NAME.new`. From its completion until the old one is
+removed it contains the file `.replaces`, which marks an interrupted exchange.
 """
 
 from pathlib import Path
@@ -17,21 +17,21 @@ MARK = ".replaces"
 
 
 def beside(out: Location) -> Location:
-    """Where the store that is to replace the one at `out` is built."""
+    """Return the location at which the replacement of the store at `out` is built."""
     return out.with_name(f".{out.name}.new")
 
 
-def place_of_new(request: Request) -> Location:
-    """Where the store that replaces another is built; what an interrupted call of the same request built is kept.
+def location_of_new(request: Request) -> Location:
+    """Return the location of the new store; one that an interrupted call of the same request left is continued.
 
     Raises:
-        InrzooError: what stands at `request.out` is not a store, and is never removed.
+        InrzooError: `request.out` is not a store, which is never removed.
     """
     out = request.out
     new = beside(out)
     if is_there(out):
         open_store(out)
-    if isinstance(out, Path) and (out / MARK).exists():  # exchanged already; the old one may still be there
+    if isinstance(out, Path) and (out / MARK).exists():  # already exchanged; the old store may remain
         clear(out.with_name(new.name))
         (out / MARK).unlink()
         if _is_of(request, out):
@@ -42,10 +42,10 @@ def place_of_new(request: Request) -> Location:
 
 
 def put_in_place(new: Location, out: Location) -> None:
-    """Let a complete store take the place of the one at `out`. In one step in a folder.
+    """Replace the store at `out` by a complete one; in a folder this is one atomic step.
 
-    A bucket cannot exchange objects: the old ones are removed, then the new ones copied, the root last. A call that was
-    interrupted meanwhile leaves the whole new store beside the place, and the same command copies it again.
+    A bucket cannot exchange objects: the old ones are removed, then the new ones copied, the root last. An interrupted
+    call leaves the complete new store beside `out`, and the same command copies it again.
     """
     if isinstance(new, ObjectPath) or isinstance(out, ObjectPath):
         assert isinstance(new, ObjectPath) and isinstance(out, ObjectPath)
@@ -60,10 +60,10 @@ def put_in_place(new: Location, out: Location) -> None:
 
 
 def _is_of(request: Request, place: Location) -> bool:
-    """Whether the store at `place` is one that this request begins or continues, from the same source files."""
+    """Return whether the store at `place` has the settings and source files of this request."""
     try:
         store: Store = open_store(place)
         require_same(store, request)
-        return bool(store.attributes["source_checksums"] == read_source(request.manifest, request.source).checksums)
+        return store.info.source_checksums == read_source(request.manifest, request.source).checksums
     except InrzooError:
         return False

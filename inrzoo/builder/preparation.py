@@ -1,4 +1,4 @@
-"""From a manifest to a store that is ready for its workers: created, continued, or refused.
+"""Prepares the store of a manifest for its workers: creates it, continues it, or refuses.
 
 Shape letters: N signals, K coordinates, C channels.
 """
@@ -18,7 +18,7 @@ from rich.filesize import decimal
 import inrzoo
 from inrzoo import coords, fit, manifest, registry
 from inrzoo.builder.fitter import Fitter
-from inrzoo.builder.worker import elsewhere_than, environment, fixed_start, shared_draw
+from inrzoo.builder.worker import environment, environment_differences, fixed_start, shared_draw
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
@@ -26,23 +26,24 @@ from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
 from inrzoo.store.files import clear, free_bytes, is_there
+from inrzoo.store.info import FitterInfo, PartitionRows, RecordedManifest, StoreInfo
 
 OnRead = Callable[[int, int], None]
-"""Called with (signals read, signals in all)."""
+"""Called with the numbers of signals read and of all signals."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a build was asked for, besides how many workers do it.
+    """The arguments of a build, without those of its workers.
 
     Attributes:
-        manifest: what to build.
-        out: the store's folder, or its place in a bucket.
-        source: local files to read signals from, or None.
-        init: given starts, (1 or S, P), for the manifest's init mode `file`.
-        fitter: the hypernetwork, for the manifest's init mode `hypernet`.
-        device: what the start of a fixed init is fitted on.
-        say: takes a line for the user.
+        manifest: definition of the dataset.
+        out: location of the store.
+        source: local files of the signals, or None.
+        init: initial weights, (1 or S, P), for the init mode `file`.
+        fitter: hypernetwork for the init mode `hypernet`.
+        device: device of the fits.
+        say: prints a line for the user.
     """
 
     manifest: Manifest
@@ -55,42 +56,41 @@ class Request:
 
 
 def prepare(request: Request, on_read: OnRead) -> Store:
-    """Open the store of a manifest for writing; create it where there is none.
+    """Open the store of a manifest for writing; create it if it is absent.
 
     Raises:
-        InrzooError: `out` holds something else, a store with other settings or from another environment, or the disk
-            is too small.
+        InrzooError: `out` is not a store, has other settings or another environment, or the disk is too small.
     """
-    wanted, out = request.manifest, request.out
+    settings, out = request.manifest, request.out
     if not is_there(out):
         return _create(request, on_read)
     if isinstance(out, Path) and not (out / "zarr.json").is_file():
-        raise InrzooError(f"--out {out}: what stands there is not a store; give another --out")
+        raise InrzooError(f"--out {out} exists and is not a store; give another --out")
     store = open_store(out)
-    wanted = require_same(store, request)
-    request = replace(request, manifest=wanted)
-    growing = wanted.seeds > store.num_seeds
+    settings = require_same(store, request)
+    request = replace(request, manifest=settings)
+    growing = settings.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read))
         store = open_store(out)
     if growing:
-        signals = store.signals(slice(None)) if wanted.init.mode == "fixed" else None
-        init_SP = _inits(request, store.inr, store.split, signals, tuple(store.attributes["grid"]))
-        grow(out, wanted.seeds, init_SP)
+        signals = store.signals(slice(None)) if settings.init.mode == "fixed" else None
+        init_SP = _inits(request, store.inr, store.split, signals, store.info.grid)
+        grow(out, settings.seeds, init_SP)
         store = open_store(out)
     return store
 
 
 def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[np.uint8]:
-    """Read again the signals of a store that does not hold them. Shape (N, K, C).
+    """Read the signals of a store that does not hold them from their source, (N, K, C).
 
     Raises:
-        InrzooError: they are not the signals that the store was fitted to.
+        InrzooError: the store was fitted to other signals.
     """
-    settings = Manifest.from_json(store.attributes["manifest"])
+    settings = Manifest.from_json(store.info.manifest.tables)
     signals = read_source(settings, source)
     values = _decode(signals, np.empty(_shape(signals), dtype=np.uint8), on_read)
-    if signals_digest(list(signals.ids), values) != store.attributes["signals_sha256"]:
+    if signals_digest(list(signals.ids), values) != store.info.signals_sha256:
         raise InrzooError(
             f"the signals at {source or 'the default source'} are not those that {store.path} was fitted to"
         )
@@ -98,33 +98,33 @@ def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[
 
 
 def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
-    """The signals of a request, not decoded yet, their INR, and the manifest with the engine that will fit it here."""
-    wanted = request.manifest
-    signals = read_source(wanted, request.source)
+    """Return the signals of a request before decoding, their INR, and the manifest with the chosen engine."""
+    settings = request.manifest
+    signals = read_source(settings, request.source)
     if request.fitter is not None:
-        request.fitter.require(signals, wanted.name)
-    limit = coords.nyquist(signals.grid, wanted.coords.spacing, wanted.coords.axis_order).min()
-    inr = manifest.make_inr(wanted.inr, len(signals.grid), signals.channels, float(limit))
-    if wanted.antialias.used:
+        request.fitter.require(signals, settings.name)
+    limit = coords.nyquist(signals.grid, settings.coords.spacing, settings.coords.axis_order).min()
+    inr = manifest.make_inr(settings.inr, len(signals.grid), signals.channels, float(limit))
+    if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
-    engine, reason = fit.choose(wanted.fit.engine, inr, request.device, wanted.antialias.used, ready=True)
+    engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, ready=True)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
-    return signals, inr, _with_engine(wanted, engine, fit.choose_products(wanted.fit.products, engine))
+    return signals, inr, _with_engine(settings, engine, fit.choose_products(settings.fit.products, engine))
 
 
-def disk_bytes(wanted: Manifest, signals: Signals, inr: INR) -> int:
-    """Bytes that a build needs on the disk at most, while it runs."""
-    num_bytes = 4 * len(signals) * wanted.seeds * len(wanted.fit.snapshots) * inr.layout.num_params
-    # A seed's blocks are let go only after its shards are safe, so for a moment one seed is there twice.
-    return num_bytes + num_bytes // wanted.seeds + int(np.prod(_shape(signals)))
+def disk_bytes(settings: Manifest, signals: Signals, inr: INR) -> int:
+    """Return the maximum disk space in bytes during a build."""
+    num_bytes = 4 * len(signals) * settings.seeds * len(settings.fit.snapshots) * inr.layout.num_params
+    # A seed's blocks are removed after its shards are written, so one seed is stored twice for a moment.
+    return num_bytes + num_bytes // settings.seeds + int(np.prod(_shape(signals)))
 
 
 def _create(request: Request, on_read: OnRead) -> Store:
-    wanted, out = request.manifest, request.out
-    signals, inr, wanted = resolve(request)
-    shape, request = _shape(signals), replace(request, manifest=wanted)
-    needed = disk_bytes(wanted, signals, inr)
+    settings, out = request.manifest, request.out
+    signals, inr, settings = resolve(request)
+    shape, request = _shape(signals), replace(request, manifest=settings)
+    needed = disk_bytes(settings, signals, inr)
     beside = out if isinstance(out, Path) else Path(tempfile.gettempdir()) / f"{os.getpid()}-{out.name}"
     if isinstance(out, Path) and needed > free_bytes(out):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
@@ -148,89 +148,88 @@ def _inits(
     signals_NKC: NDArray[np.uint8] | None,
     grid: tuple[int, ...],
 ) -> NDArray[np.float32] | None:
-    """Where all signals of each seed start, (S, P), or None where each has a start of its own."""
-    wanted, given = request.manifest, request.init
-    if wanted.init.mode in ("random", "hypernet"):
+    """Return the shared initial weights of each seed, (S, P), or None if those of signals differ."""
+    settings, init_SP = request.manifest, request.init
+    if settings.init.mode in ("random", "hypernet"):
         return None
-    if wanted.init.mode == "file":
-        if given is None or given.shape[1] != inr.layout.num_params or len(given) not in (1, wanted.seeds):
-            there = "none" if given is None else f"{given.shape[0]} of {given.shape[1]} parameters"
+    if settings.init.mode == "file":
+        if init_SP is None or init_SP.shape[1] != inr.layout.num_params or len(init_SP) not in (1, settings.seeds):
+            size = "none" if init_SP is None else f"{init_SP.shape[0]} of {init_SP.shape[1]} parameters"
             raise InrzooError(
-                f"--init must hold 1 or {wanted.seeds} starts of {inr.layout.num_params} parameters; given: {there}"
+                f"--init must hold 1 or {settings.seeds} weight vectors of {inr.layout.num_params} parameters, "
+                f"not {size}"
             )
-        return np.ascontiguousarray(np.broadcast_to(given, (wanted.seeds, given.shape[1])))
-    if wanted.init.mode == "shared":
-        return np.stack([shared_draw(inr, wanted, seed) for seed in range(wanted.seeds)])
+        return np.ascontiguousarray(np.broadcast_to(init_SP, (settings.seeds, init_SP.shape[1])))
+    if settings.init.mode == "shared":
+        return np.stack([shared_draw(inr, settings, seed) for seed in range(settings.seeds)])
     assert signals_NKC is not None
-    # Signals are sorted by split: those to train on come first. Where there are none, all are drawn from.
+    # Signals are sorted by split, train first. Without a train split all signals are candidates.
     candidates = signals_NKC[: int((split == 0).sum()) or len(split)]
-    drawn = [fixed_start(inr, wanted, seed, candidates, grid, request.device) for seed in range(wanted.seeds)]
+    drawn = [fixed_start(inr, settings, seed, candidates, grid, request.device) for seed in range(settings.seeds)]
     return np.stack(drawn)
 
 
 def _contents(
     request: Request, signals: Signals, values: NDArray[np.uint8], inr: Any, init_SP: NDArray[np.float32] | None
 ) -> Contents:
-    wanted = request.manifest
-    resolved = wanted.to_json()
+    settings = request.manifest
+    resolved = settings.to_json()
     sha = signals_digest(list(signals.ids), values)
-    attributes = {
-        "dataset": wanted.name,
-        "manifest": resolved,
-        "fingerprint": manifest.fingerprint(resolved, sha),
-        "signals_sha256": sha,
-        "source_checksums": signals.checksums,
-        "inr": {**resolved["inr"], **{key: getattr(inr, key) for key in manifest.RUNTIME_FIELDS if hasattr(inr, key)}},
-        "layout": inr.layout.to_json(),
-        "grid": list(signals.grid),
-        "label_columns": list(signals.labels),  # a list: the order of keys is lost in the attributes
-        "label_names": signals.label_names,
-        "split_names": list(signals.split_names),
-        "status_names": list(fit.STATUS_NAMES),
-        "environment": environment(request.device, wanted.fit.engine, wanted.init.mode == "hypernet"),
-        "inrzoo": inrzoo.__version__,
-    }
-    if request.fitter is not None:
-        attributes["fitter"] = {"sha256": request.fitter.sha256, **request.fitter.metadata}
+    fitter = request.fitter
+    info = StoreInfo(
+        dataset=settings.name,
+        manifest=RecordedManifest.from_tables(resolved),
+        fingerprint=manifest.fingerprint(resolved, sha),
+        signals_sha256=sha,
+        source_checksums=signals.checksums,
+        inr={**resolved["inr"], **{key: getattr(inr, key) for key in manifest.RUNTIME_FIELDS if hasattr(inr, key)}},
+        layout=inr.layout,
+        grid=signals.grid,
+        label_columns=tuple(signals.labels),
+        label_names={name: tuple(names) for name, names in signals.label_names.items()},
+        split_names=tuple(signals.split_names),
+        snapshots=settings.fit.snapshots,
+        partition=PartitionRows.choose(len(signals), len(settings.fit.snapshots) * inr.layout.num_params),
+        environment=environment(request.device, settings.fit.engine, settings.init.mode == "hypernet"),
+        version=inrzoo.__version__,
+        fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.metadata),
+    )
     return Contents(
-        attributes=attributes,
-        num_params=inr.layout.num_params,
-        num_axes=len(signals.grid),
-        snapshots=wanted.fit.snapshots,
-        num_seeds=wanted.seeds,
+        info=info,
         ids=list(signals.ids),
         split=signals.split,
         labels=signals.labels,
         signals_NKC=values,
-        publish_signals=wanted.redistributable,
+        publish_signals=settings.redistributable,
         init_SP=init_SP,
-        fitter=None if request.fitter is None else request.fitter.content,
+        fitter=None if fitter is None else fitter.content,
     )
 
 
-def read_source(wanted: Manifest, path: Path | None) -> Signals:
-    """The signals of a manifest, in the store's order, not decoded yet.
+def read_source(settings: Manifest, path: Path | None) -> Signals:
+    """Return the signals of a manifest in the order of the store, before decoding.
 
     Args:
-        path: local files to read them from; the source's default if None.
+        settings: the manifest.
+        path: local files; the default of the source if None.
 
     Raises:
-        InrzooError: the source is not there, or holds no signals.
+        InrzooError: the source is absent or has no signals.
     """
-    signals: Signals = registry.make("sources", wanted.source).read(path)
+    signals: Signals = registry.make("sources", settings.source).read(path)
     if not len(signals):
-        raise InrzooError(f"{wanted.source['name']} found no signals in {path}")
-    return (signals if wanted.limit is None else signals.limit(wanted.limit)).by_split()
+        raise InrzooError(f"{settings.source['name']} found no signals in {path}")
+    return (signals if settings.limit is None else signals.limit(settings.limit)).by_split()
 
 
-def _with_engine(wanted: Manifest, engine: Any, products: Any) -> Manifest:
-    return replace(wanted, fit=replace(wanted.fit, engine=engine, products=products))
+def _with_engine(settings: Manifest, engine: Any, products: Any) -> Manifest:
+    return replace(settings, fit=replace(settings.fit, engine=engine, products=products))
 
 
-def _as_begun(wanted: Manifest, begun: Mapping[str, Any]) -> Manifest:
-    """`auto` goes on with what began."""
-    asked = {key: begun[key] for key in ("engine", "products") if getattr(wanted.fit, key) == "auto" and key in begun}
-    return replace(wanted, fit=replace(wanted.fit, **asked))
+def _as_begun(settings: Manifest, begun: Mapping[str, Any]) -> Manifest:
+    """Replace `auto` by the engine and products of an existing store."""
+    known = {key: begun[key] for key in ("engine", "products") if getattr(settings.fit, key) == "auto" and key in begun}
+    return replace(settings, fit=replace(settings.fit, **known))
 
 
 def _shape(signals: Signals) -> tuple[int, int, int]:
@@ -246,24 +245,24 @@ def _decode(signals: Signals, out: NDArray[np.uint8], on_read: OnRead) -> NDArra
 
 
 def require_same(store: Store, request: Request) -> Manifest:
-    """Refuse to continue a store that was built with other settings or in another environment.
+    """Refuse to continue a store with other settings or from another environment.
 
     Returns:
-        The request's manifest with `auto` replaced by what the store began with.
+        The request's manifest with `auto` replaced by the store's settings.
     """
-    wanted = _as_begun(request.manifest, store.attributes["manifest"]["fit"])
-    differing = manifest.differences(store.attributes["manifest"], wanted.to_json())
+    settings = _as_begun(request.manifest, store.info.manifest.fit)
+    differing = manifest.differences(store.info.manifest.tables, settings.to_json())
     if differing:
         raise InrzooError(
             f"{store.path} was built with other settings ({'; '.join(differing)}); "
-            "give another --out, or --overwrite to replace it"
+            "give another --out, or replace it with --overwrite"
         )
-    if all(map(store.is_done, store.blocks())) and wanted.seeds <= store.num_seeds:
-        return wanted
-    differing = elsewhere_than(store, request.device)
+    if all(map(store.is_done, store.blocks())) and settings.seeds <= store.num_seeds:
+        return settings
+    differing = environment_differences(store, request.device)
     if differing:
         raise InrzooError(
-            f"{store.path} was fitted elsewhere ({'; '.join(differing)}), INRs from here would not be the same to the "
-            "bit; continue it there, or give another --out"
+            f"{store.path} was fitted in another environment ({'; '.join(differing)}), INRs from this one have other "
+            "bits; continue it there, or give another --out"
         )
-    return wanted
+    return settings

@@ -1,4 +1,4 @@
-"""One progress bar for a build: signals read, then INRs done, rate, ETA, mean PSNR so far, failures."""
+"""The progress bar of a build: signals read, then INRs fitted, rate, ETA, mean PSNR, diverged INRs."""
 
 import sys
 import time
@@ -12,10 +12,11 @@ from inrzoo.display import progress_bar
 from inrzoo.store import Block, Quality, Store
 
 LINE_EVERY_SECONDS = 30.0
+"""Minimum interval in seconds between progress lines without a terminal."""
 
 
 class BuildProgress:
-    """A bar on a terminal; a line now and then where there is none (a log file, CI)."""
+    """Shows a bar on a terminal, and progress lines elsewhere (a log file, CI)."""
 
     def __init__(self, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet)
@@ -39,19 +40,19 @@ class BuildProgress:
         self._console.print(line, highlight=False, soft_wrap=True)
 
     def read(self, done: int, total: int) -> None:
-        """Signals read so far."""
+        """Show the number of signals read."""
         if self._reading is None:
             self._reading = self._bar.add_task("reading signals", total=total, note="")
         self._bar.update(self._reading, completed=done)
 
     def begin(self, store: Store, todo: list[Block]) -> None:
-        """Start counting INRs; those done in earlier runs count as done."""
+        """Start counting INRs, including those of earlier runs."""
         total = store.num_signals * store.num_seeds
         missing = sum(map(store.num_rows, todo))
         self._already, self._started = total - missing, time.monotonic()
         self._fitting = self._bar.add_task("fitting INRs", total=total, completed=self._already, note="")
         if self._already and missing:
-            self.say(f"continuing: {self._already} of {total} INRs are there")
+            self.say(f"continuing: {self._already} of {total} INRs are finished")
         self._total = total
 
     def done(self, quality: Quality) -> None:

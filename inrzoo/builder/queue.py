@@ -1,8 +1,7 @@
-"""What is still to be done, and how much of it a worker gets at once.
+"""The queue of waiting tasks, which decides how many a worker gets in one message.
 
-A worker gets several blocks in one message, so that a driver has few messages to send however many workers there are;
-each block is still committed by itself. A block whose worker died is handed out alone from then on, so that one that
-kills workers takes no other with it.
+A worker gets several blocks in one message, so that the driver sends few messages to any number of workers; each block
+is still committed separately. A block whose worker died is sent alone from then on, as it may have killed the worker.
 """
 
 import math
@@ -16,20 +15,20 @@ from inrzoo.store import Block
 Task = Block | Shard
 
 ATTEMPTS = 3
-"""Of one task."""
-HANDFUL_SECONDS = 10.0
-"""So long a worker should be busy with what it gets at once."""
-HANDFUL = 64
-"""Blocks that a worker gets at most: their quality comes back in one message."""
-NEAR = 32
-"""So many waiting tasks are looked through for those whose signals the worker's node has read already."""
+"""Maximum number of attempts of one task."""
+MESSAGE_SECONDS = 10.0
+"""Target duration, in seconds, of one message's blocks."""
+MAX_BLOCKS_PER_MESSAGE = 64
+"""Maximum number of blocks of one message, whose qualities come back in one message."""
+LOOKAHEAD = 32
+"""Number of waiting tasks to search for one whose signals are cached on the node."""
 
 
 class Queue:
-    """Tasks that wait, in order.
+    """Waiting tasks in order.
 
     Attributes:
-        failures: tasks that were given up, and why.
+        failures: reason of each task that has failed for good.
     """
 
     def __init__(self, todo: Iterable[Block]) -> None:
@@ -40,48 +39,48 @@ class Queue:
         self.failures: dict[Task, str] = {}
 
     def __len__(self) -> int:
-        """Tasks that wait."""
+        """Return the number of waiting tasks."""
         return len(self._waiting)
 
     def add(self, tasks: Iterable[Task]) -> None:
-        """Put tasks behind the others."""
+        """Append tasks."""
         self._waiting.update(dict.fromkeys(tasks))
 
     def take(self, node: str, workers: int) -> list[Task]:
-        """The next tasks for a worker: one shard, or blocks whose signals its node has read, or that nobody has.
+        """Take the next tasks of a worker: one shard, or blocks whose signals its node, or else no node, has read.
 
-        As many blocks as take it `HANDFUL_SECONDS`, but few enough that `workers` workers stay busy to the end.
+        The blocks take about `MESSAGE_SECONDS`, but are few enough that `workers` workers stay busy to the end.
         """
         fair = math.ceil(len(self._waiting) / (2 * workers))
-        most = max(1, min(HANDFUL, fair, int(HANDFUL_SECONDS / max(self._block_seconds, 1e-3))))
+        most = max(1, min(MAX_BLOCKS_PER_MESSAGE, fair, int(MESSAGE_SECONDS / max(self._block_seconds, 1e-3))))
         ranks = {node: 0, None: 1}
 
         def rank(task: Task) -> int:
             return 0 if isinstance(task, Shard) else ranks.get(self._owners.get(task.index), 2)
 
-        near = sorted(islice(self._waiting, max(NEAR, most)), key=rank)
-        first = near[0]
-        taken = [first]
+        candidates = sorted(islice(self._waiting, max(LOOKAHEAD, most)), key=rank)
+        first = candidates[0]
+        tasks = [first]
         if isinstance(first, Block) and not self._attempts[first]:
-            alike = (task for task in near if isinstance(task, Block) and not self._attempts[task])
-            taken = [task for task in islice(alike, most) if rank(task) == rank(first)]
-        for task in taken:
+            alike = (task for task in candidates if isinstance(task, Block) and not self._attempts[task])
+            tasks = [task for task in islice(alike, most) if rank(task) == rank(first)]
+        for task in tasks:
             del self._waiting[task]
             self._attempts[task] += 1
             if isinstance(task, Block):
                 self._owners.setdefault(task.index, node)
-        return taken
+        return tasks
 
     def again(self, task: Task) -> bool:
-        """Whether it was handed out before the present time."""
+        """Return whether a task was already sent before its current attempt."""
         return self._attempts[task] > 1
 
     def took(self, num_blocks: int, seconds: float) -> None:
-        """Learn how long blocks take: by the last worker that came back."""
+        """Record the duration of a message, from which that of a block is estimated."""
         self._block_seconds = seconds / num_blocks
 
     def died(self, tasks: Iterable[Task], why: str) -> None:
-        """A worker died with these: they wait again, or are given up."""
+        """Queue the tasks of a dead worker again, or let them fail after `ATTEMPTS`."""
         for task in tasks:
             if self._attempts[task] < ATTEMPTS:
                 self._waiting[task] = None

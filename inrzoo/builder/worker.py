@@ -1,4 +1,4 @@
-"""Fits INRs from what the store records, and nothing else. The same function serves builds, repairs and re-fits.
+"""Fits INRs from the settings and signals in a store. Builds, repairs and re-fits use the same function.
 
 Shape letters: B INRs, S seeds, T snapshots, P parameters, K coordinates, D coordinate dimensions, C channels.
 """
@@ -6,14 +6,13 @@ Shape letters: B INRs, S seeds, T snapshots, P parameters, K coordinates, D coor
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, fit, manifest
-from inrzoo.builder.fitter import made
+from inrzoo.builder.fitter import network_starts
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.values import to_values
@@ -24,23 +23,24 @@ from inrzoo.store import Block, Quality, Store
 
 
 def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
-    """What besides the manifest decides the bits of an INR: library, compiler, kind of device, its instructions.
+    """Return what decides the bits of an INR besides the manifest: library, compiler, device type, instruction set.
 
     Args:
-        by_network: whether a hypernetwork makes the starts; it runs on torch, whatever the engine does.
+        device: `cpu` or `cuda`.
+        engine: name of the fitting engine.
+        by_network: whether a hypernetwork makes the initial weights; it always runs on torch.
     """
-    here = fit.engine(engine).environment(device)
+    own = fit.engine(engine).environment(device)
     if not by_network or engine == "reference":
-        return here
+        return own
     torchs = fit.engine("reference").environment(device)
-    return {**here, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
+    return {**own, "torch": torchs["torch"], "torch_instruction_set": torchs["instruction_set"]}
 
 
-def elsewhere_than(store: Store, device: str) -> list[str]:
-    """Keys in which fitting here would be in another environment than the store's; empty: the bits agree."""
-    recorded = store.attributes["manifest"]
-    here = environment(device, recorded["fit"]["engine"], recorded.get("init", {}).get("mode") == "hypernet")
-    return manifest.differences(store.attributes["environment"], here)
+def environment_differences(store: Store, device: str) -> list[str]:
+    """Return the keys in which this environment differs from that of the store; without differences the bits agree."""
+    ours = environment(device, store.settings.fit.engine, store.settings.init.mode == "hypernet")
+    return manifest.differences(store.info.environment, ours)
 
 
 def fit_block(
@@ -61,26 +61,26 @@ def fit_rows(
     """Fit the INRs of some signals.
 
     Args:
-        store: says everything: INR, grid, settings, signals.
-        rows: which signals. Batches are cut from the first one on, so for the bits of a build it starts on a batch.
-        seed: which fit of them.
-        device: `"cpu"` (one thread, so that products round the same everywhere) or a CUDA device.
-        signals_BKC: the signals of `rows`, where the store does not hold them.
-        threads: for the engines whose bits do not depend on it; the others take one.
+        store: source of INR, grid, settings and signals.
+        rows: range of the signals. To reproduce the bits of a build it must start with a batch.
+        seed: number of the fit of each signal.
+        device: `"cpu"` (with one thread, so that products round the same everywhere) or a CUDA device.
+        signals_BKC: the signals of `rows`, if the store does not hold them.
+        threads: number of threads of engines whose bits do not depend on it; others use one.
 
     Returns:
-        weights (B, T, P) and their quality.
+        Weights (B, T, P) and their quality.
     """
     settings = store.settings
     signals = store.signals(rows) if signals_BKC is None else signals_BKC
     with one_thread():
         by_network = settings.init.mode == "hypernet"
-        starts_BP = made(store, signals, device) if by_network else starts(store, rows, seed)
-        result = fit_to(store.inr, starts_BP, signals, settings, tuple(store.attributes["grid"]), device, threads)
+        starts_BP = network_starts(store, signals, device) if by_network else starts(store, rows, seed)
+        result = fit_to(store.inr, starts_BP, signals, settings, store.info.grid, device, threads)
         out_of_band, max_frequency = frequencies(
             store.inr,
             result.weights_BTP,
-            tuple(store.attributes["grid"]),
+            store.info.grid,
             **asdict(settings.coords),
             evaluate=fit.engine(settings.fit.engine).evaluate,
         )
@@ -105,16 +105,10 @@ def fit_to(
     threads: int = 1,
 ) -> fit.Fit:
     """Fit INRs to signals."""
-    wanted, spacing, axis_order = settings.antialias, settings.coords.spacing, settings.coords.axis_order
-    antialias = AntiAlias(**asdict(wanted)) if wanted.used else None
+    spacing, axis_order = settings.coords.spacing, settings.coords.axis_order
+    antialias = AntiAlias(**asdict(settings.antialias)) if settings.antialias.used else None
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
-    further: dict[str, Any] = {"antialias": antialias, "nyquist_D": nyquist_D} if antialias else {}
-    engine = fit.engine(settings.fit.engine)
-    if engine.threaded:
-        further["threads"] = threads
-    if len(engine.products) > 1:
-        further["products"] = settings.fit.products
-    return engine.fit(
+    problem = fit.FitProblem(
         inr,
         torch.from_numpy(starts_BP).to(device),
         torch.from_numpy(coords.grid(grid, spacing, axis_order)).to(device),
@@ -123,13 +117,16 @@ def fit_to(
         snapshots=settings.fit.snapshots,
         stop_psnr=settings.fit.effective_stop_psnr,
         value_range=settings.values.range,
-        **further,
+        antialias=antialias,
+        nyquist_D=nyquist_D if antialias else None,
+        products=settings.fit.products,
     )
+    return fit.engine(settings.fit.engine).fit(problem, threads)
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One torch thread inside: more would split a product, and round it, differently. Cores get workers instead."""
+    """Use one torch thread inside the block, as more would round products differently. More workers use the cores."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -139,24 +136,24 @@ def one_thread() -> Iterator[None]:
 
 
 def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
-    """Where fits start: all at the store's init, or each from its own stream, whatever block it is in. Shape (B, P)."""
-    ids, name = store.signal_ids[rows], store.attributes["dataset"]
+    """Return initial weights, (B, P): the store's init for all, or a draw from the random stream of each INR."""
+    ids, name = store.signal_ids[rows], store.info.dataset
     if store.init is not None:
         return np.repeat(store.init[seed : seed + 1], len(ids), axis=0)
     return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])
 
 
 def shared_draw(inr: INR, settings: FitSettings, seed: int) -> NDArray[np.float32]:
-    """The start that all signals of a seed share before anything is fitted. Shape (P,)."""
+    """Draw the initial weights that all signals of a seed share, (P,)."""
     return inr.init(Stream("fixed init", settings.name, seed))
 
 
 def fixed_start(
     inr: INR, settings: FitSettings, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
 ) -> NDArray[np.float32]:
-    """The start that all signals of a seed share: weights fitted to one of them, drawn by the seed. Shape (P,).
+    """Fit the initial weights that all signals of a seed share, (P,), to one of the signals, drawn by the seed.
 
-    Few-shot paper, Sec. 3.3.3; it is fitted as every signal is, from `shared_draw`.
+    Few-shot paper, Sec. 3.3.3; the fit starts from `shared_draw`.
     """
     chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals_NKC))[0])
     start = shared_draw(inr, settings, seed)

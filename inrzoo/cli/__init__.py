@@ -1,4 +1,4 @@
-"""The command line: parse words, call one function, print. Every error of the user's is one line and exit code 2."""
+"""The command line: a command parses words, calls one function, prints. User errors are one line and exit code 2."""
 
 import errno
 import json
@@ -16,30 +16,31 @@ from inrzoo.display import printable, show_log
 from inrzoo.errors import InrzooError, Terminated, stopped_by_sigterm
 
 
-class Place(click.ParamType[str | Path]):
-    """A folder, as a path, or a URL, as it was written."""
+class FolderOrUrl(click.ParamType[str | Path]):
+    """A folder, as a path, or a URL, as a string."""
 
     name = "folder or URL"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
-        """Told apart by `://`."""
+        """Convert a value without `://` to a path."""
         if value == "":
-            self.fail("'' is not a place; expected a folder, e.g. digits.zarr, or a URL", param, ctx)
+            self.fail("'' is not allowed; expected a folder, e.g. digits.zarr, or a URL", param, ctx)
         return value if isinstance(value, Path) or "://" in value else Path(value)
 
 
-STORE = click.argument("store", type=Place())
+STORE = click.argument("store", type=FolderOrUrl())
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
-LONGEST_LINE = 4000
+MAX_LINE = 4000
+"""Maximum number of characters of an error message."""
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
-SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files to read the signals from.")
+SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files of the signals.")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrzoo")
-@click.option("--trust", "words", multiple=True, metavar="KIND=MODULE:CLASS", help="E.g. inrs=mine.net:Net; imported.")
+@click.option("--trust", "words", multiple=True, metavar="KIND=MODULE:CLASS", help="Import e.g. inrs=mine.net:Net.")
 def cli(words: tuple[str, ...]) -> None:
-    """Datasets of implicit neural representations: fit, verify, look, publish."""
+    """Datasets of implicit neural representations: fit, verify, inspect, publish."""
     from inrzoo.trust import trust
 
     for word in words:
@@ -48,7 +49,7 @@ def cli(words: tuple[str, ...]) -> None:
 
 
 def main() -> None:
-    """Entry point: run a command; say what the user can put right in one line."""
+    """Run a command; print an error that the user can fix as one line."""
     show_log()
     try:
         with stopped_by_sigterm():
@@ -59,31 +60,31 @@ def main() -> None:
         _fail(error.format_message(), 2)
     except (KeyboardInterrupt, click.exceptions.Abort) as stop:
         command = shlex.join(["inrzoo", *sys.argv[1:]])
-        terminated = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)  # click raises from it
+        terminated = isinstance(stop, Terminated) or isinstance(stop.__cause__, Terminated)  # click chains them
         code = 128 + (signal.SIGTERM if terminated else signal.SIGINT)
-        _fail(f"stopped; what is finished is safe, go on with the same command: {command}", code)
+        _fail(f"stopped; finished work is safe, continue with the same command: {command}", code)
     except MemoryError as error:
-        _fail(f"out of memory ({error or 'no reason given'}); ask for less, or check what was given", 2)
-    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        _fail(f"out of memory ({error or 'no reason given'}); reduce or check the arguments", 2)
+    except BrokenPipeError:  # the reader of our output has ended, as `head` does
         sys.stderr.close()
         sys.exit(0)
     except OSError as error:
         if error.errno in DISK_ERRORS:
-            reason = "the disk is full" if error.errno == errno.ENOSPC else f"the disk takes no more ({error.strerror})"
-            _fail(f"{reason}; nothing that was there is lost: make room, then run the same command again", 2)
-        if error.errno is None or error.filename is None:  # a mistake of ours
+            reason = "the disk is full" if error.errno == errno.ENOSPC else f"the disk fails ({error.strerror})"
+            _fail(f"{reason}; existing files are safe: free some space, then run the same command again", 2)
+        if error.errno is None or error.filename is None:  # a bug in inrzoo
             raise
         _fail(f"{error.filename}: {error.strerror}", 2)
 
 
 def say(text: str, err: bool = False) -> None:
-    """Print; names in a store or on a card are somebody else's words, and a terminal obeys what cannot be printed."""
+    """Print a text without control characters, which names in a store or on a card may contain."""
     click.echo(printable(text), err=err)
 
 
 def _fail(message: str, code: int) -> None:
     line = printable(" ".join(message.split()))
-    click.echo(f"inrzoo: {line if len(line) <= LONGEST_LINE else line[:LONGEST_LINE] + '…'}", err=True)
+    click.echo(f"inrzoo: {line if len(line) <= MAX_LINE else line[:MAX_LINE] + '…'}", err=True)
     sys.exit(code)
 
 
@@ -91,10 +92,10 @@ def _fail(message: str, code: int) -> None:
 @STORE
 @JSON
 def info(store: str | Path, as_json: bool) -> None:
-    """What is in a store, how good, how complete, with what it was made."""
+    """Show the content, quality and completeness of a store, and its settings."""
     from inrzoo import open_store
 
-    opened = open_store(store)  # says in one line that there is none, before torch is imported
+    opened = open_store(store)  # fails before torch is imported
     from inrzoo import report
 
     content = report.of_store(opened)
@@ -104,44 +105,44 @@ def info(store: str | Path, as_json: bool) -> None:
 @cli.command()
 @STORE
 def stats(store: str | Path) -> None:
-    """Compute the normalisation statistics again and write them into the store."""
+    """Recompute the normalisation statistics and write them into the store."""
     from inrzoo import stats as statistics
     from inrzoo.store import location
 
-    again = statistics.recompute(location(store))
-    say(f"{store}: statistics over {again.stats['count'].max()} training INRs written")
+    updated = statistics.recompute(location(store))
+    say(f"{store}: wrote statistics over {updated.stats['count'].max()} training INRs")
 
 
 @cli.command()
 @STORE
 @click.option("--out", type=click.Path(path_type=Path), help="STORE.png by default.")
-@click.option("--count", default=10, show_default=True, help="INRs to draw, 64 at most.")
-@click.option("--seed", default=0, show_default=True, help="Which fit of each signal.")
+@click.option("--count", default=10, show_default=True, help="Number of INRs to draw, 64 at most.")
+@click.option("--seed", default=0, show_default=True, help="Number of the fit of each signal.")
 def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
-    """Draw originals, reconstructions, a finer grid and the PSNR histogram into one PNG."""
+    """Draw originals, reconstructions, renderings on a finer grid and the PSNR histogram into one PNG."""
     from inrzoo import open_store
 
     opened = open_store(store)
-    from inrzoo.preview import MOST_DRAWN
+    from inrzoo.preview import MAX_DRAWN
     from inrzoo.preview import preview as draw
 
     target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
     drawn = draw(opened, target, num_signals=count, seed=seed)
-    why = f"at most {MOST_DRAWN} are drawn" if drawn == MOST_DRAWN else f"seed {seed} has no more that are finished"
-    say(f"{target}: {drawn} INRs" if drawn >= count else f"{target}: {drawn} of {count} asked for; {why}")
+    why = f"the maximum is {MAX_DRAWN}" if drawn == MAX_DRAWN else f"seed {seed} has no more finished INRs"
+    say(f"{target}: {drawn} INRs" if drawn >= count else f"{target}: {drawn} of {count} requested INRs; {why}")
 
 
 @cli.command()
 @STORE
 @SOURCE
-@click.option("--repair", is_flag=True, help="Fit damaged blocks again, exactly those.")
+@click.option("--repair", is_flag=True, help="Fit the damaged blocks again.")
 @click.option("--refit", type=int, metavar="N", help="Fit N randomly chosen INRs again and compare.")
 @JSON
 def verify(store: str | Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
-    """Check a store: every checksum, every INR rendered again. Exit code 1 and a list when something is off."""
+    """Check every checksum of a store and render every INR again. Problems are listed, with exit code 1."""
     from inrzoo.store import location, open_store
 
-    open_store(location(store))  # says in one line that there is none, before torch is imported and a bar begins
+    open_store(location(store))  # fails before torch is imported and a progress bar begins
     from inrzoo import refit as refitting
     from inrzoo import report
     from inrzoo import verify as checks
@@ -149,36 +150,36 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
     findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
     if repair and findings.repairable:
         repaired = checks.repair(store, findings, source=source)
-        say(f"{store}: {len(repaired)} block(s) fitted again; checking once more", err=True)
+        say(f"{store}: fitted {len(repaired)} block(s) again; verifying again", err=True)
         findings = report.with_bar("verifying INRs", lambda tick: checks.verify(store, source, tick))
-    again = None
+    refitted = None
     if refit is not None and not findings.bad_blocks:
-        again = report.with_bar(
+        refitted = report.with_bar(
             "fitting INRs again", lambda tick: refitting.refit(store, refit, source=source, on_done=tick)
         )
         findings.problems += [
-            f"signal {one.signal}, seed {one.seed}: fitted again it is another function "
+            f"signal {one.signal}, seed {one.seed}: the new fit is another function "
             f"(differs by {one.difference:.2g} of the value range, {one.allowed:.2g} is allowed)"
-            for one in again.refits
+            for one in refitted.refits
             if not one.passed
         ]
-    say(report.of_findings(store, findings, again, as_json))
+    say(report.of_findings(store, findings, refitted, as_json))
     sys.exit(1 if findings.problems else 0)
 
 
 @cli.command("import")
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The store to make.")
-@click.option("--convention", help="dws, implicit_zoo, nfn or sitzmann; read off the key names where one fits.")
+@click.option("--convention", help="dws, implicit_zoo, nfn or sitzmann; by default derived from the key names.")
 @click.option(
-    "--inr", "inr_settings", multiple=True, metavar="KEY=VALUE", help="The SIREN where it differs: omega_0=20."
+    "--inr", "inr_settings", multiple=True, metavar="KEY=VALUE", help="A field of the SIREN that differs: omega_0=20."
 )
 @click.option("--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, range=LOW,HIGH.")
-@click.option("--dataset", help="The images that were fitted: PSNRs are then computed. A name of `inrzoo list`.")
+@click.option("--dataset", help="Dataset of the images, a name of `inrzoo list`; PSNRs are then computed.")
 @click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
-@click.option("--grid", help="Size of an image, e.g. 28x28, where nothing else says it.")
+@click.option("--grid", help="Size of an image, e.g. 28x28, if the files do not contain it.")
 @click.option("--split-points", help="First validation and first test number of nfn's folders, e.g. 45000,50000.")
-@click.option("--name", help="What the dataset is called.")
+@click.option("--name", help="Name of the dataset.")
 def import_command(
     folder: Path,
     out: Path,
@@ -188,28 +189,28 @@ def import_command(
     coords: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Read a folder of one .pth per INR, as DWSNets, neural-graphs and nfn use it, into a store."""
+    """Read a folder with one .pth per INR, as used by DWSNets, neural-graphs and nfn, into a store."""
     from inrzoo import report
     from inrzoo.interchange import import_state_dicts
 
     sizes, points = numbers("--grid", grid, "x", "28x28"), numbers("--split-points", split_points, ",", "45000,50000")
     options |= {"inr_settings": settings("--inr", inr_settings), "coords": settings("--coords", coords)}
-    made = report.with_bar(
+    store = report.with_bar(
         "reading INRs",
         lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
     )
-    say(f"{made}: look at it with: inrzoo info {made}")
+    say(f"{store}: show it with: inrzoo info {store}")
 
 
 @cli.command()
-@click.option("--workload", "workloads", multiple=True, metavar="W1|W2|W3|W4", help="What is fitted; all by default.")
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="How; all that work here by default.")
-@click.option("--rounds", default=7, show_default=True, help="Samples of a method, methods in turn.")
-@click.option("--seconds", default=0.5, show_default=True, help="How long a sample lasts at least.")
+@click.option("--workload", "workloads", multiple=True, metavar="W1|W2|W3|W4", help="Workload; all by default.")
+@click.option("--method", "methods", multiple=True, metavar="NAME", help="Method; by default all that run here.")
+@click.option("--rounds", default=7, show_default=True, help="Samples of each method; methods take turns.")
+@click.option("--seconds", default=0.5, show_default=True, help="Minimum duration of a sample.")
 @JSON
 @click.option("--out", type=click.Path(path_type=Path), help="A .json or .md file for the results.")
 def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: tuple[str, ...], **times: Any) -> None:
-    """INR-steps per second here: our engines, what else one could use, and the processor's limit."""
+    """Measure INR-steps per second: our engines, other methods, and the processor's limit."""
     from inrzoo import bench as benchmark
 
     if out is not None:
@@ -221,14 +222,14 @@ def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: 
 
 
 def settings(option: str, words: tuple[str, ...]) -> dict[str, Any]:
-    """`KEY=VALUE` words as a table; a value is a TOML value, numbers with commas between them, or a word."""
+    """Parse `KEY=VALUE` words; a value is a TOML value, numbers with commas between them, or a string."""
     table: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
         if not (key and equals and value):
             raise InrzooError(f"{option} {word} is not allowed; expected KEY=VALUE")
         if key in table:
-            raise InrzooError(f"{option} {key} is said twice")
+            raise InrzooError(f"{option} {key} occurs twice")
         try:
             table[key] = tomllib.loads(f"x = [{value}]" if "," in value and "[" not in value else f"x = {value}")["x"]
         except tomllib.TOMLDecodeError:
@@ -237,7 +238,7 @@ def settings(option: str, words: tuple[str, ...]) -> dict[str, Any]:
 
 
 def numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:
-    """`800,900` as numbers; None for None."""
+    """Parse numbers such as `800,900`; None stays None."""
     if text is None:
         return None
     try:
@@ -246,5 +247,5 @@ def numbers(option: str, text: str | None, between: str, example: str) -> tuple[
         raise InrzooError(f"{option} {text} is not allowed; expected {example}") from None
 
 
-# The other commands, a file a group; they need `cli`, so they are read last.
+# The other commands, one file for each group; they import `cli`, so they are imported last.
 from inrzoo.cli import building, catalogue, exporting, hub, training  # noqa: E402, F401

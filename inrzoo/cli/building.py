@@ -1,4 +1,4 @@
-"""The command `build`: options as a manifest's keys, one call, a report out."""
+"""The command `build`: passes its options to `api.build` and prints the report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import SOURCE, Place, cli, numbers, say
+from inrzoo.cli import SOURCE, FolderOrUrl, cli, numbers, say
 from inrzoo.errors import InrzooError
 
 
@@ -18,7 +18,7 @@ class Workers(click.ParamType[int | str]):
     name = "N or auto"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int | str:
-        """Whether the number is allowed is not said here."""
+        """Convert a value; its range is checked later."""
         try:
             return value if value == "auto" else int(value)
         except ValueError:
@@ -27,54 +27,52 @@ class Workers(click.ParamType[int | str]):
 
 @cli.command()
 @click.argument("dataset")
-@click.option("--preset", help="Settings of a paper; `inrzoo list` shows them.")
-@click.option("--seeds", type=int, help="Independent fits of each signal. More than a store has are added to it.")
-@click.option("--views", help="Step counts at which snapshots are kept, e.g. 800,900,1000.")
-@click.option("--inr", help="Architecture; `inrzoo list` shows them.")
-@click.option("--engine", help="What fits, auto by default; `inrzoo list` shows what serves which INR.")
+@click.option("--preset", help="Settings of a paper; `inrzoo list` shows all presets.")
+@click.option("--seeds", type=int, help="Independent fits of each signal. Seeds that a store lacks are added.")
+@click.option("--views", help="Step counts of the stored snapshots, e.g. 800,900,1000.")
+@click.option("--inr", help="Architecture; `inrzoo list` shows all.")
+@click.option("--engine", help="Fitting engine, auto by default; `inrzoo list` shows those of each INR.")
 @click.option("--products", help="Precision of matrix products on a GPU: bf16x3 (default), ieee or tf32.")
 @click.option("--steps", type=int, help="Optimiser steps.")
-@click.option("--lr", type=float, help="Adam's step size.")
-@click.option("--stop-psnr", type=float, help="dB at which an INR stops; 0 for never.")
-@click.option("--init", help="Where fits start: random, shared, fixed, or a store or .safetensors FILE.")
-@click.option("--fitter", type=click.Path(path_type=Path), help="Checkpoint of a hypernetwork that makes them.")
-@click.option("--tto", type=int, metavar="STEPS", help="Steps of Adam on what --fitter makes; none by default.")
+@click.option("--lr", type=float, help="Adam's learning rate.")
+@click.option("--stop-psnr", type=float, help="PSNR in dB at which the fit of an INR stops; 0 disables it.")
+@click.option("--init", help="Initial weights: random, shared, fixed, or a store or .safetensors FILE.")
+@click.option("--fitter", type=click.Path(path_type=Path), help="Checkpoint of a hypernetwork that makes the INRs.")
+@click.option("--tto", type=int, metavar="STEPS", help="Test-time optimisation steps after --fitter; 0 by default.")
 @click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
-@click.option("--limit", type=int, help="At most this many signals, an even share of every class.")
+@click.option("--limit", type=int, help="Maximum number of signals, an even share of every class.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
-@click.option("--out", type=Place(), help="The store; DATASET.zarr here by default, or e.g. s3://BUCKET/NAME.zarr.")
+@click.option("--out", type=FolderOrUrl(), help="The store, DATASET.zarr by default; or e.g. s3://BUCKET/NAME.zarr.")
 @click.option("--workers", type=Workers(), help="Processes; one per core or GPU by default. auto follows a cluster.")
-@click.option(
-    "--per-worker", metavar="cpu=N,gpu=X", help="What a worker takes of a node: 1 core, or 1 GPU, by default."
-)
+@click.option("--per-worker", metavar="cpu=N,gpu=X", help="Resources of a worker; 1 core, or 1 GPU, by default.")
 @click.option("--address", help="A running Ray cluster to join: auto, or e.g. ray://HEAD:10001.")
 @click.option("--in-process", is_flag=True, help="Fit in this process, without Ray.")
 @click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
-@click.option("--overwrite", is_flag=True, help="Replace a store that stands at --out.")
-@click.option("--plan", "planned", is_flag=True, help="Say what would be done and how long it takes; build nothing.")
-@click.option("--nodes", type=int, default=1, show_default=True, help="Of --plan: machines like this one.")
+@click.option("--overwrite", is_flag=True, help="Replace the store at --out.")
+@click.option("--plan", "planned", is_flag=True, help="Print the work and its estimated time; build nothing.")
+@click.option("--nodes", type=int, default=1, show_default=True, help="With --plan: number of machines like this one.")
 def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options: Any) -> None:
-    """Fit a dataset of INRs into a store. Stop it at will: the same command continues.
+    """Fit a dataset of INRs into a store. It can be stopped at any time: the same command continues.
 
-    DATASET is a name that `inrzoo list` shows, or a path to a TOML file; or a store, which then continues or, with
-    --seeds, grows by what it records.
+    DATASET is a name that `inrzoo list` shows, or a path to a TOML file; or a store, whose build then continues with
+    the recorded settings or, with --seeds, adds seeds.
     """
     from inrzoo import api
 
-    asked = {key: value for key, value in options.items() if key not in ("planned", "nodes")}
-    asked["preset"], asked["settings"] = preset, _table(settings)
-    asked["views"] = numbers("--views", options["views"], ",", "800,900")
-    asked["anti_alias"] = _weight(options["anti_alias"])
-    asked["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
+    arguments = {key: value for key, value in options.items() if key not in ("planned", "nodes")}
+    arguments["preset"], arguments["settings"] = preset, _table(settings)
+    arguments["views"] = numbers("--views", options["views"], ",", "800,900")
+    arguments["anti_alias"] = _weight(options["anti_alias"])
+    arguments["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
     if not options["planned"]:
-        built = api.build(dataset, **asked)
+        built = api.build(dataset, **arguments)
         from inrzoo import report
 
         say(report.of_build(built))
         return
     run = ("source", "workers", "per_worker", "address", "in_process", "device", "overwrite")
-    request = api.build_request(dataset, **{key: value for key, value in asked.items() if key not in run})
+    request = api.build_request(dataset, **{key: value for key, value in arguments.items() if key not in run})
     from inrzoo import builder, report
     from inrzoo.builder.estimate import check_nodes
 
@@ -84,7 +82,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
 
 
 def _amounts(text: str) -> dict[str, float]:
-    """`cpu=2,gpu=0.5` as numbers."""
+    """Parse `cpu=2,gpu=0.5`."""
     try:
         amounts = {key: float(amount) for key, _, amount in (part.partition("=") for part in text.split(","))}
     except ValueError:
@@ -95,17 +93,17 @@ def _amounts(text: str) -> dict[str, float]:
 
 
 def _weight(text: str | None) -> float | str | None:
-    """A weight of the regulariser, or `projection`."""
+    """Parse a weight of the regulariser, or `projection`."""
     if text in (None, "projection"):
         return text
     try:
         return float(str(text))
     except ValueError:
-        raise InrzooError(f"--anti-alias {text} is not allowed; expected a weight as 0.1, or projection") from None
+        raise InrzooError(f"--anti-alias {text} is not allowed; expected a weight such as 0.1, or projection") from None
 
 
 def _table(settings: tuple[str, ...]) -> dict[str, Any]:
-    """`--set` as dotted manifest keys."""
+    """Parse `--set` as dotted manifest keys."""
     table: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")

@@ -1,4 +1,4 @@
-"""What can be built, and what others have built."""
+"""The command `list`: datasets and components of this installation, and datasets on the Hub."""
 
 import dataclasses
 import json
@@ -12,10 +12,10 @@ from inrzoo.errors import InrzooError
 
 @cli.command("list")
 @click.argument("user", required=False)
-@click.option("--hub", "on_hub", is_flag=True, help="The inrzoo datasets on the Hub, of USER alone if given.")
+@click.option("--hub", "on_hub", is_flag=True, help="List the inrzoo datasets on the Hub, or those of USER.")
 @JSON
 def list_command(user: str | None, on_hub: bool, as_json: bool) -> None:
-    """What can be built: datasets with their presets, sources, INRs. With --hub: what others have published."""
+    """List datasets with their presets, sources, INRs and other components. With --hub: published datasets."""
     if on_hub:
         _list_hub(user, as_json)
     elif user is not None:
@@ -32,7 +32,7 @@ def _list_local(as_json: bool) -> None:
     for name in registry.names("inrs"):
         try:
             inr = manifest.make_inr({"name": name}, in_features=2, out_features=1, nyquist=1.0)
-        except InrzooError as error:  # one broken package hides none of the others
+        except InrzooError as error:  # a broken package must not hide the others
             served[name], reasons[name] = [], str(error)
             continue
         served[name] = fit.serving(inr, "cpu")
@@ -51,7 +51,7 @@ def _list_local(as_json: bool) -> None:
     for kind in registry.KINDS:
         if kind != "inrs":
             say(f"{kind}\n  {', '.join(registry.names(kind))}")
-    say("INRs (and the engines that fit them on these cores, the fastest first)")
+    say("INRs (and the engines that fit them on this processor, the fastest first)")
     for name, engines in served.items():
         say(f"  {name:18} {', '.join(engines)}" + (f"  ({reasons[name]})" if reasons[name] else ""))
 
@@ -59,9 +59,9 @@ def _list_local(as_json: bool) -> None:
 def _list_hub(user: str | None, as_json: bool) -> None:
     from inrzoo import hub
 
-    found = hub.search(user)
+    datasets = hub.search(user)
     if as_json:
-        say(json.dumps([dataclasses.asdict(listed) for listed in found], indent=2))
+        say(json.dumps([dataclasses.asdict(listed) for listed in datasets], indent=2))
         return
     head = ["dataset", "version", "INRs", "seeds", "size", "median PSNR", "format"]
     rows = [
@@ -74,7 +74,7 @@ def _list_hub(user: str | None, as_json: bool) -> None:
             "?" if listed.psnr_median is None else f"{listed.psnr_median:.2f} dB",
             "?" if listed.format is None else str(listed.format),
         ]
-        for listed in found
+        for listed in datasets
     ]
     if not rows:
         say(f"no inrzoo dataset on the Hub{f' of {user}' if user else ''}", err=True)

@@ -1,4 +1,4 @@
-"""Stores in other people's formats."""
+"""The command `export`, which writes a store in other formats."""
 
 from pathlib import Path
 
@@ -17,30 +17,28 @@ from inrzoo.errors import InrzooError
     default="state-dicts",
     show_default=True,
 )
-@click.option("--convention", help="Of state-dicts: whose layout and key names: dws, nfn or sitzmann.")
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The folder to make; of safetensors a file."
-)
-@click.option("--seed", help="Which fit of each signal, or all. Parquet takes all by default, the others 0.")
-@click.option("--step", type=int, help="Which view, where the store keeps several; Parquet takes all.")
-@click.option("--signal", "signals", help="Of safetensors: one signal, or a range as 0:100.")
+@click.option("--convention", help="For state-dicts: layout and key names: dws, nfn or sitzmann.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder; for safetensors a file.")
+@click.option("--seed", help="Number of the fit of each signal, or all. Default: all for Parquet, else 0.")
+@click.option("--step", type=int, help="Step count of the view, if the store has several; Parquet takes all.")
+@click.option("--signal", "signals", help="For safetensors: one signal, or a range such as 0:100.")
 def export(
     store: Path, kind: str, convention: str | None, out: Path, seed: str | None, step: int | None, signals: str | None
 ) -> None:
-    """Write a store as files that other tools read: a .pth per INR, rows of Parquet, tensors of some INRs."""
+    """Write a store as files for other tools: one .pth per INR, rows of Parquet, or tensors of some INRs."""
     from inrzoo import open_store
 
-    meant = {"--convention": ("state-dicts", convention), "--signal": ("safetensors", signals)}
-    for option, (format_of, given) in meant.items():
-        if (kind == format_of) != (given is not None):
-            needed = "needs" if kind == format_of else "takes no"
-            raise InrzooError(f"--format {kind} {needed} {option}; see inrzoo export --help")
-    open_store(store)  # says in one line that there is none, before torch is imported
+    required = {"--convention": ("state-dicts", convention), "--signal": ("safetensors", signals)}
+    for option, (option_kind, value) in required.items():
+        if (kind == option_kind) != (value is not None):
+            verb = "needs" if kind == option_kind else "takes no"
+            raise InrzooError(f"--format {kind} {verb} {option}; see inrzoo export --help")
+    open_store(store)  # fails before torch is imported
     from inrzoo import interchange
 
     if kind == "parquet":
         if step is not None:
-            raise InrzooError("--format parquet takes no --step; every view is a row, `step` says which")
+            raise InrzooError("--format parquet takes no --step; every view is a row, with a column `step`")
         rows = interchange.export_parquet(
             store, out, None if seed in (None, "all") else range(_seed(seed), _seed(seed) + 1)
         )

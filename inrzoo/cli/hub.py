@@ -1,4 +1,4 @@
-"""To the Hub and back."""
+"""The commands `push` and `pull`, which copy stores to and from the Hub."""
 
 import json
 from pathlib import Path
@@ -12,10 +12,10 @@ from inrzoo.cli import JSON, SOURCE, STORE, cli, say
 @cli.command()
 @STORE
 @click.argument("name", metavar="USER/NAME")
-@click.option("--private", is_flag=True, help="Make a dataset that is not there yet private.")
-@click.option("--revision", default="main", show_default=True, help="Branch; versions are tagged on main alone.")
-@click.option("--create-pr", is_flag=True, help="Push to a pull request.")
-@click.option("--partial", is_flag=True, help="Push the finished seeds of a store that is still being built.")
+@click.option("--private", is_flag=True, help="Make a new dataset private.")
+@click.option("--revision", default="main", show_default=True, help="Branch; only main has version tags.")
+@click.option("--create-pr", is_flag=True, help="Push to a new pull request.")
+@click.option("--partial", is_flag=True, help="Push the finished seeds of an unfinished store.")
 @SOURCE
 @JSON
 def push(
@@ -28,7 +28,7 @@ def push(
     source: Path | None,
     as_json: bool,
 ) -> None:
-    """Publish a store on the Hub: zarr, Parquet, card, and a version that never changes. The same command continues."""
+    """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues."""
     from inrzoo import hub, report
     from inrzoo import verify as checks
 
@@ -55,25 +55,25 @@ def push(
         }
         say(json.dumps(content, indent=2))
         return
-    version = f"v{done.version}" if done.version is not None else "no version (versions are tagged on main)"
+    version = f"v{done.version}" if done.version is not None else "no version (only main has versions)"
     what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
     say(f"{done.where}: {version}, {what}, commit {done.commit[:12]}")
     if done.repaired:
-        lacked = f"{len(done.repaired)} file(s), the first: {done.repaired[0]}"
-        say(f"the version before lacked or had damaged {lacked}; {version} is whole, and a version never changes")
+        files = f"{len(done.repaired)} file(s), the first: {done.repaired[0]}"
+        say(f"the version before lacks or has damaged {files}; {version} is complete, and a version never changes")
 
 
 @cli.command()
 @click.argument("name", metavar="USER/NAME")
-@click.option("--out", type=click.Path(path_type=Path), help="The store; NAME.zarr here by default.")
+@click.option("--out", type=click.Path(path_type=Path), help="The store, NAME.zarr by default.")
 @click.option("--revision", help="Version, branch or commit; the newest version by default.")
-@click.option("--split", "splits", multiple=True, help="The shards of this split alone; may be given several times.")
-@click.option("--seeds", type=int, help="The first so many fits of each signal.")
+@click.option("--split", "splits", multiple=True, help="Pull only the shards of this split; repeatable.")
+@click.option("--seeds", type=int, help="Pull only the first N fits of each signal.", metavar="N")
 @JSON
 def pull(
     name: str, out: Path | None, revision: str | None, splits: tuple[str, ...], seeds: int | None, as_json: bool
 ) -> None:
-    """Bring a store from the Hub, every file checked. The same command continues, and completes what was a part."""
+    """Pull a store from the Hub and verify every file. The same command continues, and completes a part."""
     from inrzoo import hub, report
 
     done = report.with_bytes_bar(
@@ -89,5 +89,5 @@ def pull(
     version = f"v{done.version}" if done.version is not None else f"commit {done.commit[:12]}"
     parts = [f"{done.seeds} of {done.num_seeds} seeds"] if done.seeds < done.num_seeds else []
     parts += [f"the shards of {', '.join(done.splits)}"] if done.splits else []
-    part = f"a part ({' and '.join(parts)})" if parts else "whole"
-    say(f"{done.path}: {version}, {part}, {decimal(done.num_bytes)} fetched; every file has its sha256")
+    part = f"a part ({' and '.join(parts)})" if parts else "complete"
+    say(f"{done.path}: {version}, {part}, {decimal(done.num_bytes)} fetched; every sha256 is verified")

@@ -1,4 +1,4 @@
-"""The commands `train`, `evaluate` and `embed`: options out of a task's fields, one call, text out."""
+"""The commands `train`, `evaluate`, `draw` and `embed`; the options of `train` are the fields of a task."""
 
 import json
 from pathlib import Path
@@ -10,22 +10,22 @@ from inrzoo import registry
 from inrzoo.cli import cli, say
 from inrzoo.trust import trust
 
-OR_DATASET = ", or the name or .toml file of a dataset, whose signals are then read"
-SOURCE_HELP = "Local files to read a dataset's signals from."
+OR_DATASET = ", or the name or .toml file of a dataset, to read its signals"
+SOURCE_HELP = "Local files of a dataset's signals."
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_HELP)
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
 class TaskCommands(click.Group):
-    """One command for every file of `inrzoo/tasks`; its options are the fields of the task."""
+    """The commands `train NAME`, one for every task; the options are the fields of the task."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of the tasks."""
+        """Return the names of the tasks."""
         return [name.replace("_", "-") for name in registry.names("tasks")]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """`train NAME`."""
+        """Make the command `train NAME`."""
         name = trust("tasks", cmd_name) if ":" in cmd_name else cmd_name.replace("-", "_")
         if name not in registry.names("tasks") and ("tasks", name) not in registry.trusted:
             return None
@@ -44,21 +44,19 @@ class TaskCommands(click.Group):
             )
         fixed = [
             click.Argument(["store"]),
-            click.Option(
-                ["--out"], type=click.Path(path_type=Path), help="Folder of the run; STORE.TASK here by default."
-            ),
+            click.Option(["--out"], type=click.Path(path_type=Path), help="Folder of the run, STORE.TASK by default."),
             click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="E.g. encoder.dropout=0.1."),
             click.Option(["--device"], default="auto", show_default=True, help="cpu, cuda or auto."),
             *([click.Option(["--source"], type=click.Path(path_type=Path), help=SOURCE_HELP)] if unfitted else []),
-            click.Option(["--overwrite"], is_flag=True, help="Begin anew where another run stands."),
+            click.Option(["--overwrite"], is_flag=True, help="Replace the run at --out."),
         ]
         text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
         return click.Command(
             cmd_name,
             params=[*fixed, *generated],
             callback=lambda **words: _train(name, **words),
-            help=f"{text}\n\nSTORE is a folder or a URL{OR_DATASET if unfitted else ''}. Stop it at will: the same "
-            "command continues.",
+            help=f"{text}\n\nSTORE is a folder or a URL{OR_DATASET if unfitted else ''}. It can be stopped at "
+            "any time: the same command continues.",
             context_settings=HELP,
         )
 
@@ -114,9 +112,9 @@ def evaluate(
     source: Path | None,
     as_json: bool,
 ) -> None:
-    """Measure a checkpoint, or the best one of a run, on a store whose conventions are those it was trained on.
+    """Measure a checkpoint, or the best one of a run, on a store with the conventions of the training.
 
-    A task that learns from signals takes a dataset for STORE as well.
+    A task that learns from signals also takes a dataset as STORE.
     """
     from dataclasses import asdict
 
@@ -124,11 +122,11 @@ def evaluate(
     from inrzoo.tasks.training.options import value
 
     changes = {key: value(word) for key, word in map(_pair, settings)}
-    found = api.evaluate(checkpoint, store, split=split, settings=changes, device=device, source=source)
+    measurements = api.evaluate(checkpoint, store, split=split, settings=changes, device=device, source=source)
     if as_json:
-        say(json.dumps([asdict(one) for one in found], indent=2))
+        say(json.dumps([asdict(one) for one in measurements], indent=2))
     else:
-        for one in found:
+        for one in measurements:
             say(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
 
 
@@ -137,13 +135,13 @@ def evaluate(
 @click.argument("store")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="Folder of the pictures.")
 @click.option("--split", default="test", show_default=True)
-@click.option("--count", default=4, show_default=True, help="Signals to draw.")
+@click.option("--count", default=4, show_default=True, help="Number of signals to draw.")
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw what a trained hypernetwork makes of some signals of STORE, or of a dataset.
+    """Draw the INRs that a trained hypernetwork makes of some signals of STORE, or of a dataset.
 
-    Original, INR, and INR after test-time optimisation; where weight tokens look; activations of hidden layers.
+    Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers.
     """
     from inrzoo.api import signals
     from inrzoo.tasks.reporting.reconstruction_figure import draw as write
@@ -156,10 +154,10 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
 @click.argument("store")
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .parquet file.")
-@click.option("--split", default=None, help="Of these signals alone; all by default.")
+@click.option("--split", default=None, help="Name of a split; all signals by default.")
 @DEVICE
 def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str) -> None:
-    """Write the features that a trained encoder gives the INRs in STORE: one row each, with labels and split."""
+    """Write a trained encoder's features of the INRs in STORE: one row each, with labels and split."""
     from inrzoo.tasks.reporting.embedding import embed as write
 
     rows, features = write(checkpoint, store, out, split=split, device=device)

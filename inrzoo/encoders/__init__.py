@@ -18,22 +18,22 @@ from inrzoo.errors import InrzooError
 from inrzoo.weights import WeightLayout, WeightTensor
 
 SYMMETRIES = ("permutation", "sign")
-"""What an encoder can promise: the same features however hidden neurons are numbered; and if some of them are negated,
-incoming weights, bias and outgoing weights alike, as an odd activation allows."""
+"""Symmetries that can leave features unchanged. `permutation` renumbers hidden neurons; `sign` negates the incoming
+weights, bias and outgoing weights of a neuron, as an odd activation allows."""
 
 PIXELS_AXES = ("row", "col", "channel")
 
 
 class Encoder(nn.Module, ABC):
-    """Weights to features; a subclass in `inrzoo/encoders/<name>.py` adds its keyword arguments and `forward`.
+    """Maps weights to features; a subclass in `inrzoo/encoders/<name>.py` adds its keyword arguments and `forward`.
 
     Args:
-        layout: of what it reads; see `reads`.
+        layout: layout of the weights, or of the pixels; see `reads`.
 
     Attributes:
-        out_features: F.
-        symmetries: those of `SYMMETRIES` that leave the features unchanged, to rounding.
-        reads: `weights` of INRs, or `signals`: pixels, in a layout made by `pixel_layout`.
+        out_features: F, the number of features.
+        symmetries: those of `SYMMETRIES` that leave the features unchanged, up to rounding.
+        reads: `weights`, or `signals`: pixels, in a layout made by `pixel_layout`.
     """
 
     symmetries: ClassVar[tuple[str, ...]] = ()
@@ -46,7 +46,7 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, weights: Tensor) -> Tensor:
-        """Features (B, F) of weights (B, P), each INR for itself."""
+        """Return the features (B, F) of weights (B, P); each INR is encoded independently."""
 
     def require(self, key: str, value: object, holds: bool, allowed: str) -> None:
         """Raise the one-line error for argument `key` unless `holds`."""
@@ -60,6 +60,6 @@ class Encoder(nn.Module, ABC):
 
 
 def pixel_layout(grid: Sequence[int], channels: int) -> WeightLayout:
-    """Of an image that stands where weights do: one tensor, so that encoders read both in the same way."""
+    """Return the layout of an image as one tensor, so that encoders read pixels as they read weights."""
     rows, cols = grid
     return WeightLayout((WeightTensor("pixels", (rows, cols, channels), PIXELS_AXES),))

@@ -1,4 +1,4 @@
-"""Gaussian Fourier features of single numbers: what weight-space networks see of a weight.
+"""Gaussian Fourier features of single numbers, the input of weight-space networks.
 
 Tancik et al. 2020, "Fourier features let networks learn high frequency functions in low dimensional domains" (arXiv
 2006.10739), eq. 5, for inputs of one dimension, as neural-graphs and NFN use them
@@ -18,7 +18,7 @@ class FourierFeatures(nn.Module):
 
     Args:
         num_frequencies: M.
-        sigma: σ; the number that weights are scaled by, before the frequencies of standard deviation 1.
+        sigma: σ, standard deviation of the frequencies.
     """
 
     frequencies: Tensor
@@ -29,6 +29,6 @@ class FourierFeatures(nn.Module):
         self.register_buffer("frequencies", sigma * torch.randn(num_frequencies))
 
     def forward(self, values: Tensor) -> Tensor:
-        """Shape (...) to (..., 2 M)."""
+        """Map values (...) to features (..., 2 M)."""
         angles = 2 * math.pi * values[..., None] * self.frequencies
         return torch.cat([angles.cos(), angles.sin()], dim=-1)

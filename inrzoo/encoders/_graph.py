@@ -2,10 +2,10 @@
 
 Zhang et al. 2023, "Neural networks are graphs! Graph neural networks for equivariant processing of neural networks":
 coordinates, neurons and channels are nodes, tensors with one axis are numbers at nodes, tensors with two axes
-(to, from) are numbers at edges (docs/derivations/encoders.md#graph-of-an-inr). Of a multiplicative filter network there
-are two such graphs (docs/derivations/encoders.md#graph-of-a-filter-network):
+(to, from) are numbers at edges (docs/derivations/encoders.md#graph-of-an-inr). A multiplicative filter network has two
+such graphs (docs/derivations/encoders.md#graph-of-a-filter-network):
 
-* `"merged"`: one node an index of an axis. A unit of filter i carries φ_i and the bias that it is multiplied with.
+* `"merged"`: every index of an axis is one node. A unit of filter i carries φ_i and the bias that multiplies it.
 * `"products"`, Figure 1 of the contrastive paper: a unit of a filter and the product that it goes into are two nodes
   joined by an edge without a number: the diagonal blocks of the figure.
 
@@ -31,12 +31,12 @@ Construction = Literal["merged", "products"]
 
 @dataclass(frozen=True)
 class Values:
-    """Where the numbers of one kind stand.
+    """The parameters of one kind and their nodes or edges.
 
     Attributes:
         kind: the tensors' name without its number: `weight`, `bias`, `omega`, …
         index: (count,) positions in the flat weights.
-        place: (count,) the number of the node; of an edge, from · N + to.
+        place: (count,) the number of the node, or from · N + to for an edge.
     """
 
     kind: str
@@ -46,14 +46,14 @@ class Values:
 
 @dataclass(frozen=True)
 class WeightGraph:
-    """Nodes and edges, and which parameter belongs to which.
+    """Nodes and edges of an INR, and the parameters at each.
 
     Attributes:
         num_nodes: N.
         position: (N,) number of the node's position: one for each coordinate and channel, one for all units of a layer.
         outputs: numbers of the output nodes, in the order of the channels.
-        node_values, edge_values: by kind, in order of appearance.
-        edge_type: (N · N,) 0 where there is no edge; a number for the kind of edge elsewhere, the highest for products.
+        node_values, edge_values: one `Values` for each kind, in order of appearance.
+        edge_type: (N · N,) the type of each edge, 0 for no edge; products have the highest number.
     """
 
     num_nodes: int
@@ -64,8 +64,8 @@ class WeightGraph:
     edge_type: NDArray[np.int64]
 
     @classmethod
-    def of(cls, layout: WeightLayout, construction: Construction = "merged") -> WeightGraph:
-        """The graph of an INR.
+    def from_layout(cls, layout: WeightLayout, construction: Construction = "merged") -> WeightGraph:
+        """Build the graph of an INR.
 
         Raises:
             InrzooError: an unknown construction, a tensor with more than two axes, or no axis `out`.
@@ -89,7 +89,7 @@ class WeightGraph:
         num_nodes = len(position)
 
         def group_of(tensor: WeightTensor) -> str:
-            """The nodes that a tensor's first axis runs over."""
+            """Return the group of nodes that a tensor's first axis runs over."""
             axis = tensor.axes[0]
             return f"{axis} filters" if _number(tensor) in filters.get(axis, ()) else axis
 
@@ -106,17 +106,17 @@ class WeightGraph:
 
         edge_type = np.zeros(num_nodes**2, dtype=np.int64)
         for number, values in reversed(list(enumerate(edge_values, start=1))):
-            edge_type[values.place] = number  # numbers that share an edge: the first kind names it
+            edge_type[values.place] = number  # where parameters share an edge, the first kind decides the type
         for axis in filters:
             edge_type[nodes[f"{axis} filters"] * num_nodes + nodes[axis]] = len(edge_values) + 1
         return cls(num_nodes, np.array(position), nodes["out"], node_values, edge_values, edge_type)
 
 
 def _filter_layers(layout: WeightLayout) -> dict[str, set[str]]:
-    """Axes fed from coordinates and from neurons as well -> numbers of the tensors of what comes from coordinates.
+    """Return, for axes fed by coordinates and by neurons, the numbers of the tensors that read coordinates.
 
-    Tensors of one layer share their number: `omega_1` and `phi_1` are a filter, `weight_0` and `bias_0` the linear map
-    whose value it is multiplied with.
+    Tensors of one layer share their number: `omega_1` and `phi_1` are a filter, `weight_0` and `bias_0` the linear
+    layer whose value it is multiplied with.
     """
     of_coords: dict[str, set[str]] = {}
     of_neurons: dict[str, set[str]] = {}

@@ -1,4 +1,4 @@
-"""A convolutional network on pixels: what the signal itself gives, beside what its weights give.
+"""A convolutional network on pixels, the baseline that reads the signal instead of its weights.
 
 The four blocks of Vinyals et al. 2016, "Matching networks for one shot learning" (arXiv 1606.04080), Sec. 4.1, which
 later few-shot work calls Conv-4.
@@ -14,14 +14,13 @@ from inrzoo.weights import WeightLayout
 
 
 class ConvNet(Encoder):
-    """Blocks of 3 × 3 convolution, group norm, ReLU and 2 × 2 maximum; the last map, flattened, is the feature.
+    """Blocks of 3 × 3 convolution, group norm, ReLU and 2 × 2 max pooling; the last map is flattened.
 
-    The paper normalises over the batch; here over groups of channels: a feature does not depend on what else is in the
-    batch.
+    The paper uses batch norm; group norm makes a feature independent of the rest of the batch.
 
     Args:
-        hidden_features: channels of every block.
-        num_blocks: each halves the image.
+        hidden_features: channels of every block, a multiple of 8.
+        num_blocks: number of blocks; each halves the image.
     """
 
     reads = "signals"
@@ -32,7 +31,12 @@ class ConvNet(Encoder):
             raise InrzooError('conv_net reads pixels and not weights; use it with inputs = "signals"')
         self.rows, self.cols, self.channels = layout.tensors[0].shape
         smallest = min(self.rows, self.cols) >> num_blocks
-        self.require("num_blocks", num_blocks, num_blocks >= 1 and smallest >= 1, "such that a pixel is left")
+        self.require(
+            "num_blocks",
+            num_blocks,
+            num_blocks >= 1 and smallest >= 1,
+            f"from 1 to {min(self.rows, self.cols).bit_length() - 1}",
+        )
         self.require("hidden_features", hidden_features, hidden_features % 8 == 0, "a multiple of 8")
         self.out_features = hidden_features * (self.rows >> num_blocks) * (self.cols >> num_blocks)
         blocks: list[nn.Module] = []
@@ -47,7 +51,7 @@ class ConvNet(Encoder):
         self.blocks = nn.Sequential(*blocks)
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Images (B, rows · cols · channels), row-major, to (B, F)."""
+        """Map images (B, rows · cols · channels), row-major, to features (B, F)."""
         images = weights.reshape(-1, self.rows, self.cols, self.channels).permute(0, 3, 1, 2)
         features: Tensor = self.blocks(images).flatten(1)
         return features

@@ -1,9 +1,9 @@
 """Sets of neurons: features that do not depend on how hidden neurons are numbered.
 
 Zaheer et al. 2017, "Deep sets" (arXiv 1703.06114): ρ(mean φ(x)) is invariant to the order of the x, and every
-continuous invariant function has that form. Here twice: the connections of a neuron to other neurons are a set, and the
-neurons of a layer are a set. That a connection's two ends are the same neurons in both sets is not seen: this is the
-simple baseline, not the strongest invariant network.
+continuous invariant function has that form. It is used twice: the connections of a neuron to other neurons are a set,
+and the neurons of a layer are a set. The network does not see that both sets share neurons: it is a simple baseline,
+not the strongest invariant network.
 
 Shape letters: B batch of INRs, P parameters of one INR, H neurons of an axis, C channels of a neuron, F features.
 """
@@ -18,11 +18,11 @@ from inrzoo.weights import WeightLayout, WeightTensor
 
 
 class DeepSets(Encoder):
-    """Each neuron: its bias, its weights to coordinates or channels in order, its weights to neurons as a set.
+    """Deep sets over the connections of each neuron and over the neurons of each layer.
 
-    Entries of a tensor that lie along another neuron axis go through Linear, ReLU and are averaged; the result and what
-    is in order go through an MLP of that layer; its mean and maximum over the layer's neurons, for every layer, go
-    through a last MLP, with the tensors that belong to no neuron (the output's bias) beside them.
+    The weights from a neuron to other neurons go through Linear and ReLU and are averaged. The result, the bias and the
+    weights to coordinates or channels go through an MLP of that layer. Its mean and maximum over the neurons of every
+    layer, and the tensors without a neuron axis (the output's bias), go through a last MLP.
 
     Args:
         hidden_features: channels of a neuron.
@@ -64,38 +64,38 @@ class DeepSets(Encoder):
         self.head = _mlp(2 * hidden_features * len(self.axes) + rest, hidden_features, out_features)
 
     def forward(self, weights: Tensor) -> Tensor:
-        """(B, P) to (B, F)."""
+        """Map weights (B, P) to features (B, F)."""
         parts = self.layout.split(weights)
         pooled = [parts[tensor.name].flatten(1) for tensor in self.rest]
         for axis in self.axes:
-            features_BHC = self.neurons[axis](torch.cat(self._of_neurons(parts, axis), dim=-1))
+            features_BHC = self.neurons[axis](torch.cat(self._neuron_inputs(parts, axis), dim=-1))
             pooled += [features_BHC.mean(dim=1), features_BHC.amax(dim=1)]
         features: Tensor = self.head(torch.cat(pooled, dim=-1))
         return features
 
-    def _of_neurons(self, parts: dict[str, Tensor], axis: str) -> list[Tensor]:
-        """What each neuron of an axis is connected by, (B, H, C) for every tensor."""
-        found = []
+    def _neuron_inputs(self, parts: dict[str, Tensor], axis: str) -> list[Tensor]:
+        """Return the inputs of each neuron of an axis, (B, H, C) for every tensor."""
+        inputs = []
         for tensor in self.layout.tensors:
             if axis not in tensor.axes:
                 continue
             part = parts[tensor.name].movedim(1 + tensor.axes.index(axis), 1)
             others = [other for other in tensor.axes if other != axis]
             if self._is_set(tensor, axis):
-                # Neuron axes first, then what is in order, which becomes the channels of an entry.
-                order = sorted(range(len(others)), key=lambda place: others[place] not in self.axes)
-                part = part.permute(0, 1, *(2 + place for place in order))
+                # Neuron axes come first; the ordered axes become the channels of an entry.
+                order = sorted(range(len(others)), key=lambda i: others[i] not in self.axes)
+                part = part.permute(0, 1, *(2 + i for i in order))
                 part = part.reshape(*part.shape[:2], -1, self._ordered_size(tensor, axis))
-                found.append(self.entries[f"{axis} {tensor.name}"](part).mean(dim=2))
+                inputs.append(self.entries[f"{axis} {tensor.name}"](part).mean(dim=2))
             else:
-                found.append(part.flatten(2) if others else part[..., None])
-        return found
+                inputs.append(part.flatten(2) if others else part[..., None])
+        return inputs
 
     def _is_set(self, tensor: WeightTensor, axis: str) -> bool:
         return any(other in self.axes for other in tensor.axes if other != axis)
 
     def _ordered_size(self, tensor: WeightTensor, axis: str) -> int:
-        """Numbers of a neuron in a tensor, or of one of its connections, whose order means something."""
+        """Return the number of entries along the ordered axes of a tensor, for one neuron or one of its connections."""
         return math.prod(
             size
             for other, size in zip(tensor.axes, tensor.shape, strict=True)

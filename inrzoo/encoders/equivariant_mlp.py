@@ -1,11 +1,11 @@
 """Layers that are linear and equivariant under renumbering of neurons, for any layout: Navon et al. 2023 (DWSNets,
-arXiv 2301.12780) and Zhou et al. 2023 (NFN, arXiv 2302.14040), which derive them for stacks of linear maps.
+arXiv 2301.12780) and Zhou et al. 2023 (NFN, arXiv 2302.14040), which derive them for MLPs.
 
-Here they follow from the names of the axes. Tensors that run over the same neuron axes share a *place* (coordinates and
-channels are never renumbered, so those axes are features): an MLP 2/H/H/1 has the places (h0), (h1, h0), (h1) and ().
-What a linear equivariant map may do between two places is: keep some of the axes that they share, average over the
-others, spread over what is missing. Summed over all sets of kept axes and all pairs of places, that is every such map;
-averages and not sums, so that their scale does not depend on H.
+The layers follow from the names of the axes. Tensors that run over the same neuron axes share a *place* (coordinates
+and channels are never renumbered, so those axes are features): an MLP 2/H/H/1 has the places (h0), (h1, h0), (h1) and
+(). Between two places a linear equivariant map keeps some of the shared axes, averages over the others of its input and
+broadcasts over the others of its output. The sum over all sets of kept axes and all pairs of places is the general map.
+Averages instead of sums make the scale independent of H.
 Formulas: docs/derivations/encoders.md#equivariant-layers.
 
 Shape letters: B INRs, P parameters of one INR, C features at a place.
@@ -28,27 +28,27 @@ from inrzoo.weights import FIXED_AXES, WeightLayout
 Place = tuple[str, ...]
 
 INRS_AT_ONCE = 16
-"""On a CPU: what lies at 32 × 32 places for 16 INRs fits a core's cache. A training step of 128 takes half the time."""
+"""Number of INRs that are computed together on a CPU. The features of 16 fit a core's cache, which halves the
+time of a training step of 128."""
 
 
 class EquivariantMlp(Encoder):
-    """Equivariant layers with a nonlinearity between them, then mean and maximum over each place.
+    """Equivariant layers with GELU between them, then mean and maximum over each place.
 
-    The layers are those of NFN with all their terms; layer norm and, from the second layer on, the sum with what came
-    in are ours.
+    The layers are those of NFN with all their terms; layer norm and, from the second layer on, the residual are ours.
 
     Args:
-        layout: of the weights.
+        layout: layout of the weights.
         hidden_features: C.
-        num_layers: equivariant ones.
-        out_features: of the result.
-        num_frequencies: Fourier features of every number are twice as many; 0 for the number itself. See
+        num_layers: number of equivariant layers.
+        out_features: number of features.
+        num_frequencies: half the number of Fourier features of a weight; 0 uses the weight itself. See
             docs/derivations/encoders.md#fourier-features-of-numbers.
-        sigma: standard deviation of their frequencies.
-        dropout: probability, behind each layer.
+        sigma: standard deviation of the frequencies.
+        dropout: dropout probability after each layer.
 
     Raises:
-        InrzooError: a tensor in which one axis stands twice, or an argument out of its range.
+        InrzooError: a tensor has the same axis twice, or an argument is out of range.
     """
 
     symmetries = ("permutation",)
@@ -73,7 +73,7 @@ class EquivariantMlp(Encoder):
         for tensor in layout.tensors:
             if len(set(tensor.axes)) < len(tensor.axes):
                 raise InrzooError(
-                    f"{tensor.name} has the axes {tensor.axes}: one twice, which equivariant_mlp cannot do"
+                    f"{tensor.name} has the axes {tensor.axes}; equivariant_mlp cannot take a tensor with an axis twice"
                 )
             place = place_of(tensor.axes)
             fixed = [size for axis, size in zip(tensor.axes, tensor.shape, strict=True) if axis in FIXED_AXES]
@@ -86,13 +86,13 @@ class EquivariantMlp(Encoder):
         self.read_out = nn.Sequential(nn.Linear(2 * hidden_features * len(self.places), out_features), nn.ReLU())
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Features (B, out_features) of weights (B, P)."""
+        """Return the features (B, out_features) of weights (B, P)."""
         at_once = INRS_AT_ONCE if weights.device.type == "cpu" else max(1, len(weights))
         features: Tensor = self.read_out(torch.cat([self.pooled(part) for part in weights.split(at_once)]))
         return features
 
     def pooled(self, weights: Tensor) -> Tensor:
-        """Mean and maximum over each place, one behind the other."""
+        """Return mean and maximum over each place, concatenated."""
         at_places = {
             place: embed(numbers)
             for embed, (place, numbers) in zip(self.embed, self.numbers(weights).items(), strict=True)
@@ -107,11 +107,11 @@ class EquivariantMlp(Encoder):
         return torch.cat(pooled, dim=-1)
 
     def numbers(self, weights: Tensor) -> dict[Place, Tensor]:
-        """What stands at each place: (B, *neurons, numbers or their Fourier features)."""
+        """Return the weights at each place, or their Fourier features: (B, *neurons, numbers)."""
         parts: dict[Place, list[Tensor]] = {place: [] for place in self.places}
         for tensor, values in zip(self.layout.tensors, self.layout.split(weights).values(), strict=True):
             place = place_of(tensor.axes)
-            # Sorted axes, so that (to, from) and (from, to) agree; fixed axes last, then flat.
+            # Neuron axes are sorted, so that (to, from) and (from, to) agree; fixed axes come last and are flattened.
             order = [1 + tensor.axes.index(axis) for axis in place]
             order += [1 + i for i, axis in enumerate(tensor.axes) if axis in FIXED_AXES]
             values = values.permute(0, *order)[..., None]
@@ -126,21 +126,23 @@ class EquivariantLayer(nn.Module):
     """The general linear equivariant map between all places, layer norm, GELU.
 
     Args:
-        places: neuron axes of each.
-        features: C, of inputs and outputs.
-        dropout: probability.
+        places: neuron axes of each place.
+        features: C.
+        dropout: dropout probability.
     """
 
     def __init__(self, places: list[Place], features: int, dropout: float) -> None:
         super().__init__()
         self.places = places
-        # kept axes -> places that have them all
+        # shared axes -> places that have them all
         self.sources = {
-            kept: [place for place in places if set(kept) <= set(place)] for place in places for kept in subsets(place)
+            shared: [place for place in places if set(shared) <= set(place)]
+            for place in places
+            for shared in subsets(place)
         }
         self.maps = nn.ModuleList(
             nn.ModuleList(
-                nn.Linear(features * len(self.sources[kept]), features, bias=not kept) for kept in subsets(place)
+                nn.Linear(features * len(self.sources[shared]), features, bias=not shared) for shared in subsets(place)
             )
             for place in places
         )
@@ -148,16 +150,16 @@ class EquivariantLayer(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, at_places: Mapping[Place, Tensor]) -> dict[Place, Tensor]:
-        """Place -> (B, *neurons, C), in and out."""
-        known = {
-            kept: torch.cat([average(at_places[place], place, kept) for place in sources], dim=-1)
-            for kept, sources in self.sources.items()
+        """Map features (B, *neurons, C) of each place to new ones."""
+        averages = {
+            shared: torch.cat([average(at_places[place], place, shared) for place in sources], dim=-1)
+            for shared, sources in self.sources.items()
         }
         result = {}
         for place, maps, norm in zip(self.places, self.maps, self.norms, strict=True):
             terms = [
-                spread(linear_map(known[kept]), kept, place)
-                for kept, linear_map in zip(subsets(place), maps, strict=True)  # type: ignore[call-overload]
+                spread(linear_map(averages[shared]), shared, place)
+                for shared, linear_map in zip(subsets(place), maps, strict=True)  # type: ignore[call-overload]
             ]
             total = terms[0]
             for term in terms[1:]:
@@ -167,24 +169,24 @@ class EquivariantLayer(nn.Module):
 
 
 def place_of(axes: tuple[str, ...]) -> Place:
-    """The neuron axes among `axes`, sorted."""
+    """Return the neuron axes among `axes`, sorted."""
     return tuple(sorted(axis for axis in axes if axis not in FIXED_AXES))
 
 
 def subsets(place: Place) -> list[Place]:
-    """All sets of axes of a place, the empty one first."""
-    return [kept for size in range(len(place) + 1) for kept in combinations(place, size)]
+    """Return all sets of axes of a place, the empty one first."""
+    return [axes for size in range(len(place) + 1) for axes in combinations(place, size)]
 
 
-def average(values: Tensor, place: Place, kept: Place) -> Tensor:
-    """Mean over the axes that are not kept: (B, *neurons of place, C) to (B, *neurons of kept, C)."""
-    away = [1 + i for i, axis in enumerate(place) if axis not in kept]
-    return values.mean(away) if away else values
+def average(values: Tensor, place: Place, shared: Place) -> Tensor:
+    """Average over all axes but `shared`: (B, *neurons of place, C) to (B, *neurons of shared, C)."""
+    averaged = [1 + i for i, axis in enumerate(place) if axis not in shared]
+    return values.mean(averaged) if averaged else values
 
 
-def spread(values: Tensor, kept: Place, place: Place) -> Tensor:
-    """(B, *neurons of kept, C) with a dimension of size 1 for every further axis of `place`."""
+def spread(values: Tensor, shared: Place, place: Place) -> Tensor:
+    """Give (B, *neurons of shared, C) a dimension of size 1 for every further axis of `place`."""
     for i, axis in enumerate(place):
-        if axis not in kept:
+        if axis not in shared:
             values = values.unsqueeze(1 + i)
     return values

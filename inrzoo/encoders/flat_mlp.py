@@ -17,15 +17,16 @@ from inrzoo.weights import FIXED_AXES, WeightLayout
 class FlatMlp(Encoder):
     """Linear, ReLU, [dropout,] … Linear on one long vector.
 
-    The paper stacks the matrices [Wᵢ; bᵢᵀ] between hidden layers, without the first and the last layer (Sec. 2.3); it
-    says nothing of width, depth or activation but that the size matches the transformer's.
+    The paper stacks the matrices [Wᵢ; bᵢᵀ] between hidden layers, without the first and the last layer (Sec. 2.3). It
+    gives no width, depth or activation, but says that the size matches the transformer's.
 
     Args:
-        tensors: `hidden` is the paper's: weights between two hidden layers and the bias behind each. `all`: everything.
-        hidden_features: width.
-        hidden_layers: of the MLP, at least 0; 0 is one linear map.
+        tensors: `hidden` takes the weights between two hidden layers and their biases, as the paper does; `all` takes
+            every tensor.
+        hidden_features: neurons of a hidden layer.
+        hidden_layers: number of hidden layers; 0 is one linear layer.
         out_features: F.
-        dropout: after each ReLU.
+        dropout: dropout probability after each ReLU.
     """
 
     columns: Tensor
@@ -55,20 +56,20 @@ class FlatMlp(Encoder):
         self.network = nn.Sequential(*steps, nn.Linear(sizes[-1], out_features))
 
     def forward(self, weights: Tensor) -> Tensor:
-        """(B, P) to (B, F)."""
+        """Map weights (B, P) to features (B, F)."""
         features: Tensor = self.network(weights[..., self.columns])
         return features
 
 
 def _hidden_columns(layout: WeightLayout) -> Tensor:
-    """Places of the weights from neurons to neurons and of the bias that follows each, in the flat vector."""
-    kept = []
+    """Return the indices of the weights from neurons to neurons, and of the bias after each, in the flat vector."""
+    hidden = []
     for tensor, following in zip(layout.tensors, (*layout.tensors[1:], None), strict=True):
         if len(tensor.axes) == 2 and not set(tensor.axes) & set(FIXED_AXES):
-            kept.append(tensor)
+            hidden.append(tensor)
             if following is not None and following.axes == tensor.axes[:1]:
-                kept.append(following)
-    if not kept:
+                hidden.append(following)
+    if not hidden:
         names = ", ".join(tensor.name for tensor in layout.tensors)
         raise InrzooError(f'no weights between two hidden layers among {names}; use tensors = "all"')
-    return torch.cat([torch.arange(tensor.size) + layout.offsets[tensor.name] for tensor in kept])
+    return torch.cat([torch.arange(tensor.size) + layout.offsets[tensor.name] for tensor in hidden])

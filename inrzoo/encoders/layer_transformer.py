@@ -13,28 +13,29 @@ from inrzoo.encoders import Encoder
 from inrzoo.weights import WeightLayout
 
 BRANCH_GAIN = 0.1
-"""Of the last map of every residual branch: training begins near the projections alone, which tell classes apart."""
+"""Gain of the Xavier initialisation of each residual branch's last layer. A small one starts training near the
+projections alone, which already separate classes."""
 
 
 class LayerTransformer(Encoder):
-    """One token for every weight matrix and one for every bias, each flattened and projected by a map of its own.
+    """Every weight matrix and every bias is one token, flattened and projected by a linear layer of its own.
 
-    Hidden size 64, 4 layers, 4 heads and a projection of its own for every token are the paper's. It leaves open, and
-    here is: a pre-norm encoder (GELU) without a last LayerNorm, the projection one linear map ("the size of each token
-    after linear projection", Sec. 3.1), a learned embedding for each token, all tokens in a row as readout (better on
-    Omniglot's validation alphabets than their mean), and a feed-forward width of four times the hidden size.
+    Hidden size 64, 4 layers, 4 heads and the projections are the paper's. It leaves open what we chose: a pre-norm
+    encoder (GELU) without a final LayerNorm, one linear layer as projection ("the size of each token after linear
+    projection", Sec. 3.1), a learned embedding of each token, the concatenated tokens as readout (better on Omniglot's
+    validation alphabets than their mean), and a feed-forward width of four times the hidden size.
 
     Args:
         hidden_features: H, a multiple of `num_heads`.
-        num_layers: transformer layers.
-        num_heads: attention heads.
+        num_layers: number of transformer layers.
+        num_heads: number of attention heads.
         feedforward_features: width of the feed-forward part; 4 H if None.
         projection: `linear`, or `mlp`: Linear, GELU, Linear (Sec. 2.3 says "a MLP").
-        position: `learned` embedding of each token, or `none`; projections differ, so tokens are told apart without.
-        readout: all tokens in a row, `concat` (F = L H), their `mean`, or a `cls` token (F = H).
-        last_norm: whether a LayerNorm ends it. It gives all tokens the same length, that of a single number too (the
-            bias of an output); without it the projections decide how much each counts.
-        dropout: inside the transformer.
+        position: `learned` embedding of each token, or `none`; the projections already distinguish tokens.
+        readout: all tokens concatenated, `concat` (F = L H), their `mean`, or a `cls` token (F = H).
+        last_norm: whether a LayerNorm follows the last layer. It gives all tokens the same norm, even that of a single
+            number (an output's bias); without it the projections decide their scales.
+        dropout: dropout probability of the transformer.
     """
 
     def __init__(
@@ -79,12 +80,12 @@ class LayerTransformer(Encoder):
             enable_nested_tensor=False,
         )
         for name, parameter in self.transformer.named_parameters():
-            if parameter.ndim > 1:  # TransformerEncoder copies one layer; copies must not be equal
+            if parameter.ndim > 1:  # TransformerEncoder copies one layer; the copies must differ
                 branch_ends = name.endswith(("out_proj.weight", "linear2.weight"))
                 nn.init.xavier_uniform_(parameter, gain=BRANCH_GAIN if branch_ends else 1.0)
 
     def forward(self, weights: Tensor) -> Tensor:
-        """(B, P) to (B, F)."""
+        """Map weights (B, P) to features (B, F)."""
         parts = self.layout.split(weights)
         tokens_BLH = torch.stack([self.projections[name](parts[name].flatten(1)) for name in self.projections], dim=1)
         if self.position is not None:

@@ -1,10 +1,9 @@
-"""Messages between neurons, multiplied by the weights they pass: a graph network (Gilmer et al. 2017, "Neural message
-passing for quantum chemistry", arXiv 1704.01212) on the graph of an INR (Zhang et al. 2023, see `_graph`).
+"""Messages between neurons, multiplied by their weights: a graph network (Gilmer et al. 2017, "Neural message passing
+for quantum chemistry", arXiv 1704.01212) on the graph of an INR (Zhang et al. 2023, see `_graph`).
 
-What leaves neuron j arrives at neuron i as W_ij h_j, and on the way back as W_ij h_i: the messages of ScaleGMN
-(Kalogeropoulos et al. 2024, "Scale equivariant graph metanetworks", arXiv 2406.10685, Sec. 4) without its scalings. All
-messages through a tensor are one product of matrices, so that no vector is kept at an edge: a step costs a
-two-hundredth of the relational transformer's.
+Neuron j sends W_ij h_j to neuron i, and neuron i sends W_ij h_i back: the messages of ScaleGMN (Kalogeropoulos et al.
+2024, "Scale equivariant graph metanetworks", arXiv 2406.10685, Sec. 4) without its scalings. All messages through a
+tensor are one matrix product and edges hold no vectors: a step costs a two-hundredth of the relational transformer's.
 
 Shape letters: B INRs, P parameters of one INR, N neurons of an axis, M numbers of a neuron, C features.
 """
@@ -22,28 +21,28 @@ from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
 
 
 class MessagePassing(Encoder):
-    """Weights to features, the same for every numbering of the neurons.
+    """A graph network whose features do not depend on the numbering of the neurons.
 
-    A neuron starts as a linear map of its own numbers (bias, weights to coordinates and channels, what its filter has)
-    and of Fourier features of all of them together, cos and sin of Bᵀ numbers with B learned. So what a first layer
-    makes of a coordinate, sin(ω (w x + b)), is one of its features for some B, and no coordinate is asked for. Output
-    nodes start at a learned vector each. In every layer a node takes its own state and the messages of each tensor,
-    divided by √N: layer norm, Linear, GELU, Linear, added to the state. Output nodes, mean and maximum of each axis and
-    tensors of no neuron give the features: Linear, ReLU.
+    The first state of a neuron is a linear map of its parameters (bias, weights to coordinates and channels, filter
+    parameters) and of their Fourier features, cos and sin of Bᵀ parameters with B learned. For some B one of these is
+    the response of a first layer to a coordinate, sin(ω (w x + b)). Output nodes start at learned vectors. A layer maps
+    the state of a node and the messages of each tensor, divided by √N, by layer norm, Linear, GELU, Linear, and adds
+    the result to the state. A last Linear with ReLU reads the output nodes, mean and maximum of each axis, and the
+    tensors without a neuron axis.
 
-    Numbers should be normalised for each tensor, and a SIREN's be canonical, so that phases lie in one period.
+    Weights should be normalised for each tensor, and those of a SIREN canonical, so that phases lie in one period.
 
     Args:
-        layout: of the weights.
+        layout: layout of the weights.
         hidden_features: C.
-        num_layers: rounds of messages; a forward pass of the INR takes one for each tensor between neurons.
-        out_features: of the result.
+        num_layers: number of rounds of messages; a forward pass of the INR takes one for each hidden weight matrix.
+        out_features: number of features.
         num_frequencies: columns of B; 0 for none.
-        sigma: standard deviation of B / 2π at the start.
-        dropout: probability, behind each layer.
+        sigma: initial standard deviation of B / 2π.
+        dropout: dropout probability after each layer.
 
     Raises:
-        InrzooError: a tensor of three axes, or an argument out of its range.
+        InrzooError: a tensor has three axes, or an argument is out of range.
     """
 
     symmetries = ("permutation",)
@@ -91,18 +90,18 @@ class MessagePassing(Encoder):
         )
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Features (B, out_features) of weights (B, P)."""
+        """Return the features (B, out_features) of weights (B, P)."""
         tensors = self.layout.split(weights)
         states = {axis: embed(tensors) for axis, embed in self.embed.items()}
         states |= {axis: start.expand(len(weights), -1, -1) for axis, start in self.start.items()}
         for layer in self.layers:
-            assert isinstance(layer, nn.ModuleDict), "made above"
-            known = {axis: [state] for axis, state in states.items()}
+            assert isinstance(layer, nn.ModuleDict), "__init__ makes them"
+            inputs = {axis: [state] for axis, state in states.items()}
             for edge in self.edges:
                 (to, source), matrix_BNN = edge.axes, tensors[edge.name]
-                known[to].append(matrix_BNN @ states[source] / math.sqrt(edge.shape[1]))
-                known[source].append(matrix_BNN.mT @ states[to] / math.sqrt(edge.shape[0]))
-            states = {axis: states[axis] + layer[axis](torch.cat(known[axis], dim=-1)) for axis in states}
+                inputs[to].append(matrix_BNN @ states[source] / math.sqrt(edge.shape[1]))
+                inputs[source].append(matrix_BNN.mT @ states[to] / math.sqrt(edge.shape[0]))
+            states = {axis: states[axis] + layer[axis](torch.cat(inputs[axis], dim=-1)) for axis in states}
         pooled = [tensors[tensor.name].flatten(1) for tensor in self.rest]
         for axis, state_BNC in states.items():
             pooled += [state_BNC.flatten(1)] if axis in FIXED_AXES else [state_BNC.mean(1), state_BNC.amax(1)]
@@ -111,11 +110,11 @@ class MessagePassing(Encoder):
 
 
 class NeuronEmbedding(nn.Module):
-    """What the neurons of an axis start as: (B, N, C), from their own numbers.
+    """Maps the parameters of the neurons of an axis to their first states, (B, N, C).
 
     Args:
-        layout: of the weights.
-        axis: of the neurons.
+        layout: layout of the weights.
+        axis: axis of the neurons.
         features: C.
         num_frequencies, sigma: see `MessagePassing`.
     """
@@ -127,12 +126,12 @@ class NeuronEmbedding(nn.Module):
         self.own = [tensor for tensor in self.own if tensor.axes.count(axis) == 1]
         count = sum(tensor.size // layout.axes[axis] for tensor in self.own)
         if not count:
-            raise InrzooError(f"the neurons {axis} have no numbers of their own: no bias, no weight to a coordinate")
+            raise InrzooError(f"the neurons {axis} have no parameters of their own: no bias, no weight to a coordinate")
         self.frequencies = nn.Parameter(2 * math.pi * sigma * torch.randn(count, num_frequencies))
         self.map = nn.Linear(count + 2 * num_frequencies, features)
 
     def forward(self, tensors: dict[str, Tensor]) -> Tensor:
-        """From the tensors of B INRs."""
+        """Return the first states from the tensors of B INRs."""
         parts = []
         for tensor in self.own:
             values = tensors[tensor.name].movedim(1 + tensor.axes.index(self.axis), 1)
@@ -144,7 +143,7 @@ class NeuronEmbedding(nn.Module):
 
 
 def carries_messages(tensor: WeightTensor) -> bool:
-    """Whether a tensor leads from neurons to neurons or channels; coordinates are no nodes: they would all be alike."""
+    """Return whether a tensor leads from neurons to neurons or channels; coordinates are not nodes."""
     return len(tensor.axes) == 2 and tensor.axes[1] != "in"
 
 

@@ -1,4 +1,4 @@
-"""A transformer with one token a neuron, as of Schürholt et al. 2021, "Self-supervised representation learning on
+"""A transformer with a token for each neuron, after Schürholt et al. 2021, "Self-supervised representation learning on
 neural network weights for model characteristic prediction" (arXiv 2110.15288).
 
 Shape letters: B INRs, P parameters of one INR, L tokens, F features of a token.
@@ -14,28 +14,28 @@ from inrzoo.weights import FIXED_AXES, WeightLayout
 
 
 class NeuronTransformer(Encoder):
-    """A token holds what enters and what leaves a neuron; the mean over all tokens is the result.
+    """A token holds the incoming and outgoing weights of a neuron; the features are the mean over all tokens.
 
-    Tokens know their layer and not their number in it. Yet what stands in a token is in the order of the neighbouring
-    layer's neurons: renumbering those changes the token, so these features change unless no two hidden layers touch.
-    They suit stores with one start for all signals, or augmentation by `PermuteNeurons`, as in the paper. With
-    `sort_neighbours` numbers that run over neurons are sorted in every token, and the features do not change; what is
-    lost is which of a neuron's weights leads to which neuron.
+    Tokens encode their layer and not their number in it. The numbers in a token are in the order of the neighbouring
+    layer's neurons: renumbering those changes the features, unless no two hidden layers touch. The encoder suits stores
+    with a shared initialisation, or augmentation by `PermuteNeurons`, as in the paper. `sort_neighbours` sorts the
+    numbers that run over neurons in every token and makes the features invariant; a token then no longer shows which
+    weight leads to which neuron.
 
     Args:
-        layout: of the weights.
+        layout: layout of the weights.
         hidden_features: F.
-        num_layers: of the transformer.
-        num_heads: of the attention; divides F.
+        num_layers: number of transformer layers.
+        num_heads: number of attention heads, a divisor of F.
         feedforward_features: width of the feed-forward part; 4 F if None.
-        dropout: probability, in every layer.
-        sort_neighbours: see above.
+        dropout: dropout probability of every layer.
+        sort_neighbours: whether the numbers of a token are sorted.
 
     Attributes:
         symmetries: permutation where it holds.
 
     Raises:
-        InrzooError: an argument out of its range.
+        InrzooError: an argument is out of range.
     """
 
     def __init__(
@@ -77,14 +77,14 @@ class NeuronTransformer(Encoder):
         self.transformer = nn.TransformerEncoder(
             layer, num_layers, norm=nn.LayerNorm(hidden_features), enable_nested_tensor=False
         )
-        for parameter in self.transformer.parameters():  # TransformerEncoder copies one layer; copies must not be equal
+        for parameter in self.transformer.parameters():  # TransformerEncoder copies one layer; the copies must differ
             if parameter.ndim > 1:
                 nn.init.xavier_uniform_(parameter)
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Features (B, F) of weights (B, P)."""
+        """Return the features (B, F) of weights (B, P)."""
         tensors = self.layout.split(weights)
-        # The bias of each layer's map is what tells tokens their layer.
+        # The bias of each layer's embedding encodes the layer.
         tokens = [
             embed(self.tokens(tensors, axis)) for axis, embed in zip(self.layout.neuron_axes, self.embed, strict=True)
         ]
@@ -95,7 +95,7 @@ class NeuronTransformer(Encoder):
         return features
 
     def tokens(self, tensors: dict[str, Tensor], axis: str) -> Tensor:
-        """The numbers at each neuron of an axis: (B, neurons, numbers)."""
+        """Return the weights at each neuron of an axis: (B, neurons, numbers)."""
         parts = []
         for tensor in self.layout.tensors:
             if axis in tensor.axes:

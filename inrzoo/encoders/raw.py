@@ -1,4 +1,4 @@
-"""No network at all: the weights are the features. The few-shot paper's "zero-learning" (Sec. 3.3.1).
+"""The weights themselves as features, without a network. The few-shot paper's "zero-learning" (Sec. 3.3.1).
 
 Shape letters: B batch of INRs, P parameters of one INR.
 """
@@ -10,7 +10,7 @@ from inrzoo.weights import WeightLayout
 
 
 class Raw(Encoder):
-    """Features that are the weights themselves, as they were normalised: nothing to learn.
+    """Returns the normalised weights; it has no parameters.
 
     Attributes:
         out_features: P.
@@ -21,5 +21,5 @@ class Raw(Encoder):
         self.out_features = layout.num_params
 
     def forward(self, weights: Tensor) -> Tensor:
-        """(B, P) to (B, P)."""
+        """Return the weights (B, P) unchanged."""
         return weights

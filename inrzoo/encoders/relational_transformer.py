@@ -1,8 +1,10 @@
 """Relational transformer on the graph of an INR: Zhang et al. 2023, "Neural networks are graphs!", without probe
-features; the encoder of the contrastive paper (Sec. 3.3, 4.2). Numbers and formulas:
+features; the encoder of the contrastive paper (Sec. 3.3, 4.2). Its layer is that of Diao & Loynd, ICLR 2023,
+"Relational attention", as Zhang et al. changed it for weights (`modulate_v`). Formulas and sizes:
 docs/derivations/encoders.md#relational-attention.
 
-Shape letters: B INRs, P parameters of one INR, N nodes, F node features, E edge features.
+Shape letters: B INRs, P parameters of one INR, N nodes, F node features, E edge features, A attention features, H
+heads, d = A / H.
 """
 
 from __future__ import annotations
@@ -12,48 +14,49 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._fourier_features import FourierFeatures
 from inrzoo.encoders._graph import Construction, Values, WeightGraph
-from inrzoo.encoders._relational_layer import RelationalLayer
 from inrzoo.weights import WeightLayout
 
 INRS_AT_ONCE_ON_A_CPU = 4
-"""Their edges fit a core's cache: a training step takes half the time it takes with 16."""
+"""Number of INRs that are computed together on a CPU. The edges of 4 fit a core's cache: a training step takes
+half the time that it takes with 16."""
 
 
 class RelationalTransformer(Encoder):
-    """Weights to features, the same for every numbering of the neurons.
+    """A transformer whose features do not depend on the numbering of the neurons.
 
-    Every number is embedded by Gaussian Fourier features, at its node or its edge; nodes learn their position (each
-    coordinate and channel has one, the units of a layer share theirs). Where a graph has edges of several types (ω, W
-    and products of a multiplicative filter network) the type is embedded too. The output nodes, one behind the other,
-    give the features: Linear, ReLU; the last linear map of the paper's read-out is the task's.
+    Every weight is embedded by Gaussian Fourier features, at its node or its edge. Nodes have a learned position
+    embedding (one for each coordinate and channel, one for all units of a layer). Where a graph has edges of several
+    types (ω, W and products of a multiplicative filter network) the type is embedded too. Linear and ReLU map the
+    concatenated output nodes to the features; the last linear layer of the paper's readout belongs to the task.
 
-    Numbers should be normalised for each tensor (`normalise="per_tensor"`): the frequencies are for values of order 1.
-    Defaults are the authors' but for dropout: their scripts take 0.2.
+    Weights should be normalised for each tensor (`normalise="per_tensor"`): the frequencies are for values of order 1.
+    Defaults are the authors', except dropout: their scripts take 0.2.
 
-    Edges are N² · E numbers an INR, and attention needs 4 A of them at each. So `inrs_at_once` INRs are computed
-    together, on a CPU 4 at most, and in training what a layer computed is thrown away and computed again for its
-    gradient (`torch.utils.checkpoint`): a third more time. Neither changes the result.
+    The edges of an INR are N² · E numbers, and attention needs 4 A at each. Therefore `inrs_at_once` INRs are computed
+    together, on a CPU at most 4, and training uses gradient checkpointing (`torch.utils.checkpoint`), which takes a
+    third more time. Neither changes the result.
 
     Args:
-        layout: of the weights.
+        layout: layout of the weights.
         graph: `"merged"` or `"products"`, for multiplicative filter networks; see `inrzoo.encoders._graph`.
-        num_layers: of the transformer.
-        num_heads: of the attention.
+        num_layers: number of transformer layers.
+        num_heads: number of attention heads.
         node_features, edge_features, attention_features: F, E, A; A is a multiple of `num_heads`.
-        node_hidden, edge_hidden: of the feed-forward networks.
-        out_features: of the result.
-        num_frequencies: Fourier features of a number are twice as many.
-        sigma: standard deviation of their frequencies.
-        dropout: probability, in every layer.
-        inrs_at_once: how many INRs' attention is in memory at a time; 0 for all's, and nothing is computed twice.
+        node_hidden, edge_hidden: hidden features of the feed-forward networks.
+        out_features: number of features.
+        num_frequencies: half the number of Fourier features of a weight.
+        sigma: standard deviation of the frequencies.
+        dropout: dropout probability of every layer.
+        inrs_at_once: number of INRs whose attention is in memory; 0 takes all, without gradient checkpointing.
 
     Raises:
-        InrzooError: a layout that is no graph, or an argument out of its range.
+        InrzooError: the layout has no graph, or an argument is out of range.
     """
 
     symmetries = ("permutation",)
@@ -85,7 +88,7 @@ class RelationalTransformer(Encoder):
         self.require("attention_features", attention_features, divides, f"a multiple of num_heads = {num_heads}")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
         self.require("inrs_at_once", inrs_at_once, inrs_at_once >= 0, "at least 0")
-        built = WeightGraph.of(layout, graph)
+        built = WeightGraph.from_layout(layout, graph)
         self.num_nodes = built.num_nodes
         self.out_features, self.inrs_at_once = out_features, inrs_at_once
         self.embed_nodes = NumberEmbedding(
@@ -99,7 +102,7 @@ class RelationalTransformer(Encoder):
         self.register_buffer("outputs", torch.from_numpy(built.outputs), persistent=False)
         self.position = nn.Embedding(1 + int(built.position.max()), node_features)
         num_types = 1 + int(built.edge_type.max())
-        # An MLP has one type of edges: there, as in the authors' code, no edge is an edge of weight 0.
+        # An MLP has one type of edges: a missing edge is an edge of weight 0, as in the authors' code.
         self.edge_type = nn.Embedding(num_types, edge_features) if num_types > 2 else None
         self.layers = nn.ModuleList(
             RelationalLayer(
@@ -117,16 +120,16 @@ class RelationalTransformer(Encoder):
         self.read_out = nn.Sequential(nn.Linear(len(built.outputs) * node_features, out_features), nn.ReLU())
 
     def forward(self, weights: Tensor) -> Tensor:
-        """Features (B, out_features) of weights (B, P)."""
+        """Return the features (B, out_features) of weights (B, P)."""
         at_once = self.inrs_at_once or len(weights)
         if weights.device.type == "cpu":
             at_once = min(at_once, INRS_AT_ONCE_ON_A_CPU)
-        again = torch.is_grad_enabled() and self.inrs_at_once > 0
+        recompute = torch.is_grad_enabled() and self.inrs_at_once > 0
         parts = []
         for part in weights.split(at_once):
             nodes_BNF, edges_BNNE = self.embed(part)
             for layer in self.layers:
-                if again:
+                if recompute:
                     nodes_BNF, edges_BNNE = checkpoint(layer, nodes_BNF, edges_BNNE, use_reentrant=False)
                 else:
                     nodes_BNF, edges_BNNE = layer(nodes_BNF, edges_BNNE)
@@ -135,7 +138,7 @@ class RelationalTransformer(Encoder):
         return features
 
     def embed(self, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """What the first layer sees: nodes (B, N, F) and edges (B, N, N, E), edge (i, j) from i to j."""
+        """Return the inputs of the first layer: nodes (B, N, F) and edges (B, N, N, E), edge (i, j) from i to j."""
         nodes_BNF = self.embed_nodes(weights) + self.position(self.positions)
         edges = self.embed_edges(weights)
         if self.edge_type is not None:
@@ -144,15 +147,15 @@ class RelationalTransformer(Encoder):
 
 
 class NumberEmbedding(nn.Module):
-    """Numbers to vectors at their places: Fourier features, a linear map for each kind, their sum, another linear map.
+    """Embeds the weights at nodes or edges: Fourier features, a linear layer for each kind, their sum, a linear layer.
 
-    A place that has no number of a kind is embedded as if it had a 0, as in the authors' code.
+    A node or edge without a weight of some kind is embedded as if it had a 0, as in the authors' code.
 
     Args:
-        values: where the numbers of each kind stand.
-        num_places: nodes, or pairs of nodes.
-        out_features: of a vector.
-        features: of a number.
+        values: positions of the weights of each kind.
+        num_places: number of nodes, or of pairs of nodes.
+        out_features: features of a node or edge.
+        features: Fourier features of a weight.
     """
 
     def __init__(self, values: Sequence[Values], num_places: int, out_features: int, features: FourierFeatures) -> None:
@@ -166,13 +169,132 @@ class NumberEmbedding(nn.Module):
             self.register_buffer(f"place_{number}", torch.from_numpy(value.place.astype(np.int64)), persistent=False)
 
     def forward(self, weights: Tensor) -> Tensor:
-        """(B, P) to (B, places, out_features)."""
+        """Map weights (B, P) to embeddings (B, places, out_features)."""
         zero = self.features(weights.new_zeros(1))
-        of_zero = torch.stack([map_of_kind(zero) for map_of_kind in self.maps]).sum(0)
+        of_zero = torch.stack([linear_map(zero) for linear_map in self.maps]).sum(0)
         embedded = of_zero.expand(len(weights), self.num_places, -1)
-        for number, map_of_kind in enumerate(self.maps):
+        for number, linear_map in enumerate(self.maps):
             index, place = self.get_buffer(f"index_{number}"), self.get_buffer(f"place_{number}")
-            change = map_of_kind(self.features(weights[:, index])) - map_of_kind(zero)
+            change = linear_map(self.features(weights[:, index])) - linear_map(zero)
             embedded = embedded.index_add(1, place, change)
         result: Tensor = self.out(embedded)
         return result
+
+
+def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:
+    """Make a linear layer with Xavier uniform weights and a bias of 0."""
+    layer = nn.Linear(in_features, out_features, bias)
+    nn.init.xavier_uniform_(layer.weight)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class RelationalAttention(nn.Module):
+    """Attention of every node to every node, which also depends on the edge between them.
+
+    With projections of nodes n and edges e: q_ij = q(n_i) + q(e_ij), k_ij = k(n_j) + k(e_ij),
+    v_ij = v(n_j) ⊙ s(e_ij) + v(e_ij), a_ij = softmax_j(⟨q_ij, k_ij⟩ / √A), out_i = Lin(Σ_j a_ij v_ij), in H heads. All
+    heads share the scale √A, as in the authors' code.
+
+    Args:
+        node_features, edge_features: features of the inputs.
+        attention_features: A.
+        num_heads: H, a divisor of A.
+    """
+
+    def __init__(self, node_features: int, edge_features: int, attention_features: int, num_heads: int) -> None:
+        super().__init__()
+        self.num_heads = num_heads
+        self.of_nodes = linear(node_features, 3 * attention_features, bias=False)
+        self.of_edges = linear(edge_features, 4 * attention_features, bias=False)
+        self.out = linear(attention_features, node_features)
+
+    def forward(self, nodes_BNF: Tensor, edges_BNNE: Tensor) -> Tensor:
+        """Return the new nodes, (B, N, node features)."""
+        query_BNHd, key_BNHd, value_BNHd = self.of_nodes(nodes_BNF).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        # Rows of the projection of edges: queries, keys, factors of values, values.
+        projections = self.of_edges.weight.chunk(4)
+        query_BNNHd, key_BNNHd, factor_BNNHd = (
+            functional.linear(edges_BNNE, rows).unflatten(-1, (self.num_heads, -1)) for rows in projections[:3]
+        )
+        attended = (query_BNHd[:, :, None] + query_BNNHd) * (key_BNHd[:, None] + key_BNNHd)
+        weight_BNNH = (attended.sum(-1) / self.out.in_features**0.5).softmax(2)
+        out_BNHd = torch.einsum("bijh,bjhd,bijhd->bihd", weight_BNNH, value_BNHd, factor_BNNHd)
+        # Σ_j a_ij V e_ij = V Σ_j a_ij e_ij: summing edges before projecting them takes N times fewer products.
+        summed_BNHE = torch.einsum("bijh,bije->bihe", weight_BNNH, edges_BNNE)
+        values_HdE = projections[3].unflatten(0, (self.num_heads, -1))
+        out_BNHd = out_BNHd + torch.einsum("bihe,hde->bihd", summed_BNHE, values_HdE)
+        result: Tensor = self.out(out_BNHd.flatten(-2))
+        return result
+
+
+class EdgeUpdate(nn.Module):
+    """e ← LN(e + Lin(GELU(A [e_ij, e_ji] + B n_i + C n_j))), then e ← LN(e + MLP(e))."""
+
+    def __init__(self, node_features: int, edge_features: int, hidden_features: int, dropout: float) -> None:
+        super().__init__()
+        self.of_edges = linear(2 * edge_features, hidden_features)
+        self.of_from = linear(node_features, hidden_features)
+        self.of_to = linear(node_features, hidden_features)
+        self.out = linear(hidden_features, edge_features)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(edge_features)
+        self.mlp = feed_forward(edge_features, hidden_features, dropout)
+        self.mlp_norm = nn.LayerNorm(edge_features)
+
+    def forward(self, nodes_BNF: Tensor, edges_BNNE: Tensor) -> Tensor:
+        """Return the new edges, (B, N, N, E)."""
+        forth, back = self.of_edges.weight.chunk(2, dim=-1)
+        hidden = functional.linear(edges_BNNE, forth, self.of_edges.bias)
+        hidden = hidden + functional.linear(edges_BNNE, back).transpose(1, 2)
+        hidden = hidden + self.of_from(nodes_BNF)[:, :, None] + self.of_to(nodes_BNF)[:, None]
+        edges_BNNE = self.norm(edges_BNNE + self.dropout(self.out(functional.gelu(hidden))))
+        updated: Tensor = self.mlp_norm(edges_BNNE + self.mlp(edges_BNNE))
+        return updated
+
+
+class RelationalLayer(nn.Module):
+    """Attention, a feed-forward network for each node, and an edge update; each is a residual with LayerNorm.
+
+    Args:
+        node_features, edge_features: features of the inputs and outputs.
+        attention_features, num_heads: see `RelationalAttention`.
+        node_hidden, edge_hidden: hidden features of the feed-forward networks.
+        dropout: dropout probability.
+        update_edges: whether edges are updated; nothing reads those of the last layer.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_features: int,
+        edge_features: int,
+        attention_features: int,
+        num_heads: int,
+        node_hidden: int,
+        edge_hidden: int,
+        dropout: float,
+        update_edges: bool,
+    ) -> None:
+        super().__init__()
+        self.attention = RelationalAttention(node_features, edge_features, attention_features, num_heads)
+        self.out = linear(node_features, node_features)
+        self.dropout = nn.Dropout(dropout)
+        self.norm = nn.LayerNorm(node_features)
+        self.mlp = feed_forward(node_features, node_hidden, dropout)
+        self.mlp_norm = nn.LayerNorm(node_features)
+        self.edges = EdgeUpdate(node_features, edge_features, edge_hidden, dropout) if update_edges else None
+
+    def forward(self, nodes_BNF: Tensor, edges_BNNE: Tensor) -> tuple[Tensor, Tensor]:
+        """Return new nodes (B, N, F) and edges (B, N, N, E)."""
+        nodes_BNF = self.norm(nodes_BNF + self.dropout(self.out(self.attention(nodes_BNF, edges_BNNE))))
+        nodes_BNF = self.mlp_norm(nodes_BNF + self.mlp(nodes_BNF))
+        return nodes_BNF, edges_BNNE if self.edges is None else self.edges(nodes_BNF, edges_BNNE)
+
+
+def feed_forward(features: int, hidden_features: int, dropout: float) -> nn.Sequential:
+    """Make two linear layers, the first without bias, with GELU between them."""
+    return nn.Sequential(
+        linear(features, hidden_features, bias=False), nn.GELU(), linear(hidden_features, features), nn.Dropout(dropout)
+    )

@@ -9,20 +9,19 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Literal
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit.antialias import AntiAlias
+from inrzoo.fit import loop
 from inrzoo.fit.descent import Descent
-from inrzoo.fit.loop import Kept, in_batches
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 else:
     torch = lazy("torch", globals())
 
@@ -33,43 +32,40 @@ WARM_UP_STEPS = 3
 """Steps before recording: libraries allocate their work space in the first ones."""
 
 
-def unavailable(device: str) -> str | None:
+DEVICE: Literal["cpu", "cuda"] | None = "cuda"
+THREADED, REGULARISES = False, True
+PRODUCTS = loop.PRODUCTS
+
+environment, evaluate, prepare = loop.environment, loop.evaluate, loop.prepare
+
+
+def unavailable(inr: INR, device: str) -> str | None:
     """Why this engine cannot fit on `device`, in one line; None if it can."""
     if torch.device(device).type != "cuda":
         return f"CUDA graphs need a CUDA device, not {device}"
     return None if torch.cuda.is_available() else "CUDA graphs need a CUDA device; torch finds none"
 
 
-def fit(
-    inr: INR,
-    weights_BP: Tensor,
-    coords_KD: Tensor,
-    targets_BKC: Tensor,
-    *,
-    lr: float,
-    snapshots: Sequence[int],
-    stop_psnr: float | None = None,
-    value_range: tuple[float, float] = (-1.0, 1.0),
-    antialias: AntiAlias | None = None,
-    nyquist_D: Tensor | None = None,
-) -> Fit:
-    """Fit B INRs on the CUDA device that all tensors are on; arguments, result and errors as `loop.fit`.
+def fit(problem: FitProblem, threads: int = 1) -> Fit:
+    """Fit B INRs on the CUDA device that all tensors are on; result and errors as `loop.fit`.
+
+    Args:
+        threads: not used.
 
     Raises:
         InrzooError: no CUDA device, or an INR whose `values` asks the device something, which cannot be recorded.
     """
-    reason = unavailable(str(weights_BP.device))
+    reason = unavailable(problem.inr, str(problem.starts_BP.device))
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every device")
-    return in_batches(
-        fit_batch, inr, weights_BP, coords_KD, targets_BKC, lr, snapshots, stop_psnr, value_range, antialias, nyquist_D
-    )
+    return loop.in_batches(fit_batch, problem)
 
 
-def fit_batch(descent: Descent, snapshots: Sequence[int]) -> Kept:
+def fit_batch(descent: Descent) -> loop.Kept:
     """What each snapshot is of one batch. On a CPU the step is not recorded but called, with the same result."""
     advance = recorded(descent) if descent.weights_BP.is_cuda else _step(descent)
-    kept: Kept = []
+    snapshots = descent.problem.snapshots
+    kept: loop.Kept = []
     for step in range(snapshots[-1] + 1):
         weights_BP = descent.weights_BP.detach().clone() if step in snapshots else None
         advance()

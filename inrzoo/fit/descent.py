@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.metrics import mse
-from inrzoo.inrs import INR
+from inrzoo.fit.problem import FitProblem
 from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:
@@ -31,21 +30,13 @@ class Descent:
         stopped_B: who had reached `stop_loss`, or had a loss that is not finite.
     """
 
-    def __init__(
-        self,
-        inr: INR,
-        starts_BP: Tensor,
-        coords_KD: Tensor,
-        targets_BKC: Tensor,
-        lr: float,
-        stop_loss: float,
-        antialias: AntiAlias | None,
-        nyquist_D: Tensor,
-    ) -> None:
-        self.inr, self.starts_BP, self.coords_KD, self.targets_BKC = inr, starts_BP, coords_KD, targets_BKC
-        self.stop_loss, self.antialias, self.nyquist_D = stop_loss, antialias, nyquist_D
+    def __init__(self, problem: FitProblem) -> None:
+        self.problem, self.inr, starts_BP = problem, problem.inr, problem.starts_BP
+        self.antialias, self.stop_loss = problem.antialias, problem.stop_loss
+        nyquist_D = torch.zeros(self.inr.in_features) if problem.nyquist_D is None else problem.nyquist_D
+        self.nyquist_D = nyquist_D.to(starts_BP)
         self.weights_BP = starts_BP.detach().clone().requires_grad_()
-        self.adam = torch.optim.Adam([self.weights_BP], lr=lr, fused=True, capturable=starts_BP.is_cuda)
+        self.adam = torch.optim.Adam([self.weights_BP], lr=problem.lr, fused=True, capturable=starts_BP.is_cuda)
         self.loss_B = starts_BP.new_zeros(len(starts_BP))
         self.steps_B = torch.zeros_like(self.loss_B, dtype=torch.int32)
         self.stopped_B = torch.zeros_like(self.loss_B, dtype=torch.bool)
@@ -53,7 +44,7 @@ class Descent:
 
     def look(self) -> None:
         """Evaluate the batch where it stands, and mark who stops here."""
-        self.objective_B = mse(self.inr(self.weights_BP, self.coords_KD), self.targets_BKC)
+        self.objective_B = mse(self.inr(self.weights_BP, self.problem.coords_KD), self.problem.targets_BKC)
         self.loss_B.copy_(self.objective_B.detach())
         self.steps_B.copy_(torch.where(self.stopped_B, self.steps_B, self.step))
         self.stopped_B |= (self.loss_B <= self.stop_loss) | ~self.loss_B.isfinite()
@@ -61,7 +52,8 @@ class Descent:
     def advance(self) -> None:
         """Take the step for which `look` has evaluated; weights and moments of stopped INRs stay as they are."""
         if self.antialias is not None:
-            penalty_B = self.antialias.addend(self.inr, self.weights_BP, self.nyquist_D, self.targets_BKC[0].numel())
+            num_values = self.problem.targets_BKC[0].numel()
+            penalty_B = self.antialias.addend(self.inr, self.weights_BP, self.nyquist_D, num_values)
             self.objective_B = self.objective_B + penalty_B
         self.adam.zero_grad()
         self.objective_B.sum().backward()
@@ -80,7 +72,7 @@ class Descent:
 
     def restart(self) -> None:
         """Back to the starts, with every tensor where it is."""
-        self.weights_BP.detach().copy_(self.starts_BP)
+        self.weights_BP.detach().copy_(self.problem.starts_BP)
         for tensor in (*self._moments(), *self._counts(), self.steps_B, self.stopped_B, self.step):
             tensor.zero_()
 

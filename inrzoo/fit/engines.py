@@ -6,101 +6,79 @@ faster. A new INR needs no native code to work. The order of `ENGINES` is the or
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, fused_numba, loop
+from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, loop
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
-from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-else:
-    torch = lazy("torch", globals())
 
 
-@dataclass(frozen=True, kw_only=True)
-class Engine:
-    """One way to fit INRs.
+class Engine(Protocol):
+    """One way to fit INRs: a module of this room.
 
     Attributes:
-        fit: arguments and result as `loop.fit`; `threads` too where `threaded`, `products` where there is a choice.
-        device: the only kind it runs on; None for every kind.
-        unavailable: why it cannot fit an INR here, in one line; None if it can.
-        evaluate: values of INRs, (INR, weights (B, P), coords (K, D)) to (B, K, C).
-        prepare: makes it ready for an INR (compiles); raises InrzooError where that fails.
-        environment: device to what besides the manifest decides the bits.
-        threaded: whether bits do not depend on `threads`.
-        regularises: whether it takes `antialias`.
-        products: precisions of its matrix products, the default first; `ieee` is float32.
+        DEVICE: the only kind of device it runs on; None for every kind.
+        THREADED: whether it fits several INRs at the same time, without a change of bits.
+        REGULARISES: whether it takes `antialias`.
+        PRODUCTS: precisions of its matrix products, the default first; `ieee` is float32.
     """
 
-    fit: Callable[..., Fit]
-    environment: Callable[[str], dict[str, str]]
-    device: Literal["cpu", "cuda"] | None = None
-    unavailable: Callable[[INR], str | None] = lambda inr: None
-    prepare: Callable[[INR], object] = lambda inr: None
-    evaluate: Callable[[INR, Tensor, Tensor], Tensor] = lambda inr, weights, coords: inr(weights, coords)
-    threaded: bool = False
-    regularises: bool = True
-    products: tuple[str, ...] = ("ieee",)
+    DEVICE: Literal["cpu", "cuda"] | None
+    THREADED: bool
+    REGULARISES: bool
+    PRODUCTS: tuple[str, ...]
 
+    def fit(self, problem: FitProblem, threads: int = 1) -> Fit:
+        """Fit all INRs of a problem, `threads` of them at the same time where the engine is `THREADED`.
 
-def _torch_environment(device: str) -> dict[str, str]:
-    if device == "cpu":
-        kind, instructions = "cpu", torch.backends.cpu.get_cpu_capability()
-    else:
-        kind = torch.cuda.get_device_name(device)
-        instructions = "sm_{}{}".format(*torch.cuda.get_device_capability(device))
-    return {"torch": torch.__version__.split("+")[0], "device": kind, "instruction_set": instructions}
+        Raises:
+            InrzooError: the engine cannot serve this problem here.
+        """
+
+    def unavailable(self, inr: INR, device: str) -> str | None:
+        """Why it cannot fit an INR on a device, in one line; None if it can."""
+
+    def prepare(self, inr: INR) -> None:
+        """Make it ready for an INR (compile).
+
+        Raises:
+            InrzooError: that fails.
+        """
+
+    def evaluate(self, inr: INR, weights_BP: Tensor, coords_KD: Tensor) -> Tensor:
+        """Values of INRs, (B, K, C)."""
+
+    def environment(self, device: str) -> dict[str, str]:
+        """What besides the manifest decides the bits of an INR on a device."""
 
 
 ENGINES: dict[str, Engine] = {
-    "triton": Engine(
-        fit=fused_gpu.fit,
-        device="cuda",
-        unavailable=lambda inr: fused_gpu.unavailable(inr, "cuda"),
-        environment=fused_gpu.environment,
-        regularises=False,
-        products=fused_gpu.PRODUCTS,
-    ),
-    "cuda_graph": Engine(
-        fit=cuda_graph.fit,
-        device="cuda",
-        unavailable=lambda inr: cuda_graph.unavailable("cuda"),
-        environment=_torch_environment,
-    ),
-    "fused": Engine(
-        fit=fused_cpu.fit,
-        device="cpu",
-        unavailable=fused_cpu.unavailable,
-        evaluate=fused_cpu.evaluate,
-        prepare=fused_cpu.library,
-        environment=fused_cpu.environment,
-        threaded=True,
-    ),
-    "numba": Engine(
-        fit=fused_numba.fit,
-        device="cpu",
-        unavailable=fused_numba.unavailable,
-        environment=fused_numba.environment,
-        threaded=True,
-        regularises=False,
-    ),
-    "reference": Engine(fit=loop.fit, environment=_torch_environment),
+    "triton": fused_gpu,
+    "cuda_graph": cuda_graph,
+    "fused": fused_cpu,
+    "reference": loop,
 }
+
+RETIRED = ("numba",)
+"""Engines of earlier versions. Stores name them, and are read like others."""
 
 
 def engine(name: str) -> Engine:
     """The engine of that name.
 
     Raises:
-        InrzooError: there is none.
+        InrzooError: there is none, or there is none any more.
     """
+    if name in RETIRED:
+        raise InrzooError(
+            f"the {name} engine is gone: what it fitted is read and verified, but not fitted again nor continued; "
+            f"there are: {', '.join(ENGINES)}"
+        )
     if name not in ENGINES:
         raise InrzooError(f"no engine {name!r}; there are: {', '.join(ENGINES)}")
     return ENGINES[name]
@@ -114,11 +92,11 @@ def unavailable(name: str, inr: INR, device: str, regularised: bool = False) -> 
         regularised: whether an anti-aliasing regulariser takes part.
     """
     asked = engine(name)
-    if asked.device not in (None, _kind(device)):
-        return f"the {name} engine runs on {'cores, not on a GPU' if asked.device == 'cpu' else 'a GPU, not on cores'}"
-    if regularised and not asked.regularises:
+    if asked.DEVICE not in (None, _kind(device)):
+        return f"the {name} engine runs on {'cores, not on a GPU' if asked.DEVICE == 'cpu' else 'a GPU, not on cores'}"
+    if regularised and not asked.REGULARISES:
         return f"the {name} engine has no anti-aliasing regulariser"
-    return asked.unavailable(inr)
+    return asked.unavailable(inr, device)
 
 
 def serving(inr: INR, device: str) -> list[str]:
@@ -142,7 +120,7 @@ def choose(wanted: str, inr: INR, device: str, regularised: bool, ready: bool = 
         if reason is not None:
             raise InrzooError(f"--engine {wanted}: {reason}; --engine reference serves every INR")
         return wanted, None
-    here = [name for name, one in ENGINES.items() if one.device in (None, _kind(device))]
+    here = [name for name, one in ENGINES.items() if one.DEVICE in (None, _kind(device))]
     reasons = {}
     for name in here:
         reasons[name] = _refusal(name, inr, device, regularised, ready)
@@ -157,7 +135,7 @@ def choose_products(wanted: str, name: str) -> str:
     Raises:
         InrzooError: the engine does not have it.
     """
-    there = engine(name).products
+    there = engine(name).PRODUCTS
     if wanted not in ("auto", *there):
         raise InrzooError(f"--products {wanted} is not allowed; the {name} engine has: {', '.join(there)}")
     return there[0] if wanted == "auto" else wanted

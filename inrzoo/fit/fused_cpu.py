@@ -4,6 +4,7 @@ The C++ source under `native/` is compiled once for every shape of INR, with its
 arithmetic is fixed by the source (every multiply-add is written as one, sums have one order, the compiler contracts
 nothing), so an INR has the same bits on every x86-64-v3 processor (AVX2, FMA), by every compiler, whatever batch,
 thread or neighbour it was fitted with. Processors with AVX-512 compute two of its vectors at a time, to the same bits.
+On Arm the compiler's own vectors serve.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, F inputs of the first layer,
 C out_features, T snapshots.
@@ -25,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit.antialias import AntiAlias, require_frequencies
+from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.compiled import compiler, shared_library
 from inrzoo.fit.interrupt import CALLED_OFF, call_off, interruptible, raise_if_called_off
-from inrzoo.fit.metrics import mse_at
-from inrzoo.fit.result import Fit, check_shapes, conclude
+from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.result import Fit, conclude
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
 from inrzoo.lazy import lazy
 
@@ -39,13 +40,19 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
+DEVICE: Literal["cpu", "cuda"] | None = "cpu"
+THREADED, REGULARISES = True, True
+PRODUCTS: tuple[str, ...] = ("ieee",)
+
 SOURCES = Path(__file__).parent / "native"
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
 INSTRUCTIONS = {
     "AVX2": ("-mavx2", "-mfma"),
     "AVX512": ("-mavx2", "-mfma", "-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl"),
+    "NEON": (),
 }
-"""Flags by what torch calls a processor's capability; Linux names the instructions as the compiler does."""
+"""Flags by what torch calls the capability of an x86-64 processor, and for Arm. Linux names the instructions of the
+former as the compiler does; every 64-bit Arm processor has NEON."""
 
 ARITHMETIC = "fused 2"
 """Raised whenever a change of the source changes bits; tests pin the bits of small fits."""
@@ -57,20 +64,25 @@ TASKS = ("fit", "differentiate", "evaluate")
 """In the order of native/engine.cpp."""
 
 
-def unavailable(inr: INR) -> str | None:
+def unavailable(inr: INR, device: str = "cpu") -> str | None:
     """Why this engine cannot fit `inr` on this machine, in one line; None if it can."""
     if inr.kernel() is None:
         return f"the fused engine has no kernel for {type(inr).__name__}"
-    if platform.machine() not in ("x86_64", "AMD64") or capability() not in INSTRUCTIONS:
-        return "the fused engine needs an x86-64 processor with AVX2"
+    if capability() not in INSTRUCTIONS:
+        return "the fused engine needs an x86-64 processor with AVX2 or a 64-bit Arm processor"
     if compiler() is None:
-        return "the fused engine needs a C++ compiler (g++ or clang++); none is on the path"
+        return (
+            "the fused engine needs a C++ compiler; neither g++ nor clang++ is on the path, "
+            "and pip install 'inrzoo[compiler]' brings one"
+        )
     return None
 
 
 @functools.cache
 def capability() -> str:
-    """The widest instructions of this processor, in torch's word. Linux says them without torch."""
+    """The widest instructions of this processor: NEON, or in torch's word. Linux says them without torch."""
+    if platform.machine() == "aarch64":
+        return "NEON"
     try:
         line = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(encoding="utf-8"), re.MULTILINE)
     except OSError:
@@ -83,57 +95,41 @@ def capability() -> str:
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
-    """What decides the bits of an INR that this engine fits: neither torch, nor the compiler, nor wider registers."""
-    return {"arithmetic": ARITHMETIC, "device": "cpu", "instruction_set": "x86-64-v3"}
+    """What decides the bits of an INR that this engine fits: neither torch, nor the compiler, nor wider registers.
+
+    Arm gives the same numbers, but what is not a number there has another sign.
+    """
+    instructions = "aarch64" if capability() == "NEON" else "x86-64-v3"
+    return {"arithmetic": ARITHMETIC, "device": "cpu", "instruction_set": instructions}
 
 
-def fit(
-    inr: INR,
-    weights_BP: Tensor,
-    coords_KD: Tensor,
-    targets_BKC: Tensor,
-    *,
-    lr: float,
-    snapshots: Sequence[int],
-    stop_psnr: float | None = None,
-    value_range: tuple[float, float] = (-1.0, 1.0),
-    antialias: AntiAlias | None = None,
-    nyquist_D: Tensor | None = None,
-    threads: int = 1,
-) -> Fit:
-    """Fit B INRs; arguments and result as `loop.fit`, in float32 to rounding, but each INR by itself, so that its bits
-    do not depend on the others.
+def fit(problem: FitProblem, threads: int = 1) -> Fit:
+    """Fit B INRs; result as `loop.fit`, in float32 to rounding, but each INR by itself: its bits are its own.
 
     Args:
         threads: INRs fitted at the same time.
 
     Raises:
         InrzooError: the engine cannot serve this INR here; `unavailable` says why.
-        ValueError: as `loop.fit`.
         KeyboardInterrupt: within one step.
     """
-    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
-    stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
-    job = _Job(inr, weights_BP, coords_KD, targets_BKC, list(snapshots))
-    job.lr, job.stop_loss = lr, stop_loss
-    if antialias is not None:
-        require_frequencies(inr, weights_BP)
-        assert nyquist_D is not None
-        job.regularise(antialias, nyquist_D)
-    job.run(inr, threads)
-    weights_BTP, loss_BT, steps_BT = map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT))
-    return conclude(weights_BTP, loss_BT, steps_BT, targets_BKC, stop_loss, value_range)
+    problem.products_among(PRODUCTS)
+    job = _Job(problem.inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, problem.snapshots)
+    job.lr, job.stop_loss = problem.lr, problem.stop_loss
+    if problem.antialias is not None and problem.nyquist_D is not None:
+        job.regularise(problem.antialias, problem.nyquist_D)
+    job.run(problem.inr, threads)
+    return conclude(problem, *map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT)))
 
 
-def gradients(inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor) -> tuple[Tensor, Tensor]:
-    """The mean squared error of each INR, (B,), and its gradient by the weights, (B, P), as a fit computes them.
+def gradients(problem: FitProblem) -> tuple[Tensor, Tensor]:
+    """The mean squared error of each start, (B,), and its gradient by the weights, (B, P), as a fit computes them.
 
     Raises:
-        InrzooError, ValueError: as `fit`.
+        InrzooError: as `fit`.
     """
-    check_shapes(inr, weights_BP, coords_KD, targets_BKC, [0])
-    job = _Job(inr, weights_BP, coords_KD, targets_BKC, [0])
-    job.run(inr, 1, "differentiate")
+    job = _Job(problem.inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, [0])
+    job.run(problem.inr, 1, "differentiate")
     return torch.from_numpy(job.loss_BT[:, 0]), torch.from_numpy(job.results[:, 0])
 
 
@@ -155,6 +151,15 @@ def bytes_per_thread(inr: INR, num_coords: int) -> int:
         InrzooError: the engine cannot serve this INR here.
     """
     return int(library(inr).bytes_per_thread(num_coords))
+
+
+def prepare(inr: INR) -> None:
+    """Compile the kernel for an INR, unless it is kept from before.
+
+    Raises:
+        InrzooError: as `library`.
+    """
+    library(inr)
 
 
 def library(inr: INR) -> Any:
@@ -191,14 +196,16 @@ class _Job(ctypes.Structure):
         ("lr", ctypes.c_double),
         ("stop_loss", ctypes.c_float),
         ("called_off", ctypes.POINTER(ctypes.c_int)),
+        ("next", ctypes.c_int),
     )
 
     def __init__(
-        self, inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor | None, snapshots: list[int]
+        self, inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor | None, snapshots: Sequence[int]
     ) -> None:
         kernel, shape = inr.kernel(), (len(weights_BP), len(snapshots))
         inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
-        given = (inputs_KF, torch.empty(0) if targets_BKC is None else targets_BKC, weights_BP)
+        padded_KF = torch.cat([inputs_KF, inputs_KF[-1:].expand(-len(inputs_KF) % 8, -1)])
+        given = (padded_KF, torch.empty(0) if targets_BKC is None else targets_BKC, weights_BP)
         values = (len(weights_BP), len(coords_KD), inr.out_features)
         self.results = np.empty(values if targets_BKC is None else (*shape, weights_BP.shape[1]), dtype=np.float32)
         self.loss_BT, self.steps_BT = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32)
@@ -210,7 +217,8 @@ class _Job(ctypes.Structure):
             self.steps_BT,
         ]
         counts = (len(weights_BP), len(coords_KD), weights_BP.shape[1], len(snapshots))
-        super().__init__(*(array.ctypes.data for array in self._arrays), *counts, *fastest_axis(self._arrays[0]))
+        inputs = self._arrays[0][: len(coords_KD)]
+        super().__init__(*(array.ctypes.data for array in self._arrays), *counts, *fastest_axis(inputs))
         if targets_BKC is None:
             self.targets = None
         self.called_off = ctypes.pointer(CALLED_OFF)
@@ -226,15 +234,28 @@ class _Job(ctypes.Structure):
     def run(self, inr: INR, threads: int, task: Literal["fit", "differentiate", "evaluate"] = "fit") -> None:
         """Hand the job to the kernel. It runs beside this thread, which stays open to Ctrl-C and then calls it off."""
         kernel = library(inr)
-        work = threading.Thread(target=kernel.run, args=(ctypes.byref(self), threads, TASKS.index(task)))
-        work.start()
+        count = max(1, min(threads, self.num_inrs))
+        size = -(-kernel.bytes_per_thread(self.num_coords) // 64) * 64
+        memory = np.empty(count * size + 64, dtype=np.uint8)
+        first = -(-memory.ctypes.data // 64) * 64
+        workers = [
+            threading.Thread(
+                target=kernel.run,
+                args=(ctypes.byref(self), ctypes.c_void_p(first + number * size), TASKS.index(task)),
+            )
+            for number in range(count)
+        ]
         try:
-            while work.is_alive():
-                work.join(0.1)
+            for worker in workers:
+                worker.start()
+            while alive := [worker for worker in workers if worker.is_alive()]:
+                alive[0].join(0.1)
         except BaseException:  # the main thread's Ctrl-C: no other thread is interrupted here
             with interruptible():
                 call_off()
-                work.join()
+                for worker in workers:
+                    if worker.ident is not None:
+                        worker.join()
             raise
         raise_if_called_off()
 

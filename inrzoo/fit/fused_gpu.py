@@ -13,11 +13,12 @@ import contextlib
 import functools
 import importlib.metadata
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit.metrics import mse_at
-from inrzoo.fit.result import Fit, check_shapes, conclude
+from inrzoo.fit import loop
+from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.result import Fit, conclude
 from inrzoo.fit.triton.layout import TILE, layout
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.lazy import lazy
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
-Products = Literal["bf16x3", "ieee", "tf32"]
-PRODUCTS: tuple[str, ...] = get_args(Products)
+DEVICE: Literal["cpu", "cuda"] | None = "cuda"
+THREADED, REGULARISES = False, False
+PRODUCTS: tuple[str, ...] = ("bf16x3", "ieee", "tf32")
+
+evaluate, prepare = loop.evaluate, loop.prepare
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
 """Adam's, as in `loop.fit`; the kernel has the former in its own text."""
@@ -83,47 +87,34 @@ def bytes_per_inr(inr: INR, num_coords: int, num_snapshots: int) -> int:
     return 4 * (4 * layout(inr).size + num_coords * inr.out_features + results)
 
 
-def fit(
-    inr: INR,
-    weights_BP: Tensor,
-    coords_KD: Tensor,
-    targets_BKC: Tensor,
-    *,
-    lr: float,
-    snapshots: Sequence[int],
-    stop_psnr: float | None = None,
-    value_range: tuple[float, float] = (-1.0, 1.0),
-    products: Products = "bf16x3",
-) -> Fit:
-    """Fit B INRs on the device of `weights_BP`, where all tensors must be; arguments and result as `loop.fit`, but each
-    INR by itself, so that its bits do not depend on the others.
+def fit(problem: FitProblem, threads: int = 1) -> Fit:
+    """Fit B INRs on the device that all tensors are on; result as `loop.fit`, but each INR by itself, so that its bits
+    do not depend on the others.
 
-    Besides its arguments and its result this takes at most `SLICE_BYTES` of memory, and `bytes_per_inr` for one INR.
+    Besides the problem and its result this takes at most `SLICE_BYTES` of memory, and `bytes_per_inr` for one INR.
+    Products of `bf16x3` are three of bfloat16 halves, 16 bits of each factor; `ieee` has all 24, without matrix units
+    and slow; `tf32` has 11, for fits below about 50 dB. Sums are float32 in each, and the first layer of sines always
+    has 24 bits.
 
     Args:
-        products: how matrix products are made of float32 numbers, sums being float32 in each: `bf16x3`, three products
-            of bfloat16 halves, 16 bits of each factor; `ieee`, all 24, without matrix units and slow; `tf32`, 11 bits,
-            for fits below about 50 dB. The first layer of sines always has 24.
+        threads: not used.
 
     Raises:
-        InrzooError: the engine cannot serve this INR here; `unavailable` says why.
-        ValueError: as `loop.fit`; unknown `products`.
+        InrzooError: the engine cannot serve this problem here; `unavailable` says why.
+        ValueError: unknown `products`.
     """
-    reason = unavailable(inr, str(weights_BP.device))
+    inr, starts_BP = problem.inr, problem.starts_BP
+    reason = unavailable(inr, str(starts_BP.device))
+    if reason is None and problem.antialias is not None:
+        reason = "the triton engine has no anti-aliasing regulariser"
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every INR")
-    if products not in PRODUCTS:
-        raise ValueError(f"products must be one of {', '.join(PRODUCTS)}, given {products!r}")
-    check_shapes(inr, weights_BP, coords_KD, targets_BKC, snapshots)
-    stop_loss = -1.0 if stop_psnr is None else mse_at(stop_psnr, value_range)
-    shared = _shared(inr, coords_KD.to(weights_BP), lr, snapshots)
-    count = max(1, min(SLICE, SLICE_BYTES // bytes_per_inr(inr, len(coords_KD), len(snapshots))))
-    parts = [
-        _launch(inr, starts, targets.to(starts).contiguous(), shared, stop_loss, products)
-        for starts, targets in zip(weights_BP.float().split(count), targets_BKC.split(count), strict=True)
-    ]
+    products = problem.products_among(PRODUCTS)
+    shared = _shared(inr, problem.coords_KD.to(starts_BP), problem.lr, problem.snapshots)
+    count = max(1, min(SLICE, SLICE_BYTES // bytes_per_inr(inr, len(problem.coords_KD), len(problem.snapshots))))
+    parts = [_launch(batch, shared, products) for batch in problem.split(count)]
     weights_BTP, loss_BT, steps_BT = (torch.cat(column) for column in zip(*parts, strict=True))
-    return conclude(weights_BTP, loss_BT, steps_BT, targets_BKC, stop_loss, value_range)
+    return conclude(problem, weights_BTP, loss_BT, steps_BT)
 
 
 def _shared(inr: INR, coords_KD: Tensor, lr: float, snapshots: Sequence[int]) -> dict[str, Tensor]:
@@ -149,16 +140,15 @@ def _shared(inr: INR, coords_KD: Tensor, lr: float, snapshots: Sequence[int]) ->
     }
 
 
-def _launch(
-    inr: INR, starts_BP: Tensor, targets_BKC: Tensor, shared: dict[str, Tensor], stop_loss: float, products: Products
-) -> tuple[Tensor, Tensor, Tensor]:
+def _launch(batch: FitProblem, shared: dict[str, Tensor], products: str) -> tuple[Tensor, Tensor, Tensor]:
     """Weights (B, T, P), losses and steps (B, T) of the INRs of one launch."""
     from triton.runtime.errors import OutOfResources, PTXASError
 
     from inrzoo.fit.triton.kernel import fit as kernel
 
-    plan = layout(inr)
-    (count, num_coords, channels), num_snapshots = targets_BKC.shape, len(shared["snapshots"]) - 1
+    plan, starts_BP = layout(batch.inr), batch.starts_BP.float()
+    targets_BKC = batch.targets_BKC.to(starts_BP).contiguous()
+    (count, num_coords, channels), num_snapshots = targets_BKC.shape, len(batch.snapshots)
     weights = plan.pack(starts_BP)
     losses = weights.new_empty(count, num_snapshots)
     steps = torch.empty_like(losses, dtype=torch.int32)
@@ -175,7 +165,7 @@ def _launch(
         "num_snapshots": num_snapshots,
         "share": 2.0 / (num_coords * channels),
         "num_values": float(num_coords * channels),
-        "stop_loss": stop_loss,
+        "stop_loss": batch.stop_loss,
     }
     on_device = torch.cuda.device(weights.device) if weights.is_cuda else contextlib.nullcontext()
     with on_device:

@@ -1,7 +1,7 @@
-"""Datasets of INRs on the Hugging Face Hub. The only room that knows `huggingface_hub`.
+"""Datasets of INRs on the Hugging Face Hub. Only this room uses `huggingface_hub`.
 
-`push` publishes a store as an immutable version, `pull` brings one back, whole or in part, `pin` resolves a dataset to
-one commit, `search` lists what there is. Long work continues where it was interrupted.
+`push` publishes a store as an immutable version, `pull` downloads one, whole or in part, `pin` resolves a dataset to
+one commit, `search` lists datasets. Interrupted calls continue.
 """
 
 from inrzoo.hub.listing import Listed, search

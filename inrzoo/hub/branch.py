@@ -1,4 +1,4 @@
-"""Writing to one branch of a repository: first the files, then commits that cannot interleave."""
+"""Writes to one branch of a repository: first the files, then commits that cannot interleave."""
 
 import contextlib
 import time
@@ -13,29 +13,28 @@ from inrzoo.hub.errors import PATIENCE, WAITS, is_transient, retrying, status_of
 from inrzoo.hub.remote import DATASET, Entry, commit_of, git_hash, local_entry, tree
 
 GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
-"""Files are sent in groups, several at a time: one by one, small files would be mostly requests, and those are
-rationed. A group ends with the file that fills it."""
+"""Number of files, and of bytes, at which a group of files is sent, because the Hub rations requests."""
 COMMIT_FILES = 500
-"""The Hub is slow at commits of thousands of files."""
+"""Maximum number of files of a commit, because the Hub is slow at commits of thousands."""
 
 Operation = CommitOperationAdd | CommitOperationDelete
 
 OnBytes = Callable[[int], None]
-"""Called with a number of bytes that have arrived."""
+"""Called with the number of bytes of a sent file."""
 
 
 class Branch:
-    """The tip of a branch, moved only by us: a commit is refused when somebody else has moved it.
+    """The tip of a branch. A commit fails if another process has moved the tip.
 
     Attributes:
-        head: commit that the next one builds on.
-        entries: its files.
-        sent: bytes of files sent.
-        num_commits: made so far.
+        head: parent of the next commit.
+        entries: files of `head`.
+        sent: number of bytes sent.
+        num_commits: number of commits made.
     """
 
     def __init__(self, repo_id: str, revision: str) -> None:
-        disable_progress_bars()  # ours counts everything
+        disable_progress_bars()  # ours shows the whole transfer
         self.repo_id, self.revision, self._api = repo_id, revision, HfApi()
         self.sent = self.num_commits = 0
         self._waiting: list[tuple[CommitOperationAdd, Path | None]] = []
@@ -43,20 +42,23 @@ class Branch:
         self.refresh()
 
     def refresh(self) -> None:
-        """Look again where the branch stands."""
+        """Read the tip and its files."""
         self.head = self._tip()
         self.entries = tree(self.repo_id, self.head)
 
     def has(self, path_in_repo: str, path: Path) -> bool:
-        """Whether the branch holds this very file there."""
+        """Return whether the branch has the same file at this path."""
         entry = self.entries.get(path_in_repo)
         return entry is not None and entry.size == path.stat().st_size and entry.holds(*local_entry(path))
 
     def send(self, path_in_repo: str, path: Path, on_bytes: OnBytes, *, temporary: bool = False) -> None:
-        """Send a file, to be committed with the next data commit. What the Hub has already is not sent.
+        """Send a file, unless the Hub has its content, for the next data commit.
 
         Args:
-            temporary: remove the file once it has arrived.
+            path_in_repo: path in the repository.
+            path: the file.
+            on_bytes: called with the number of sent bytes.
+            temporary: whether to remove the file afterwards.
         """
         self._waiting.append((CommitOperationAdd(path_in_repo, path), path if temporary else None))
         size = sum(addition.upload_info.size for addition, _ in self._waiting)
@@ -66,7 +68,7 @@ class Branch:
             self.commit("Add data", on_bytes)
 
     def commit(self, message: str, on_bytes: OnBytes, delete: list[str] | None = None) -> None:
-        """Commit what was sent, and deletions; nothing where there is nothing to commit."""
+        """Commit the sent files and deletions, if any."""
         self._upload(on_bytes)
         operations: list[Operation] = [
             *self._uploaded,
@@ -86,7 +88,7 @@ class Branch:
         )
         for addition, temporary in self._waiting:
             if temporary is not None:
-                if isinstance(addition.path_or_fileobj, str):  # a small file that travels in the commit itself
+                if isinstance(addition.path_or_fileobj, str):  # a small file, sent with the commit
                     addition.path_or_fileobj = temporary.read_bytes()
                 temporary.unlink()
             self.sent += addition.upload_info.size
@@ -95,11 +97,11 @@ class Branch:
         self._waiting = []
 
     def _commit(self, operations: list[Operation], message: str) -> str:
-        """Commit, whatever happens to the answer: the client does not repeat a commit, and one may have arrived."""
+        """Commit, with retries. The client does not retry commits, and one with a lost answer may have arrived."""
         started = time.monotonic()
         for wait in (*WAITS, None):
             try:
-                made = self._api.create_commit(
+                created = self._api.create_commit(
                     self.repo_id,
                     operations,
                     commit_message=message,
@@ -107,7 +109,7 @@ class Branch:
                     revision=self.revision,
                     parent_commit=self.head,
                 )
-                return str(made.oid)
+                return str(created.oid)
             except Exception as error:
                 if not is_transient(error) and status_of(error) not in (409, 412):
                     raise
@@ -116,8 +118,8 @@ class Branch:
                     if self._arrived(operations, tip):
                         return tip
                     raise InrzooError(
-                        f"somebody else has pushed to {self.repo_id} meanwhile; nothing of theirs or yours is lost: "
-                        "run the same command again when they are done"
+                        f"another process has pushed to {self.repo_id}; nothing is lost: run the same command again "
+                        "when it has finished"
                     ) from None
                 if wait is None or not is_transient(error) or time.monotonic() - started > PATIENCE:
                     raise
@@ -140,7 +142,7 @@ class Branch:
 
 
 def _is(addition: CommitOperationAdd, entry: Entry) -> bool:
-    """Whether an addition is that file; its content may be gone by now, its sha256 not."""
+    """Return whether an addition is the file `entry`; its content may be freed, its sha256 stays."""
     if entry.sha256 is not None:
         return entry.sha256 == addition.upload_info.sha256.hex()
     with contextlib.suppress(OSError), addition.as_file() as file:

@@ -1,6 +1,6 @@
-"""The dataset card: everything on it comes out of the store.
+"""Writes the dataset card from the content of the store.
 
-The YAML header is what the Hub and `datasets` read, the rest is for people.
+The Hub and `datasets` read the YAML header, people read the rest.
 """
 
 import hashlib
@@ -21,21 +21,21 @@ from inrzoo.preview import preview
 from inrzoo.store import Store
 
 TAG = "inrzoo"
-"""By this tag the datasets of inrzoo are found."""
+"""Tag of the datasets of inrzoo."""
 LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
-"""Identifiers the Hub knows, of those that data sets come with. Any other licence is given by its name."""
+"""The Hub's identifiers of common licences of datasets. Other licences appear by name."""
 POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
-"""10³ to 10¹²: the bounds of the Hub's categories of size."""
+"""Bounds of the Hub's size categories, 10³ to 10¹²."""
 
 
 def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
-    """README.md of a store on the Hub.
+    """Return the README.md of a store on the Hub.
 
     Args:
-        store: complete.
-        repo_id: `USER/NAME` it is pushed to.
+        store: a complete store.
+        repo_id: `USER/NAME` of the dataset.
         version: N of the tag vN.
-        with_preview: whether `preview.png` stands beside it.
+        with_preview: whether the card shows `preview.png`.
     """
     header = yaml_dump(_header(store, version), sort_keys=False, width=1000)
     sections = [
@@ -55,8 +55,8 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
 
 
 def draw_preview(store: Store, out: Path) -> bool:
-    """Draw the picture for the card; False where the signals are no images, or no INR is good enough to draw."""
-    if len(store.attributes["grid"]) != 2 or store.inr.out_features not in (1, 3):
+    """Draw the picture of the card; return False if the signals are not images, or no INR has a finite PSNR."""
+    if len(store.info.grid) != 2 or store.inr.out_features not in (1, 3):
         return False
     if not np.isfinite(store.psnr[:, 0, -1]).any():
         return False
@@ -65,23 +65,23 @@ def draw_preview(store: Store, out: Path) -> bool:
 
 
 def _header(store: Store, version: int) -> dict[str, Any]:
-    recorded, num_inrs = store.attributes["manifest"], tables.num_inrs(store)
-    licence = one_line(recorded["licence"]).lower()
+    recorded, num_inrs = store.info.manifest, tables.num_inrs(store)
+    licence = one_line(recorded.licence).lower()
     known = licence in LICENCES
-    tasks = ["image-classification"] if len(store.attributes["grid"]) == 2 else []
+    tasks = ["image-classification"] if len(store.info.grid) == 2 else []
     return {
         "license": licence if known else "other",
         **({} if known else {"license_name": re.sub(r"[^a-z0-9.]+", "-", licence).strip("-") or "unknown"}),
         "pretty_name": one_line(_title(store)),
         "size_categories": [size_category(num_inrs)],
         "task_categories": [*tasks, "other"],
-        "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded["inr"]["name"]],
+        "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded.inr["name"]],
         "configs": [{"config_name": "default", "data_files": _data_files(store)}],
         TAG: {
-            "format": store.attributes["format"],
+            "format": store.info.format,
             "version": version,
-            "dataset": one_line(store.attributes["dataset"]),
-            "fingerprint": one_line(store.attributes["fingerprint"]),
+            "dataset": one_line(store.info.dataset),
+            "fingerprint": one_line(store.info.fingerprint),
             "num_inrs": num_inrs,
             "num_signals": store.num_signals,
             "num_seeds": store.num_seeds,
@@ -92,7 +92,7 @@ def _header(store: Store, version: int) -> dict[str, Any]:
 
 
 def size_category(num_rows: int) -> str:
-    """The Hub's category of a dataset of so many rows.
+    """Return the Hub's size category of a dataset with `num_rows` rows.
 
     >>> size_category(999), size_category(1000), size_category(2 * 10**7)
     ('n<1K', '1K<n<10K', '10M<n<100M')
@@ -104,38 +104,38 @@ def size_category(num_rows: int) -> str:
 
 
 def _data_files(store: Store) -> list[dict[str, Any]]:
-    """Explicit to the seed: files of a push that is not finished match none of these."""
-    there = {part.split for part in parts(store, range(1))}
+    """Return the data files by split and seed, so that files of an unfinished push do not match."""
+    splits = {part.split for part in parts(store, range(1))}
     return [
         {
             "split": split_name(name),
             "path": [f"data/{prefix(name, seed)}*.parquet" for seed in range(store.num_seeds)],
         }
-        for name in store.attributes["split_names"]
-        if name in there
+        for name in store.info.split_names
+        if name in splits
     ]
 
 
 def _title(store: Store) -> str:
-    return f"{store.attributes['manifest']['title'] or store.attributes['dataset']}, as neural representations"
+    return f"{store.info.manifest.title or store.info.dataset}, as neural representations"
 
 
 def _introduction(store: Store, version: int) -> str:
-    num_inrs, attributes = tables.num_inrs(store), store.attributes
+    num_inrs, info = tables.num_inrs(store), store.info
     median = tables.median_psnr(store)
     quality = f", at a median PSNR of {median:.2f} dB" if median is not None else ""
     views = f" × {len(store.snapshots)} snapshots" if len(store.snapshots) > 1 else ""
     return (
         f"{num_inrs:,} implicit neural representations (INRs): {store.num_signals:,} signals × {store.num_seeds} "
-        f"independent fits{views}, each a {code(attributes['inr']['name'])} of {store.layout.num_params:,} "
+        f"independent fits{views}, each a {code(info.inr['name'])} of {store.layout.num_params:,} "
         f"weights{quality}. The weights are the data points. Data version v{version}, store format "
-        f"{attributes['format']}, {decimal(tables.num_bytes(store))} of weights, made with "
-        f"inrzoo {text(attributes['inrzoo'])}."
+        f"{info.format}, {decimal(tables.num_bytes(store))} of weights, made with "
+        f"inrzoo {text(info.version)}."
     )
 
 
 def _loading(store: Store, repo_id: str) -> str:
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     split = next(name for code, name in enumerate(names) if (store.split == code).any())
     url = f"hf://datasets/{repo_id}"
     rows = f"""from datasets import load_dataset
@@ -171,38 +171,36 @@ def _checksums(store: Store) -> str:
     root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
     rows = [
         (
-            f"`zarr.json` of the store, which lists the sha256 of each of its {len(store.attributes['checksums'])} "
-            "other files",
+            f"`zarr.json` of the store, which lists the sha256 of each of its {len(store.info.checksums)} other files",
             code(root),
         ),
-        ("fingerprint: signals and settings that decide the weights", code(store.attributes["fingerprint"])),
-        ("the signals that were fitted", code(store.attributes["signals_sha256"])),
-        *((f"source: {code(name)}", code(value)) for name, value in store.attributes["source_checksums"].items()),
+        ("fingerprint: signals and settings that decide the weights", code(store.info.fingerprint)),
+        ("the signals that were fitted", code(store.info.signals_sha256)),
+        *((f"source: {code(name)}", code(value)) for name, value in store.info.source_checksums.items()),
     ]
     pulled = "`inrzoo pull` compares every file; `inrzoo verify` also renders every INR and compares its PSNR."
     return f"{table(('what', 'sha256'), rows)}\n\n{pulled}"
 
 
 def _rebuilding(store: Store) -> str:
-    command, content = rebuild(store)
-    if not command:
-        origin = store.attributes["imported"]
+    if (origin := store.info.imported) is not None:
         return (
-            f"These INRs were not fitted by inrzoo but imported from {text(origin.get('num_files'))} files of state "
-            f"dicts (convention {code(origin.get('convention'))}, sha256 {code(origin.get('sha256'))})."
+            f"These INRs were not fitted by inrzoo but imported from {text(origin.num_files)} files of state "
+            f"dicts (convention {code(origin.convention)}, sha256 {code(origin.sha256)})."
         )
-    environment = text(", ".join(f"{key} {value}" for key, value in store.attributes["environment"].items()))
+    command, content = rebuild(store)
+    environment = text(", ".join(f"{key} {value}" for key, value in store.info.environment.items()))
     way = f"{fenced(command, 'bash')}\n\nThe same bytes come out in the same environment ({environment})."
     return f"{way} `manifest.toml` is:\n\n{fenced(content, 'toml')}" if content else way
 
 
 def _source(store: Store) -> str:
-    recorded = store.attributes["manifest"]
-    kept = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
-    cite = f"Cite the source data:\n\n{fenced(recorded['citation'], 'text')}" if recorded["citation"] else ""
+    recorded = store.info.manifest
+    signals = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
+    cite = f"Cite the source data:\n\n{fenced(recorded.citation, 'text')}" if recorded.citation else ""
     return (
-        f"The signals come from {text(recorded['title'] or recorded['name'])} "
-        f"(source {code(recorded['source'].get('name'))}), under: {text(recorded['licence'])}. They {kept}. "
+        f"The signals come from {text(recorded.title or recorded.name)} "
+        f"(source {code(recorded.source.get('name'))}), under: {text(recorded.licence)}. They {signals}. "
         f"The INRs, being derived from them, are under the same licence.\n\n"
         f"{cite}"
     ).strip()

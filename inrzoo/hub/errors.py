@@ -1,4 +1,4 @@
-"""What goes wrong between here and the Hub, in one line each; and what is worth another try."""
+"""Turns errors of the Hub and the network into one line each, and retries transient ones."""
 
 import errno
 import logging
@@ -24,28 +24,28 @@ Result = TypeVar("Result")
 LOG = logging.getLogger("inrzoo.hub")
 
 ANSWERS = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-"""What the client raises where an answer has another form than it expects."""
+"""Exceptions that the client raises for a malformed answer."""
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
 WAITS = (1.0, 2.0, 4.0)
-"""Seconds before the second, third and fourth attempt."""
+"""Pauses in seconds before the second, third and fourth attempt."""
 PATIENCE = 20.0
-"""Seconds after which no further attempt is made: most of the client's calls have waited and repeated by themselves."""
+"""Time in seconds after which there is no further attempt, because most calls of the client retry themselves."""
 MAX_PAUSE = 300.0
-"""Seconds: the Hub counts requests over windows of five minutes."""
+"""Maximum pause in seconds; the Hub counts requests in windows of five minutes."""
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 TRANSPORT_MODULES = ("httpx", "httpcore", "requests", "urllib3")
-"""Whose exceptions say that the network failed: huggingface_hub has changed its HTTP library, so none is named."""
+"""Modules whose exceptions mean a network failure; huggingface_hub has changed its HTTP library before."""
 
 
 def status_of(error: BaseException) -> int | None:
-    """HTTP status of an answer that was an error."""
+    """Return the HTTP status of an error, or None."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     return None if status is None else int(status)
 
 
 def is_transport(error: BaseException) -> bool:
-    """Whether the network failed, rather than the Hub said no."""
+    """Return whether the network failed."""
     if isinstance(error, ConnectionError | TimeoutError):
         return True
     foreign = type(error).__module__.split(".")[0].startswith(TRANSPORT_MODULES)
@@ -53,12 +53,12 @@ def is_transport(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed a little later."""
+    """Return whether a retry may succeed."""
     return any(status_of(cause) in TRANSIENT_STATUS or is_transport(cause) for cause in _causes(error))
 
 
 def retrying(call: Callable[[], Result]) -> Result:
-    """Make a call that changes nothing when it is made twice; again after a transient failure."""
+    """Make an idempotent call, and retry it after transient failures."""
     started = time.monotonic()
     for wait in WAITS:
         try:
@@ -67,25 +67,25 @@ def retrying(call: Callable[[], Result]) -> Result:
             if not is_transient(error) or time.monotonic() - started > PATIENCE:
                 raise
             pause = max(wait, _requested_pause(error))
-            LOG.debug("the Hub failed (%s); it is asked again in %.0f s", type(error).__name__, pause)
+            LOG.debug("the Hub failed (%s); next attempt in %.0f s", type(error).__name__, pause)
             time.sleep(pause)
     return call()
 
 
 def _requested_pause(error: BaseException) -> float:
-    """Seconds after which the Hub wants to be asked again, where it says so; never more than `MAX_PAUSE`."""
+    """Return the pause in seconds that the Hub requests, 0 if none, at most `MAX_PAUSE`."""
     headers = getattr(getattr(error, "response", None), "headers", {})
     limit = parse_ratelimit_headers(headers) if status_of(error) == 429 else None
-    asked = headers.get("Retry-After", "") if limit is None else str(limit.reset_in_seconds)
-    return min(MAX_PAUSE, float(asked)) if asked.isdecimal() else 0.0
+    pause = headers.get("Retry-After", "") if limit is None else str(limit.reset_in_seconds)
+    return min(MAX_PAUSE, float(pause)) if pause.isdecimal() else 0.0
 
 
 @contextmanager
 def explained(repo_id: str) -> Iterator[None]:
-    """Turn what the client raises into one line for the user.
+    """Turn exceptions of the client into one line for the user.
 
     Raises:
-        InrzooError: for everything that the user, the network or the Hub can put right; other errors pass through.
+        InrzooError: the user, the network or the Hub can fix the error; other exceptions pass through.
     """
     try:
         yield
@@ -97,13 +97,13 @@ def explained(repo_id: str) -> Iterator[None]:
             if line is not None:
                 raise InrzooError(line) from None
         if isinstance(error, ANSWERS) and _in_client(error):
-            what = f"{type(error).__name__}: {_first_line(error)}"[:200]
-            raise InrzooError(f"what the Hub says of {repo_id} cannot be understood ({what})") from None
+            reason = f"{type(error).__name__}: {_first_line(error)}"[:200]
+            raise InrzooError(f"the Hub's answer about {repo_id} is malformed ({reason})") from None
         raise
 
 
 def _in_client(error: Exception) -> bool:
-    """Whether the client, or our part of it, failed while it read an answer."""
+    """Return whether the client, or `transport`, failed while reading an answer."""
     frame = error.__traceback__
     while frame is not None:
         if frame.tb_frame.f_globals.get("__name__", "").startswith(("huggingface_hub.", "inrzoo.hub.transport")):
@@ -113,7 +113,7 @@ def _in_client(error: Exception) -> bool:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it came from: the client wraps a failed upload in a RuntimeError."""
+    """Yield the error and its causes, as the client wraps a failed upload in a RuntimeError."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -123,7 +123,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 def _line(error: BaseException, repo_id: str) -> str | None:
     status = status_of(error)
     if isinstance(error, TooMuch | TooSlow):
-        return f"{repo_id}: {error}; what arrived is safe, go on with the same command when the Hub is well"
+        return f"{repo_id}: {error}; finished files are safe, run the same command again later"
     if isinstance(error, HFValidationError):
         return f"{repo_id} cannot be a dataset's name: expected USER/NAME of letters, digits, '-', '_' and '.'"
     if isinstance(error, LocalTokenNotFoundError):
@@ -143,17 +143,17 @@ def _line(error: BaseException, repo_id: str) -> str | None:
     if status == 429:
         return "the Hub asks for a pause (429, too many requests); run the same command again in a few minutes"
     if status is not None and status >= 500:
-        return f"the Hub has a problem (status {status}); what arrived is safe, go on with the same command later"
+        return f"the Hub has a problem (status {status}); finished files are safe, run the same command again later"
     if status is not None:
         return f"the Hub refused (status {status}) for {repo_id}: {_first_line(error)}"
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return f"the disk is full ({error.filename or 'no space left'}); make room, then go on with the same command"
+        return f"the disk is full ({error.filename or 'no space left'}); free some space, run the same command again"
     if isinstance(error, OSError) and str(error).startswith("Consistency check failed"):
-        return f"a file of {repo_id} has another size than announced; what arrived is safe, go on with the same command"
+        return f"a file of {repo_id} has a wrong size; finished files are safe, run the same command again"
     if isinstance(error, PermissionError):
         return f"{error.filename} cannot be written: permission denied"
     if is_transport(error):
-        return f"no connection to the Hub ({type(error).__name__}); what arrived is safe, go on with the same command"
+        return f"no connection to the Hub ({type(error).__name__}); finished files are safe, run the same command again"
     return None
 
 

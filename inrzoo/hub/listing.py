@@ -1,4 +1,4 @@
-"""The datasets of inrzoo on the Hub, described by their cards."""
+"""Lists the datasets of inrzoo on the Hub by their cards."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,13 +13,13 @@ from inrzoo.hub.errors import explained, retrying
 
 @dataclass(frozen=True)
 class Listed:
-    """A dataset on the Hub, as its card says; None where a card lacks the figure.
+    """The figures on the card of a dataset; None if the card lacks one.
 
     Attributes:
-        version: the newest, N of vN.
-        format: store format.
-        psnr_median: dB.
-        num_bytes: of the weights.
+        version: N of the newest version vN.
+        format: version of the store format.
+        psnr_median: median PSNR in dB.
+        num_bytes: size of the weights in bytes.
     """
 
     repo_id: str
@@ -34,13 +34,13 @@ class Listed:
 
 
 def search(user: str | None = None) -> list[Listed]:
-    """Every dataset that bears the tag `inrzoo`, by name; in one request, more where they fill several pages.
+    """List the datasets with the tag `inrzoo` by name, with one request for each page.
 
     Args:
-        user: of that user or organisation alone.
+        user: only datasets of this user or organisation.
 
     Raises:
-        InrzooError: no connection, or the token is not known.
+        InrzooError: there is no connection, or the token is unknown.
     """
     params = {"filter": TAG, "expand": ["cardData", "private", "tags"], **({"author": user} if user else {})}
     url = f"{constants.ENDPOINT}/api/datasets"
@@ -51,13 +51,13 @@ def search(user: str | None = None) -> list[Listed]:
 
 def _listed(answer: Any) -> Listed:
     if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
-        raise InrzooError("what the Hub says of its datasets cannot be understood: one has no name")
+        raise InrzooError("the Hub's answer about its datasets is malformed: one has no name")
     card = answer.get("cardData")
     recorded = card.get(TAG) if isinstance(card, dict) else None
     facts: dict[str, Any] = recorded if isinstance(recorded, dict) else {}
 
     def fact(name: str, kinds: type | tuple[type, ...]) -> Any:
-        """What a card says, unless somebody has written something else there by hand."""
+        """Return a figure of the card if it has the right type; cards can be edited by hand."""
         value = facts.get(name)
         return value if isinstance(value, kinds) and not isinstance(value, bool) else None
 

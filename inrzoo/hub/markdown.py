@@ -1,8 +1,8 @@
-"""Other people's words on a card: each escaped for the place where it stands.
+"""Escapes untrusted texts for a card.
 
-Titles, licences, names and settings come out of a store that anyone may have made. None of them may become a tag, a
-link, a picture or a heading of the page, or code in what its readers copy. Markdown is CommonMark with the tables and
-literal links of GitHub's flavour, as the Hub shows it.
+Titles, licences, names and settings come from a store that anyone may have made. None of them may become a tag, a link,
+a picture, a heading, or code that readers copy. The Hub shows CommonMark with the tables and literal links of GitHub's
+flavour.
 """
 
 import json
@@ -10,15 +10,15 @@ import re
 from collections.abc import Iterable
 
 SPECIAL = re.compile(r"[\\`*_\[\]<>&|~#$!]")
-"""Characters with which inline markup begins, a formula and the cell of a table included."""
+"""Characters that begin inline markup, a formula or the cell of a table."""
 LITERAL_LINK = re.compile(r"(?i)(https?:|ftp:|mailto:|xmpp:|www|@)")
-"""Where GitHub's flavour makes a link of plain text, whether it is escaped or not."""
+"""Plain text that GitHub's flavour turns into a link, escaped or not."""
 JOINER = "\u2060"
-"""An invisible character that is no part of an address."""
+"""An invisible character that cannot be part of an address."""
 
 
 def one_line(value: object) -> str:
-    """Printable characters on one line, words one space apart; nothing of the value is interpreted.
+    """Return the printable characters of a value on one line, with single spaces.
 
     >>> one_line("a\\n\\nb\\x1b[2J")
     'a b [2J'
@@ -27,7 +27,7 @@ def one_line(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """Words in the middle of a line, in a paragraph, a heading or the cell of a table.
+    """Escape words inside a paragraph, a heading or the cell of a table.
 
     >>> text("<b>[a](b)</b>")
     '\\\\<b\\\\>\\\\[a\\\\](b)\\\\</b\\\\>'
@@ -36,7 +36,7 @@ def text(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """A name as a code span; as text where it holds what a span or a cell of a table cannot.
+    """Return a name as a code span, or as text if a span in a table cannot contain it.
 
     >>> code("weights")
     '`weights`'
@@ -46,7 +46,7 @@ def code(value: object) -> str:
 
 
 def fenced(content: str, language: str) -> str:
-    """A block of code: its fence is longer than every run of backticks inside.
+    """Return a block of code with a fence that is longer than every run of backticks inside.
 
     >>> print(fenced("a = 1", "python"))
     ```python
@@ -63,7 +63,7 @@ def fenced(content: str, language: str) -> str:
 
 
 def python(value: str) -> str:
-    """A string as a Python literal on one line.
+    """Return a string as a Python literal on one line.
 
     >>> python('train"), exec("')
     '"train\\\\"), exec(\\\\""'
@@ -72,7 +72,7 @@ def python(value: str) -> str:
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    """A table of cells that are Markdown already.
+    """Return a table of Markdown cells.
 
     >>> print(table(["a", "b"], [["1", "2"]]))
     | a | b |

@@ -1,12 +1,12 @@
-"""Publishing a store on the Hub.
+"""Publishes a store on the Hub.
 
-Data first, in commits that no version and no card refers to; then metadata and card in one commit; then the tag.
-What is interrupted anywhere is continued by the same call, because what arrived is recognised by its sha256. A file of
-a version is never changed or removed by a later one: versions only add seeds.
+First come commits of data that no version or card refers to, then metadata and card in one commit, then the tag. The
+same call continues after an interruption, because files that have arrived are recognised by their sha256. A version
+never changes or removes a file of an earlier one: versions only add seeds.
 """
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,8 @@ from huggingface_hub.utils import validate_repo_id
 from inrzoo.errors import InrzooError
 from inrzoo.hub.branch import Branch
 from inrzoo.hub.card import card, draw_preview
-from inrzoo.hub.completeness import lacking, row_bytes
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
-from inrzoo.hub.remote import DATASET, Address, Snapshot, resolve, tree, versions
+from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, local_entry, resolve, tree, versions
 from inrzoo.hub.snapshot import snapshot
 from inrzoo.interchange.parquet import Part, parts, write_part
 from inrzoo.manifest import differences
@@ -29,21 +28,22 @@ from inrzoo.store.root import own_files
 from inrzoo.verify import Findings
 
 OnBytes = Callable[[int, int], None]
-"""Called with (bytes that are there, bytes in all)."""
+"""Called with the numbers of sent and of all bytes."""
 MAIN = "main"
 
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push did.
+    """The result of a push.
 
     Attributes:
-        version: N of the tag vN; None where a branch or a pull request was pushed to.
-        commit: where it stands.
-        num_bytes: sent now.
-        changed: whether anything was.
-        where: its page.
-        repaired: files that the version before lacked, or that had other bytes there.
+        repo_id: `USER/NAME`.
+        version: N of the tag vN; None for a branch or a pull request.
+        commit: the commit.
+        num_bytes: number of bytes that this call sent.
+        changed: whether anything was sent.
+        where: URL of the page.
+        repaired: files that the version before lacks or has damaged.
     """
 
     repo_id: str
@@ -66,20 +66,21 @@ def push(
     partial: bool = False,
     on_bytes: OnBytes = lambda done, total: None,
 ) -> Pushed:
-    """Publish a store as the next version of a dataset, or find that it is published.
+    """Publish a store as the next version of a dataset, unless it is already published.
 
     Args:
-        path: the store, or its URL: it is fetched first.
+        path: the store, or its URL, which is fetched first.
         repo_id: `USER/NAME`.
-        verify: checks the store; nothing is sent where it finds a problem.
-        private: whether a dataset that does not exist yet is made private.
-        revision: branch; versions are tagged on `main` alone.
-        create_pr: push to a pull request, for those who may not write. Whoever merges it pushes once more, for the tag.
-        partial: publish the finished seeds of a store that is still being built.
-        on_bytes: progress.
+        verify: verifies the store; nothing is sent if it finds a problem.
+        private: whether a new dataset is private.
+        revision: branch; only `main` has version tags.
+        create_pr: whether to push to a pull request, for users without write access. After merging it, its owner pushes
+            again for the tag.
+        partial: whether to publish the finished seeds of an unfinished store.
+        on_bytes: called with the progress.
 
     Raises:
-        InrzooError: one line; what has arrived is safe and the same call continues.
+        InrzooError: one line; sent data are safe and the same call continues.
     """
     with explained(repo_id):
         validate_repo_id(repo_id)
@@ -105,61 +106,61 @@ def push(
 
 @contextmanager
 def _snapshot(path: str | Path, partial: bool) -> Iterator[Store]:
-    """The store as it is now, of a URL what is fetched from there."""
+    """Yield a snapshot of the store, which is fetched first from a URL."""
     if isinstance(path, str) and "://" in path:
         store = open_store(path)
-        if store.mirror is None:
+        if store.cache is None:
             raise InrzooError(f"{path} is not complete; the same build command continues")
-        path = store.mirror.fetch_all()
-    with snapshot(Path(path), partial) as taken:
-        yield taken
+        path = store.cache.fetch_all()
+    with snapshot(Path(path), partial) as store:
+        yield store
 
 
 def _missing(store: Store, newest: Snapshot) -> list[str] | None:
-    """Files that the newest version lacks where it is a version of this very store; None where it is another one."""
+    """Return the files that the newest version lacks; None if it is a version of another store."""
     if newest.root != (_folder(store) / "zarr.json").read_bytes():
         return None
-    return lacking(store, newest.store, newest.files())
+    return _lacking(store, newest.store, newest.files())
 
 
 def _newest(repo_id: str, private: bool) -> Snapshot | None:
-    """The newest version, or None where there is none yet."""
+    """Return the newest version, or None."""
     api = HfApi()
     if not retrying(lambda: api.repo_exists(repo_id, repo_type=DATASET)):
         return None
     info = retrying(lambda: api.repo_info(repo_id, repo_type=DATASET))
     if private and not info.private:
-        raise InrzooError(f"{repo_id} is public already; make it private on {_page(repo_id)}/settings, then push")
+        raise InrzooError(f"{repo_id} is already public; make it private on {_page(repo_id)}/settings, then push")
     return resolve(Address(repo_id)) if versions(repo_id) else None
 
 
 def _require_extension(store: Store, newest: Snapshot) -> None:
-    """Refuse what would change or remove INRs that were published."""
-    theirs, ours = newest.attributes, store.attributes
+    """Refuse a push that would change or remove published INRs."""
+    theirs, ours = newest.info, store.info
     name = f"{newest.repo_id} ({'not tagged yet' if newest.version is None else f'v{newest.version}'})"
-    if theirs["fingerprint"] != ours["fingerprint"]:
-        keys = "; ".join(differences(theirs["manifest"], ours["manifest"])) or "the signals"
+    if theirs.fingerprint != ours.fingerprint:
+        keys = "; ".join(differences(theirs.manifest.tables, ours.manifest.tables)) or "the signals"
         raise InrzooError(f"{name} holds other INRs ({keys}); push this store under another name")
-    seeds, num_theirs = ours["manifest"]["seeds"], theirs["manifest"]["seeds"]
+    seeds, num_theirs = ours.manifest.seeds, theirs.manifest.seeds
     if seeds < num_theirs:
-        raise InrzooError(f"{name} holds {num_theirs} seeds, this store has {seeds}; a version takes nothing away")
-    for file, sha256 in theirs["checksums"].items():
-        if is_data(file) and ours["checksums"].get(file) != sha256:
+        raise InrzooError(f"{name} holds {num_theirs} seeds, this store has {seeds}; a version never removes any")
+    for file, sha256 in theirs.checksums.items():
+        if is_data(file) and ours.checksums.get(file) != sha256:
             raise InrzooError(
-                f"{name} holds the same INRs with other last bits (first in {file}): they were fitted in another "
+                f"{name} has the same INRs with other last bits (first in {file}), fitted in another "
                 "environment; pull it and add seeds where it was fitted, or push under another name"
             )
 
 
 def _target(repo_id: str, revision: str, create_pr: bool) -> str:
-    """The branch to push to, made if need be."""
+    """Return the branch to push to; create it if it is absent."""
     api, title = HfApi(), "Push INRs"
     if create_pr:
-        who = retrying(api.whoami)["name"]
+        user = retrying(api.whoami)["name"]
         opened = api.get_repo_discussions(
-            repo_id, repo_type=DATASET, author=who, discussion_type="pull_request", discussion_status="open"
+            repo_id, repo_type=DATASET, author=user, discussion_type="pull_request", discussion_status="open"
         )
-        number = next((found.num for found in opened if found.title == title), None)
+        number = next((request.num for request in opened if request.title == title), None)
         if number is None:
             number = api.create_pull_request(repo_id, title, repo_type=DATASET).num
         return f"refs/pr/{number}"
@@ -176,20 +177,20 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         _require_extension(store, Snapshot(repo_id, branch.head, None, folder))
     newest, missing = _newest(repo_id, private=False), None
     if newest is not None:
-        # Once more, now that the branch is in hand: another push may have been faster than our verification.
+        # Checked again, because another push may have finished during our verification.
         missing = _missing(store, newest)
         if revision == MAIN and missing == []:
             return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
         _require_extension(store, newest)
     number = 1 + (newest.version or 0 if newest is not None else 0)
-    tagged = range(0 if newest is None else newest.attributes["manifest"]["seeds"])
-    there = _folder(store)
-    files, rows = own_files(there, store.attributes), parts(store, range(store.num_seeds))
-    wanted = {f"{folder}/{file}": there / file for file in files if is_data(file)}
-    metadata = {f"{folder}/{file}": there / file for file in ["zarr.json", *files]
+    tagged = range(0 if newest is None else newest.info.manifest.seeds)
+    home = _folder(store)
+    files, rows = own_files(home, store.info), parts(store, range(store.num_seeds))
+    data = {f"{folder}/{file}": home / file for file in files if is_data(file)}
+    metadata = {f"{folder}/{file}": home / file for file in ["zarr.json", *files]
                 if not is_data(file)}  # fmt: skip
-    sizes = {f"data/{part.name}": row_bytes(store, part) for part in rows}
-    total = sum(sizes.values()) + sum(path.stat().st_size for path in [*wanted.values(), *metadata.values()])
+    sizes = {f"data/{part.name}": _row_bytes(store, part) for part in rows}
+    total = sum(sizes.values()) + sum(path.stat().st_size for path in [*data.values(), *metadata.values()])
     done = 0
 
     def tick(size: int) -> None:
@@ -197,19 +198,19 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         done += size
         on_bytes(min(done, total), total)
 
-    with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as home:
+    with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as temporary:
         on_bytes(0, total)
-        for path_in_repo, path in wanted.items():
+        for path_in_repo, path in data.items():
             if branch.has(path_in_repo, path):
                 tick(path.stat().st_size)
             else:
                 branch.send(path_in_repo, path, tick)
         for part in rows:
-            _send_rows(store, part, branch, Path(home), part.seed in tagged, tick, sizes)
+            _send_rows(store, part, branch, Path(temporary), part.seed in tagged, tick, sizes)
         branch.commit("Add data", tick)
-        named = {*wanted, *metadata, *sizes}
+        named = {*data, *metadata, *sizes}
         stray = [path for path in branch.entries if path.startswith((f"{folder}/", "data/")) and path not in named]
-        metadata |= _card(store, repo_id, number, Path(home))
+        metadata |= _card(store, repo_id, number, Path(temporary))
         for path_in_repo, path in metadata.items():
             if not branch.has(path_in_repo, path):
                 branch.send(path_in_repo, path, tick)
@@ -220,7 +221,7 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         if revision.startswith("refs/pr/"):
             where = f"{_page(repo_id)}/discussions/{revision.removeprefix('refs/pr/')}"
         return Pushed(repo_id, None, branch.head, branch.sent, branch.num_commits > 0, where)
-    if absent := lacking(store, folder, tree(repo_id, branch.head)):
+    if absent := _lacking(store, folder, tree(repo_id, branch.head)):
         raise InrzooError(f"the Hub lacks {len(absent)} file(s) that were sent (first {absent[0]}); push once more")
     _tag(repo_id, number, branch.head)
     return Pushed(repo_id, number, branch.head, branch.sent, True, _page(repo_id), tuple(missing or ()))
@@ -235,7 +236,7 @@ def _send_rows(
     tick: Callable[[int], None],
     sizes: dict[str, int],
 ) -> None:
-    """Write one Parquet file, send it, forget it: the disk needs room for one."""
+    """Write one Parquet file, send it and remove it, so that the disk needs space for one."""
     path_in_repo = f"data/{part.name}"
     entry = branch.entries.get(path_in_repo)
     if (
@@ -253,29 +254,61 @@ def _send_rows(
 
 
 def _card(store: Store, repo_id: str, version: int, home: Path) -> dict[str, Path]:
-    made = {}
+    files = {}
     if draw_preview(store, home / "preview.png"):
-        made["preview.png"] = home / "preview.png"
-    (home / "README.md").write_text(card(store, repo_id, version, "preview.png" in made), encoding="utf-8")
-    return {**made, "README.md": home / "README.md"}
+        files["preview.png"] = home / "preview.png"
+    (home / "README.md").write_text(card(store, repo_id, version, "preview.png" in files), encoding="utf-8")
+    return {**files, "README.md": home / "README.md"}
+
+
+def _lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str]:
+    """Return the sorted paths of files that are absent from a commit or differ there.
+
+    Args:
+        store: a complete local store.
+        folder: name of the store in the repository.
+        entries: the files of the commit.
+    """
+    home = store.path
+    assert isinstance(home, Path), "a push copies the store"
+    wrong = [path for path in ("README.md",) if path not in entries]
+    for name, digest in {"zarr.json": None, **store.info.checksums}.items():
+        if not _holds(entries.get(f"{folder}/{name}"), home / name, digest):
+            wrong.append(f"{folder}/{name}")
+    for part in parts(store, range(store.num_seeds)):
+        entry = entries.get(f"data/{part.name}")
+        if entry is None or entry.size < _row_bytes(store, part):
+            wrong.append(f"data/{part.name}")
+    return sorted(wrong)
+
+
+def _row_bytes(store: Store, part: Part) -> int:
+    """Return the bytes of the weights in a Parquet file, a lower bound of its size, which depends on pyarrow."""
+    return 4 * (part.stop - part.start) * store.layout.num_params * len(store.snapshots)
+
+
+def _holds(entry: Entry | None, path: Path, digest: str | None) -> bool:
+    if entry is None or not path.is_file() or entry.size != path.stat().st_size:
+        return False
+    if entry.sha256 is not None and digest is not None:
+        return entry.sha256 == digest
+    return entry.holds(*local_entry(path))
 
 
 def _tag(repo_id: str, number: int, commit: str) -> None:
-    """Tag a version, once and for all."""
+    """Tag a version. Tags never move."""
     try:
         retrying(lambda: HfApi().create_tag(repo_id, tag=f"v{number}", revision=commit, repo_type=DATASET))
     except Exception as error:
         if status_of(error) != 409:
             raise
-        # It may be ours: the answer to the first attempt was lost, or another process pushed the same store.
+        # The tag may be ours: the first answer was lost, or another process pushed the same store.
         if versions(repo_id).get(number) != commit:
-            raise InrzooError(
-                f"{repo_id} has another v{number} since a moment ago; run the same command again"
-            ) from None
+            raise InrzooError(f"{repo_id} has got another v{number} just now; run the same command again") from None
 
 
 def _folder(store: Store) -> Path:
-    assert isinstance(store.path, Path), "what is pushed has been fetched"
+    assert isinstance(store.path, Path), "a push fetches the store first"
     return store.path
 
 

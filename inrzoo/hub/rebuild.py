@@ -1,4 +1,4 @@
-"""The command that builds a store again, from what the store records."""
+"""Reconstructs the command that built a store from the store's records."""
 
 import shlex
 from collections.abc import Mapping
@@ -9,49 +9,50 @@ import tomli_w
 from inrzoo import manifest
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+from inrzoo.store.info import RecordedManifest
 
 PROSE = ("name", "title", "licence", "citation", "redistributable", "preset", "source.url", "source.hashes")
-"""Keys of a manifest that do not decide what is built."""
+"""Keys of a manifest that do not affect the INRs."""
 
 
 def rebuild(store: Store) -> tuple[str, str]:
-    """How to build a store again.
+    """Return the command that builds a store.
 
     Returns:
-        The command; and the content of the file `manifest.toml` that it reads, empty where the dataset comes with
-        inrzoo. Both empty for a store that was imported: it was not built.
+        The command; and the content of the file `manifest.toml` that it reads, empty if the dataset comes with inrzoo.
+        Both are empty for an imported store.
     """
-    if "imported" in store.attributes:
+    if store.info.imported:
         return "", ""
-    recorded = store.attributes["manifest"]
-    if recorded.get("init", {}).get("mode") == "hypernet":
+    recorded = store.info.manifest
+    if recorded.init_mode == "hypernet":
         return _rebuild_by_network(recorded)
-    words = ["inrzoo", "build", recorded["name"]]
-    if recorded["name"] in manifest.names():
+    words = ["inrzoo", "build", recorded.name]
+    if recorded.name in manifest.names():
         try:
-            base = manifest.load(recorded["name"], recorded["preset"]).to_json()
-            inr = recorded["inr"]["name"]
-            if inr != base["inr"]["name"]:
+            base = manifest.load(recorded.name, recorded.preset)
+            inr = recorded.inr["name"]
+            if inr != base.inr["name"]:
                 words += ["--inr", inr]
-                base = manifest.load(recorded["name"], recorded["preset"], {"inr.name": inr}).to_json()
-            if recorded["preset"]:
-                words += ["--preset", recorded["preset"]]
-            return shlex.join(words + _options(base, recorded)), ""
-        except InrzooError:  # another version of inrzoo: its manifest or its presets are not those of the store
+                base = manifest.load(recorded.name, recorded.preset, {"inr.name": inr})
+            if recorded.preset:
+                words += ["--preset", recorded.preset]
+            return shlex.join(words + _options(base.to_json(), recorded.tables)), ""
+        except InrzooError:  # the manifest or preset of this version of inrzoo differs from that of the store
             pass
-    return "inrzoo build manifest.toml", to_toml(recorded)
+    return "inrzoo build manifest.toml", to_toml(recorded.tables)
 
 
-def _rebuild_by_network(recorded: Mapping[str, Any]) -> tuple[str, str]:
-    """The hypernetwork is in the store itself, and decides architecture, grid and value range."""
-    plain = {key: value for key, value in recorded.items() if key != "init"}
-    plain["fit"] = {key: value for key, value in recorded["fit"].items() if key != "steps"}
-    words = ["inrzoo", "build", "manifest.toml", "--fitter", "STORE", "--tto", str(recorded["fit"]["steps"])]
+def _rebuild_by_network(recorded: RecordedManifest) -> tuple[str, str]:
+    """Return the command for a store with a hypernetwork, which decides architecture, grid and value range."""
+    plain = {key: value for key, value in recorded.tables.items() if key != "init"}
+    plain["fit"] = {key: value for key, value in recorded.fit.items() if key != "steps"}
+    words = ["inrzoo", "build", "manifest.toml", "--fitter", "STORE", "--tto", str(recorded.fit["steps"])]
     return shlex.join(words), to_toml(plain)
 
 
 def to_toml(tables: Mapping[str, Any]) -> str:
-    """Nested tables as TOML. Keys that are None are left out: TOML has no word for them, and they are defaults."""
+    """Format nested tables as TOML, without keys that are None, which TOML lacks; they are defaults."""
     written = tomli_w.dumps(_without_none(tables), multiline_strings=False)
     return "".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written)
 
@@ -65,7 +66,7 @@ def _without_none(tables: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _escape(letter: str) -> str:
-    """What cannot be seen, as TOML writes it: such letters stand in quoted keys and strings alone."""
+    """Escape an unprintable character, which occurs only in quoted keys and strings, for TOML."""
     return "?" if "\ud800" <= letter <= "\udfff" else f"\\U{ord(letter):08x}"
 
 
@@ -82,18 +83,18 @@ def _options(base: Mapping[str, Any], recorded: Mapping[str, Any], prefix: str =
         elif name == "fit.stop_psnr" and ours is None:
             words += ["--stop-psnr", "0"]
         elif name == "init.sha256":
-            continue  # of the file that --init names
+            continue  # --init names the file
         elif name == "init.mode":
             words += ["--init", "WEIGHTS.safetensors" if ours == "file" else str(ours)]
         elif ours is None or isinstance(ours, Mapping):
-            raise InrzooError(f"{name} = {ours} cannot be given on the command line")
+            raise InrzooError(f"{name} = {ours} cannot be set on the command line")
         else:
             words += ["--set", f"{name}={_literal(ours)}"]
     return words
 
 
 def _literal(value: Any) -> str:
-    """A TOML value on one line."""
+    """Format a TOML value on one line."""
     if isinstance(value, list):
         return f"[{', '.join(map(_literal, value))}]"
     return tomli_w.dumps({"value": value}).removeprefix("value = ").rstrip("\n")

@@ -1,4 +1,4 @@
-"""A dataset of inrzoo on the Hub, as its readers see it: versions, commits, files.
+"""Reads datasets of inrzoo on the Hub: versions, commits, files.
 
 The layout of a repository:
 
@@ -7,11 +7,10 @@ The layout of a repository:
     data/SPLIT-seedS-I-of-K.parquet  the same INRs as rows
     tags v1, v2, …                   data versions; a tag never moves
 
-`main` may be ahead of the newest tag while somebody pushes: readers take the tag.
+During a push `main` is ahead of the newest tag; readers take the tag.
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,13 +24,13 @@ from huggingface_hub import constants, hf_hub_url
 from inrzoo.errors import InrzooError
 from inrzoo.hub import transport
 from inrzoo.hub.errors import explained, retrying
-from inrzoo.store.checks import check_attributes
+from inrzoo.store.info import StoreInfo
 
 URL = re.compile(
     r"(?:hf://datasets/)?(?P<repo>[^/@\s]+/[^/@\s]+)(?:@(?P<revision>.+?))?(?:/(?P<store>[^/@]+\.zarr))?/?"
 )
 STORE = re.compile(r"[\w-][\w.-]*\.zarr")
-"""A name and no path: it becomes a folder here."""
+"""A name without a path, which becomes a local folder."""
 VERSION = re.compile(r"v(\d{1,9})")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 DATASET = "dataset"
@@ -46,26 +45,26 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Read an address. Raises InrzooError for what is none."""
-        found = URL.fullmatch(text)
-        if found is None:
+        """Parse an address. Raises InrzooError if the address is malformed."""
+        match = URL.fullmatch(text)
+        if match is None:
             raise InrzooError(
-                f"{text} is no dataset on the Hub; expected USER/NAME or hf://datasets/USER/NAME@REVISION"
+                f"{text} is not a dataset on the Hub; expected USER/NAME or hf://datasets/USER/NAME@REVISION"
             )
-        return cls(found["repo"], found["revision"])
+        return cls(match["repo"], match["revision"])
 
 
 def pin(url: str) -> str:
-    """Resolve a dataset to one commit, once, so that a reader never sees two versions.
+    """Resolve a dataset to a commit, so that a reader never mixes two versions.
 
     Args:
-        url: `hf://datasets/USER/NAME`, with `@REVISION` for a version, branch or commit; the newest version without.
+        url: `hf://datasets/USER/NAME`, with an optional `@REVISION`, a version, branch or commit.
 
     Returns:
         `hf://datasets/USER/NAME@COMMIT/NAME.zarr`.
 
     Raises:
-        InrzooError: one line: no such dataset, no version yet, no store in it, no connection.
+        InrzooError: the dataset, its version or its store is absent, or there is no connection.
     """
     address = Address.parse(url)
     with explained(address.repo_id):
@@ -75,19 +74,19 @@ def pin(url: str) -> str:
 
 @dataclass(frozen=True)
 class Entry:
-    """A file in the repository: its size in bytes and what its content is known by."""
+    """A file in the repository: its size in bytes and its hashes."""
 
     size: int
     sha256: str | None
     blob_id: str
 
     def holds(self, sha256: str | None, git_hash: str | None) -> bool:
-        """Whether this is a file with that sha256 (large files) or that git hash (small ones)."""
+        """Return whether the file has that sha256 (large files) or that git hash (small ones)."""
         return sha256 == self.sha256 if self.sha256 is not None else git_hash == self.blob_id
 
 
 def git_hash(content: bytes) -> str:
-    """What git calls a file with this content."""
+    """Return git's hash of a file with this content."""
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -96,7 +95,9 @@ class Snapshot:
     """One commit of a repository.
 
     Attributes:
-        version: N of the tag vN that stands here, or None.
+        repo_id: `USER/NAME`.
+        commit: the commit.
+        version: N of the tag vN of this commit, or None.
         store: name of the folder of the zarr store.
     """
 
@@ -106,46 +107,36 @@ class Snapshot:
     store: str
 
     def read(self, path: str) -> bytes:
-        """A small file's content."""
+        """Read a small file."""
         return read_file(self.repo_id, self.commit, path)
 
     @cached_property
     def root(self) -> bytes:
-        """The root metadata of the store, which hold the checksums of everything else."""
+        """The root metadata of the store, with the checksums of all other files."""
         return self.read(f"{self.store}/zarr.json")
 
     @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """The attributes of the store."""
-        return attributes_of(self.root)
+    def info(self) -> StoreInfo:
+        """The records of the store."""
+        return StoreInfo.from_root(self.root, self.repo_id)
 
     def files(self) -> dict[str, Entry]:
-        """All files by path."""
+        """Return all files by path."""
         return tree(self.repo_id, self.commit)
 
 
-def attributes_of(root: bytes) -> dict[str, Any]:
-    """A store's attributes from its root metadata."""
-    try:
-        return check_attributes(json.loads(root)["attributes"], "the store on the Hub")
-    except InrzooError:
-        raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise InrzooError("the store on the Hub is damaged: its zarr.json cannot be read") from None
-
-
 def resolve(address: Address) -> Snapshot:
-    """The commit of an address: of the newest version, unless a revision is given.
+    """Return the commit of an address, by default of the newest version.
 
     Raises:
-        InrzooError: no version yet, or no store at that commit.
+        InrzooError: there is no version, or no store at that commit.
     """
     repo_id = address.repo_id
     tags = versions(repo_id)
     if address.revision is not None:
         commit = commit_of(repo_id, address.revision)
     elif not tags:
-        raise InrzooError(f"{repo_id} has no version yet; its push is not finished, or it is no dataset of inrzoo")
+        raise InrzooError(f"{repo_id} has no version yet; its push is not finished, or it is not a dataset of inrzoo")
     else:
         commit = tags[max(tags)]
     number = next((number for number, tagged in tags.items() if tagged == commit), None)
@@ -153,24 +144,24 @@ def resolve(address: Address) -> Snapshot:
 
 
 def commit_of(repo_id: str, revision: str) -> str:
-    """The commit that a branch, tag or abbreviated commit stands for."""
+    """Return the commit of a branch, tag or abbreviated commit."""
     commit = _ask(repo_id, f"revision/{quote(revision, safe='')}").get("sha")
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
-        raise _odd(repo_id, "a revision without a commit")
+        raise _malformed(repo_id, "a revision without a commit")
     return commit
 
 
 def versions(repo_id: str) -> dict[int, str]:
-    """Commits by version number."""
+    """Return the commits by version number."""
     tags = _ask(repo_id, "refs").get("tags")
     if not isinstance(tags, list) or not all(isinstance(tag, dict) for tag in tags):
-        raise _odd(repo_id, "no list of tags")
+        raise _malformed(repo_id, "no list of tags")
     numbered = [(VERSION.fullmatch(str(tag.get("name"))), str(tag.get("targetCommit"))) for tag in tags]
     return {int(name[1]): commit for name, commit in numbered if name and COMMIT.fullmatch(commit)}
 
 
 def store_folder(repo_id: str, commit: str) -> str:
-    """Name of the zarr folder at a commit. It stays when a repository is renamed."""
+    """Return the name of the zarr folder at a commit. It stays when a repository is renamed."""
     folders = [path for path, entry in _listing(repo_id, commit, recursive=False) if entry.get("type") == "directory"]
     names = [path for path in folders if STORE.fullmatch(path)]
     if len(names) != 1:
@@ -179,19 +170,19 @@ def store_folder(repo_id: str, commit: str) -> str:
 
 
 def tree(repo_id: str, commit: str) -> dict[str, Entry]:
-    """All files at a commit, by path."""
+    """Return all files at a commit by path."""
     listed = _listing(repo_id, commit, recursive=True)
     return {path: _entry(repo_id, entry) for path, entry in listed if entry.get("type") == "file"}
 
 
 def read_file(repo_id: str, commit: str, path: str) -> bytes:
-    """A small file, read into memory."""
+    """Read a small file into memory."""
     url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
     return retrying(lambda: transport.read(url, path)[0])
 
 
 def download(repo_id: str, commit: str, path: str, target: Path, size: int, stop: Event) -> None:
-    """A file of `size` bytes, to disk; what an earlier attempt left at `target` is continued."""
+    """Download a file of `size` bytes; a partial download at `target` is continued."""
     url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
     retrying(lambda: transport.download(url, path, target, size, stop))
 
@@ -200,7 +191,7 @@ def _ask(repo_id: str, question: str) -> dict[str, Any]:
     url = f"{constants.ENDPOINT}/api/datasets/{repo_id}/{question}"
     answer = retrying(lambda: transport.read_json(url, f"the {question.split('/')[0]} of {repo_id}"))
     if not isinstance(answer, dict):
-        raise _odd(repo_id, f"{type(answer).__name__} for {question}")
+        raise _malformed(repo_id, f"{type(answer).__name__} for {question}")
     return answer
 
 
@@ -209,7 +200,7 @@ def _listing(repo_id: str, commit: str, recursive: bool) -> list[tuple[str, dict
     params = {"recursive": recursive, "expand": False}
     entries = retrying(lambda: list(transport.pages(url, f"the list of files of {repo_id}", params)))
     if not all(isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in entries):
-        raise _odd(repo_id, "files without a name")
+        raise _malformed(repo_id, "files without a name")
     return [(entry["path"], entry) for entry in entries]
 
 
@@ -218,16 +209,16 @@ def _entry(repo_id: str, entry: dict[str, Any]) -> Entry:
     sha256 = large.get("oid") if isinstance(large, dict) else None
     known = isinstance(sha256, str) if large is not None else isinstance(blob_id, str)
     if type(size) is not int or size < 0 or not known:
-        raise _odd(repo_id, "files without a size or a hash")
+        raise _malformed(repo_id, "files without a size or a hash")
     return Entry(size, sha256, str(blob_id))
 
 
-def _odd(repo_id: str, what: str) -> InrzooError:
-    return InrzooError(f"what the Hub says of {repo_id} cannot be understood: {what}")
+def _malformed(repo_id: str, reason: str) -> InrzooError:
+    return InrzooError(f"the Hub's answer about {repo_id} is malformed: {reason}")
 
 
 def local_entry(path: Path) -> tuple[str, str | None]:
-    """sha256 of a file, and its git hash where it is small enough to be stored as text."""
+    """Return the sha256 of a file, and its git hash if it is small enough to be stored as text."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return digest, git_hash(path.read_bytes()) if path.stat().st_size < 16 * 2**20 else None

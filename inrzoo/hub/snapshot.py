@@ -1,7 +1,7 @@
-"""What a push sends: a copy of the store that nobody changes while it is verified and sent.
+"""Copies a store for a push, so that it does not change while it is verified and sent.
 
-The copy lies beside the store and consists of hard links, so it takes no space. Nothing in this package writes into an
-existing file of a store: new content is written beside it and renamed into place, and a link keeps the old content.
+The copy is beside the store and consists of hard links, which take no space. This package never writes into an existing
+file of a store: new content is written to a new file and renamed, and a link keeps the old content.
 """
 
 import errno
@@ -19,24 +19,25 @@ from inrzoo.store import Store, open_store
 from inrzoo.store.links import require_no_links
 from inrzoo.store.lock import only_writer
 from inrzoo.store.names import is_metadata
-from inrzoo.store.parts import link_first_seeds, link_or_copy
+from inrzoo.store.subset import link_first_seeds, link_or_copy
 
 LOCK = ".lock"
-"""A file in the folder of a snapshot, locked by its process: of one that is not, the process has died."""
+"""File that the process of a snapshot locks; without a lock the process has died."""
 READ_ONLY = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @contextmanager
 def snapshot(path: Path, partial: bool) -> Iterator[Store]:
-    """A complete store of the files that `path` has now.
+    """Yield a complete store of the current files of `path`.
 
     Args:
-        partial: take the finished seeds of a store that is still being built.
+        path: the store.
+        partial: whether to take the finished seeds of an unfinished store.
 
     Raises:
-        InrzooError: the store is not complete, holds a link, or another process writes to it.
+        InrzooError: the store is not complete, contains a link, or another process writes to it.
     """
-    open_store(path)  # says in one line that there is none, before a lock is made beside it
+    open_store(path)  # fails before a lock is made beside an absent store
     home: Path | None = None
     try:
         with _writer_or_nobody(path) as locked:
@@ -48,7 +49,7 @@ def snapshot(path: Path, partial: bool) -> Iterator[Store]:
                 if (path / "zarr.json").read_bytes() != before:
                     raise InrzooError(f"another process is writing to {path}; wait for it or stop it")
                 require_no_links(target)
-                handle = os.dup(file.fileno())  # the lock outlives this block
+                handle = os.dup(file.fileno())  # keeps the lock after this block
         try:
             store = open_store(target)
             if not store.complete:
@@ -63,7 +64,7 @@ def snapshot(path: Path, partial: bool) -> Iterator[Store]:
 
 @contextmanager
 def _writer_or_nobody(path: Path) -> Iterator[bool]:
-    """Hold the writer's lock; False where the folder is read-only, so that no lock can be made beside the store."""
+    """Hold the writer's lock; yield False in a read-only folder, in which no lock can be made."""
     with ExitStack() as stack:
         locked = True
         try:
@@ -77,7 +78,7 @@ def _writer_or_nobody(path: Path) -> Iterator[bool]:
 
 
 def _make_home(path: Path) -> Path:
-    """A folder beside the store; those that dead processes left are removed."""
+    """Make a folder beside the store; remove those of dead processes."""
     place = path.resolve()
     prefix = f".{place.name}.push-"
     for old in [entry for entry in place.parent.iterdir() if entry.name.startswith(prefix)]:
@@ -102,16 +103,16 @@ def _is_abandoned(lock: Path) -> bool:
 
 def _copy(store: Store, path: Path, target: Path, partial: bool) -> None:
     if store.complete:
-        for name in ["zarr.json", *store.attributes["checksums"]]:
-            if (path / name).exists():  # verification says which are missing
+        for name in ["zarr.json", *store.info.checksums]:
+            if (path / name).exists():  # verification reports missing files
                 (target / name).parent.mkdir(parents=True, exist_ok=True)
                 link_or_copy(path / name, target / name, copy=is_metadata(name))
         return
-    published = {*store.attributes["published_seeds"]}
+    published = {*store.info.published_seeds}
     num_seeds = next(seed for seed in range(store.num_seeds + 1) if seed not in published)
     if not partial:
         raise InrzooError(
-            f"{path} is not complete; build it to its end, or push its {num_seeds} finished seed(s) with --partial"
+            f"{path} is not complete; complete its build, or push its {num_seeds} finished seed(s) with --partial"
         )
     if not num_seeds:
         raise InrzooError(f"no seed of {path} is finished yet; the same build command continues")

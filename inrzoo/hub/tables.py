@@ -1,4 +1,4 @@
-"""The tables of the card.
+"""Makes the tables of the card.
 
 Shape letters: N signals, S seeds, T snapshots.
 """
@@ -49,52 +49,52 @@ MEANINGS = {
 
 
 def num_inrs(store: Store) -> int:
-    """INRs that are there; snapshots of one fit are counted apart."""
+    """Return the number of finished INRs, counting every snapshot."""
     return int((_status(store) != "pending").sum()) * len(store.snapshots)
 
 
 def num_bytes(store: Store) -> int:
-    """Bytes of the weights."""
+    """Return the size of the weights in bytes."""
     return 4 * num_inrs(store) * store.layout.num_params
 
 
 def median_psnr(store: Store) -> float | None:
-    """dB, over all finite fits at the last snapshot, to two places; None where none is known."""
+    """Return the median PSNR in dB at the last snapshot, to two places; None if it is unknown."""
     finite = _finite(store.psnr[:, :, -1])
     return round(float(np.median(finite)), 2) if finite.size else None
 
 
 def fitting(store: Store) -> str:
-    """What was fitted, and how."""
-    attributes, recorded = store.attributes, store.attributes["manifest"]
+    """Return the table of signals, architecture and fit."""
+    info = store.info
     rows = {
-        "signals": f"{store.num_signals:,} of {code(attributes['dataset'])}, grid {_times(attributes['grid'])}, "
+        "signals": f"{store.num_signals:,} of {code(info.dataset)}, grid {_times(info.grid)}, "
         f"{store.inr.out_features} channel(s)",
         "splits": ", ".join(f"{text(name)} {count:,}" for name, count in _split_sizes(store).items()),
-        "labels": ", ".join(f"{text(name)} ({len(attributes['label_names'][name])})" for name in store.labels),
-        "architecture": _settings(attributes["inr"]),
+        "labels": ", ".join(f"{text(name)} ({len(info.label_names[name])})" for name in store.labels),
+        "architecture": _settings(info.inr),
         "weights": f"{store.layout.num_params:,}: "
         + ", ".join(f"{code(tensor.name)} {_times(tensor.shape)}" for tensor in store.layout.tensors),
         "fits of each signal": f"{store.num_seeds} (seeds 0 to {store.num_seeds - 1})",
         "snapshots": f"after {', '.join(map(str, store.snapshots))} steps",
-        "fit": _settings(recorded["fit"]),
-        "preset": text(recorded["preset"] or "none"),
-        "environment": _settings(attributes["environment"]),
-        "inrzoo": text(attributes["inrzoo"]),
+        "fit": _settings(info.manifest.fit),
+        "preset": text(info.manifest.preset or "none"),
+        "environment": _settings(info.environment),
+        "inrzoo": text(info.version),
     }
     return table(("what", "value"), rows.items())
 
 
 def conventions(store: Store) -> str:
-    """Every convention that decides the bytes."""
-    recorded = store.attributes["manifest"]
-    coords, fit, init, inr = recorded["coords"], recorded["fit"], recorded["init"], store.attributes["inr"]
+    """Return the table of the conventions that affect the weights."""
+    recorded, inr = store.info.manifest, store.info.inr
+    coords, fit = recorded.coords, recorded.fit
     low, high = store.value_range
     stop = fit.get("stop_psnr")
     stops = "never before the last step"
     if stop is not None and (not fit.get("views") or fit.get("stop_views")):
         stops = f"an INR stops at {stop:g} dB; its neighbours go on"
-    regulariser = recorded.get("antialias", {})
+    regulariser = recorded.antialias
     used = regulariser.get("weight", 0) or regulariser.get("regulariser") == "projection"
     rows = {
         "architecture": _architecture(inr),
@@ -103,13 +103,15 @@ def conventions(store: Store) -> str:
         else "",
         "added to every channel of the output": f"{inr['output_offset']:g}" if "output_offset" in inr else "",
         "frequency bound": _bound(store),
-        "grid": SPACINGS.get(coords["spacing"], text(coords["spacing"])),
-        "coordinate order": ORDERS.get(coords["axis_order"], text(coords["axis_order"])),
+        "grid": SPACINGS[coords.spacing],
+        "coordinate order": ORDERS[coords.axis_order],
         "values": f"[{low:g}, {high:g}]: value = {low:g} + {high - low:g} · signal / 255",
         "PSNR": "10·log10((high − low)² / MSE) on the fitting grid: peak 1 on the [0, 1] scale, unclamped; "
         "of a set, the mean of the dB values",
         "loss": "mean over coordinates and channels of one INR, summed over a batch: INRs do not influence each other",
-        "start": INITS.get(init["mode"], text(init["mode"])).replace("{sha256}", code(init.get("sha256") or "unknown")),
+        "start": INITS.get(recorded.init_mode, text(recorded.init_mode)).replace(
+            "{sha256}", code(recorded.init.get("sha256") or "unknown")
+        ),
         "random numbers": "counter-based streams keyed by purpose, dataset, seed and signal id alone",
         "early stopping": stops,
         "anti-aliasing": _settings(regulariser) if used else "none",
@@ -120,26 +122,26 @@ def conventions(store: Store) -> str:
 
 
 def quality(store: Store) -> str:
-    """PSNR by split and snapshot, and how the fits ended."""
+    """Return the table of PSNR and status by split and snapshot."""
     lines = []
     for position, step in enumerate(store.snapshots):
-        for index, name in enumerate(store.attributes["split_names"]):
+        for index, name in enumerate(store.info.split_names):
             rows = store.split == index
             psnr, status = _finite(store.psnr[rows, :, position]), _status(store)[rows]
             if not rows.any():
                 continue
-            counted = [int((status == wanted).sum()) for wanted in ("ok", "early stop", "diverged")]
+            counted = [int((status == kind).sum()) for kind in ("ok", "early stop", "diverged")]
             figures = ["–"] * 4
             if psnr.size:
-                found = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
-                figures = [f"{value:.2f}" for value in found]
+                values = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
+                figures = [f"{value:.2f}" for value in values]
             lines.append([text(name), str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
     head = ("split", "step", "INRs", "mean dB", "median", "5 % quantile", "lowest", "ok", "early stops", "diverged")
     return table(head, lines)
 
 
 def histogram(store: Store) -> str:
-    """PSNRs of the last snapshot as bars of text; the picture has it finer."""
+    """Return the histogram of PSNRs at the last snapshot as text."""
     psnr = _finite(store.psnr[:, :, -1])
     if not psnr.size:
         return ""
@@ -152,7 +154,7 @@ def histogram(store: Store) -> str:
 
 
 def columns(store: Store) -> str:
-    """Columns of the Parquet files."""
+    """Return the table of the columns of the Parquet files."""
     rows = []
     for name, feature in features(store).items():
         kind = {"List": "list of {} float32", "ClassLabel": "class of {}"}.get(feature["_type"], "{}")
@@ -162,7 +164,7 @@ def columns(store: Store) -> str:
 
 
 def _settings(settings: Mapping[str, Any]) -> str:
-    """A table of settings as Markdown."""
+    """Format settings as Markdown."""
     return text(", ".join(f"{key} {value}" for key, value in settings.items() if value is not None and value != []))
 
 
@@ -173,19 +175,19 @@ def _architecture(inr: Mapping[str, Any]) -> str:
 
 
 def _bound(store: Store) -> str:
-    """Σᵢ maxⱼ|ω⁽ⁱ⁾ⱼc| per axis is kept for every INR that has one; the card gives the largest."""
+    """Format the maximum of the recorded frequency bounds, Σᵢ maxⱼ|ω⁽ⁱ⁾ⱼc| per axis."""
     bounds = _finite(store.max_frequency)
     return f"at most {bounds.max():.4g} radians per unit; each INR's own in `max_frequency`" if bounds.size else ""
 
 
 def _split_sizes(store: Store) -> dict[str, int]:
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     return dict(zip(names, np.bincount(store.split, minlength=len(names)).tolist(), strict=True))
 
 
 def _status(store: Store) -> NDArray[Any]:
-    """Names, shape (N, S)."""
-    return np.array(store.attributes["status_names"])[store.status]
+    """Return the names of the status, shape (N, S)."""
+    return np.array(store.info.status_names)[store.status]
 
 
 def _times(shape: Iterable[int]) -> str:

@@ -1,7 +1,7 @@
-"""Reading from the Hub within limits: bytes, pages, redirects and time, see `inrzoo.store.limits`.
+"""Reads from the Hub within limits of bytes, pages, redirects and time; see `inrzoo.store.limits`.
 
-The client of `huggingface_hub` reads a body to its end, follows a listing to its last page and waits as long as a byte
-arrives now and then. Requests here go through the client's own session, with its token, proxies and certificates.
+The client of `huggingface_hub` has no such limits. Requests use the client's session, with its token, proxies and
+certificates.
 """
 
 import json
@@ -20,23 +20,25 @@ from inrzoo.store import limits
 from inrzoo.store.limits import Meter, TooMuch, watched
 
 MAX_ERROR_BYTES = 2**16
-"""Bytes of an answer that is an error."""
+"""Maximum size of an error's body in bytes."""
 _OF_THE_BODY = ("content-encoding", "content-length", "transfer-encoding")
 
 
 def read(url: str, what: str, limit: int | None = None, params: dict[str, Any] | None = None) -> tuple[bytes, str]:
-    """A body in memory.
+    """Read a body into memory.
 
     Args:
-        what: the file, for messages.
-        limit: bytes that it may have; `MAX_SMALL_BYTES` by default.
+        url: the URL.
+        what: name of the file for messages.
+        limit: maximum number of bytes; `MAX_SMALL_BYTES` by default.
+        params: query of the URL.
 
     Returns:
-        The body, and the address of the next page of a listing, empty where there is none.
+        The body, and the URL of the next page of a listing, or an empty string.
 
     Raises:
-        TooMuch, TooSlow: the server leaves its limits.
-        Exception: what `huggingface_hub` raises for an answer that is an error, or the network.
+        TooMuch, TooSlow: the server exceeds the limits.
+        Exception: `huggingface_hub` raises an error of the server or the network.
     """
 
     def transfer(meter: Meter) -> tuple[bytes, str]:
@@ -48,16 +50,16 @@ def read(url: str, what: str, limit: int | None = None, params: dict[str, Any] |
 
 
 def read_json(url: str, what: str, params: dict[str, Any] | None = None) -> Any:
-    """A small answer of the Hub's interface. Raises ValueError for what is no JSON, and as `read`."""
+    """Read a small JSON answer. Raises ValueError if it is not JSON, and as `read`."""
     return _parsed(read(url, what, params=params)[0], what)
 
 
 def pages(url: str, what: str, params: dict[str, Any]) -> Iterator[Any]:
-    """The entries of a listing, page by page.
+    """Yield the entries of a listing, page by page.
 
     Raises:
-        TooMuch: more pages or bytes than a listing may have, or the next page is somewhere else.
-        ValueError: no JSON, or no list.
+        TooMuch: the listing has too many pages or bytes, or the next page is on another server.
+        ValueError: a page is not a JSON list.
         TooSlow, Exception: as `read`.
     """
     budget, home = limits.MAX_LISTING_BYTES, urlsplit(url)[:2]
@@ -66,25 +68,28 @@ def pages(url: str, what: str, params: dict[str, Any]) -> Iterator[Any]:
         budget -= len(content)
         page = _parsed(content, what)
         if not isinstance(page, list):
-            raise ValueError(f"{what} is no list")
+            raise ValueError(f"{what} is not a list")
         yield from page
         if not following:
             return
-        if urlsplit(following)[:2] != home:  # the token goes with the request
+        if urlsplit(following)[:2] != home:  # the request contains the token
             raise TooMuch(f"the next page of {what} is on another server")
         url, params = following, {}
     raise TooMuch(f"{what} has more than {limits.MAX_PAGES:,} pages")
 
 
 def download(url: str, what: str, path: Path, size: int, stop: Event) -> None:
-    """A file on disk; what an earlier attempt left at `path` is continued.
+    """Download a file; a partial download at `path` is continued.
 
     Args:
-        size: bytes that were announced: what goes beyond is not written.
-        stop: once set, the transfer ends.
+        url: the URL.
+        what: name of the file for messages.
+        path: file to write.
+        size: declared number of bytes; more are not written.
+        stop: event that ends the transfer.
 
     Raises:
-        TooMuch, TooSlow, Exception: as `read`. What arrived stays.
+        TooMuch, TooSlow, Exception: as `read`. Received data stay.
     """
     start = path.stat().st_size if path.exists() else 0
     if start > size:
@@ -107,7 +112,7 @@ def download(url: str, what: str, path: Path, size: int, stop: Event) -> None:
 
 @contextmanager
 def _opened(url: str, what: str, headers: dict[str, str], params: dict[str, Any] | None) -> Iterator[Any]:
-    """An answer whose body is still to be read."""
+    """Yield an answer before its body is read."""
     client = get_session()
     request = client.build_request(
         "GET",
@@ -127,22 +132,22 @@ def _opened(url: str, what: str, headers: dict[str, str], params: dict[str, Any]
         finally:
             response.close()
         if following is None or not _is_safe(str(request.url), str(following.url)):
-            raise TooMuch(f"the server sends us elsewhere for {what}, to an address that is not followed")
+            raise TooMuch(f"the server redirects {what} to an unsafe address, which is not followed")
         request = following
     raise TooMuch(f"the server redirects more than {limits.MAX_REDIRECTS} times for {what}")
 
 
-def _is_safe(here: str, there: str) -> bool:
-    """Whether a redirect stays with HTTP, and with an encrypted connection where there is one."""
-    return urlsplit(there).scheme in ({"https"} if here.startswith("https:") else {"http", "https"})
+def _is_safe(source: str, target: str) -> bool:
+    """Return whether a redirect stays with HTTP, and never leaves an encrypted connection."""
+    return urlsplit(target).scheme in ({"https"} if source.startswith("https:") else {"http", "https"})
 
 
 def _raise_for_status(response: Any, what: str) -> None:
-    """As the client does, of a body that is read within limits."""
+    """Raise the client's exception for an error, whose body is read within limits."""
     if response.status_code < 400:
         return
     content = b""
-    with suppress(TooMuch):  # the status says enough
+    with suppress(TooMuch):  # the status suffices
         for piece in _pieces(response, Meter(what, MAX_ERROR_BYTES)):
             content += piece
     headers = {name: value for name, value in response.headers.items() if name.lower() not in _OF_THE_BODY}
@@ -152,11 +157,11 @@ def _raise_for_status(response: Any, what: str) -> None:
 
 
 def _pieces(response: Any, meter: Meter) -> Iterator[bytes]:
-    """The body in pieces, decompressed, each of them counted."""
+    """Yield the decompressed body in pieces and count their bytes."""
     encoding = response.headers.get("Content-Encoding", "identity").lower()
     if encoding not in ("identity", "", "gzip"):
-        raise TooMuch(f"the server compresses {meter.what} although it was asked not to ({encoding[:20]})")
-    # Decompressed here: the client would do it whole, and a few bytes may stand for gigabytes.
+        raise TooMuch(f"the server compresses {meter.what} despite the request not to ({encoding[:20]})")
+    # Decompressed in pieces, unlike in the client, because a few bytes may expand to gigabytes.
     for piece in _gunzip(response.iter_raw()) if encoding == "gzip" else response.iter_bytes():
         meter.add(len(piece))
         yield piece
@@ -175,4 +180,4 @@ def _parsed(content: bytes, what: str) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError):
-        raise ValueError(f"{what} is no JSON") from None
+        raise ValueError(f"{what} is not JSON") from None

@@ -1,4 +1,4 @@
-"""Architectures: one file an INR. This file holds what they share.
+"""Architectures, one file for each. This file holds their base class.
 
 An INR is a function, `values = inr(weights, coords)`: batched over weights, no state, no device, no mode. The same call
 serves fitting, rendering, hypernetwork decoding and every symmetry test.
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs.symmetries import permute_randomly
+from inrzoo.inrs._symmetries import permute_randomly
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
@@ -31,15 +31,16 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class Perceptron:
-    """What an engine has to know to fit an INR that is a multilayer perceptron.
+    """Describes a multilayer perceptron to the engines that fit it.
 
     v ← x or its features; v ← σ(a_i W_i v + c_i b_i) for every hidden layer i; f = W v + b + offset, with the layout
     `weight_0`, `bias_0`, `weight_1`, … of torch's `nn.Linear`s.
 
     Attributes:
         activation: σ.
-        num_inputs: of the first layer.
-        hidden_features: neurons of every hidden layer, `num_hidden` of them.
+        num_inputs: inputs of the first layer.
+        hidden_features: neurons of a hidden layer.
+        num_hidden: number of hidden layers.
         out_features: C.
         weight_factors, bias_factors: a_i and c_i.
         output_offset: added to every channel.
@@ -59,14 +60,14 @@ class Perceptron:
 
 @dataclass(frozen=True)
 class FilterNetwork:
-    """What an engine has to know to fit an INR that is a multiplicative filter network.
+    """Describes a multiplicative filter network to the engines that fit it.
 
-    The recursion and the layout are those of `inrzoo/inrs/mfn.py`.
+    The recursion and the layout are those of `inrzoo/inrs/_mfn.py`.
 
     Attributes:
         in_features: D.
         hidden_features: units of a filter.
-        num_filters: filters.
+        num_filters: number of filters.
         out_features: C.
         gabor: whether filters have an envelope, and `mu` and `gamma` in the layout.
     """
@@ -80,10 +81,10 @@ class FilterNetwork:
 
 @dataclass(frozen=True, kw_only=True)
 class INR(ABC):
-    """A family of functions from coordinates to values; a weight vector picks one of them.
+    """A family of functions from coordinates to values; a weight vector selects one of them.
 
     A subclass in `inrzoo/inrs/<name>.py` adds its fields (its configuration), `layout`, `init` and `values`; and, where
-    they are known, its symmetries (`random_member`, `canonicalise`), its motions and the distribution of its start.
+    they are known, its symmetries (`random_member`, `canonicalise`), its motions and its initialisation bounds.
 
     Attributes:
         in_features: D, coordinate dimensions.
@@ -110,42 +111,42 @@ class INR(ABC):
     @property
     @abstractmethod
     def layout(self) -> WeightLayout:
-        """What the P numbers of a weight vector are."""
+        """The names, shapes and axes of the tensors in a weight vector of P numbers."""
 
     @abstractmethod
     def init(self, stream: Stream) -> NDArray[np.float32]:
-        """Fresh weights of one INR from its own random stream. Shape (P,)."""
+        """Draw initial weights of one INR, shape (P,), from its own random stream."""
 
     @abstractmethod
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
-        """Values of B functions, shape (B, K, C); `coords_BKD` may be an expanded view of one shared grid."""
+        """Return the values of B functions, (B, K, C); `coords_BKD` may be an expanded view of one shared grid."""
 
     def init_bounds(self) -> dict[str, float]:
-        """Bound b of every tensor that `init` draws from the uniform distribution U(±b); others are left out."""
+        """Return the bound b of every tensor that `init` draws from the uniform distribution U(±b)."""
         return {}
 
     def random_member(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw other weights of the same functions: every symmetry that `canonicalise` removes, with random amounts.
+        """Apply a random instance of every symmetry that `canonicalise` removes: other weights of the same functions.
 
-        The base class knows one, the order of neurons; a family with more extends this method.
+        The base class permutes neurons; a family with more symmetries extends this method.
 
         Args:
             weights: (..., P).
-            generator: makes the draws, on its own device.
+            generator: random generator, on any device.
 
         Returns:
-            (..., P), each INR with draws of its own.
+            (..., P), with other random draws for every INR.
         """
         return permute_randomly(self.layout, weights, generator)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
-        """One member of each weight-space symmetry orbit: same function, equal for all members, idempotent.
+        """Return one member of each symmetry orbit: the same function, equal for all members, idempotent.
 
         Args:
             weights: (..., P).
 
         Returns:
-            (..., P), each INR for itself; output neurons keep their order and sign.
+            (..., P), each INR independently; output neurons keep their order and sign.
 
         Raises:
             InrzooError: the family does not define a canonical form.
@@ -153,7 +154,7 @@ class INR(ABC):
         raise InrzooError(f"{type(self).__name__} has no canonical form: it does not define canonicalise")
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of the moved signal f(g⁻¹(x)) with g(x) = A x + t, exact for every x.
+        """Return the weights of the moved signal f(g⁻¹(x)) with g(x) = A x + t, exact for every x.
 
         See docs/derivations/augmentation.md#moving-the-signal.
 
@@ -166,19 +167,20 @@ class INR(ABC):
             (..., P).
 
         Raises:
-            InrzooError: the family is not closed under this A (GaborNet: shear), and the message says under which it
-                is; or it does not define this method.
+            InrzooError: the family is not closed under this A (GaborNet: shear), or does not define this method; the
+                message says which A are allowed.
         """
         raise InrzooError(f"{type(self).__name__} cannot be moved exactly: it does not define transform_coords")
 
     def filter_frequencies(self, weights: Tensor) -> list[Tensor] | None:
-        """Filter matrices of a multiplicative filter network, each (..., filters, D) in radians per coordinate unit;
+        """Return the filter matrices of an MFN, each (..., filters, D) in radians per coordinate unit.
+
         None for a family without a frequency bound (SIREN: the sine of a sine has infinitely many harmonics).
         """
         return None
 
     def kernel(self) -> Perceptron | FilterNetwork | None:
-        """This INR as engines with native kernels understand it; None for a family that none of them knows."""
+        """Return the description that native kernels fit; None for a family without one."""
         return None
 
     def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:
@@ -206,3 +208,9 @@ class INR(ABC):
         coords_BKD = coords.expand(*lead, *coords.shape[-2:]).reshape(-1, *coords.shape[-2:])
         values_BKC = self.values(weights_BP, coords_BKD)
         return values_BKC.reshape(*lead, *values_BKC.shape[1:])
+
+
+# A base class for other rooms; it extends INR, so it is imported last.
+from inrzoo.inrs._mfn import MultiplicativeFilterNetwork  # noqa: E402
+
+__all__ = ["INR", "FilterNetwork", "MultiplicativeFilterNetwork", "Perceptron", "permute_randomly"]

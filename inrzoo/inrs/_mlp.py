@@ -1,4 +1,4 @@
-"""What SIREN and the ReLU MLP share: the layout of a stack of linear maps, its random start, and moving its input.
+"""The layout, initialisation and input motions that SIREN and the ReLU MLP share.
 
 Shape letters: P parameters of one INR, D in_features; leading dimensions (...) count INRs.
 """
@@ -24,10 +24,10 @@ else:
 
 
 def mlp_layout(sizes: Sequence[int]) -> WeightLayout:
-    """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them.
+    """Return the layout `weight_i` (out, in), `bias_i` (out,) of every layer, as in torch's `nn.Linear`.
 
     Args:
-        sizes: neurons of the input, of every hidden layer and of the output.
+        sizes: number of inputs, of neurons of every hidden layer, and of outputs.
     """
     axes = ["in", *(f"hidden_{i}" for i in range(len(sizes) - 2)), "out"]
     tensors = []
@@ -38,7 +38,7 @@ def mlp_layout(sizes: Sequence[int]) -> WeightLayout:
 
 
 def draw_uniform(layout: WeightLayout, stream: Stream, bounds: Mapping[str, float]) -> NDArray[np.float32]:
-    """Fresh weights, shape (P,): tensor `name` ~ U(±bounds[name]), drawn in the order of the layout."""
+    """Draw initial weights, shape (P,): tensor `name` ~ U(±bounds[name]), drawn in the order of the layout."""
     tensors = {
         tensor.name: stream.uniform(-bounds[tensor.name], bounds[tensor.name], tensor.size).reshape(tensor.shape)
         for tensor in layout.tensors
@@ -47,9 +47,9 @@ def draw_uniform(layout: WeightLayout, stream: Stream, bounds: Mapping[str, floa
     return weights.astype(np.float32)
 
 
-def double(weights: Tensor, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """`weights` (..., P), A⁻¹ (..., D, D) and t (..., D) in float64 on the device of `weights`, with the same leading
-    dimensions: one matrix or shift serves all INRs, and one INR can be moved in many ways.
+def broadcast_to_float64(weights: Tensor, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return `weights` (..., P), A⁻¹ (..., D, D) and t (..., D) in float64 with the same leading dimensions, on the
+    device of `weights`.
 
     Raises:
         InrzooError: A has no inverse.
@@ -69,19 +69,19 @@ def double(weights: Tensor, matrix: Tensor, shift: Tensor) -> tuple[Tensor, Tens
 def move_input(
     layout: WeightLayout, weights: Tensor, matrix: Tensor, shift: Tensor, bias_factor: float = 1.0
 ) -> Tensor:
-    """Weights of f(g⁻¹(x)), g(x) = A x + t, for a first layer σ(c W₀ x + b₀'), exact for any σ and any A.
+    """Return the weights of f(g⁻¹(x)), g(x) = A x + t, for a first layer σ(c W₀ x + b₀'), exact for any σ and any A.
 
-    W₀ (A⁻¹ (x − t)) = (W₀ A⁻¹) x − (W₀ A⁻¹) t: the linear part goes into the weight, then the shift into the bias with
+    W₀ (A⁻¹ (x − t)) = (W₀ A⁻¹) x − (W₀ A⁻¹) t: the weight takes the linear part, then the bias takes the shift times
     the new weight (docs/derivations/augmentation.md#moving-the-signal).
 
     Args:
-        layout: made by `mlp_layout`, its input the coordinates.
+        layout: made by `mlp_layout`; the inputs are the coordinates.
         weights: (..., P).
         matrix: A, (D, D) or (..., D, D).
         shift: t, (D,) or (..., D).
-        bias_factor: c, what multiplies W₀ x but not the stored bias.
+        bias_factor: c, the factor of W₀ x relative to the stored bias.
     """
-    exact, inverse, exact_shift = double(weights, matrix, shift)
+    exact, inverse, exact_shift = broadcast_to_float64(weights, matrix, shift)
     tensors = layout.split(exact)
     tensors["weight_0"] = tensors["weight_0"] @ inverse
     tensors["bias_0"] = tensors["bias_0"] - bias_factor * (tensors["weight_0"] @ exact_shift[..., None])[..., 0]

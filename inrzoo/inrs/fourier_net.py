@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
 from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:
@@ -21,15 +21,14 @@ else:
 
 @dataclass(frozen=True, kw_only=True)
 class FourierNet(MultiplicativeFilterNetwork):
-    """An MFN with the filters g_i(x) = sin(ω_i x + φ_i). Start and fields: see `MultiplicativeFilterNetwork`.
+    """An MFN with the filters g_i(x) = sin(ω_i x + φ_i). Initialisation and fields: see `MultiplicativeFilterNetwork`.
 
-    Multiplied out, f is a finite sum of sinusoids whose frequencies are sums of ± one row of ω_i for each filter from
-    some filter on (an earlier one drops out through the bias b_i). Its spectrum therefore ends, along every axis, at
-    Σ_i max_j |ω_i|, and reaches that for almost all weights
-    (docs/derivations/filter_networks.md#frequency-bound).
+    f is a finite sum of sinusoids whose frequencies are sums of ± one row of ω_i for each filter from some filter on
+    (the bias b_i drops earlier ones). Along every axis, Σ_i max_j |ω_i| therefore bounds its spectrum, which reaches
+    the bound for almost all weights (docs/derivations/filter_networks.md#frequency-bound).
     """
 
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
-        """g_0(x), g_1(x), …, each (B, K, H)."""
+        """Yield g_0(x), g_1(x), …, each (B, K, H)."""
         for i in range(self.num_filters):
             yield torch.sin(torch.baddbmm(tensors[f"phi_{i}"][:, None], coords_BKD, tensors[f"omega_{i}"].mT))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 
@@ -25,24 +25,24 @@ else:
     torch = lazy("torch", globals())
 
 SIMILARITY_TOLERANCE = 1e-5
-"""How far AᵀA may be from a multiple of the identity, as a share of it; float32 rotations stay within 1e-6."""
+"""Maximum relative deviation of AᵀA from a multiple of the identity; that of float32 rotations is below 1e-6."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GaborNet(MultiplicativeFilterNetwork):
     """An MFN with the filters g_ij(x) = exp(-γ_ij/2 |x - μ_ij|²) sin(ω_ij x + φ_ij).
 
-    Start: as `MultiplicativeFilterNetwork` says, then μ_i ~ U(-1, 1) and γ_i ~ Gamma(alpha/F, rate beta), and for
-    `"fathony"` row j of ω_i times √γ_ij, all as in the authors' code. For `"nyquist_fraction"` ω_i stays as drawn, so
-    that the bound of its class holds for the centres of the filters' spectra.
+    Initialisation: as in `MultiplicativeFilterNetwork`, then μ_i ~ U(-1, 1) and γ_i ~ Gamma(alpha/F, rate beta), and
+    for `"fathony"` row j of ω_i is multiplied by √γ_ij, as in the authors' code. For `"nyquist_fraction"` ω_i stays as
+    drawn, so that the bound of its class holds for the centres of the filters' spectra.
 
-    An envelope has no end in frequency: each filter adds a skirt of about √γ radians per unit, so that Σ_i max_j |ω_i|
-    is a bound on the centres only. γ is used as it is and the fit may take it below 0, as in the authors' code: such an
-    envelope is 1 at μ and grows away from it, finite on any grid, to infinity outside.
+    The spectrum of an envelope is unbounded: each filter spreads over about √γ radians per unit, so that Σ_i max_j
+    |ω_i| bounds the centres only. As in the authors' code, the fit may take γ below 0: such an envelope is 1 at μ,
+    finite on any grid, and grows to infinity outside.
 
     Attributes:
         alpha: shape of the Gamma distribution of γ, times F.
-        beta: its rate.
+        beta: rate of that distribution.
     """
 
     FILTER_TENSORS: ClassVar[Mapping[str, tuple[str, ...]]] = {
@@ -58,14 +58,14 @@ class GaborNet(MultiplicativeFilterNetwork):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: as in an MFN, or `alpha` or `beta` out of its range.
+            InrzooError: a field of an MFN, `alpha` or `beta` is out of range.
         """
         super().__post_init__()
         for key in ("alpha", "beta"):
             self.require(key, 0 < getattr(self, key) < np.inf, "above 0")
 
     def init_filter(self, stream: Stream) -> dict[str, NDArray[np.float64]]:
-        """The tensors of one fresh filter: `omega` (H, D), `phi` (H,), `mu` (H, D), `gamma` (H,)."""
+        """Draw the tensors of one filter: `omega` (H, D), `phi` (H,), `mu` (H, D), `gamma` (H,)."""
         tensors = super().init_filter(stream)
         tensors["mu"] = stream.uniform(-1, 1, tensors["omega"].size).reshape(tensors["omega"].shape)
         tensors["gamma"] = stream.gamma(self.alpha / self.num_filters, self.beta, self.hidden_features)
@@ -74,16 +74,16 @@ class GaborNet(MultiplicativeFilterNetwork):
         return tensors
 
     def init_bounds(self) -> dict[str, float]:
-        """See `INR.init_bounds`; γ is no uniform number, nor is ω where it is multiplied by √γ."""
+        """See `INR.init_bounds`; γ is not uniform, nor is ω where it is multiplied by √γ."""
         mu = {f"mu_{i}": 1.0 for i in range(self.num_filters)}
         is_product = self.filter_init == "fathony"
         uniform = super().init_bounds().items()
         return {key: bound for key, bound in uniform if not (is_product and key.startswith("omega"))} | mu
 
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
-        """g_0(x), g_1(x), …, each (B, K, H)."""
-        # -γ/2 |x - μ|² = γμ·x - γ/2 |x|² - γ/2 |μ|², one product with (x, |x|²) as the authors' code has it: a third
-        # faster than the differences, at an error of about 1e-7 γ in float32.
+        """Yield g_0(x), g_1(x), …, each (B, K, H)."""
+        # -γ/2 |x - μ|² = γμ·x - γ/2 |x|² - γ/2 |μ|², one product with (x, |x|²) as in the authors' code: a third
+        # faster than the differences, with an error of about 1e-7 γ in float32.
         coords_BKE = torch.cat([coords_BKD, coords_BKD.square().sum(-1, keepdim=True)], dim=-1)
         for i in range(self.num_filters):
             mu_BHD, gamma_BH1 = tensors[f"mu_{i}"], tensors[f"gamma_{i}"][..., None]
@@ -94,9 +94,9 @@ class GaborNet(MultiplicativeFilterNetwork):
             yield envelope_BKH * torch.sin(phase_BKH)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every x and A = s · (rotation or reflection).
+        """Return the weights of f(g⁻¹(x)), g(x) = A x + t, exact for every x and A = s · (rotation or reflection).
 
-        As in a FourierNet, and μ ← A μ + t, γ ← γ/s², since |A⁻¹ (x − t) − μ| = |x − (A μ + t)| / s
+        As in a FourierNet, with μ ← A μ + t, γ ← γ/s², since |A⁻¹ (x − t) − μ| = |x − (A μ + t)| / s
         (docs/derivations/augmentation.md#moving-the-signal).
 
         Args:
@@ -105,10 +105,10 @@ class GaborNet(MultiplicativeFilterNetwork):
             shift: t, (D,) or (..., D).
 
         Returns:
-            (..., P), computed in float64, of the dtype of `weights`.
+            (..., P), computed in float64, in the dtype of `weights`.
 
         Raises:
-            InrzooError: some A is not of that kind: round envelopes would have to become ellipses.
+            InrzooError: some A is of another kind, which would turn round envelopes into ellipses.
         """
         exact_matrix, exact_shift = (tensor.to(weights.device, torch.float64) for tensor in (matrix, shift))
         gram = exact_matrix.mT @ exact_matrix
@@ -116,8 +116,8 @@ class GaborNet(MultiplicativeFilterNetwork):
         identity = torch.eye(self.in_features, dtype=gram.dtype, device=gram.device)
         if ((gram / square[..., None] - identity).abs() > SIMILARITY_TOLERANCE).any():
             raise InrzooError(
-                "the envelopes of a GaborNet are round: its coordinates can be rotated, flipped, shifted and scaled, "
-                "by the same factor along every axis; this matrix does something else"
+                "the envelopes of a GaborNet are round: its coordinates can be rotated, flipped, shifted and scaled "
+                "by the same factor along every axis, but not transformed by this matrix"
             )
         tensors = self.layout.split(super().transform_coords(weights.double(), matrix, shift))
         for i in range(self.num_filters):

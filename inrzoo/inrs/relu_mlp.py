@@ -1,4 +1,4 @@
-"""ReLU MLP, on plain coordinates or on sines and cosines of them.
+"""ReLU MLP on coordinates or on their sines and cosines.
 
 Plain 2/64/64/64/1 is the ReLU network of the few-shot paper's Table 7. With an encoding it is the network of NeRF
 (Mildenhall et al. 2020, arXiv 2003.08934, eq. 4), of Tancik et al. 2020, "Fourier features let networks learn high
@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR, Perceptron
-from inrzoo.inrs._mlp import double, draw_uniform, mlp_layout, move_input
-from inrzoo.inrs.symmetries import draw_integers, lexicographic_order, multiply_neurons
+from inrzoo.inrs._mlp import broadcast_to_float64, draw_uniform, mlp_layout, move_input
+from inrzoo.inrs._symmetries import draw_integers, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
@@ -38,7 +38,7 @@ Encoding = Literal["none", "positional", "log_spaced", "fourier"]
 
 @dataclass(frozen=True, kw_only=True)
 class ReluMlp(INR):
-    """f(x) = W_L h + b_L with h ← max(0, W h + b) at every layer before the last, which begin with h = x or h = γ(x).
+    """f(x) = W_L h + b_L with h ← max(0, W h + b) at every layer before the last, from h = x or h = γ(x).
 
     γ(x) = (cos F x, sin F x), all cosines before all sines, with the M frequencies in the rows of F:
 
@@ -49,20 +49,21 @@ class ReluMlp(INR):
     | log_spaced | D · num_frequencies | π f, f log-spaced from 1 to σ, of each coordinate: FFNet's code   |
     | fourier    | num_frequencies     | 2π B, entries of B ~ N(0, σ²): Tancik et al., Sec. 6.1, Gaussian  |
 
-    B is no weight: it belongs to the family and depends on the fields alone. Coordinates of Tancik et al. lie in
-    [0, 1], ours in [-1, 1]: the same content needs half their σ.
-    Init: torch's default for `nn.Linear`, W and b ~ U(±1/√in), for every layer; the few-shot paper does not say. He's
-    (std √(2/in), biases 0) keeps variance better in deep networks, but with biases of 0 the folds of a plain network
-    all pass through the origin. FFNet's code differs: its biases begin at 0, it normalises each row of W and adds 0.5
-    to the output. That is the part of the hypernetwork, which writes the weights.
+    B is not a weight: the fields of the family decide it. Coordinates of Tancik et al. lie in [0, 1], ours in [-1, 1]:
+    the same content needs half their σ.
+
+    Initialisation: torch's default for `nn.Linear`, W and b ~ U(±1/√in), for every layer; the few-shot paper does not
+    say. He's (std √(2/in), biases 0) keeps variance better in deep networks, but with biases of 0 all folds of a plain
+    network pass through the origin. FFNet's code starts with biases of 0, normalises each row of W and adds 0.5 to the
+    output. Here the hypernetwork that writes the weights does so.
 
     Attributes:
         hidden_features: H, neurons of a hidden layer.
-        hidden_layers: maps between hidden layers, as for SIREN: 2/64/64/64/1 has two.
-        encoding: what of the coordinates the first layer sees.
-        num_frequencies: of each coordinate (positional, log_spaced) or in all (fourier).
+        hidden_layers: linear layers between hidden layers, as for SIREN: 2/64/64/64/1 has two.
+        encoding: encoding of the coordinates.
+        num_frequencies: frequencies of each coordinate (positional, log_spaced) or in all (fourier).
         sigma: σ: the highest f (log_spaced) or the standard deviation of B in cycles per coordinate unit (fourier).
-        encoding_seed: picks B.
+        encoding_seed: seed of B.
     """
 
     hidden_features: int = 64
@@ -76,7 +77,7 @@ class ReluMlp(INR):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a count or a number out of its range, or an unknown encoding.
+            InrzooError: a field is out of range, or the encoding is unknown.
         """
         super().__post_init__()
         self.require("hidden_features", self.hidden_features >= 1, "at least 1")
@@ -91,7 +92,7 @@ class ReluMlp(INR):
     def layout(self) -> WeightLayout:
         """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them.
 
-        With an encoding the axis "in" runs over the 2 M features.
+        With an encoding, the axis "in" runs over the 2 M features.
         """
         inputs = self.in_features if self.encoding == "none" else 2 * len(self.frequencies)
         return mlp_layout([inputs, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features])
@@ -109,11 +110,11 @@ class ReluMlp(INR):
         octaves = np.arange(self.num_frequencies, dtype=np.float64)
         if self.encoding == "log_spaced":
             octaves *= np.log2(self.sigma) / max(self.num_frequencies - 1, 1)
-        of_each_axis: NDArray[np.float64] = np.eye(self.in_features)[:, None, :] * np.pi * np.exp2(octaves)[:, None]
-        return of_each_axis.reshape(-1, self.in_features)
+        along_axes: NDArray[np.float64] = np.eye(self.in_features)[:, None, :] * np.pi * np.exp2(octaves)[:, None]
+        return along_axes.reshape(-1, self.in_features)
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
-        """Fresh weights, shape (P,); see the class for the distribution."""
+        """Draw initial weights, shape (P,); see the class for the distribution."""
         return draw_uniform(self.layout, stream, self.init_bounds())
 
     def init_bounds(self) -> dict[str, float]:
@@ -125,7 +126,7 @@ class ReluMlp(INR):
         return bounds
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
-        """Values of B functions, shape (B, K, C)."""
+        """Return the values of B functions, shape (B, K, C)."""
         tensors = self.layout.split(weights_BP)
         shared = coords_BKD.stride(0) == 0  # an expanded grid is encoded once
         features_BKF = self.features(coords_BKD[:1] if shared else coords_BKD).expand(len(coords_BKD), -1, -1)
@@ -136,7 +137,7 @@ class ReluMlp(INR):
         return hidden_BHK.transpose(1, 2)
 
     def features(self, coords: Tensor) -> Tensor:
-        """What the first layer sees of coordinates: (..., K, D) to (..., K, D), or (..., K, 2 M) with an encoding."""
+        """Map coordinates (..., K, D) to inputs of the first layer: (..., K, D), or (..., K, 2 M) with an encoding."""
         if self.encoding == "none":
             return coords
         # In float64: float32 sines of large angles differ from processor to processor.
@@ -144,7 +145,7 @@ class ReluMlp(INR):
         return torch.cat([angles.cos(), angles.sin()], dim=-1).to(coords.dtype)
 
     def _frequencies_on(self, device: torch.device) -> Tensor:
-        """F in float64, copied to a device once: a CUDA graph records no copy from the host."""
+        """Return F in float64, copied to a device once: a CUDA graph cannot record a copy from the host."""
         if device not in self._copies:
             self._copies[device] = torch.as_tensor(self.frequencies, dtype=torch.float64, device=device)
         return self._copies[device]
@@ -154,7 +155,7 @@ class ReluMlp(INR):
         return {}
 
     def kernel(self) -> Perceptron:
-        """For engines with native kernels."""
+        """See `INR.kernel`."""
         ones = (1.0,) * (self.hidden_layers + 1)
         return Perceptron(
             activation="relu",
@@ -169,7 +170,7 @@ class ReluMlp(INR):
         )
 
     def scale_neurons(self, weights: Tensor, scales: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with max(0, a) written as max(0, c a) / c in some neurons.
+        """Return weights of the same function with max(0, a) written as max(0, c a) / c in some neurons.
 
         Args:
             weights: (..., P).
@@ -188,18 +189,18 @@ class ReluMlp(INR):
         return super().random_member(self.scale_neurons(weights, scales), generator)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
-        """One member of each orbit of permutations and positive scales of neurons.
+        """Return one member of each orbit of permutations and positive scales of neurons.
 
-        Layer by layer: each neuron is scaled until its row and bias together have norm 1 (left alone where both are 0),
-        then neurons are sorted by the entries of the row, then the bias. In the output layer only columns are exchanged
-        and scaled. Neurons that are never active, or active for the same coordinates, have further symmetries, which
-        stay (Grigsby et al. 2023, "Hidden symmetries of ReLU networks").
+        Layer by layer, each neuron is scaled so that its row and bias together have norm 1 (unless both are 0), then
+        neurons are sorted by the entries of the row, then the bias. In the output layer only columns are exchanged and
+        scaled. Neurons that are never active, or active for the same coordinates, have further symmetries, which are
+        not removed (Grigsby et al. 2023, "Hidden symmetries of ReLU networks").
 
         Args:
             weights: (..., P).
 
         Returns:
-            (..., P), computed in float64, of the dtype of `weights`.
+            (..., P), computed in float64, in the dtype of `weights`.
         """
         exact = weights.double()
         for i in range(self.hidden_layers + 1):
@@ -213,11 +214,11 @@ class ReluMlp(INR):
         return exact.to(weights.dtype)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact.
+        """Return the weights of f(g⁻¹(x)), g(x) = A x + t, exactly.
 
         See docs/derivations/augmentation.md#moving-the-signal and docs/derivations/relu_mlp.md#moving-an-encoded-input.
-        Without an encoding for every invertible A. With one, γ(g⁻¹(x)) must be linear in γ(x): it is for every shift,
-        by the addition theorems, and for A that maps the frequencies onto each other up to sign.
+        Without an encoding A is any invertible matrix. With one, γ(g⁻¹(x)) must be linear in γ(x): it is for every
+        shift, by the addition theorems, and for A that maps the frequencies onto each other up to sign.
 
         Args:
             weights: (..., P).
@@ -228,24 +229,24 @@ class ReluMlp(INR):
             (..., P).
 
         Raises:
-            InrzooError: an encoding that this A does not keep.
+            InrzooError: A does not map the frequencies of the encoding onto each other.
         """
         if self.encoding == "none":
             return move_input(self.layout, weights, matrix, shift)
-        exact, inverse, exact_shift = double(weights, matrix, shift)
+        exact, inverse, exact_shift = broadcast_to_float64(weights, matrix, shift)
         frequencies_MD = torch.as_tensor(self.frequencies, device=weights.device)
-        # Row j of F A⁻¹ has to be s F_p, s = ±1, for one p: s stands at (j, p) of `signs`, 1 there in `kept`.
+        # Row j of F A⁻¹ has to be s F_p, s = ±1, for one p: then signs[j, p] = s and matches[j, p] = 1.
         moved = frequencies_MD @ inverse
         size = torch.linalg.vector_norm(frequencies_MD, dim=-1)
         same, opposite = (
             torch.linalg.vector_norm(moved[..., :, None, :] - sign * frequencies_MD, dim=-1) <= 1e-6 * size
             for sign in (1, -1)
         )
-        signs, kept = same.double() - opposite.double(), same.double() + opposite.double()
-        if not bool((kept.sum(-1) == 1).all()):
-            keeps = "point reflection" if self.encoding == "fourier" else "exchanging and reflecting axes"
+        signs, matches = same.double() - opposite.double(), same.double() + opposite.double()
+        if not bool((matches.sum(-1) == 1).all()):
+            allowed = "point reflection" if self.encoding == "fourier" else "exchanging and reflecting axes"
             raise InrzooError(
-                f"encoding = {self.encoding!r} can be moved exactly only by shifts and {keeps}, not by this matrix; "
+                f"encoding = {self.encoding!r} can be moved exactly only by shifts and {allowed}, not by this matrix; "
                 "with encoding = 'none' every matrix is exact"
             )
         # F A⁻¹ (x − t) = s a + d with a = F_p x:
@@ -253,8 +254,8 @@ class ReluMlp(INR):
         phases = -(moved @ exact_shift[..., None]).transpose(-1, -2)
         tensors = self.layout.split(exact)
         cosines, sines = tensors["weight_0"].chunk(2, dim=-1)
-        of_cosine = (cosines * phases.cos() + sines * phases.sin()) @ kept
-        of_sine = (sines * phases.cos() - cosines * phases.sin()) @ signs
-        tensors["weight_0"] = torch.cat([of_cosine, of_sine], dim=-1)
+        new_cosines = (cosines * phases.cos() + sines * phases.sin()) @ matches
+        new_sines = (sines * phases.cos() - cosines * phases.sin()) @ signs
+        tensors["weight_0"] = torch.cat([new_cosines, new_sines], dim=-1)
         result: Tensor = self.layout.join(tensors)
         return result.to(weights.dtype)

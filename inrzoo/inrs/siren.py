@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import draw_uniform, mlp_layout, move_input
-from inrzoo.inrs.symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
+from inrzoo.inrs._symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
@@ -30,17 +30,18 @@ else:
 Convention = Literal["sitzmann", "dws", "mwt"]
 
 MWT_SCALE = 0.1
+"""Initial value of MWT's learned output scale."""
 
 TIE = 1e-4
-"""Radians. A phase so near to 0 or π/2 counts as equal to it: float32 turns a stored 0 into ±1e-6 on its way around."""
+"""Tolerance in radians at which a phase counts as 0 or π/2; float32 rounding turns a stored 0 into ±1e-6."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Siren(INR):
     """f(x) = W_L h + b_L + offset, with h ← sin(ω (W h + b)) at every layer before the last.
 
-    The papers' SIRENs differ in how they start and where ω stands (docs/derivations/siren.md#initialisation);
-    `convention` picks a row. U(±a) is the uniform distribution, `in` a layer's input count:
+    The papers' SIRENs differ in initialisation and in the place of ω (docs/derivations/siren.md#initialisation);
+    `convention` selects a row. U(±a) is the uniform distribution, `in` a layer's number of inputs:
 
     | convention | first W     | hidden W    | sine layers' b | output W    | output b | ω first / hidden |
     |------------|-------------|-------------|----------------|-------------|----------|------------------|
@@ -48,20 +49,20 @@ class Siren(INR):
     | dws        | ±√(6/in)/ω₀ | ±√(6/in)/ω₀ | 0              | ±1/√in      | ±1/√in   | ω₀ / ω₀          |
     | mwt        | ±1/in       | ±√(6/in)    | 0              | ±0.1/√in    | ±0.1/√in | ω₀ / 1           |
 
-    * sitzmann: Sec. 3.2 and the authors' code, biases as torch's `nn.Linear`; NFN's sets are made so too.
-    * dws: DWSNets (Navon et al. 2023) and all who copied its `nn/inr.py`. Its first layer is drawn like a hidden one
-      because the flag that says "first" is never set. It adds 0.5 to the output: `output_offset = 0.5`.
+    * sitzmann: Sec. 3.2 and the authors' code, biases as torch's `nn.Linear`; also NFN's sets.
+    * dws: DWSNets (Navon et al. 2023) and the code that copied its `nn/inr.py`. It draws its first layer like a hidden
+      one because its flag for the first layer is never set. It adds 0.5 to the output: `output_offset = 0.5`.
     * mwt: end-to-end meta-learned weight transformers, where ω₀ is 10 or 30. Its output layer is `nn.Linear` times a
-      learned scale per channel that begins at 0.1; here that scale is no weight, its first value stands in W and b.
+      learned scale per channel that starts at 0.1; here W and b contain that initial value, and no scale is learned.
 
     Attributes:
         hidden_features: H, neurons of a hidden layer.
-        hidden_layers: maps between hidden layers, as in the authors' code: 2/32/32/1 has one, 2/64/64/64/64/1 three.
+        hidden_layers: linear layers between hidden ones, as in their code: 2/32/32/1 has 1, 2/64/64/64/64/1 has 3.
         omega_0: ω₀, radians per unit of pre-activation.
-        convention: initial distribution and ω of each layer, see the table.
+        convention: initialisation and ω of each layer, see the table.
         bias_inside: whether ω multiplies the bias too, as in the authors' code. False: sin(ω W h + b), eq. 3 of the
-            contrastive paper; these biases are drawn ω times wider, so that fresh functions are distributed the same.
-        output_offset: added to every channel.
+            contrastive paper; these biases are drawn ω times wider: initial functions keep their distribution.
+        output_offset: constant added to every channel.
     """
 
     hidden_features: int = 32
@@ -75,7 +76,7 @@ class Siren(INR):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a count or a number out of its range, or an unknown convention.
+            InrzooError: a field is out of range, or the convention is unknown.
         """
         super().__post_init__()
         self.require("hidden_features", self.hidden_features >= 1, "at least 1")
@@ -92,17 +93,17 @@ class Siren(INR):
 
     @property
     def omegas(self) -> tuple[float, ...]:
-        """ω of every sine layer, first to last: what multiplies W h."""
+        """ω of every sine layer, first to last: the factor of W h."""
         hidden = 1.0 if self.convention == "mwt" else self.omega_0
         return (self.omega_0, *[hidden] * self.hidden_layers)
 
     @property
     def bias_omegas(self) -> tuple[float, ...]:
-        """What multiplies the stored bias of every sine layer: radians of phase per unit of bias."""
+        """Factor of the stored bias of every sine layer, in radians of phase per unit of bias."""
         return self.omegas if self.bias_inside else (1.0,) * len(self.omegas)
 
     def _bounds(self, i: int) -> tuple[float, float]:
-        """Bounds of W and b of layer `i`: the table of the class, biases for ω inside."""
+        """Return the bounds of W and b of layer `i` from the table of the class, for biases inside ω."""
         in_size = self.in_features if i == 0 else self.hidden_features
         linear, wide = 1 / np.sqrt(in_size), np.sqrt(6 / in_size)
         is_output = i == self.hidden_layers + 1
@@ -115,7 +116,7 @@ class Siren(INR):
         return (1 / in_size if i == 0 else wide), 0.0
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
-        """Fresh weights, shape (P,); see the class for the distribution."""
+        """Draw initial weights, shape (P,); see the class for the distribution."""
         return draw_uniform(self.layout, stream, self.init_bounds())
 
     def init_bounds(self) -> dict[str, float]:
@@ -128,9 +129,9 @@ class Siren(INR):
         return bounds
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
-        """Values of B functions, shape (B, K, C)."""
+        """Return the values of B functions, shape (B, K, C)."""
         tensors = self.layout.split(weights_BP)
-        # Neurons before coordinates, ω applied to the small tensors: a tenth faster than the other ways round.
+        # Neurons before coordinates, ω applied to the small tensors: a tenth faster than the reverse.
         hidden_BHK = coords_BKD.transpose(1, 2)
         for i, (omega, bias_omega) in enumerate(zip(self.omegas, self.bias_omegas, strict=True)):
             weight_BHH, bias_BH1 = tensors[f"weight_{i}"], tensors[f"bias_{i}"][:, :, None]
@@ -140,7 +141,7 @@ class Siren(INR):
         return torch.baddbmm(bias_BC1, tensors[f"weight_{last}"], hidden_BHK).transpose(1, 2)
 
     def kernel(self) -> Perceptron:
-        """For engines with native kernels."""
+        """See `INR.kernel`."""
         return Perceptron(
             activation="sine",
             num_inputs=self.in_features,
@@ -154,7 +155,7 @@ class Siren(INR):
         )
 
     def flip_neurons(self, weights: Tensor, signs: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with sin(a) written as −sin(−a) in some neurons.
+        """Return weights of the same function with sin(a) written as −sin(−a) in some neurons.
 
         Args:
             weights: (..., P).
@@ -166,7 +167,7 @@ class Siren(INR):
         return multiply_neurons(self.layout, weights, incoming=signs, outgoing=signs)
 
     def shift_phases(self, weights: Tensor, half_turns: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with k π added to the phases of some neurons: sin(a + k π) = (−1)^k sin(a).
+        """Return weights of the same function with k π added to some phases: sin(a + k π) = (−1)^k sin(a).
 
         Args:
             weights: (..., P).
@@ -191,21 +192,21 @@ class Siren(INR):
         return super().random_member(flipped, generator)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
-        """One member of each orbit of permutations, signs and phases of neurons.
+        """Return one member of each orbit of permutations, signs and phases of neurons.
 
         See docs/derivations/symmetries.md#canonical-form-of-a-siren.
-        Layer by layer, since what leaves a neuron belongs to the next layer's rows: (1) whole half turns are taken from
-        each phase φ = ω b (b itself if it stands outside) and a negative φ is flipped, so that φ ∈ [0, π/2]; (2) at the
-        ends of that interval, to within `TIE`, both signs of W's row are possible: its greatest entry is made positive;
-        (3) neurons are sorted by the norm of their row, which no symmetry changes, then by its entries and the bias.
-        In the output layer only columns are exchanged and negated. Neurons that do nothing or are copies of each other
-        have further symmetries, which stay.
+        Layer by layer, since outgoing weights belong to the next layer's rows: (1) half turns are subtracted from each
+        phase φ = ω b (b if the bias is outside ω) and negative φ are flipped, so that φ ∈ [0, π/2]; (2) at the ends of
+        that interval, within `TIE`, both signs of W's row are possible: its largest entry becomes positive; (3) neurons
+        are sorted by the norm of their row, which no symmetry changes, then by its entries and the bias. In the output
+        layer only columns are exchanged and negated. Neurons without effect or equal to others have further symmetries,
+        which are not removed.
 
         Args:
             weights: (..., P).
 
         Returns:
-            (..., P), computed in float64, of the dtype of `weights`.
+            (..., P), computed in float64, in the dtype of `weights`.
         """
         exact = weights.double()
         for i, bias_omega in enumerate(self.bias_omegas):
@@ -219,7 +220,7 @@ class Siren(INR):
             tied = (phase.abs() <= TIE) | (phase > math.pi / 2 - TIE)
             signs = torch.where(torch.where(tied, greatest, phase) < 0, -1.0, 1.0)
             exact = self.flip_neurons(exact, {axis: signs})
-            # What was flipped at π/2 is at −π/2 now; half a turn brings it back.
+            # A flip at π/2 leads to −π/2; half a turn brings it back.
             exact = self.shift_phases(exact, {axis: (signs * phase < -2 * TIE).double()})
 
             tensors = self.layout.split(exact)
@@ -229,7 +230,7 @@ class Siren(INR):
         return exact.to(weights.dtype)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t, exact for every invertible A.
+        """Return the weights of f(g⁻¹(x)), g(x) = A x + t, exact for every invertible A.
 
         See docs/derivations/augmentation.md#moving-the-signal.
         W₀ ← W₀ A⁻¹, then b₀ ← b₀ − W₀ t, or b₀ − ω W₀ t where ω does not multiply the bias; the contrastive paper

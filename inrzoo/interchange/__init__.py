@@ -1,19 +1,18 @@
-"""To and from other people's formats: the one-`.pth`-per-INR folders that public weight-space code reads, Parquet,
-safetensors.
+"""Exports stores to other formats and imports them: folders with one `.pth` per INR, as public weight-space code reads
+them, Parquet, and safetensors.
 
-`export_state_dicts` writes such a folder from a store, `import_state_dicts` makes a store of one. Three conventions:
+`export_state_dicts` writes such a folder from a store, `import_state_dicts` reads one into a store. Three conventions:
 
-* `dws`: DWSNets and neural-graphs. One folder a signal, `NAME_png_training_LABEL_NUMBER/checkpoints/model_final.pth`,
-  and a JSON of splits with paths relative to its own folder.
-* `nfn`: neural functionals. One folder a class, `randinit_smaller_LABELs/netNUMBER.pth`, further fits of the same
+* `dws`: DWSNets and neural-graphs. A folder for each signal,
+  `NAME_png_training_LABEL_NUMBER/checkpoints/model_final.pth`, and a JSON of splits with paths relative to its own
+  folder.
+* `nfn`: neural functionals. A folder for each class, `randinit_smaller_LABELs/netNUMBER.pth`, further fits of the same
   signals in `randinit_smaller_augCOPY_LABELs`.
 * `sitzmann`: the key names of vsitzmann/siren, in the folders of `dws`: its own runs are
   `NAME/checkpoints/model_final.pth`.
 
-An exported folder holds two files more: the splits, whatever the convention, and `inrzoo.json` with what the public
-layouts have no place for.
-
-`export_parquet` and `export_safetensors` write what `datasets` and everyone else reads; see there.
+An exported folder contains two more files: the splits, in any convention, and `inrzoo.json` with the metadata that the
+public layouts lack.
 """
 
 from inrzoo.interchange.export import export_state_dicts

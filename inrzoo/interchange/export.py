@@ -1,4 +1,4 @@
-"""A store's INRs as a folder of state dicts.
+"""Exports a store as a folder of state dicts.
 
 Shape letters: B INRs, P parameters of one INR.
 """
@@ -24,23 +24,23 @@ def export_state_dicts(
 ) -> int:
     """Write a store as one `.pth` per INR, with the splits as JSON, in the layout of a public reader.
 
-    The folder appears whole or not at all. Paths in the splits file are relative to the folder: neural-graphs takes the
-    folder as `dataset_dir`; DWSNets opens the paths as they are, so run it inside the folder. nfn's readers need no
-    splits file but the two `split_points`, which stand in `inrzoo.json`. nfn numbers INRs by their row in the store;
-    its readers that fetch the original image need the rows of torchvision's train and test set in that order.
+    The folder is created complete or not at all. Paths in the splits file are relative to the folder: neural-graphs
+    takes the folder as `dataset_dir`; run DWSNets inside the folder. nfn's readers need no splits file but the two
+    `split_points` in `inrzoo.json`. nfn numbers INRs by their row in the store; its readers that fetch the original
+    image need the rows of torchvision's train and test set in that order.
 
     Args:
         store_path: a complete store.
-        out: the folder; nothing may stand there.
+        out: the new folder.
         convention: `dws`, `nfn` or `sitzmann`.
-        seed: which fit of each signal; `"all"` or None for all.
-        step: step count of the snapshot; needed where the store keeps several.
+        seed: number of the fit of each signal; `"all"` or None for all.
+        step: step count of the snapshot; required if the store has several.
 
     Returns:
-        How many INRs were written.
+        The number of INRs written.
 
     Raises:
-        InrzooError: the store cannot be expressed in that layout (the keys that differ are named) or is not finished;
+        InrzooError: the layout cannot express the store (the message names the keys), the store is not finished, or
             `out` exists.
     """
     store, chosen = open_store(store_path), convention_called(convention)
@@ -70,18 +70,18 @@ def _seeds(store: Store, seed: int | str | None) -> list[int]:
     if seed is None or seed == "all":
         return list(range(store.num_seeds))
     try:
-        wanted = int(seed)
+        number = int(seed)
     except ValueError:
-        wanted = -1
-    if wanted not in range(store.num_seeds):
+        number = -1
+    if number not in range(store.num_seeds):
         raise InrzooError(f"no seed {seed} in {store.path}; there are 0 to {store.num_seeds - 1}, or all")
-    return [wanted]
+    return [number]
 
 
 def _position(store: Store, step: int | None) -> int:
     counts = ", ".join(map(str, store.snapshots))
     if step is None and len(store.snapshots) > 1:
-        raise InrzooError(f"{store.path} keeps the views {counts}; a state dict holds one: name it with --step")
+        raise InrzooError(f"{store.path} has the views {counts}; a state dict holds one: choose it with --step")
     if step is not None and step not in store.snapshots:
         raise InrzooError(f"no view of {step} steps in {store.path}; there are: {counts}")
     return 0 if step is None else store.snapshots.index(step)
@@ -90,11 +90,11 @@ def _position(store: Store, step: int | None) -> int:
 def _write(
     store: Store, folder: Path, convention: Convention, namer: Namer, seeds: list[int], position: int
 ) -> list[list[str | None]]:
-    """Write every INR that is there. Returns relative paths by seed and row; None for one that the store lacks."""
-    lacking = store.attributes["status_names"].index("pending")
+    """Write every finished INR. Return relative paths by seed and row; None for one that the store lacks."""
+    pending = store.info.status_names.index("pending")
     paths: list[list[str | None]] = []
     for rank, seed in enumerate(seeds):
-        absent_N = store.status[:, seed] == lacking
+        absent_N = store.status[:, seed] == pending
         if absent_N.any() and not rank:
             raise InrzooError(
                 f"seed {seed} of {store.path} lacks the INRs of {absent_N.sum()} signals; export another --seed"
@@ -108,8 +108,8 @@ def _write(
                     continue
                 if not np.isfinite(weights_P).all():
                     raise InrzooError(
-                        f"signal {row} of seed {seed} in {store.path} diverged to weights that are not finite; "
-                        "no reader would survive them: export another --seed"
+                        f"signal {row} of seed {seed} in {store.path} diverged to weights that are not finite, "
+                        "which readers cannot use: export another --seed"
                     )
                 name = namer.path(row, seed, rank)
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -122,7 +122,7 @@ def _write(
 def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str | None]]) -> None:
     label = next(iter(store.labels.values()))
     splits: dict[str, dict[str, list[Any]]] = {}
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     for code, name in enumerate(names):
         listed = [
             (path, int(label[row]))
@@ -140,25 +140,25 @@ def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str
 def _describe(
     store: Store, folder: Path, convention: Convention, seeds: list[int], position: int, paths: list[str | None]
 ) -> None:
-    attributes, manifest = store.attributes, store.attributes["manifest"]
-    starts = np.searchsorted(store.split, range(len(attributes["split_names"])))
+    info, manifest = store.info, store.info.manifest
+    starts = np.searchsorted(store.split, range(len(info.split_names)))
     sidecar.Sidecar(
         format=sidecar.FORMAT,
         inrzoo=inrzoo.__version__,
         convention=convention.name,
-        dataset=attributes["dataset"],
-        title=manifest["title"],
-        licence=manifest["licence"],
-        citation=manifest["citation"],
-        fingerprint=attributes["fingerprint"],
-        inr=attributes["inr"],
-        grid=attributes["grid"],
-        init=manifest["init"],
+        dataset=info.dataset,
+        title=manifest.title,
+        licence=manifest.licence,
+        citation=manifest.citation,
+        fingerprint=info.fingerprint,
+        inr=info.inr,
+        grid=list(info.grid),
+        init=manifest.init,
         step=store.snapshots[position],
         seeds=seeds,
-        split_names=attributes["split_names"],
-        label_columns=attributes["label_columns"],
-        label_names=attributes["label_names"],
+        split_names=list(info.split_names),
+        label_columns=list(info.label_columns),
+        label_names={name: list(names) for name, names in info.label_names.items()},
         labels={column: codes.tolist() for column, codes in store.labels.items()},
         signal_ids=store.signal_ids,
         paths=[str(path) for path in paths],

@@ -1,4 +1,4 @@
-"""What a folder of state dicts holds: files by signal and fit, labels, splits. Read off names and JSON alone.
+"""Lists a folder of state dicts by names and JSON: files by signal and fit, labels, splits.
 
 Shape letters: N signals, S fits of each.
 """
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import sidecar
-from inrzoo.interchange.naming import SPLITS_SUFFIX, Place, place, split_key
+from inrzoo.interchange.naming import SPLITS_SUFFIX, ParsedName, parse_name, split_key
 from inrzoo.interchange.sidecar import Sidecar
 
 THEIR_NAMES = {"val": "validation", "valid": "validation"}
@@ -26,20 +26,20 @@ class Signal:
     """One signal of the folder.
 
     Attributes:
-        place: what the name of its first file says.
+        name: parsed name of its first file.
         split: name of its split.
         label: class code.
-        files: path by copy, relative to the folder.
+        files: path of each copy, relative to the folder.
     """
 
-    place: Place
+    name: ParsedName
     split: str
     label: int
     files: dict[int, PurePosixPath] = field(default_factory=dict)
 
     @property
     def first(self) -> str:
-        """Its first file."""
+        """Path of its first file."""
         return str(self.files[min(self.files)])
 
 
@@ -48,12 +48,12 @@ class Listing:
     """A folder's signals, sorted by split.
 
     Attributes:
-        folder: where the files lie.
-        signals: N, in the order of their splits and, inside, of the splits file.
+        folder: the folder.
+        signals: N signals in the order of their splits and, inside, of the splits file.
         copies: S numbers of fits, ascending.
         split_names: names of the splits.
-        sidecar: our own description, where the folder has one.
-        splits_file: what said the splits, None where numbers did.
+        sidecar: content of `inrzoo.json`, or None.
+        splits_file: file with the splits, None if numbers decide them.
     """
 
     folder: Path
@@ -65,12 +65,12 @@ class Listing:
 
     @property
     def split(self) -> NDArray[np.uint8]:
-        """Index into `split_names`, N."""
+        """N indices into `split_names`."""
         return np.array([self.split_names.index(signal.split) for signal in self.signals], dtype=np.uint8)
 
     @property
     def labels(self) -> NDArray[np.int64]:
-        """Class codes, N."""
+        """N class codes."""
         return np.array([signal.label for signal in self.signals], dtype=np.int64)
 
 
@@ -78,49 +78,50 @@ def read(folder: Path, split_points: Sequence[int] | None = None) -> Listing:
     """List the signals of a folder.
 
     Args:
-        folder: holds one `*splits.json`, or nfn's folders of classes.
+        folder: a folder with one `*splits.json`, or with nfn's folders of classes.
         split_points: numbers of the first validation and the first test signal, for nfn's folders without splits file.
 
     Raises:
-        InrzooError: no such folder; no splits, or contradictory ones; a file that they name is not there.
+        InrzooError: the folder or a listed file is absent, or splits are absent or contradictory.
     """
     if not folder.is_dir():
         raise InrzooError(f"no folder {folder}")
-    found = sorted(folder.glob(f"*{SPLITS_SUFFIX[1:]}"))
-    if len(found) > 1:
-        raise InrzooError(f"{folder} has several splits: {', '.join(file.name for file in found)}; leave one there")
-    if found and split_points:
-        raise InrzooError(f"{found[0]} says the splits; leave --split-points out")
-    kept = sidecar.read(folder)
-    our_name = {split_key(name, kept.split_names): name for name in kept.split_names} if kept else THEIR_NAMES
-    entries = _listed(found[0], our_name) if found else _numbered(folder, split_points)
+    files = sorted(folder.glob(f"*{SPLITS_SUFFIX[1:]}"))
+    if len(files) > 1:
+        raise InrzooError(f"{folder} has several splits: {', '.join(file.name for file in files)}; keep only one")
+    if files and split_points:
+        raise InrzooError(f"{files[0]} defines the splits; leave --split-points out")
+    described = sidecar.read(folder)
+    names = described.split_names if described else None
+    our_name = {split_key(name, names): name for name in names} if names else THEIR_NAMES
+    entries = _listed(files[0], our_name) if files else _numbered(folder, split_points)
     signals: dict[str, Signal] = {}
     for path, label, split in entries:
-        named = place(path)
-        signal = signals.setdefault(named.signal, Signal(named, split, label))
+        name = parse_name(path)
+        signal = signals.setdefault(name.signal, Signal(name, split, label))
         if (signal.split, signal.label) != (split, label):
             raise InrzooError(
                 f"{path} is in {split} with label {label}, another file of that signal in {signal.split} with "
                 f"label {signal.label}"
             )
-        if named.copy in signal.files:
+        if name.copy in signal.files:
             raise InrzooError(f"{folder} lists {path} twice")
-        signal.files[named.copy] = path
+        signal.files[name.copy] = path
     if not signals:
         raise InrzooError(f"{folder} lists no files")
-    names = kept.split_names if kept else _split_names([signal.split for signal in signals.values()])
+    names = names or _split_names([signal.split for signal in signals.values()])
     if unknown := {signal.split for signal in signals.values()} - {*names}:
         raise InrzooError(f"{folder / sidecar.NAME} does not know the split {sorted(unknown)[0]}")
     ordered = sorted(signals.values(), key=lambda signal: names.index(signal.split))  # stable
     copies = sorted({copy for signal in ordered for copy in signal.files})
     _require_files(folder, ordered)
-    return Listing(folder, ordered, copies, names, kept, found[0] if found else None)
+    return Listing(folder, ordered, copies, names, described, files[0] if files else None)
 
 
 def _listed(file: Path, our_name: dict[str, str]) -> Iterator[tuple[PurePosixPath, int, str]]:
-    """(path, label, split) of every file that a splits file names, in its order.
+    """Yield (path, label, split) of every file in a splits file, in its order.
 
-    The form is that of DWSNets and neural-graphs: `{"train": {"path": […], "label": […]}, "val": …, "test": …}`.
+    Its format is that of DWSNets and neural-graphs: `{"train": {"path": […], "label": […]}, "val": …, "test": …}`.
     """
     try:
         tables: Any = json.loads(file.read_text(encoding="utf-8"))
@@ -141,7 +142,7 @@ def _listed(file: Path, our_name: dict[str, str]) -> Iterator[tuple[PurePosixPat
 
 
 def _inside(folder: Path, path: str, file: Path) -> PurePosixPath:
-    """`path` relative to `folder`, as text says; the disk is not asked."""
+    """Return `path` relative to `folder` without resolving links."""
     pure = PurePosixPath(path)
     home = PurePosixPath(folder.resolve().as_posix())
     if pure.is_absolute() and pure.is_relative_to(home):
@@ -152,32 +153,32 @@ def _inside(folder: Path, path: str, file: Path) -> PurePosixPath:
 
 
 def _numbered(folder: Path, split_points: Sequence[int] | None) -> Iterator[tuple[PurePosixPath, int, str]]:
-    """(path, label, split) of nfn's folders, by number: their readers cut the numbering at `split_points`."""
+    """Yield (path, label, split) of nfn's folders by number; `split_points` cut the numbering into splits."""
     paths = [PurePosixPath(path.relative_to(folder).as_posix()) for path in folder.glob("*_*s/net*.pth")]
-    places = [(named, path) for path in paths if (named := place(path)).label is not None]
-    if not places:
+    parsed = [(name, path) for path in paths if (name := parse_name(path)).label is not None]
+    if not parsed:
         raise InrzooError(
-            f"{folder} holds neither a *{SPLITS_SUFFIX[1:]} nor folders like randinit_smaller_3s/net17.pth; "
-            "name the folder that does"
+            f"{folder} has neither a *{SPLITS_SUFFIX[1:]} nor folders like randinit_smaller_3s/net17.pth; "
+            "name the folder that has them"
         )
-    prefixes = sorted({str(named.prefix) for named, _ in places})
+    prefixes = sorted({str(name.prefix) for name, _ in parsed})
     if len(prefixes) > 1:
-        raise InrzooError(f"{folder} holds several sets: {', '.join(prefixes)}; leave one there")
+        raise InrzooError(f"{folder} has several sets: {', '.join(prefixes)}; keep only one")
     if split_points is None or len(split_points) != 2 or not 0 <= split_points[0] <= split_points[1]:
         raise InrzooError(
-            f"{folder} has no *{SPLITS_SUFFIX[1:]}; nfn cuts its numbering instead: name the first "
-            "validation and the first test signal with --split-points, for its own sets 45000,50000"
+            f"{folder} has no *{SPLITS_SUFFIX[1:]}; nfn cuts its numbering instead: pass the first "
+            "validation and the first test number with --split-points, for its own sets 45000,50000"
         )
-    for named, path in sorted(places, key=lambda pair: (pair[0].number or 0, pair[0].copy)):
-        number, label = named.number, named.label
+    for name, path in sorted(parsed, key=lambda pair: (pair[0].number or 0, pair[0].copy)):
+        number, label = name.number, name.label
         assert number is not None
         assert label is not None
         yield path, label, ORDER[sum(number >= point for point in split_points)]
 
 
-def _split_names(found: list[str]) -> list[str]:
-    """Names in our order where they are ours, else in the order of the file."""
-    return list(ORDER) if {*found} <= {*ORDER} else list(dict.fromkeys(found))
+def _split_names(names: list[str]) -> list[str]:
+    """Return our names in our order, or other ones in the order of the file."""
+    return list(ORDER) if {*names} <= {*ORDER} else list(dict.fromkeys(names))
 
 
 def _require_files(folder: Path, signals: list[Signal]) -> None:

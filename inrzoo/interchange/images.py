@@ -1,4 +1,4 @@
-"""The images that imported INRs were fitted to, matched and checked, and how well they were fitted.
+"""Matches the images that imported INRs were fitted to, and measures the quality of the fits.
 
 Shape letters: N signals, B some of them, K coordinates, C channels, P parameters of one INR.
 """
@@ -26,16 +26,16 @@ from inrzoo.manifest import Manifest
 class Images:
     """The signals of a dataset, in the order of a listing.
 
-    An image is found by its id where the folder says ids, else by the number in the file's name: inside the training or
-    test part (DWSNets), or through both (nfn). Either way its label must be that of the file.
+    An image is identified by its id in `inrzoo.json`, or by the number in the file name: its number in the training or
+    test part (DWSNets), or in both together (nfn). Its label must be that of the file.
 
     Args:
         dataset: name of a manifest, or a path to one.
-        path: local files, or None as for `inrzoo build`.
-        listing: the folder.
+        path: local files, or None as in `inrzoo build`.
+        listing: the listing of the folder.
 
     Raises:
-        InrzooError: no such dataset or files; a signal that is not in it; labels that differ.
+        InrzooError: the dataset, its files or a signal is absent, or labels differ.
     """
 
     def __init__(self, dataset: str, path: Path | None, listing: Listing) -> None:
@@ -55,7 +55,7 @@ class Images:
             row = wrong[0]
             raise InrzooError(
                 f"{listing.signals[row].first} has label {listing.labels[row]}, image {self.ids[row]} of {where} has "
-                f"{own[row]}: these are not its images, or they are numbered otherwise"
+                f"{own[row]}: these are not its images, or their numbering differs"
             )
         self.values_NKC = np.empty((len(signals), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
         for index, array in signals.values(range(len(signals))):
@@ -63,28 +63,28 @@ class Images:
 
 
 def _rows(ids: list[str], listing: Listing, where: str) -> NDArray[np.int64]:
-    """Where each signal of the listing stands in the source."""
-    kept = listing.sidecar
-    if kept is not None:
-        id_of = dict(zip(kept.paths, kept.signal_ids, strict=True))
-        wanted: list[Any] = [id_of[signal.first] for signal in listing.signals]
-        there: dict[Any, int] = {name: row for row, name in enumerate(ids)}
+    """Return the row of each signal of the listing in the source."""
+    described = listing.sidecar
+    if described is not None:
+        id_of = dict(zip(described.paths, described.signal_ids, strict=True))
+        keys: list[Any] = [id_of[signal.first] for signal in listing.signals]
+        row_of: dict[Any, int] = {name: row for row, name in enumerate(ids)}
     else:
         numbers = [image_number(name) for name in ids]
         if None in numbers:
             raise InrzooError(
-                f"{where} does not number its images by training and test; they cannot be matched to the files"
+                f"{where} does not number its images by training and test, so they cannot be matched to the files"
             )
-        wanted = [(signal.place.part, signal.place.number) for signal in listing.signals]
-        there = {number: row for row, number in enumerate(numbers)}
-        # Readers of nfn's sets number through the training and then the test images.
+        keys = [(signal.name.part, signal.name.number) for signal in listing.signals]
+        row_of = {number: row for row, number in enumerate(numbers)}
+        # Readers of nfn's sets number the training and then the test images consecutively.
         through = sorted(range(len(ids)), key=lambda row: (numbers[row][0] == "test", numbers[row][1]))  # type: ignore[index]
-        there |= {(None, position): row for position, row in enumerate(through)}
-    for signal, key in zip(listing.signals, wanted, strict=True):
-        if key not in there:
-            what = f"id {key}" if isinstance(key, str) else f"number {key[1]}"
-            raise InrzooError(f"{signal.first}: {where} has no image with the {what}")
-    return np.array([there[key] for key in wanted], dtype=np.int64)
+        row_of |= {(None, position): row for position, row in enumerate(through)}
+    for signal, key in zip(listing.signals, keys, strict=True):
+        if key not in row_of:
+            name = f"id {key}" if isinstance(key, str) else f"number {key[1]}"
+            raise InrzooError(f"{signal.first}: {where} has no image with the {name}")
+    return np.array([row_of[key] for key in keys], dtype=np.int64)
 
 
 def quality(
@@ -94,12 +94,9 @@ def quality(
     values_BKC: NDArray[np.uint8] | None,
     value_range: tuple[float, float],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """PSNR, loss and status of INRs, as a fit would have recorded them; PSNR and loss are NaN where there is no image.
+    """Return PSNR, loss and status of INRs as a fit records them, (B,) each; PSNR and loss are NaN without images.
 
-    An INR whose weights are not finite, or that is worse than its image's mean, has diverged.
-
-    Returns:
-        (B,) each.
+    An INR has diverged if its weights are not finite, or if it is worse than its image's mean.
     """
     finite_B = torch.from_numpy(np.isfinite(weights_BP).all(axis=1))
     if values_BKC is None:

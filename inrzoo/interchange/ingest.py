@@ -1,4 +1,4 @@
-"""A folder of state dicts as a store.
+"""Imports a folder of state dicts into a store.
 
 Shape letters: N signals, S seeds, T snapshots (one), B signals of a block, P parameters of one INR.
 """
@@ -6,6 +6,7 @@ Shape letters: N signals, S seeds, T snapshots (one), B signals of a block, P pa
 import hashlib
 import shutil
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from inrzoo.fit.frequencies import frequencies
 from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders
 from inrzoo.interchange import state_files
-from inrzoo.interchange.describe import agreed, attributes_of, grid_of, ids_of, labels_of, require_described
+from inrzoo.interchange.describe import agreed, grid_of, ids_of, info_of, labels_of, require_described
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images, quality
 from inrzoo.interchange.reading import reading_of
@@ -37,11 +38,10 @@ from inrzoo.store import (
     write_block,
 )
 from inrzoo.store.files import free_bytes
+from inrzoo.store.info import StoreInfo
 
 OnFile = Callable[[int, int], None]
-"""Called with (files read, files in all)."""
-UNKNOWN_STEP = 0
-"""The step count of a snapshot where the folder does not say it."""
+"""Called with the numbers of files read and of all files."""
 
 
 def import_state_dicts(
@@ -58,39 +58,39 @@ def import_state_dicts(
     coords: dict[str, Any] | None = None,
     on_file: OnFile = lambda done, total: None,
 ) -> Path:
-    """Read a folder of one `.pth` per INR into a complete store. The store appears whole or not at all.
+    """Import a folder with one `.pth` per INR into a complete store, which is created whole or not at all.
 
-    Architecture is inferred from the first file and checked for every file; what the tensors do not say (ω₀, offset,
-    grid convention, value range) is what the convention's readers have in their code, unless it is said here. Where
-    several conventions fit and differ nothing is guessed; the attribute `imported` records who said what. Fits of one
-    signal that the file names number become its seeds; a fit that a signal lacks stays pending. Without images PSNR and
-    loss are NaN. The step count is 0 where the folder does not say it.
+    The architecture is inferred from the first file and checked for every file. Settings that the tensors lack (ω₀,
+    offset, grid, value range) are those of the convention, unless they are passed. If several conventions fit and
+    differ, the import fails instead of guessing; the attribute `imported` records the source of every setting. Several
+    fits of one signal, numbered by file names, become its seeds; a missing fit stays pending. Without images PSNR and
+    loss are NaN. An unknown step count is 0.
 
     Args:
-        folder: with a `*splits.json`, or nfn's folders of classes.
-        out: the store; nothing may stand there.
-        convention: `dws`, `implicit_zoo`, `nfn` or `sitzmann`; read off the key names if None and only one fits.
-        dataset: manifest of the images that were fitted: PSNRs are computed, and the images kept if they may be.
+        folder: a folder with a `*splits.json`, or with nfn's folders of classes.
+        out: the new store.
+        convention: `dws`, `implicit_zoo`, `nfn` or `sitzmann`; if None, derived from the key names.
+        dataset: manifest of the fitted images; PSNRs are then computed, and the images stored if their licence allows.
         images: local files of that dataset.
-        grid: sizes of an image, where neither `inrzoo.json` nor `dataset` says them.
+        grid: size of an image, if neither `inrzoo.json` nor `dataset` contains it.
         split_points: see `folder.read`.
-        name: of the dataset; that of the export, the images' or the folder's by default.
-        inr_settings: fields of the SIREN that its convention says otherwise, e.g. `{"omega_0": 20.0}`.
-        coords: `spacing`, `axis_order` or `range` (lowest and highest value) where the convention says otherwise.
-        on_file: progress.
+        name: name of the dataset; by default that of the export, the images or the folder.
+        inr_settings: fields of the SIREN that differ from the convention, e.g. `{"omega_0": 20.0}`.
+        coords: `spacing`, `axis_order` or `range` (lowest and highest value) that differ from the convention.
+        on_file: called with the progress.
 
     Returns:
         `out`.
 
     Raises:
-        InrzooError: the folder, a file in it (the first odd one is named) or an option is not as it must be.
+        InrzooError: the folder, a file (the message names the first) or an option is wrong.
     """
     if convention is not None:
         importable(convention)
     if out.exists() or out.is_symlink():
         raise InrzooError(f"{out} exists; give another --out")
     if images is not None and dataset is None:
-        raise InrzooError(f"--images {images} needs --dataset NAME: which dataset these files are of")
+        raise InrzooError(f"--images {images} needs --dataset NAME, the dataset of these files")
     listing = folders.read(folder, split_points)
     require_described(listing)
     first = listing.signals[0].first
@@ -113,8 +113,8 @@ def import_state_dicts(
         shape = (len(listing.copies), len(listing.signals), inr.layout.num_params)
         weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
         digest = _read_weights(listing, shapes, inr, reading.convention, weights_SNP, on_file)
-        attributes = attributes_of(listing, reading, inr, sizes, matched, digest, name)
-        _write_store(partial, listing, attributes, inr, weights_SNP, matched)
+        info = info_of(listing, reading, inr, sizes, matched, digest, name)
+        _write_store(partial, listing, info, weights_SNP, matched)
         partial.rename(out)
     finally:
         staging.unlink(missing_ok=True)
@@ -123,7 +123,7 @@ def import_state_dicts(
 
 
 def _require_space(out: Path, listing: Listing, inr: INR, matched: Images | None) -> None:
-    # The weights lie beside the store until it is whole; a seed's blocks go only after its shards are safe.
+    # The weights stay beside the store until it is complete; a seed's blocks stay until its shards are written.
     row = 4 * len(listing.signals) * inr.layout.num_params
     needed = row * (2 * len(listing.copies) + 1) + (0 if matched is None else matched.values_NKC.nbytes)
     if needed > free_bytes(out):
@@ -138,7 +138,7 @@ def _read_weights(
     weights_SNP: NDArray[np.float32],
     on_file: OnFile,
 ) -> str:
-    """Fill `weights_SNP`, NaN where there is no file. Returns sha256 over the sha256 of every file, seed by seed."""
+    """Fill `weights_SNP`, with NaN for missing files. Return the sha256 over the sha256 of every file, seed by seed."""
     total, done = sum(len(signal.files) for signal in listing.signals), 0
     digest = hashlib.sha256()
     on_file(0, total)
@@ -165,30 +165,24 @@ def _read_weights(
 def _write_store(
     path: Path,
     listing: Listing,
-    attributes: dict[str, Any],
-    inr: INR,
+    info: StoreInfo,
     weights_SNP: NDArray[np.float32],
     matched: Images | None,
 ) -> None:
-    # A store wants signals to stage until it is complete; where there are none, one zero a signal stands in and goes.
-    nothing_NKC = np.zeros((len(listing.signals), 1, 1), dtype=np.uint8)
-    step = listing.sidecar.step if listing.sidecar else UNKNOWN_STEP
+    # A store stages signals until it is complete; without images a zero for each signal replaces them.
+    zeros_NKC = np.zeros((len(listing.signals), 1, 1), dtype=np.uint8)
     contents = Contents(
-        attributes=attributes,
-        num_params=inr.layout.num_params,
-        num_axes=inr.in_features,
-        snapshots=(step,),
-        num_seeds=len(listing.copies),
+        info=info,
         ids=ids_of(listing, matched),
         split=listing.split,
         labels=labels_of(listing, matched),
-        signals_NKC=nothing_NKC if matched is None else matched.values_NKC,
+        signals_NKC=zeros_NKC if matched is None else matched.values_NKC,
         publish_signals=bool(matched and matched.manifest.redistributable),
     )
     create_store(path, contents)
     store = open_store(path)
     for block in store.blocks():
-        write_block(path, block, *_block(store, block, listing, weights_SNP, matched, step))
+        write_block(path, block, *_block(store, block, listing, weights_SNP, matched))
     for seed in range(store.num_seeds):
         publish_seed(path, seed)
     stats.run(open_store(path))
@@ -200,7 +194,6 @@ def _block(
     listing: Listing,
     weights_SNP: NDArray[np.float32],
     matched: Images | None,
-    step: int,
 ) -> tuple[NDArray[np.float32], Quality]:
     rows = store.partition.rows(block.index)
     weights_BP = np.array(weights_SNP[block.seed, rows])
@@ -208,12 +201,12 @@ def _block(
     psnr_B, loss_B, status_B = quality(store.inr, weights_BP, store.coords(), values_BKC, store.value_range)
     copy = listing.copies[block.seed]
     status_B[[copy not in signal.files for signal in listing.signals[rows]]] = Status.PENDING
-    steps_BT = np.full((len(weights_BP), 1), step, dtype=np.int32)
+    steps_BT = np.full((len(weights_BP), 1), store.snapshots[0], dtype=np.int32)
     shares, bound = frequencies(
         store.inr,
         torch.from_numpy(weights_BP[:, None]),
-        tuple(store.attributes["grid"]),
-        **store.attributes["manifest"]["coords"],
+        store.info.grid,
+        **asdict(store.info.manifest.coords),
         evaluate=engine("reference").evaluate,
     )
     return weights_BP[:, None], Quality(

@@ -1,4 +1,4 @@
-"""Names of files and folders in the public layouts, written and read.
+"""Writes and parses names of files and folders in the public layouts.
 
 Sources: `dws` AvivNavon/DWSNets experiments/mnist/generate_data_splits.py (glob `mnist_png_*/**/*.pth`, label
 `parent.parent.stem.split("_")[-2]`, train where "train" is in the path) and mkofinas/neural-graphs experiments/data.py
@@ -7,6 +7,7 @@ experiments/data_utils.py (glob `PREFIX_*/*.pth`, `net(\\d+)\\.pth`, `_(\\d)s`) 
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -14,7 +15,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 
 NFN_PREFIX = "randinit_smaller"
-"""What nfn's own configuration calls its sets (experiments/classify_siren_configs/dset/*.yaml)."""
+"""Name of the sets in nfn's configuration (experiments/classify_siren_configs/dset/*.yaml)."""
 SPLITS_SUFFIX = "_splits.json"
 
 _NFN_FOLDER = re.compile(r"(?P<prefix>.+?)(?:_aug(?P<copy>\d+))?_(?P<label>\d+)s")
@@ -26,15 +27,15 @@ _PART_ROW = re.compile(r"(?P<part>train|test)/(?P<number>\d+)")
 
 
 @dataclass(frozen=True)
-class Place:
-    """What a file's name says.
+class ParsedName:
+    """The parts of a file name.
 
     Attributes:
-        signal: the same for all fits of one signal.
-        copy: which fit; 0 where the name does not count them.
-        part: `train` or `test`, the part of the image set that `number` counts in; None counts through both.
-        number: of the image, None where the name has none.
-        label: class code, None where the name has none.
+        signal: key that all fits of one signal share.
+        copy: number of the fit, 0 if the name has none.
+        part: `train` or `test`, the part of the dataset that `number` counts in; None for both together.
+        number: number of the image, or None.
+        label: class code, or None.
         prefix: name of an nfn set.
     """
 
@@ -46,35 +47,35 @@ class Place:
     prefix: str | None = None
 
 
-def place(path: PurePosixPath) -> Place:
-    """Read a file's name, relative to the folder of the set."""
+def parse_name(path: PurePosixPath) -> ParsedName:
+    """Parse a file name relative to the folder of the set."""
     folder, file = _NFN_FOLDER.fullmatch(path.parent.name), _NFN_FILE.fullmatch(path.name)
     if folder and file:
         number, label = int(file["number"]), int(folder["label"])
         copy = 0 if folder["copy"] is None else int(folder["copy"]) + 1
         home = path.parent.parent / f"{folder['prefix']}_{label}s"
-        return Place(str(home / path.name), copy, None, number, label, folder["prefix"])
+        return ParsedName(str(home / path.name), copy, None, number, label, folder["prefix"])
     copied = _RUN_COPY.fullmatch(path.name)
     signal = str(path.parent) if copied else str(path)
     copy = int(copied["copy"]) if copied else 0
     run = _RUN_FOLDER.fullmatch(path.parent.parent.name)
     if run and path.parent.name == "checkpoints":
-        return Place(signal, copy, run["part"], int(run["number"]), int(run["label"]))
+        return ParsedName(signal, copy, run["part"], int(run["number"]), int(run["label"]))
     numbered = _NUMBERED.fullmatch(path.name)
     if numbered:
         part = "test" if path.parent.name == "test" else "train"
-        return Place(signal, copy, part, int(numbered["number"]))
-    return Place(signal, copy)
+        return ParsedName(signal, copy, part, int(numbered["number"]))
+    return ParsedName(signal, copy)
 
 
 def image_number(signal_id: str) -> tuple[str, int] | None:
-    """Part and row of a signal whose id is PART/ROW, as our IDX and Hub sources name them; None for other ids."""
-    found = _PART_ROW.fullmatch(signal_id)
-    return (found["part"], int(found["number"])) if found else None
+    """Return part and row of an id PART/ROW, as in our IDX and Hub sources; None for other ids."""
+    match = _PART_ROW.fullmatch(signal_id)
+    return (match["part"], int(match["number"])) if match else None
 
 
-def split_key(name: str, names: list[str]) -> str:
-    """Key of one of a store's splits in a splits file: theirs is `val` where ours is `validation`."""
+def split_key(name: str, names: Sequence[str]) -> str:
+    """Return the key of a split in a splits file, where `val` means our `validation`."""
     return "val" if name == "validation" and "val" not in names else name
 
 
@@ -82,18 +83,18 @@ class Namer:
     """Names the files of an export.
 
     Args:
-        store: what is exported.
-        convention: whose layout.
+        store: the exported store.
+        convention: name of the layout.
         several: whether more than one seed is written.
 
     Raises:
-        InrzooError: the layout has no name for what the store holds.
+        InrzooError: the layout cannot name the store's dataset, classes or splits.
     """
 
     def __init__(self, store: Store, convention: str, several: bool) -> None:
-        self._nfn, self._several, self._dataset = convention == "nfn", several, store.attributes["dataset"]
+        self._nfn, self._several, self._dataset = convention == "nfn", several, store.info.dataset
         self._label = next(iter(store.labels.values()))
-        names = store.attributes["split_names"]
+        names = list(store.info.split_names)
         if not re.fullmatch(r"[\w-]+", self._dataset):
             raise InrzooError(
                 f"the dataset's name {self._dataset!r} is part of file names; it must be letters and digits"
@@ -108,7 +109,7 @@ class Namer:
                 f"{store.path} has the splits {', '.join(names)}; nfn readers cut their numbering into train, "
                 "validation and test, in this order"
             )
-        # Readers that fetch the image of an INR take the number for its row in the public set.
+        # Readers that fetch the image of an INR use the number as its row in the public dataset.
         numbers = [image_number(signal_id) for signal_id in store.signal_ids]
         test = names.index("test") if "test" in names else -1
         self._numbers = [
@@ -117,7 +118,7 @@ class Namer:
         ]
 
     def path(self, row: int, seed: int, rank: int) -> PurePosixPath:
-        """Where the INR of a signal goes; `rank` counts the seeds that are written, from 0."""
+        """Return the path of an INR; `rank` is the position of its seed among the written ones."""
         label = int(self._label[row])
         if self._nfn:
             copy = f"_aug{rank - 1}" if rank else ""
@@ -129,5 +130,5 @@ class Namer:
 
     @property
     def splits_file(self) -> str:
-        """Name of the JSON of splits."""
+        """Name of the splits file."""
         return f"{self._dataset}{SPLITS_SUFFIX}"

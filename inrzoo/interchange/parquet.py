@@ -1,9 +1,9 @@
-"""A store's INRs as Parquet: one row an INR, as `datasets`, the Hub's viewer, pandas and DuckDB read it.
+"""Exports a store to Parquet with one row for each INR, for `datasets`, the Hub's viewer, pandas and DuckDB.
 
-One file holds the rows that a split has in one shard of one seed, in the order of the shard and as plain,
-uncompressed pages larger than a row group: the weights are then the same runs of bytes as in the zarr store, and a
-storage that cuts files into chunks by content, as the Hub's does, keeps them once (measured: 0.6 to 2.3 % more than the
-store alone). No file's name or content depends on how many seeds there are.
+A file contains the rows of a split in one shard of one seed, in the order of the shard and in plain, uncompressed pages
+larger than a row group. The weights are then the same byte sequences as in the zarr store, which a storage with
+content-defined chunks, such as the Hub's, stores once (measured: 0.6 to 2.3 % more than the store alone). Names and
+contents of files do not depend on the number of seeds.
 
 Shape letters: B INRs of a row group, N signals, P parameters.
 """
@@ -24,8 +24,9 @@ from inrzoo.store import Store, open_store
 from inrzoo.store.files import sync_tree
 
 ROW_GROUP_BYTES = 16 * 10**6
+"""Size of the weights in a row group in bytes."""
 PAGE_BYTES = 2**30
-"""Above any row group: a page break inside the weights would be a break of the common run of bytes."""
+"""Maximum size of a page in bytes, above any row group, as a page break would interrupt the common byte sequence."""
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,10 @@ class Part:
     """One Parquet file: the rows of a split in one shard of one seed.
 
     Attributes:
-        split: its name.
-        seed: which fit of each signal.
-        shard, num_shards: which shard, of how many a seed has.
-        start, stop: the signals.
+        split: name of the split.
+        seed: number of the fit of each signal.
+        shard, num_shards: number of the shard, and of the shards of a seed.
+        start, stop: range of the signals.
     """
 
     split: str
@@ -48,38 +49,38 @@ class Part:
 
     @property
     def name(self) -> str:
-        """File name; the shards of a seed are a function of the dataset, so it never changes."""
+        """File name, which never changes, because the dataset decides the shards of a seed."""
         return f"{prefix(self.split, self.seed)}{self.shard:05d}-of-{self.num_shards:05d}.parquet"
 
 
 def prefix(split: str, seed: int) -> str:
-    """What the names of all files of a split and seed begin with."""
+    """Return the prefix of the file names of a split and seed."""
     return f"{split_name(split)}-seed{seed:05d}-"
 
 
 def split_name(split: str) -> str:
-    """A split's name in the letters that `datasets` allows."""
+    """Replace the characters of a split's name that `datasets` does not allow."""
     return re.sub(r"\W", "_", split)
 
 
 def parts(store: Store, seeds: range) -> list[Part]:
-    """The Parquet files of these seeds, in the order of the store's shards."""
-    rows, names = store.partition.shard_rows, store.attributes["split_names"]
+    """Return the Parquet files of these seeds, in the order of the store's shards."""
+    rows, names = store.partition.shard_rows, store.info.split_names
     edges = np.searchsorted(store.split, np.arange(len(names) + 1))
-    found = []
+    files = []
     for seed in seeds:
         for shard in range(store.partition.num_shards):
             for code, name in enumerate(names):
                 start, stop = max(edges[code], shard * rows), min(edges[code + 1], (shard + 1) * rows)
                 if start < stop:
-                    found.append(Part(name, seed, shard, store.partition.num_shards, int(start), int(stop)))
-    return found
+                    files.append(Part(name, seed, shard, store.partition.num_shards, int(start), int(stop)))
+    return files
 
 
 def features(store: Store) -> dict[str, Any]:
-    """The columns as `datasets.Features` writes them, so that labels have names and weights a fixed length."""
+    """Return the columns in the format of `datasets.Features`, with names of labels and a fixed length of weights."""
     value = {dtype: {"dtype": dtype, "_type": "Value"} for dtype in ("float32", "int32", "int64", "string")}
-    names = store.attributes["label_names"]
+    names = store.info.label_names
     return {
         "weights": {"feature": value["float32"], "length": store.layout.num_params, "_type": "List"},
         "signal": value["int64"],
@@ -87,7 +88,7 @@ def features(store: Store) -> dict[str, Any]:
         "seed": value["int32"],
         "step": value["int32"],
         **{
-            column: {"names": names[name], "_type": "ClassLabel"} if names.get(name) else value["int64"]
+            column: {"names": list(names[name]), "_type": "ClassLabel"} if names.get(name) else value["int64"]
             for column, name in zip(_label_columns(store), store.labels, strict=True)
         },
         "split": value["string"],
@@ -98,10 +99,10 @@ def features(store: Store) -> dict[str, Any]:
 
 
 def write_part(store: Store, part: Part, target: Path) -> None:
-    """Write one file. The same store and the same pyarrow give the same bytes.
+    """Write one file. Store and version of pyarrow decide its bytes.
 
     Raises:
-        OSError: no space, no permission.
+        OSError: there is no space or no permission.
     """
     schema = _schema(store)
     num_steps, num_params = store.weights.shape[2:]
@@ -124,15 +125,15 @@ def write_part(store: Store, part: Part, target: Path) -> None:
 
 
 def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> int:
-    """Write a store as a folder of Parquet files, whole or not at all.
+    """Write a store as a folder of Parquet files, which is created complete or not at all.
 
     Args:
         store_path: a complete store.
-        out: the folder; nothing may stand there.
-        seeds: which; all if None.
+        out: the new folder.
+        seeds: numbers of the fits of each signal; all if None.
 
     Returns:
-        How many rows were written: INRs, every snapshot one.
+        The number of rows, one for each snapshot of an INR.
 
     Raises:
         InrzooError: the store is not finished or lacks a seed, or `out` exists.
@@ -160,9 +161,9 @@ def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> i
 
 
 def _label_columns(store: Store) -> list[str]:
-    """The first label column is `label`, the class, as in the store's arrays; further ones keep their names."""
-    taken = {"weights", "signal", "signal_id", "seed", "step", "split", "psnr", "steps", "status", "label"}
-    return ["label", *(f"label_{name}" if name in taken else name for name in list(store.labels)[1:])]
+    """Name the first label column `label`, the class, as in the store's arrays; others keep their names."""
+    reserved = {"weights", "signal", "signal_id", "seed", "step", "split", "psnr", "steps", "status", "label"}
+    return ["label", *(f"label_{name}" if name in reserved else name for name in list(store.labels)[1:])]
 
 
 def _schema(store: Store) -> pa.Schema:
@@ -177,21 +178,19 @@ def _schema(store: Store) -> pa.Schema:
         fields.append(pa.field(name, kind))
     metadata = {
         "huggingface": json.dumps({"info": {"features": declared}}),
-        "inrzoo": json.dumps(
-            {key: store.attributes[key] for key in ("format", "dataset", "fingerprint", "inr", "layout", "grid")}
-        ),
+        "inrzoo": json.dumps(store.info.identity()),
     }
     return pa.schema(fields, metadata=metadata)
 
 
 def _table(store: Store, schema: pa.Schema, rows: slice, seed: int, split: str) -> pa.Table:
-    names = np.array(store.attributes["status_names"], dtype=object)
-    there = np.arange(rows.start, rows.stop)
-    there = there[names[store.status[there, seed]] != "pending"]  # an imported folder may lack some
-    weights_BTP = store.weights[there, seed]
+    names = np.array(store.info.status_names, dtype=object)
+    present = np.arange(rows.start, rows.stop)
+    present = present[names[store.status[present, seed]] != "pending"]  # an imported folder may lack some
+    weights_BTP = store.weights[present, seed]
     num_signals, num_steps, num_params = weights_BTP.shape
     each = num_signals * num_steps  # rows run over the signals, then over the snapshots, as in a shard
-    signals = np.repeat(there, num_steps)
+    signals = np.repeat(present, num_steps)
     columns = {
         "weights": pa.FixedSizeListArray.from_arrays(pa.array(weights_BTP.reshape(-1)), num_params),
         "signal": signals,
@@ -200,8 +199,8 @@ def _table(store: Store, schema: pa.Schema, rows: slice, seed: int, split: str) 
         "step": np.tile(np.array(store.snapshots, dtype=np.int32), num_signals),
         **{column: codes[signals] for column, codes in zip(_label_columns(store), store.labels.values(), strict=True)},
         "split": [split] * each,
-        "psnr": store.psnr[there, seed].reshape(-1),
-        "steps": store.steps[there, seed].reshape(-1),
+        "psnr": store.psnr[present, seed].reshape(-1),
+        "steps": store.steps[present, seed].reshape(-1),
         "status": names[store.status[signals, seed]],
     }
     arrays = [

@@ -1,7 +1,7 @@
-"""How a folder of state dicts is read: what the convention says, what the user says, and who said what.
+"""Decides how a folder of state dicts is read, from its convention and the user's settings, and records the sources.
 
-A state dict holds tensors alone. Which function they are follows from ω₀, the offset of the output, the grid and the
-value range, and conventions that disagree about those share key names: such a folder is asked about, never guessed.
+A state dict holds only tensors. ω₀, the offset of the output, the grid and the value range define the function, and
+conventions with other values share key names: the user must then choose, as inrzoo never guesses.
 """
 
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ COORDS = ("spacing", "axis_order", "range")
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """What the numbers of a folder mean.
+    """The meaning of the tensors in a folder.
 
     Attributes:
-        convention: whose key names they have.
+        convention: convention of the key names.
         spec: the INR table.
         coords: `spacing` and `axis_order`.
         value_range: lowest and highest value of a signal, on the scale of the INR's output.
-        said_by: who says each of these: `convention NAME`, `--inr`, `--coords`; under `convention` what chose it.
+        said_by: source of each setting and of the convention: `convention NAME`, `--inr`, `--coords`, …
     """
 
     convention: Convention
@@ -43,17 +43,18 @@ def reading_of(
     inr: Mapping[str, Any],
     coords: Mapping[str, Any],
 ) -> Reading:
-    """The reading of tensors of these shapes, by key.
+    """Return the reading of tensors of these shapes.
 
     Args:
-        named: the convention that the user names, if any.
-        described: the convention that an `inrzoo.json` names; it says the rest as well.
-        inr: fields of the SIREN that the user says; sizes are the tensors'.
-        coords: `spacing`, `axis_order` or `range` that the user says.
+        shapes: shape of each tensor by key.
+        named: the user's convention, or None.
+        described: convention of an `inrzoo.json`, which has all settings, or None.
+        inr: the user's fields of the SIREN, without sizes, which the tensors decide.
+        coords: the user's `spacing`, `axis_order` or `range`.
 
     Raises:
-        InrzooError: keys of no convention, or of another one than the named; several conventions fit and differ; nobody
-            says the value range; a setting that there is not.
+        InrzooError: the keys are of no convention or not of the user's, several conventions fit and differ, the value
+            range is unknown, or a setting does not exist.
     """
     chosen = None if named is None else importable(named)
     fitting = conventions_of(shapes)
@@ -61,7 +62,7 @@ def reading_of(
         raise InrzooError(f"its keys are those of {_names(fitting)}, not of {chosen.name}")
     if described is not None:
         if inr or coords:
-            raise InrzooError("its inrzoo.json says how it is to be read; leave --inr and --coords out")
+            raise InrzooError("its inrzoo.json has all settings; leave --inr and --coords out")
         fitting, by = [each for each in fitting if each.name == described] or fitting[:1], "inrzoo.json"
     elif chosen is not None:
         fitting, by = [chosen], "--convention"
@@ -72,12 +73,12 @@ def reading_of(
     readings = [_read(convention, shapes, by, inr, coords) for convention in fitting]
     meanings = [(each.spec, each.coords, each.value_range) for each in readings]
     if any(meaning != meanings[0] for meaning in meanings):
-        said = "; ".join(f"--convention {each.name}: {each.meaning}" for each in fitting)
-        raise InrzooError(f"its keys fit several conventions that disagree, say which it is ({said})")
+        choices = "; ".join(f"--convention {each.name}: {each.meaning}" for each in fitting)
+        raise InrzooError(f"its keys fit several conventions that disagree, choose one of them ({choices})")
     if readings[0].value_range is None:
         raise InrzooError(
-            f"{fitting[0].name} standardises its channels, each by its own mean and deviation; give the lowest and the "
-            "highest value with --coords range=LOW,HIGH, for ImageNet's means and deviations range=-2.118,2.64"
+            f"{fitting[0].name} standardises each channel by its mean and deviation; pass the lowest and the highest "
+            "value with --coords range=LOW,HIGH, for ImageNet's means and deviations range=-2.118,2.64"
         )
     return readings[0]
 
@@ -91,8 +92,8 @@ def _read(
 ) -> Reading:
     assumed = convention.inr_spec(shapes)
     spec = {**assumed, **inr}
-    made = registry.make("inrs", spec)  # says in one line which value is not allowed
-    spec |= {key: getattr(made, key) for key in inr}
+    siren = registry.make("inrs", spec)  # checks the values
+    spec |= {key: getattr(siren, key) for key in inr}
     grid = {"spacing": "end_points", "axis_order": convention.axis_order, "range": convention.value_range, **coords}
     check_type("--coords spacing", grid["spacing"], Spacing)
     check_type("--coords axis_order", grid["axis_order"], AxisOrder)
@@ -116,8 +117,8 @@ def _read(
 
 
 def _fields(convention: Convention, shapes: Mapping[str, tuple[int, ...]]) -> list[str]:
-    made = registry.make("inrs", convention.inr_spec(shapes))
-    return [key for key in vars(made) if key not in SIZES]
+    siren = registry.make("inrs", convention.inr_spec(shapes))
+    return [key for key in vars(siren) if key not in SIZES]
 
 
 def _require_known(option: str, settings: Mapping[str, Any], known: Any) -> None:

@@ -1,9 +1,10 @@
-"""Some INRs of a store as one safetensors file: tensors by their names in the layout, the rest in its metadata.
+"""Exports some INRs of a store to one safetensors file: tensors by their names in the layout, and metadata.
 
 Shape letters: B INRs, P parameters of one INR.
 """
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,18 +19,18 @@ def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0,
     """Write one INR, or those of a range of signals.
 
     Args:
-        store_path: a store; the INRs that are asked for have to be there.
-        out: the file; nothing may stand there.
+        store_path: a store with these INRs.
+        out: the new file.
         signals: `"7"` for one INR, whose tensors have the shapes of the layout; `"0:100"` for a range, whose tensors
-            have one dimension more, B, in front. Counted from the end where negative, as in Python.
-        seed: which fit.
+            have a leading dimension B. Negative numbers count from the end, as in Python.
+        seed: number of the fit of each signal.
         step: step count of the snapshot; the last one if None.
 
     Returns:
-        How many INRs were written.
+        The number of INRs written.
 
     Raises:
-        InrzooError: no such signal, seed or snapshot; an INR that is pending; `out` exists.
+        InrzooError: a signal, seed or snapshot is absent, an INR is pending, or `out` exists.
     """
     store = open_store(store_path)
     if out.exists() or out.is_symlink():
@@ -41,19 +42,19 @@ def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0,
         raise InrzooError(f"no view of {step} steps in {store_path}; there are: {', '.join(map(str, store.snapshots))}")
     position = len(store.snapshots) - 1 if step is None else store.snapshots.index(step)
     rows = np.atleast_1d(np.arange(store.num_signals)[index])
-    pending = rows[store.status[rows, seed] == store.attributes["status_names"].index("pending")]
+    pending = rows[store.status[rows, seed] == store.info.status_names.index("pending")]
     if pending.size:
         raise InrzooError(f"{pending.size} of these INRs are not in {store_path} yet, the first is signal {pending[0]}")
     tensors = store.layout.split(store.weights[index, seed, position])
     facts = {
-        **{key: store.attributes[key] for key in ("dataset", "fingerprint", "inr", "layout", "grid", "format")},
-        "coords": store.attributes["manifest"]["coords"],
-        "values": store.attributes["manifest"]["values"],
+        **store.info.identity(),
+        "coords": dict(sorted(asdict(store.info.manifest.coords).items())),
+        "values": asdict(store.info.manifest.values),
         "signals": rows.tolist(),
         "seed": seed,
         "step": store.snapshots[position],
         "psnr": [float(value) for value in store.psnr[rows, seed, position]],
-        "licence": store.attributes["manifest"]["licence"],
+        "licence": store.info.manifest.licence,
     }
     metadata = {key: value if isinstance(value, str) else json.dumps(value) for key, value in facts.items()}
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -69,4 +70,6 @@ def _index(store: Store, signals: str) -> int | slice:
             return index
     except (ValueError, TypeError, IndexError):
         pass
-    raise InrzooError(f"no signal {signals} in {store.path}; one of 0 to {store.num_signals - 1}, or a range as 0:100")
+    raise InrzooError(
+        f"no signal {signals} in {store.path}; one of 0 to {store.num_signals - 1}, or a range such as 0:100"
+    )

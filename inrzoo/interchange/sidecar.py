@@ -1,4 +1,4 @@
-"""`inrzoo.json`: what the public layouts have no place for, kept beside an export so that it can be read back whole."""
+"""`inrzoo.json`: the metadata of an export that the public layouts lack, with which an import is complete."""
 
 import dataclasses
 import json
@@ -18,19 +18,19 @@ class Sidecar:
     """Contents of `inrzoo.json`.
 
     Attributes:
-        format: of this file.
-        inrzoo: version that wrote it.
-        convention: the folder's layout and key names.
+        format: version of this file's format.
+        inrzoo: version of inrzoo that wrote it.
+        convention: layout and key names of the folder.
         dataset, title, licence, citation: as in the manifest.
-        fingerprint: of the store it was made of.
+        fingerprint: fingerprint of the exported store.
         inr, grid, init: as in the store's attributes and manifest.
-        step: optimiser steps of the snapshot.
-        seeds: seeds that were written, in the order of the copies.
+        step: step count of the snapshot.
+        seeds: written seeds in the order of the copies.
         split_names, label_columns, label_names: as in the store.
         labels: codes of each label column, in the order of `paths`.
-        signal_ids: where each signal came from.
+        signal_ids: id of each signal in its source.
         paths: the first file of each signal.
-        split_points: first rows of validation and of test; what nfn's readers are told.
+        split_points: first rows of validation and of test, an option of nfn's readers.
     """
 
     format: int
@@ -55,15 +55,15 @@ class Sidecar:
     split_points: list[int]
 
     def write(self, folder: Path) -> None:
-        """Write it into `folder`."""
+        """Write the file into `folder`."""
         (folder / NAME).write_text(json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False))
 
 
 def read(folder: Path) -> Sidecar | None:
-    """Read a folder's `inrzoo.json`; None where there is none.
+    """Read a folder's `inrzoo.json`; return None if there is none.
 
     Raises:
-        InrzooError: it is damaged, or of another format.
+        InrzooError: the file is damaged, or of another format.
     """
     path = folder / NAME
     if not path.exists():
@@ -79,5 +79,5 @@ def read(folder: Path) -> Sidecar | None:
     counts = {len(sidecar.paths), len(sidecar.signal_ids), *(len(codes) for codes in sidecar.labels.values())}
     columns = {*sidecar.label_columns}
     if len(counts) != 1 or not columns or not columns == sidecar.labels.keys() == sidecar.label_names.keys():
-        raise InrzooError(f"{path} contradicts itself: its lists are of different lengths; export the store again")
+        raise InrzooError(f"{path} contradicts itself: its lists have different lengths; export the store again")
     return sidecar

@@ -1,6 +1,6 @@
-"""What the three families of public readers take a state dict to mean: key names, ω₀, offset, grid, value range.
+"""The conventions of public readers of state dicts: key names, ω₀, offset, grid, value range.
 
-A state dict says none of this; each reader has it in its code. Read off the public repositories:
+A state dict contains none of these but the key names; the readers' code does. From the public repositories:
 
 | convention | keys | ω₀ | output | coordinates | values | where |
 |---|---|---|---|---|---|---|
@@ -9,12 +9,12 @@ A state dict says none of this; each reader has it in its code. Read off the pub
 | `nfn` | `net.I.linear.weight`, last `net.I.weight` | as dws | + 0 | end points, (row, col) | [-1, 1] | AllanYangZhou/nfn experiments/siren_utils.py, data_utils.py; mkofinas/neural-graphs experiments/data_nfn.py |
 | `sitzmann` | `net.net.I.0.weight` | as dws | + 0 | end points, (row, col) | [-1, 1] | vsitzmann/siren modules.py (SingleBVPNet, FCBlock), dataio.py |
 
-Keys stand in the order weight 0, bias 0, weight 1, …: nfn and neural-graphs read them by position.
+Keys are in the order weight 0, bias 0, weight 1, …: nfn and neural-graphs read them by position.
 """  # noqa: E501
 
 import dataclasses
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,22 +24,22 @@ from inrzoo.store import Store
 
 OMEGA_0 = 30.0
 SIZES = ("in_features", "out_features", "hidden_features", "hidden_layers")
-"""Fields of a SIREN that the tensors' shapes say."""
+"""Fields of a SIREN that follow from the shapes of the tensors."""
 FREE = (*SIZES, "convention")
-"""Fields that no reader assumes anything of; `convention` decides the init alone, except `mwt`, which is refused."""
+"""Fields without assumptions of readers; `convention` only decides the init, except `mwt`, which is refused."""
 
 
 @dataclass(frozen=True)
 class Convention:
-    """How one family of readers evaluates a state dict.
+    """The rules by which one family of readers evaluates a state dict.
 
     Attributes:
-        name: what the user calls it.
-        hidden, last: key of a sine layer and of the linear layer behind them, without `.weight`.
-        init: the SIREN's `convention`, recorded for sets that do not say theirs.
-        output_offset: what the reader adds to the last layer.
-        axis_order, value_range: see `inrzoo.coords.grid`, `inrzoo.manifest.Values`; None: no single range says it.
-        dimensions: numbers of coordinates that the reader's grids have; none given: any.
+        name: name of the convention.
+        hidden, last: keys of a sine layer and of the last linear layer, without `.weight`.
+        init: the SIREN's `convention` that is recorded for datasets without one.
+        output_offset: constant that the reader adds to the last layer.
+        axis_order, value_range: see `inrzoo.coords.grid`, `inrzoo.manifest.Values`; None if channels' ranges differ.
+        dimensions: allowed numbers of coordinates of the reader's grids; any if empty.
         square: whether the reader's image grids have as many rows as columns.
     """
 
@@ -55,20 +55,20 @@ class Convention:
 
     @property
     def meaning(self) -> str:
-        """What it says that the tensors do not, in words."""
+        """The assumptions of the convention in words."""
         low_high = "standardised values" if self.value_range is None else f"values in {list(self.value_range)}"
         return f"output + {self.output_offset:g}, {low_high}, coordinates ({self.axis_order.replace('_', ', ')})"
 
     def keys(self, num_layers: int) -> list[str]:
-        """Keys of a state dict, in the order of `Siren.layout`."""
+        """Return the keys of a state dict in the order of `Siren.layout`."""
         stems = [*(self.hidden.format(i) for i in range(num_layers - 1)), self.last.format(num_layers - 1)]
         return [f"{stem}.{kind}" for stem in stems for kind in ("weight", "bias")]
 
     def inr_spec(self, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
-        """The INR table of tensors of these shapes, by key.
+        """Return the INR table for tensors of these shapes, by key.
 
         Raises:
-            InrzooError: they are not those of a SIREN whose hidden layers are equally wide.
+            InrzooError: the shapes are not those of a SIREN with equally wide hidden layers.
         """
         num_layers = len(shapes) // 2
         chain = [shapes[key] for key in self.keys(num_layers)]
@@ -76,7 +76,7 @@ class Convention:
         expected = [shape for i in range(len(sizes) - 1) for shape in ((sizes[i + 1], sizes[i]), (sizes[i + 1],))]
         if chain != expected or len({*sizes[1:-1]}) != 1:
             listed = ", ".join(f"{key} {list(shapes[key])}" for key in self.keys(num_layers))
-            raise InrzooError(f"its tensors are not those of a SIREN of equally wide hidden layers: {listed}")
+            raise InrzooError(f"its tensors are not those of a SIREN with equally wide hidden layers: {listed}")
         return {
             "name": "siren",
             "in_features": sizes[0],
@@ -90,14 +90,14 @@ class Convention:
         }
 
     def differences(
-        self, inr: Any, coords: Mapping[str, Any], value_range: Iterable[float], grid: list[int]
+        self, inr: Any, coords: Mapping[str, Any], value_range: Iterable[float], grid: Sequence[int]
     ) -> list[str]:
-        """What such a reader would misinterpret, as `key: ours → theirs`.
+        """Return the settings that such a reader would misinterpret, as `key: ours → theirs`.
 
         Args:
             inr: the SIREN.
             coords: `spacing` and `axis_order`.
-            value_range: what the INR was fitted to.
+            value_range: range of the fitted values.
             grid: sizes of the signals' grid.
         """
         theirs = {field.name: field.default for field in dataclasses.fields(inr) if field.name not in FREE}
@@ -109,7 +109,7 @@ class Convention:
         if inr.in_features > 1:
             pairs["coords.axis_order"] = (coords["axis_order"], self.axis_order)
         pairs["values.range"] = (list(map(float, value_range)), list(self.value_range or ()))
-        lines = [f"{key}: {ours} → {wanted}" for key, (ours, wanted) in pairs.items() if ours != wanted]
+        lines = [f"{key}: {ours} → {value}" for key, (ours, value) in pairs.items() if ours != value]
         if self.dimensions and len(grid) not in self.dimensions:
             lines.append(f"grid: {grid} → {' or '.join(f'{count} axes' for count in self.dimensions)}")
         elif self.square and len({*grid}) > 1:
@@ -129,14 +129,14 @@ CONVENTIONS = {
 
 IMPLICIT_ZOO = Convention("implicit_zoo", "seq.{}", "seq.{}", "dws", 0.0, "x_y", None, (2,), False)
 IMPORTABLE = {**CONVENTIONS, IMPLICIT_ZOO.name: IMPLICIT_ZOO}
-"""Conventions of folders that are read; those of `CONVENTIONS` are written as well."""
+"""Conventions of folders that can be read; those in `CONVENTIONS` can also be written."""
 
 
 def importable(name: str) -> Convention:
-    """The convention of that name, for reading.
+    """Return a convention for reading by its name.
 
     Raises:
-        InrzooError: there is none.
+        InrzooError: the name is unknown.
     """
     if name not in IMPORTABLE:
         raise InrzooError(f"no convention {name!r}; there are: {', '.join(IMPORTABLE)}")
@@ -144,10 +144,10 @@ def importable(name: str) -> Convention:
 
 
 def convention_called(name: str) -> Convention:
-    """The convention of that name, for writing.
+    """Return a convention for writing by its name.
 
     Raises:
-        InrzooError: there is none.
+        InrzooError: the name is unknown.
     """
     if name not in CONVENTIONS:
         raise InrzooError(f"no convention {name!r}; there are: {', '.join(CONVENTIONS)}")
@@ -155,17 +155,17 @@ def convention_called(name: str) -> Convention:
 
 
 def conventions_of(keys: Iterable[str]) -> list[Convention]:
-    """The conventions whose key names these are; `dws` and `implicit_zoo` share theirs.
+    """Return the conventions with these key names; `dws` and `implicit_zoo` share theirs.
 
     Raises:
-        InrzooError: they are of none.
+        InrzooError: no convention has these key names.
     """
-    found = set(keys)
-    fitting = [each for each in IMPORTABLE.values() if found == {*each.keys(len(found) // 2)}]
-    if len(found) >= 4 and fitting:
+    names = set(keys)
+    fitting = [each for each in IMPORTABLE.values() if names == {*each.keys(len(names) // 2)}]
+    if len(names) >= 4 and fitting:
         return fitting
     shapes = "; ".join(f"{each.name} {', '.join(each.keys(2))}" for each in CONVENTIONS.values())
-    shown = ", ".join(sorted(re.sub(r"[^\w.\-]", "?", key)[:60] for key in found)[:6])
+    shown = ", ".join(sorted(re.sub(r"[^\w.\-]", "?", key)[:60] for key in names)[:6])
     raise InrzooError(f"its keys are of no convention: {shown or 'none'}; known, for two layers: {shapes}")
 
 
@@ -173,20 +173,20 @@ def require_expressible(store: Store, convention: Convention) -> None:
     """Refuse a store whose INRs such a reader would evaluate as other functions.
 
     Raises:
-        InrzooError: names the keys that differ.
+        InrzooError: settings differ; the message names their keys.
     """
-    attributes = store.attributes
-    name = attributes["inr"]["name"]
+    info = store.info
+    name = info.inr["name"]
     if name != "siren":
-        raise InrzooError(f"{store.path} holds INRs of the kind {name}; {convention.name} readers know siren alone")
+        raise InrzooError(f"{store.path} holds INRs of the kind {name}; {convention.name} readers know only siren")
     lines = convention.differences(
-        registry.make("inrs", attributes["inr"]),
-        attributes["manifest"]["coords"],
+        registry.make("inrs", info.inr),
+        dataclasses.asdict(info.manifest.coords),
         store.value_range,
-        attributes["grid"],
+        info.grid,
     )
     if lines:
         raise InrzooError(
-            f"{store.path} cannot be exported as {convention.name}, its readers would see other functions "
+            f"{store.path} cannot be exported as {convention.name}, its readers would evaluate other functions "
             f"({'; '.join(lines)}); build a store with those settings"
         )

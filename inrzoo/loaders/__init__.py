@@ -1,4 +1,4 @@
-"""Weights out of a store and into training: what is drawn, how it is batched, and how it is augmented."""
+"""Loads the weights in stores for training: selects, batches, normalises and augments them."""
 
 from __future__ import annotations
 
@@ -57,8 +57,8 @@ def load(
     shuffle: bool = False,
     batch_size: int | None = None,
     buffer: int | None = None,
-    mix: int | None = None,
-    even: bool | None = None,
+    shards_at_once: int | None = None,
+    drop_uneven: bool | None = None,
     prefetch: int | None = None,
     rank: int | None = None,
     world: int | None = None,
@@ -70,39 +70,39 @@ def load(
     """Load INRs, from a folder or a URL, or from several that are loaded as one.
 
     Args:
-        path: of a store; `https://…` and `s3://…` are fetched as they are read, and so is a dataset on the Hub,
-            `hf://datasets/USER/NAME`, `@REVISION` behind it for a version. Its commit is looked up once.
-        streaming: give a `WeightStream` of batches, and not a map-style `WeightDataset`.
+        path: path or URL of a store. `https://…`, `s3://…` and datasets on the Hub, `hf://datasets/USER/NAME` with an
+            optional `@REVISION`, are fetched as they are read. The commit on the Hub is looked up once.
+        streaming: return a `WeightStream` of batches instead of a map-style `WeightDataset`.
         split: name of a split; None for all signals.
-        seeds: which fits of each signal, a number or several; None for all.
-        views: step counts of the snapshots, one or several; None for the last.
+        seeds: one or several numbers of the fits of each signal; None for all.
+        views: one or several step counts of the snapshots; None for the last.
         normalise: `auto`, `per_parameter`, `per_tensor` or `none`; see `inrzoo.loaders.normalise`.
-        signals: whether batches carry the values that the INRs were fitted to.
-        transform: changes weights before they are normalised: the motions of `inrzoo.loaders.transforms`.
-        transform_normalised: changes them after: noise and dropout.
-        seed: of the shuffling and of the transforms.
-        min_psnr: dB. This and the next five are conditions on the INRs, each at its own snapshot; see `Store.select`.
-        max_loss: mean squared error on the value scale.
-        max_steps: optimiser steps taken.
-        max_out_of_band: share of spectral energy outside the Nyquist box, 0 to 1.
-        max_frequency: radians per unit, on every axis.
-        status: names that are let through; `ok` and `early stop` if None.
-        shuffle: of a stream. A map-style dataset is shuffled by its DataLoader.
-        batch_size: of a stream, and so are the next six; INRs of a batch, 256 if None.
-        buffer: INRs that are shuffled with each other; if None 128 MiB of them, at least 1,024.
-        mix: shards that are read at the same time when shuffling; 4 if None.
-        even: whether every rank gets the same number of whole batches; no if None.
-        prefetch: batches that a thread makes ahead; none if None.
+        signals: whether batches contain the values that the INRs were fitted to.
+        transform: applied before normalisation: the motions of `inrzoo.loaders.transforms`.
+        transform_normalised: applied after normalisation: noise and dropout.
+        seed: seed of shuffling and transforms.
+        min_psnr: minimum PSNR in dB. This and the next five are conditions at each INR's snapshot; see `Store.select`.
+        max_loss: maximum mean squared error on the value scale.
+        max_steps: maximum number of optimiser steps.
+        max_out_of_band: maximum share of spectral energy outside the Nyquist box, 0 to 1.
+        max_frequency: maximum frequency on every axis, in radians per coordinate unit.
+        status: allowed names; `ok` and `early stop` if None.
+        shuffle: for streams: whether to shuffle. The DataLoader shuffles a map-style dataset.
+        batch_size: for streams, like the next six: INRs of a batch; 256 if None.
+        buffer: number of INRs that are shuffled together; if None 128 MiB of them, at least 1,024.
+        shards_at_once: number of shards that are read at the same time when shuffling; 4 if None.
+        drop_uneven: whether to drop the end of an epoch, so that every rank gets the same number of whole batches.
+        prefetch: number of batches that a thread prepares in advance; 0 if None.
         rank: number of this process among `world`; that of `torch.distributed` if None, else 0 of 1.
         world: number of processes that share the epoch.
-        cache_limit: of a URL, and so are the next three; bytes of shards in the local cache, None for no limit.
-        retries: further tries after a first one that failed.
-        backoff: seconds before the second try, doubled each time up to 30.
-        storage_options: for fsspec: keys, tokens, end points.
+        cache_limit: for URLs, like the next three: maximum bytes of shards in the local cache; None for no limit.
+        retries: number of retries after a failure.
+        backoff: seconds before the first retry, doubled each time up to 30.
+        storage_options: options of fsspec: keys, tokens, end points.
 
     Raises:
-        InrzooError: one line that names what does not exist, what differs between stores, or what could not be read.
-            An unknown keyword raises it as well; that error is also a TypeError.
+        InrzooError: a setting or store is absent, stores differ, or reading fails; one line says which. An unknown
+            keyword raises an InrzooError that is also a TypeError.
 
     Example:
         >>> dataset = inrzoo.load("digits.zarr", split="train")
@@ -115,19 +115,19 @@ def load(
         >>> stream.layout.split(batch.weights)["weight_0"].shape
         torch.Size([16, 8, 2])
     """
-    of_stream = {
+    stream_options = {
         "batch_size": batch_size,
         "buffer": buffer,
-        "mix": mix,
-        "even": even,
+        "shards_at_once": shards_at_once,
+        "drop_uneven": drop_uneven,
         "prefetch": prefetch,
         "rank": rank,
         "world": world,
     }
-    of_stream = {name: value for name, value in of_stream.items() if value is not None}
-    if not streaming and (shuffle or of_stream):
-        named = ", ".join([*(["shuffle"] if shuffle else []), *of_stream])
-        raise InrzooError(f"{named}: only a stream has that; load with streaming=True, or give it to your DataLoader")
+    stream_options = {name: value for name, value in stream_options.items() if value is not None}
+    if not streaming and (shuffle or stream_options):
+        named = ", ".join([*(["shuffle"] if shuffle else []), *stream_options])
+        raise InrzooError(f"{named}: only streams have it; load with streaming=True, or pass it to your DataLoader")
     conditions = {
         "min_psnr": min_psnr,
         "max_loss": max_loss,
@@ -144,7 +144,7 @@ def load(
 
     paths = [path] if isinstance(path, str | Path) else list(path)
     if not paths:
-        raise InrzooError("no store was named; give a path, a URL or a list of them")
+        raise InrzooError("no store was named; pass a path, a URL or a list of them")
     dataset = WeightDataset(
         [opened(each) for each in paths],
         split=split,
@@ -157,11 +157,11 @@ def load(
         seed=seed,
         conditions={name: value for name, value in conditions.items() if value is not None},
     )
-    return WeightStream(dataset, shuffle=shuffle, seed=seed, **of_stream) if streaming else dataset  # type: ignore[arg-type]
+    return WeightStream(dataset, shuffle=shuffle, seed=seed, **stream_options) if streaming else dataset  # type: ignore[arg-type]
 
 
 def _pinned(path: Where) -> Where:
-    """A dataset on the Hub may move under a tag: its commit is looked up once, and everything is read from there."""
+    """Replace the tag in a URL of the Hub by its commit, as tags may move."""
     if not str(path).startswith("hf://"):
         return path
     from inrzoo.hub import pin

@@ -1,4 +1,4 @@
-"""The same INRs for people who have `datasets` or Ray Data already.
+"""Adapts a `WeightDataset` to Hugging Face `datasets` and to Ray Data.
 
 Shape letters: P parameters, T snapshots, B INRs of a batch.
 """
@@ -21,38 +21,38 @@ if TYPE_CHECKING:
 
 
 def to_datasets(dataset: WeightDataset) -> datasets.Dataset:
-    """A Hugging Face `Dataset` over the mapped shards themselves: nothing is copied, nothing is written.
+    """Return a Hugging Face `Dataset` over the memory-mapped shards, without a copy.
 
     Columns: `weights` (P float32, *not* normalised: `dataset.normaliser` does that), the label columns, `signal`,
-    `seed`, `step`. Shards of a remote store are fetched first, all that are needed; a cache limit does not hold here.
+    `seed`, `step`. All needed shards of a remote store are fetched first, regardless of a cache limit.
 
     Raises:
-        InrzooError: a store with compressed shards or unpublished seeds; its shards are no plain matrices.
+        InrzooError: a store has compressed shards or unpublished seeds, which cannot be mapped.
     """
     import datasets
     import pyarrow as pa
     from datasets.table import InMemoryTable
 
     num_params = dataset.layout.num_params
-    places = dataset.rows.places(np.arange(len(dataset)))
-    rows = np.array([store.partition.shard_rows for store in dataset.stores])[places.store]
-    numbers = np.stack([places.store, places.seed, places.signal // rows])
+    locations = dataset.rows.locations(np.arange(len(dataset)))
+    rows = np.array([store.partition.shard_rows for store in dataset.stores])[locations.store]
+    numbers = np.stack([locations.store, locations.seed, locations.signal // rows])
     bounds = np.flatnonzero(np.append(True, (np.diff(numbers) != 0).any(axis=0)))
     weights, chosen, begin = [], [], 0
     for start, end in zip(bounds.tolist(), [*bounds[1:].tolist(), len(dataset)], strict=True):
         store_number, seed, shard = numbers[:, start].tolist()
         store = dataset.stores[store_number]
-        mapped = store.weights.shard(seed, shard) if seed in store.attributes["published_seeds"] else None
+        mapped = store.weights.shard(seed, shard) if seed in store.info.published_seeds else None
         if mapped is None:
-            raise InrzooError(f"shard {shard} of seed {seed} in {store.location} is not there as a plain matrix")
+            raise InrzooError(f"shard {shard} of seed {seed} in {store.location} is unpublished or compressed")
         matrix = mapped.reshape(-1, num_params)
         weights.append(
             pa.FixedSizeListArray.from_arrays(
                 pa.Array.from_buffers(pa.float32(), matrix.size, [None, pa.py_buffer(matrix)]), num_params
             )
         )
-        within = places.signal[start:end] - shard * store.partition.shard_rows
-        chosen.append(begin + within * len(store.snapshots) + places.step[start:end])
+        within = locations.signal[start:end] - shard * store.partition.shard_rows
+        chosen.append(begin + within * len(store.snapshots) + locations.step[start:end])
         begin += len(matrix)
     features = datasets.Features(
         {
@@ -74,37 +74,38 @@ def to_datasets(dataset: WeightDataset) -> datasets.Dataset:
         {"weights": pa.chunked_array(weights), **{name: pa.array(column) for name, column in small.items()}},
         schema=features.arrow_schema,
     )
-    # Named, for otherwise the table is pickled to be hashed: as much memory again as there are weights.
-    made = datasets.Dataset(InMemoryTable(table), fingerprint=_fingerprint(dataset))
-    return made if len(index) == begin else made.select(index)
+    # Without a fingerprint the table is pickled to be hashed, which doubles the memory.
+    adapted = datasets.Dataset(InMemoryTable(table), fingerprint=_fingerprint(dataset))
+    return adapted if len(index) == begin else adapted.select(index)
 
 
 def to_ray(dataset: WeightDataset, batch_size: int = 256, **read_options: Any) -> ray.data.Dataset:
-    """A Ray Data `Dataset`: rows are read by Ray's workers where they are needed, normalised and transformed.
+    """Return a Ray Data `Dataset`, whose rows Ray's workers read, normalise and transform.
 
     Columns: `weights` (P float32), the label columns, `signal`, `seed`, `step`, and `values` if the dataset has them.
-    Workers open the stores themselves, so these must lie where all machines reach them.
+    Workers open the stores, so all machines must reach them.
 
     Args:
-        batch_size: INRs that a task reads at once.
-        read_options: of `ray.data.range`: `override_num_blocks`, `concurrency`.
+        dataset: the INRs.
+        batch_size: number of INRs that a task reads at once.
+        read_options: options of `ray.data.range`: `override_num_blocks`, `concurrency`.
     """
     import ray.data
 
     def read(batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
         positions = batch["id"]
-        found = dataset.read(positions, epoch=dataset.epoch, key=int(positions[0]))
-        columns = {"weights": found.weights.numpy(), **_columns(dataset, positions)}
-        return columns if found.values is None else {**columns, "values": found.values.numpy()}
+        inrs = dataset.read(positions, epoch=dataset.epoch, key=int(positions[0]))
+        columns = {"weights": inrs.weights.numpy(), **_columns(dataset, positions)}
+        return columns if inrs.values is None else {**columns, "values": inrs.values.numpy()}
 
     return ray.data.range(len(dataset), **read_options).map_batches(read, batch_size=batch_size)
 
 
 def _columns(dataset: WeightDataset, positions_B: NDArray[np.int64]) -> dict[str, NDArray[np.int64]]:
-    places = dataset.rows.places(positions_B)
-    signal = dataset.rows.signals(places)
+    locations = dataset.rows.locations(positions_B)
+    signal = dataset.rows.signals(locations)
     labels = {name: codes[signal] for name, codes in dataset.labels.items()}
-    return {**labels, "signal": signal, "seed": places.seed, "step": dataset.rows.step_counts(places)}
+    return {**labels, "signal": signal, "seed": locations.seed, "step": dataset.rows.step_counts(locations)}
 
 
 def _are_names(dataset: WeightDataset, column: str) -> bool:
@@ -115,6 +116,6 @@ def _are_names(dataset: WeightDataset, column: str) -> bool:
 def _fingerprint(dataset: WeightDataset) -> str:
     total = hashlib.sha256(dataset.rows.items.tobytes())
     for store in dataset.stores:
-        total.update(f"{store.location} {store.attributes['fingerprint']}".encode())
-        total.update("".join(sorted(store.attributes["checksums"].values())).encode())
+        total.update(f"{store.location} {store.info.fingerprint}".encode())
+        total.update("".join(sorted(store.info.checksums.values())).encode())
     return total.hexdigest()[:16]

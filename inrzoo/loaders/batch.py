@@ -1,4 +1,4 @@
-"""What loaders give: a batch of INRs, and what is known of each.
+"""Batches of INRs with their labels, signals, seeds and steps.
 
 Shape letters: B INRs of a batch, P parameters, K coordinates, C channels.
 """
@@ -22,22 +22,22 @@ _WHOLE = "_whole"
 
 
 class TensorFields(Shown):
-    """A dataclass of tensors, of dicts of tensors and of such dataclasses, moved as one."""
+    """A dataclass of tensors, dicts of tensors and such dataclasses, which move together."""
 
     def map(self: Fields, change: Callable[[Tensor], Tensor]) -> Fields:
-        """A copy with every tensor changed."""
+        """Return a copy with every tensor mapped by `change`."""
         return type(self)(**{field.name: _change(getattr(self, field.name), change) for field in fields(self)})  # type: ignore[arg-type]
 
     def to(self: Fields, *args: Any, **kwargs: Any) -> Fields:
-        """A copy on another device; arguments as of `Tensor.to`. Give a device: a dtype would change the labels too."""
+        """Return a copy on another device; arguments as in `Tensor.to`. A dtype would convert the labels too."""
         return self.map(lambda tensor: tensor.to(*args, **kwargs))
 
     def pin_memory(self: Fields) -> Fields:
-        """A copy in page-locked memory; a DataLoader with `pin_memory=True` calls it."""
+        """Return a copy in page-locked memory; a DataLoader with `pin_memory=True` calls it."""
         return self.map(Tensor.pin_memory)
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        """Shapes, types and devices; no tensor is read."""
+        """Return shapes, types and devices; no tensor is read."""
         return type(self).__name__, dict(_rows(self))
 
 
@@ -46,12 +46,12 @@ class WeightBatch(TensorFields):
     """A batch of INRs.
 
     Attributes:
-        weights: (B, P) float32, normalised as the dataset says.
+        weights: (B, P) float32, normalised by the dataset.
         labels: label columns by name, (B,) int64 each; the first one is the class.
-        signal: (B,) int64, number of the signal, counted through all stores that were loaded together.
-        seed: (B,) int64, which independent fit of it.
-        step: (B,) int64, the snapshot's step count.
-        values: (B, K, C) float32, what the INRs were fitted to, on the value scale; None unless asked for.
+        signal: (B,) int64, number of the signal among those of all loaded stores.
+        seed: (B,) int64, number of the fit of the signal.
+        step: (B,) int64, step count of the snapshot.
+        values: (B, K, C) float32, target values on the value scale; None unless requested.
     """
 
     weights: Tensor
@@ -67,23 +67,23 @@ class WeightBatch(TensorFields):
         return next(iter(self.labels.values()))
 
     def __len__(self) -> int:
-        """B."""
+        """Return B, the number of INRs."""
         return len(self.weights)
 
 
 @dataclass(frozen=True, repr=False)
 class PairBatch(TensorFields):
-    """Two INRs of each signal: row i of both is the same signal.
+    """Two INRs of each signal.
 
     Attributes:
-        first, second: B INRs each.
+        first, second: B INRs each; row i of both is the same signal.
     """
 
     first: WeightBatch
     second: WeightBatch
 
     def __len__(self) -> int:
-        """B."""
+        """Return B, the number of pairs."""
         return len(self.first)
 
 
@@ -93,8 +93,8 @@ class Episode(TensorFields):
 
     Attributes:
         support: N·K INRs, class by class.
-        query: N·Q INRs, class by class; none is of a signal that is in the support.
-        support_target, query_target: int64, 0 to N − 1: which of `classes`.
+        query: N·Q INRs, class by class, of other signals than the support.
+        support_target, query_target: int64, indices into `classes`.
         classes: (N,) int64, codes in the label column.
     """
 
@@ -106,7 +106,7 @@ class Episode(TensorFields):
 
 
 def join(batches: Sequence[Fields]) -> Fields:
-    """One batch behind the other."""
+    """Concatenate batches."""
     return batches[0] if len(batches) == 1 else type(batches[0])(**_joined([_contents(batch) for batch in batches]))
 
 
@@ -115,14 +115,14 @@ def _contents(batch: TensorFields) -> dict[str, Any]:
 
 
 def as_whole(batch: Batch) -> Batch:
-    """Mark a batch that a stream gives: a DataLoader must not join it with others. Returns the batch."""
+    """Mark a batch of a stream, which a DataLoader must not concatenate with others, and return it."""
     if isinstance(batch, TensorFields):
-        object.__setattr__(batch, _WHOLE, True)  # beside the fields, so that equality and copies do not know of it
+        object.__setattr__(batch, _WHOLE, True)  # not a field, so that equality and copies ignore it
     return batch
 
 
 def _rows(batch: TensorFields, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """(name, shape, type and device) of every tensor."""
+    """Yield name, and shape, type and device, of every tensor."""
     for name, value in _contents(batch).items():
         if isinstance(value, TensorFields):
             yield from _rows(value, f"{prefix}{name}.")
@@ -163,15 +163,14 @@ def _collate(batches: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
 
 
 def _refuse(batches: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
-    what, said = ("episode", "episodes") if isinstance(batches[0], Episode) else ("batch", "stream")
+    items, loader = ("episodes", "episodes") if isinstance(batches[0], Episode) else ("batches", "stream")
     raise InrzooError(
-        f"a DataLoader with a batch_size takes each {what} for one sample and would join {len(batches)} of them; write "
-        f"DataLoader({said}, batch_size=None)"
-        + ("" if what == "episode" else "; inrzoo.load(…, batch_size=16) sizes the batches")
+        f"a DataLoader with a batch_size would join {len(batches)} {items}; write DataLoader({loader}, batch_size=None)"
+        + ("" if items == "episodes" else "; the size of batches is set by inrzoo.load(…, batch_size=16)")
     )
 
 
-# torch's way to teach the DataLoader a type (documentation of `default_collate`): no collate_fn is needed then.
+# Registers the types with the DataLoader (documentation of `default_collate`), so that it needs no collate_fn.
 default_collate_fn_map[WeightBatch] = _collate
 default_collate_fn_map[PairBatch] = _collate
 default_collate_fn_map[Episode] = _refuse

@@ -1,4 +1,4 @@
-"""INRs by number: any of them, in any order.
+"""Map-style access to the INRs of stores.
 
 Shape letters: B INRs of a batch, L INRs of the dataset, P parameters, K coordinates, C channels.
 """
@@ -23,11 +23,11 @@ from inrzoo.fit.values import to_values
 from inrzoo.loaders.batch import WeightBatch
 from inrzoo.loaders.compatibility import require_alike
 from inrzoo.loaders.normalise import Normalise, Normaliser, no_normaliser, normaliser
-from inrzoo.loaders.rows import Places, Rows
+from inrzoo.loaders.rows import InrLocations, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
 from inrzoo.store.description import described_inr
-from inrzoo.store.positions import positions
+from inrzoo.store.normalize_index import normalize_index
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -37,31 +37,33 @@ if TYPE_CHECKING:
     from inrzoo.inrs import INR
 
 SIGNALS_AT_ONCE = 1024
+"""Number of signals that are read together."""
 CACHED_SIGNAL_BYTES = 256 * 2**20
+"""Maximum size of cached signals in bytes."""
 
 
 class WeightDataset(Shown, Dataset[WeightBatch]):
-    """INRs of one or several stores, map-style: give it to a DataLoader, which needs no `collate_fn`.
+    """INRs of one or several stores, map-style. A DataLoader of it needs no `collate_fn`.
 
     Args:
-        stores: loaded as one; their conventions and layouts must be the same.
+        stores: stores that are loaded as one; their conventions and layouts must be the same.
         split: name of a split; None for all signals.
-        seeds: which fits of each signal, a number or several; None for all.
-        views: step counts of the snapshots, one or several; None for the last.
+        seeds: one or several numbers of the fits of each signal; None for all.
+        views: one or several step counts of the snapshots; None for the last.
         normalise: `auto`, `per_parameter`, `per_tensor` or `none`; see `inrzoo.loaders.normalise`.
-        signals: whether batches carry the values that the INRs were fitted to.
-        transform: changes weights before they are normalised: the motions of `inrzoo.loaders.transforms`.
-        transform_normalised: changes them after: noise and dropout.
-        seed: of the transforms' draws, with the epoch and the batch's first INR.
-        conditions: `min_psnr`, `max_loss`, `status`, …: as `Store.select` takes them, at each INR's own snapshot.
+        signals: whether batches contain the values that the INRs were fitted to.
+        transform: applied before normalisation: the motions of `inrzoo.loaders.transforms`.
+        transform_normalised: applied after normalisation: noise and dropout.
+        seed: seed of the transforms, together with the epoch and the batch's first INR.
+        conditions: `min_psnr`, `max_loss`, `status`, … of `Store.select`, for each INR at its snapshot.
 
     Attributes:
-        layout: what the P numbers are; `layout.split(batch.weights)` gives named tensors.
-        normaliser: the map that was applied, and its inverse.
+        layout: layout of the weights; `layout.split(batch.weights)` returns named tensors.
+        normaliser: the normalisation and its inverse.
         epoch: see `set_epoch`.
 
     Raises:
-        InrzooError: one line that names what does not exist, or what differs between the stores.
+        InrzooError: a setting is absent in a store, or the stores differ; one line says which.
 
     Example:
         >>> dataset = inrzoo.load("digits.zarr", split="train", seeds=[0, 1])
@@ -99,22 +101,21 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
 
     @property
     def layout(self) -> WeightLayout:
-        """What the P numbers of a weight vector are."""
+        """Names, shapes and axes of the tensors in a weight vector."""
         return self.stores[0].layout
 
     @property
     def inr(self) -> INR:
-        """The function family: `values = dataset.inr(weights, coords)`, of weights that are not normalised."""
+        """The function family: `values = dataset.inr(weights, coords)`, for weights that are not normalised."""
         return self.stores[0].inr
 
     @property
     def label_names(self) -> dict[str, list[str]]:
         """Names of the codes of each label column."""
-        names: dict[str, list[str]] = self.stores[0].attributes["label_names"]
-        return names
+        return {column: list(names) for column, names in self.stores[0].info.label_names.items()}
 
     def subset(self, positions_L: NDArray[np.int64]) -> WeightDataset:
-        """A dataset of the INRs at some positions, in ascending order. Nothing is read."""
+        """Return a dataset of the INRs at some positions, in ascending order, without reading."""
         part = copy.copy(self)
         part.rows = self.rows.subset(positions_L)
         return part
@@ -122,42 +123,42 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
     def prepared(
         self, normaliser: Normaliser | None, transform: Transform | None, transform_normalised: Transform | None
     ) -> WeightDataset:
-        """The same INRs with other transforms, normalised by another map or not at all. Nothing is read."""
+        """Return the same INRs with other transforms and another normaliser, or without one, without reading."""
         other = copy.copy(self)
         other.normaliser = normaliser or no_normaliser(self.layout)
         other.transform, other.transform_normalised = transform, transform_normalised
         return other
 
     def set_epoch(self, epoch: int) -> None:
-        """Let transforms draw anew. Persistent workers of a DataLoader are copies and do not hear of it."""
+        """Set the epoch, which changes the transforms' draws. It does not reach persistent workers of a DataLoader."""
         self.epoch = epoch
 
     def __len__(self) -> int:
-        """L."""
+        """Return L, the number of INRs."""
         return len(self.rows)
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64] | Tensor) -> WeightBatch:
-        """INRs by number. One number gives a batch of one; negative numbers count from the end.
+        """Return INRs by number. One number returns a batch of one; negative numbers count from the end.
 
         Raises:
-            IndexError: a number out of range.
+            IndexError: a number is out of range.
         """
-        rows = positions(np.asarray(index) if isinstance(index, Tensor) else index, len(self), "INR")
+        rows = normalize_index(np.asarray(index) if isinstance(index, Tensor) else index, len(self), "INR")
         return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
 
     def __getitems__(self, indices: list[int]) -> list[WeightBatch]:
-        """What a DataLoader calls: one read for the whole batch, as a list of one."""
+        """Read a whole batch for a DataLoader, as a list of one."""
         return [self[indices]]
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int, view: int = 0) -> WeightBatch:
-        """The INRs at some positions.
+        """Read the INRs at some positions.
 
         Args:
-            positions_B: each from 0 to L − 1.
-            epoch, key, view: what the transforms' draws depend on, besides the dataset's seed.
+            positions_B: positions from 0 to L − 1.
+            epoch, key, view: key of the transforms' random draws, with the dataset's seed.
         """
-        places = self.rows.places(positions_B)
-        weights = torch.from_numpy(self._weights(places))
+        locations = self.rows.locations(positions_B)
+        weights = torch.from_numpy(self._weights(locations))
         if self.transform or self.transform_normalised:
             generator = generator_for(self.seed, epoch, key, view)
         if self.transform:
@@ -165,18 +166,18 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         weights = self.normaliser.in_place(weights)
         if self.transform_normalised:
             weights = self.transform_normalised(weights, generator)
-        signal = self.rows.signals(places)
+        signal = self.rows.signals(locations)
         return WeightBatch(
             weights=weights,
             labels={name: torch.from_numpy(codes[signal]) for name, codes in self.labels.items()},
             signal=torch.from_numpy(signal),
-            seed=torch.from_numpy(places.seed),
-            step=torch.from_numpy(self.rows.step_counts(places)),
-            values=self._values(places) if self.with_signals else None,
+            seed=torch.from_numpy(locations.seed),
+            step=torch.from_numpy(self.rows.step_counts(locations)),
+            values=self._values(locations) if self.with_signals else None,
         )
 
     def _shown(self) -> tuple[str, dict[str, str]]:
-        """Nothing is read."""
+        """Return the rows of the repr; no weights are read."""
         steps = sorted(
             {int(steps[view]) for steps, views in zip(self.rows.steps, self.rows.views, strict=True) for view in views}
         )
@@ -191,13 +192,13 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         return type(self).__name__, rows
 
     def to_datasets(self) -> datasets.Dataset:
-        """A Hugging Face `Dataset` that copies nothing; see `inrzoo.loaders.adapters.to_datasets`."""
+        """Return a Hugging Face `Dataset` without a copy; see `inrzoo.loaders.adapters.to_datasets`."""
         from inrzoo.loaders.adapters import to_datasets
 
         return to_datasets(self)
 
     def to_ray(self, batch_size: int = 256, **read_options: Any) -> ray.data.Dataset:
-        """A Ray Data `Dataset`; see `inrzoo.loaders.adapters.to_ray`."""
+        """Return a Ray Data `Dataset`; see `inrzoo.loaders.adapters.to_ray`."""
         from inrzoo.loaders.adapters import to_ray
 
         return to_ray(self, batch_size, **read_options)
@@ -205,43 +206,44 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
     # --- for streams -------------------------------------------------------------------------------------------
 
     def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where chunks of the shards start among the INRs; see `Rows.chunks`."""
+        """Return the start of each chunk of the shards among the INRs; see `Rows.chunks`."""
         return self.rows.chunks()
 
     def prefetch(self, positions_B: NDArray[np.int64]) -> None:
-        """Have the shards of these INRs fetched in the background, where stores are remote."""
+        """Fetch the shards of these INRs in the background, if stores are remote."""
         for store, signal, seed in self._by_store(positions_B):
             store.weights.prefetch(signal, seed)
 
     def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
-        """Have the chunks of these INRs read from disk in the background."""
+        """Read the chunks of these INRs from disk in the background."""
         for store, signal, seed in self._by_store(positions_B):
             store.weights.read_ahead(signal, seed)
 
     def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
-        """A context in which the shards of these INRs stay in the cache."""
+        """Return a context in which the shards of these INRs stay in the cache."""
         return self._in_use(positions_B)
 
     def release(self) -> None:
-        """Unmap all shards: this process's memory is given back, the page cache stays."""
+        """Unmap all shards, which frees this process's memory but keeps the page cache."""
         for store in self.stores:
             store.weights.release()
 
     # --- the parts of a batch ----------------------------------------------------------------------------------
 
-    def _weights(self, places: Places) -> NDArray[np.float32]:
+    def _weights(self, locations: InrLocations) -> NDArray[np.float32]:
         if len(self.stores) == 1:
-            return self.stores[0].weights.gather(places.signal, places.seed, places.step)
-        weights_BP = np.empty((len(places.store), self.layout.num_params), dtype=np.float32)
-        for number in np.unique(places.store).tolist():
-            here = places.store == number
+            return self.stores[0].weights.gather(locations.signal, locations.seed, locations.step)
+        weights_BP = np.empty((len(locations.store), self.layout.num_params), dtype=np.float32)
+        for number in np.unique(locations.store).tolist():
+            mask_B = locations.store == number
             read = self.stores[number].weights.gather
-            weights_BP[here] = read(places.signal[here], places.seed[here], places.step[here])
+            weights_BP[mask_B] = read(locations.signal[mask_B], locations.seed[mask_B], locations.step[mask_B])
         return weights_BP
 
-    def _values(self, places: Places) -> Tensor:
-        """(B, K, C) float32."""
-        signals = [self._signal(*where) for where in zip(places.store.tolist(), places.signal.tolist(), strict=True)]
+    def _values(self, locations: InrLocations) -> Tensor:
+        """Return the target values, (B, K, C) float32."""
+        pairs = zip(locations.store.tolist(), locations.signal.tolist(), strict=True)
+        signals = [self._signal(store, signal) for store, signal in pairs]
         return to_values(np.stack(signals), self.stores[0].value_range)
 
     def _signal(self, store: int, signal: int) -> NDArray[np.uint8]:
@@ -251,7 +253,7 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
 
     @cached_property
     def _signal_parts(self) -> Any:
-        """Reads of many signals at once: chunks are compressed, and decoding one for every row would cost the most."""
+        """A cached reader of many signals at once, as decoding a compressed chunk for every row would be slow."""
         num_bytes = SIGNALS_AT_ONCE * self.stores[0].signals(slice(0, 1)).nbytes
 
         @lru_cache(maxsize=max(2, CACHED_SIGNAL_BYTES // num_bytes))
@@ -261,7 +263,7 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         return read
 
     def _label_table(self) -> dict[str, NDArray[np.int64]]:
-        """Codes of each label column, by number of the signal."""
+        """Return the codes of each label column by number of the signal."""
         if len(self.stores) == 1:
             return self.stores[0].labels
         table: dict[str, NDArray[np.int64]] = {}
@@ -277,17 +279,17 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         shapes = {}
         for store in self.stores:
             if not store.has_signals:
-                raise InrzooError(f"{store.location} does not hold its signals; its licence kept them out")
+                raise InrzooError(f"{store.location} does not hold its signals; its licence does not allow it")
             shapes[store.location] = store.signals(slice(0, 1)).shape[1:]
         if len(set(shapes.values())) > 1:
             sizes = ", ".join(f"{location} has {shape}" for location, shape in shapes.items())
-            raise InrzooError(f"signals of different sizes make no batch: {sizes} (coordinates, channels)")
+            raise InrzooError(f"signals of different sizes cannot be batched: {sizes} (coordinates, channels)")
 
     def _by_store(self, positions_B: NDArray[np.int64]) -> Iterator[tuple[Store, NDArray[np.int64], NDArray[np.int64]]]:
-        places = self.rows.places(positions_B)
-        for number in np.unique(places.store).tolist():
-            here = places.store == number
-            yield self.stores[number], places.signal[here], places.seed[here]
+        locations = self.rows.locations(positions_B)
+        for number in np.unique(locations.store).tolist():
+            mask_B = locations.store == number
+            yield self.stores[number], locations.signal[mask_B], locations.seed[mask_B]
 
     @contextmanager
     def _in_use(self, positions_B: NDArray[np.int64]) -> Iterator[None]:
@@ -297,5 +299,5 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
             yield
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without cached signals: a copy reads its own."""
+        """Return the state without cached signals."""
         return {name: value for name, value in vars(self).items() if name != "_signal_parts"}

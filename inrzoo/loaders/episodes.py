@@ -1,4 +1,4 @@
-"""Few-shot episodes: N classes, K INRs of each to learn from, Q to be asked about.
+"""Few-shot episodes: N classes with K support INRs and Q query INRs each.
 Formulas: docs/derivations/few_shot.md#episodes.
 
 Shape letters: N ways, K shots, Q queries.
@@ -18,13 +18,13 @@ from torch.utils.data import IterableDataset
 from inrzoo.errors import InrzooError
 from inrzoo.loaders.batch import Episode, WeightBatch
 from inrzoo.loaders.dataset import WeightDataset
-from inrzoo.loaders.members import Members
-from inrzoo.loaders.parts import checked_rank, rank_and_world, worker_and_workers
+from inrzoo.loaders.distributed import checked_rank, rank_and_world, worker_and_workers
+from inrzoo.loaders.grouped_index import GroupedIndex
 from inrzoo.seeding import Stream
 
 
 class EpisodeItems(NamedTuple):
-    """Numbers of an episode's INRs in the dataset, class by class, int64, and which of the N classes each is of."""
+    """Numbers of an episode's INRs in the dataset, class by class, and their classes from 0 to N − 1; int64."""
 
     support: NDArray[np.int64]
     query: NDArray[np.int64]
@@ -35,33 +35,32 @@ class EpisodeItems(NamedTuple):
 class Episodes(IterableDataset[Episode]):
     """Episodes of a dataset. Episode number i is a function of (seed, i) alone.
 
-    Each draws N of the dataset's classes, K + Q different signals of each class, and of each signal one of its INRs
-    that were loaded (seeds and views), or of a signal in the support all of them. So no signal is on both sides of an
-    episode, by whichever seed or view, and the dataset's split decides the classes.
+    An episode draws N of the dataset's classes, K + Q different signals of each class, and one INR of each signal from
+    the loaded seeds and views. Support and query never share a signal, and the dataset's split decides the classes.
 
-    Iterating gives them in turn: `num_episodes` of them, the same list in every pass, or without end. Ranks and workers
-    divide them as a `WeightStream` divides batches, and `state_dict` continues them. Use it by itself, or as
+    Iteration yields `num_episodes` episodes, the same list in every pass, or endless ones. Ranks and workers divide
+    them as a `WeightStream` divides batches, and `state_dict` continues them. Use it directly or as
     `DataLoader(episodes, batch_size=None)`.
 
     Args:
-        dataset: what is drawn from.
+        dataset: the INRs.
         ways: N.
         shots: K.
         queries: Q of each class.
-        label: the label column that holds the classes; the first one if None.
-        num_episodes: length of the list, for evaluation; None for no end, for training.
-        seed: of the draws.
-        all_in_support: a signal in the support brings all its INRs that were loaded, seed by seed and view by view, and
-            not one of them: N·K·(its INRs) in all.
-        query_step: step count of the snapshots that queries are drawn from; None for all that were loaded.
-        rank, world: this process among how many; those of `torch.distributed` if None, else 0 of 1.
+        label: the label column of the classes; the first one if None.
+        num_episodes: number of episodes, for evaluation; None for endless training.
+        seed: seed of the random draws.
+        all_in_support: whether a support signal contributes all its loaded INRs, seed by seed and view by view, instead
+            of one: N·K·(INRs of a signal) in all.
+        query_step: step count of the query snapshots; None for all loaded ones.
+        rank, world: rank of this process and their number; those of `torch.distributed` if None, else 0 of 1.
 
     Attributes:
         classes: codes of the classes that occur in the dataset.
 
     Raises:
-        InrzooError: fewer than N classes, a class with fewer than K + Q signals, a column that does not exist, or a
-            signal without an INR of `query_step` steps.
+        InrzooError: there are fewer than N classes, a class has fewer than K + Q signals, the column is absent, or a
+            signal has no INR of `query_step` steps.
     """
 
     def __init__(
@@ -87,26 +86,26 @@ class Episodes(IterableDataset[Episode]):
             raise InrzooError(f"no label column {column!r}; there are: {', '.join(dataset.labels)}")
         self.dataset, self.label, self.seed = dataset, column, seed
         self.ways, self.shots, self.queries, self.num_episodes = ways, shots, queries, num_episodes
-        self._given_rank = checked_rank(rank, world)
+        self._chosen_rank = checked_rank(rank, world)
         self.all_in_support, self.query_step = all_in_support, query_step
-        places = dataset.rows.places(np.arange(len(dataset)))
-        signal = dataset.rows.signals(places)
-        self._inrs = Members.of(signal)
-        self._asked = np.arange(len(dataset))
+        locations = dataset.rows.locations(np.arange(len(dataset)))
+        signal = dataset.rows.signals(locations)
+        self._inrs = GroupedIndex.from_keys(signal)
+        self._candidates = np.arange(len(dataset))
         if query_step is not None:
-            self._asked = np.flatnonzero(dataset.rows.step_counts(places) == query_step)
-        self._queries = Members.of(signal[self._asked])
+            self._candidates = np.flatnonzero(dataset.rows.step_counts(locations) == query_step)
+        self._queries = GroupedIndex.from_keys(signal[self._candidates])
         if len(self._queries) < len(self._inrs):
             missing = len(self._inrs) - len(self._queries)
             raise InrzooError(f"queries of {query_step} steps: {missing} of {len(self._inrs)} signals have no such INR")
-        self._signals = Members.of(dataset.labels[column][self._inrs.keys])
+        self._signals = GroupedIndex.from_keys(dataset.labels[column][self._inrs.keys])
         self.classes = self._signals.keys
         self._require_enough()
-        self._start = self._given = 0
+        self._start = self._yielded = 0
         self._resumed = False
 
     def __getitem__(self, number: int) -> Episode:
-        """Episode by number, from 0; there is no last one unless `num_episodes` says so."""
+        """Return an episode by its number from 0."""
         if number < 0 or (self.num_episodes is not None and number >= self.num_episodes):
             raise IndexError(f"episode {number} is out of range; there are {self.num_episodes or 'no negative ones'}")
         items = self.items(number)
@@ -120,7 +119,7 @@ class Episodes(IterableDataset[Episode]):
         )
 
     def items(self, number: int) -> EpisodeItems:
-        """Which INRs episode `number` is made of, without reading them."""
+        """Return the numbers of the INRs of an episode without reading them."""
         chosen = self.draw(number)
         support = chosen[:, : self.shots].ravel()
         counts = np.ones(len(support), dtype=np.int64)
@@ -140,7 +139,7 @@ class Episodes(IterableDataset[Episode]):
         )
 
     def draw(self, number: int) -> NDArray[np.int64]:
-        """Numbers of an INR of each of an episode's signals, (N, K + Q): support first, then queries."""
+        """Draw the number of an INR of each signal of an episode, (N, K + Q): support first, then queries."""
         stream = Stream("episodes", self.label, self.seed, str(number))
         ways = stream.shuffle(len(self.classes))[: self.ways]
         signals = []
@@ -151,54 +150,54 @@ class Episodes(IterableDataset[Episode]):
         uniform = stream.uniform(0, 1, chosen.size)
         drawn = self._inrs.pick(chosen.ravel(), uniform).reshape(chosen.shape)
         if self.query_step is not None:
-            asked = self._asked[self._queries.pick(chosen.ravel(), uniform)].reshape(chosen.shape)
-            drawn[:, self.shots :] = asked[:, self.shots :]
+            queries = self._candidates[self._queries.pick(chosen.ravel(), uniform)].reshape(chosen.shape)
+            drawn[:, self.shots :] = queries[:, self.shots :]
         return drawn
 
     def __len__(self) -> int:
-        """Episodes of one pass that this rank gets.
+        """Return the number of episodes of this rank in a pass.
 
         Raises:
-            TypeError: there is no end.
+            TypeError: the episodes are endless.
         """
         if self.num_episodes is None:
             raise TypeError("endless episodes have no length")
-        rank, world = rank_and_world(self._given_rank)
+        rank, world = rank_and_world(self._chosen_rank)
         return max(0, -(-(self.num_episodes - rank) // world))
 
     def __iter__(self) -> Iterator[Episode]:
-        """The episodes from the first one, or those after `load_state_dict`."""
+        """Yield the episodes from the first one, or from the loaded state."""
         if not self._resumed:
             self._start = 0
-        self._given, self._resumed = 0, False
-        (worker, workers), (rank, world) = worker_and_workers(), rank_and_world(self._given_rank)
+        self._yielded, self._resumed = 0, False
+        (worker, workers), (rank, world) = worker_and_workers(), rank_and_world(self._chosen_rank)
         number = self._start + worker * world + rank
         while self.num_episodes is None or number < self.num_episodes:
             episode = self[number]
-            self._given += 1
+            self._yielded += 1
             yield episode
             number += workers * world
-        self._start = self._given = 0
+        self._start = self._yielded = 0
 
     def state_dict(self, episodes: int | None = None) -> dict[str, Any]:
-        """Where the pass stands; `episodes` as `batches` of `WeightStream.state_dict`."""
-        given = self._given * worker_and_workers()[1] if episodes is None else episodes
-        return {"number": self._start + given * rank_and_world(self._given_rank)[1], **self._settings}
+        """Return the position of the pass; `episodes` as `batches` in `WeightStream.state_dict`."""
+        yielded = self._yielded * worker_and_workers()[1] if episodes is None else episodes
+        return {"number": self._start + yielded * rank_and_world(self._chosen_rank)[1], **self._settings}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Continue there.
+        """Continue from a position.
 
         Raises:
-            InrzooError: the state is of other episodes.
+            InrzooError: the state belongs to other episodes.
         """
         differing = [f"{key}: {state.get(key)} → {new}" for key, new in self._settings.items() if state.get(key) != new]
         if differing:
-            raise InrzooError(f"the state is of other episodes ({'; '.join(differing)})")
-        self._start, self._given, self._resumed = state["number"], 0, True
+            raise InrzooError(f"the state belongs to other episodes ({'; '.join(differing)})")
+        self._start, self._yielded, self._resumed = state["number"], 0, True
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
-        """What the list of episodes depends on."""
+        """The settings that define the list of episodes."""
         names = ("seed", "label", "ways", "shots", "queries", "num_episodes", "all_in_support", "query_step")
         return {name: getattr(self, name) for name in names} | {"length": len(self.dataset)}
 
@@ -206,12 +205,12 @@ class Episodes(IterableDataset[Episode]):
         return self.dataset.read(items, epoch=0, key=number, view=view)
 
     def _signal_of(self, items: NDArray[np.int64]) -> NDArray[np.int64]:
-        return self.dataset.rows.signals(self.dataset.rows.places(items))
+        return self.dataset.rows.signals(self.dataset.rows.locations(items))
 
     def _require_enough(self) -> None:
         names = self.dataset.label_names.get(self.label, [])
         if len(self.classes) < self.ways:
-            raise InrzooError(f"{self.ways} ways need as many classes; what was loaded has {len(self.classes)}")
+            raise InrzooError(f"{self.ways} ways need as many classes; the loaded INRs have {len(self.classes)}")
         needed = self.shots + self.queries
         small = np.flatnonzero(self._signals.counts < needed)
         if len(small):
@@ -226,5 +225,5 @@ class Episodes(IterableDataset[Episode]):
             )
 
     def __getstate__(self) -> dict[str, Any]:
-        """With the rank: worker processes do not know of `torch.distributed`."""
-        return {**vars(self), "_given_rank": rank_and_world(self._given_rank)}
+        """Return the state with the rank, as worker processes cannot ask `torch.distributed`."""
+        return {**vars(self), "_chosen_rank": rank_and_world(self._chosen_rank)}

@@ -1,4 +1,4 @@
-"""Normalising weights by the statistics of the training split, which every store carries.
+"""Normalises weights by the statistics of the training split in a store.
 Formulas: docs/derivations/store.md#normalisation.
 
 Shape letters: P parameters, T snapshots.
@@ -20,17 +20,17 @@ from inrzoo.store import Store
 from inrzoo.weights import WeightLayout
 
 Normalise = Literal["auto", "per_parameter", "per_tensor", "none"]
-SMALLEST_STD = 1e-6
-"""A standard deviation below this is taken as 1: what hardly varies becomes 0, not noise (nfn does so below 1e-5)."""
+MIN_STD = 1e-6
+"""Minimum standard deviation; smaller ones count as 1, so that constant weights become 0, not noise (nfn: 1e-5)."""
 
 
 @dataclass(frozen=True)
 class Normaliser:
-    """weights ↦ (weights − mean) / std, one map for the whole dataset.
+    """The map weights ↦ (weights − mean) / std of a whole dataset.
 
     Attributes:
         kind: `per_parameter`, `per_tensor` or `none`.
-        mean, std: (P,) float32; of `per_tensor` all entries of a tensor have the same. std is never below 1e-6.
+        mean, std: (P,) float32, constant within each tensor for `per_tensor`; std is at least 1e-6.
     """
 
     kind: str
@@ -38,47 +38,47 @@ class Normaliser:
     std: Tensor
 
     def __call__(self, weights: Tensor) -> Tensor:
-        """Normalised weights, new. Shape (..., P)."""
+        """Return normalised weights in a new tensor. Shape (..., P)."""
         if self.kind == "none":
             return weights.clone()
         return weights.sub(self.mean.to(weights.device)).div_(self.std.to(weights.device))
 
     def in_place(self, weights: Tensor) -> Tensor:
-        """The same numbers, written into `weights`."""
+        """Normalise `weights` in place and return them."""
         return weights if self.kind == "none" else weights.sub_(self.mean).div_(self.std)
 
     def inverse(self, weights: Tensor) -> Tensor:
-        """The weights that INRs are evaluated with. Shape (..., P), new; undoes the map up to rounding."""
+        """Undo the normalisation, up to rounding, in a new tensor. Shape (..., P)."""
         if self.kind == "none":
             return weights.clone()
         return weights.mul(self.std.to(weights.device)).add_(self.mean.to(weights.device))
 
 
 def no_normaliser(layout: WeightLayout) -> Normaliser:
-    """The map that leaves weights as they are."""
+    """Return the normaliser that leaves weights as they are."""
     return Normaliser("none", torch.zeros(layout.num_params), torch.ones(layout.num_params))
 
 
 def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: Normalise = "auto") -> Normaliser:
-    """The map for INRs of some snapshots of some stores.
+    """Return the normaliser of some snapshots of some stores.
 
-    `auto` is per parameter where all signals of a seed start at the same weights, so that a parameter is the same
-    neuron in all of them, and per tensor where each INR has a start of its own: there, treating neurons differently
-    would break the symmetry under permutations. Statistics of several stores or snapshots are merged (Chan, Golub &
-    LeVeque 1979, "Updating formulae…", eq. 2.1), so that one map serves all and has an inverse. They are those of the
-    training split and of all seeds, whatever is loaded.
+    `auto` is per parameter if all signals of a seed share initial weights, so that a parameter is the same neuron in
+    all of them, and per tensor if every INR has its own: there, treating neurons differently would break permutation
+    symmetry. Statistics of several stores or snapshots are merged (Chan, Golub & LeVeque 1979, "Updating formulae…",
+    eq. 2.1) into one map. They cover the training split and all seeds, whatever is loaded.
 
     Args:
-        steps: for each store, positions on its step axis.
+        stores: stores that are loaded as one.
+        steps: positions on the step axis of each store.
+        kind: `auto`, `per_parameter`, `per_tensor` or `none`.
 
     Raises:
-        InrzooError: a kind that does not exist, or a store without statistics.
+        InrzooError: the kind is unknown, or a store has no statistics.
     """
     if kind not in get_args(Normalise):
         raise InrzooError(f"normalise = {kind!r} is not known; there are: {', '.join(get_args(Normalise))}")
     if kind == "auto":
-        shared = stores[0].attributes["manifest"].get("init", {}).get("mode", "random") != "random"
-        kind = "per_parameter" if shared else "per_tensor"
+        kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
     layout = stores[0].layout
     if kind == "none":
         return no_normaliser(layout)
@@ -97,12 +97,12 @@ def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: No
     if kind == "per_tensor":
         sizes = [tensor.size for tensor in layout.tensors]
         mean, std = np.repeat(mean, sizes), np.repeat(std, sizes)
-    std = np.where(std < SMALLEST_STD, 1.0, std)
+    std = np.where(std < MIN_STD, 1.0, std)
     return Normaliser(kind, torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(std.astype(np.float32)))
 
 
 def measured_normaliser(batches: Callable[[], Iterable[Tensor]], layout: WeightLayout, kind: str) -> Normaliser:
-    """The map by the statistics of weights that are read in two passes, whatever a store says of its own.
+    """Return the normaliser by the statistics of weights that are read in two passes, whatever a store records.
 
     Args:
         batches: starts a pass over the weights, (B, P) each; every pass gives the same.
@@ -124,13 +124,13 @@ def measured_normaliser(batches: Callable[[], Iterable[Tensor]], layout: WeightL
             variance[part] = (variance[part] + (mean[part] - tensor_mean).square()).mean()
             mean[part] = tensor_mean
     std = variance.sqrt()
-    return Normaliser(kind, mean.float(), torch.where(std < SMALLEST_STD, 1.0, std).float())
+    return Normaliser(kind, mean.float(), torch.where(std < MIN_STD, 1.0, std).float())
 
 
 def _merged(
     counts: NDArray[np.float64], means: NDArray[np.float64], variances: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and population standard deviation of parts together; the first axis counts them."""
+    """Merge means and variances of parts along the first axis; return mean and population standard deviation."""
     total = counts.sum(axis=0)
     mean = (counts * means).sum(axis=0) / total
     within_and_between = counts * (variances + np.square(means - mean))

@@ -1,4 +1,4 @@
-"""The keywords of `load` as types, for its overloads: what a map-style dataset takes, and what a stream takes.
+"""The keywords of `load` as types for its overloads: those of a map-style dataset, and those of a stream.
 
 A test compares them with the signature of `load`.
 """
@@ -41,8 +41,8 @@ class StreamKeywords(DatasetKeywords, total=False):
     shuffle: bool
     batch_size: int | None
     buffer: int | None
-    mix: int | None
-    even: bool | None
+    shards_at_once: int | None
+    drop_uneven: bool | None
     prefetch: int | None
     rank: int | None
     world: int | None

@@ -1,8 +1,8 @@
-"""The order of an epoch: whole chunks shuffled, then the rows of many chunks mixed. A pure function of (seed, epoch).
+"""The order of an epoch, a pure function of (seed, epoch): chunks are shuffled, then the rows of many chunks.
 
-Shards are drawn in a random order and taken a few at a time, as a *group*; the chunks of a group are shuffled and cut
-into *windows* of about `buffer` INRs, and the rows of a window are shuffled. So an INR may meet any other one, reading
-stays within a few shards, and any place of the order can be computed without the places before it.
+Shards are taken in a random order, a few at a time, as a *group*; the chunks of a group are shuffled and cut into
+*windows* of about `buffer` INRs, and the rows of a window are shuffled. Any two INRs can share a batch, reading stays
+within a few shards, and any position of the order can be computed without those before it.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ Batch_co = TypeVar("Batch_co", covariant=True)
 
 
 class Readable(Protocol[Batch_co]):
-    """What can be streamed: items in the order in which they lie on disk, in chunks and shards."""
+    """A source of a stream: items in their order on disk, in chunks and shards."""
 
     @property
     def layout(self) -> WeightLayout:
-        """What the P numbers of a weight vector are."""
+        """Names, shapes and axes of the tensors in a weight vector."""
 
     def __len__(self) -> int:
-        """Number of items."""
+        """Return the number of items."""
 
     def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where each chunk starts among the items, and the length behind them; the shard of each chunk."""
+        """Return the start of each chunk among the items, followed by the length; and the shard of each chunk."""
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> Batch_co:
-        """A batch; random draws depend on the epoch and on `key`, a number that no other batch of the epoch has."""
+        """Read a batch; `key`, unique in the epoch, and the epoch are the key of its random draws."""
 
     def prefetch(self, positions_B: NDArray[np.int64]) -> None:
-        """Have the shards of these items fetched in the background, where they are remote."""
+        """Fetch the shards of these items in the background, if they are remote."""
 
     def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
-        """Have the chunks of these items read from disk in the background."""
+        """Read the chunks of these items from disk in the background."""
 
     def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
-        """A context in which the shards of these items are kept."""
+        """Return a context in which the shards of these items stay in the cache."""
 
     def release(self) -> None:
-        """Let go of the memory that reading took."""
+        """Free the memory of reading."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A run of the order that is shuffled as one.
+    """A range of the order whose rows are shuffled together.
 
     Attributes:
-        begin: place of its first item in the order.
+        begin: position of its first item in the order.
         chunks: numbers of its chunks.
     """
 
@@ -68,7 +68,7 @@ class Window:
 
     @cached_property
     def end(self) -> int:
-        """Place behind its last item."""
+        """Position after its last item."""
         return self.begin + int(self.order.sizes[self.chunks].sum())
 
     @property
@@ -79,7 +79,7 @@ class Window:
 
     @cached_property
     def positions(self) -> NDArray[np.int64]:
-        """Its items, in the order in which they are given."""
+        """Its items in their order."""
         starts, sizes = self.order.starts[self.chunks], self.order.sizes[self.chunks]
         within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
         positions: NDArray[np.int64] = np.repeat(starts, sizes) + within
@@ -93,9 +93,9 @@ class Group:
     """Shards that are read at the same time.
 
     Attributes:
-        begin: place of its first item in the order.
-        first_positions: one item of each of its chunks.
-        windows: ascending.
+        begin: position of its first item in the order.
+        first_positions: the first item of each of its chunks.
+        windows: ascending windows.
     """
 
     begin: int
@@ -108,12 +108,12 @@ class Order:
     """The order of every epoch.
 
     Attributes:
-        starts: (chunks + 1,), where each chunk starts among the items.
-        shards: (chunks,), ascending from 0 without gaps.
-        shuffle: whether to; if not, the order is that of the items.
-        seed: of the shuffling.
-        buffer: items that a window has, about.
-        mix: shards of a group.
+        starts: (chunks + 1,), start of each chunk among the items.
+        shards: (chunks,), shard of each chunk, ascending from 0 without gaps.
+        shuffle: whether to shuffle.
+        seed: seed of the shuffling.
+        buffer: approximate number of items in a window.
+        shards_at_once: number of shards in a group.
     """
 
     starts: NDArray[np.int64]
@@ -121,30 +121,30 @@ class Order:
     shuffle: bool
     seed: int
     buffer: int
-    mix: int
+    shards_at_once: int
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        for name in ("buffer", "mix"):
+        for name in ("buffer", "shards_at_once"):
             if getattr(self, name) < 1:
                 raise InrzooError(f"{name} = {getattr(self, name)!r} is not allowed; it must be 1 or more")
 
     @cached_property
     def sizes(self) -> NDArray[np.int64]:
-        """Items of each chunk."""
+        """Number of items of each chunk."""
         sizes: NDArray[np.int64] = np.diff(self.starts)
         return sizes
 
-    def stream(self, epoch: int, what: str, number: int = 0) -> Stream:
-        """The random stream of one decision."""
-        return Stream("order", what, self.seed, f"{epoch}/{number}")
+    def stream(self, epoch: int, level: str, number: int = 0) -> Stream:
+        """Return the random stream for shuffling one range of shards, chunks or rows."""
+        return Stream("order", level, self.seed, f"{epoch}/{number}")
 
     def groups(self, epoch: int, position: int = 0) -> Iterator[Group]:
-        """The groups of an epoch from the one that holds the place `position`."""
+        """Yield the groups of an epoch from the one that contains `position`."""
         bounds = np.append(np.flatnonzero(np.diff(self.shards, prepend=-1)), len(self.shards))
         num_shards = len(bounds) - 1
         order = self.stream(epoch, "shards").shuffle(num_shards) if self.shuffle else np.arange(num_shards)
-        at_once = self.mix if self.shuffle else 1
+        at_once = self.shards_at_once if self.shuffle else 1
         begin = 0
         for start in range(0, num_shards, at_once):
             members = order[start : start + at_once]
@@ -160,7 +160,7 @@ class Order:
         sizes = self.sizes[chunks]
         ends = np.cumsum(sizes)
         num_windows = min(len(chunks), max(1, round(int(ends[-1]) / self.buffer)))
-        # By the middle of each chunk, so that windows are of about one size and none is small.
+        # The middle of each chunk decides its window, so that windows have similar sizes.
         window = (ends - sizes / 2) * num_windows // ends[-1]
         begins = begin + ends - sizes
         windows = [

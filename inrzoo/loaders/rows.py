@@ -1,7 +1,7 @@
-"""Which INRs a dataset holds, and where each of them lies.
+"""The INRs of a dataset and their locations in stores.
 
-An INR is (store, signal, seed, step). Here it is one number: its place if all stores stood one behind the other, each
-seed by seed, signal by signal, step by step. That is the order of the shards, so ascending numbers read ahead.
+An INR is (store, signal, seed, step). Here it is one number, its position in the concatenation of all stores, each seed
+by seed, signal by signal, step by step. That is the order of the shards, so ascending numbers are read sequentially.
 
 Shape letters: N signals, S seeds, T snapshots, B INRs of a batch.
 """
@@ -21,8 +21,8 @@ from inrzoo.keywords import unknown
 from inrzoo.store import Store
 
 
-class Places(NamedTuple):
-    """Where B INRs lie: positions on the axes of their store. (B,) int64 each."""
+class InrLocations(NamedTuple):
+    """Store numbers of B INRs and positions on the axes of their stores, (B,) int64 each."""
 
     store: NDArray[np.int64]
     signal: NDArray[np.int64]
@@ -31,23 +31,23 @@ class Places(NamedTuple):
 
 
 class Rows:
-    """The INRs chosen from stores, in the order of the shards.
+    """The selected INRs of stores, in the order of the shards.
 
     Args:
-        stores: at least one.
+        stores: at least one store.
         split: name of a split; None for all.
-        seeds: which fits of each signal; None for all.
+        seeds: numbers of the fits of each signal; None for all.
         views: step counts of the snapshots; None for the last one of each store.
-        conditions: as `Store.select` takes them; fits with status ok or early stop unless `status` says otherwise.
+        conditions: conditions of `Store.select`; by default the status is ok or early stop.
 
     Attributes:
-        items: (L,) uint32, or int64 where that is too small; ascending: the number of each INR, see the module.
-        first_signal: where each store's signals begin in the count through all stores. Stores of the same signals (by
-            their digest) share their numbers, whatever was fitted to them.
+        items: (L,) uint32, or int64 if that is too small; the ascending numbers of the INRs, see the module.
+        first_signal: number of the first signal of each store. Stores of the same signals (by their digest) share their
+            numbers.
         steps: step count of each snapshot, by store.
 
     Raises:
-        InrzooError: a split, seed, view or condition that a store does not have, or nothing is left.
+        InrzooError: a store lacks a split, seed, view or condition, or no INR is left.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Rows:
         self.steps = [np.array(store.snapshots, dtype=np.int64) for store in stores]
         self.views = [_views(store, views) for store in stores]
         self._offsets = np.cumsum([0, *(np.prod(shape) for shape in self._shapes)]).astype(np.int64)
-        # Four bytes for each INR where numbers fit: stores have millions.
+        # Four bytes for each INR, if enough, as stores have millions.
         number = np.dtype(np.uint32 if self._offsets[-1] < 2**32 else np.int64)
         chosen = [
             np.flatnonzero(_chosen(store, split, _seeds(store, seeds), steps, conditions)).astype(number)
@@ -80,58 +80,58 @@ class Rows:
             items += number.type(offset)
         self.items: NDArray[np.integer[Any]] = np.concatenate(chosen)
         if not len(self.items):
-            asked = {"split": split, "seeds": seeds, "views": views, **conditions}
-            given = ", ".join(f"{name}={value!r}" for name, value in asked.items() if value is not None)
-            raise InrzooError(f"no INR of {', '.join(store.location for store in stores)} meets {given or 'status ok'}")
+            settings = {"split": split, "seeds": seeds, "views": views, **conditions}
+            named = ", ".join(f"{name}={value!r}" for name, value in settings.items() if value is not None)
+            raise InrzooError(f"no INR of {', '.join(store.location for store in stores)} meets {named or 'status ok'}")
         self.first_signal = self._number_signals()
 
     def __len__(self) -> int:
-        """L."""
+        """Return L, the number of INRs."""
         return len(self.items)
 
     def subset(self, positions_L: NDArray[np.int64]) -> Rows:
-        """The INRs at some positions, in ascending order."""
+        """Return the INRs at some positions, in ascending order."""
         part = copy.copy(self)
         part.items = self.items[np.sort(positions_L)]
         return part
 
-    def places(self, positions_B: NDArray[np.int64]) -> Places:
-        """Where the INRs at positions of `items` lie."""
+    def locations(self, positions_B: NDArray[np.int64]) -> InrLocations:
+        """Return the locations of the INRs at positions of `items`."""
         items = self.items[positions_B].astype(np.int64)
         if len(self._stores) == 1:
-            return Places(np.zeros_like(items), *self._split(items, 0))
+            return InrLocations(np.zeros_like(items), *self._split(items, 0))
         store = np.searchsorted(self._offsets, items, side="right") - 1
         signal, seed, step = np.empty_like(items), np.empty_like(items), np.empty_like(items)
         for number in np.unique(store).tolist():
-            here = store == number
-            signal[here], seed[here], step[here] = self._split(items[here] - self._offsets[number], number)
-        return Places(store, signal, seed, step)
+            mask_B = store == number
+            signal[mask_B], seed[mask_B], step[mask_B] = self._split(items[mask_B] - self._offsets[number], number)
+        return InrLocations(store, signal, seed, step)
 
-    def signals(self, places: Places) -> NDArray[np.int64]:
-        """Numbers of the signals, counted through all stores. Shape (B,)."""
-        return places.signal if len(self._stores) == 1 else places.signal + self.first_signal[places.store]
+    def signals(self, locations: InrLocations) -> NDArray[np.int64]:
+        """Return the numbers of the signals among those of all stores. Shape (B,)."""
+        return locations.signal if len(self._stores) == 1 else locations.signal + self.first_signal[locations.store]
 
-    def step_counts(self, places: Places) -> NDArray[np.int64]:
-        """Step counts of the snapshots. Shape (B,)."""
+    def step_counts(self, locations: InrLocations) -> NDArray[np.int64]:
+        """Return the step counts of the snapshots. Shape (B,)."""
         if len(self._stores) == 1:
-            return self.steps[0][places.step]
+            return self.steps[0][locations.step]
         table = np.zeros((len(self.steps), max(map(len, self.steps))), dtype=np.int64)
         for number, counts in enumerate(self.steps):
             table[number, : len(counts)] = counts
-        return table[places.store, places.step]
+        return table[locations.store, locations.step]
 
     def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Runs of items that lie in one chunk of a shard.
+        """Return the chunks of the shards as ranges of items.
 
         Returns:
             starts: (chunks + 1,), positions in `items`, the last one L.
-            shards: (chunks,), a number for the shard that each chunk lies in; ascending, without gaps.
+            shards: (chunks,), number of the shard of each chunk; ascending, without gaps.
         """
         starts, shards, shards_so_far = [], [], 0
         for store, (num_signals, num_seeds, num_steps), offset in zip(
             self._stores, self._shapes, self._offsets, strict=False
         ):
-            # A chunk is a run of numbers, so where it starts is looked up: no array of all items is made.
+            # A chunk is a range of numbers: its start is looked up, without an array of all items.
             begins = np.arange(0, num_signals, store.partition.chunk_rows)
             seeds = np.arange(num_seeds)[:, None]
             starts.append((offset + (seeds * num_signals + begins) * num_steps).ravel())
@@ -140,9 +140,9 @@ class Rows:
             )
             shards_so_far += num_seeds * store.partition.num_shards
         positions = np.append(np.searchsorted(self.items, np.concatenate(starts).astype(self.items.dtype)), len(self))
-        holds_any = np.diff(positions) > 0
-        found = np.unique(np.concatenate(shards)[holds_any], return_inverse=True)[1]
-        return np.append(positions[:-1][holds_any], len(self)), found
+        nonempty = np.diff(positions) > 0
+        numbers = np.unique(np.concatenate(shards)[nonempty], return_inverse=True)[1]
+        return np.append(positions[:-1][nonempty], len(self)), numbers
 
     def _split(
         self, items: NDArray[np.int64], store: int
@@ -155,8 +155,8 @@ class Rows:
     def _number_signals(self) -> NDArray[np.int64]:
         first: dict[str, int] = {}
         count, numbers = 0, []
-        for index, store in enumerate(self._stores):
-            key = store.attributes.get("signals_sha256", f"store {index}")
+        for store in self._stores:
+            key = store.info.signals_sha256
             if key not in first:
                 first[key], count = count, count + store.num_signals
             numbers.append(first[key])
@@ -164,29 +164,29 @@ class Rows:
 
 
 def _views(store: Store, views: int | Sequence[int] | None) -> list[int]:
-    """Positions on the step axis."""
+    """Return the positions of the views on the step axis."""
     if views is None:
         return [len(store.snapshots) - 1]
-    wanted = [views] if isinstance(views, int) else list(views)
-    for view in wanted:
+    numbers = [views] if isinstance(views, int) else list(views)
+    for view in numbers:
         if view not in store.snapshots:
-            there = ", ".join(map(str, store.snapshots))
-            raise InrzooError(f"{store.location} has no view of {view} steps; there are: {there}")
-    return [store.snapshots.index(view) for view in wanted]
+            known = ", ".join(map(str, store.snapshots))
+            raise InrzooError(f"{store.location} has no view of {view} steps; there are: {known}")
+    return [store.snapshots.index(view) for view in numbers]
 
 
 def _seeds(store: Store, seeds: int | Sequence[int] | None) -> list[int]:
-    wanted = list(range(store.num_seeds)) if seeds is None else [seeds] if isinstance(seeds, int) else list(seeds)
-    for seed in wanted:
+    numbers = list(range(store.num_seeds)) if seeds is None else [seeds] if isinstance(seeds, int) else list(seeds)
+    for seed in numbers:
         if not 0 <= seed < store.num_seeds:
             raise InrzooError(f"{store.location} has no seed {seed}; there are: 0 to {store.num_seeds - 1}")
-    return wanted
+    return numbers
 
 
 def _chosen(
     store: Store, split: str | None, seeds: list[int], steps: list[int], conditions: Mapping[str, Any]
 ) -> NDArray[np.bool_]:
-    """(S, N, T)."""
+    """Return which INRs meet the conditions, (S, N, T)."""
     num_signals, num_seeds, num_steps, _ = store.weights.shape
     chosen = np.zeros((num_seeds, num_signals, num_steps), dtype=bool)
     for step in steps:

@@ -1,4 +1,4 @@
-"""Manifests: what to build, read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
+"""Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
 from inrzoo.manifest.files import default_preset, folder, load, names, presets
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint
@@ -6,6 +6,7 @@ from inrzoo.manifest.settings import (
     RUNTIME_FIELDS,
     AntiAlias,
     Coords,
+    DatasetSettings,
     Fit,
     FitSettings,
     Init,
@@ -19,6 +20,7 @@ __all__ = [
     "RUNTIME_FIELDS",
     "AntiAlias",
     "Coords",
+    "DatasetSettings",
     "Fit",
     "FitSettings",
     "Init",

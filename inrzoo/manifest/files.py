@@ -1,4 +1,4 @@
-"""Reads manifests from TOML: those that come with inrzoo, and yours."""
+"""Reads manifests from TOML: those that come with inrzoo, and the user's."""
 
 import copy
 import dataclasses
@@ -15,12 +15,12 @@ from inrzoo.typecheck import check_type
 
 
 def names() -> list[str]:
-    """Names of the manifests that come with inrzoo."""
+    """Return the names of the manifests that come with inrzoo."""
     return sorted(path.stem for path in folder().glob("*.toml"))
 
 
 def folder() -> Path:
-    """Where the manifests lie: inside the installed package, or at the top of a source checkout."""
+    """Return the folder of the manifests: inside the installed package, or at the top of a source checkout."""
     package = Path(__file__).parents[1]
     inside = package / "manifests"
     return inside if inside.is_dir() else package.parent / "manifests"
@@ -36,20 +36,20 @@ def load(
     """Read a manifest, apply a preset, then single keys.
 
     Args:
-        dataset: a name from `names()`, a path to a TOML file, or a manifest, which takes no preset any more.
+        dataset: a name from `names()`, a path to a TOML file, or a manifest, which takes no preset.
         preset: a preset of that manifest; its `default_preset` if None. A preset's table `alternatives` holds settings
             for other INRs, which apply when `overrides` names that INR.
         overrides: dotted keys (`"fit.steps"`) and their values, applied last.
-        trusted: whether the file and the overrides are the user's own words, so that a source or an INR called
-            `package.module:Class` is imported. Leave it out if any of them was read from a store or a card.
+        trusted: whether the user wrote the file and the overrides; then a source or an INR called
+            `package.module:Class` is imported. Leave it out if any of them comes from a store or a card.
 
     Raises:
         InrzooError: no such manifest or preset, malformed TOML, unknown key, wrong type or impossible value; one line
-            that names the file, the key, the value and what is allowed.
+            names the file, the key, the value and the allowed values.
     """
     if isinstance(dataset, Manifest):
         if preset is not None:
-            raise InrzooError(f"preset {preset!r} comes too late: the manifest of {dataset.name} was read before")
+            raise InrzooError(f"preset {preset!r} cannot be applied: the manifest of {dataset.name} is already read")
         tables = dataclasses.asdict(dataset)
         _override(tables, overrides or {}, dataset.name)
         return from_tables(tables, dataset.name)
@@ -69,15 +69,15 @@ def load(
 
 
 def presets(dataset: str) -> list[str]:
-    """Names of a manifest's presets, the default one first."""
+    """Return the names of a manifest's presets, the default one first."""
     path, tables = _read(dataset)
     default = tables.get("default_preset")
-    found = check_type(f"{path.name}: presets", tables.get("presets", {}), dict[str, dict[str, Any]])
-    return sorted(found, key=lambda name: (name != default, name))
+    known = check_type(f"{path.name}: presets", tables.get("presets", {}), dict[str, dict[str, Any]])
+    return sorted(known, key=lambda name: (name != default, name))
 
 
 def default_preset(dataset: str) -> str | None:
-    """Name of the preset that a manifest applies unless another one is named; None where it applies none."""
+    """Return the preset that a manifest applies by default; None if it applies none."""
     name: str | None = _read(dataset)[1].get("default_preset")
     return name
 
@@ -88,7 +88,7 @@ def _override(
     where: str,
     alternatives: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
-    """Set dotted keys in nested tables; an error names `where` those come from."""
+    """Set dotted keys in nested tables; `where` names the file in errors."""
     _use_inr(tables, overrides.get("inr.name"), alternatives)
     for key, value in overrides.items():
         *parents, last = key.split(".")
@@ -96,12 +96,14 @@ def _override(
         for parent in parents:
             table = table.setdefault(parent, {})
             if not isinstance(table, dict):
-                raise InrzooError(f"{where}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is no table")
+                raise InrzooError(
+                    f"{where}: unknown key {key!r} (given {value!r}); {parent} = {table!r} is not a table"
+                )
         table[last] = value
 
 
 def _use_inr(tables: dict[str, Any], name: str | None, alternatives: Mapping[str, Mapping[str, Any]]) -> None:
-    """Another architecture than the manifest's takes none of its fields, but what the preset has for it."""
+    """Replace the table of the INR, if the name changes, by the settings that the preset has for the new one."""
     inr = tables.get("inr", {})
     if check_type("inr.name", name, str | None) is not None and not (isinstance(inr, dict) and inr.get("name") == name):
         tables["inr"] = {"name": name}

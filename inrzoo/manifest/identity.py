@@ -1,4 +1,4 @@
-"""When are two resolved manifests about the same INRs?"""
+"""Decides whether two resolved manifests describe the same INRs."""
 
 import hashlib
 import json
@@ -17,17 +17,17 @@ NOT_IN_FINGERPRINT = (
     "source.url",
     "source.hashes",
 )
-"""Keys that do not decide the bytes of any one INR: how many there are, prose, and where the same files are fetched."""
+"""Keys that do not affect the bytes of an INR: the number of INRs, prose, and the address of the files."""
 
 
 def fingerprint(resolved: Mapping[str, Any], signals_sha256: str) -> str:
-    """sha256 (hex) of what decides the bytes of one INR: the signals and every key not in `NOT_IN_FINGERPRINT`."""
-    deciding = _without(resolved, NOT_IN_FINGERPRINT)
-    return hashlib.sha256(json.dumps([deciding, signals_sha256], sort_keys=True).encode()).hexdigest()
+    """Return the sha256 (hex) of the signals and of every key that affects the bytes of an INR."""
+    tables = _without(resolved, NOT_IN_FINGERPRINT)
+    return hashlib.sha256(json.dumps([tables, signals_sha256], sort_keys=True).encode()).hexdigest()
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Dotted keys in which two resolved manifests would make different INRs, as `key: ours → theirs`."""
+    """Return the dotted keys in which two resolved manifests make different INRs, as `key: ours → theirs`."""
     return table_differences(ours, theirs, ignored=NOT_IN_FINGERPRINT)
 
 

@@ -1,4 +1,4 @@
-"""What a manifest says, as frozen dataclasses that check themselves."""
+"""The tables of a manifest as frozen dataclasses that check their values."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
 RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
-"""Fields of an INR that the signals and their grid decide."""
+"""Fields of an INR that depend on the signals and their grid."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Coords:
-    """Where the values of a signal sit; see `inrzoo.coords.grid`."""
+    """The coordinates of a signal's values; see `inrzoo.coords.grid`."""
 
     spacing: Literal["end_points", "pixel_centres"] = "end_points"
     axis_order: Literal["row_col", "x_y"] = "row_col"
@@ -28,7 +28,7 @@ class Coords:
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """What an INR is fitted to: value = low + (high − low) · signal / 255."""
+    """The target values of an INR: value = low + (high − low) · signal / 255."""
 
     range: tuple[float, float] = (-1.0, 1.0)
 
@@ -44,25 +44,25 @@ class Values:
 
 @dataclass(frozen=True, kw_only=True)
 class Init:
-    """Where a fit starts.
+    """The initial weights of a fit.
 
     Attributes:
-        mode: `random`: every (signal, seed) from its own draw. `shared`: all signals of a seed from one draw. `fixed`:
-            all signals of a seed from weights that were fitted to one signal of the training split, drawn by the seed
-            (few-shot paper, Sec. 3.3.3: "we optimize a random image to acquire a fixed weight"; which image, the
-            paper does not say). `file`: from given weights. `hypernet`: from what a trained hypernetwork makes of the
-            signal; `fit` is then what comes after it.
-        sha256: of those weights for mode `file`, of the hypernetwork for `hypernet`; filled in when the file is read.
+        mode: `random`: a random draw for every (signal, seed). `shared`: one random draw for all signals of a seed.
+            `fixed`: for all signals of a seed, weights fitted to one signal of the training split, drawn by the seed
+            (few-shot paper, Sec. 3.3.3: "we optimize a random image to acquire a fixed weight"; it does not say which
+            image). `file`: weights from a file. `hypernet`: the output of a trained hypernetwork, which `fit`
+            continues.
+        sha256: sha256 of the weights for mode `file`, of the hypernetwork for `hypernet`; set when the file is read.
     """
 
     mode: Literal["random", "shared", "fixed", "file", "hypernet"] = "random"
     sha256: str | None = None
 
     def __post_init__(self) -> None:
-        """Reject a mode without the file it needs, and a file that nothing would read."""
-        allowed = "that of what --init FILE or --fitter CHECKPOINT gives, in modes file and hypernet alone"
-        given = self.mode in ("file", "hypernet")
-        _require("init.sha256", self.sha256, (self.sha256 is not None) == given, allowed)
+        """Reject a mode without its file, and a file in another mode."""
+        allowed = "the sha256 of --init FILE or --fitter CHECKPOINT, only in modes file and hypernet"
+        has_file = self.mode in ("file", "hypernet")
+        _require("init.sha256", self.sha256, (self.sha256 is not None) == has_file, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,8 @@ class AntiAlias:
 
     Attributes:
         regulariser: a name from that module.
-        weight: of the penalty, in units of the loss summed over coordinates and channels; 0 is none.
-        alpha: share of the grid's Nyquist frequency that the frequency bound may reach.
+        weight: weight of the penalty, relative to the loss summed over coordinates and channels; 0 disables it.
+        alpha: maximum of the frequency bound as a fraction of the grid's Nyquist frequency.
     """
 
     regulariser: Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"] = "hinge"
@@ -86,23 +86,23 @@ class AntiAlias:
 
     @property
     def used(self) -> bool:
-        """Whether the regulariser takes part at all."""
+        """True if the regulariser has an effect."""
         return self.weight > 0 or self.regulariser == "projection"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """How an INR is fitted: Adam on the full grid.
+    """The settings of a fit, which runs Adam on the full grid.
 
     Attributes:
-        steps: optimiser steps, at least 1; 0 where a hypernetwork's INRs stay as they are.
-        lr: Adam's step size, above 0.
-        stop_psnr: dB at which an INR stops, or None. Views switch it off unless `stop_views` is set.
-        views: step counts at which snapshots are kept, ascending, none above `steps`; empty keeps the end alone.
-        stop_views: stop at `stop_psnr` although views are kept; later views then repeat the stopped weights.
-        engine: what fits, see `inrzoo.fit.engines`; `auto` is the fastest that serves the INR. A store records which it
-            was.
-        products: precision of the engine's matrix products, `auto` its default; recorded too.
+        steps: optimiser steps, at least 1; 0 keeps the output of a hypernetwork.
+        lr: Adam's learning rate, above 0.
+        stop_psnr: PSNR in dB at which the fit of an INR stops, or None. Views disable it unless `stop_views` is set.
+        views: ascending step counts of the stored snapshots, none above `steps`; empty stores the last step only.
+        stop_views: whether to stop at `stop_psnr` despite views; later views then repeat the final weights.
+        engine: engine of the fit, see `inrzoo.fit.engines`; `auto` is the fastest that supports the INR. A store
+            records the engine that ran, `numba` where it was an earlier version's: that engine is gone.
+        products: precision of the engine's matrix products; `auto` is its default. A store records it.
     """
 
     steps: int = 1000
@@ -110,7 +110,7 @@ class Fit:
     stop_psnr: float | None = None
     views: tuple[int, ...] = ()
     stop_views: bool = False
-    engine: Literal["auto", "triton", "cuda_graph", "fused", "numba", "reference"] = "auto"
+    engine: Literal["auto", "triton", "cuda_graph", "fused", "reference", "numba"] = "auto"
     products: Literal["auto", "ieee", "bf16x3", "tf32"] = "auto"
 
     def __post_init__(self) -> None:
@@ -123,43 +123,31 @@ class Fit:
         if self.views and self.views[-1] > self.steps:
             raise InrzooError(
                 f"fit.views = {list(self.views)} is not allowed; the fit has fit.steps = {self.steps}, "
-                f"so no view may lie beyond {self.steps}"
+                f"so no view may be beyond {self.steps}"
             )
 
     @property
     def snapshots(self) -> tuple[int, ...]:
-        """Step counts that are kept."""
+        """Step counts of the stored snapshots."""
         return self.views or (self.steps,)
 
     @property
     def effective_stop_psnr(self) -> float | None:
-        """The PSNR that really stops a fit."""
+        """PSNR in dB that stops a fit, given the views; None if nothing does."""
         return self.stop_psnr if self.stop_views or not self.views else None
 
 
-@dataclass(frozen=True, kw_only=True)
-class FitSettings:
-    """The settings that fit an INR to a signal. A store gives them without its source or any other component.
-
-    Attributes:
-        name: of the dataset; part of every random stream.
-    """
-
-    name: str
-    coords: Coords = field(default_factory=Coords)
-    values: Values = field(default_factory=Values)
-    init: Init = field(default_factory=Init)
-    fit: Fit = field(default_factory=Fit)
-    antialias: AntiAlias = field(default_factory=AntiAlias)
+class Recorded:
+    """Settings that a store records, together with others."""
 
     @classmethod
     def recorded(cls, tables: Mapping[str, Any]) -> Self:
-        """The settings in the manifest of a store, whose other keys are left out.
+        """Read the settings from the manifest of a store and ignore its other keys.
 
         Raises:
-            InrzooError: names the key that is missing or has an impossible value.
+            InrzooError: a key is missing or has an impossible value; the message names it.
         """
-        fields = {known.name for known in dataclasses.fields(cls)}
+        fields = {known.name for known in dataclasses.fields(cls)}  # type: ignore[arg-type]  # those below are
         try:
             settings: Self = _dataclass(cls, {key: value for key, value in tables.items() if key in fields}, "")
         except InrzooError as error:
@@ -168,16 +156,22 @@ class FitSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Manifest(FitSettings):
-    """Everything that decides a dataset. `source` and `inr` are component tables: `name` and all fields.
+class DatasetSettings(Recorded):
+    """The settings of a dataset, whether its INRs were fitted by inrzoo or imported.
+
+    `source` and `inr` are component tables: `name` and all fields.
 
     Attributes:
-        seeds: independent fits of each signal.
-        limit: at most this many signals, an even share of every class; None for all.
-        redistributable: whether the licence lets the signals stand in the store.
-        preset: the preset that was applied.
+        name: name of the dataset, part of the key of every random stream.
+        seeds: number of independent fits of each signal.
+        limit: maximum number of signals, an even share of every class; None for all.
+        redistributable: whether the licence allows a copy of the signals in the store.
+        preset: name of the applied preset.
     """
 
+    name: str
+    coords: Coords = field(default_factory=Coords)
+    values: Values = field(default_factory=Values)
     source: dict[str, Any]
     inr: dict[str, Any]
     title: str = ""
@@ -190,24 +184,49 @@ class Manifest(FitSettings):
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        _require("name", self.name, bool(self.name), "a word")
+        _require("name", self.name, bool(self.name), "a non-empty name")
         _require("seeds", self.seeds, self.seeds >= 1, "at least 1")
-        if self.init.mode == "hypernet":
-            _require("seeds", self.seeds, self.seeds == 1, "1: a hypernetwork makes one INR of a signal")
-        else:
-            _require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
         _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
 
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings(Recorded):
+    """The settings that fit an INR to a signal. A store gives them without its source or any other component.
+
+    Attributes:
+        name: name of the dataset, part of the key of every random stream.
+    """
+
+    name: str
+    coords: Coords = field(default_factory=Coords)
+    values: Values = field(default_factory=Values)
+    init: Init = field(default_factory=Init)
+    fit: Fit = field(default_factory=Fit)
+    antialias: AntiAlias = field(default_factory=AntiAlias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest(DatasetSettings, FitSettings):
+    """Everything that decides a dataset."""
+
+    def __post_init__(self) -> None:
+        """Reject impossible values."""
+        super().__post_init__()
+        if self.init.mode == "hypernet":
+            _require("seeds", self.seeds, self.seeds == 1, "1: a hypernetwork makes one INR of each signal")
+        else:
+            _require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
+
     def to_json(self) -> dict[str, Any]:
-        """The content as a store records it."""
+        """Return the tables that a store records."""
         tables: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
         return tables
 
     def filled(self) -> Manifest:
-        """This manifest with the defaults of its source and its INR filled in. Makes both once, which checks them.
+        """Fill in the default fields of the source and the INR. Both are made once, which checks them.
 
         Raises:
-            InrzooError: an unknown component, or an unknown field or impossible value of one.
+            InrzooError: a component or one of its fields is unknown, or a value is impossible.
         """
         source = {**self.source, **dataclasses.asdict(registry.make("sources", self.source))}
         inr = {**self.inr, **dataclasses.asdict(make_inr(self.inr, in_features=1, out_features=1, nyquist=1.0))}
@@ -217,22 +236,25 @@ class Manifest(FitSettings):
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any]) -> Manifest:
-        """Inverse of `to_json`, for the manifest inside a store; no component is made."""
+        """Read the tables of `to_json` from a store; no component is made."""
         return cls.recorded(tables)
 
 
 def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyquist: float) -> Any:
-    """An INR of a manifest's table `inr` for signals of D coordinate dimensions and C channels.
+    """Make the INR of a manifest's table `inr` for signals of D coordinate dimensions and C channels.
 
     Args:
-        nyquist: radians per coordinate unit of the fitting grid, the smallest over its axes; for those whose init
-            asks for it.
+        spec: the table `inr`.
+        in_features: D.
+        out_features: C.
+        nyquist: Nyquist frequency of the fitting grid in radians per coordinate unit, the smallest of its axes; INRs
+            without such a field ignore it.
     """
     return registry.make("inrs", spec, in_features=in_features, out_features=out_features, nyquist=nyquist)
 
 
 def from_tables(tables: Mapping[str, Any], where: str) -> Manifest:
-    """A manifest from nested tables; an error names `where` they come from."""
+    """Make a manifest from nested tables; `where` names the file in errors."""
     try:
         manifest: Manifest = _dataclass(Manifest, tables, "")
         return manifest.filled()
@@ -242,20 +264,20 @@ def from_tables(tables: Mapping[str, Any], where: str) -> Manifest:
 
 def _dataclass(cls: Any, tables: Mapping[str, Any], prefix: str) -> Any:
     hints = get_type_hints(cls)
-    given = {}
+    fields = {}
     for key, value in tables.items():
         if key not in hints:
             raise InrzooError(f"unknown key {prefix + key!r} (given {value!r}); allowed: {', '.join(hints)}")
         nested = dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping)
-        given[key] = (
+        fields[key] = (
             _dataclass(hints[key], value, f"{prefix}{key}.")
             if nested
             else check_type(prefix + key, value, dict[str, Any] if dataclasses.is_dataclass(hints[key]) else hints[key])
         )
-    missing = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory and f.name not in given]
+    missing = [f.name for f in dataclasses.fields(cls) if f.default is f.default_factory and f.name not in fields]
     if missing:
         raise InrzooError(f"missing key {', '.join(prefix + key for key in missing)}")
-    return cls(**given)
+    return cls(**fields)
 
 
 def _require(key: str, value: Any, holds: bool, allowed: str) -> None:

@@ -1,4 +1,4 @@
-"""Signals in: one file per dataset or file format. This file holds what they share.
+"""Sources of signals, one file for each dataset or file format. This file holds their base class.
 
 Shape letters: N signals, K coordinates (the product of the grid's shape), C channels.
 """
@@ -21,38 +21,38 @@ SPLITS = ("train", "validation", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class Source(ABC):
-    """A place that signals are read from; its fields are its configuration.
+    """Reads signals from a dataset or file format; its fields are its configuration.
 
     A subclass in `inrzoo/sources/<name>.py` adds fields and `read`.
     """
 
     @abstractmethod
     def read(self, path: Path | None) -> Signals:
-        """Say which signals there are, without decoding them.
+        """List the signals without decoding them.
 
         Args:
-            path: local files (`--source`), or None for the embedded data, a cached copy, or a checked download.
+            path: local files (`--source`), or None for the embedded data, a cached copy, or a verified download.
 
         Raises:
-            InrzooError: files absent or damaged, or settings that do not fit them.
+            InrzooError: files are absent or damaged, or do not fit the settings.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signals:
-    """The signals of a source: what is known of each without decoding, and how to get their values.
+    """The signals of a source: their metadata, which need no decoding, and a function that reads their values.
 
     Attributes:
         grid: sizes of a signal's grid, slowest axis first: `(rows, columns)` of an image.
         channels: C.
-        ids: N unique strings that say where each came from (archive member, row).
-        labels: columns of N int64 codes; the first is the class that tasks use unless told otherwise.
+        ids: N unique strings that locate each signal in its source (archive member, row).
+        labels: columns of N int64 codes; the first is the class that tasks use by default.
         label_names: for each column, the name of each code.
         split: N uint8 indices into `split_names`.
         split_names: names of the splits.
         checksums: sha256 (hex) of each file that was read, by file name without folders.
-        values: `values(indices)` yields `(index, array)`, each of the indices once, in whatever order suits the source;
-            the array has shape `(*grid, C)`, dtype uint8. A streaming source begins anew at every call: ask for many.
+        values: `values(indices)` yields `(index, array)` once for each index, in the order of the source; the array has
+            shape `(*grid, C)`, dtype uint8. A streaming source restarts at every call: pass many indices.
     """
 
     grid: tuple[int, ...]
@@ -69,11 +69,11 @@ class Signals:
         return len(self.ids)
 
     def take(self, indices: NDArray[np.int64]) -> Signals:
-        """The signals at `indices`, in that order."""
+        """Return the signals at `indices`, in that order."""
         positions = {int(index): position for position, index in enumerate(indices)}
 
-        def values(wanted: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
-            for index, array in self.values([int(indices[position]) for position in wanted]):
+        def values(subset: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+            for index, array in self.values([int(indices[position]) for position in subset]):
                 yield positions[index], array
 
         return dataclasses.replace(
@@ -85,14 +85,15 @@ class Signals:
         )
 
     def by_split(self) -> Signals:
-        """The same signals sorted by split (stable), so that a split is a range."""
+        """Sort the signals by split (stable), so that a split is a range."""
         return self.take(np.argsort(self.split, kind="stable"))
 
     def limit(self, count: int) -> Signals:
-        """At most `count` signals: an even share of every class (first label column), spread evenly inside each class.
+        """Take at most `count` signals: an even share of every class (first label column), spread evenly inside each
+        class.
 
-        Class `i` of `c` gets `floor((i+1)·count/c) − floor(i·count/c)` signals; what a small class cannot give is
-        shared among the others in the same way. The order is kept.
+        Class `i` of `c` gets `floor((i+1)·count/c) − floor(i·count/c)` signals; the shortfall of a small class is
+        shared among the others in the same way. The order stays.
 
         Raises:
             InrzooError: `count` is below 1.

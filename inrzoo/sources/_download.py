@@ -1,4 +1,4 @@
-"""Checked downloads into a cache, by pooch."""
+"""Verified downloads into a cache, by pooch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from inrzoo.errors import InrzooError
 
 
 class ProgressBar:
-    """The few methods of a tqdm bar that pooch calls, drawn by rich; silent where stderr is not a terminal."""
+    """The methods of a tqdm bar that pooch calls, drawn by rich; silent if stderr is not a terminal."""
 
     def __init__(self, name: str) -> None:
         console = Console(stderr=True)
@@ -24,20 +24,20 @@ class ProgressBar:
 
     @property
     def total(self) -> float | None:
-        """Bytes to come; None while unknown."""
+        """Bytes to download; None while unknown."""
         return self._progress.tasks[0].total
 
     @total.setter
     def total(self, value: float) -> None:
         self._progress.update(self._task, total=value or None)
-        self._progress.start()  # only now: pooch says the total when a download begins, not when the cache has the file
+        self._progress.start()  # only now: pooch sets the total when a download begins, not when the file is cached
 
     def update(self, count: int) -> None:
         """Add `count` bytes."""
         self._progress.advance(self._task, count)
 
     def reset(self) -> None:
-        """Start again from nothing; pooch does so before it fills the bar."""
+        """Start again from 0; pooch does so before it fills the bar."""
         self._progress.reset(self._task, total=self.total)
 
     def close(self) -> None:
@@ -46,7 +46,7 @@ class ProgressBar:
 
 
 def cache_folder(url: str) -> Path:
-    """Where files from `url` are kept: `$INRZOO_CACHE`, or the user's cache, and a folder called after the URL."""
+    """Return the cache folder of `url`: a folder named after it in `$INRZOO_CACHE`, or in the user's cache."""
     import pooch
 
     root = os.environ.get("INRZOO_CACHE") or pooch.os_cache("inrzoo")
@@ -54,19 +54,19 @@ def cache_folder(url: str) -> Path:
 
 
 def fetch(url: str, hashes: Mapping[str, str]) -> Path:
-    """Make sure that the files are in the cache, whole.
+    """Download files into the cache unless they are there.
 
     A file is downloaded under a temporary name and renamed after its hash was checked.
 
     Args:
-        url: of the folder that holds the files.
-        hashes: for each file name `"sha256:…"` or `"md5:…"`.
+        url: URL of the folder that holds the files.
+        hashes: hash of each file name, `"sha256:…"` or `"md5:…"`.
 
     Returns:
-        The folder that holds them.
+        The cache folder.
 
     Raises:
-        InrzooError: no answer, or another file than the expected one; the message says how to do it by hand.
+        InrzooError: a download fails, or its hash differs; the message says how to download by hand.
     """
     import pooch
 
@@ -90,10 +90,10 @@ def fetch(url: str, hashes: Mapping[str, str]) -> Path:
 
 
 def local_or_fetched(source: str, path: Path | None, url: str | None, hashes: Mapping[str, str]) -> Path:
-    """`path`, or where the files named in the manifest were downloaded to.
+    """Return `path`, or else the folder with downloads of the files that the manifest names.
 
     Raises:
-        InrzooError: neither a path nor anything to download; or see `fetch`.
+        InrzooError: there is neither a path nor a URL; or see `fetch`.
     """
     if path is not None:
         return path

@@ -1,4 +1,4 @@
-"""Files of a folder or of a zip archive, read in memory: nothing is ever unpacked to the disk."""
+"""Files of a folder or of a zip archive, read into memory and never unpacked to the disk."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from pathlib import Path, PurePosixPath
 
 from inrzoo.errors import InrzooError
 
-# What a damaged, encrypted or exotically compressed archive makes zipfile raise.
 DEFLATE_RATIO = 1032
-"""Bytes that deflate can pack into one, at most (zlib's technical notes, "Maximum compression factor")."""
-MOST_FILES, MOST_BYTES = 20_000_000, 256 * 2**20
-"""Of an archive; of one member."""
+"""Maximum compression factor of deflate (zlib's technical notes)."""
+MAX_FILES = 20_000_000
+"""Maximum number of files of an archive."""
+MAX_BYTES = 256 * 2**20
+"""Maximum size of one file in bytes."""
+# Damaged, encrypted or exotically compressed archives make zipfile raise these.
 ZIP_ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -37,7 +39,7 @@ ZIP_ERRORS = (
 
 @dataclass(frozen=True)
 class FileTree:
-    """The files of one folder or zip archive, by their names inside it.
+    """The files of one folder or zip archive.
 
     Attributes:
         path: the folder or the archive.
@@ -49,7 +51,7 @@ class FileTree:
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
-        """A function from a name to the file's content, good inside the `with` block.
+        """Yield a function that reads a file by its name; it works inside the `with` block.
 
         Raises:
             InrzooError: (the function) the file is damaged; the message names it.
@@ -72,27 +74,27 @@ class FileTree:
         return guarded
 
     def checksums(self, used: Iterable[str]) -> dict[str, str]:
-        """The sha256 of the archive; for a folder one over the names and the contents of the files `used`."""
+        """Return the sha256 of the archive; for a folder, one over the names and contents of the files `used`."""
         if self.path.is_file():
             return {self.path.name: sha256(self.path)}
         digest = hashlib.sha256()
         with self.reader() as read:
             for name in sorted(used):
                 digest.update(f"{name}\0{hashlib.sha256(read(name)).hexdigest()}\n".encode())
-        # The folder's name is the user's and would make two stores of the same signals different bytes.
+        # Independent of the folder's name, so that stores of the same signals have the same bytes.
         return {"unpacked/": digest.hexdigest()}
 
 
 def read_file(path: Path) -> bytes:
-    """An ordinary file's content, if it may be an image.
+    """Read a regular file of at most `MAX_BYTES`.
 
     Raises:
-        InrzooError: a device or a pipe, which may have no end, or a file too large for an image.
+        InrzooError: it is a device or a pipe, which may be endless, or too large for an image.
     """
     if path.exists() and not path.is_file():
-        raise InrzooError(f"{path} is no ordinary file; leave it out")
-    if (size := path.stat().st_size) > MOST_BYTES:
-        raise InrzooError(f"{path} holds {size} bytes; at most {MOST_BYTES} are read of one file")
+        raise InrzooError(f"{path} is not a regular file; leave it out")
+    if (size := path.stat().st_size) > MAX_BYTES:
+        raise InrzooError(f"{path} holds {size} bytes; the maximum for one file is {MAX_BYTES}")
     return path.read_bytes()
 
 
@@ -102,7 +104,7 @@ def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
     Hidden files and the `__MACOSX` folder that some archivers add are left out.
 
     Raises:
-        InrzooError: nothing there, not a zip archive, a damaged one, or one with names that point outside of it.
+        InrzooError: `path` is absent, not a zip archive, damaged, or has names that point outside of it.
     """
     if path.is_dir():
         names = list(_walk(path))
@@ -113,7 +115,7 @@ def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
                 names = [entry.filename for entry in entries if not entry.is_dir()]
         except ZIP_ERRORS as error:
             raise InrzooError(f"{path} is not a whole zip archive ({error}); fetch it again") from error
-        _require_modest(path, entries)
+        _check_limits(path, entries)
     else:
         raise InrzooError(f"no file or folder {path}; --source must name one that exists")
     names = sorted(name for name in names if name.lower().endswith(suffixes) and not _is_junk(name))
@@ -125,32 +127,30 @@ def open_tree(path: Path, suffixes: tuple[str, ...]) -> FileTree:
 
 
 def _walk(path: Path) -> Iterator[str]:
-    """Files below a folder, through links too; a folder that is reached twice may be a loop without end."""
+    """Yield the files below a folder, following links; a folder reached twice is refused, as it may be a loop."""
     seen = set()
     for folder, _, files in os.walk(path, followlinks=True):
-        if (place := os.path.realpath(folder)) in seen:
-            raise InrzooError(f"{folder} is a link to a folder that is read already; remove the link")
-        seen.add(place)
+        if (resolved := os.path.realpath(folder)) in seen:
+            raise InrzooError(f"{folder} is a link to a folder that is already read; remove the link")
+        seen.add(resolved)
         for file in files:
             yield (Path(folder) / file).relative_to(path).as_posix()
 
 
-def _require_modest(path: Path, entries: list[zipfile.ZipInfo]) -> None:
-    """Refuse an archive that would unpack to more than deflate can have packed, or to a file too large for an image.
+def _check_limits(path: Path, entries: list[zipfile.ZipInfo]) -> None:
+    """Refuse an archive whose declared sizes exceed deflate's compression factor or the limits of one file.
 
-    Members are read one at a time, never beyond the size that is declared here.
+    Members are read one at a time, never beyond the declared size.
     """
-    if len(entries) > MOST_FILES:
-        raise InrzooError(f"{path} holds {len(entries)} files; at most {MOST_FILES} are read")
-    if large := next((entry for entry in entries if entry.file_size > MOST_BYTES), None):
+    if len(entries) > MAX_FILES:
+        raise InrzooError(f"{path} holds {len(entries)} files; the maximum is {MAX_FILES}")
+    if large := next((entry for entry in entries if entry.file_size > MAX_BYTES), None):
         raise InrzooError(
-            f"{path}: {large.filename} unpacks to {large.file_size} bytes; at most {MOST_BYTES} are read of one file"
+            f"{path}: {large.filename} unpacks to {large.file_size} bytes; the maximum for one file is {MAX_BYTES}"
         )
     total = sum(entry.file_size for entry in entries)
     if total > DEFLATE_RATIO * path.stat().st_size:
-        raise InrzooError(
-            f"{path} claims to hold {total} bytes, more than {DEFLATE_RATIO} times its size; that is no honest archive"
-        )
+        raise InrzooError(f"the size of {path} does not match its header, which declares {total} bytes; fetch it again")
 
 
 def _is_junk(name: str) -> bool:
@@ -158,7 +158,7 @@ def _is_junk(name: str) -> bool:
 
 
 def sha256(path: Path) -> str:
-    """The sha256 of a file, in hex.
+    """Return the sha256 of a file, in hex.
 
     Raises:
         InrzooError: the file cannot be read.

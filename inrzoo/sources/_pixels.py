@@ -1,4 +1,4 @@
-"""From the bytes of an image file to the pixels of a signal: colour, crop, size."""
+"""Turns image files into the pixels of a signal: colour, crop, size."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
     "lanczos": Image.Resampling.LANCZOS,
 }
-# Pillow converts these to grey or RGB without loss of range; 16-bit and float images it would clip.
+# Pillow converts these to grey or RGB without loss of range, but clips 16-bit and float images.
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-"""File formats that are read, by Pillow's names, whatever a file is called; for EPS Pillow would start Ghostscript."""
+"""Pillow's names of the formats that are read, whatever the file name; for EPS Pillow would start Ghostscript."""
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, *BOMBS)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSource(Source):
-    """What sources of arbitrary images share: how an image becomes a grid of pixels.
+    """Base class of sources of arbitrary images: turns an image into a grid of pixels.
 
-    Transparency and EXIF rotation are ignored, as the usual loaders of these datasets do.
+    Transparency and EXIF rotation are ignored, as in the usual loaders of these datasets.
 
     Attributes:
-        size: rows and columns of the signals; None keeps the images' own size, which must then be the same for all.
-        crop: `"centre"` cuts out the largest centred square, also where nothing is resized; `"none"` takes the whole
-            image, which `size` squeezes if it is not square.
-        resample: filter of the resizing; `"area"` is the mean of the pixels whose centres an output pixel covers.
+        size: rows and columns of the signals; None keeps the size of the images, which must be the same for all.
+        crop: `"centre"` cuts out the largest centred square, with or without resizing; `"none"` takes the whole image,
+            which `size` squeezes if it is not square.
+        resample: resampling filter; `"area"` is the mean of the pixels whose centres an output pixel covers.
         channels: 1 (luma, ITU-R 601) or 3 (RGB).
     """
 
@@ -56,10 +56,10 @@ class ImageSource(Source):
         check_counts("images", 1, size=self.size)
 
     def grid(self, content: bytes, name: str) -> tuple[int, int]:
-        """Rows and columns that the image will have as a signal, from the file's header alone.
+        """Return rows and columns of the signal from the header of the image file.
 
         Raises:
-            InrzooError: not an image; the message names it.
+            InrzooError: the file is not an image; the message names it.
         """
         columns, rows = open_image(content, name).size
         if self.size is not None:
@@ -70,15 +70,15 @@ class ImageSource(Source):
         """Decode one image.
 
         Args:
-            content: the image file.
-            name: what to call it in a message.
-            grid: the rows and columns it must come out with.
+            content: bytes of the image file.
+            name: name of the image in messages.
+            grid: required rows and columns of the signal.
 
         Returns:
             Array of shape `(*grid, channels)`, dtype uint8.
 
         Raises:
-            InrzooError: damaged, not 8 bits deep, or of another size than `grid`; the message names the image.
+            InrzooError: the image is damaged, not 8 bits deep, or not of the size `grid`; the message names it.
         """
         image = decode(content, name, "L" if self.channels == 1 else "RGB")
         if self.crop == "centre":
@@ -97,7 +97,7 @@ class ImageSource(Source):
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Pillow warns of what it can read all the same; a picture so large that it may be a bomb is an error."""
+    """Suppress Pillow's warnings; its warning of a decompression bomb becomes an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -108,14 +108,14 @@ def open_image(content: bytes, name: str) -> Image.Image:
     """Open an image without decoding it.
 
     Raises:
-        InrzooError: not an image of one of `FORMATS`; the message names it and them.
+        InrzooError: the file is not an image in one of `FORMATS`; the message names both.
     """
     try:
         with quiet():
             return Image.open(io.BytesIO(content), formats=FORMATS)
     except DECODE_ERRORS as error:
         raise InrzooError(
-            f"{name} is not an image that can be read; these are: {', '.join(FORMATS)}; convert it or leave it out"
+            f"{name} is not an image in one of the formats {', '.join(FORMATS)}; convert it or leave it out"
         ) from error
 
 
@@ -123,11 +123,11 @@ def decode(content: bytes, name: str, mode: str) -> Image.Image:
     """Decode an image into Pillow's `mode` (`"L"` or `"RGB"`).
 
     Raises:
-        InrzooError: damaged or not 8 bits deep; the message names the image.
+        InrzooError: the image is damaged or not 8 bits deep; the message names it.
     """
     image = open_image(content, name)
     if image.mode not in EIGHT_BIT:
-        raise InrzooError(f"{name} has pixels of type {image.mode!r}; convert it to 8 bits a channel")
+        raise InrzooError(f"{name} has pixels of type {image.mode!r}; convert it to 8 bits per channel")
     try:
         with quiet():
             return image.convert(mode)

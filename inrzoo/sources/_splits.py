@@ -1,4 +1,4 @@
-"""Splits: drawn with a seed, evenly over the classes, or given as a table of class names."""
+"""Splits, drawn with a seed evenly over the classes, or read from a table of class names."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from inrzoo.sources import SPLITS
 
 
 def seeded_order(count: int, seed: int) -> NDArray[np.int64]:
-    """A random order of `count` things that depends on `seed` alone.
+    """Draw a random order of `range(count)` that depends on `seed` alone.
 
-    Raw Philox numbers are sorted, since numpy keeps the streams of its bit generators but not those of `permutation`.
+    It sorts raw Philox numbers, because numpy guarantees the streams of bit generators but not of `permutation`.
     """
     return np.argsort(np.random.Philox(key=seed).random_raw(count), kind="stable")
 
 
 def stratified_split(codes: NDArray[np.int64], num_validation: int, num_test: int, seed: int) -> NDArray[np.uint8]:
-    """Draw validation and test signals so that every class gives its share of both.
+    """Draw validation and test signals with the same share of every class.
 
-    The test signals are drawn first, so they stay the same when `num_validation` changes.
+    The test signals are drawn first, so they do not depend on `num_validation`.
 
     Args:
         codes: N class codes.
-        num_validation: how many signals become validation.
-        num_test: how many become test; the rest is train.
-        seed: of the draw, 0 or more.
+        num_validation: number of validation signals.
+        num_test: number of test signals; the rest is train.
+        seed: seed of the random draw, 0 or more.
 
     Returns:
         N indices into `SPLITS`. A class of n signals gives n·num_test/N test signals, rounded up or down.
 
     Raises:
-        InrzooError: nothing would be left to train on.
+        InrzooError: no signal would be left to train on.
     """
     if num_validation + num_test >= len(codes):
         raise InrzooError(
             f"num_validation + num_test = {num_validation} + {num_test} leaves nothing of the {len(codes)} signals "
-            f"to train on; together at most {max(len(codes) - 1, 0)}"
+            f"to train on; their sum may be at most {max(len(codes) - 1, 0)}"
         )
     order = seeded_order(len(codes), seed)
     share = np.empty(len(codes))
@@ -56,15 +56,15 @@ def stratified_split(codes: NDArray[np.int64], num_validation: int, num_test: in
 def draw_validation(
     split: NDArray[np.uint8], codes: NDArray[np.int64], num_validation: int, seed: int
 ) -> NDArray[np.uint8]:
-    """Move `num_validation` of the training signals of a ready-made split to validation, evenly over the classes.
+    """Move `num_validation` training signals of a given split to validation, evenly over the classes.
 
     Raises:
-        InrzooError: the split has validation signals already, or too few for training.
+        InrzooError: the split already has validation signals, or too few for training.
     """
     if not num_validation:
         return split
     if (split == SPLITS.index("validation")).any():
-        raise InrzooError(f"num_validation = {num_validation}, but the data bring a validation split; leave it at 0")
+        raise InrzooError(f"num_validation = {num_validation}, but the data have a validation split; leave it at 0")
     train = np.flatnonzero(split == SPLITS.index("train"))
     split = split.copy()
     split[train] = stratified_split(codes[train], num_validation, 0, seed)
@@ -72,10 +72,10 @@ def draw_validation(
 
 
 def check_split_table(field: str, table: Mapping[str, Sequence[str]]) -> dict[str, int]:
-    """The split index of every class of a table `split -> class names`.
+    """Return the split index of every class of a table `split -> class names`.
 
     Raises:
-        InrzooError: unknown split, no class at all, or a class in two places.
+        InrzooError: a split is unknown, a class occurs twice, or the table is empty.
     """
     if unknown := [split for split in table if split not in SPLITS]:
         raise InrzooError(f"{field} has no split {unknown[0]!r}; there are: {', '.join(SPLITS)}")
@@ -91,7 +91,7 @@ def check_split_table(field: str, table: Mapping[str, Sequence[str]]) -> dict[st
 
 
 def check_counts(source: str, minimum: int = 0, **fields: int | None) -> None:
-    """Refuse fields below `minimum`; None passes.
+    """Check that fields are at least `minimum` or None.
 
     Raises:
         InrzooError: names the source, the field and the value.

@@ -25,7 +25,7 @@ class Digits(Source):
     Attributes:
         num_validation: signals drawn for validation, evenly over the classes.
         num_test: signals drawn for test; the rest is train.
-        split_seed: of that draw.
+        split_seed: seed of that random draw.
     """
 
     num_validation: int = 180
@@ -36,7 +36,7 @@ class Digits(Source):
         check_counts("digits", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed)
 
     def read(self, path: Path | None) -> Signals:
-        """See `Source.read`; there are no local files to name."""
+        """See `Source.read`; `path` must be None."""
         if path is not None:
             raise InrzooError(f"digits come with scikit-learn and cannot be read from {path}; leave --source out")
         from sklearn.datasets import load_digits
@@ -57,6 +57,6 @@ class Digits(Source):
             label_names={"digit": [str(digit) for digit in range(10)]},
             split=stratified_split(codes, self.num_validation, self.num_test, self.split_seed),
             values=values,
-            # Of the table itself: scikit-learn may compress its file anew in any version.
+            # Of the decoded table: scikit-learn may compress its file differently in any version.
             checksums={"digits": hashlib.sha256(images_NK.tobytes() + codes.tobytes()).hexdigest()},
         )

@@ -1,4 +1,4 @@
-"""Image datasets of the Hugging Face Hub, or on disk in a form that `datasets` reads, streamed."""
+"""Streams image datasets from the Hugging Face Hub, or from files on disk that `datasets` reads."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ SAVED_TO_DISK = ("dataset_dict.json", "state.json")
 class HubImages(ImageSource):
     """Images of a dataset with an image column and label columns.
 
-    The images are streamed, never copied to the disk or kept in memory; every call of `values` streams from the start
-    of each split up to the last image asked for. From the Hub there are no local files to take checksums of: pin
-    `revision` to a commit.
+    Images are streamed, never copied to the disk or held in memory: every call of `values` streams each split from its
+    start to the last requested image. Datasets on the Hub have no local files for checksums: pin `revision` to a
+    commit.
 
     Attributes:
         repo: `user/name` on the Hub.
         revision: commit, tag or branch; None is the newest.
         config: the dataset's configuration, where it has several.
-        splits: our split -> the dataset's split. With `split_column` it says only what is read.
+        splits: our split -> the dataset's split. With `split_column` it only selects the splits that are read.
         image_column: column with the images.
-        label_column: column with the classes, kept under its name.
-        extra_columns: further label columns to keep.
-        split_column: one of the label columns whose value decides the split (few-shot sets).
-        split_classes: for each split the names in `split_column`; rows with others are left out.
-        num_validation: signals taken out of train for validation, evenly over the classes.
-        split_seed: of that draw.
+        label_column: column with the classes; the store uses its name.
+        extra_columns: further label columns.
+        split_column: label column whose value decides the split (few-shot sets).
+        split_classes: names in `split_column` of each split; rows with other names are left out.
+        num_validation: number of train signals that become validation, evenly over the classes.
+        split_seed: seed of that random draw.
     """
 
     repo: str
@@ -97,17 +97,17 @@ class HubImages(ImageSource):
         row_of = np.concatenate([np.arange(count) for count in counts])
         split = np.array([SPLITS.index(name) for name in parts], dtype=np.uint8)[part_of]
         if self.split_column is not None and self.split_classes is not None:
-            wanted = check_split_table("hub_images.split_classes", self.split_classes)
-            there = names[self.split_column]
-            if absent := [name for name in wanted if name not in there]:
-                raise InrzooError(f"{where} has no {self.split_column} {absent[0]!r}; it has: {', '.join(there)}")
-            split_of = np.array([wanted.get(name, len(SPLITS)) for name in there], dtype=np.uint8)
+            table = check_split_table("hub_images.split_classes", self.split_classes)
+            classes = names[self.split_column]
+            if absent := [name for name in table if name not in classes]:
+                raise InrzooError(f"{where} has no {self.split_column} {absent[0]!r}; it has: {', '.join(classes)}")
+            split_of = np.array([table.get(name, len(SPLITS)) for name in classes], dtype=np.uint8)
             split = split_of[labels[self.split_column]]
-        kept = np.flatnonzero(split < len(SPLITS))
-        if not len(kept):
+        selected = np.flatnonzero(split < len(SPLITS))
+        if not len(selected):
             raise InrzooError(f"{where} holds no signals in its splits {', '.join(part_names)}")
-        part_of, row_of = part_of[kept], row_of[kept]
-        labels = {column: codes[kept] for column, codes in labels.items()}
+        part_of, row_of = part_of[selected], row_of[selected]
+        labels = {column: codes[selected] for column, codes in labels.items()}
         ids = [f"{part_names[part]}/{row:06d}" for part, row in zip(part_of, row_of, strict=True)]
         first = next(self._images(path, part_names[part_of[0]], [int(row_of[0])]))
         grid = self.grid(first, f"{where}: {ids[0]}")
@@ -125,7 +125,7 @@ class HubImages(ImageSource):
             ids=ids,
             labels=labels,
             label_names=names,
-            split=draw_validation(split[kept], labels[self.label_column], self.num_validation, self.split_seed),
+            split=draw_validation(split[selected], labels[self.label_column], self.num_validation, self.split_seed),
             values=values,
             checksums={} if path is None else {file.name: sha256(file) for file in _data_files(path)},
         )
@@ -133,7 +133,7 @@ class HubImages(ImageSource):
     def _read_labels(
         self, path: Path | None, parts: list[str]
     ) -> tuple[list[int], dict[str, NDArray[np.int64]], dict[str, list[str]]]:
-        """How many rows each part has; codes of all rows and names of the codes, by column. No image is read."""
+        """Read the number of rows of each part, and by column the codes of all rows and their names."""
         cells: dict[str, list[Any]] = {column: [] for column in self.columns}
         counts: list[int] = []
         features: Any = None
@@ -169,10 +169,10 @@ class HubImages(ImageSource):
         ).read(path)
 
     def _stream(self, path: Path | None, part: str) -> Any:
-        """The rows of one split, as a `datasets.IterableDataset`."""
+        """Open the rows of one split as a `datasets.IterableDataset`."""
         import datasets
 
-        datasets.logging.set_verbosity(logging.CRITICAL)  # what it logs it raises as well, and then it is one line
+        datasets.logging.set_verbosity(logging.CRITICAL)  # its log repeats the errors that it raises
         try:
             if path is None:
                 return datasets.load_dataset(
@@ -181,15 +181,15 @@ class HubImages(ImageSource):
             if any((path / file).is_file() for file in SAVED_TO_DISK):
                 saved = datasets.load_from_disk(str(path))
                 if not isinstance(saved, dict):
-                    raise InrzooError(f"{path} is one dataset without splits; save a DatasetDict of {part} and so on")
+                    raise InrzooError(f"{path} is a dataset without splits; save a DatasetDict with the split {part}")
                 return saved[part].to_iterable_dataset()
-            # A bare folder of Parquet files has no named configuration, a clone of the repository has.
+            # A clone of the repository has named configurations, a bare folder of Parquet files has none.
             names = datasets.get_dataset_config_names(str(path))
             config = self.config if self.config in names else None
             return datasets.load_dataset(str(path), name=config, split=part, streaming=True)
         except InrzooError:
             raise
-        except Exception as error:  # the client of the Hub lets errors of several libraries through
+        except Exception as error:  # the Hub's client raises errors of several libraries
             raise self._unreadable(path, error) from error
 
     def _features(self, stream: Any, path: Path | None) -> Any:
@@ -205,7 +205,7 @@ class HubImages(ImageSource):
         return features
 
     def _tables(self, stream: Any, path: Path | None) -> Generator[Any, None, None]:
-        """Arrow tables of the stream, with its errors told in one line."""
+        """Yield the Arrow tables of the stream; an error becomes one line."""
         tables = iter(stream.with_format("arrow").iter(batch_size=ROWS_AT_ONCE))
         try:
             while True:
@@ -223,7 +223,7 @@ class HubImages(ImageSource):
             gc.collect()
 
     def _images(self, path: Path | None, part: str, rows: list[int]) -> Iterator[bytes]:
-        """The image files of the sorted `rows` of a part; stops reading after the last."""
+        """Yield the image files of the sorted `rows` of a part; stop reading after the last."""
         import datasets
 
         if not rows:
@@ -254,15 +254,15 @@ class HubImages(ImageSource):
 
 
 def _data_files(path: Path) -> list[Path]:
-    """The files that `datasets` will read: Parquet, or Arrow where it saved them itself."""
+    """List the files that `datasets` reads: Parquet, or Arrow in a folder of `save_to_disk`."""
     saved = any((path / file).is_file() for file in SAVED_TO_DISK)
     return sorted(path.rglob("*.arrow" if saved else "*.parquet"))
 
 
 def _content(image: Any, home: Path | None, name: str) -> bytes:
-    """The image file in a cell of an image column: inside the table, or a file inside `home`.
+    """Return the image file of a cell: bytes in the table, or a file inside `home`.
 
-    A table may name any file of this machine; those outside of its own folder are nobody's business.
+    A table could name any file of this machine; files outside of its folder are refused.
     """
     if image is not None and image["bytes"] is not None:
         content: bytes = image["bytes"]
@@ -275,7 +275,7 @@ def _content(image: Any, home: Path | None, name: str) -> bytes:
 
 
 def _codes(values: list[Any], feature: Any, name: str) -> tuple[NDArray[np.int64], list[str]]:
-    """Codes and names of a label column: the dataset's own names where it declares them, else the sorted values."""
+    """Return codes and names of a label column: the names that the dataset declares, else the sorted values."""
     declared = getattr(feature, "names", None)
     if odd := [value for value in values if not isinstance(value, int | str)]:
         raise InrzooError(f"{name} is not a label column: it holds {odd[0]!r}; expected whole numbers or names")

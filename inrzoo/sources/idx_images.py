@@ -25,8 +25,8 @@ from inrzoo.sources._splits import check_counts, draw_validation
 
 PARTS = {"train": "train", "test": "t10k"}
 FILES = {"images": "{}-images-idx3-ubyte", "labels": "{}-labels-idx1-ubyte"}
-MOST_BYTES = 2 * 2**30
-"""Of one file, unpacked: it is read into memory. The largest set of the kind, EMNIST, has 0.6 GB."""
+MAX_BYTES = 2 * 2**30
+"""Maximum unpacked size of a file in bytes; it is read into memory. EMNIST, the largest such set, has 0.6 GB."""
 GZIP_MAGIC = b"\x1f\x8b"
 
 
@@ -35,11 +35,11 @@ class IdxImages(Source):
     """Grey images from `train-images-idx3-ubyte`, `train-labels-idx1-ubyte` and the two `t10k-…` files, .gz or not.
 
     Attributes:
-        class_column: what the label column is called.
-        class_names: names of the codes 0, 1, …; none given: the codes themselves.
-        num_validation: signals taken out of the training files for validation, evenly over the classes.
-        split_seed: of that draw.
-        url: of the folder to download the four files from.
+        class_column: name of the label column.
+        class_names: names of the codes 0, 1, …; the codes themselves if empty.
+        num_validation: number of train signals that become validation, evenly over the classes.
+        split_seed: seed of that random draw.
+        url: URL of the folder with the four files.
         hashes: names and hashes of the four files.
     """
 
@@ -95,7 +95,7 @@ class IdxImages(Source):
 
 
 def _find(folder: Path, name: str) -> Path:
-    """The file called `name`, gzipped or not."""
+    """Return the path of the file `name`, gzipped or not."""
     for file in (folder / name, folder / f"{name}.gz"):
         if file.is_file():
             return file
@@ -104,7 +104,7 @@ def _find(folder: Path, name: str) -> Path:
     )
 
 
-# A gzipped file cannot be read from the middle, so the last few stay in memory (MNIST: 55 MB), once a process.
+# A gzipped file cannot be read from the middle, so each process holds the last two in memory (MNIST: 55 MB).
 @functools.lru_cache(maxsize=2)
 def _images_of(file: Path, size: int, modified_ns: int) -> NDArray[np.uint8]:
     return read_idx(file, 3)
@@ -116,10 +116,10 @@ def _images(file: Path) -> NDArray[np.uint8]:
 
 
 def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
-    """Read an IDX file of bytes with that many dimensions.
+    """Read an IDX file of bytes with `dimensions` dimensions.
 
     Raises:
-        InrzooError: another kind of file, a damaged one, or one whose length is not what its header says.
+        InrzooError: the file is of another kind, damaged, or of another length than its header says.
     """
     header = 4 + 4 * dimensions
     magic = bytes([0, 0, 8, dimensions])  # two zeros, unsigned bytes, number of dimensions
@@ -133,13 +133,13 @@ def read_idx(file: Path, dimensions: int) -> NDArray[np.uint8]:
                     f"{file} begins with {begin[:4].hex()}, not {magic.hex()}: not an IDX file of this kind"
                 )
             shape = struct.unpack(f">{dimensions}I", begin[4:])
-            announced = math.prod(shape)
-            if announced > MOST_BYTES:
-                raise InrzooError(f"{file} announces {announced} bytes; at most {MOST_BYTES} are read")
-            content = stream.read(announced + 1)  # what a bomb holds beyond is never unpacked
+            declared = math.prod(shape)
+            if declared > MAX_BYTES:
+                raise InrzooError(f"{file} declares {declared} bytes; the maximum is {MAX_BYTES}")
+            content = stream.read(declared + 1)  # a decompression bomb is not unpacked further
     except (OSError, EOFError, zlib.error) as error:
         raise InrzooError(f"{file} is damaged ({error}); fetch it again") from error
-    if len(content) != announced:
-        held = f"{len(content)} or more" if len(content) > announced else len(content)
-        raise InrzooError(f"{file} announces {' x '.join(map(str, shape))} bytes and holds {held}")
+    if len(content) != declared:
+        held = f"{len(content)} or more" if len(content) > declared else len(content)
+        raise InrzooError(f"{file} declares {' x '.join(map(str, shape))} bytes and holds {held}")
     return np.frombuffer(content, np.uint8).reshape(shape)

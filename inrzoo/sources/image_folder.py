@@ -1,4 +1,4 @@
-"""Images in folders, one folder a class: `class/image` or `split/class/image`, in a directory or a zip archive."""
+"""Images in folders, one for each class: `class/image` or `split/class/image`, in a directory or a zip archive."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(ImageSource):
-    """Images whose class is the folder they lie in. Files that are not images are left out.
+    """Images whose class is the name of their folder. Files that are not images are left out.
 
-    The split of an image comes from, in this order: the table `classes`; folders on top of the class folders that are
-    called train, val, valid, validation or test; a draw with `split_seed`.
+    The split of an image comes from, in this order: the table `classes`; folders above the class folders called train,
+    val, valid, validation or test; a random draw with `split_seed`.
 
     Attributes:
-        class_column: what the label column is called.
+        class_column: name of the label column.
         classes: class names of each split, for few-shot sets; folders of other classes are left out.
-        num_validation: signals drawn for validation, evenly over the classes; where there are split folders they are
-            taken out of train.
-        num_test: signals drawn for test, where there are neither `classes` nor split folders.
-        split_seed: of the draw.
+        num_validation: number of signals drawn for validation, evenly over the classes; from train if there are split
+            folders.
+        num_test: number of signals drawn for test, if there are neither `classes` nor split folders.
+        split_seed: seed of the random draw.
     """
 
     class_column: str = "class"
@@ -56,24 +56,24 @@ class ImageFolder(ImageSource):
         """See `Source.read`; `path` is a zip archive, a folder of images, or a folder that holds one zip archive."""
         if path is None:
             raise InrzooError(
-                "image_folder has nothing to download; give --source PATH, a folder or zip of [SPLIT/]CLASS/IMAGE"
+                "image_folder has no download; pass --source PATH, a folder or zip of [SPLIT/]CLASS/IMAGE"
             )
         tree = _open(path)
         wrapper = _wrapper(tree.names)
-        places = {name.removeprefix(wrapper): name for name in tree.names}
-        found = [(identifier, *_place(path, identifier)) for identifier in sorted(places)]
+        members = {name.removeprefix(wrapper): name for name in tree.names}
+        images = [(identifier, *_split_and_class(path, identifier)) for identifier in sorted(members)]
         if self.classes is not None:
-            found = _only(found, check_split_table("image_folder.classes", self.classes), path)
-        ids = [identifier for identifier, _, _ in found]
-        names = sorted({class_name for _, _, class_name in found})
+            images = _of_classes(images, check_split_table("image_folder.classes", self.classes), path)
+        ids = [identifier for identifier, _, _ in images]
+        names = sorted({class_name for _, _, class_name in images})
         code_of = {name: code for code, name in enumerate(names)}
-        codes = np.array([code_of[class_name] for _, _, class_name in found], dtype=np.int64)
-        grid = self._grid(tree, [places[identifier] for identifier in ids])
+        codes = np.array([code_of[class_name] for _, _, class_name in images], dtype=np.int64)
+        grid = self._grid(tree, [members[identifier] for identifier in ids])
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             with tree.reader() as read:
                 for index in indices:
-                    name = places[ids[index]]
+                    name = members[ids[index]]
                     yield index, self.pixels(read(name), f"{path}: {ids[index]}", grid)
 
         return Signals(
@@ -82,13 +82,13 @@ class ImageFolder(ImageSource):
             ids=ids,
             labels={self.class_column: codes},
             label_names={self.class_column: names},
-            split=self._split([split for _, split, _ in found], codes, path),
+            split=self._split([split for _, split, _ in images], codes, path),
             values=values,
-            checksums=tree.checksums(places[identifier] for identifier in ids),
+            checksums=tree.checksums(members[identifier] for identifier in ids),
         )
 
     def _grid(self, tree: FileTree, names: list[str]) -> tuple[int, int]:
-        """Rows and columns of the signals; without `size` every header is looked at: a build must not fail late."""
+        """Return rows and columns of the signals; without `size` check every header, so that no build fails late."""
         with tree.reader() as read:
             grid = self.grid(read(names[0]), f"{tree.path}: {names[0]}")
             for name in names[1:] if self.size is None else ():
@@ -99,11 +99,11 @@ class ImageFolder(ImageSource):
                     )
         return grid
 
-    def _split(self, given: list[int | None], codes: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
-        known = [split for split in given if split is not None]
+    def _split(self, splits: list[int | None], codes: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
+        known = [split for split in splits if split is not None]
         if not known:
             return stratified_split(codes, self.num_validation, self.num_test, self.split_seed)
-        if len(known) < len(given):
+        if len(known) < len(splits):
             raise InrzooError(f"{path} mixes split folders ({', '.join(SPLIT_FOLDERS)}) with class folders beside them")
         if self.num_test:
             raise InrzooError(f"image_folder.num_test = {self.num_test}, but {path} has split folders; leave it at 0")
@@ -123,7 +123,7 @@ def _open(path: Path) -> FileTree:
 
 
 def _wrapper(names: Sequence[str]) -> str:
-    """The folders around everything, neither class nor split: archives often hold one called after themselves."""
+    """Return the outer folders that are neither class nor split; archives often hold one with their own name."""
     wrapper = ""
     while True:
         tops = {name.removeprefix(wrapper).split("/")[0] for name in names}
@@ -133,26 +133,26 @@ def _wrapper(names: Sequence[str]) -> str:
         wrapper += f"{top}/"
 
 
-def _place(path: Path, identifier: str) -> tuple[int | None, str]:
-    """Split (None: not said) and class of an image, by the folders it lies in."""
+def _split_and_class(path: Path, identifier: str) -> tuple[int | None, str]:
+    """Return split (None if unknown) and class of an image from the names of its folders."""
     folders = identifier.split("/")[:-1]
     if len(folders) == 1:
         return None, folders[0]
     if len(folders) == 2 and folders[0].lower() in SPLIT_FOLDERS:
         return SPLIT_FOLDERS[folders[0].lower()], folders[1]
     raise InrzooError(
-        f"{path}: {identifier} does not lie in CLASS/ or SPLIT/CLASS/ with a split of {', '.join(SPLIT_FOLDERS)}"
+        f"{path}: {identifier} is not in a folder CLASS/ or SPLIT/CLASS/ with a split of {', '.join(SPLIT_FOLDERS)}"
     )
 
 
-def _only(
-    found: list[tuple[str, int | None, str]], split_of: dict[str, int], path: Path
+def _of_classes(
+    images: list[tuple[str, int | None, str]], split_of: dict[str, int], path: Path
 ) -> list[tuple[str, int | None, str]]:
-    """The images of the listed classes, each in the split of its class."""
-    there = {class_name for _, _, class_name in found}
-    if absent := [name for name in split_of if name not in there]:
+    """Return the images of the classes in `split_of`, each with the split of its class."""
+    classes = {class_name for _, _, class_name in images}
+    if absent := [name for name in split_of if name not in classes]:
         raise InrzooError(
             f"{path} lacks {len(absent)} of the {len(split_of)} classes in image_folder.classes "
-            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}); it has: {', '.join(sorted(there)[:3])}, …"
+            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}); it has: {', '.join(sorted(classes)[:3])}, …"
         )
-    return [(name, split_of[class_name], class_name) for name, _, class_name in found if class_name in split_of]
+    return [(name, split_of[class_name], class_name) for name, _, class_name in images if class_name in split_of]

@@ -29,20 +29,20 @@ PAPER_ALPHABETS = (33, 5, 12)
 
 @dataclass(frozen=True, kw_only=True)
 class Omniglot(Source):
-    """Handwritten characters, 105 × 105 black on white, here `size` × `size`, background 0 and ink 255, one channel.
+    """Handwritten characters, 105 × 105, resampled to `size` × `size`, background 0, ink 255, one channel.
 
-    Any of the official archives will do (`images_background.zip`, `images_evaluation.zip`, the two small ones), as zip
-    files or unpacked; a drawing that is in several of them is read once. The order of the signals is by alphabet,
-    character and drawer, whatever they are read from.
+    Reads any of the official archives (`images_background.zip`, `images_evaluation.zip`, the two small ones), zipped or
+    unpacked; a drawing that is in several of them is read once. The signals are ordered by alphabet, character and
+    drawer.
 
     Attributes:
         size: rows and columns after area resampling (mean of the pixels whose centres an output pixel covers).
         splits: `"alphabets"` draws whole alphabets for each split; `"official"` makes the background set train and
             the evaluation set test.
-        num_alphabets: how many alphabets are train, validation, test; None keeps the proportion 33 : 5 : 12, exactly so
-            when all 50 are there, with at least one each of three or more alphabets.
-        split_seed: of the draw of the alphabets.
-        url: of the folder to download the archives from.
+        num_alphabets: numbers of train, validation and test alphabets; None takes the proportion 33 : 5 : 12, with at
+            least one of each for three or more alphabets.
+        split_seed: seed of the random draw of alphabets.
+        url: URL of the folder with the archives.
         hashes: names and hashes of those archives.
     """
 
@@ -69,8 +69,8 @@ class Omniglot(Source):
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` is an archive, an unpacked one, or a folder that holds any of them."""
         path = local_or_fetched("omniglot", path, self.url, self.hashes)
-        trees, found = _drawings(path)
-        ids = sorted(found)
+        trees, drawings = _drawings(path)
+        ids = sorted(drawings)
         parts = [identifier.split("/") for identifier in ids]
         alphabets = sorted({alphabet for alphabet, _, _ in parts})
         characters = sorted({f"{alphabet}/{character}" for alphabet, character, _ in parts})
@@ -83,23 +83,23 @@ class Omniglot(Source):
             "alphabet": [codes["alphabet"][alphabet] for alphabet, _, _ in parts],
             "drawer": [codes["drawer"][drawer] for drawer in drawer_of],
         }
-        evaluation = {identifier.split("/")[0] for identifier, (_, _, official) in found.items() if official == "test"}
+        evaluation = {name.split("/")[0] for name, (_, _, official) in drawings.items() if official == "test"}
         split_of = self._split_alphabets(alphabets, evaluation)
         grid = (self.size, self.size)
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             for number, tree in enumerate(trees):
-                if not (inside := [index for index in indices if found[ids[index]][0] == number]):
+                if not (inside := [index for index in indices if drawings[ids[index]][0] == number]):
                     continue
                 with tree.reader() as read:
                     for index in inside:
-                        content = read(found[ids[index]][1])
+                        content = read(drawings[ids[index]][1])
                         image = ImageOps.invert(decode(content, f"{tree.path}: {ids[index]}", "L"))
                         yield index, np.asarray(image.resize(grid, Image.Resampling.BOX)).reshape(*grid, 1)
 
         checksums: dict[str, str] = {}
         for number, tree in enumerate(trees):
-            if used := [name for origin, name, _ in found.values() if origin == number]:
+            if used := [name for origin, name, _ in drawings.values() if origin == number]:
                 checksums |= tree.checksums(used)
         return Signals(
             grid=grid,
@@ -113,7 +113,7 @@ class Omniglot(Source):
         )
 
     def _split_alphabets(self, alphabets: list[str], evaluation: set[str]) -> NDArray[np.uint8]:
-        """For each alphabet an index into `SPLITS`."""
+        """Return an index into `SPLITS` for each alphabet."""
         if self.splits == "official":
             return np.array([SPLITS.index("test" if name in evaluation else "train") for name in alphabets], np.uint8)
         sizes = self.num_alphabets or _in_proportion(len(alphabets))
@@ -135,20 +135,20 @@ def _in_proportion(count: int) -> tuple[int, int, int]:
 
 
 def _drawings(path: Path) -> tuple[list[FileTree], dict[str, tuple[int, str, str]]]:
-    """The archives of `path`; for the id of each drawing the number of its archive, its name there, official split."""
+    """Return the archives, and for the id of each drawing the number of its archive, its name in it, official split."""
     archives = sorted(path.glob("*.zip")) if path.is_dir() else []
-    trees = [open_tree(place, (".png",)) for place in (*archives, path)]
-    found: dict[str, tuple[int, str, str]] = {}
+    trees = [open_tree(archive, (".png",)) for archive in (*archives, path)]
+    drawings: dict[str, tuple[int, str, str]] = {}
     for number, tree in enumerate(trees):
         for name in tree.names:
             if match := DRAWING.fullmatch(name):
                 alphabet, character, file, _ = match.groups()
                 archive = name.split("/")[-4] if name.count("/") >= 3 else tree.path.stem
                 official = "test" if "evaluation" in archive else "train"
-                found.setdefault(f"{alphabet}/{character}/{file}", (number, name, official))
-    if not found:
+                drawings.setdefault(f"{alphabet}/{character}/{file}", (number, name, official))
+    if not drawings:
         raise InrzooError(
             f"no Omniglot drawings in {path}; expected images_background.zip, images_evaluation.zip or their folders "
             "ALPHABET/characterNN/NNNN_NN.png"
         )
-    return trees, found
+    return trees, drawings

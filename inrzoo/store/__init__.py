@@ -5,22 +5,23 @@
 
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
 from inrzoo.store.create import Contents, create_store, signals_digest, stage_signals
-from inrzoo.store.finalise import Joined, complete, grow, join_shard, publish_seed, unpublish
+from inrzoo.store.finalise import JoinedShard, complete, grow, join_shard, publish_seed, unpublish
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.lock import only_writer
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, location
-from inrzoo.store.opening import open_store
-from inrzoo.store.reader import Store
+from inrzoo.store.reader import Store, open_store
 
 __all__ = [
     "Block",
     "Contents",
-    "Joined",
+    "JoinedShard",
     "Location",
     "ObjectPath",
     "Partition",
     "Quality",
     "Store",
+    "StoreInfo",
     "complete",
     "create_store",
     "grow",

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.store.checks import damaged, guarded
+from inrzoo.store.checks import guarded
+from inrzoo.store.info import damaged
 
 CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd"})
-"""Of zarr format 3. None of them can run anything, and `bounded` has a bound for each."""
-MOST_CHUNKS = 2**16
-"""Chunks of an array that is read as a whole: such arrays have one, or one a seed."""
+"""Names of the codecs, of zarr format 3, that a store may use. None can run code, and `bounded` bounds each."""
+MAX_CHUNKS = 2**16
+"""Maximum number of chunks of an array that is read as a whole. Such arrays have one chunk, or one a seed."""
 CHUNK_BYTES = 2**28
-"""Bytes that a chunk may have; more only where one row, or an array that is read as a whole, has more."""
+"""Maximum size of a chunk in bytes; larger only if one row, or an array that is read as a whole, is larger."""
 
 
 class Arrays:
@@ -41,13 +42,13 @@ class Arrays:
     def read(
         self, name: str, shape: tuple[int, ...], below: int | None = None, seed_axis: int | None = None
     ) -> NDArray[Any]:
-        """All of a small array.
+        """Read all of a small array.
 
         Args:
             shape: what it must have.
             below: the array must hold whole numbers from 0 to `below` - 1.
-            seed_axis: an axis on which the array may be longer; only its beginning is given. While a store grows, its
-                arrays get room for more seeds one after the other, and `weights` is the last one.
+            seed_axis: an axis on which the array may be longer than `shape`; the rest is left out. While a store grows,
+                its arrays get room for more seeds one after the other, `weights` last.
         """
         array = self._open(name)
         fits = array.shape == shape
@@ -56,13 +57,13 @@ class Arrays:
             fits = array.shape == longer
         if not fits:
             raise damaged(self._where, f"{name} has shape {list(array.shape)}, expected {list(shape)}")
-        found = self._whole(name, array)[tuple(map(slice, shape))]
-        if below is not None and (found.dtype.kind not in "iu" or found.min() < 0 or found.max() >= below):
+        values = self._whole(name, array)[tuple(map(slice, shape))]
+        if below is not None and (values.dtype.kind not in "iu" or values.min() < 0 or values.max() >= below):
             raise damaged(self._where, f"{name} holds what is none of 0 to {below - 1}")
-        return found
+        return values
 
     def content(self, name: str) -> bytes:
-        """A file that is kept as an array of bytes."""
+        """The bytes of a file that the store holds as an array."""
         array = self._open(name)
         if len(array.shape) != 1 or array.dtype != np.uint8:
             raise damaged(self._where, f"{name} is {array.dtype} of shape {list(array.shape)}, not a row of bytes")
@@ -96,10 +97,10 @@ class Arrays:
         if size > memory:
             raise damaged(self._where, f"{name} claims {size} bytes; this machine has a memory of {memory}")
         self._require_chunk(name, array, 2 * size)
-        if (count := array.nchunks) > MOST_CHUNKS:
-            raise damaged(self._where, f"{name} is cut into {count} chunks; at most {MOST_CHUNKS} are read")
-        found: NDArray[Any] = guarded(self._where, name, lambda: np.array(array[:]))
-        return found
+        if (count := array.nchunks) > MAX_CHUNKS:
+            raise damaged(self._where, f"{name} is cut into {count} chunks; at most {MAX_CHUNKS} are read")
+        values: NDArray[Any] = guarded(self._where, name, lambda: np.array(array[:]))
+        return values
 
 
 def _num_bytes(shape: tuple[int, ...], dtype: Any) -> int:

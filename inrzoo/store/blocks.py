@@ -1,7 +1,7 @@
-"""Blocks: the unit of work is the unit of commit. One block of signals × one seed = one file of weights + one record.
+"""Blocks: one block of signals × one seed is one task, one file of weights and one commit record.
 
-The record's existence is the commit: it is renamed into place after the weights are safe. No flags, and no two workers
-in one file.
+A block is committed if its record exists: the record is renamed into place after the weights are safe. No two workers
+write to one file.
 
 Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
 """
@@ -24,21 +24,24 @@ from inrzoo.store.objects import Location, ObjectPath
 Result = TypeVar("Result")
 
 BUILD_FOLDER = "_build"
-AGAIN = "remove it, and the same build command fits these INRs again"
+REBUILD_HINT = "remove it, and the same build command fits these INRs again"
 CHUNK_BYTES = 512 * 1024
+"""Target size of a chunk of weights in bytes."""
 SHARD_BYTES = 80 * 10**6
+"""Target size of a shard of weights in bytes."""
 MIN_BLOCK_ROWS = 64
-"""A block smaller than this fits too few INRs to be worth a task."""
+"""Minimum number of signals in a block, unless the dataset is small. Fewer are not worth a task."""
 MIN_BLOCKS = 16
-"""Small sets are cut at least this fine, so that every core has work."""
+"""Minimum number of blocks of a small dataset, so that every core has work."""
 LARGE_SPLIT_SHARDS = 4
-REQUESTS = 16
-"""Small objects asked for at the same time."""
+"""Minimum number of shards of a dataset that does not fit one shard."""
+CONCURRENT_REQUESTS = 16
+"""Number of small objects that are requested at the same time."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """How N signals are cut: a function of the dataset and of the bytes of one row (T·P·4) alone.
+    """How N signals are cut into chunks, blocks and shards: a function of N and of the bytes of one row (T·P·4) alone.
 
     Rows are signals of one seed. A block is a whole number of chunks, a shard a whole number of blocks.
     """
@@ -97,7 +100,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Quality:
-    """What is known of the INRs of a block, besides their weights: one array for each of `COLUMNS`."""
+    """How well the INRs of a block fit: one array for each of `COLUMNS`."""
 
     psnr: NDArray[np.float32]
     loss: NDArray[np.float32]
@@ -113,7 +116,7 @@ class Column:
 
     Attributes:
         axes: dimensions after (signal, seed): `step`, `axis` (of the coordinates).
-        fill: what pending INRs have.
+        fill: the value for pending INRs.
     """
 
     dtype: str
@@ -133,24 +136,24 @@ COLUMNS = {
 
 @dataclass(frozen=True)
 class Record(Quality):
-    """A commit: quality, and the sha256 (32 bytes) of the block's weights in row-major order."""
+    """The commit record of a block: quality, and the sha256 (32 bytes) of its weights in row-major order."""
 
     sha256: NDArray[np.uint8]
 
 
 def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """sha256 of weights as the store holds them (little-endian float32, row-major). Shape (32,), uint8."""
+    """The sha256 of weights as the store holds them (little-endian float32, row-major). Shape (32,), uint8."""
     content = np.ascontiguousarray(weights_BTP, dtype="<f4")
     return np.frombuffer(hashlib.sha256(content.data).digest(), dtype=np.uint8)
 
 
 def weights_path(store: Location, block: Block) -> Location:
-    """Where a committed block's weights wait for their shard."""
+    """The file of a committed block's weights, until its shard is written."""
     return store / BUILD_FOLDER / "blocks" / f"{block.stem}.weights"
 
 
 def record_path(store: Location, block: Block) -> Location:
-    """Where a block's commit record lies."""
+    """The file of a block's commit record."""
     return store / BUILD_FOLDER / "blocks" / f"{block.stem}.npz"
 
 
@@ -194,38 +197,38 @@ def read_record(store: Location, block: Block) -> Record:
         columns = {name: getattr(record, name) for name in COLUMNS}
         whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1
         kinds = all(
-            found.dtype.kind == np.dtype(COLUMNS[name].dtype).kind and found.ndim == 1 + len(COLUMNS[name].axes)
-            for name, found in columns.items()
+            column.dtype.kind == np.dtype(COLUMNS[name].dtype).kind and column.ndim == 1 + len(COLUMNS[name].axes)
+            for name, column in columns.items()
         )
     except FileNotFoundError:
         raise
     except Exception as error:  # of zip, zlib and numpy, a dozen classes
-        raise InrzooError(f"{path} is damaged ({type(error).__name__}: {error}); {AGAIN}") from None
+        raise InrzooError(f"{path} is damaged ({type(error).__name__}: {error}); {REBUILD_HINT}") from None
     if not whole or not kinds:
-        raise InrzooError(f"{path} is no record of a block; {AGAIN}")
+        raise InrzooError(f"{path} is no record of a block; {REBUILD_HINT}")
     return record
 
 
-def of_each(store: Location, work: Callable[[Block], Result], wanted: Iterable[Block]) -> list[Result]:
-    """What `work` returns for each block; in a bucket several at a time, because each costs a request."""
+def map_blocks(store: Location, work: Callable[[Block], Result], blocks: Iterable[Block]) -> list[Result]:
+    """Apply `work` to each block; in a bucket to several at a time, because each costs a request."""
     if not isinstance(store, ObjectPath):
-        return [work(block) for block in wanted]
-    with ThreadPoolExecutor(REQUESTS) as pool:
-        return list(pool.map(work, wanted))
+        return [work(block) for block in blocks]
+    with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
+        return list(pool.map(work, blocks))
 
 
-def read_records(store: Location, wanted: Iterable[Block]) -> list[Record]:
+def read_records(store: Location, blocks: Iterable[Block]) -> list[Record]:
     """Read commit records."""
-    return of_each(store, lambda block: read_record(store, block), wanted)
+    return map_blocks(store, lambda block: read_record(store, block), blocks)
 
 
-def concatenated(records: Sequence[Record]) -> Record:
-    """Records of several blocks as one."""
+def concatenate(records: Sequence[Record]) -> Record:
+    """Join the records of several blocks into one."""
     return Record(**{key: np.concatenate([getattr(record, key) for record in records]) for key in vars(records[0])})
 
 
-def commits(store: Location) -> Callable[[Block], bool]:
-    """`is_committed` of a store; in a bucket as it was at the first question, asked for all blocks at once."""
+def committed_blocks(store: Location) -> Callable[[Block], bool]:
+    """`is_committed` for the blocks of one store. In a bucket one request, at the first call, answers for all."""
     if not isinstance(store, ObjectPath):
         return lambda block: is_committed(store, block)
     names = cache((store / BUILD_FOLDER / "blocks").files)
@@ -233,7 +236,7 @@ def commits(store: Location) -> Callable[[Block], bool]:
 
 
 def read_weights(store: Location, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
-    """Map a committed block's weights, shape (B, T, P), read-only; of an object, read them.
+    """Map a committed block's weights, read-only; those in a bucket are read. Shape (B, T, P).
 
     Raises:
         InrzooError: the file has another size.
@@ -241,26 +244,26 @@ def read_weights(store: Location, block: Block, num_rows: int, num_steps: int) -
     path = weights_path(store, block)
     size = path.size() if isinstance(path, ObjectPath) else path.stat().st_size
     if not size or size % (4 * num_rows * num_steps):
-        raise InrzooError(f"{path} is damaged (it has {size} bytes); {AGAIN}")
+        raise InrzooError(f"{path} is damaged (it has {size} bytes); {REBUILD_HINT}")
     flat = np.frombuffer(path.read_bytes(), "<f4") if isinstance(path, ObjectPath) else np.memmap(path, "<f4", "r")
     return flat.reshape(num_rows, num_steps, -1)
 
 
 def drop_block(store: Location, block: Block) -> None:
-    """Forget a block: the record first, so that it is never committed without weights."""
+    """Remove a block: the record first, so that no block is committed without its weights."""
     record_path(store, block).unlink(missing_ok=True)
     weights_path(store, block).unlink(missing_ok=True)
 
 
-def drop_blocks(store: Location, wanted: Sequence[Block]) -> None:
-    """`drop_block` of each; in a bucket many in one request."""
+def drop_blocks(store: Location, blocks: Sequence[Block]) -> None:
+    """Remove several blocks; in a bucket many in one request."""
     if not isinstance(store, ObjectPath):
-        for block in wanted:
+        for block in blocks:
             drop_block(store, block)
         return
-    home = store / BUILD_FOLDER / "blocks"
+    folder = store / BUILD_FOLDER / "blocks"
     for ending in ("npz", "weights"):
-        home.remove([f"{block.stem}.{ending}" for block in wanted])
+        folder.remove([f"{block.stem}.{ending}" for block in blocks])
 
 
 def _power_of_two(value: float) -> int:

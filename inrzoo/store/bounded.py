@@ -30,13 +30,13 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 from inrzoo.errors import InrzooError
 
 STRING_BYTES = 1024
-"""Bytes that the strings of a chunk may have, on average."""
+"""Maximum average size of the strings of a chunk, in bytes."""
 SLACK = 2**16
-"""Bytes that headers of a compressor may add to a chunk, besides an eighth of its size."""
+"""Maximum number of bytes that a compressor adds to a chunk, besides an eighth of its size."""
 PIECE = 2**20
-"""Bytes that are unpacked at once where the size is unknown before."""
+"""Number of bytes that are unpacked at once if the size is unknown."""
 MISSING = 2**64 - 1
-"""An entry of a shard's index for a chunk that is not there."""
+"""The entry of a shard's index for an absent chunk."""
 GZIP = 31
 """zlib's `wbits` for the gzip format."""
 

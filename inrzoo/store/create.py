@@ -15,27 +15,25 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Partition
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS
 from inrzoo.store.files import clear, is_there, sync_tree
-from inrzoo.store.folder_group import FolderGroup
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, upload
-from inrzoo.store.root import set_attributes
+from inrzoo.store.root import change_info
+from inrzoo.store.zarr_stores import FolderStore
 
-FORMAT = 1
 SIGNAL_CHUNK_BYTES = 2**20
+"""Target size of a chunk of signals, in bytes."""
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a store holds besides the INRs, and how large it is.
+    """What a store holds besides the INRs.
 
     Attributes:
-        attributes: what stands in the group's attributes; must hold `layout` and `split_names`.
-        num_params: P.
-        num_axes: D, coordinate dimensions.
-        snapshots: T step counts.
-        num_seeds: S.
+        info: what it records of itself. There are as many parameters as its layout has, as many seeds as its manifest
+            asks for, and as many snapshots as it names.
         ids: N signal ids.
         split: N uint8.
         labels: columns of N int64, the first one the class.
@@ -45,11 +43,7 @@ class Contents:
         fitter: the hypernetwork that made the starts, a file's content; None where none did.
     """
 
-    attributes: Mapping[str, Any]
-    num_params: int
-    num_axes: int
-    snapshots: tuple[int, ...]
-    num_seeds: int
+    info: StoreInfo
     ids: list[str]
     split: NDArray[np.uint8]
     labels: Mapping[str, NDArray[np.int64]]
@@ -80,7 +74,7 @@ def create_store(path: Location, contents: Contents) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with every_chunk():
             _write(partial, contents)
-        set_attributes(partial, complete=False)  # puts the root's digest into the root
+        change_info(partial, complete=False)  # puts the root's digest into the root
         sync_tree(partial)
         partial.rename(path)
     except BaseException:
@@ -89,39 +83,28 @@ def create_store(path: Location, contents: Contents) -> None:
 
 
 def _write(path: Path, contents: Contents) -> None:
-    num_signals, num_steps = len(contents.ids), len(contents.snapshots)
-    partition = Partition.of(num_signals, 4 * num_steps * contents.num_params)
-    group = zarr.create_group(
-        path,
-        attributes={
-            **contents.attributes,
-            "format": FORMAT,
-            "snapshots": list(contents.snapshots),
-            "partition": {key: value for key, value in vars(partition).items() if key != "num_signals"},
-            "published_seeds": [],
-            "checksums": {},
-            "complete": False,
-        },
-    )
-    seeds = contents.num_seeds
+    info = contents.info
+    num_signals, seeds, num_steps = len(contents.ids), info.manifest.seeds, len(info.snapshots)
+    num_params, partition = info.layout.num_params, info.partition.of(num_signals)
+    group = zarr.create_group(path, attributes=info.to_attributes())
     group.create_array(
         "weights",
-        shape=(num_signals, seeds, num_steps, contents.num_params),
-        shards=(partition.shard_rows, 1, num_steps, contents.num_params),
-        chunks=(partition.chunk_rows, 1, num_steps, contents.num_params),
+        shape=(num_signals, seeds, num_steps, num_params),
+        shards=(partition.shard_rows, 1, num_steps, num_params),
+        chunks=(partition.chunk_rows, 1, num_steps, num_params),
         dtype="float32",
         fill_value=np.nan,
         compressors=None,
         filters=None,
         dimension_names=["signal", "seed", "step", "param"],
     )
-    sizes = {"step": num_steps, "axis": contents.num_axes}
+    sizes = {"step": num_steps, "axis": len(info.grid)}
     for name, column in COLUMNS.items():
         shape = (num_signals, seeds, *(sizes[axis] for axis in column.axes))
         _column(group, name, shape, column.dtype, column.fill, ["signal", "seed", *column.axes])
     _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"])
     if contents.init_SP is not None:
-        dims, chunks = ["seed", "param"], (1, contents.num_params)
+        dims, chunks = ["seed", "param"], (1, num_params)
         group.create_array("init", data=contents.init_SP, chunks=chunks, fill_value=np.nan, dimension_names=dims)
     if contents.fitter is not None:
         group.create_array("fitter", data=np.frombuffer(contents.fitter, np.uint8), dimension_names=["byte"])
@@ -144,7 +127,7 @@ def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
             upload(Path(folder) / BUILD_FOLDER, home, last=lambda name: name == "signals/zarr.json")
         return
     clear(home / "signals.partial")
-    _signals(zarr.open_group(FolderGroup(home), mode="a"), signals_NKC, "signals.partial")
+    _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")
     (home / "signals.partial").rename(home / "signals")
 
 

@@ -1,4 +1,4 @@
-"""What a store shows of itself."""
+"""The description of a store in text and HTML."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from inrzoo.errors import InrzooError
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
 
-MOST_READ = 2**20
-"""Number of entries up to which a column is read for a description."""
+MAX_ENTRIES_READ = 2**20
+"""Maximum number of entries of a column that is read for a description."""
 
 
 def description(store: Store) -> tuple[str, dict[str, str]]:
@@ -24,7 +24,7 @@ def description(store: Store) -> tuple[str, dict[str, str]]:
         "dataset": _dataset,
         "INRs": _inrs,
         "network": described_inr,
-        "grid": lambda store: " × ".join(map(str, store.attributes["grid"])),
+        "grid": lambda store: " × ".join(map(str, store.info.grid)),
         "splits": _splits,
         "labels": _labels,
         "PSNR": _psnr,
@@ -34,25 +34,25 @@ def description(store: Store) -> tuple[str, dict[str, str]]:
     for name, part in parts.items():
         try:
             rows[name] = part(store)
-        except (InrzooError, OSError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except (InrzooError, OSError) as error:
             rows[name] = f"cannot be read: {error}"
     return "Store", {name: text for name, text in rows.items() if text}
 
 
 def described_inr(store: Store) -> str:
     """Name, number of parameters and fields of the INR."""
-    fields = dict(store.attributes["inr"])
+    fields = dict(store.info.inr)
     name = fields.pop("name", "?")
     count = f"{store.weights.shape[3]:,} parameters"
     return f"{name}, {count} ({listed(f'{key} {value}' for key, value in fields.items())})"
 
 
 def _dataset(store: Store) -> str:
-    published = len(store.attributes["published_seeds"])
+    published = len(store.info.published_seeds)
     state = "complete" if store.complete else f"being built: {published} of {store.num_seeds} seeds are finished"
     if store.partial:
         state = f"a part: {listed(store.partial)}"
-    return f"{store.attributes['dataset']}, {state}"
+    return f"{store.info.dataset}, {state}"
 
 
 def _inrs(store: Store) -> str:
@@ -62,7 +62,7 @@ def _inrs(store: Store) -> str:
 
 
 def _splits(store: Store) -> str:
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     if not _is_cheap(store, "split", store.num_signals):
         return listed(names)
     counts = np.bincount(store.split, minlength=len(names))
@@ -70,19 +70,18 @@ def _splits(store: Store) -> str:
 
 
 def _labels(store: Store) -> str:
-    names = store.attributes["label_names"]
-    return listed(f"{column} ({len(names[column]):,} classes)" for column in store.attributes["label_columns"])
+    names = store.info.label_names
+    return listed(f"{column} ({len(names[column]):,} classes)" for column in store.info.label_columns)
 
 
 def _psnr(store: Store) -> str:
     size = store.num_signals * store.num_seeds
     if not store.complete or not _is_cheap(store, "psnr", size * len(store.snapshots)):
         return ""
-    usable = np.isin(store.status, [store.attributes["status_names"].index(name) for name in ("ok", "early stop")])
-    psnr = store.psnr[:, :, -1][usable]
+    psnr = store.psnr[:, :, -1][store.usable]
     return f"median {np.median(psnr):.2f} dB at step {store.snapshots[-1]}" if psnr.size else ""
 
 
 def _is_cheap(store: Store, column: str, size: int) -> bool:
-    """Whether a column was read before, or is small and on this machine."""
-    return column in vars(store) or (store.mirror is None and isinstance(store.path, Path) and size <= MOST_READ)
+    """Whether reading a column costs little: it was read before, or it is small and on this machine."""
+    return column in vars(store) or (store.cache is None and isinstance(store.path, Path) and size <= MAX_ENTRIES_READ)

@@ -1,4 +1,4 @@
-"""Publishing: joins the blocks of a finished seed into shards, then lets the records go. Idempotent at every moment.
+"""Publishing: joins the blocks of a finished seed into shards, then removes the blocks. Idempotent at every moment.
 
 A seed is published by one atomic write of the group's attributes; until then its blocks stay where they are, so a
 crash anywhere costs only work that can be done again.
@@ -21,28 +21,33 @@ from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
 from inrzoo.store.bounded import bounded_array
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
-from inrzoo.store.files import is_hidden, is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
-from inrzoo.store.folder_group import FolderGroup
+from inrzoo.store.files import is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.intact import require_intact
 from inrzoo.store.links import walk
 from inrzoo.store.names import is_metadata, is_statistic
-from inrzoo.store.object_group import ObjectGroup
 from inrzoo.store.objects import Changed, Location, ObjectPath
-from inrzoo.store.root import own_files, seal, set_attributes
+from inrzoo.store.root import change_info, own_files, seal
 from inrzoo.store.shards import raw_rows
+from inrzoo.store.zarr_stores import BucketStore, FolderStore
 
 SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 
 def open_group(path: Location) -> zarr.Group:
     """The store's group for writing, its attributes as they are now and not as consolidated metadata remember them."""
-    home = ObjectGroup(path) if isinstance(path, ObjectPath) else FolderGroup(path)
+    home = BucketStore(path) if isinstance(path, ObjectPath) else FolderStore(path)
     return zarr.open_group(home, mode="r+", use_consolidated=False)
 
 
-def partition_of(group: zarr.Group) -> Partition:
+def info_of(group: zarr.Group, path: Location) -> StoreInfo:
+    """What the root of a store records when its group was opened."""
+    return StoreInfo.from_attributes(group.attrs.asdict(), str(path))
+
+
+def partition_of(group: zarr.Group, info: StoreInfo) -> Partition:
     """How the store's signals are cut."""
-    return Partition(num_signals=group["weights"].shape[0], **group.attrs["partition"])
+    return info.partition.of(group["weights"].shape[0])
 
 
 def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) -> None:
@@ -57,10 +62,10 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
     """
     group = open_group(path)
     if num_seeds > group["weights"].shape[1]:
-        if group.attrs["complete"]:
-            require_intact(path, group.attrs, is_statistic)
-        manifest = {**group.attrs["manifest"], "seeds": num_seeds}
-        set_attributes(path, complete=False, manifest=manifest)
+        info = info_of(group, path)
+        if info.complete:
+            require_intact(path, info, is_statistic)
+        change_info(path, complete=False, manifest=info.manifest.with_seeds(num_seeds))
         if init_SP is not None:
             group["init"].resize(init_SP.shape)
             with every_chunk():
@@ -72,23 +77,23 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
 
 
 @dataclass(frozen=True)
-class Joined:
-    """A shard that is in its place.
+class JoinedShard:
+    """A shard that was joined from its blocks and written.
 
     Attributes:
-        sha256: of its file, hex.
-        record: what is known of its INRs, and the digests of its blocks.
+        sha256: sha256 (hex) of its file.
+        record: the records of its blocks, joined.
     """
 
     sha256: str
     record: blocks.Record
 
 
-def publish_seed(path: Location, seed: int, joined: Mapping[int, Joined] | None = None) -> None:
-    """Join a seed's blocks into shards and columns, record their checksums, then delete the blocks.
+def publish_seed(path: Location, seed: int, joined: Mapping[int, JoinedShard] | None = None) -> None:
+    """Join a seed's blocks into shards and columns, record their checksums, then remove the blocks.
 
     Args:
-        joined: those of the shards that workers have joined already.
+        joined: shards that workers have joined already, by number.
 
     Raises:
         InrzooError: a block's file is not what its record says; the block is dropped, so that a build fits it again.
@@ -98,29 +103,30 @@ def publish_seed(path: Location, seed: int, joined: Mapping[int, Joined] | None 
         guarded(str(path), f"seed {seed}", lambda: _publish_seed(path, seed, joined or {}), passing=(OSError, Changed))
 
 
-def join_shard(path: Location, seed: int, shard: int) -> Joined:
-    """Join the blocks of a shard whose blocks are all committed; they stay.
+def join_shard(path: Location, seed: int, shard: int) -> JoinedShard:
+    """Join the blocks of a shard, all committed, and leave them in place.
 
     Raises:
         InrzooError, OSError: as `publish_seed`.
     """
     group = open_group(path)
-    partition = partition_of(group)
+    partition = partition_of(group, info_of(group, path))
     members = [Block(seed, index) for index in partition.shard_blocks(shard)]
     records = _records(path, partition, members)
-    if any(blocks.of_each(path, lambda block: blocks.weights_path(path, block).exists(), members)):
+    if any(blocks.map_blocks(path, lambda block: blocks.weights_path(path, block).exists(), members)):
         with every_chunk():  # none waits where a repair left this shard alone
             _write_shard(path, group["weights"], partition, members, records)
     file = shard_path(path, shard, seed)
     sync(file)
-    return Joined(sha256(file), blocks.concatenated(records))
+    return JoinedShard(sha256(file), blocks.concatenate(records))
 
 
-def _publish_seed(path: Location, seed: int, joined: Mapping[int, Joined]) -> None:
+def _publish_seed(path: Location, seed: int, joined: Mapping[int, JoinedShard]) -> None:
     group = open_group(path)
-    partition = partition_of(group)
+    info = info_of(group, path)
+    partition = partition_of(group, info)
     shards = [joined.get(shard) or join_shard(path, seed, shard) for shard in range(partition.num_shards)]
-    record = blocks.concatenated([shard.record for shard in shards])
+    record = blocks.concatenate([shard.record for shard in shards])
     for name in COLUMNS:
         group[name][:, seed] = getattr(record, name)
     group["block_sha256"][:, seed] = record.sha256.reshape(-1, 32)
@@ -128,14 +134,13 @@ def _publish_seed(path: Location, seed: int, joined: Mapping[int, Joined]) -> No
     for file in files:
         sync(path / file)
     of_shards = {f"weights/{shard_key(number, seed)}": shard.sha256 for number, shard in enumerate(shards)}
-    checksums = {**group.attrs["checksums"], **{file: sha256(path / file) for file in files}, **of_shards}
-    published = sorted({*group.attrs["published_seeds"], seed})
-    set_attributes(path, checksums=checksums, published_seeds=published)
+    checksums = {**info.checksums, **{file: sha256(path / file) for file in files}, **of_shards}
+    change_info(path, checksums=checksums, published_seeds=sorted({*info.published_seeds, seed}))
     blocks.drop_blocks(path, [Block(seed, index) for index in range(partition.num_blocks)])
 
 
 def complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
-    """Write statistics, the remaining checksums and consolidated metadata; drop what only the build needed.
+    """Write statistics, the remaining checksums and consolidated metadata; remove what only the build needed.
 
     Args:
         statistics: name -> (array, its dimension names), written as `stats/<name>`.
@@ -148,23 +153,21 @@ def complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[s
 
 def _complete(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     group = open_group(path)
-    missing = set(range(group["weights"].shape[1])) - set(group.attrs["published_seeds"])
+    missing = set(range(group["weights"].shape[1])) - {*info_of(group, path).published_seeds}
     if missing:
         raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished; run the same build again")
     write_statistics(path, statistics)
     _remove_partial_files(path)
-    attributes = dict(open_group(path).attrs)
-    known, own = attributes["checksums"], own_files(path, attributes)
+    info = info_of(open_group(path), path)
     # Data files of published seeds were recorded then; metadata have changed since, and the rest is new.
-    fresh = [file for file in own if is_metadata(file) or file not in known]
+    fresh = [file for file in own_files(path, info) if is_metadata(file) or file not in info.checksums]
     sync_tree(path)
-    kept = {file: known[file] for file in known if not is_hidden(file)}
-    seal(path, {**kept, **{file: sha256(path / file) for file in fresh}})
+    seal(path, {**info.checksums, **{file: sha256(path / file) for file in fresh}})
     remove_leftovers(path)
 
 
 def remove_leftovers(path: Location) -> None:
-    """Remove what only the build of a store that is complete needed; what cannot be removed stays."""
+    """Remove the build folder of a complete store, as far as it can be removed."""
     with suppress(OSError):
         remove_tree(path / BUILD_FOLDER)
 
@@ -181,9 +184,12 @@ def _remove_partial_files(path: Location) -> None:
 def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
     """Replace the group `stats` and its checksums."""
     group = open_group(path)
-    stale = {key: value for key, value in group.attrs["checksums"].items() if not is_statistic(key)}
-    set_attributes(path, checksums=stale, complete=False)
-    home = group.require_group("stats", overwrite=True)
+    info = info_of(group, path)
+    others = {name: digest for name, digest in info.checksums.items() if not is_statistic(name)}
+    change_info(path, checksums=others, complete=False)
+    for name in filter(is_statistic, own_files(path, info)):  # zarr would remove the folder, with all that is in it
+        (path / name).unlink(missing_ok=True)
+    home = group.require_group("stats")
     with every_chunk():
         for name, (array, dims) in sorted(statistics.items()):
             home.create_array(name, data=array, chunks=array.shape, dimension_names=dims)
@@ -195,8 +201,9 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     Good weights are copied out of the shards that hold a bad block before those shards go; other shards stay.
     """
     group = open_group(path)
-    partition = partition_of(group)
-    set_attributes(path, complete=False)
+    info = info_of(group, path)
+    partition = partition_of(group, info)
+    change_info(path, complete=False)
     (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
         columns = {name: bounded_array(group[name])[:, seed] for name in SEED_COLUMNS}
@@ -215,9 +222,8 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
             record = blocks.Record(**quality, sha256=columns["block_sha256"][index])
             blocks.write_record(path, Block(seed, index), record)
     dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}
-    checksums = {file: value for file, value in group.attrs["checksums"].items() if file not in dropped}
-    published = [other for other in group.attrs["published_seeds"] if other != seed]
-    set_attributes(path, checksums=checksums, published_seeds=published)
+    checksums = {name: digest for name, digest in info.checksums.items() if name not in dropped}
+    change_info(path, checksums=checksums, published_seeds=[other for other in info.published_seeds if other != seed])
     for file in dropped:
         (path / file).unlink(missing_ok=True)
 
@@ -242,24 +248,24 @@ def block_in_shard(
     return raw_rows(shard_path(path, shard, block.seed), within, row_shape)
 
 
-def _records(path: Location, partition: Partition, wanted: list[Block]) -> list[blocks.Record]:
-    """Read commit records; a damaged one is dropped and said."""
+def _records(path: Location, partition: Partition, members: list[Block]) -> list[blocks.Record]:
+    """Read commit records. Of a damaged one the block is removed, and InrzooError raised."""
 
     def read(block: Block) -> blocks.Record:
         rows = partition.rows(block.index)
         try:
             record = blocks.read_record(path, block)
         except InrzooError:
-            raise _dropped(path, block) from None
+            raise _remove_damaged(path, block) from None
         if len(record.psnr) != rows.stop - rows.start:
-            raise _dropped(path, block)
+            raise _remove_damaged(path, block)
         return record
 
-    return blocks.of_each(path, read, wanted)
+    return blocks.map_blocks(path, read, members)
 
 
-def _dropped(path: Location, block: Block) -> InrzooError:
-    """Drop a damaged block, so that a build fits it again; the line that says so."""
+def _remove_damaged(path: Location, block: Block) -> InrzooError:
+    """Remove a damaged block, so that a build fits it again. Returns the error that says this."""
     blocks.drop_block(path, block)
     return InrzooError(
         f"block {block.index} of seed {block.seed} in {path} was damaged on disk; run the same build again"
@@ -274,12 +280,12 @@ def _write_shard(
         try:
             return blocks.read_weights(path, block, rows.stop - rows.start, weights.shape[2])
         except InrzooError:
-            raise _dropped(path, block) from None
+            raise _remove_damaged(path, block) from None
 
-    parts = blocks.of_each(path, read, members)
+    parts = blocks.map_blocks(path, read, members)
     for block, part, record in zip(members, parts, records, strict=True):
         if part.shape[2] != weights.shape[3] or not np.array_equal(blocks.digest(part), record.sha256):
-            raise _dropped(path, block)
+            raise _remove_damaged(path, block)
     first, last = partition.rows(members[0].index), partition.rows(members[-1].index)
     weights[first.start : last.stop, members[0].seed] = np.concatenate(parts)
 

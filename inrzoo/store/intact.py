@@ -1,14 +1,13 @@
 """Are the files of a store the ones that its root records, and is the root itself intact?"""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 from inrzoo.errors import InrzooError
-from inrzoo.store.checks import damaged
-from inrzoo.store.files import is_hidden, sha256
+from inrzoo.store.files import sha256
+from inrzoo.store.info import StoreInfo, damaged
 from inrzoo.store.links import links
 from inrzoo.store.names import is_metadata
 from inrzoo.store.objects import Location
@@ -17,27 +16,23 @@ from inrzoo.store.root import check_root, consolidated, own_files, visible_files
 NO_FILE: Callable[[str], bool] = lambda name: False  # noqa: E731
 
 
-def wrong_files(
-    path: Location, attributes: Mapping[str, Any], without: Callable[[str], bool] = NO_FILE
-) -> dict[str, str]:
+def wrong_files(path: Location, info: StoreInfo, without: Callable[[str], bool] = NO_FILE) -> dict[str, str]:
     """Recorded files that are missing or have another sha256 than recorded.
 
     Args:
-        attributes: of the store's root.
-        without: picks files that are not looked at.
+        info: what the store's root records.
+        without: selects files that are not checked.
 
     Returns:
         Relative name -> what is wrong with the file, sorted by name.
     """
-    complete = attributes["complete"]
     # Metadata change while a store grows; their checksums are recorded anew when it is sealed.
-    recorded_names = [name for name in attributes["checksums"] if not is_hidden(name)]  # an older version recorded such
-    expected = {name for name in recorded_names if (complete or not is_metadata(name)) and not without(name)}
-    present = sorted(expected & {*own_files(path, attributes)})
+    expected = {name for name in info.checksums if (info.complete or not is_metadata(name)) and not without(name)}
+    present = sorted(expected & {*own_files(path, info)})
     wrong = dict.fromkeys(expected - {*present}, "is missing")
 
     def compare(name: str) -> str:
-        recorded = attributes["checksums"][name]
+        recorded = info.checksums[name]
         try:
             actual = sha256(path / name)
         except FileNotFoundError:  # it was there when the files were listed
@@ -49,21 +44,21 @@ def wrong_files(
     return dict(sorted(wrong.items()))
 
 
-def strays(path: Location, attributes: Mapping[str, Any]) -> list[str]:
+def strays(path: Location, info: StoreInfo) -> list[str]:
     """Relative names of visible files that are not part of the store, and of links; sorted."""
-    own = {*own_files(path, attributes)}
-    if attributes["complete"]:
-        own &= attributes["checksums"].keys()
+    own = {*own_files(path, info)}
+    if info.complete:
+        own &= info.checksums.keys()
     return sorted({*visible_files(path), *(links(path) if isinstance(path, Path) else [])} - own)
 
 
-def wrong_root(path: Location, attributes: Mapping[str, Any]) -> str:
+def wrong_root(path: Location, info: StoreInfo) -> str:
     """What is wrong with the root of a store, or an empty text: its own digest, and the metadata that it repeats."""
     content = (path / "zarr.json").read_bytes()
     problem = check_root(content)
-    if problem or not attributes["complete"]:
+    if problem or not info.complete:
         return problem
-    recorded = [name for name in attributes["checksums"] if is_metadata(name)]
+    recorded = [name for name in info.checksums if is_metadata(name)]
     repeated = json.loads(content).get("consolidated_metadata", {}).get("metadata")
     try:
         differs = repeated != consolidated(path, recorded)
@@ -72,18 +67,18 @@ def wrong_root(path: Location, attributes: Mapping[str, Any]) -> str:
     return "repeats other metadata than those of its arrays" if differs else ""
 
 
-def require_intact(path: Location, attributes: Mapping[str, Any], without: Callable[[str], bool] = NO_FILE) -> None:
+def require_intact(path: Location, info: StoreInfo, without: Callable[[str], bool] = NO_FILE) -> None:
     """Refuse to go on with a store of which something is damaged: what is written next would hide it.
 
     Args:
-        without: picks files that are about to be replaced and are not looked at.
+        without: selects files that are about to be replaced and are not checked.
 
     Raises:
         InrzooError: names the first damaged file; nothing was changed.
     """
     if problem := check_root((path / "zarr.json").read_bytes()):
         raise damaged(str(path), f"zarr.json {problem}")
-    for name, problem in wrong_files(path, attributes, without).items():
+    for name, problem in wrong_files(path, info, without).items():
         raise InrzooError(
             f"{path} is damaged ({name} {problem}) and was left as it is; repair it with: inrzoo verify {path} --repair"
         )

@@ -5,7 +5,7 @@ number in it, by a write that fails unless the object is the one it wrote last (
 for that long *by its own clock*, and takes it only if it did not change meanwhile, by the same kind of write. So of two
 that try, one fails; no clock is compared with another's; and a holder that slept longer than that finds out at its
 next renewal. What it may write until then is the same bytes, and the store's root only if nobody else changed it
-(`set_attributes`): see docs/reliability.md.
+(`change_info`): see docs/reliability.md.
 """
 
 import json
@@ -22,8 +22,9 @@ from inrzoo.errors import InrzooError
 from inrzoo.store.objects import Changed, ObjectError, ObjectPath
 
 LEASE_SECONDS = 30.0
+"""Time, in seconds, after which a lease that was not renewed is free."""
 RENEWALS = 3
-"""In `LEASE_SECONDS`; also how often a waiting driver looks."""
+"""Number of renewals in `LEASE_SECONDS`."""
 
 _held: dict[ObjectPath, "Lease"] = {}
 
@@ -46,17 +47,17 @@ class Lease:
             self._tag = self.path.create(self._content())
             return
         except Changed:
-            found, tag = self.path.read_tagged()
-        content = json.loads(found or b"{}")
+            current, tag = self.path.read_tagged()
+        content = json.loads(current or b"{}")
         if content and not _is_dead(content):
             deadline = time.monotonic() + LEASE_SECONDS
             while time.monotonic() < deadline:
                 time.sleep(LEASE_SECONDS / RENEWALS / 2)
                 later, tag = self.path.read_tagged()
-                if later != found and json.loads(later):
+                if later != current and json.loads(later):
                     raise self._taken()
-                found = later
-                if not json.loads(found):
+                current = later
+                if not json.loads(current):
                     break
         try:
             self._tag = self.path.replace(self._content(), tag)
@@ -64,15 +65,17 @@ class Lease:
             raise self._taken() from None
 
     def keep(self) -> None:
-        """Renew until `give_back`; meant for a thread. Note in `lost` that another process has taken the lease."""
+        """Renew the lease until `give_back`; for a thread. Sets `lost` if another process has taken the lease."""
         while not self.stop.wait(LEASE_SECONDS / RENEWALS):
             self._renewals += 1
-            with suppress(ObjectError):  # out of reach: tried again
+            with suppress(ObjectError):  # the server is out of reach: try again
                 try:
                     self._tag = self.path.replace(self._content(), self._tag)
                 except (Changed, FileNotFoundError):
-                    found, self._tag = self.path.read_tagged()
-                    if json.loads(found).get("holder") != self._holder:  # else the answer to the last one was lost
+                    current, self._tag = self.path.read_tagged()
+                    if (
+                        json.loads(current).get("holder") != self._holder
+                    ):  # else the answer to the last renewal was lost
                         self.lost = True
                         return
 
@@ -90,7 +93,7 @@ class Lease:
 
 @contextmanager
 def hold(store: ObjectPath) -> Iterator[None]:
-    """Hold a store's lease. Inside of itself it is already held.
+    """Hold a store's lease; contexts may be nested.
 
     Raises:
         InrzooError: another process holds it.
@@ -121,7 +124,7 @@ def require(store: ObjectPath) -> None:
 
 
 def _process() -> dict[str, Any]:
-    """What names this process on this machine until it restarts; nothing where the system does not tell."""
+    """What identifies this process on this machine; empty if the system does not say."""
     try:
         started = Path("/proc/self/stat").read_text().rpartition(")")[2].split()[19]
         machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -132,8 +135,8 @@ def _process() -> dict[str, Any]:
 
 def _is_dead(content: dict[str, Any]) -> bool:
     """Whether the holder ran on this machine and is gone; a number that another process has now does not count."""
-    here = _process()
-    if not here or content.get("machine") != here["machine"]:
+    this = _process()
+    if not this or content.get("machine") != this["machine"]:
         return False
     pid, started = content["process"]
     try:

@@ -12,18 +12,20 @@ from typing import Any, TypeVar
 Result = TypeVar("Result")
 
 MAX_SMALL_BYTES = 64 * 2**20
-"""Bytes of a file that is read into memory, such as the root of a store: 100 bytes for each of the store's files are
-needed, and ten million INRs on 32×32 pixels are some 50,000 files, 5 MB."""
+"""Maximum size, in bytes, of a file that is read into memory, such as the root of a store. A root has about 100 bytes
+for each of the store's files, and ten million INRs on 32×32 pixels are some 50,000 files, 5 MB."""
 MAX_LISTING_BYTES = 256 * 2**20
-"""Bytes of all pages of one listing; a file takes about 250."""
+"""Maximum size of all pages of one listing, in bytes; a file takes about 250."""
 MAX_PAGES = 2000
-"""Pages of one listing; the Hub's have 1000 files each."""
+"""Maximum number of pages of one listing; the Hub's have 1000 files each."""
 MAX_REDIRECTS = 5
+"""Maximum number of redirects that one request follows."""
 WINDOW_SECONDS = 60.0
+"""Length, in seconds, of the window over which the speed of a transfer is measured."""
 WINDOW_BYTES = 64 * 2**10
-"""In every `WINDOW_SECONDS` of a transfer at least so many bytes must arrive, or its end: about 1 kB/s."""
+"""Minimum number of bytes that arrive in each window, about 1 kB/s."""
 PIECE_BYTES = 2**16
-"""Bytes that are read, counted and written at once."""
+"""Number of bytes that are read, counted and written at once."""
 
 
 class TooMuch(ValueError):

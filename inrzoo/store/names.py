@@ -7,7 +7,7 @@ from functools import lru_cache
 from inrzoo.store.blocks import COLUMNS
 
 CHUNK = re.compile(r"(.+)/c((?:/[0-9]{1,9})+)")
-"""The relative name of a chunk: its array, then its place on each axis."""
+"""The relative name of a chunk: the name of its array, then its position on each axis."""
 RESERVED_NAMES = (
     "weights",
     *COLUMNS,

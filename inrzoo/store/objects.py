@@ -19,10 +19,11 @@ from typing import Any, TypeVar
 
 from inrzoo.errors import InrzooError
 
-RETRIES, FIRST_PAUSE, LONGEST_PAUSE = 10, 0.1, 10.0
-"""Further tries of a request that met a 5xx or a cut connection; seconds before the first, then doubled each time."""
+RETRIES, FIRST_PAUSE, MAX_PAUSE = 10, 0.1, 10.0
+"""Number of retries of a request that met a 5xx or a cut connection; the first pause in seconds, doubled each time; the
+maximum pause in seconds."""
 SCHEMES = ("s3", "s3a", "gs", "az", "abfs", "abfss")
-
+"""URL schemes of buckets."""
 
 Result = TypeVar("Result")
 
@@ -112,10 +113,10 @@ class ObjectPath:
         """The object and its ETag, for a later `replace`. Raises FileNotFoundError."""
 
         def get() -> tuple[bytes, str]:
-            found = self._client().get(self.key)
-            return bytes(found.bytes()), str(found.meta["e_tag"])
+            answer = self._client().get(self.key)
+            return bytes(answer.bytes()), str(answer.meta["e_tag"])
 
-        return _persistently(self, get)
+        return _with_retries(self, get)
 
     def read_range(self, start: int, stop: int) -> bytes:
         """Some bytes of the object. Raises FileNotFoundError."""
@@ -127,11 +128,11 @@ class ObjectPath:
 
     def files(self) -> dict[str, int]:
         """Size in bytes of every object below this key, by its name relative to it, sorted."""
-        pages = _persistently(self, lambda: list(self._client().list(prefix=self.key + "/")))
-        found = [
+        pages = _with_retries(self, lambda: list(self._client().list(prefix=self.key + "/")))
+        sizes = [
             (str(entry["path"]).removeprefix(self.key + "/"), int(entry["size"])) for page in pages for entry in page
         ]
-        return dict(sorted(found))
+        return dict(sorted(sizes))
 
     # --- writing -----------------------------------------------------------------------------------------------
 
@@ -174,7 +175,7 @@ class ObjectPath:
         """Remove objects below this key; those that are not there count as removed."""
         keys = [f"{self.key}/{name}" for name in names]
         for start in range(0, len(keys), 1000):
-            _persistently(self, partial(self._delete, keys[start : start + 1000]))
+            _with_retries(self, partial(self._delete, keys[start : start + 1000]))
 
     def _conditionally(self, content: bytes, tag: str | None) -> str:
         """Write if the object's ETag is `tag`, or if there is none. What was refused or not answered is looked at."""
@@ -182,17 +183,17 @@ class ObjectPath:
 
         def put() -> str:
             try:
-                with _plainly(self):
+                with _short_errors(self):
                     return str(self._client().put(self.key, content, mode=mode, use_multipart=False)["e_tag"])
             except (Changed, ObjectError):
-                found, there = self._tagged_or_none()
-                if found == content:
-                    return there  # the answer to a write that succeeded was lost on the way
-                if there != (tag or ""):
+                current, current_tag = self._tagged_or_none()
+                if current == content:
+                    return current_tag  # the write succeeded, its answer was lost
+                if current_tag != (tag or ""):
                     raise Changed(str(self)) from None
                 raise
 
-        return _persistently(self, put)
+        return _with_retries(self, put)
 
     def _tagged_or_none(self) -> tuple[bytes | None, str]:
         try:
@@ -204,7 +205,7 @@ class ObjectPath:
         self._client().delete(keys)
 
     def _call(self, operation: str, **arguments: Any) -> Any:
-        return _persistently(self, lambda: getattr(self._client(), operation)(self.key, **arguments))
+        return _with_retries(self, lambda: getattr(self._client(), operation)(self.key, **arguments))
 
     def _client(self) -> Any:
         return _client(self.bucket, os.getpid())
@@ -235,31 +236,31 @@ def location(place: str | Path | ObjectPath) -> Location:
 @lru_cache(maxsize=16)
 def _client(bucket: str, process: int) -> Any:
     """The connection pool of a bucket, one a process: it does not survive a fork. Credentials are the environment's."""
-    from obstore.store import from_url  # `_plainly` says it where the package is not installed
+    from obstore.store import from_url  # `_short_errors` says it where the package is not installed
 
     endpoints = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
     plain = any(os.environ.get(name, "").startswith("http://") for name in endpoints)
-    # Tried again by `_persistently`: the library itself gives up where an answer is cut in the middle.
+    # Tried again by `_with_retries`: the library itself gives up where an answer is cut in the middle.
     once: Any = {"max_retries": 0}
     return from_url(bucket, client_options={"allow_http": True} if plain else None, retry_config=once)
 
 
-def _persistently(path: ObjectPath, work: Callable[[], Result]) -> Result:
-    """What `work` returns, after as many tries as it takes and is allowed."""
+def _with_retries(path: ObjectPath, work: Callable[[], Result]) -> Result:
+    """Return what `work` returns, retried after errors of the server or the connection."""
     for attempt in range(RETRIES):
         try:
-            with _plainly(path):
+            with _short_errors(path):
                 return work()
         except ObjectError:
             # Many workers that failed together do not return together.
-            time.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2.0**attempt) * random.uniform(0.5, 1))
-    with _plainly(path):
+            time.sleep(min(MAX_PAUSE, FIRST_PAUSE * 2.0**attempt) * random.uniform(0.5, 1))
+    with _short_errors(path):
         return work()
 
 
 @contextmanager
-def _plainly(path: ObjectPath) -> Iterator[None]:
-    """Turn the library's errors into `OSError`s of one line: its own show the request, and go on for pages."""
+def _short_errors(path: ObjectPath) -> Iterator[None]:
+    """Turn the library's errors, which go on for pages, into `OSError`s of one line."""
     try:
         from obstore import exceptions
     except ImportError:

@@ -1,4 +1,4 @@
-"""Reading a store back, at every stage of its life.
+"""Opens and reads a store, at every stage of its life.
 
 Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D in_features, C out_features.
 """
@@ -6,8 +6,9 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,20 +17,20 @@ from numpy.typing import NDArray
 from inrzoo import coords
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
+from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, commits, read_records
-from inrzoo.store.checks import Recorded, check_attributes, check_weights, inr_of, layout_of, opened
-from inrzoo.store.create import FORMAT
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, committed_blocks, read_records
+from inrzoo.store.checks import check_weights, opened, recorded_inr
 from inrzoo.store.description import description
-from inrzoo.store.finalise import partition_of
+from inrzoo.store.info import USABLE_STATUS, StoreInfo
 from inrzoo.store.names import label_arrays
-from inrzoo.store.object_group import ObjectGroup, home_of, signals_nearby
-from inrzoo.store.objects import Location
-from inrzoo.store.parts import wanted_blocks
-from inrzoo.store.remote import Mirror, cache_folder
+from inrzoo.store.objects import Location, ObjectPath, is_object_url
 from inrzoo.store.selection import select
+from inrzoo.store.store_cache import StoreCache, Unfinished, cache_folder, is_url
+from inrzoo.store.subset import expected_blocks
 from inrzoo.store.weights_array import WeightsArray
+from inrzoo.store.zarr_stores import BucketStore, signal_cache_folder, zarr_store_of
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -43,10 +44,10 @@ class Store(Shown):
     """A dataset of INRs on disk.
 
     Attributes:
-        path: the folder; of a mirrored store the one in the cache; or the place in a bucket.
-        location: where it was opened: the folder, or the URL.
-        mirror: what fetches the files of a remote store; None for a local one.
-        attributes: everything recorded about the dataset.
+        path: the folder of the store; for a remote store its folder in the local cache; or its place in a bucket.
+        location: the folder or the URL that was opened.
+        cache: the local cache of a remote store; None for a local store.
+        info: what the store records of itself, read when it was opened.
 
     Example:
         >>> store = inrzoo.open_store("digits.zarr")
@@ -56,83 +57,79 @@ class Store(Shown):
         torch.Size([64, 1])
     """
 
-    def __init__(self, path: Location, mirror: Mirror | None = None) -> None:
-        self.path, self.mirror = path, mirror
-        self.location = str(path) if mirror is None else mirror.url
+    def __init__(self, path: Location, cache: StoreCache | None = None) -> None:
+        self.path, self.cache = path, cache
+        self.location = str(path) if cache is None else cache.url
         # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
-        home = home_of(path, mirror)
-        self._group, found = opened(home, path, mirror is not None)
-        if found.get("format") != FORMAT:
-            raise InrzooError(
-                f"{self.location} has store format {found.get('format')}; this version of inrzoo reads {FORMAT}"
-            )
-        self.attributes: Recorded = check_attributes(found, self.location)
-        if isinstance(home, ObjectGroup):
-            home.nearby = signals_nearby(cache_folder(), home.root, str(self.attributes.get("signals_sha256")))
+        home = zarr_store_of(path, cache)
+        self._group, attributes = opened(home, path, cache is not None)
+        self.info = StoreInfo.from_attributes(attributes, self.location)
+        if isinstance(home, BucketStore):
+            home.signal_cache = signal_cache_folder(cache_folder(), home.root, self.info.signals_sha256)
         self._arrays = Arrays(self._group, self.location)
-        check_weights(self._arrays.array("weights"), self.attributes, self.location)
-        self.partition = partition_of(self._group)
+        weights = self._arrays.array("weights")
+        check_weights(weights, self.info, self.location)
+        self.partition = self.info.partition.of(weights.shape[0])
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself: nothing that was read travels with it."""
-        return Store, (self.path, self.mirror)
+        return Store, (self.path, self.cache)
 
     # --- what is in it -----------------------------------------------------------------------------------------
 
     @property
     def num_signals(self) -> int:
-        """N."""
+        """N, the number of signals."""
         return self.weights.shape[0]
 
     @property
     def num_seeds(self) -> int:
-        """S, asked for; some may be unfinished."""
+        """S, the number of independent fits of each signal. Some may be unfinished."""
         return self.weights.shape[1]
 
     @property
     def snapshots(self) -> list[int]:
-        """T step counts at which weights are kept; the step axis."""
-        return list(self.attributes["snapshots"])
+        """T numbers of optimiser steps after which weights were kept: the step axis."""
+        return list(self.info.snapshots)
 
     @property
     def complete(self) -> bool:
-        """Whether every INR is there and the statistics are written."""
-        return bool(self.attributes["complete"])
+        """Whether all INRs are fitted and the statistics are written."""
+        return self.info.complete
 
-    @cached_property
+    @property
     def layout(self) -> WeightLayout:
-        """What the P numbers of a weight vector are."""
-        return layout_of(self.attributes, self.weights.shape[3], self.location)
+        """The tensors that the P numbers of a weight vector form."""
+        return self.info.layout
 
     @cached_property
     def inr(self) -> INR:
         """The function family: `values = store.inr(weights, coords)`."""
-        made: INR = inr_of(self.attributes, self.weights.shape[3], self.location)
+        made: INR = recorded_inr(self.info, self.location)
         return made
 
-    @cached_property
+    @property
     def settings(self) -> FitSettings:
-        """How its INRs were fitted; nothing of the source is needed for it."""
-        return FitSettings.recorded(self.attributes["manifest"])
+        """How its INRs were fitted; nothing of the source is needed for it. InrzooError if they were imported."""
+        return self.info.manifest.settings
 
     @property
     def value_range(self) -> tuple[float, float]:
-        """What a signal's smallest and largest possible value were mapped to before fitting."""
-        low, high = self.attributes["manifest"]["values"]["range"]
-        return low, high
+        """The values that the smallest and the largest possible value of a signal were mapped to before fitting."""
+        return self.info.manifest.values.range
 
     def coords(self, finer: int = 1) -> NDArray[np.float32]:
         """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D)."""
-        convention = self.attributes["manifest"]["coords"]
-        return coords.grid(tuple(self.attributes["grid"]), **convention, finer=finer)
+        convention = self.info.manifest.coords
+        return coords.grid(self.info.grid, convention.spacing, convention.axis_order, finer=finer)
 
     # --- the INRs ----------------------------------------------------------------------------------------------
 
     @cached_property
     def weights(self) -> WeightsArray:
         """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
-        published = self.attributes["published_seeds"]
-        return WeightsArray(self.path, self._arrays.array("weights"), self.partition, published, self.mirror)
+        published = self.info.published_seeds
+        return WeightsArray(self.path, self._arrays.array("weights"), self.partition, published, self.cache)
 
     @cached_property
     def psnr(self) -> NDArray[np.float32]:
@@ -146,13 +143,18 @@ class Store(Shown):
 
     @cached_property
     def steps(self) -> NDArray[np.int32]:
-        """Optimiser steps really taken, shape (N, S, T)."""
+        """Optimiser steps taken, shape (N, S, T). INRs that stopped early have fewer."""
         return self._column("steps")
 
     @cached_property
     def status(self) -> NDArray[np.uint8]:
-        """Index into `attributes["status_names"]`, shape (N, S); 0 is pending."""
+        """Index into `info.status_names`, shape (N, S); 0 is pending."""
         return self._column("status")
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Whether a fit ended without diverging, shape (N, S): the INRs that statistics are made of."""
+        return np.isin(self.status, self.info.status_codes(*USABLE_STATUS))
 
     @cached_property
     def out_of_band(self) -> NDArray[np.float32]:
@@ -166,16 +168,16 @@ class Store(Shown):
 
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
-        """Where all signals of a seed start, shape (S, P); None where each has a start of its own."""
+        """The start that all signals of a seed share, shape (S, P); None if each has a start of its own."""
         return self._arrays.read("init", self.weights.shape[1::2], seed_axis=0) if self._arrays.has("init") else None
 
     @cached_property
     def fitter(self) -> bytes | None:
-        """The hypernetwork that made where the INRs start: a .safetensors file; None where none did."""
+        """The hypernetwork that made the starts, as the bytes of a .safetensors file; None if there is none."""
         return self._arrays.content("fitter") if self._arrays.has("fitter") else None
 
     select = select
-    wanted_blocks = wanted_blocks
+    expected_blocks = expected_blocks
     _shown = description
 
     @cached_property
@@ -204,7 +206,7 @@ class Store(Shown):
     @cached_property
     def labels(self) -> dict[str, NDArray[np.int64]]:
         """Label columns by name, N codes each; the first one is the class."""
-        columns = self.attributes["label_columns"]
+        columns = self.info.label_columns
         return {
             column: self._arrays.read(name, (self.num_signals,))
             for column, name in zip(columns, label_arrays(columns), strict=True)
@@ -212,30 +214,30 @@ class Store(Shown):
 
     @cached_property
     def split(self) -> NDArray[np.uint8]:
-        """Index into `attributes["split_names"]`, shape (N,)."""
-        return self._arrays.read("split", (self.num_signals,), below=len(self.attributes["split_names"]))
+        """Index into `info.split_names`, shape (N,)."""
+        return self._arrays.read("split", (self.num_signals,), below=len(self.info.split_names))
 
     @cached_property
     def signal_ids(self) -> list[str]:
-        """Where each signal came from."""
+        """The origin of each signal, e.g. its file name."""
         return [str(name) for name in self._arrays.read("signal_id", (self.num_signals,))]
 
     @property
     def has_signals(self) -> bool:
-        """Whether the signals stand in the store (or, while it is being built, beside it)."""
+        """Whether the store holds its signals, or holds them while it is being built."""
         return self._signals_home is not None
 
     def signals(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Signals as they were read, (rows, K, C), uint8; InrzooError where the licence kept them out of the store."""
+        """Signals as they were read, (rows, K, C), uint8. Raises InrzooError if their licence keeps them out."""
         if (home := self._signals_home) is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        shape = (self.num_signals, math.prod(self.attributes["grid"]), self.inr.out_features)
+        shape = (self.num_signals, math.prod(self.info.grid), self.inr.out_features)
         return self._arrays.signals(home, shape, rows)
 
     @cached_property
     def stats(self) -> dict[str, NDArray[Any]]:
-        """Of the training split: `mean`, `std`, `count`, (T, P), and `tensor_mean`, `tensor_std`, `tensor_count`,
-        (T, number of tensors). Empty until the build is complete.
+        """Statistics of the training split: `mean`, `std`, `count`, (T, P), and `tensor_mean`, `tensor_std`,
+        `tensor_count`, (T, number of tensors). Empty until the build is complete.
         """
         if not self._arrays.has("stats"):
             return {}
@@ -254,16 +256,16 @@ class Store(Shown):
         return xarray.open_dataset(xarray.backends.ZarrStore(self._group), engine="store", chunks={})
 
     def is_done(self, block: Block) -> bool:
-        """Whether a block's INRs are safe: published or committed."""
-        return block.seed in self.attributes["published_seeds"] or self._is_committed(block)
+        """Whether a block is published or committed."""
+        return block.seed in self.info.published_seeds or self._is_committed(block)
 
     @property
     def partial(self) -> list[str]:
-        """The splits that were pulled, where others were left out; their INRs are pending. Empty for a whole store."""
-        return list(self.attributes.get("partial", {}).get("splits", []))
+        """The splits that were pulled, if the INRs of others were left out and are pending; else empty."""
+        return list(self.info.partial)
 
     def num_rows(self, block: Block) -> int:
-        """Signals of a block."""
+        """Number of signals of a block."""
         rows = self.partition.rows(block.index)
         return int(rows.stop - rows.start)
 
@@ -276,11 +278,11 @@ class Store(Shown):
         return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if self._arrays.has(name)), None)
 
     def _column(self, name: str) -> NDArray[Any]:
-        sizes = {"step": len(self.snapshots), "axis": len(self.attributes["grid"])}
+        sizes = {"step": len(self.snapshots), "axis": len(self.info.grid)}
         further = (sizes[axis] for axis in COLUMNS[name].axes)
         column = self._arrays.read(name, (self.num_signals, self.num_seeds, *further), seed_axis=1)
-        unfinished = set(range(self.num_seeds)) - set(self.attributes["published_seeds"])
-        # It may have been published once, and hold more than is there.
+        unfinished = set(range(self.num_seeds)) - set(self.info.published_seeds)
+        # The seed may have been published before: the column may hold values of INRs that are gone.
         column[:, sorted(unfinished)] = COLUMNS[name].fill
         for block, record in self._waiting.items():
             column[self.partition.rows(block.index), block.seed] = getattr(record, name)
@@ -289,10 +291,55 @@ class Store(Shown):
     @cached_property
     def _waiting(self) -> dict[Block, Record]:
         """Committed blocks that are not published yet."""
-        published = self.attributes["published_seeds"]
-        found = [block for block in self.blocks() if block.seed not in published and self._is_committed(block)]
-        return dict(zip(found, read_records(self.path, found), strict=True))
+        published = self.info.published_seeds
+        waiting = [block for block in self.blocks() if block.seed not in published and self._is_committed(block)]
+        return dict(zip(waiting, read_records(self.path, waiting), strict=True))
 
     @cached_property
     def _is_committed(self) -> Callable[[Block], bool]:
-        return commits(self.path)
+        return committed_blocks(self.path)
+
+
+@keywords_checked
+def open_store(
+    path: str | Location,
+    *,
+    cache_limit: int | None = None,
+    retries: int = 5,
+    backoff: float = 0.5,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Store:
+    """Open a store, complete or half-built; one behind `https://…` or `hf://…` must be complete.
+
+    Args:
+        path: folder or URL: the files of a complete store come into the local cache as they are touched. An
+            `ObjectPath`, or an unfinished store in a bucket, is read where it lies.
+        cache_limit: of a URL: bytes that shards of weights may take in the local cache; None for no limit.
+        retries: of a URL: further tries after a first one that failed.
+        backoff: of a URL: seconds before the second try, doubled each time up to 30.
+        storage_options: of a URL: for the file system, as fsspec takes them: keys, tokens, end points.
+
+    Raises:
+        InrzooError: there is no store at `path`, it cannot be reached, it has a format that this version does not
+            read, or a keyword is unknown.
+
+    Example:
+        >>> store = inrzoo.open_store("digits.zarr")
+        >>> store.weights.shape  # (signals, seeds, snapshots, parameters)
+        (48, 2, 1, 105)
+    """
+    if is_url(path):
+        try:
+            cache = StoreCache(
+                str(path),
+                cache_limit=cache_limit,
+                retries=retries,
+                backoff=backoff,
+                storage_options=None if storage_options is None else dict(storage_options),
+            )
+        except Unfinished:
+            if not is_object_url(path):
+                raise
+            return Store(ObjectPath.parse(str(path)))
+        return Store(cache.folder, cache)
+    return Store(Path(path) if isinstance(path, str) else path)

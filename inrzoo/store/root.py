@@ -10,6 +10,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import lease
 from inrzoo.store.blocks import BUILD_FOLDER
 from inrzoo.store.files import file_sizes, is_partial, write_atomically
+from inrzoo.store.info import StoreInfo, changed_attributes, version_of
 from inrzoo.store.names import is_metadata, is_own
 from inrzoo.store.objects import Changed, Location, ObjectPath
 
@@ -17,8 +18,6 @@ ROOT_DIGEST = "root_sha256"
 """The attribute that holds the sha256 of the root itself, in its canonical form and without this attribute."""
 FIRST_WITH_ROOT_DIGEST = (0, 2)
 """The first version of inrzoo that puts a digest of the root into every root."""
-UNSEALED = ("partial", "repairing")
-"""Attributes that a sealed store does not have."""
 
 
 def visible_files(path: Location) -> list[str]:
@@ -30,16 +29,16 @@ def visible_files(path: Location) -> list[str]:
     )
 
 
-def own_files(path: Location, attributes: Mapping[str, Any]) -> list[str]:
+def own_files(path: Location, info: StoreInfo) -> list[str]:
     """Relative names of the files that belong to the store: metadata and chunks of its arrays, its root left out."""
-    return [name for name in visible_files(path) if is_own(name, attributes["label_columns"])]
+    return [name for name in visible_files(path) if is_own(name, info.label_columns)]
 
 
-def set_attributes(path: Location, **changes: Any) -> None:
-    """Change attributes of the group in one atomic write, consolidated metadata dropped: they would be stale."""
+def change_info(path: Location, **changes: Any) -> None:
+    """Change fields of `StoreInfo` in one atomic write. Consolidated metadata would be stale; they are dropped."""
 
     def change(root: dict[str, Any]) -> None:
-        root["attributes"] = {**root["attributes"], **changes}
+        root["attributes"] = changed_attributes(root["attributes"], **changes)
         root.pop("consolidated_metadata", None)
 
     _change_root(path, change)
@@ -69,9 +68,9 @@ def seal(path: Location, checksums: Mapping[str, str]) -> None:
 
     def change(root: dict[str, Any]) -> None:
         root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": nodes}
-        root["attributes"] = {**root["attributes"], "checksums": checksums, "complete": True}
-        for name in UNSEALED:
-            root["attributes"].pop(name, None)
+        root["attributes"] = changed_attributes(
+            root["attributes"], checksums=checksums, complete=True, partial=(), repairing={}
+        )
 
     _change_root(path, change)
 
@@ -91,6 +90,14 @@ def root_digest(root: Mapping[str, Any]) -> str:
     return hashlib.sha256(_to_bytes({**root, "attributes": attributes})).hexdigest()
 
 
+def is_root(content: bytes) -> bool:
+    """Whether bytes are a root with attributes, intact or not."""
+    try:
+        return bool(json.loads(content)["attributes"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def check_root(content: bytes) -> str:
     """Check the bytes of a root against the digest in it.
 
@@ -102,20 +109,14 @@ def check_root(content: bytes) -> str:
         root = json.loads(content)
         recorded = root["attributes"].get(ROOT_DIGEST)
         if recorded is None:
-            return f"lacks the attribute {ROOT_DIGEST}" if _must_have_digest(root["attributes"]) else ""
-        if recorded != (found := root_digest(root)):
-            return f"has sha256 {found[:12]}…, recorded in it is {str(recorded)[:12]}…"
+            version = version_of(root["attributes"])
+            needed = version is None or version >= FIRST_WITH_ROOT_DIGEST
+            return f"lacks the attribute {ROOT_DIGEST}" if needed else ""
+        if recorded != (digest := root_digest(root)):
+            return f"has sha256 {digest[:12]}…, recorded in it is {str(recorded)[:12]}…"
         return "" if _to_bytes(root) == content else "is not in its canonical form"
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         return f"cannot be read ({type(error).__name__})"
-
-
-def _must_have_digest(attributes: Mapping[str, Any]) -> bool:
-    try:
-        major, minor = (int(part) for part in str(attributes.get("inrzoo", "0.0")).split(".")[:2])
-    except ValueError:
-        return True
-    return (major, minor) >= FIRST_WITH_ROOT_DIGEST
 
 
 def _to_bytes(root: Mapping[str, Any]) -> bytes:

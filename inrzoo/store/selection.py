@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
+from inrzoo.store.info import USABLE_STATUS
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
@@ -27,7 +28,7 @@ def select(
     max_steps: int | None = None,
     max_out_of_band: float | None = None,
     max_frequency: float | None = None,
-    status: Sequence[str] = ("ok", "early stop"),
+    status: Sequence[str] = USABLE_STATUS,
     split: str | None = None,
     step: int = -1,
 ) -> NDArray[np.bool_]:
@@ -52,7 +53,7 @@ def select(
     Example:
         >>> signals, seeds = store.select(min_psnr=5, split="train").nonzero()
     """
-    names = store.attributes["status_names"]
+    names = store.info.status_names
     keep = np.zeros(store.status.shape, dtype=bool)
     for name in status:
         keep |= store.status == _position(names, name, "status")
@@ -68,11 +69,11 @@ def select(
             column = getattr(store, name)[:, :, step]
             keep &= holds(column.max(axis=-1) if column.ndim == 3 else column, limit)  # NaN meets nothing
     if split is not None:
-        keep &= (store.split == _position(store.attributes["split_names"], split, "split"))[:, None]
+        keep &= (store.split == _position(store.info.split_names, split, "split"))[:, None]
     return keep
 
 
-def _position(names: list[str], name: str, kind: str) -> int:
+def _position(names: Sequence[str], name: str, kind: str) -> int:
     if name not in names:
         raise InrzooError(f"no {kind} {name!r} in this store; there are: {', '.join(names)}")
     return names.index(name)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from inrzoo.store.objects import Location, ObjectPath
 
 MISSING = np.uint64(2**64 - 1)
+"""The entry of a shard's index for an absent chunk."""
 
 
 def map_shard(path: Location, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDArray[np.float32] | None:

@@ -11,7 +11,7 @@ from inrzoo.store.limits import Meter, watched
 from inrzoo.store.names import CHUNK
 
 MAX_CHUNK_BYTES = 2**34
-"""Bytes of one file of a store, whatever its metadata say."""
+"""Maximum size of one file of a store, in bytes, whatever its metadata say."""
 
 
 def transfer(remote: Any, path: str, limit: int, write: Callable[[bytes], Any]) -> None:

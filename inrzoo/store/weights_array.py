@@ -3,7 +3,7 @@
 Shape letters: N signals, S seeds, T snapshots, P parameters, B INRs of a batch.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property, lru_cache
 from typing import Any
@@ -15,15 +15,15 @@ from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
 from inrzoo.store.checks import guarded
 from inrzoo.store.finalise import block_in_shard, shard_key, shard_path
+from inrzoo.store.normalize_index import normalize_index
 from inrzoo.store.objects import Location, ObjectPath
-from inrzoo.store.positions import positions
-from inrzoo.store.remote import Mirror
 from inrzoo.store.shards import map_shard, read_ahead
+from inrzoo.store.store_cache import StoreCache
 
-OBJECTS_KEPT = 4
-"""Shards of a store in a bucket that are kept in memory: they cannot be mapped."""
-VANISHED_TRIES = 3
-"""How often a shard is fetched that another process removes before it could be mapped."""
+MAX_SHARDS_IN_MEMORY, MAX_SHARDS_MAPPED = 4, 256
+"""Maximum number of shards that stay open: those of a bucket are in memory, those of a folder are mapped files."""
+MAX_FETCHES = 3
+"""Maximum number of times that a shard is fetched which another process removes before it is mapped."""
 
 
 class WeightsArray:
@@ -34,14 +34,19 @@ class WeightsArray:
     """
 
     def __init__(
-        self, path: Location, array: Any, partition: Partition, published: list[int], mirror: Mirror | None = None
+        self,
+        path: Location,
+        array: Any,
+        partition: Partition,
+        published: Sequence[int],
+        cache: StoreCache | None = None,
     ) -> None:
         self._path, self._array, self._partition, self._published = path, array, partition, frozenset(published)
-        self._mirror = mirror
-        kept = OBJECTS_KEPT if isinstance(path, ObjectPath) else 256
-        self._maps = lru_cache(maxsize=kept)(self._map)
-        if mirror is not None:
-            mirror.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name
+        self._cache = cache
+        max_shards = MAX_SHARDS_IN_MEMORY if isinstance(path, ObjectPath) else MAX_SHARDS_MAPPED
+        self._maps = lru_cache(maxsize=max_shards)(self._map)
+        if cache is not None:
+            cache.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
@@ -51,12 +56,12 @@ class WeightsArray:
 
     def __getitem__(self, index: Any) -> NDArray[np.float32]:
         """Read INRs; see the class."""
-        given = index if isinstance(index, tuple) else (index,)
-        if len(given) > 3:
-            raise InrzooError(f"weights take [signal, seed, step], {len(given)} indices were given")
-        axes = [*given, *[slice(None)] * (3 - len(given))]
+        indices = index if isinstance(index, tuple) else (index,)
+        if len(indices) > 3:
+            raise InrzooError(f"weights take [signal, seed, step], {len(indices)} indices were given")
+        axes = [*indices, *[slice(None)] * (3 - len(indices))]
         signals, seeds, steps = (
-            positions(axis, size, name)
+            normalize_index(axis, size, name)
             for axis, size, name in zip(axes, self.shape, ("signal", "seed", "step"), strict=False)
         )
         out = np.full((len(signals), len(seeds), len(steps), self.shape[3]), np.nan, dtype=np.float32)
@@ -74,40 +79,40 @@ class WeightsArray:
             signals_B, seeds_B, steps_B: positions on the three axes, from 0.
         """
         out = np.empty((len(signals_B), self.shape[3]), dtype=np.float32)
-        for seed, region, here in self._regions(signals_B, seeds_B):
+        for seed, region, selected in self._regions(signals_B, seeds_B):
             rows = self._maps(seed, region)
-            signals, steps = signals_B[here], steps_B[here]
+            signals, steps = signals_B[selected], steps_B[selected]
             if rows is None:
-                out[here] = self._general(signals, seed, steps)
+                out[selected] = self._gather_unmapped(signals, seed, steps)
                 continue
             flat = (signals - region * self._region_rows(seed)) * self.shape[2] + steps
             matrix = rows.reshape(-1, self.shape[3])
-            if isinstance(here, slice) and len(flat) and (np.diff(flat) == 1).all():
+            if isinstance(selected, slice) and len(flat) and (np.diff(flat) == 1).all():
                 out[:] = matrix[flat[0] : flat[0] + len(flat)]
-            elif isinstance(here, slice):
+            elif isinstance(selected, slice):
                 np.take(matrix, flat, axis=0, out=out, mode="clip")  # the default mode would copy twice
             else:
-                out[here] = matrix[flat]
+                out[selected] = matrix[flat]
         return out
 
     def prefetch(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> None:
-        """Have the shards of these INRs fetched in the background, if the store is remote."""
-        if self._mirror is not None:
-            self._mirror.prefetch(self._names(signals_B, seeds_B))
+        """Fetch the shards of these INRs in the background, if the store is remote."""
+        if self._cache is not None:
+            self._cache.prefetch(self._names(signals_B, seeds_B))
 
     def read_ahead(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> None:
-        """Have the chunks of these INRs read from disk in the background, as far as they lie in shards on this disk."""
+        """Read the chunks of these INRs into the page cache in the background, if their shards are on this disk."""
         rows = self._partition.chunk_rows
-        for seed, region, here in self._regions(signals_B, seeds_B):
+        for seed, region, selected in self._regions(signals_B, seeds_B):
             if seed in self._published:
-                chunks = np.unique((signals_B[here] - region * self._partition.shard_rows) // rows)
+                chunks = np.unique((signals_B[selected] - region * self._partition.shard_rows) // rows)
                 read_ahead(shard_path(self._path, region, seed), chunks, rows * 4 * self.shape[2] * self.shape[3])
 
     def in_use(self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]) -> AbstractContextManager[None]:
         """A context in which the shards of these INRs stay in the cache."""
-        if self._mirror is None:
+        if self._cache is None:
             return nullcontext()
-        return self._mirror.in_use(self._names(signals_B, seeds_B))
+        return self._cache.in_use(self._names(signals_B, seeds_B))
 
     def release(self) -> None:
         """Unmap everything: what was read stays in the page cache, and no longer counts as this process's memory."""
@@ -131,12 +136,12 @@ class WeightsArray:
     def _read(self, out: NDArray[np.float32], signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> None:
         region_rows = self._region_rows(seed)
         for region in np.unique(signals // region_rows):
-            here = np.flatnonzero(signals // region_rows == region)
+            selected = np.flatnonzero(signals // region_rows == region)
             rows = self._maps(seed, int(region))
             if rows is not None:
-                out[here] = rows[(signals[here] - region * region_rows)[:, None], steps[None, :]]
+                out[selected] = rows[(signals[selected] - region * region_rows)[:, None], steps[None, :]]
             elif seed in self._published:
-                out[here] = self._through_zarr(signals[here], seed)[:, steps]
+                out[selected] = self._through_zarr(signals[selected], seed)[:, steps]
 
     def _map(self, seed: int, region: int) -> NDArray[np.float32] | None:
         """Rows of a shard (published) or a block (committed), shape (rows, T, P); None where neither can be mapped."""
@@ -153,7 +158,7 @@ class WeightsArray:
         except FileNotFoundError:  # a seed under repair leaves its good shards where they are
             return block_in_shard(self._path, self._partition, block, self.shape[2:])
 
-    def _general(self, signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> NDArray[np.float32]:
+    def _gather_unmapped(self, signals: NDArray[np.int64], seed: int, steps: NDArray[np.int64]) -> NDArray[np.float32]:
         """Shape (B, P): through zarr where a shard is compressed, NaN where a block is pending."""
         if seed not in self._published:
             return np.full((len(signals), self.shape[3]), np.nan, dtype=np.float32)
@@ -162,10 +167,10 @@ class WeightsArray:
 
     def _through_zarr(self, signals: NDArray[np.int64], seed: int) -> NDArray[np.float32]:
         """Shape (signals, T, P), of a shard that is no plain matrix."""
-        found: NDArray[np.float32] = guarded(
+        weights: NDArray[np.float32] = guarded(
             str(self._path), "weights", lambda: np.asarray(self._array.oindex[signals, [seed]])
         )
-        return found[:, 0]
+        return weights[:, 0]
 
     def _regions(
         self, signals_B: NDArray[np.int64], seeds_B: NDArray[np.int64]
@@ -179,8 +184,8 @@ class WeightsArray:
                 yield seed, int(regions[0]), of_seed
                 continue
             for region in np.unique(regions).tolist():
-                here = np.flatnonzero(regions == region)
-                yield seed, region, here if isinstance(of_seed, slice) else of_seed[here]
+                selected = np.flatnonzero(regions == region)
+                yield seed, region, selected if isinstance(of_seed, slice) else of_seed[selected]
 
     def _region_rows(self, seed: int) -> int:
         return self._partition.shard_rows if seed in self._published else self._partition.block_rows
@@ -192,14 +197,14 @@ class WeightsArray:
     def _shard_path(self, seed: int, region: int) -> Location:
         """The file of a shard, fetched if the store is mirrored."""
         path = shard_path(self._path, region, seed)
-        return path if self._mirror is None else self._mirror.fetch(f"weights/{shard_key(region, seed)}")
+        return path if self._cache is None else self._cache.fetch(f"weights/{shard_key(region, seed)}")
 
     def _mapped_shard(self, seed: int, region: int) -> NDArray[np.float32] | None:
         num_chunks = self._partition.shard_rows // self._partition.chunk_rows
-        for _ in range(VANISHED_TRIES):
+        for _ in range(MAX_FETCHES):
             try:
                 return map_shard(self._shard_path(seed, region), num_chunks, self._array.chunks)
             except FileNotFoundError:  # absent; or removed by another process to make room, then it is fetched again
-                if self._mirror is None:
+                if self._cache is None:
                     return None
         return None

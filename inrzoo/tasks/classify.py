@@ -151,7 +151,7 @@ class _Learner(Learner):
         self._batches = TrainingBatches(augmented, task.batch_size, seed=task.seed)
         self.module = self._averaged = AveragedClassifier(network, task.ema).to(device)
         self.identity = {
-            "fingerprint": training.stores[0].attributes["fingerprint"],
+            "fingerprint": training.stores[0].info.fingerprint,
             "inrs": len(subset),
         }
 
@@ -196,7 +196,7 @@ def chosen(dataset: WeightDataset, column: str, num_signals: int, seed: int) -> 
     positions = np.arange(len(dataset))
     if not num_signals:
         return positions
-    signal_L = dataset.rows.signals(dataset.rows.places(positions))
+    signal_L = dataset.rows.signals(dataset.rows.locations(positions))
     signals = np.unique(signal_L)
     if num_signals > len(signals):
         raise InrzooError(f"train_signals = {num_signals} is more than the {len(signals)} of the training split")

@@ -150,7 +150,7 @@ class _Learner(Learner):
         self._validation_pairs = Pairs(network.weights.prepared(validation), between=between, seed=task.seed)
         self.module = self._network = network.to(device)
         self.identity = {
-            "fingerprint": training.stores[0].attributes["fingerprint"],
+            "fingerprint": training.stores[0].info.fingerprint,
             "pairs": len(pairs),
             "between": pairs.between,
         }
@@ -190,9 +190,9 @@ class _Learner(Learner):
 
 def several_seeds(dataset: WeightDataset) -> bool:
     """Whether any signal was fitted from two starts."""
-    places = dataset.rows.places(np.arange(len(dataset)))
-    signal = dataset.rows.signals(places)
-    fits = np.unique(np.stack([signal, places.store, places.seed]), axis=1)
+    locations = dataset.rows.locations(np.arange(len(dataset)))
+    signal = dataset.rows.signals(locations)
+    fits = np.unique(np.stack([signal, locations.store, locations.seed]), axis=1)
     return bool((np.unique(fits[0], return_counts=True)[1] > 1).any())
 
 

@@ -231,7 +231,7 @@ class _Learner(Learner):
         self._network.inputs.fit(training, task.normalise)
         if task.mixtures and task.view_use in ("support", "both"):
             _require_as_many(training)
-        self.identity = {"fingerprint": training.stores[0].attributes["fingerprint"], "inrs": len(training)}
+        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training)}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean over the step's episodes; see `Learner.loss`."""
@@ -292,7 +292,7 @@ class _Learner(Learner):
 
 def _require_as_many(dataset: WeightDataset) -> None:
     """Raise InrzooError unless every signal has equally many INRs: only such supports can be mixed in pairs."""
-    signals = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+    signals = dataset.rows.signals(dataset.rows.locations(np.arange(len(dataset))))
     counts = np.unique(signals, return_counts=True)[1]
     if counts.min() < counts.max():
         raise InrzooError(

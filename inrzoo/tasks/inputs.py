@@ -48,7 +48,7 @@ class EncoderInputs(nn.Module):
         super().__init__()
         self._kind, self._inr, self._whole = kind, dataset.inr, dataset.layout
         if kind == "signals":
-            grid = dataset.stores[0].attributes["grid"]
+            grid = list(dataset.stores[0].info.grid)
             if len(grid) != 2:
                 raise InrzooError(f'inputs = "signals" are images; those of this store have a grid of {grid}')
             self._whole = pixel_layout(grid, dataset.inr.out_features)

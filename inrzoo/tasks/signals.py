@@ -145,7 +145,7 @@ def signal_set(path: Data, split: str) -> SignalSet:
         if not str(path).endswith(".toml") and str(path) not in names:
             raise InrzooError(f"no store at {path} and no dataset of that name; there are: {', '.join(names)}")
         return _of_dataset(json.dumps(manifest.load(str(path), trusted=True).to_json()), None, split)
-    seeds = load(path, normalise="none").stores[0].attributes["published_seeds"]
+    seeds = load(path, normalise="none").stores[0].info.published_seeds
     dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
     store = dataset.stores[0]
 
@@ -156,12 +156,12 @@ def signal_set(path: Data, split: str) -> SignalSet:
 
     return SignalSet(
         inr=dataset.inr,
-        grid=tuple(store.attributes["grid"]),
+        grid=store.info.grid,
         coords=torch.from_numpy(store.coords()),
         value_range=store.value_range,
-        conventions={key: store.attributes["manifest"][key] for key in ("coords", "values")},
+        conventions={"coords": asdict(store.info.manifest.coords), "values": {"range": list(store.value_range)}},
         label_names=dict(dataset.label_names),
-        identity={"fingerprint": store.attributes["fingerprint"], "signals": len(dataset)},
+        identity={"fingerprint": store.info.fingerprint, "signals": len(dataset)},
         size=len(dataset),
         read_rows=read_rows,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inrzoo import bench
-from inrzoo.bench import machine, measure, results
+from inrzoo.bench import limits, machine, measure, results
 from inrzoo.bench.limits import Limits
 from inrzoo.bench.measure import Samples
 from inrzoo.bench.methods import all_methods
@@ -23,7 +23,8 @@ ROW = {
 }
 
 
-def test_a_run_end_to_end(inrzoo: CommandLine, tmp_path: Path) -> None:
+def test_a_run_end_to_end(inrzoo: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SGEMM_SIZES", (256,))
     out = tmp_path / "rates.md"
     chosen = ("--method", "reference-1-thread", "--method", "naive", "--workload", "W1")
     code, text, err = inrzoo("bench", *chosen, *SHORT, "--out", out)
@@ -93,12 +94,12 @@ def test_a_wanted_method_that_does_not_work_here_is_one_line(
 def test_a_row_is_the_median_and_its_ratios() -> None:
     found = all_methods(cores=4)
     workload = WORKLOADS["W1"]
-    limits = Limits({"256-bit": {1: 1e9, 4: 4e9}}, {"256-bit": {1: 1e9, 4: 4e9}})
+    peaks = Limits({"256-bit": {1: 1e9, 4: 4e9}}, {"256-bit": {1: 1e9, 4: 4e9}})
     naive = Samples(workload, found["naive"], [90.0, 100.0, 500.0], [None, None, None])
     per_core = Samples(workload, found["naive-per-core"], [200.0], [0.0])
     alone = Samples(workload, found["naive-1-thread"], [50.0, 50.0], [0.2, 0.4])
     other = Samples(WORKLOADS["W2"], found["naive"], [1.0], [0.0])
-    row = results.row(alone, [naive, per_core, alone, other], limits, cores=4)
+    row = results.row(alone, [naive, per_core, alone, other], peaks, cores=4)
     assert (row["ratio_to_naive"], row["ratio_to_naive_per_core"], row["others_cores"]) == (
         0.5,
         0.25,
@@ -106,7 +107,7 @@ def test_a_row_is_the_median_and_its_ratios() -> None:
     )
     one_core = 1e9 / (workload.flops + workload.sincos)
     assert row["fraction_of_limit"] == pytest.approx(50 / one_core)
-    row = results.row(naive, [naive, other], limits, cores=4)
+    row = results.row(naive, [naive, other], peaks, cores=4)
     assert row["fraction_of_limit"] == pytest.approx(100 / (4 * one_core))
     assert row["others_cores"] is None and row["ratio_to_naive_per_core"] is None and row["highest"] == 500
 

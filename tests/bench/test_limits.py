@@ -1,7 +1,6 @@
 """The limits are those of a processor: of the same code at any width, higher on more and wider units."""
 
 import ctypes
-import functools
 import os
 import subprocess
 import sys
@@ -21,10 +20,9 @@ native = pytest.mark.skipif(
 )
 
 
-@functools.cache
-def measured() -> Limits:
-    """Several times, because other tests may run beside this one."""
-    return functools.reduce(limits.best, [limits.measure(1, 0.05) for _ in range(4)])
+@pytest.fixture(autouse=True)
+def small_matrices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SGEMM_SIZES", (256,))
 
 
 def test_peaks_are_positive_and_one_for_every_thread_count() -> None:
@@ -38,21 +36,32 @@ def test_peaks_are_positive_and_one_for_every_thread_count() -> None:
 
 @native
 def test_wide_registers_are_no_slower_and_nothing_beats_multiply_add() -> None:
-    found = measured()
-    if "512-bit" in found.flops:
-        for peaks in (found.flops, found.sincos):
-            assert peaks["512-bit"][1] >= 0.9 * peaks["256-bit"][1]
-    widest = max(rates[1] for name, rates in found.flops.items() if name != "sgemm")
-    # A product of matrices is made of multiply-adds, and a sincos has nine: their peak cannot lie below either.
-    assert widest >= 0.9 * found.flops["sgemm"][1]
-    for name in set(found.flops) - {"sgemm"}:
-        assert found.flops[name][1] >= 0.9 * 18 * found.sincos[name][1]
+    """Other tests may run beside this one, and lower a peak: then it is measured again, at most 60 times."""
+
+    def violated(peaks: Limits) -> list[str]:
+        widths = sorted(set(peaks.flops) - {"sgemm"})
+        products = {name: peaks.flops[name][1] for name in peaks.flops}
+        sines = {name: peaks.sincos[name][1] for name in widths}
+        # A product of matrices is made of multiply-adds, and a sincos has nine: their peak cannot lie below either.
+        said = ["sgemm is faster"] if max(products[name] for name in widths) < 0.9 * products["sgemm"] else []
+        said += [f"{name}: sines are faster" for name in widths if products[name] < 0.9 * 18 * sines[name]]
+        if "512-bit" in widths:
+            pairs = (products, sines)
+            said += ["512-bit is slower" for rates in pairs if rates["512-bit"] < 0.9 * rates["256-bit"]]
+        return said
+
+    found = limits.measure(1, 0.03)
+    for _ in range(60):
+        if not violated(found):
+            break
+        found = limits.best(found, limits.measure(1, 0.03))
+    assert violated(found) == []
 
 
 @native
 @pytest.mark.parametrize("bits", limits.WIDTHS)
 def test_the_sines_that_are_timed_are_sines(bits: int) -> None:
-    if f"{bits}-bit" not in measured().flops:
+    if f"{bits}-bit" not in limits._libraries():
         pytest.skip(f"this processor has no {bits}-bit registers")
     x = np.linspace(-30, 30, bits // 32 * 100, dtype=np.float32).reshape(100, -1)
     sine, cosine = np.empty_like(x), np.empty_like(x)
@@ -81,8 +90,9 @@ def test_the_best_of_two_measurements() -> None:
 @pytest.mark.slow
 def test_without_a_compiler_torch_is_the_limit_and_it_is_said() -> None:
     words = "bench --workload W1 --method naive-1-thread --rounds 1 --seconds 0.01"
+    program = "import sys; sys.modules['ziglang'] = None; from inrzoo.cli import main; main()"
     done = subprocess.run(
-        [sys.executable, "-m", "inrzoo", *words.split()],
+        [sys.executable, "-c", program, *words.split()],
         env={**os.environ, "PATH": "/nowhere", "CXX": ""},
         capture_output=True,
         text=True,

@@ -15,7 +15,7 @@ from inrzoo.bench.methods import Method
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import WORKLOADS, Workload
 from inrzoo.errors import InrzooError
-from inrzoo.fit import loop
+from inrzoo.fit import FitProblem, loop
 from inrzoo.fit.metrics import mse
 from inrzoo.inrs.relu_mlp import ReluMlp
 
@@ -36,7 +36,9 @@ def agrees(method: Method, workload: Workload) -> None:
         pytest.skip(reason)
     starts, targets = workload.starts(COUNT), workload.signals(COUNT)
     snapshots = [STEPS - 1, STEPS, STEPS + 1]
-    reference = loop.fit(workload.inr, starts, workload.coords(), targets, lr=workload.lr, snapshots=snapshots)
+    reference = loop.fit(
+        FitProblem(workload.inr, starts, workload.coords(), targets, lr=workload.lr, snapshots=snapshots)
+    )
     before, there, after = reference.loss_BT.T
     run = method.prepare(workload, starts, targets)
     found = loss(workload, run(STEPS))

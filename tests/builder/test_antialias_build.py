@@ -32,7 +32,7 @@ def test_projection_keeps_every_inr_below_nyquist_and_the_store_says_so(tmp_path
     free = built(tmp_path / "free.zarr")
     held = built(tmp_path / "held.zarr", antialias__regulariser="projection")
     limit = nyquist((8, 8))
-    assert free.attributes["inr"]["nyquist"] == pytest.approx(limit.min())
+    assert free.info.inr["nyquist"] == pytest.approx(limit.min())
     assert (free.max_frequency > limit).any() and (held.max_frequency <= limit + 1e-4).all()
     assert held.out_of_band.mean() < free.out_of_band.mean() / 5
     assert held.select(max_frequency=float(limit[0]) + 1e-4).all() and not free.select(max_frequency=1.0).any()
@@ -41,7 +41,7 @@ def test_projection_keeps_every_inr_below_nyquist_and_the_store_says_so(tmp_path
 def test_a_penalty_lowers_the_bound(tmp_path: Path) -> None:
     free, held = built(tmp_path / "free.zarr"), built(tmp_path / "held.zarr", antialias__weight=10.0)
     assert np.nanmean(held.max_frequency) < np.nanmean(free.max_frequency)
-    assert held.attributes["manifest"]["antialias"]["regulariser"] == "hinge"
+    assert held.settings.antialias.regulariser == "hinge"
 
 
 def test_an_inr_without_a_bound_is_refused_before_anything_is_fitted(

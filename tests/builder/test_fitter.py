@@ -13,7 +13,7 @@ import inrzoo
 from inrzoo import manifest, registry, tasks
 from inrzoo.builder import build, estimate, plan
 from inrzoo.builder.fitter import read_fitter
-from inrzoo.builder.worker import elsewhere_than
+from inrzoo.builder.worker import environment_differences
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.hub.rebuild import rebuild
@@ -106,7 +106,7 @@ def test_weights_are_what_the_hypernetwork_makes_of_the_signals(name, runs, tmp_
     psnr = -10 * ((network.inr(expected, coords) - values).square().mean(dim=(1, 2)) / 4).log10()
     np.testing.assert_allclose(store.psnr[:, 0, 0], psnr.detach(), atol=1e-3)
     assert store.snapshots == [0] and (store.steps == 0).all()
-    assert store.complete and store.attributes["inr"] == {**store.attributes["inr"], **INR}
+    assert store.complete and store.info.inr == {**store.info.inr, **INR}
 
 
 @pytest.mark.parametrize("name", ["instance_patterns", "learned_init"])
@@ -131,7 +131,7 @@ def test_tto_is_adam_on_all_weights(engine, runs, tmp_path):
     before = network(torch.from_numpy(store.coords()), values).detach()
     torch.testing.assert_close(torch.from_numpy(store.weights[:, 0, 0]), expected, rtol=1e-3, atol=5e-5)
     assert (expected - before).abs().mean() > 1e-3
-    assert not store.attributes["manifest"]["fit"]["stop_psnr"]
+    assert not store.settings.fit.stop_psnr
 
 
 @pytest.mark.slow
@@ -169,9 +169,9 @@ def test_provenance_and_the_fingerprint_name_the_network(runs, tmp_path):
     run = runs("learned_init")
     path = make(run, tmp_path / "made.zarr")
     store, fitter = open_store(path), read_fitter(run)
-    recorded = store.attributes["fitter"]
-    assert recorded["sha256"] == fitter.sha256 == store.attributes["manifest"]["init"]["sha256"]
-    assert recorded["task"]["hypernet"] == {"name": "learned_init", **NETWORKS["learned_init"]}
+    recorded = store.info.fitter
+    assert recorded.sha256 == fitter.sha256 == store.settings.init.sha256
+    assert recorded.task["hypernet"] == {"name": "learned_init", **NETWORKS["learned_init"]}
     assert store.fitter == fitter.content
     assert read_fitter(path).sha256 == fitter.sha256
     other = train("learned_init", tmp_path / "other")
@@ -180,25 +180,23 @@ def test_provenance_and_the_fingerprint_name_the_network(runs, tmp_path):
     state.write(other / "best.safetensors")
     with pytest.raises(InrzooError, match=r"init\.sha256"):
         make(other, path)
-    assert (
-        open_store(make(other, tmp_path / "second.zarr")).attributes["fingerprint"] != store.attributes["fingerprint"]
-    )
+    assert open_store(make(other, tmp_path / "second.zarr")).info.fingerprint != store.info.fingerprint
 
 
 def test_the_environment_is_that_of_the_network_too(runs, tmp_path):
     """Whatever engine goes on from there: another torch makes other bits."""
     path = make(runs("learned_init"), tmp_path / "made.zarr", 2, fit__engine="fused")
-    recorded = open_store(path).attributes["environment"]
+    recorded = open_store(path).info.environment
     assert recorded["torch"] == torch.__version__.split("+")[0]
     assert recorded["torch_instruction_set"] == torch.backends.cpu.get_cpu_capability()
-    assert "arithmetic" in recorded and elsewhere_than(open_store(path), "cpu") == []
+    assert "arithmetic" in recorded and environment_differences(open_store(path), "cpu") == []
 
 
 def test_a_manifest_of_such_a_store_needs_the_network(runs, tmp_path):
     wanted = manifest.Manifest.from_json(
-        open_store(make(runs("learned_init"), tmp_path / "made.zarr")).attributes["manifest"]
+        open_store(make(runs("learned_init"), tmp_path / "made.zarr")).info.manifest.tables
     )
-    with pytest.raises(InrzooError, match="give --fitter CHECKPOINT"):
+    with pytest.raises(InrzooError, match="pass --fitter CHECKPOINT"):
         build(wanted, tmp_path / "again.zarr", in_process=True, quiet=True)
     assert not (tmp_path / "again.zarr").exists()
 
@@ -211,7 +209,7 @@ def test_the_card_says_how_to_build_it_again(runs, tmp_path):
     (tmp_path / "manifest.toml").write_text(content)
     wanted, again = manifest.load(str(tmp_path / "manifest.toml")), tmp_path / "again.zarr"
     build(wanted, again, fitter=store.path, tto=2, in_process=True, quiet=True)
-    assert open_store(again).attributes["fingerprint"] == store.attributes["fingerprint"]
+    assert open_store(again).info.fingerprint == store.info.fingerprint
     np.testing.assert_array_equal(open_store(again).weights[:], store.weights[:])
 
 
@@ -220,11 +218,11 @@ def test_another_network_in_the_store_is_found(runs, tmp_path):
     path = make(runs("learned_init"), tmp_path / "made.zarr")
     from inrzoo.store.files import sha256
     from inrzoo.store.finalise import open_group
-    from inrzoo.store.root import set_attributes
+    from inrzoo.store.root import change_info
 
     open_group(path)["fitter"][-1] = 255 - open_store(path).fitter[-1]
-    file = next(name for name in open_store(path).attributes["checksums"] if name.startswith("fitter/c"))
-    set_attributes(path, checksums={**open_store(path).attributes["checksums"], file: sha256(path / file)})
+    file = next(name for name in open_store(path).info.checksums if name.startswith("fitter/c"))
+    change_info(path, checksums={**open_store(path).info.checksums, file: sha256(path / file)})
     assert any("hypernetwork" in problem for problem in verify(path).problems)
 
 
@@ -257,12 +255,12 @@ def test_command_line(runs, tmp_path, inrzoo):
     [
         (["--fitter", "RUN", "--inr", "gabor_net"], "inr.name cannot be set with --fitter"),
         (["--fitter", "RUN", "--steps", "5"], "fit.steps cannot be set with --fitter"),
-        (["--fitter", "RUN", "--seeds", "3"], "a hypernetwork makes one INR of a signal"),
+        (["--fitter", "RUN", "--seeds", "3"], "a hypernetwork makes one INR of each signal"),
         (["--fitter", "RUN", "--tto", "-1"], "--tto = -1 is not allowed"),
         (["--fitter", "absent"], "no checkpoint at absent"),
         (["--fitter", "STORE"], "was not built with --fitter"),
         (["--fitter", "RUN", "--init", "STORE"], "--init and --fitter both"),
-        (["--tto", "3"], "give --fitter too"),
+        (["--tto", "3"], "pass --fitter too"),
         (["--steps", "0"], "it must be at least 1"),
     ],
 )
@@ -282,7 +280,7 @@ def test_other_signals_and_other_checkpoints_are_refused(runs, tmp_path):
     with pytest.raises(InrzooError, match="the task classify, which makes no INRs"):
         read_fitter(other)
     (tmp_path / "text").write_text("x")
-    with pytest.raises(InrzooError, match="is no checkpoint of inrzoo"):
+    with pytest.raises(InrzooError, match="is not a checkpoint of inrzoo"):
         read_fitter(tmp_path / "text")
     from PIL import Image
 
@@ -310,6 +308,6 @@ def test_a_learned_start_from_training_to_a_verified_store(runs, tmp_path):
     build(tiny(seeds=1, **settings), out, init=tmp_path / "start.safetensors", in_process=True, quiet=True)
     store = open_store(out)
     np.testing.assert_array_equal(store.init[0], network.start.detach().numpy())
-    assert store.attributes["manifest"]["init"]["mode"] == "file"
+    assert store.settings.init.mode == "file"
     assert verify(out).problems == []
     assert all(one.bit_equal for one in refit(out, 2).refits)

@@ -24,7 +24,7 @@ def reference(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return store_bytes(out)
 
 
-@pytest.mark.parametrize("workers", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("workers", [1, *(pytest.param(count, marks=pytest.mark.slow) for count in (2, 4))])
 def test_any_number_of_workers(workers: int, tmp_path: Path, finished: Path) -> None:
     report = build(tiny(), tmp_path / "store.zarr", workers=workers, address=None, quiet=True)
     assert report.executor == ("in process" if workers == 1 else "ray")
@@ -94,7 +94,7 @@ def test_asked_to_stop(stop: signal.Signals, words: list[str], tmp_path: Path, r
     (os.killpg if stop == signal.SIGINT else os.kill)(process.pid, stop)
     _, errors = process.communicate(timeout=120)
     assert process.returncode == 128 + stop
-    assert errors.strip().splitlines()[-1].startswith("inrzoo: stopped; what is finished is safe")
+    assert errors.strip().splitlines()[-1].startswith("inrzoo: stopped; finished work is safe")
     assert "Traceback" not in errors
     complete(out, "--in-process")
     assert store_bytes(out) == reference

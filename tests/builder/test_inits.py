@@ -110,7 +110,7 @@ def test_the_start_of_another_store(
     assert build(tiny(limit=20), out, in_process=True, quiet=True, init=fixed).fitted == 0
     with pytest.raises(InrzooError, match=r"init\.mode: file → random"):
         build(tiny(limit=20), out, in_process=True, quiet=True)
-    with pytest.raises(InrzooError, match="has none to share"):
+    with pytest.raises(InrzooError, match="was built with random initial weights"):
         build(tiny(limit=20), tmp_path / "other.zarr", in_process=True, quiet=True, init=finished)
 
 
@@ -120,7 +120,7 @@ def test_a_learned_start(tmp_path: Path, store: Store) -> None:
     settings = tiny(limit=20, fit__views=[1, 40])
     build(settings, tmp_path / "store.zarr", in_process=True, quiet=True, init=tmp_path / "learned.safetensors")
     built = open_store(tmp_path / "store.zarr")
-    assert (built.init == learned).all() and built.attributes["manifest"]["init"]["mode"] == "file"
+    assert (built.init == learned).all() and built.settings.init.mode == "file"
     by_hand = fit_to(built.inr, learned[None], built.signals(slice(0, 1)), settings, (8, 8), "cpu")
     np.testing.assert_allclose(built.weights[0, 0, 0], by_hand.weights_BTP[0, 0], atol=1e-6)
 
@@ -128,7 +128,7 @@ def test_a_learned_start(tmp_path: Path, store: Store) -> None:
 @pytest.mark.parametrize(
     ("tensors", "said"),
     [
-        ({"init": np.zeros(7, dtype=np.float32)}, "1 or 2 starts of 105 parameters; given: 1 of 7"),
+        ({"init": np.zeros(7, dtype=np.float32)}, "1 or 2 weight vectors of 105 parameters, not 1 of 7"),
         ({"init": np.zeros((3, 105), dtype=np.float32)}, "given: 3 of 105"),
         ({"weights": np.zeros(105, dtype=np.float32)}, "it holds weights float32 (105,)"),
         ({"init": np.full(105, np.nan, dtype=np.float32)}, "finite"),
@@ -143,6 +143,6 @@ def test_starts_that_do_not_fit(tensors: dict[str, np.ndarray], said: str, tmp_p
 
 def test_files_that_are_no_start(tmp_path: Path, inrzoo: Callable[..., tuple[int, str, str]]) -> None:
     (tmp_path / "init.safetensors").write_bytes(b"nothing of the kind")
-    for init, said in ((tmp_path / "init.safetensors", "no .safetensors file"), (tmp_path / "none", "no init at")):
+    for init, said in ((tmp_path / "init.safetensors", "not a .safetensors file"), (tmp_path / "none", "no init at")):
         code, _, err = inrzoo("build", "digits", "--init", init, "--out", tmp_path / "store.zarr")
         assert code == 2 and said in err

@@ -29,9 +29,9 @@ def test_real_signals_are_fitted(
     assert code == 0, err
     assert "48 fitted now" in printed
     store = open_store(out)
-    assert (*store.attributes["grid"], store.inr.out_features) == shape
-    column = store.attributes["label_columns"][0]
-    assert len(store.attributes["label_names"][column]) == classes
+    assert (*store.info.grid, store.inr.out_features) == shape
+    column = store.info.label_columns[0]
+    assert len(store.info.label_names[column]) == classes
     counts = np.bincount(store.labels[column], minlength=classes)
     assert counts.max() - counts.min() <= 1  # an even share of the classes
     assert (store.status == 1).all() and store.psnr.mean() > 18
@@ -46,7 +46,7 @@ def test_labels_are_those_that_the_ids_say(
     words = ["--source", data / "omniglot", "--limit", 60, "--steps", 1, "--in-process", "--out", tmp_path / "o.zarr"]
     assert inrzoo("build", "omniglot", *words)[0] == 0
     store = open_store(tmp_path / "o.zarr")
-    names = store.attributes["label_names"]
+    names = store.info.label_names
     assert list(store.labels) == ["character", "alphabet", "drawer"]
     for row, signal_id in enumerate(store.signal_ids):
         alphabet, character, _ = signal_id.split("/")

@@ -172,7 +172,7 @@ def test_a_root_that_another_has_changed_is_not_overwritten(built: ObjectPath, m
 
     monkeypatch.setattr(ObjectPath, "read_tagged", and_then_another)
     with pytest.raises(InrzooError, match="another process has written"):
-        finalise.set_attributes(built, complete=False)
+        finalise.change_info(built, complete=False)
 
 
 def test_a_join_by_a_worker_is_that_of_the_driver(built: ObjectPath) -> None:

@@ -19,7 +19,7 @@ from inrzoo import builder
 from inrzoo.builder import build, execute
 from inrzoo.builder.cluster import NO_SERVER, connect, room
 from inrzoo.builder.execute import Shard, Worker
-from inrzoo.builder.queue import ATTEMPTS, HANDFUL, HANDFUL_SECONDS, Queue, Task
+from inrzoo.builder.queue import ATTEMPTS, MAX_BLOCKS_PER_MESSAGE, MESSAGE_SECONDS, Queue, Task
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, ObjectPath, blocks, finalise
 from inrzoo.store.files import sha256
@@ -72,7 +72,7 @@ def test_every_block_is_handed_out_and_none_twice_unless_its_worker_died(
         times.update(taken)
         assert len(taken) == 1 or (
             all(times[block] == 1 for block in taken)
-            and len(taken) <= min(HANDFUL, HANDFUL_SECONDS / seconds)
+            and len(taken) <= min(MAX_BLOCKS_PER_MESSAGE, MESSAGE_SECONDS / seconds)
             and len(taken) <= -(-left // (2 * workers))
         )
         assert queue.again(taken[0]) == (times[taken[0]] > 1)
@@ -160,7 +160,7 @@ def test_amounts_that_are_none(amount: str, inrzoo: CommandLine, tmp_path: Path)
 
 
 def test_a_worker_of_another_kind_refuses(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execute, "elsewhere_than", lambda store, device: ["instructions: avx512 → avx2"])
+    monkeypatch.setattr(execute, "environment_differences", lambda store, device: ["instructions: avx512 → avx2"])
     with pytest.raises(InrzooError, match="machines of one kind"):
         Worker(str(finished), "cpu").run(Block(0, 0))
 

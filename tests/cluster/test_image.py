@@ -30,7 +30,7 @@ PROBE = "wget --tries 1 -T 5 -q -O- http://localhost:{}/{} | grep success"
 
 def test_the_image_has_the_packages_of_a_cluster() -> None:
     for extras in re.findall(r"\bextras=([a-z0-9,]+)", DOCKERFILE):
-        assert {"cluster", "s3"} <= {*extras.split(",")}
+        assert {"cluster", "compiler", "s3"} <= {*extras.split(",")}
     needs = [Requirement(need) for need in EXTRAS["cluster"]]
     assert "default" in next(need for need in needs if need.name == "ray").extras
     # Ray says what its job server needs; `pip check` of this environment is `make`'s business.
@@ -39,10 +39,10 @@ def test_the_image_has_the_packages_of_a_cluster() -> None:
             assert need.specifier.contains(metadata.version(need.name), prereleases=True), need
 
 
-def test_the_image_has_a_compiler_and_what_probes_call() -> None:
+def test_the_image_has_what_probes_call() -> None:
     final = DOCKERFILE.split("\nFROM ")[-1]
     [packages] = re.findall(r"apt-get install --yes --no-install-recommends ([a-z+ ]+?) *\\\n", final)
-    assert {"g++", "wget"} <= {*packages.split()}
+    assert "wget" in packages.split()
 
 
 def test_login_shells_find_the_commands_of_the_image() -> None:
@@ -102,7 +102,7 @@ def test_a_build_is_submitted_to_the_job_server_of_a_head(tmp_path: Path, short:
         submit += ["--out", str(store), "--address", "auto"]
         done = subprocess.run([folder / "ray", *submit], env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == 0 and "succeeded" in done.stdout, done.stdout + done.stderr
-        assert open_store(store).attributes["complete"]
+        assert open_store(store).info.complete
     finally:
         head.terminate()
         head.wait(timeout=60)

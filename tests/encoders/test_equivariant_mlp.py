@@ -98,7 +98,7 @@ def test_features_of_an_inr_depend_on_no_other():
 
 def test_an_axis_twice_is_refused():
     layout = WeightLayout((WeightTensor("weight", (3, 3), ("hidden", "hidden")),))
-    with pytest.raises(InrzooError, match="one twice, which equivariant_mlp cannot do"):
+    with pytest.raises(InrzooError, match="equivariant_mlp cannot take a tensor with an axis twice"):
         EquivariantMlp(layout=layout)
 
 

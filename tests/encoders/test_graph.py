@@ -35,15 +35,15 @@ def tables(graph, weights_P):
     ],
 )
 def test_number_of_nodes(inr, merged, products):
-    assert WeightGraph.of(inr.layout).num_nodes == merged
-    assert WeightGraph.of(inr.layout, "products").num_nodes == products
+    assert WeightGraph.from_layout(inr.layout).num_nodes == merged
+    assert WeightGraph.from_layout(inr.layout, "products").num_nodes == products
 
 
 @BOTH
 @pytest.mark.parametrize("name", INRS)
 def test_every_parameter_stands_at_one_place_of_its_own(name, construction):
     layout = INRS[name].layout
-    graph = WeightGraph.of(layout, construction)
+    graph = WeightGraph.from_layout(layout, construction)
     for values in (*graph.node_values, *graph.edge_values):
         assert len(set(values.place.tolist())) == len(values.place), values.kind
     index = np.concatenate([values.index for values in (*graph.node_values, *graph.edge_values)])
@@ -55,7 +55,7 @@ def test_an_mlp_has_super_diagonal_blocks_of_weights_and_biases_at_nodes():
     inr = Siren(in_features=2, out_features=1, hidden_features=3, hidden_layers=1)
     weights_P = np.arange(1.0, 1 + inr.layout.num_params)
     parts = inr.layout.split(weights_P)
-    nodes, edges = tables(WeightGraph.of(inr.layout), weights_P)
+    nodes, edges = tables(WeightGraph.from_layout(inr.layout), weights_P)
     assert list(nodes) == ["bias"] and list(edges) == ["weight"]
     expected = np.full((9, 9), np.nan)
     expected[0:2, 2:5], expected[2:5, 5:8], expected[5:8, 8:9] = (parts[f"weight_{i}"].T for i in range(3))
@@ -92,7 +92,9 @@ def test_the_graph_of_products_is_the_computation(num_channels=2):
     rng = np.random.default_rng(0)
     weights_P, x_D = rng.normal(size=inr.layout.num_params), rng.uniform(-1, 1, 2)
     expected = inr(torch.from_numpy(weights_P)[None], torch.from_numpy(x_D)[None])[0, 0].numpy()
-    np.testing.assert_allclose(evaluate(WeightGraph.of(inr.layout, "products"), weights_P, x_D), expected, atol=1e-12)
+    np.testing.assert_allclose(
+        evaluate(WeightGraph.from_layout(inr.layout, "products"), weights_P, x_D), expected, atol=1e-12
+    )
 
 
 @BOTH
@@ -100,7 +102,7 @@ def test_the_graph_of_products_is_the_computation(num_channels=2):
 def test_renumbering_neurons_renumbers_nodes(name, construction):
     """Some order of the nodes does what the order of the neurons did; it leaves positions, outputs and types alone."""
     layout = INRS[name].layout
-    graph = WeightGraph.of(layout, construction)
+    graph = WeightGraph.from_layout(layout, construction)
     weights_P = np.random.default_rng(0).normal(size=layout.num_params)
     orders = {axis: order.numpy() for axis, order in orders_of(layout).items()}
     before_nodes, before_edges = tables(graph, weights_P)
@@ -120,8 +122,8 @@ def test_renumbering_neurons_renumbers_nodes(name, construction):
 
 def test_what_is_no_graph_is_refused():
     with pytest.raises(InrzooError, match="graph = 'dense' is not known; there are: merged, products"):
-        WeightGraph.of(INRS["siren"].layout, "dense")
+        WeightGraph.from_layout(INRS["siren"].layout, "dense")
     with pytest.raises(InrzooError, match="pixels has 3 axes; a graph takes tensors with one or two"):
-        WeightGraph.of(WeightLayout((WeightTensor("pixels", (2, 2, 1), ("row", "col", "channel")),)))
+        WeightGraph.from_layout(WeightLayout((WeightTensor("pixels", (2, 2, 1), ("row", "col", "channel")),)))
     with pytest.raises(InrzooError, match="no axis 'out' among hidden_0, in"):
-        WeightGraph.of(WeightLayout((WeightTensor("weight_0", (3, 2), ("hidden_0", "in")),)))
+        WeightGraph.from_layout(WeightLayout((WeightTensor("weight_0", (3, 2), ("hidden_0", "in")),)))

@@ -96,7 +96,7 @@ def test_a_network_without_output_nodes_has_features_too():
         ((WeightTensor("a", (2, 2, 2), ("h0", "h1", "in")),), "a has 3 axes"),
         (
             (WeightTensor("a", (2, 2), ("h0", "h1")), WeightTensor("b", (2,), ("h0",))),
-            "the neurons h1 have no numbers of their own",
+            "the neurons h1 have no parameters of their own",
         ),
     ],
 )

@@ -9,8 +9,7 @@ import pytest
 import torch
 from weight_inrs import INRS, orders_of, weights_of
 
-from inrzoo.encoders._relational_layer import RelationalLayer
-from inrzoo.encoders.relational_transformer import RelationalTransformer
+from inrzoo.encoders.relational_transformer import RelationalLayer, RelationalTransformer
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 

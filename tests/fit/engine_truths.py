@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from inrzoo.coords import grid
-from inrzoo.fit import loop
+from inrzoo.fit import FitProblem, loop
 from inrzoo.fit.result import Fit, Status
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
@@ -55,7 +55,7 @@ def problem(inr: INR, count: int = 4, side: int = 9) -> tuple[torch.Tensor, torc
 def agrees_with_the_reference(fit: Engine, inr: INR) -> None:
     starts, coords, targets = problem(inr)
     settings = {"lr": 1e-3, "snapshots": [0, 1, 5]}
-    fused, reference = (engine(inr, starts, coords, targets, **settings) for engine in (fit, loop.fit))
+    fused, reference = (engine(FitProblem(inr, starts, coords, targets, **settings)) for engine in (fit, loop.fit))
     torch.testing.assert_close(fused.weights_BTP[:, 0], reference.weights_BTP[:, 0], rtol=3e-7, atol=0)
     torch.testing.assert_close(fused.loss_BT, reference.loss_BT, rtol=2e-4, atol=1e-9)
     torch.testing.assert_close(fused.loss_BT[:, 0], reference.loss_BT[:, 0], rtol=3e-6, atol=1e-10)
@@ -65,10 +65,10 @@ def agrees_with_the_reference(fit: Engine, inr: INR) -> None:
     assert (fused.status_B == reference.status_B).all() and (fused.steps_BT == reference.steps_BT).all()
 
 
-def reaches_the_same_psnr(fit: Engine, inr: INR) -> None:
-    starts, coords, targets = problem(inr, side=32)
-    settings = {"lr": 2e-4, "snapshots": [1000]}
-    fused, reference = (engine(inr, starts, coords, targets, **settings) for engine in (fit, loop.fit))
+def reaches_the_same_psnr(fit: Engine, inr: INR, side: int, steps: int) -> None:
+    starts, coords, targets = problem(inr, side=side)
+    settings = {"lr": 2e-4, "snapshots": [steps]}
+    fused, reference = (engine(FitProblem(inr, starts, coords, targets, **settings)) for engine in (fit, loop.fit))
     compared = reference.psnr_BT < 55
     assert compared.any()
     assert (fused.psnr_BT - reference.psnr_BT)[compared].abs().max() < 0.1
@@ -78,26 +78,26 @@ def bits_depend_on_the_inr_alone(fit: Engine) -> None:
     inr = Siren(**SHAPES, hidden_features=16)
     starts, coords, targets = problem(inr, count=9)
     settings = {"lr": 2e-3, "snapshots": [10, 200], "stop_psnr": 22.0}
-    together = fit(inr, starts, coords, targets, **settings)
+    together = fit(FitProblem(inr, starts, coords, targets, **settings))
     assert len(set(together.steps_BT[:, 1].tolist())) > 3, "they should stop at different steps"
     order = torch.tensor([4, 0, 8, 2, 6, 1, 7, 3, 5])
-    shuffled = fit(inr, starts[order], coords, targets[order], threads=3, **settings)
+    shuffled = fit(FitProblem(inr, starts[order], coords, targets[order], **settings), threads=3)
     for one, other in zip(vars(together).values(), vars(shuffled).values(), strict=True):
         if one is not None:
             assert torch.equal(one[order], other)
     for index in range(9):
-        alone = fit(inr, starts[index : index + 1], coords, targets[index : index + 1], **settings)
+        alone = fit(FitProblem(inr, starts[index : index + 1], coords, targets[index : index + 1], **settings))
         assert torch.equal(alone.weights_BTP[0], together.weights_BTP[index])
 
 
 def stopping_is_that_of_a_shorter_fit(fit: Engine) -> None:
     inr = Siren(**SHAPES)
     starts, coords, targets = problem(inr)
-    stopped = fit(inr, starts, coords, targets, lr=1e-3, snapshots=[5, 300], stop_psnr=25.0)
+    stopped = fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[5, 300], stop_psnr=25.0))
     assert (stopped.status_B == Status.EARLY_STOP).all() and (stopped.psnr_BT[:, 1] >= 25).all()
     for index, steps in enumerate(stopped.steps_BT[:, 1].tolist()):
         one = slice(index, index + 1)
-        short = fit(inr, starts[one], coords, targets[one], lr=1e-3, snapshots=[steps - 1, steps])
+        short = fit(FitProblem(inr, starts[one], coords, targets[one], lr=1e-3, snapshots=[steps - 1, steps]))
         assert torch.equal(short.weights_BTP[0, 1], stopped.weights_BTP[index, 1])
         assert short.psnr_BT[0, 0] < 25
 
@@ -116,17 +116,17 @@ def extreme_input_is_safe(fit: Engine, changes: Changes, status: Status) -> None
     starts, coords, targets = problem(inr)
     starts = changes.get("starts", lambda w: w)(starts)
     targets = changes.get("targets", lambda y: y)(targets)
-    assert (fit(inr, starts, coords, targets, lr=1e-3, snapshots=[400]).status_B == status).all()
+    assert (fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[400])).status_B == status).all()
 
 
 def one_pixel_is_fitted(fit: Engine) -> None:
     inr = Siren(**SHAPES)
     starts, _, _ = problem(inr)
-    one = fit(inr, starts, torch.zeros(1, 2), torch.full((4, 1, 1), 0.5), lr=1e-3, snapshots=[200])
+    one = fit(FitProblem(inr, starts, torch.zeros(1, 2), torch.full((4, 1, 1), 0.5), lr=1e-3, snapshots=[200]))
     assert (one.psnr_BT > 30).all()
 
 
 def a_large_learning_rate_diverges(fit: Engine) -> None:
     inr = Siren(**SHAPES)
     starts, coords, targets = problem(inr)
-    assert (fit(inr, starts, coords, targets, lr=1e3, snapshots=[50]).status_B == Status.DIVERGED).all()
+    assert (fit(FitProblem(inr, starts, coords, targets, lr=1e3, snapshots=[50])).status_B == Status.DIVERGED).all()

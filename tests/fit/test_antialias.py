@@ -16,7 +16,7 @@ import torch
 
 from inrzoo.coords import grid, nyquist
 from inrzoo.errors import InrzooError
-from inrzoo.fit import Status, fit
+from inrzoo.fit import FitProblem, Status, fit
 from inrzoo.fit.antialias import AntiAlias, Regulariser, frequency_bound
 from inrzoo.fit.metrics import mse
 from inrzoo.fit.spectrum import out_of_band
@@ -111,7 +111,7 @@ TARGETS = images()
 
 def fit_images(which=slice(None), antialias=None, steps=60, **options):
     options = {"lr": 1e-2, "snapshots": [steps], "nyquist_D": NYQUIST, **options}
-    return fit(NET, STARTS[which], COORDS, TARGETS[which], antialias=antialias, **options)
+    return fit(FitProblem(NET, STARTS[which], COORDS, TARGETS[which], antialias=antialias, **options))
 
 
 def antialias(name, weight=5.0, alpha=0.5):
@@ -165,7 +165,9 @@ class TestBound:
 
     def test_fit_reports_none_where_there_is_none(self):
         assert (
-            fit(Unbounded(in_features=2, out_features=1), STARTS, COORDS, TARGETS, lr=1e-2, snapshots=[1]).bound_BTD
+            fit(
+                FitProblem(Unbounded(in_features=2, out_features=1), STARTS, COORDS, TARGETS, lr=1e-2, snapshots=[1])
+            ).bound_BTD
             is None
         )
 
@@ -264,7 +266,7 @@ class TestPenalties:
             (squares + 2.0 * frequency_bound(inr.filter_frequencies(weights)).sum()).backward()
             adam.step()
         options = {"lr": 1e-2, "snapshots": [20], "nyquist_D": NYQUIST}
-        fitted = fit(inr, starts, COORDS, targets, antialias=antialias("axis_linf", weight=2.0), **options)
+        fitted = fit(FitProblem(inr, starts, COORDS, targets, antialias=antialias("axis_linf", weight=2.0), **options))
         torch.testing.assert_close(fitted.weights_BTP[:, 0], weights.detach(), rtol=0, atol=1e-4)
 
     @pytest.mark.parametrize("name", PENALTIES)
@@ -347,8 +349,8 @@ class TestStrangers:
         starts = STARTS.clone()
         starts[1, 0] = torch.nan
         options = {"lr": 1e-2, "snapshots": [30], "antialias": antialias(name), "nyquist_D": NYQUIST}
-        fitted = fit(NET, starts, COORDS, TARGETS, **options)
-        healthy = fit(NET, STARTS, COORDS, TARGETS, **options)
+        fitted = fit(FitProblem(NET, starts, COORDS, TARGETS, **options))
+        healthy = fit(FitProblem(NET, STARTS, COORDS, TARGETS, **options))
         assert torch.equal(fitted.weights_BTP[[0, 2]], healthy.weights_BTP[[0, 2]])
         assert fitted.status_B[1] == Status.DIVERGED
         torch.testing.assert_close(fitted.weights_BTP[1, 0], starts[1], rtol=0, atol=0, equal_nan=True)
@@ -358,11 +360,11 @@ class TestStrangers:
         targets = TARGETS.clone()
         targets[1] = NET(STARTS[1], COORDS)
         options = {"lr": 1e-2, "snapshots": [30], "antialias": antialias(name), "nyquist_D": NYQUIST}
-        fitted = fit(NET, STARTS, COORDS, targets, stop_psnr=60.0, **options)
+        fitted = fit(FitProblem(NET, STARTS, COORDS, targets, stop_psnr=60.0, **options))
         assert fitted.steps_BT.tolist() == [[30], [0], [30]]
         assert torch.equal(fitted.weights_BTP[1, 0], STARTS[1])
         assert (frequency_bound(NET.filter_frequencies(STARTS[1])) > 0.5 * NYQUIST).any()
-        unstopped = fit(NET, STARTS, COORDS, targets, **options)
+        unstopped = fit(FitProblem(NET, STARTS, COORDS, targets, **options))
         assert torch.equal(fitted.weights_BTP[[0, 2]], unstopped.weights_BTP[[0, 2]])
         assert not torch.equal(unstopped.weights_BTP[1, 0], STARTS[1])
 
@@ -377,14 +379,16 @@ class TestRefused:
             InrzooError, match=r"Unbounded has no frequency bound; anti-aliasing needs a mult.* gabor_net"
         ):
             fit(
-                inr,
-                STARTS,
-                COORDS,
-                TARGETS,
-                lr=1e-2,
-                snapshots=[steps],
-                antialias=antialias("hinge"),
-                nyquist_D=NYQUIST,
+                FitProblem(
+                    inr,
+                    STARTS,
+                    COORDS,
+                    TARGETS,
+                    lr=1e-2,
+                    snapshots=[steps],
+                    antialias=antialias("hinge"),
+                    nyquist_D=NYQUIST,
+                )
             )
 
     @pytest.mark.parametrize("given", [None, NYQUIST[:1]])

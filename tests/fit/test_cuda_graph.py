@@ -7,7 +7,7 @@ import torch
 from test_fused_cpu import SHAPES, problem
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit import cuda_graph, loop
+from inrzoo.fit import FitProblem, cuda_graph, loop
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.descent import Descent
 from inrzoo.fit.result import Fit, Status
@@ -34,8 +34,7 @@ PROJECTED: dict[str, Any] = {
 
 def called(inr: INR, *tensors: torch.Tensor, **settings: Any) -> Fit:
     """`cuda_graph.fit` as far as a CPU can have it: the same step, not recorded."""
-    usual = {"stop_psnr": None, "value_range": (-1.0, 1.0), "antialias": None, "nyquist_D": None}
-    return loop.in_batches(cuda_graph.fit_batch, inr, *tensors, **(usual | settings))
+    return loop.in_batches(cuda_graph.fit_batch, FitProblem(inr, *tensors, **settings))
 
 
 def assert_equal(one: Fit, other: Fit) -> None:
@@ -51,7 +50,7 @@ def assert_equal(one: Fit, other: Fit) -> None:
 def test_bits_are_those_of_the_reference(inr: INR, stop_psnr: float | None) -> None:
     tensors = problem(inr, count=6)
     settings: dict[str, Any] = {"lr": 3e-3, "snapshots": [0, 1, 30, 120], "stop_psnr": stop_psnr}
-    reference = loop.fit(inr, *tensors, **settings)
+    reference = loop.fit(FitProblem(inr, *tensors, **settings))
     assert_equal(reference, called(inr, *tensors, **settings))
 
 
@@ -60,9 +59,9 @@ def test_with_anti_aliasing_too(regularised: dict[str, Any]) -> None:
     inr = FourierNet(**SHAPES, input_scale=8.0)
     tensors = problem(inr)
     settings: dict[str, Any] = {"lr": 3e-3, "snapshots": [5, 60], "stop_psnr": 16.0, **regularised}
-    reference = loop.fit(inr, *tensors, **settings)
+    reference = loop.fit(FitProblem(inr, *tensors, **settings))
     assert_equal(reference, called(inr, *tensors, **settings))
-    free = loop.fit(inr, *tensors, lr=3e-3, snapshots=[5, 60], stop_psnr=16.0)
+    free = loop.fit(FitProblem(inr, *tensors, lr=3e-3, snapshots=[5, 60], stop_psnr=16.0))
     assert not torch.equal(free.weights_BTP, reference.weights_BTP), "it should have something to do"
 
 
@@ -73,7 +72,7 @@ def test_what_is_not_finite_stays_as_it_is() -> None:
     settings: dict[str, Any] = {"lr": 3e-3, "snapshots": [0, 20]}
     fitted = called(inr, starts, coords, targets, **settings)
     assert fitted.status_B.tolist()[:2] == [Status.DIVERGED] * 2 and fitted.steps_BT[:2].tolist() == [[0, 0]] * 2
-    assert_equal(loop.fit(inr, starts, coords, targets, **settings), fitted)
+    assert_equal(loop.fit(FitProblem(inr, starts, coords, targets, **settings)), fitted)
 
 
 def test_it_leaves_soon_after_the_last_has_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,21 +91,21 @@ def test_a_batch_that_warmed_up_starts_where_it_started() -> None:
     starts, coords, targets = problem(inr)
     fits = []
     for warm_up in (0, cuda_graph.WARM_UP_STEPS):
-        descent = Descent(inr, starts, coords, targets, 3e-3, 0.03, None, torch.zeros(2))
+        descent = Descent(FitProblem(inr, starts, coords, targets, lr=3e-3, snapshots=[0, 1, 40], stop_psnr=21.0))
         for _ in range(warm_up):
             descent.look()
             descent.advance()
         descent.restart()
-        fits.append(cuda_graph.fit_batch(descent, [0, 1, 40]))
+        fits.append(cuda_graph.fit_batch(descent))
     for cold, warm in zip(*fits, strict=True):
         for one, other in zip(cold, warm, strict=True):
             assert torch.equal(one, other)
 
 
 def test_without_a_gpu_it_says_so() -> None:
-    assert cuda_graph.unavailable("cpu") == "CUDA graphs need a CUDA device, not cpu"
+    assert cuda_graph.unavailable(INRS[0], "cpu") == "CUDA graphs need a CUDA device, not cpu"
     with pytest.raises(InrzooError, match=r"need a CUDA device, not cpu; --engine reference serves"):
-        cuda_graph.fit(INRS[0], *problem(INRS[0]), lr=1e-3, snapshots=[1])
+        cuda_graph.fit(FitProblem(INRS[0], *problem(INRS[0]), lr=1e-3, snapshots=[1]))
 
 
 @needs_gpu
@@ -115,7 +114,7 @@ def test_without_a_gpu_it_says_so() -> None:
 def test_gpu_replays_what_the_reference_does(inr: INR, stop_psnr: float | None) -> None:
     tensors = [tensor.cuda() for tensor in problem(inr, count=6)]
     settings: dict[str, Any] = {"lr": 1e-3, "snapshots": [0, 1, 30, 120], "stop_psnr": stop_psnr}
-    reference, replayed = (engine.fit(inr, *tensors, **settings) for engine in (loop, cuda_graph))
+    reference, replayed = (engine.fit(FitProblem(inr, *tensors, **settings)) for engine in (loop, cuda_graph))
     torch.testing.assert_close(replayed.psnr_BT, reference.psnr_BT, rtol=0, atol=0.05)
     torch.testing.assert_close(replayed.steps_BT, reference.steps_BT, rtol=0, atol=2)
 
@@ -127,6 +126,6 @@ def test_gpu_replays_anti_aliasing(regularised: dict[str, Any]) -> None:
     tensors = [tensor.cuda() for tensor in problem(inr)]
     limits = regularised | {"nyquist_D": regularised["nyquist_D"].cuda()}
     settings: dict[str, Any] = {"lr": 1e-3, "snapshots": [60], **limits}
-    reference, replayed = (engine.fit(inr, *tensors, **settings) for engine in (loop, cuda_graph))
+    reference, replayed = (engine.fit(FitProblem(inr, *tensors, **settings)) for engine in (loop, cuda_graph))
     torch.testing.assert_close(replayed.psnr_BT, reference.psnr_BT, rtol=0, atol=0.05)
     torch.testing.assert_close(replayed.bound_BTD, reference.bound_BTD, rtol=1e-3, atol=0)

@@ -1,6 +1,7 @@
 """What the fused engine computes: gradients, values and regularisers are the reference's, and the bits are pinned."""
 
 import hashlib
+import importlib.util
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import torch
 from engine_truths import INRS, SHAPES, problem
 
 from inrzoo.coords import grid, nyquist
-from inrzoo.fit import compiled, fused_cpu, loop
+from inrzoo.fit import FitProblem, compiled, fused_cpu, loop
 from inrzoo.fit.antialias import AntiAlias, frequency_bound
 from inrzoo.fit.metrics import mse
 from inrzoo.fit.result import Status
@@ -57,7 +58,7 @@ def test_gradients_are_as_good_as_float32_autograd(inr: INR, scattered: bool) ->
         coords, targets = coords[order], targets[:, order].contiguous()
     exact_loss, exact = gradients(inr, weights.double(), coords.double(), targets.double())
     _, autograd = gradients(inr, weights, coords, targets)
-    loss, slopes = fused_cpu.gradients(inr, weights, coords, targets)
+    loss, slopes = fused_cpu.gradients(FitProblem(inr, weights, coords, targets, lr=1e-3, snapshots=[0]))
     torch.testing.assert_close(loss.double(), exact_loss, rtol=1e-6, atol=0)
 
     def error(candidate: torch.Tensor) -> float:
@@ -74,16 +75,32 @@ def test_values_are_those_of_the_function(inr: INR) -> None:
     torch.testing.assert_close(fused_cpu.evaluate(inr, starts, finer).double(), exact, rtol=2e-5, atol=2e-5)
 
 
-def fitted_bits(inr: INR) -> bytes:
-    """Weights and losses of a small fit that begins and ends with numbers every machine has."""
+def pinned_problem(inr: INR) -> FitProblem:
+    """A small fit that begins with numbers every machine has."""
     starts, coords, targets = problem(inr, count=2)
     targets = (targets * 64).round() / 64  # float32 sines differ in the last bit from processor to processor
-    fitted = fused_cpu.fit(inr, starts, coords, targets, lr=1e-3, snapshots=[20])
+    return FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[20])
+
+
+def fitted_bits(inr: INR) -> bytes:
+    """Weights and losses of that fit."""
+    fitted = fused_cpu.fit(pinned_problem(inr))
     return fitted.weights_BTP.numpy().tobytes() + fitted.loss_BT.numpy().tobytes()
 
 
-def test_bits_are_pinned() -> None:
+COMPILERS = {
+    **{name: (path,) for name in ("g++", "clang++") if (path := shutil.which(name))},
+    **({"ziglang": compiled.ZIG} if importlib.util.find_spec("ziglang") else {}),
+}
+"""The commands of the compilers that are here."""
+
+
+@pytest.mark.parametrize("compiler", ["g++", "clang++", "ziglang"])
+def test_bits_are_pinned(compiler: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any change of these is a change of every store's bytes: then raise `fused_cpu.ARITHMETIC`."""
+    if compiler not in COMPILERS:
+        pytest.skip(f"{compiler} is not installed")
+    monkeypatch.setattr(compiled, "compiler", lambda: COMPILERS[compiler])
     assert fused_cpu.ARITHMETIC == "fused 2"
     digests = [hashlib.sha256(fitted_bits(inr)).hexdigest()[:12] for inr in PINNED]
     assert digests == [
@@ -105,20 +122,6 @@ def test_wider_registers_give_the_same_bits(inr: INR, monkeypatch: pytest.Monkey
     assert fitted_bits(inr) == wide
 
 
-@pytest.mark.parametrize("inr", PINNED, ids=str)
-def test_another_compiler_gives_the_same_bits(inr: INR, monkeypatch: pytest.MonkeyPatch) -> None:
-    others = [found for name in ("g++", "clang++") if (found := shutil.which(name)) and found != compiled.compiler()]
-    if not others:
-        pytest.skip("there is one C++ compiler here; this needs both g++ and clang++")
-    bits = fitted_bits(inr)
-    monkeypatch.setattr(compiled, "compiler", lambda: others[0])
-    compiled.compiler_version.cache_clear()
-    compiled._loaded.cache_clear()
-    assert fitted_bits(inr) == bits
-    compiled.compiler_version.cache_clear()
-    compiled._loaded.cache_clear()
-
-
 REGULARISERS = ["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate"]
 
 
@@ -136,8 +139,10 @@ def test_regularisers_are_the_references(inr: INR, regulariser: str) -> None:
         "antialias": AntiAlias(regulariser=regulariser, weight=weight, alpha=alpha),  # type: ignore[arg-type]
         "nyquist_D": nyquist_D,
     }
-    fused, reference = (engine.fit(inr, starts, coords, targets, **settings) for engine in (fused_cpu, loop))
-    plain = fused_cpu.fit(inr, starts, coords, targets, lr=1e-3, snapshots=[1, 5])
+    fused, reference = (
+        engine.fit(FitProblem(inr, starts, coords, targets, **settings)) for engine in (fused_cpu, loop)
+    )
+    plain = fused_cpu.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[1, 5]))
     moved = (reference.weights_BTP - plain.weights_BTP).abs().max()
     assert moved > 5e-4, "the regulariser changes nothing here"
     close = torch.isclose(fused.weights_BTP, reference.weights_BTP, atol=2e-5, rtol=1e-4)
@@ -156,7 +161,8 @@ def test_ties_share_a_maximums_slope_as_in_torch() -> None:
     tied = inr.layout.join(tensors)
     settings = {"antialias": AntiAlias(regulariser="linf", weight=9.0), "nyquist_D": torch.ones(2, dtype=torch.float64)}
     fused, reference = (
-        engine.fit(inr, tied, coords, targets, lr=1e-3, snapshots=[3], **settings) for engine in (fused_cpu, loop)
+        engine.fit(FitProblem(inr, tied, coords, targets, lr=1e-3, snapshots=[3], **settings))
+        for engine in (fused_cpu, loop)
     )
     torch.testing.assert_close(fused.weights_BTP, reference.weights_BTP, atol=1e-5, rtol=1e-4)
 
@@ -194,7 +200,7 @@ def test_a_grid_is_recognised(coords: np.ndarray, run_axis: tuple[int, int]) -> 
 def test_extreme_shapes(inr: INR) -> None:
     starts, coords, targets = problem(inr, count=1)
     fused, reference = (
-        engine.fit(inr, starts, coords, targets, lr=1e-4, snapshots=[0, 2]) for engine in (fused_cpu, loop)
+        engine.fit(FitProblem(inr, starts, coords, targets, lr=1e-4, snapshots=[0, 2])) for engine in (fused_cpu, loop)
     )
     torch.testing.assert_close(fused.loss_BT, reference.loss_BT, rtol=2e-4, atol=1e-9)
     assert fused_cpu.bytes_per_thread(inr, len(coords)) < 64 * 2**20
@@ -206,7 +212,7 @@ def test_an_image_of_512_by_512() -> None:
     targets = torch.sin(coords.sum(1) * 5)[None, :, None].contiguous()
     starts = torch.from_numpy(inr.init(Stream("init", "test", 0, "large")))[None]
     fused, reference = (
-        engine.fit(inr, starts, coords, targets, lr=1e-3, snapshots=[0, 3]) for engine in (fused_cpu, loop)
+        engine.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[0, 3])) for engine in (fused_cpu, loop)
     )
     torch.testing.assert_close(fused.loss_BT, reference.loss_BT, rtol=1e-4, atol=1e-9)
     assert fused_cpu.bytes_per_thread(inr, len(coords)) < 2 * 2**20
@@ -216,21 +222,23 @@ def test_a_relu_lets_nan_through() -> None:
     inr = ReluMlp(**SHAPES)
     starts, coords, targets = problem(inr)
     starts[:, 5] = torch.nan  # one weight of the first layer; a ReLU that made NaN a zero would hide it
-    assert (fused_cpu.fit(inr, starts, coords, targets, lr=1e-3, snapshots=[3]).status_B == Status.DIVERGED).all()
+    assert (
+        fused_cpu.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[3])).status_B == Status.DIVERGED
+    ).all()
 
 
 def test_ctrl_c_stops_a_long_fit() -> None:
     program = """
         import torch
         from inrzoo.coords import grid
-        from inrzoo.fit import fused_cpu
+        from inrzoo.fit import FitProblem, fused_cpu
         from inrzoo.inrs.siren import Siren
         inr = Siren(in_features=2, out_features=1, hidden_features=8)
         starts = torch.zeros(64, inr.layout.num_params)
         arguments = inr, starts, torch.from_numpy(grid((32, 32))), torch.zeros(64, 1024, 1)
-        fused_cpu.fit(*arguments, lr=1e-3, snapshots=[1])
+        fused_cpu.fit(FitProblem(*arguments, lr=1e-3, snapshots=[1]))
         print("ready", flush=True)
-        fused_cpu.fit(*arguments, lr=1e-3, snapshots=[100_000_000], threads=2)
+        fused_cpu.fit(FitProblem(*arguments, lr=1e-3, snapshots=[100_000_000]), threads=2)
     """
     with subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(program)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

@@ -10,7 +10,7 @@ from tiny_store import store_bytes, tiny
 from inrzoo import fit as fitting
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
-from inrzoo.fit import engines, fused_cpu, fused_numba
+from inrzoo.fit import FitProblem, compiled, engines, fused_cpu
 from inrzoo.fit.result import Status
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
@@ -31,8 +31,14 @@ def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR) -> None:
 
 
 @pytest.mark.parametrize("inr", LONG, ids=str)
+def test_many_steps_reach_the_same_psnr(inr: INR) -> None:
+    engine_truths.reaches_the_same_psnr(fused_cpu.fit, inr, side=16, steps=200)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("inr", LONG, ids=str)
 def test_a_thousand_steps_reach_the_same_psnr(inr: INR) -> None:
-    engine_truths.reaches_the_same_psnr(fused_cpu.fit, inr)
+    engine_truths.reaches_the_same_psnr(fused_cpu.fit, inr, side=32, steps=1000)
 
 
 def test_bits_do_not_depend_on_neighbours_threads_or_order() -> None:
@@ -65,9 +71,6 @@ def test_what_it_cannot_serve_is_said_and_auto_goes_on() -> None:
     assert engines.choose("auto", siren, "cpu", False) == ("fused", None)
     assert engines.choose("auto", unheard, "cpu", False) == ("reference", "the fused engine has no kernel for Unheard")
     assert engines.choose("auto", FourierNet(**SHAPES), "cpu", True) == ("fused", None)
-    assert engines.unavailable("numba", FourierNet(**SHAPES), "cpu", True) == (
-        "the numba engine has no anti-aliasing regulariser"
-    )
     for inr, device, said in ((unheard, "cpu", "no kernel for Unheard"), (siren, "cuda", "not on a GPU")):
         with pytest.raises(InrzooError, match=rf"{said}.*; --engine reference serves every INR"):
             engines.choose("fused", inr, device, False)
@@ -75,16 +78,46 @@ def test_what_it_cannot_serve_is_said_and_auto_goes_on() -> None:
         engines.choose_products("tf32", "fused")
 
 
-def test_without_a_compiler_numba_takes_over_and_without_both_the_reference(
+def test_without_a_compiler_the_reference_takes_over(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(fused_cpu, "compiler", lambda: None)
-    for name in ("numba", "reference"):
-        build(tiny(limit=4, seeds=1, fit__engine="auto"), tmp_path / f"{name}.zarr", in_process=True)
-        assert f"engine: {name} (the fused engine needs a C++ compiler" in capfd.readouterr().err
-        assert open_store(tmp_path / f"{name}.zarr").attributes["manifest"]["fit"]["engine"] == name
-        assert verify(tmp_path / f"{name}.zarr").problems == []
-        monkeypatch.setattr(fused_numba, "_no_numba", lambda: "the numba engine needs numba")
+    build(tiny(limit=4, seeds=1, fit__engine="auto"), tmp_path / "store.zarr", in_process=True)
+    assert "engine: reference (the fused engine needs a C++ compiler; neither g++" in capfd.readouterr().err
+    assert open_store(tmp_path / "store.zarr").settings.fit.engine == "reference"
+    assert verify(tmp_path / "store.zarr").problems == []
+
+
+@pytest.mark.parametrize(
+    ("named", "on_path", "ziglang", "command"),
+    [
+        ("ccache clang++ -m64", ["g++"], True, ("ccache", "clang++", "-m64")),
+        ("", ["c++", "clang++", "g++"], True, ("/bin/g++",)),
+        ("", ["c++"], True, ("/bin/c++",)),
+        ("", [], True, compiled.ZIG),
+        ("", [], False, None),
+    ],
+)
+def test_the_compiler_is_that_of_the_user_before_that_of_a_package(
+    named: str, on_path: list[str], ziglang: bool, command: tuple[str, ...] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", named)
+    monkeypatch.setattr("shutil.which", lambda name: f"/bin/{name}" if name in on_path else None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object() if ziglang and name == "ziglang" else None)
+    compiled.system_compiler.cache_clear()
+    compiled.compiler.cache_clear()
+    try:
+        assert compiled.compiler() == command
+    finally:
+        compiled.system_compiler.cache_clear()
+        compiled.compiler.cache_clear()
+
+
+@pytest.mark.parametrize("command", [("/nowhere/cxx",), ("false",)])
+def test_a_compiler_that_does_not_run_is_one_line(command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled, "compiler", lambda: command)
+    with pytest.raises(InrzooError, match=f"{command[0]} is no C\\+\\+ compiler that runs here; .* variable CXX"):
+        fused_cpu.bytes_per_thread(Siren(**SHAPES), 1)
 
 
 def test_a_compiler_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -92,7 +125,7 @@ def test_a_compiler_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
     monkeypatch.setattr(fused_cpu, "FLAGS", ("-std=c++17", "-Werror", "--no-such-flag"))
     starts, coords, targets = problem(inr := Siren(**SHAPES, hidden_features=3))
     with pytest.raises(InrzooError, match=r"cannot compile engine.cpp: .*no-such-flag"):
-        fused_cpu.fit(inr, starts, coords, targets, lr=1e-3, snapshots=[1])
+        fused_cpu.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[1]))
     assert not list((tmp_path / "inrzoo" / "engines").glob("*.so"))
     name, reason = engines.choose("auto", inr, "cpu", False, ready=True)
     assert name != "fused" and "no-such-flag" in str(reason)
@@ -113,5 +146,5 @@ def test_builds_are_the_same_bytes_and_re_fits_too(tmp_path: Path) -> None:
     assert store_bytes(tmp_path / "a.zarr") == store_bytes(tmp_path / "b.zarr")
     assert verify(tmp_path / "a.zarr").problems == [] and verify(tmp_path / "a.zarr").max_psnr_difference < 1e-3
     assert all(one.bit_equal for one in refit(tmp_path / "a.zarr", 12).refits)
-    assert open_store(tmp_path / "a.zarr").attributes["environment"]["instruction_set"] == "x86-64-v3"
+    assert open_store(tmp_path / "a.zarr").info.environment["instruction_set"] == "x86-64-v3"
     assert fitting.engine("fused").fit is fused_cpu.fit

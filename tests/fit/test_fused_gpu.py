@@ -10,7 +10,7 @@ import pickle
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ import torch
 from test_fused_cpu import INRS, LONG, SHAPES, Unheard, problem
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit import fused_gpu, loop
+from inrzoo.fit import FitProblem, fused_gpu, loop
 from inrzoo.fit.result import Fit, Status
 from inrzoo.fit.triton.layout import layout
 from inrzoo.inrs import INR
@@ -63,7 +63,8 @@ def _fit(settings: bytes) -> bytes:
     given: dict[str, Any] = pickle.loads(settings)
     usual, fused_gpu.EPSILON = fused_gpu.EPSILON, given.pop("adam_epsilon", fused_gpu.EPSILON)
     try:
-        return pickle.dumps(fused_gpu.fit(given.pop("inr"), *given.pop("tensors"), **({"products": "ieee"} | given)))
+        problem = FitProblem(given.pop("inr"), *given.pop("tensors"), **({"products": "ieee"} | given))
+        return pickle.dumps(fused_gpu.fit(problem))
     finally:
         fused_gpu.EPSILON = usual
 
@@ -99,7 +100,7 @@ def test_losses_and_the_first_steps_agree_with_the_reference(inr: INR, interpret
     starts, coords, targets = small(inr)
     settings: dict[str, Any] = {"lr": 1e-3, "snapshots": [0, 1, 5]}
     fused = interpreted(inr, starts, coords, targets, **settings)
-    reference = loop.fit(inr, starts, coords, targets, **settings)
+    reference = loop.fit(FitProblem(inr, starts, coords, targets, **settings))
     torch.testing.assert_close(fused.weights_BTP[:, 0], starts, rtol=3e-7, atol=0)
     torch.testing.assert_close(fused.loss_BT[:, 0], reference.loss_BT[:, 0], rtol=3e-6, atol=1e-10)
     torch.testing.assert_close(fused.loss_BT, reference.loss_BT, rtol=2e-4, atol=1e-9)
@@ -161,11 +162,11 @@ def gradients(inr: INR, interpreted: Callable[..., Fit], products: str) -> tuple
 )
 def test_each_inr_stops_by_itself(inr: INR, interpreted: Callable[..., Fit]) -> None:
     starts, coords, targets = small(inr, count=5)
-    unstopped = loop.fit(inr, starts, coords, targets, lr=5e-3, snapshots=[8])
+    unstopped = loop.fit(FitProblem(inr, starts, coords, targets, lr=5e-3, snapshots=[8]))
     stop = float(unstopped.psnr_BT.median()) - 0.05  # not where one of them is to the last bit
     settings: dict[str, Any] = {"lr": 5e-3, "snapshots": [0, 3, 7, 12], "stop_psnr": stop}
     fused = interpreted(inr, starts, coords, targets, **settings)
-    reference = loop.fit(inr, starts, coords, targets, **settings)
+    reference = loop.fit(FitProblem(inr, starts, coords, targets, **settings))
     assert len(set(reference.steps_BT[:, -1].tolist())) > 2, "they should stop at different steps"
     assert (fused.steps_BT == reference.steps_BT).all() and (fused.status_B == reference.status_B).all()
     torch.testing.assert_close(fused.psnr_BT, reference.psnr_BT, rtol=0, atol=1e-3)
@@ -210,7 +211,7 @@ def test_any_number_of_coordinates(count: int, interpreted: Callable[..., Fit]) 
     starts, coords, targets = small(inr)
     arguments = (starts, coords[:count], targets[:, :count].contiguous())
     fused = interpreted(inr, *arguments, lr=1e-3, snapshots=[0, 3])
-    reference = loop.fit(inr, *arguments, lr=1e-3, snapshots=[0, 3])
+    reference = loop.fit(FitProblem(inr, *arguments, lr=1e-3, snapshots=[0, 3]))
     torch.testing.assert_close(fused.loss_BT, reference.loss_BT, rtol=1e-4, atol=1e-9)
 
 
@@ -222,7 +223,7 @@ def test_many_steps_reach_the_same_psnr(inr: INR, products: str, interpreted: Ca
     starts, coords, targets = problem(inr, count=2, side=12)
     settings: dict[str, Any] = {"lr": 5e-4, "snapshots": [10, 25, 60]}
     fused = interpreted(inr, starts, coords, targets, products=products, **settings)
-    reference = loop.fit(inr, starts, coords, targets, **settings)
+    reference = loop.fit(FitProblem(inr, starts, coords, targets, **settings))
     assert (reference.psnr_BT < 55).any()
     assert (fused.psnr_BT - reference.psnr_BT)[reference.psnr_BT < 55].abs().max() < 0.1
 
@@ -244,7 +245,7 @@ def test_what_it_cannot_serve_is_said(interpreter: ProcessPoolExecutor) -> None:
     assert "no kernel for Unheard" in str(fused_gpu.unavailable(Unheard(**SHAPES), "cuda"))
     assert "needs a CUDA device, not cpu" in str(fused_gpu.unavailable(siren, "cpu"))
     with pytest.raises(InrzooError, match=r"needs a CUDA device, not cpu; --engine reference serves"):
-        fused_gpu.fit(siren, *problem(siren), lr=1e-3, snapshots=[1])
+        fused_gpu.fit(FitProblem(siren, *problem(siren), lr=1e-3, snapshots=[1]))
     if not torch.cuda.is_available():
         assert "torch finds none" in str(fused_gpu.unavailable(siren, "cuda"))
 
@@ -277,13 +278,13 @@ def on_gpu(*tensors: torch.Tensor) -> list[torch.Tensor]:
 
 @needs_gpu
 @needs_triton
-@pytest.mark.parametrize("products", get_args(fused_gpu.Products))
+@pytest.mark.parametrize("products", fused_gpu.PRODUCTS)
 @pytest.mark.parametrize("inr", ALL, ids=str)
-def test_gpu_first_steps_agree_with_the_reference(inr: INR, products: fused_gpu.Products) -> None:
+def test_gpu_first_steps_agree_with_the_reference(inr: INR, products: str) -> None:
     starts, coords, targets = problem(inr)
     settings: dict[str, Any] = {"lr": 1e-3, "snapshots": [0, 1, 5]}
-    fused = fused_gpu.fit(inr, *on_gpu(starts, coords, targets), products=products, **settings)
-    reference = loop.fit(inr, starts, coords, targets, **settings)
+    fused = fused_gpu.fit(FitProblem(inr, *on_gpu(starts, coords, targets), products=products, **settings))
+    reference = loop.fit(FitProblem(inr, starts, coords, targets, **settings))
     rounding = 0.03 if products == "tf32" else 1e-3
     torch.testing.assert_close(fused.loss_BT.cpu(), reference.loss_BT, rtol=rounding, atol=1e-7)
     assert (fused.steps_BT.cpu() == reference.steps_BT).all()
@@ -291,13 +292,14 @@ def test_gpu_first_steps_agree_with_the_reference(inr: INR, products: fused_gpu.
 
 @needs_gpu
 @needs_triton
-@pytest.mark.parametrize("products", get_args(fused_gpu.Products))
+@pytest.mark.parametrize("products", fused_gpu.PRODUCTS)
 @pytest.mark.parametrize("inr", LONG, ids=str)
-def test_gpu_a_thousand_steps_reach_the_same_psnr(inr: INR, products: fused_gpu.Products) -> None:
+def test_gpu_a_thousand_steps_reach_the_same_psnr(inr: INR, products: str) -> None:
     starts, coords, targets = problem(inr, side=32)
     settings: dict[str, Any] = {"lr": 2e-4, "snapshots": [1000]}
-    fused = fused_gpu.fit(inr, *on_gpu(starts, coords, targets), products=products, **settings).psnr_BT.cpu()
-    reference = loop.fit(inr, starts, coords, targets, **settings).psnr_BT
+    on_device = FitProblem(inr, *on_gpu(starts, coords, targets), products=products, **settings)
+    fused = fused_gpu.fit(on_device).psnr_BT.cpu()
+    reference = loop.fit(FitProblem(inr, starts, coords, targets, **settings)).psnr_BT
     highest = 45 if products == "tf32" else 55
     assert (reference < highest).any()
     assert (fused - reference)[reference < highest].abs().max() < (0.5 if products == "tf32" else 0.1)
@@ -309,11 +311,11 @@ def test_gpu_a_thousand_steps_reach_the_same_psnr(inr: INR, products: fused_gpu.
 def test_gpu_bits_do_not_depend_on_batch_order_or_run(inr: INR, monkeypatch: pytest.MonkeyPatch) -> None:
     starts, coords, targets = on_gpu(*problem(inr, count=300, side=16))
     settings: dict[str, Any] = {"lr": 2e-3, "snapshots": [10, 200], "stop_psnr": 24.0}
-    together = fused_gpu.fit(inr, starts, coords, targets, **settings)
+    together = fused_gpu.fit(FitProblem(inr, starts, coords, targets, **settings))
     order = torch.from_numpy(np.random.default_rng(0).permutation(300)).cuda()
     monkeypatch.setattr(fused_gpu, "SLICE", 77)
-    shuffled = fused_gpu.fit(inr, starts[order], coords, targets[order], **settings)
+    shuffled = fused_gpu.fit(FitProblem(inr, starts[order], coords, targets[order], **settings))
     for name in ("weights_BTP", "loss_BT", "steps_BT"):
         assert torch.equal(getattr(together, name)[order], getattr(shuffled, name))
-    alone = fused_gpu.fit(inr, starts[5:6], coords, targets[5:6], **settings)
+    alone = fused_gpu.fit(FitProblem(inr, starts[5:6], coords, targets[5:6], **settings))
     assert torch.equal(alone.weights_BTP[0], together.weights_BTP[5])

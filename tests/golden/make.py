@@ -3,6 +3,7 @@
     python tests/golden/make.py FOLDER
 
 A golden store is never made again: tests open, verify, fit again, grow and train on those that are here, for ever.
+`numba` was made as `siren` is, by version 0.2.0 with `"fit.engine": "numba"`, an engine that was removed.
 """
 
 import sys

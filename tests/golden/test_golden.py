@@ -2,6 +2,7 @@
 
 import hashlib
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +10,14 @@ import pytest
 
 from inrzoo import open_store, refit, tasks, verify
 from inrzoo.builder import build
-from inrzoo.builder.worker import elsewhere_than
+from inrzoo.builder.worker import environment_differences
 from inrzoo.loaders import load
 from inrzoo.manifest import Manifest
 from inrzoo.tasks.classify import Classify
 
+CommandLine = Callable[..., tuple[int, str, str]]
 STORES = {file.stem: file for file in sorted(Path(__file__).parent.glob("*.zip"))}
-FITTED = [name for name in STORES if not name.startswith(("imported", "hypernet"))]
+FITTED = [name for name in STORES if not name.startswith(("imported", "hypernet", "numba"))]
 GROWN = {
     "fixed_init-0.1.0": "361a582939392c4d56e3e03f9f60211c153e12b44c23a75f5138dd340c30d7ab",
     "fourier_net-0.1.0": "9f5aa23c1ac09ff1cbe4f2b6d7d759afcc988174bc40cba4b212cd30ab74d03e",
@@ -34,7 +36,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_no_golden_store_is_lost() -> None:
-    assert len(STORES) >= 6 and {*FITTED} == {*GROWN}
+    assert len(STORES) >= 7 and {*FITTED} == {*GROWN}
     assert all(file.stat().st_size <= 200_000 for file in STORES.values())
 
 
@@ -46,7 +48,9 @@ def test_a_golden_store_opens_and_verifies(golden: Path) -> None:
     assert verify.verify(golden).problems == []
 
 
-@pytest.mark.parametrize("golden", [name for name in STORES if not name.startswith("imported")], indirect=True)
+@pytest.mark.parametrize(
+    "golden", [name for name in STORES if not name.startswith(("imported", "numba"))], indirect=True
+)
 def test_a_golden_store_is_fitted_again(golden: Path) -> None:
     again = refit.refit(golden, 60, draw=0)
     if again.elsewhere:
@@ -55,16 +59,30 @@ def test_a_golden_store_is_fitted_again(golden: Path) -> None:
     assert all(one.bit_equal for one in again.refits)
 
 
+@pytest.mark.parametrize("golden", [name for name in STORES if name.startswith("numba")], indirect=True)
+def test_a_store_of_an_engine_that_is_gone_is_not_fitted_again(golden: Path, inrzoo: CommandLine) -> None:
+    def files() -> dict[Path, bytes]:
+        return {file: file.read_bytes() for file in golden.rglob("*") if file.is_file()}
+
+    before = files()
+    assert open_store(golden).settings.fit.engine == "numba"
+    said = "the numba engine is gone: what it fitted is read and verified, but not fitted again nor continued"
+    for words in (["verify", golden, "--refit", 1], ["build", golden, "--seeds", 2]):
+        code, _, err = inrzoo(*words)
+        assert code == 2 and said in err and len(err.strip().splitlines()) == 1
+    assert inrzoo("verify", golden)[0] == 0 and files() == before
+
+
 @pytest.mark.parametrize("golden", FITTED, indirect=True)
 def test_a_golden_store_grows(golden: Path, request: pytest.FixtureRequest) -> None:
     before = open_store(golden)
-    if differing := elsewhere_than(before, "cpu"):
+    if differing := environment_differences(before, "cpu"):
         pytest.skip(f"another environment: {'; '.join(differing)}")
-    recorded, weights = dict(before.attributes["manifest"]), before.weights[:]
+    recorded, weights = dict(before.info.manifest.tables), before.weights[:]
     recorded["seeds"] += 1
     assert build(Manifest.from_json(recorded), golden, in_process=True, quiet=True).fitted == 60
     store = open_store(golden)
-    assert verify.verify(golden).problems == [] and store.attributes["fingerprint"] == before.attributes["fingerprint"]
+    assert verify.verify(golden).problems == [] and store.info.fingerprint == before.info.fingerprint
     np.testing.assert_array_equal(store.weights[:, :-1], weights)
     name = request.node.callspec.params["golden"]
     assert hashlib.sha256(store.weights[:, -1].tobytes()).hexdigest() == GROWN[name]

@@ -4,11 +4,13 @@
 a folder and answers the requests for some of its files so. Nothing here needs pytest: a benchmark can import it.
 """
 
-import gzip
+import functools
 import itertools
 import re
+import struct
 import threading
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -142,10 +144,16 @@ KINDS: dict[str, Callable[[Handler, bytes, Headers], None]] = {
 }  # fmt: skip
 
 
-def _compressed_zeros(cache: list[bytes] = []) -> bytes:  # noqa: B006
-    if not cache:
-        cache.append(gzip.compress(bytes(2**28), 6))
-    return cache[0]
+@functools.cache
+def _compressed_zeros() -> bytes:
+    """256 MiB of zeros as gzip. One MiB is compressed and repeated: the client does not wait for the rest."""
+    many, piece = 256, bytes(2**20)
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    first, again = (deflate.compress(piece) + deflate.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    end = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS).flush()
+    checksum = functools.reduce(lambda before, _: zlib.crc32(piece, before), range(many), 0)
+    header = b"\x1f\x8b\x08" + bytes(6) + b"\xff"
+    return header + first + again * (many - 1) + end + struct.pack("<II", checksum, many * len(piece))
 
 
 def answer_badly(kind: str, handler: Handler, content: bytes, headers: Headers) -> None:

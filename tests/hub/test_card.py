@@ -4,6 +4,7 @@ import hashlib
 import itertools
 import shlex
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,13 @@ from inrzoo.hub.card import card, size_category
 from inrzoo.hub.rebuild import rebuild, to_toml
 from inrzoo.interchange.parquet import features
 from inrzoo.store import Store, open_store
+from inrzoo.store.info import RecordedManifest
+
+
+def record(store: Store, **changes: str) -> None:
+    """Let an open store have another manifest."""
+    tables = {**store.info.manifest.tables, **changes}
+    store.info = replace(store.info, manifest=RecordedManifest.from_tables(tables))
 
 
 def header(text: str) -> dict:
@@ -30,7 +38,7 @@ def header(text: str) -> dict:
 def test_the_header_is_what_the_hub_expects(store: Store) -> None:
     data = header(card(store, "ada/tiny", 3, True))
     assert data["license"] == "cc-by-4.0" and data["size_categories"] == ["n<1K"] and "inrzoo" in data["tags"]
-    assert data["inrzoo"]["version"] == 3 and data["inrzoo"]["fingerprint"] == store.attributes["fingerprint"]
+    assert data["inrzoo"]["version"] == 3 and data["inrzoo"]["fingerprint"] == store.info.fingerprint
     files = data["configs"][0]["data_files"]
     assert [entry["split"] for entry in files] == ["train", "validation", "test"]
     assert all(len(entry["path"]) == store.num_seeds for entry in files)
@@ -39,7 +47,7 @@ def test_the_header_is_what_the_hub_expects(store: Store) -> None:
 
 def test_figures_are_those_of_the_store(store: Store) -> None:
     text = card(store, "ada/tiny", 1, True)
-    for code, name in enumerate(store.attributes["split_names"]):
+    for code, name in enumerate(store.info.split_names):
         psnr, status = store.psnr[store.split == code, :, 0], store.status[store.split == code]
         figures = [psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()]
         counts = [int((status == number).sum()) for number in (1, 2, 3)]
@@ -48,7 +56,7 @@ def test_figures_are_those_of_the_store(store: Store) -> None:
     counted = [int(line.split()[-1]) for line in text.splitlines() if " dB  " in line]
     assert sum(counted) == store.psnr.size
     root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
-    for fact in (root, store.attributes["signals_sha256"], store.attributes["manifest"]["citation"]):
+    for fact in (root, store.info.signals_sha256, store.info.manifest.citation):
         assert fact in text
     for name, feature in features(store).items():
         assert f"| `{name}` |" in text and feature
@@ -70,7 +78,7 @@ def test_the_command_builds_the_store(
     assert words[:2] == ["inrzoo", "build"]
     code, _, err = inrzoo(*words[1:], "--out", tmp_path / "again.zarr", "--in-process")
     assert code == 0, err
-    before, after = (open_store(path).attributes for path in (finished, tmp_path / "again.zarr"))
+    before, after = (open_store(path).info for path in (finished, tmp_path / "again.zarr"))
     assert before == after
 
 
@@ -91,17 +99,17 @@ def test_other_settings_are_in_the_command_and_on_the_card(
     command, _ = rebuild(store)
     code, _, err = inrzoo(*shlex.split(command)[1:], "--out", tmp_path / "b.zarr", "--in-process")
     assert code == 0, err
-    assert open_store(tmp_path / "b.zarr").attributes == store.attributes
+    assert open_store(tmp_path / "b.zarr").info == store.info
     assert header(card(store, "ada/tiny", 1, False))["inrzoo"]["num_inrs"] == store.status.size * len(store.snapshots)
 
 
 def test_a_manifest_of_ones_own_stands_on_the_card(store: Store, tmp_path: Path) -> None:
-    store.attributes["manifest"]["name"] = "mine"
+    record(store, name="mine")
     command, content = rebuild(store)
     assert command == "inrzoo build manifest.toml"
     (tmp_path / "manifest.toml").write_text(content)
     loaded = manifest.load(str(tmp_path / "manifest.toml"))
-    assert manifest.differences(store.attributes["manifest"], loaded.to_json()) == []
+    assert manifest.differences(store.info.manifest.tables, loaded.to_json()) == []
     assert to_toml(loaded.to_json()).strip()
 
 
@@ -109,7 +117,7 @@ def test_a_manifest_of_ones_own_stands_on_the_card(store: Store, tmp_path: Path)
     "licence", ["ImageNet terms of access (non-commercial research)", "unknown (redistributed widely)"]
 )
 def test_a_licence_the_hub_does_not_know_is_named(store: Store, licence: str) -> None:
-    store.attributes["manifest"]["licence"] = licence
+    record(store, licence=licence)
     data = header(card(store, "ada/tiny", 1, True))
     assert data["license"] == "other" and licence.split()[0].lower() in data["license_name"]
     assert licence in card(store, "ada/tiny", 1, True)

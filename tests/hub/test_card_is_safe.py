@@ -6,6 +6,7 @@ import re
 import shlex
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from markdown_it.token import Token
 from inrzoo.hub.card import card
 from inrzoo.hub.markdown import one_line
 from inrzoo.store import Store, open_store
+from inrzoo.store.info import ImportInfo, RecordedManifest
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 FRAGMENTS = (
@@ -62,19 +64,21 @@ def outlines(content: str) -> list[str]:
 def hostile(store: Store, draw: Any) -> Store:
     """The store with other people's words wherever a store may hold some."""
     changed = copy.copy(store)
-    attributes = changed.attributes = copy.deepcopy(store.attributes)
-    manifest = attributes["manifest"]
-    for key in ("title", "licence", "citation", "name", "preset"):
+    manifest = copy.deepcopy(store.info.manifest.tables)
+    for key in ("title", "licence", "citation", "preset"):
         manifest[key] = draw(words)
+    manifest["name"] = draw(words.filter(bool))
     manifest["source"] = {**draw(tables), "name": draw(words)}
     manifest["fit"] |= draw(tables)
     manifest["init"] = {"mode": draw(st.one_of(words, st.sampled_from(("file", "hypernet")))), "sha256": draw(words)}
-    for key in ("dataset", "fingerprint", "signals_sha256", "inrzoo"):
-        attributes[key] = draw(words)
-    attributes["environment"], attributes["source_checksums"] = draw(tables), draw(tables)
-    attributes["split_names"] = [draw(words) + number for number in "123"]
-    if draw(st.booleans()):
-        attributes["imported"] = {"num_files": 3, "convention": draw(words), "sha256": draw(words)}
+    changed.info = replace(
+        store.info,
+        manifest=RecordedManifest.from_tables(manifest),
+        **{key: draw(words) for key in ("dataset", "fingerprint", "signals_sha256", "version")},
+        **{key: draw(tables) for key in ("environment", "source_checksums")},
+        split_names=tuple(draw(words) + number for number in "123"),
+        imported=ImportInfo(num_files=3, convention=draw(words), sha256=draw(words)) if draw(st.booleans()) else None,
+    )
     return changed
 
 
@@ -103,14 +107,14 @@ def test_words_of_a_store_are_words_on_its_card(store: Store, harmless: str, dat
         shown = "".join(child.content for child in token.children or [] if child.type in ("text", "text_special"))
         assert not any(pattern.search(shown) for pattern in LITERAL_LINKS), shown
     assert outlines(content) == outlines(harmless)
-    header = yaml.safe_load(content.split("---\n")[1])
-    assert header["inrzoo"]["dataset"] == one_line(changed.attributes["dataset"])
+    header = yaml.safe_load(content.removeprefix("---\n").split("\n---\n")[0])
+    assert header["inrzoo"]["dataset"] == one_line(changed.info.dataset)
     assert header.keys() <= {"license", "license_name", "pretty_name", "size_categories", "task_categories", "tags",
                              "configs", "inrzoo"}  # fmt: skip
     for command in blocks(tokens, "bash"):
         assert shlex.split(command)[:2] in (["inrzoo", "pull"], ["inrzoo", "build"])
     for manifest in blocks(tokens, "toml"):
-        assert tomllib.loads(manifest)["inr"] == store.attributes["manifest"]["inr"]
+        assert tomllib.loads(manifest)["inr"] == store.info.manifest.inr
     assert list(widths(tokens)) == list(widths(body(harmless)))
 
 
@@ -129,7 +133,7 @@ def widths(tokens: list[Token]) -> Iterator[int]:
 
 @pytest.mark.parametrize("name", ["a b", 'x"y', "x\\y", "x'y\"z", "ω\u202e"])
 def test_a_split_of_any_name_is_a_string_in_the_code(store: Store, name: str) -> None:
-    store.attributes["split_names"][0] = name
+    store.info = replace(store.info, split_names=(name, *store.info.split_names[1:]))
     code = blocks(body(card(store, "ada/tiny", 1, True)), "python")[1]
     strings = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
     assert name in strings

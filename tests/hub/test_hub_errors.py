@@ -74,7 +74,7 @@ def test_the_same_inrs_with_other_last_bits_are_refused(
     other = tmp_path / "tiny.zarr"
     shutil.copytree(larger, other)
     root = (other / "zarr.json").read_text()
-    theirs = open_store(other).attributes["checksums"]["weights/c/0/0/0/0"]
+    theirs = open_store(other).info.checksums["weights/c/0/0/0/0"]
     (other / "zarr.json").write_text(root.replace(theirs, "0" * 64))
     for words in (("push", other, "ada/tiny"), ("pull", "ada/tiny", "--out", other)):
         assert "other last bits (first in weights/c/0/0/0/0)" in one_line(client.inrzoo(*words))
@@ -112,7 +112,7 @@ def test_the_network_is_gone(hub: Hub, client: Client, finished: Path, tmp_path:
 def test_the_network_goes_in_the_middle(hub: Hub, client: Client, finished: Path) -> None:
     hub.faults = [Fault("PUT /lfs/", times=10**6, kind="cut")]
     words = ["push", str(finished), "ada/tiny"]
-    assert "what arrived is safe" in one_line(client.python(IMPATIENT.format(words=words)))
+    assert "finished files are safe" in one_line(client.python(IMPATIENT.format(words=words)))
     assert not hub.repos["ada/tiny"].tags
     hub.faults = []
     assert client.inrzoo(*words).code == 0 and list(hub.repos["ada/tiny"].tags) == ["v1"]

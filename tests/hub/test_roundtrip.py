@@ -31,7 +31,7 @@ def push(client: Client, path: Path, *words: object, **settings: object) -> str:
 
 def test_what_is_pulled_is_what_was_pushed(pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path) -> None:
     done = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)
-    assert done.code == 0 and "v1, whole" in done.out, done.err
+    assert done.code == 0 and "v1, complete" in done.out, done.err
     assert store_bytes(tmp_path / "tiny.zarr") == store_bytes(sharded)
     assert client.inrzoo("verify", tmp_path / "tiny.zarr").code == 0
     assert [path.name for path in tmp_path.iterdir()] == ["tiny.zarr"]
@@ -44,7 +44,7 @@ def test_datasets_reads_the_same_bits(
     streaming: bool, pushed_shards: Hub, client: Client, sharded: Path, tmp_path: Path
 ) -> None:
     store = open_store(sharded)
-    names = store.attributes["split_names"]
+    names = store.info.split_names
     done = client.python(STREAM.format(splits=names, streaming=streaming), cwd=tmp_path, token=None)
     assert done.code == 0, done.err
     seen = 0
@@ -153,7 +153,7 @@ def test_private_stays_private(hub: Hub, client: Client, finished: Path, tmp_pat
     assert client.inrzoo("pull", "ada/tiny", cwd=tmp_path).code == 0
     hub.repos["ada/tiny"].private = False
     done = client.inrzoo("push", finished, "ada/tiny", "--private")
-    assert done.code == 2 and "is public already" in done.err
+    assert done.code == 2 and "is already public" in done.err
 
 
 BATCHES = """

@@ -120,7 +120,7 @@ def test_optimiser_groups_hold_every_parameter_once():
 
 
 def test_inrs_without_a_second_hidden_layer_are_refused():
-    with pytest.raises(InrzooError, match="hidden layers behind the first"):
+    with pytest.raises(InrzooError, match="hidden layers after the first"):
         make("end_to_end", make_inr("siren", hidden_layers=0))
 
 

@@ -5,7 +5,7 @@ import torch
 from small import make, make_inr, randomise_, signals
 
 from inrzoo import registry
-from inrzoo.encoders.transformer_blocks import Transformer
+from inrzoo.encoders.weight_transformer import Transformer
 from inrzoo.hypernets.tokens.patches import PatchTokens
 
 PAPER = {

@@ -17,9 +17,8 @@ from inr_contract import (
 )
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs import INR
+from inrzoo.inrs import INR, permute_randomly
 from inrzoo.inrs.siren import Siren
-from inrzoo.inrs.symmetries import permute_randomly
 
 SETTINGS = list(settings())
 SHAPE = {"in_features": 2, "out_features": 1, "hidden_features": 8}

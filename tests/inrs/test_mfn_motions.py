@@ -12,9 +12,9 @@ import pytest
 import torch
 
 from inrzoo.errors import InrzooError
+from inrzoo.inrs import MultiplicativeFilterNetwork
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
-from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
 from inrzoo.seeding import Stream
 
 B = 20

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
+from inrzoo.inrs import MultiplicativeFilterNetwork
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
-from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
 from inrzoo.seeding import Stream
 
 B = 20
@@ -115,7 +115,7 @@ def test_one_choice_serves_all_inrs_of_a_batch(cls):
 @BOTH
 def test_symmetries_that_do_not_exist_are_refused(cls):
     net = make(cls)
-    with pytest.raises(ValueError, match="filter 0 has no linear map"):
+    with pytest.raises(ValueError, match="filter 0 has no linear layer"):
         net.scale_linear(starts(net), {"filter_0": torch.ones(16)})
     for change in (net.flip_filters, net.shift_phases, net.scale_linear):
         for axis in ("in", "out", "filter_3"):

@@ -189,14 +189,14 @@ def test_an_inr_that_is_no_siren_is_refused(tmp_path):
         in_process=True,
         quiet=True,
     )
-    with pytest.raises(InrzooError, match="relu_mlp; nfn readers know siren alone"):
+    with pytest.raises(InrzooError, match="relu_mlp; nfn readers know only siren"):
         export_state_dicts(tmp_path / "a.zarr", tmp_path / "out", "nfn")
 
 
 def test_one_view_must_be_chosen_and_is_the_one_written(tmp_path):
     store = tmp_path / "a.zarr"
     build(tiny(**OMEGA, **TEN, fit__steps=6, fit__views=[2, 6]), store, in_process=True, quiet=True)
-    with pytest.raises(InrzooError, match="keeps the views 2, 6"):
+    with pytest.raises(InrzooError, match="has the views 2, 6"):
         export_state_dicts(store, tmp_path / "out", "nfn")
     with pytest.raises(InrzooError, match="no view of 3 steps"):
         export_state_dicts(store, tmp_path / "out", "nfn", step=3)

@@ -57,16 +57,16 @@ def test_import_of_an_export_is_the_store(stores, exported, tmp_path, convention
         key: codes.tolist() for key, codes in store.labels.items()
     }
     for key in ("dataset", "inr", "layout", "grid", "label_columns", "label_names", "split_names", "snapshots"):
-        assert made.attributes[key] == store.attributes[key], key
+        assert getattr(made.info, key) == getattr(store.info, key), key
     for key in ("coords", "values", "title", "licence", "citation", "init"):
-        assert made.attributes["manifest"][key] == store.attributes["manifest"][key], key
+        assert getattr(made.info.manifest, key) == getattr(store.info.manifest, key), key
     for name, array in store.stats.items():
         if images or name != "count":  # without an image a fit cannot be called diverged
             assert made.stats[name].shape == array.shape
     if images:
         np.testing.assert_allclose(made.psnr, store.psnr, rtol=0, atol=1e-3)
         np.testing.assert_allclose(made.loss, store.loss, rtol=1e-4)
-        diverged = store.attributes["status_names"].index("diverged")
+        diverged = store.info.status_names.index("diverged")
         assert np.array_equal(made.status == diverged, store.status == diverged)
         assert np.array_equal(made.signals(slice(None)), store.signals(slice(None)))
     else:
@@ -103,16 +103,16 @@ def test_an_import_says_where_it_comes_from_and_nothing_volatile(stores, exporte
     shutil.copytree(folder, tmp_path / "elsewhere")
     first = open_store(import_state_dicts(folder, tmp_path / "a.zarr"))
     second = open_store(import_state_dicts(tmp_path / "elsewhere", tmp_path / "b.zarr"))
-    assert first.attributes == second.attributes
-    said = first.attributes["imported"]
-    assert (said["convention"], said["num_files"], said["copies"]) == ("nfn", 96, [0, 1])
-    assert said["exported_from"] == stores("nfn").attributes["fingerprint"]
+    assert first.info == second.info
+    said = first.info.imported
+    assert (said.convention, said.num_files, said.copies) == ("nfn", 96, (0, 1))
+    assert said.exported_from == stores("nfn").info.fingerprint
     other = tmp_path / "other"
     export_state_dicts(stores("nfn").path, other, "nfn", 1)
     third = open_store(import_state_dicts(other, tmp_path / "c.zarr"))
-    assert third.attributes["imported"]["sha256"] != said["sha256"]
-    assert third.attributes["imported"]["copies"] == [1]
-    assert third.attributes["fingerprint"] != first.attributes["fingerprint"]
+    assert third.info.imported.sha256 != said.sha256
+    assert third.info.imported.copies == (1,)
+    assert third.info.fingerprint != first.info.fingerprint
 
 
 # --- folders as others made them -------------------------------------------------------------------------------
@@ -141,7 +141,7 @@ def test_a_folder_of_dwsnets(tmp_path):
     store = open_store(
         import_state_dicts(tmp_path / "dataset", tmp_path / "a.zarr", "dws", grid=(28, 28), name="mnist")
     )
-    assert store.attributes["split_names"] == ["train", "validation", "test"]
+    assert store.info.split_names == ("train", "validation", "test")
     assert store.split.tolist() == [0] * 3 + [1] * 3 + [2] * 3
     assert store.labels["class"].tolist() == [1, 2, 0, 2, 0, 1, 0, 1, 2]
     assert [states[path] is not None for path in store.signal_ids] == [True] * 9
@@ -155,8 +155,8 @@ def test_a_folder_of_dwsnets(tmp_path):
             image = module.double()(points.double())
         ours = store.inr(torch.from_numpy(store.weights[row, 0, 0]).double(), points.double())
         torch.testing.assert_close(ours, image, rtol=0, atol=1e-6)
-    assert store.attributes["inr"]["convention"] == "dws"
-    assert store.attributes["manifest"]["coords"]["axis_order"] == "x_y"
+    assert store.info.inr["convention"] == "dws"
+    assert store.info.manifest.coords.axis_order == "x_y"
     assert store.value_range == (0, 1)
     assert store.steps.tolist() == [[[0]]] * 9
 
@@ -259,11 +259,11 @@ def test_an_inr_that_is_worse_than_the_mean_has_diverged(exported, tmp_path):
     state[last] += 5
     torch.save(state, path)
     store = open_store(import_state_dicts(folder, tmp_path / "a.zarr", dataset="digits"))
-    assert store.status[0, 0] == store.attributes["status_names"].index("diverged")
+    assert store.status[0, 0] == store.info.status_names.index("diverged")
     state[last][:] = torch.inf
     torch.save(state, path)
     store = open_store(import_state_dicts(folder, tmp_path / "b.zarr"))
-    assert store.status[0, 0] == store.attributes["status_names"].index("diverged")
+    assert store.status[0, 0] == store.info.status_names.index("diverged")
     assert (store.status[1:, 0] == 1).all()
     assert np.isfinite(store.stats["mean"]).all()
     with pytest.raises(InrzooError, match=r"signal 0 of seed 0 .* not finite"):
@@ -332,7 +332,7 @@ def test_nothing_is_unpickled(exported, tmp_path, protocol):
             {"net.0.linear.weight": torch.zeros(2, dtype=torch.float64)},
             "is a torch.float64 .* expected a dense float32",
         ),
-        ({"a": torch.zeros(1).expand(10**9)}, "announces more numbers than it holds"),
+        ({"a": torch.zeros(1).expand(10**9)}, "declares more numbers than it holds"),
         ({}, "its keys are of no convention|has shape none"),
     ],
 )
@@ -445,12 +445,12 @@ def test_a_link_out_of_the_folder_is_refused(tmp_path):
     [
         ({"convention": "inr2vec"}, "no convention 'inr2vec'; there are: dws, nfn, sitzmann"),
         ({"convention": "nfn"}, "its keys are those of dws or implicit_zoo, not of nfn"),
-        ({"grid": None}, "do not say how large an image is; give --grid 28x28"),
-        ({"grid": (28,)}, "take 2 coordinates and give 1 channels; the images are 28 with 1"),
+        ({"grid": None}, "do not contain the size of an image; pass --grid 28x28"),
+        ({"grid": (28,)}, "take 2 coordinates and return 1 channels; the images are 28 with 1"),
         ({"dataset": "digits"}, "the grid is contradictory|has no image|number its images"),
         ({"dataset": "no_such"}, "no dataset 'no_such'"),
         ({"images": Path("somewhere")}, "--images somewhere needs --dataset"),
-        ({"split_points": (1, 2)}, "says the splits; leave --split-points out"),
+        ({"split_points": (1, 2)}, "defines the splits; leave --split-points out"),
     ],
 )
 def test_bad_options_are_one_line(tmp_path, given, message):
@@ -467,7 +467,7 @@ def test_nfn_folders_need_split_points(tmp_path, points):
 def test_folders_that_are_none_are_refused(tmp_path):
     refused(tmp_path / "gone", tmp_path, "no folder")
     (tmp_path / "empty").mkdir()
-    refused(tmp_path / "empty", tmp_path, r"holds neither a \*splits.json nor folders like")
+    refused(tmp_path / "empty", tmp_path, r"has neither a \*splits.json nor folders like")
     dws_folder(tmp_path / "set")
     shutil.copy(splits_file(tmp_path / "set"), tmp_path / "set" / "other_splits.json")
     refused(tmp_path / "set", tmp_path, "several splits: mnist_splits.json, other_splits.json", grid=(28, 28))
@@ -529,5 +529,5 @@ def test_an_interrupted_import_leaves_nothing(exported, tmp_path):
 
 def test_the_inr_of_an_import_is_made_by_the_registry(exported, tmp_path):
     made = open_store(import_state_dicts(exported("sitzmann", 0), tmp_path / "a.zarr"))
-    assert made.inr == registry.make("inrs", made.attributes["inr"])
-    assert re.fullmatch(r"[0-9a-f]{64}", made.attributes["imported"]["sha256"])
+    assert made.inr == registry.make("inrs", made.info.inr)
+    assert re.fullmatch(r"[0-9a-f]{64}", made.info.imported.sha256)

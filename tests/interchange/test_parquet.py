@@ -46,9 +46,9 @@ def test_every_inr_is_one_row_with_its_own_bits(views: Path, tmp_path: Path) -> 
     np.testing.assert_array_equal(rows["weights"], store.weights[:, :, :][where])
     for name in ("psnr", "steps"):
         np.testing.assert_array_equal(rows[name], getattr(store, name)[where])
-    names = store.attributes
-    assert rows["status"].tolist() == [names["status_names"][code] for code in store.status[where[:2]]]
-    assert rows["split"].tolist() == [names["split_names"][code] for code in store.split[where[0]]]
+    names = store.info
+    assert rows["status"].tolist() == [names.status_names[code] for code in store.status[where[:2]]]
+    assert rows["split"].tolist() == [names.split_names[code] for code in store.split[where[0]]]
     assert rows["signal_id"].tolist() == [store.signal_ids[signal] for signal in where[0]]
     np.testing.assert_array_equal(rows["label"], store.labels["digit"][where[0]])
 
@@ -100,7 +100,7 @@ def test_datasets_sees_the_declared_features(store: Store, finished: Path, tmp_p
     assert declared.to_dict() == parquet.features(store)
     assert declared["weights"] == datasets.List(datasets.Value("float32"), length=105)
     assert declared["label"].names == [str(digit) for digit in range(10)]
-    assert json.loads(schema.metadata[b"inrzoo"])["fingerprint"] == store.attributes["fingerprint"]
+    assert json.loads(schema.metadata[b"inrzoo"])["fingerprint"] == store.info.fingerprint
 
 
 def test_the_command_line(finished: Path, tmp_path: Path, inrzoo: CommandLine) -> None:

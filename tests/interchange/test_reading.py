@@ -11,6 +11,7 @@ from PIL import Image
 
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import import_state_dicts
+from inrzoo.manifest import Coords
 from inrzoo.preview import preview
 from inrzoo.store import open_store
 
@@ -52,9 +53,9 @@ def test_the_convention_answers(folder: Path, tmp_path: Path, inrzoo) -> None:
     assert (dws.inr.output_offset, dws.value_range) == (0.5, (0.0, 1.0))
     assert (zoo.inr.output_offset, zoo.value_range) == (0.0, (-2.0, 3.0))
     torch.testing.assert_close(dws.render(0), zoo.render(0) + 0.5)
-    assert dws.attributes["imported"]["said_by"]["convention"] == "--convention"
-    assert dws.attributes["imported"]["said_by"]["inr.output_offset"] == "convention dws"
-    assert zoo.attributes["imported"]["said_by"]["values.range"] == "--coords"
+    assert dws.info.imported.said_by["convention"] == "--convention"
+    assert dws.info.imported.said_by["inr.output_offset"] == "convention dws"
+    assert zoo.info.imported.said_by["values.range"] == "--coords"
 
 
 def test_settings_answer_as_well_and_are_recorded(folder: Path, tmp_path: Path, inrzoo) -> None:
@@ -65,9 +66,9 @@ def test_settings_answer_as_well_and_are_recorded(folder: Path, tmp_path: Path, 
     assert code == 0, err
     store = open_store(tmp_path / "a.zarr")
     assert (store.inr.omega_0, store.inr.output_offset, store.value_range) == (20.0, 0.25, (-1.0, 1.0))
-    assert store.attributes["manifest"]["coords"] == {"spacing": "pixel_centres", "axis_order": "row_col"}
+    assert store.info.manifest.coords == Coords(spacing="pixel_centres", axis_order="row_col")
     assert np.isclose(store.coords()[0, 0], -1 + 1 / 8)
-    by = store.attributes["imported"]["said_by"]
+    by = store.info.imported.said_by
     assert by["inr.omega_0"] == by["inr.output_offset"] == "--inr"
     assert by["values.range"] == by["coords.spacing"] == by["coords.axis_order"] == "--coords"
     assert by["inr.bias_inside"] == "convention dws" and by["convention"] == "the names of the keys"
@@ -75,23 +76,23 @@ def test_settings_answer_as_well_and_are_recorded(folder: Path, tmp_path: Path, 
 
 def test_the_defaults_of_an_unambiguous_folder_are_recorded(exported, tmp_path: Path) -> None:
     folder = exported("nfn", 0)
-    by = open_store(import_state_dicts(folder, tmp_path / "a.zarr")).attributes["imported"]["said_by"]
+    by = open_store(import_state_dicts(folder, tmp_path / "a.zarr")).info.imported.said_by
     assert by["convention"] == "inrzoo.json"
     (folder / "inrzoo.json").unlink()
     store = open_store(import_state_dicts(folder, tmp_path / "b.zarr", grid=(8, 8)))
-    assert store.attributes["imported"]["said_by"]["convention"] == "the names of the keys"
-    assert store.attributes["imported"]["said_by"]["values.range"] == "convention nfn"
+    assert store.info.imported.said_by["convention"] == "the names of the keys"
+    assert store.info.imported.said_by["values.range"] == "convention nfn"
 
 
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--convention", "implicit_zoo"], "give the lowest and the highest value with --coords range=LOW,HIGH"),
+        (["--convention", "implicit_zoo"], "pass the lowest and the highest value with --coords range=LOW,HIGH"),
         (["--convention", "dws", "--inr", "hidden_features=9"], "--inr has no key 'hidden_features'; there are: "),
         (["--convention", "dws", "--inr", "omega=9"], "--inr has no key 'omega'; there are: "),
         (["--convention", "dws", "--inr", "omega_0=fast"], "omega_0 = 'fast' is not allowed"),
         (["--convention", "dws", "--inr", "omega_0"], "--inr omega_0 is not allowed; expected KEY=VALUE"),
-        (["--convention", "dws", "--inr", "omega_0=1", "--inr", "omega_0=2"], "--inr omega_0 is said twice"),
+        (["--convention", "dws", "--inr", "omega_0=1", "--inr", "omega_0=2"], "--inr omega_0 occurs twice"),
         (
             ["--convention", "dws", "--coords", "order=x_y"],
             "--coords has no key 'order'; there are: spacing, axis_order",
@@ -109,7 +110,7 @@ def test_answers_that_are_none_are_one_line(folder: Path, tmp_path: Path, inrzoo
 
 
 def test_an_inrzoo_json_leaves_nothing_to_say(exported, tmp_path: Path) -> None:
-    with pytest.raises(InrzooError, match=r"inrzoo.json says how it is to be read; leave --inr and --coords out"):
+    with pytest.raises(InrzooError, match=r"inrzoo.json has all settings; leave --inr and --coords out"):
         import_state_dicts(exported("nfn", 0), tmp_path / "a.zarr", inr_settings={"omega_0": 20.0})
 
 

@@ -32,7 +32,7 @@ def test_tensors_join_to_the_weights(
     rows = np.atleast_1d(np.arange(48)[index])
     assert count == len(rows) and json.loads(metadata["signals"]) == rows.tolist()
     np.testing.assert_array_equal(np.float32(json.loads(metadata["psnr"])), store.psnr[rows, 1, 0])
-    assert json.loads(metadata["inr"]) == store.attributes["inr"] and metadata["fingerprint"]
+    assert json.loads(metadata["inr"]) == store.info.inr and metadata["fingerprint"]
 
 
 def test_the_command_line(finished: Path, tmp_path: Path, inrzoo: CommandLine) -> None:

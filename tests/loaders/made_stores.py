@@ -13,11 +13,11 @@ from inrzoo import stats
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, Store, create_store, open_store, publish_seed, write_block
 from inrzoo.store import blocks as blocks_module
+from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
 
 SIREN = Siren(in_features=2, out_features=1, hidden_features=2, hidden_layers=1)
 FIELDS = ("in_features", "out_features", "hidden_features", "hidden_layers")
 P, K = SIREN.layout.num_params, 6
-STATUS = ["pending", "ok", "early stop", "diverged"]
 OK, DIVERGED = 1, 3
 
 
@@ -50,7 +50,7 @@ def make_store(
     manifest: dict[str, Any] | None = None,
     weights_NSTP: np.ndarray | None = None,
     siren: Siren = SIREN,
-    **attributes: Any,
+    **info: Any,
 ) -> Store:
     """Write a store through the store's own functions; `publish` seeds of it, all if None.
 
@@ -59,31 +59,40 @@ def make_store(
     num_signals = sum(splits)
     columns = {"class": np.arange(num_signals) % num_classes, "drawer": np.arange(num_signals) % 4}
     signals_NKC = np.random.default_rng(1).integers(0, 256, size=(num_signals, K, 1), dtype=np.uint8)
+    inr = {"name": "siren", **{key: getattr(siren, key) for key in FIELDS}}
     described = {
+        "name": "made up",
+        "source": {},
+        "inr": inr,
         "values": {"range": [-1, 1]},
         "coords": {"spacing": "end_points", "axis_order": "row_col"},
         "init": {"mode": "random"},
         "seeds": num_seeds,
         **(manifest or {}),
     }
+    row_numbers = siren.layout.num_params * len(steps)
+    with pytest.MonkeyPatch.context() as patch:
+        if shard_rows is not None:
+            patch.setattr(blocks_module, "SHARD_BYTES", shard_rows * 4 * row_numbers)
+        partition = PartitionRows.choose(num_signals, row_numbers)
+    recorded: dict[str, Any] = {
+        "dataset": "made up",
+        "manifest": RecordedManifest.from_tables(described),
+        "inr": inr,
+        "layout": siren.layout,
+        "grid": (2, 3),
+        "label_columns": tuple(columns),
+        "label_names": {"class": tuple(f"class {i}" for i in range(num_classes)), "drawer": tuple("abcd")},
+        "split_names": ("train", "validation", "test"),
+        "fingerprint": str(path),
+        "signals_sha256": str(path),
+        "snapshots": steps,
+        "partition": partition,
+        "version": "0.2.0",
+        **info,
+    }
     contents = Contents(
-        attributes={
-            "manifest": described,
-            "inr": {"name": "siren", **{key: getattr(siren, key) for key in FIELDS}},
-            "layout": siren.layout.to_json(),
-            "grid": [2, 3],
-            "label_columns": list(columns),
-            "label_names": {"class": [f"class {i}" for i in range(num_classes)], "drawer": list("abcd")},
-            "split_names": ["train", "validation", "test"],
-            "status_names": STATUS,
-            "fingerprint": str(path),
-            "signals_sha256": str(path),
-            **attributes,
-        },
-        num_params=siren.layout.num_params,
-        num_axes=2,
-        snapshots=steps,
-        num_seeds=num_seeds,
+        info=StoreInfo(**recorded),
         ids=[str(index) for index in range(num_signals)],
         split=np.repeat(np.arange(len(splits)), splits).astype(np.uint8),
         labels=columns,
@@ -92,8 +101,6 @@ def make_store(
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("os.fsync", lambda handle: None)  # nobody pulls the plug here, and it is most of the time
-        if shard_rows is not None:
-            patch.setattr(blocks_module, "SHARD_BYTES", shard_rows * 4 * siren.layout.num_params * len(steps))
         create_store(path, contents)
         if weights_NSTP is None:
             weights_NSTP = weights_of(num_signals, num_seeds, len(steps))

@@ -65,7 +65,7 @@ def test_what_was_loaded_decides_the_fingerprint(made):
 
 def test_shards_that_are_no_matrix_are_refused(tmp_path):
     store = make_store(tmp_path / "half.zarr", publish=1)
-    with pytest.raises(InrzooError, match=r"seed 1 .* not there as a plain matrix"):
+    with pytest.raises(InrzooError, match=r"seed 1 .* is unpublished or compressed"):
         inrzoo.load(store.path, normalise="none").to_datasets()
 
 

@@ -7,7 +7,7 @@ import functools
 import operator
 import pickle
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 
 import numpy as np
@@ -21,6 +21,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightDataset, WeightStream
 from inrzoo.loaders.transforms import Transform
 from inrzoo.store import open_store
+from inrzoo.weights import WeightLayout
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
@@ -305,7 +306,7 @@ def test_statistics_of_two_stores_are_merged(two):
 
 
 def test_stores_of_the_same_signals_share_their_numbers(made, tmp_path):
-    sha = open_store(made).attributes["signals_sha256"]
+    sha = open_store(made).info.signals_sha256
     again = make_store(tmp_path / "again.zarr", signals_sha256=sha)
     batch = inrzoo.load([made, again.path], normalise="none")[:]
     assert batch.signal.max() == N - 1
@@ -320,8 +321,8 @@ def test_stores_of_the_same_signals_share_their_numbers(made, tmp_path):
         ({"manifest": {"values": {"range": [0, 1]}}}, "values.range"),
         ({"manifest": {"init": {"mode": "fixed"}}}, "init.mode: random / fixed"),
         ({"num_classes": 2}, "label_names.class: 3 names"),
-        ({"label_columns": ["drawer", "class"]}, "label_columns"),
-        ({"split_names": ["train", "test", "validation"]}, "split_names"),
+        ({"label_columns": ("drawer", "class")}, "label_columns"),
+        ({"split_names": ("train", "test", "validation")}, "split_names"),
     ],
 )
 def test_stores_that_mean_different_things_are_not_mixed(made, tmp_path, changes, words):
@@ -333,10 +334,10 @@ def test_stores_that_mean_different_things_are_not_mixed(made, tmp_path, changes
 
 
 def test_another_layout_is_named(made, tmp_path):
-    layout = open_store(made).attributes["layout"]
-    layout[1]["axes"] = ["other"]
+    first, second, *others = open_store(made).layout.tensors
+    layout = WeightLayout((first, replace(second, axes=("other",)), *others))
     other = make_store(tmp_path / "other.zarr", finish=False, layout=layout)
-    with pytest.raises(InrzooError, match=f"layout.{layout[1]['name']}"):
+    with pytest.raises(InrzooError, match=f"layout.{second.name}"):
         inrzoo.load([made, other.path])
 
 

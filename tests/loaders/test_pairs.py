@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader
 import inrzoo
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightStream
-from inrzoo.loaders.members import Members
+from inrzoo.loaders.grouped_index import GroupedIndex
 from inrzoo.loaders.transforms import Transform
 
 STEPS = (800, 1000)
@@ -93,7 +93,7 @@ def test_two_stores_of_one_signal_are_two_fits_of_it(made, tmp_path):
     pairs = Pairs(dataset)
     assert pairs.num_left_out == 1  # (4, 0) diverged in the first
     first, second = pairs.draw(np.arange(len(pairs)), 0)
-    stores = dataset.rows.places(first).store, dataset.rows.places(second).store
+    stores = dataset.rows.locations(first).store, dataset.rows.locations(second).store
     assert (stores[0] != stores[1]).all()
 
 
@@ -144,7 +144,7 @@ def test_both_sides_are_transformed_by_draws_of_their_own(made):
 
 def test_members_are_the_positions_of_each_key():
     keys = np.array([5, 1, 5, 9, 1, 5])
-    members = Members.of(keys)
+    members = GroupedIndex.from_keys(keys)
     assert members.keys.tolist() == [1, 5, 9]
     for number, key in enumerate(members.keys):
         run = members.flat[members.starts[number] : members.starts[number] + members.counts[number]]

@@ -23,7 +23,7 @@ import inrzoo
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightStream
 from inrzoo.store import open_store
-from inrzoo.store.remote import cache_folder
+from inrzoo.store.store_cache import cache_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
@@ -156,11 +156,13 @@ def test_two_processes_at_once_fetch_a_shard_once(server, url):
 def test_a_copy_opens_the_url(url):
     store = pickle.loads(pickle.dumps(open_store(url, cache_limit=12345, **QUICK)))
     assert store.location == url
-    assert store.mirror.options["cache_limit"] == 12345
+    assert store.cache.options["cache_limit"] == 12345
 
 
 def test_the_next_shards_are_fetched_before_they_are_needed(server, url):
-    stream = inrzoo.load(url, streaming=True, shuffle=True, mix=1, batch_size=2, buffer=4, normalise="none", seeds=0)
+    stream = inrzoo.load(
+        url, streaming=True, shuffle=True, shards_at_once=1, batch_size=2, buffer=4, normalise="none", seeds=0
+    )
     batches = iter(stream)
     next(batches)
     for _ in range(200):  # the thread needs its moment
@@ -209,7 +211,7 @@ def test_a_refusal_is_not_asked_again(server, url, fault):
 def test_pauses_grow_and_differ(server, url, monkeypatch):
     store = open_store(url, retries=5, backoff=2.0)
     pauses = []
-    monkeypatch.setattr("inrzoo.store.remote.time.sleep", pauses.append)
+    monkeypatch.setattr("inrzoo.store.store_cache.time.sleep", pauses.append)
     server.faults[SHARD] = [503] * 5
     store.weights[13, 2]
     for pause, longest in zip(pauses, [2, 4, 8, 16, 30], strict=True):
@@ -226,7 +228,7 @@ def test_a_small_array_that_fails_names_itself_too(server, url):
 
 def test_an_error_in_a_stream_is_that_of_the_shard(server, url):
     stream = inrzoo.load(url, streaming=True, normalise="none", prefetch=2, **QUICK)
-    for name in [name for name in stream.source.stores[0].mirror.checksums if name.startswith("weights/c/")]:
+    for name in [name for name in stream.source.stores[0].cache.checksums if name.startswith("weights/c/")]:
         server.faults[f"made.zarr/{name}"] = [503] * 100
     with pytest.raises(InrzooError, match=r"weights/c/\d/0/0/0"):
         list(stream)
@@ -345,7 +347,14 @@ def test_a_shard_removed_by_another_process_is_fetched_again(made, url, cache):
 
 
 def test_a_stream_within_a_small_limit_is_the_same(made, url, cache, shard_bytes):
-    options = {"streaming": True, "shuffle": True, "mix": 2, "buffer": 8, "batch_size": 4, "normalise": "none"}
+    options = {
+        "streaming": True,
+        "shuffle": True,
+        "shards_at_once": 2,
+        "buffer": 8,
+        "batch_size": 4,
+        "normalise": "none",
+    }
     ours = inrzoo.load(url, cache_limit=4 * shard_bytes, **options)
     most = 0
     for mine, other in zip(ours, inrzoo.load(made, **options), strict=True):
@@ -361,8 +370,8 @@ def test_pairs_stream_from_afar(made, url):
 
 
 def test_the_remains_of_a_dead_process_are_swept_away(url, cache, monkeypatch):
-    mirror = open_store(url).mirror
-    old, new = mirror.folder / "old.partial", mirror.folder / "new.partial"
+    cache = open_store(url).cache
+    old, new = cache.folder / "old.partial", cache.folder / "new.partial"
     old.touch(), new.touch()
     import os
 
@@ -373,11 +382,11 @@ def test_the_remains_of_a_dead_process_are_swept_away(url, cache, monkeypatch):
 
 def test_what_is_in_the_cache_is_what_the_checksums_say(url, cache):
     inrzoo.load(url, signals=True)[:]
-    mirror = open_store(url).mirror
-    names = [name for name in mirror.checksums if (mirror.folder / name).exists()]
+    cache = open_store(url).cache
+    names = [name for name in cache.checksums if (cache.folder / name).exists()]
     assert len(names) > 10
     for name in names:
-        assert hashlib.sha256((mirror.folder / name).read_bytes()).hexdigest() == mirror.checksums[name]
+        assert hashlib.sha256((cache.folder / name).read_bytes()).hexdigest() == cache.checksums[name]
 
 
 # --- a server that is broken or hostile -----------------------------------------------------------------------------

@@ -43,7 +43,7 @@ def test_items_and_chunks_are_those_found_one_by_one(
                         seed in seeds
                         and (both_views or step == len(store.snapshots) - 1)
                         and store.status[signal, seed] in (1, 2)
-                        and (split is None or store.attributes["split_names"][store.split[signal]] == split)
+                        and (split is None or store.info.split_names[store.split[signal]] == split)
                         and (quantile is None or store.psnr[signal, seed, step] >= quantile)
                     )
                     if good:

@@ -56,7 +56,12 @@ class Numbers:
 
 sources = st.builds(Numbers, st.lists(st.integers(1, 9), min_size=1, max_size=25), st.integers(1, 6))
 orders = st.fixed_dictionaries(
-    {"shuffle": st.booleans(), "seed": st.integers(0, 5), "buffer": st.integers(1, 60), "mix": st.integers(1, 5)}
+    {
+        "shuffle": st.booleans(),
+        "seed": st.integers(0, 5),
+        "buffer": st.integers(1, 60),
+        "shards_at_once": st.integers(1, 5),
+    }
 )
 sizes = st.integers(1, 40)
 
@@ -132,7 +137,7 @@ def test_a_pass_that_ended_advances_the_epoch():
 
 def test_a_window_mixes_chunks_of_all_shards_of_its_group():
     """64 shards of 4 chunks of 8, 4 shards at a time, windows of 64: 8 of the group's 16 chunks in each."""
-    order = Order(*Numbers([8] * 256, 4).chunks(), shuffle=True, seed=0, buffer=64, mix=4)
+    order = Order(*Numbers([8] * 256, 4).chunks(), shuffle=True, seed=0, buffer=64, shards_at_once=4)
     groups = list(order.groups(0))
     assert len(groups) == 16
     distinct_shards = [len(np.unique(window.positions // 32)) for group in groups for window in group.windows]
@@ -147,7 +152,7 @@ def test_a_window_mixes_chunks_of_all_shards_of_its_group():
 def test_every_item_may_come_first():
     """Over many epochs the first item is drawn from the whole set: no place of the disk is favoured."""
     source = Numbers([4] * 16, 4)
-    order = Order(*source.chunks(), shuffle=True, seed=0, buffer=16, mix=2)
+    order = Order(*source.chunks(), shuffle=True, seed=0, buffer=16, shards_at_once=2)
     first = [next(order.groups(epoch)).windows[0].positions[0] for epoch in range(1600)]
     counts = np.bincount(first, minlength=64)
     assert (np.square(counts - 25) / 25).sum() < 63 + 4 * (2 * 63) ** 0.5  # χ² with 63 degrees of freedom
@@ -178,12 +183,12 @@ def test_workers_put_together_give_what_one_process_gives(source, order, batch_s
 
 @given(sources, orders, sizes, st.integers(1, 4), st.integers(1, 3))
 def test_even_ranks_get_equally_many_whole_batches(source, order, batch_size, world, workers):
-    batches = parts(source, world, workers, batch_size=batch_size, even=True, **order)
+    batches = parts(source, world, workers, batch_size=batch_size, drop_uneven=True, **order)
     counts = [sum(map(len, rank)) for rank in batches]
     assert set(counts) == {len(source) // (world * batch_size)}
     given_out = items([batch for rank in batches for worker in rank for batch in worker])
     assert len(given_out) == len(set(given_out)) == counts[0] * world * batch_size
-    assert len(WeightStream(source, batch_size=batch_size, rank=0, world=world, even=True)) == counts[0]
+    assert len(WeightStream(source, batch_size=batch_size, rank=0, world=world, drop_uneven=True)) == counts[0]
 
 
 def numbers_of(batches):
@@ -211,7 +216,7 @@ def test_a_dataloader_that_would_join_batches_is_refused(made, workers, pairs):
         else inrzoo.load(made, streaming=True, batch_size=4)
     )
     with pytest.raises(
-        InrzooError, match=r"would join 3 of them; write DataLoader\(stream, batch_size=None\); inrzoo.load"
+        InrzooError, match=r"would join 3 batches; write DataLoader\(stream, batch_size=None\); the size"
     ):
         next(iter(DataLoader(stream, batch_size=3, num_workers=workers)))
 

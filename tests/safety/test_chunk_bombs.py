@@ -183,7 +183,7 @@ def test_a_remote_store_is_bounded(hostile: Path, served: str) -> None:
     plant(hostile, "signals", bomb("zstd"), "zstd")
     _change_root(hostile, lambda root: None)  # an attacker gives it a digest that is right
     store = open_store(f"{served}/hostile.zarr")
-    store.mirror.fetch_all()  # type: ignore[union-attr]
+    store.cache.fetch_all()  # type: ignore[union-attr]
     said = in_little_memory(lambda: store.signals(slice(0, 1)))
     assert "a chunk unpacks to more than" in said
 
@@ -292,6 +292,6 @@ def test_an_array_of_more_bytes_than_the_machine_has_is_refused(hostile: Path, m
 
 
 def test_an_array_of_very_many_chunks_is_refused(hostile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inrzoo.store.arrays.MOST_CHUNKS", 1)
+    monkeypatch.setattr("inrzoo.store.arrays.MAX_CHUNKS", 1)
     with pytest.raises(InrzooError, match="psnr is cut into 2 chunks; at most 1"):
         open_store(hostile).psnr  # noqa: B018

@@ -11,7 +11,7 @@ from inrzoo import stats, verify
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.store.root import set_attributes
+from inrzoo.store.root import change_info
 
 FILES = ["zarr.json", "weights/c/0/0/0/0", "psnr/c/0/0/0", "psnr/zarr.json", "stats/mean/c/0/0", "label/c/0"]
 FOLDERS = ["weights/c/0", "weights", "psnr/c", "stats", "_build"]
@@ -94,7 +94,7 @@ def test_a_link_at_the_place_of_a_file_is_replaced_not_followed(linked: Path) ->
     shutil.move(linked / "zarr.json", thesis)
     (linked / "zarr.json").symlink_to(thesis)
     before = thesis.read_bytes()
-    set_attributes(linked, title="another")
+    change_info(linked, dataset="another")
     assert thesis.read_bytes() == before and not (linked / "zarr.json").is_symlink()
 
 

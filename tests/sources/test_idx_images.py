@@ -63,8 +63,8 @@ def unzipped(change):
         ("train-images-idx3", lambda content: content[:40] + b"junk" + content[44:], "is damaged"),
         ("train-images-idx3", lambda content: content[:10] + b"\xff" * 8 + content[18:], "is damaged"),
         ("t10k-labels-idx1", lambda content: b"not an idx file", "begins with 6e6f7420, not 00000801"),
-        ("t10k-images-idx3", unzipped(lambda content: content[:-1]), "announces 20 x 4 x 6 bytes and holds 479"),
-        ("t10k-images-idx3", unzipped(lambda content: content + b"x"), "announces 20 x 4 x 6 bytes and holds 481"),
+        ("t10k-images-idx3", unzipped(lambda content: content[:-1]), "declares 20 x 4 x 6 bytes and holds 479"),
+        ("t10k-images-idx3", unzipped(lambda content: content + b"x"), "declares 20 x 4 x 6 bytes and holds 481"),
         ("train-labels-idx1", unzipped(lambda content: content[:6]), "not an IDX file of this kind"),
         ("train-labels-idx1", lambda content: gzip.compress(idx(np.zeros(59, np.uint8))), "60 images .* 59 labels"),
         (

@@ -102,15 +102,15 @@ def test_validation_out_of_train_and_sizes_that_do_not_fit_the_folders(tmp_path)
     with pytest.raises(InrzooError, match=r"num_test = 2, but .* has split folders"):
         ImageFolder(num_test=2).read(path)
     with_validation = write_zip(tmp_path / "b.zip", files | image_files(("a",), split="valid/"))
-    with pytest.raises(InrzooError, match="bring a validation split"):
+    with pytest.raises(InrzooError, match="have a validation split"):
         ImageFolder(num_validation=4).read(with_validation)
 
 
 @pytest.mark.parametrize(
     ("files", "said"),
     [
-        ({"x.png": b"", "a/y.png": b""}, "x.png does not lie in CLASS/"),
-        ({"a/deep/x.png": b"", "b/y.png": b""}, "a/deep/x.png does not lie in CLASS/"),
+        ({"x.png": b"", "a/y.png": b""}, "x.png is not in a folder CLASS/"),
+        ({"a/deep/x.png": b"", "b/y.png": b""}, "a/deep/x.png is not in a folder CLASS/"),
         ({"train/a/x.png": png(noise(0)), "b/y.png": png(noise(0))}, "mixes split folders"),
         ({"a/x.png": b"no image"}, "a/x.png is not an image"),
         ({"a/x.png": png(noise(0, channels=1).astype(np.uint16) * 256)}, "a/x.png has pixels of type 'I;16'"),

@@ -67,9 +67,9 @@ def test_an_eps_called_png_starts_no_program(
         signals = source.read(path)
         dict(signals.values(range(len(signals))))
     assert not trace.exists()
-    name, said = str(error.value).split(" is not an image that can be read; ")
+    name, said = str(error.value).split(" is not an image in one of the formats ")
     assert name.endswith(("0.png", "0001_01.png", "train/000000"))
-    assert said == f"these are: {', '.join(FORMATS)}; convert it or leave it out"
+    assert said == f"{', '.join(FORMATS)}; convert it or leave it out"
 
 
 def test_pillow_by_itself_starts_it(trace: Path) -> None:

@@ -52,7 +52,7 @@ def test_validation_is_drawn_out_of_train_alone():
     np.testing.assert_array_equal(drawn[40:], 2)
     assert np.bincount(codes[drawn == 1]).tolist() == [4, 4]
     np.testing.assert_array_equal(split[:40], 0)
-    with pytest.raises(InrzooError, match="bring a validation split"):
+    with pytest.raises(InrzooError, match="have a validation split"):
         draw_validation(drawn, codes, 8, 0)
 
 

@@ -14,11 +14,12 @@ from inrzoo import stats, verify
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store, finalise, intact, open_store
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.intact import wrong_root
-from inrzoo.store.root import ROOT_DIGEST, set_attributes
+from inrzoo.store.root import ROOT_DIGEST, change_info
 
 SHARD, METADATA = "weights/c/0/0/0/0", "psnr/zarr.json"
-HIDDEN = [".DS_Store", "weights/.DS_Store", "weights/c/0/.nfs00000001", "psnr/._c", "label/.x"]
+HIDDEN = [".DS_Store", "weights/.DS_Store", "weights/c/0/.nfs00000001", "psnr/._c", "label/.x", "stats/mean/c/0/.nfs1"]
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ def test_any_flipped_bit_of_the_root_is_noticed(copy: Path) -> None:
     for place in places:
         flip(copy / "zarr.json", place, draw.randrange(8))
         try:
-            noticed = wrong_root(copy, open_store(copy).attributes) != ""
+            noticed = wrong_root(copy, open_store(copy).info) != ""
         except InrzooError:
             noticed = True
         assert noticed, (place, whole[place - 20 : place + 20])
@@ -120,7 +121,7 @@ def test_hidden_files_are_ignored_at_every_level(command: Callable[[Path], objec
     assert verify.verify(copy).problems == []
     command(copy)
     store = open_store(copy)
-    assert verify.verify(copy).problems == [] and not {*HIDDEN} & store.attributes["checksums"].keys()
+    assert verify.verify(copy).problems == [] and not {*HIDDEN} & store.info.checksums.keys()
     assert all((copy / name).exists() for name in HIDDEN)
 
 
@@ -130,13 +131,13 @@ def test_a_visible_file_is_named_by_verify_and_never_recorded(name: str, copy: P
     (copy / name).write_text("{}")
     assert verify.verify(copy).problems == [f"{name} is not part of the store"]
     grow(copy)
-    assert name not in open_store(copy).attributes["checksums"]
+    assert name not in open_store(copy).info.checksums
     assert verify.verify(copy).problems == [f"{name} is not part of the store"]
 
 
 def test_a_store_that_recorded_a_hidden_file_opens_again(copy: Path) -> None:
     (copy / "weights" / ".DS_Store").write_text("left by a file manager")
-    sums = open_store(copy).attributes["checksums"]
+    sums = open_store(copy).info.checksums
     root = json.loads((copy / "zarr.json").read_text())
     root["attributes"] |= {"inrzoo": "0.1.0", "checksums": {**sums, "weights/.DS_Store": "0" * 64}}
     del root["attributes"][ROOT_DIGEST]
@@ -155,10 +156,10 @@ def test_a_store_that_grows_while_it_is_verified_is_not_called_damaged(
 ) -> None:
     check, grown = verify.wrong_files, []
 
-    def meanwhile(path: Path, attributes: dict[str, object]) -> dict[str, str]:
+    def meanwhile(path: Path, info: StoreInfo) -> dict[str, str]:
         if not grown:
             grown.append(grow(path))
-        return check(path, attributes)
+        return check(path, info)
 
     monkeypatch.setattr(verify, "wrong_files", meanwhile)
     findings = verify.verify(copy)
@@ -174,7 +175,7 @@ def test_a_store_whose_statistics_are_replaced_while_it_is_verified_is_not_damag
     def and_meanwhile(file: Path) -> str:
         if not begun and file.is_relative_to(copy / "stats"):
             begun.append(file)
-            set_attributes(copy, complete=False)
+            change_info(copy, complete=False)
             shutil.rmtree(copy / "stats")
         return read(file)
 
@@ -244,6 +245,6 @@ def test_a_repair_that_is_cut_at_any_moment_is_continued(
 def test_a_repair_of_a_store_that_was_changed_since_is_refused(copy: Path) -> None:
     flip(copy / SHARD, 30)
     findings = verify.verify(copy)
-    set_attributes(copy, inrzoo="0.2.1")
+    change_info(copy, version="0.2.1")
     with pytest.raises(InrzooError, match="another process has changed"):
         verify.repair(copy, findings)

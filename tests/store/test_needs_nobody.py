@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_store import store_bytes, tiny
+from tiny_store import set_attributes, store_bytes, tiny
 
 from inrzoo import manifest, registry, verify
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.refit import refit
 from inrzoo.store import open_store
-from inrzoo.store.root import seal, set_attributes
+from inrzoo.store.root import seal
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -22,11 +22,11 @@ def orphan(finished: Path, tmp_path: Path) -> Path:
     """A finished store whose source no version of inrzoo knows any more."""
     path = tmp_path / "orphan.zarr"
     shutil.copytree(finished, path)
-    attributes = open_store(path).attributes
-    tables = {**attributes["manifest"], "source": {"name": "gone", "renamed_field": 3}}
-    print_ = manifest.fingerprint(tables, attributes["signals_sha256"])
+    info = open_store(path).info
+    tables = {**info.manifest.tables, "source": {"name": "gone", "renamed_field": 3}}
+    print_ = manifest.fingerprint(tables, info.signals_sha256)
     set_attributes(path, manifest=tables, fingerprint=print_)
-    seal(path, attributes["checksums"])
+    seal(path, info.checksums)
     return path
 
 
@@ -55,7 +55,7 @@ def test_it_grows_by_the_command_line(orphan: Path, inrzoo: CommandLine) -> None
 def test_nothing_else_of_a_store_can_be_changed(words: list[str], orphan: Path, inrzoo: CommandLine) -> None:
     before = store_bytes(orphan)
     code, _, err = inrzoo("build", orphan, "--seeds", "3", *words)
-    assert code == 2 and "--seeds alone" in err and store_bytes(orphan) == before
+    assert code == 2 and "only --seeds" in err and store_bytes(orphan) == before
 
 
 def test_a_build_makes_two_inrs_and_a_source_for_each_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_build_makes_two_inrs_and_a_source_for_each_reading(tmp_path: Path, mo
 
 
 def test_settings_of_a_store_that_make_no_sense_are_refused(orphan: Path) -> None:
-    tables = open_store(orphan).attributes["manifest"]
+    tables = open_store(orphan).info.manifest.tables
     set_attributes(orphan, manifest={**tables, "fit": {**tables["fit"], "lr": -1.0}})
     with pytest.raises(InrzooError, match=r"fit\.lr"):
         open_store(orphan).settings  # noqa: B018

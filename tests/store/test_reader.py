@@ -48,7 +48,7 @@ def test_rendering_elsewhere_is_the_same_function(store: Store) -> None:
 def test_what_a_store_knows(store: Store) -> None:
     assert store.layout.num_params == PARAMS == store.inr.layout.num_params
     assert store.complete and store.snapshots == [TINY["fit.steps"]]
-    assert store.inr == registry.make("inrs", store.attributes["inr"])
+    assert store.inr == registry.make("inrs", store.info.inr)
     assert (np.diff(store.split.astype(int)) >= 0).all()  # a split is a range
     assert set(np.unique(store.split)) == {0, 1, 2}
     assert list(store.labels) == ["digit"] and np.bincount(store.labels["digit"]).max() <= math.ceil(SIGNALS / 10)
@@ -95,7 +95,7 @@ def test_a_half_built_store_shows_what_is_there(
     code, out, _ = inrzoo("info", tmp_path / "half.zarr")
     assert code == 0 and f"done {rows}, wanted 96" in out
     code, out, _ = inrzoo("preview", tmp_path / "half.zarr")
-    assert code == 0 and f"{rows} of 10 asked for" in out
+    assert code == 0 and f"{rows} of 10 requested INRs" in out
     code, _, err = inrzoo("stats", tmp_path / "half.zarr")
     assert code == 2 and "run the same build again" in err
 

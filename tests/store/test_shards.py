@@ -10,6 +10,7 @@ import zarr
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
 from inrzoo.store.finalise import block_in_shard, shard_path
+from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
 from inrzoo.store.shards import map_shard, raw_rows
 from inrzoo.weights import WeightLayout, WeightTensor
 
@@ -112,16 +113,23 @@ def path(tmp_path_factory, made_up):
     path = tmp_path_factory.mktemp("store") / "made-up.zarr"
     layout = WeightLayout((WeightTensor("weight_0", (1, 4), ("out", "in")), WeightTensor("bias_0", (1,), ("out",))))
     contents = Contents(
-        attributes={
-            "layout": layout.to_json(),
-            "grid": [2, 2],
-            "split_names": ["train"],
-            "label_names": {"class": ["a"]},
-        },
-        num_params=P,
-        num_axes=2,
-        snapshots=(10, 20),
-        num_seeds=S,
+        info=StoreInfo(
+            dataset="made up",
+            manifest=RecordedManifest.from_tables(
+                {"name": "made up", "source": {}, "inr": {}, "coords": {}, "values": {}, "seeds": S}
+            ),
+            fingerprint="",
+            signals_sha256="",
+            inr={},
+            layout=layout,
+            grid=(2, 2),
+            label_columns=("class",),
+            label_names={"class": ("a",)},
+            split_names=("train",),
+            snapshots=(10, 20),
+            partition=PartitionRows.choose(N, 2 * P),
+            version="0.2.0",
+        ),
         ids=[f"signal {index}" for index in range(N)],
         split=np.zeros(N, dtype=np.uint8),
         labels={"class": np.zeros(N, dtype=np.int64)},

@@ -33,7 +33,7 @@ def test_every_inr_has_a_row(finished, tmp_path, inrzoo, task):
         signal = int(features.signal[i])
         row = rows[store.signal_ids[signal], int(features.seed[i])]
         np.testing.assert_allclose(row.features, features.features[i], atol=1e-6)
-        assert row.split == store.attributes["split_names"][store.split[signal]]
+        assert row.split == store.info.split_names[store.split[signal]]
         assert row.digit == store.labels["digit"][signal]
 
 

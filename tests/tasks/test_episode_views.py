@@ -82,7 +82,7 @@ def test_state_of_other_episodes_is_refused(characters):
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"way": 17}, "17 ways need as many classes; what was loaded has 16"),
+        ({"way": 17}, "17 ways need as many classes; the loaded INRs have 16"),
         ({"shot": 6, "query": 3}, "has 8 signals; 6 shots and 3 queries need 9 .* enough for 2 queries"),
         ({"label": "letter"}, "no label column 'letter'; there are: character, alphabet, drawer"),
         ({"view": 35}, "has no view of 35 steps; there are: 20, 30, 40"),

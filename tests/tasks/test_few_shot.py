@@ -100,7 +100,7 @@ class Spy:
 
 def signals_of(path: Path, split: str) -> set[int]:
     store = open_store(path)
-    return set(np.flatnonzero(store.split == store.attributes["split_names"].index(split)).tolist())
+    return set(np.flatnonzero(store.split == store.info.split_names.index(split)).tolist())
 
 
 CHOICES = {"weights": {}, "canonical": {"inputs": "canonical"}, "augmented": {"noise": 0.1, "mixtures": 0.5}}

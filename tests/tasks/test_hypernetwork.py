@@ -69,7 +69,7 @@ def test_psnr_is_that_of_the_signals_in_the_store(finished):
     with torch.no_grad():
         (found, *_) = task.evaluate(finished, "validation", network.state_dict(), "cpu")
     store = open_store(finished)
-    validation = store.split == store.attributes["split_names"].index("validation")
+    validation = store.split == store.info.split_names.index("validation")
     values = torch.from_numpy(store.signals(np.flatnonzero(validation))) / 127.5 - 1
     coords = torch.from_numpy(store.coords())
     weights = network(coords, values).detach()

@@ -209,7 +209,7 @@ def test_commands_train_continue_and_measure(characters, inrzoo, tmp_path):
         (["train", "few-shots", characters], "No such command"),
         (["train", "few-shot", tmp_path / "absent"], "no store at"),
         (["evaluate", run, characters, "--set", "way=3"], "way was fixed in training"),
-        (["evaluate", run, characters], "5 ways need as many classes; what was loaded has 4"),
+        (["evaluate", run, characters], "5 ways need as many classes; the loaded INRs have 4"),
         (["evaluate", tmp_path, characters], "no checkpoint at"),
     ):
         code, _, err = inrzoo(*wrong)

@@ -125,7 +125,7 @@ def test_a_store_with_one_seed_gives_two_views_and_says_so(tmp_path, caplog):
     assert "signals have one seed; pairs are two snapshots of one fit" in caplog.text
     pair = pairs.read(np.arange(len(pairs)), epoch=0, key=0)
     assert torch.equal(pair.first.signal, pair.second.signal) and (pair.first.step != pair.second.step).all()
-    with pytest.raises(InrzooError, match="no signal has two seeds"):
+    with pytest.raises(InrzooError, match="no loaded signal has two seeds"):
         pairs_of(Contrastive(**SMALL, between="seeds"), tmp_path / "one.zarr")
 
 
@@ -201,7 +201,7 @@ def test_fewer_training_signals_are_nested_and_balanced(finished):
     task = Classify(**SMALL)
     dataset = task.dataset(finished, "train")
     column = task.column(dataset)
-    signal = dataset.rows.signals(dataset.rows.places(np.arange(len(dataset))))
+    signal = dataset.rows.signals(dataset.rows.locations(np.arange(len(dataset))))
     few, more = (chosen(dataset, column, count, 0) for count in (10, 20))
     assert set(few.tolist()) < set(more.tolist()) and len(few) == 20
     label = dataset.labels[column][np.unique(signal[few])]

@@ -10,7 +10,7 @@ struct Adam {
     void step(float *weight, float *gradient, float *mean, float *square, int count, double lr, double scale,
               double slope) const {
         const Eight rate = eight((float)(lr * scale / (1 - first)));
-        const Eight correction = eight((float)(1 / std::sqrt(1 - second)));
+        const Eight correction = eight((float)(1 / __builtin_sqrt(1 - second)));
         const Eight epsilon = eight((float)(1e-8 / (scale * slope)));
         for (int i = 0; i < count; i += 8) {
             Eight &g = *(Eight *)(gradient + i), &m = *(Eight *)(mean + i), &v = *(Eight *)(square + i);

@@ -11,13 +11,15 @@ struct AntiAlias {
     const double *limit;  // (IN), radians per coordinate unit
 };
 
+inline double larger(double a, double b) { return b > a ? b : a; }  // a where b is not a number
+
 struct Frequencies {
     Network &network;
 
-    double omega(int i, int d, int h) const { return network.weights[PLACES.omega[i] + d * H + h] * M_PI; }
+    double omega(int i, int d, int h) const { return network.weights[PLACES.omega[i] + d * H + h] * PI; }
     double largest(int i, int d) const {
         double largest = 0;
-        for (int h = 0; h < HIDDEN; h++) largest = std::fmax(largest, std::fabs(omega(i, d, h)));
+        for (int h = 0; h < HIDDEN; h++) largest = larger(largest, __builtin_fabs(omega(i, d, h)));
         return largest;
     }
     double bound(int d) const {
@@ -33,12 +35,12 @@ struct Frequencies {
     void add_at_largest(int i, int from, int to, double slope) const {
         double top = 0;
         int ties = 0;
-        for (int d = from; d < to; d++) top = std::fmax(top, largest(i, d));
+        for (int d = from; d < to; d++) top = larger(top, largest(i, d));
         for (int d = from; d < to; d++)
-            for (int h = 0; h < HIDDEN; h++) ties += std::fabs(omega(i, d, h)) == top;
+            for (int h = 0; h < HIDDEN; h++) ties += __builtin_fabs(omega(i, d, h)) == top;
         for (int d = from; d < to; d++)
             for (int h = 0; h < HIDDEN; h++)
-                if (std::fabs(omega(i, d, h)) == top) add(i, d, h, slope / ties);
+                if (__builtin_fabs(omega(i, d, h)) == top) add(i, d, h, slope / ties);
     }
 };
 
@@ -49,7 +51,7 @@ inline void add_penalty_gradient(Network &network, const AntiAlias &wanted) {
     auto power = [](double x, int n) { double y = 1; while (n--) y *= x; return y; };
     for (int i = 0; i < F; i++) {
         double scale = 0;
-        for (int d = 0; d < IN; d++) scale = std::fmax(scale, at.largest(i, d));
+        for (int d = 0; d < IN; d++) scale = larger(scale, at.largest(i, d));
         if (wanted.regulariser == LINF) at.add_at_largest(i, 0, IN, wanted.weight);
         for (int d = 0; d < IN; d++) {
             const double excess = at.bound(d) - wanted.limit[d];
@@ -58,9 +60,9 @@ inline void add_penalty_gradient(Network &network, const AntiAlias &wanted) {
             double norm = 0;  // to the 16th, of ω over the filter's largest
             if (wanted.regulariser == SMOOTH_MAX && scale > 0)
                 for (int h = 0; h < HIDDEN; h++) norm += power(at.omega(i, d, h) / scale, 16);
-            const double root = std::sqrt(std::sqrt(std::sqrt(std::sqrt(norm))));
+            const double root = __builtin_sqrt(__builtin_sqrt(__builtin_sqrt(__builtin_sqrt(norm))));
             for (int h = 0; h < HIDDEN; h++) {
-                const double size = std::fabs(at.omega(i, d, h));
+                const double size = __builtin_fabs(at.omega(i, d, h));
                 if (root > 0) at.add(i, d, h, wanted.weight * power(size / scale / root, 15));
                 if (wanted.regulariser == L1) at.add(i, d, h, wanted.weight);
                 if (wanted.regulariser == L0_SURROGATE)

@@ -5,7 +5,6 @@
 // Sizes are constants of layout.h: IN coordinates, FILTERS filters of HIDDEN units, OUT channels. What pads units to whole
 // vectors begins at zero, has values and gradients of zero, and stays there.
 #pragma once
-#include <utility>
 #include "adam.h"
 #include "output.h"
 #include "waves.h"
@@ -52,8 +51,8 @@ struct Network {
                 for (int k = 0; k < in; k++) take(place + k * H + h, scale, slope);
         };
         for (int i = 0; i < F; i++) {
-            rows(PLACES.omega[i], IN, 1 / M_PI, SLOPE);
-            rows(PLACES.phi[i], 1, 1 / M_PI, SLOPE);
+            rows(PLACES.omega[i], IN, 1 / PI, SLOPE);
+            rows(PLACES.phi[i], 1, 1 / PI, SLOPE);
             if (GABOR) rows(PLACES.mu[i], IN, 1, 1), rows(PLACES.gamma[i], 1, 1, 1);
             if (i < F - 1) {
                 rows(PLACES.weight[i], HIDDEN, 1, 1);
@@ -128,7 +127,8 @@ struct Network {
                                           into(PLACES.bias[i - 1]));
             product<H, NV>(rows, above, vectors(transposed[i - 1]), nullptr,
                            [&](int row, int v, Vector d) { spread(i - 1, row, v, d, next); });
-            std::swap(above, next);
+            float *done = above;
+            above = next, next = done;
         }
     }
 
@@ -157,7 +157,7 @@ struct Network {
             adam.step(weights + from, gradient + from, mean + from, square + from, to - from, lr, scale, slope);
         };
         for (int i = 0; i < F; i++) {
-            part(PLACES.omega[i], PLACES.mu[i], 1 / M_PI, SLOPE);
+            part(PLACES.omega[i], PLACES.mu[i], 1 / PI, SLOPE);
             part(PLACES.mu[i], PLACES.end[i], 1, 1);
         }
     }

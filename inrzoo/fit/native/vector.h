@@ -2,60 +2,88 @@
 //
 // Bits: every multiply-add is written as one (`fma`) and the compiler contracts nothing; lanes never mix but in `sum` and
 // `sums`, which are over eight lanes everywhere. So the same source gives the same bits on every x86-64-v3 processor,
-// by every compiler, and with 512-bit registers too, which are used where there are any.
+// by every compiler, and with 512-bit registers too, which are used where there are any. Elsewhere, as on Arm, the
+// compiler makes of its own vectors what the processor has (NEON), and of them the same numbers.
 #pragma once
+#ifdef __AVX2__
 #include <immintrin.h>
-#include <cmath>
-#include <cstdint>
-#include <cstring>
+#endif
+#include <stddef.h>
+#include <stdint.h>
 #include "layout.h"
 
 #define INLINE static inline __attribute__((always_inline))
 #define INLINE_MEMBER inline __attribute__((always_inline))
 
-typedef __m256 Eight;
+constexpr double PI = 3.14159265358979323846;
 
 constexpr int padded(int n) { return (n + 7) / 8 * 8; }
 
 #ifdef __AVX512F__
 constexpr int REGISTERS = 32;
 #define WIDE (HIDDEN % 16 == 0 || HIDDEN % 16 > 8)
-#else
+typedef __m512 Wide;
+#elif defined __AVX2__
 constexpr int REGISTERS = 16;
 #define WIDE false
+typedef __m256 Wide;
+#else
+constexpr int REGISTERS = 32;
+#define WIDE true
+typedef float Wide __attribute__((vector_size(16), may_alias));
 #endif
 
-template <bool wide> struct Registers { typedef __m256 Floats; typedef int32_t Integers __attribute__((vector_size(32))); };
-#ifdef __AVX512F__
-template <> struct Registers<true> { typedef __m512 Floats; typedef int32_t Integers __attribute__((vector_size(64))); };
+// Eight floats, and a vector along a layer's neurons: of `Wide` where that suits their number.
+#ifdef __AVX2__
+typedef __m256 Eight;
+#else
+typedef float Eight __attribute__((vector_size(32), may_alias));
 #endif
-
-// A vector along a layer's neurons.
+template <bool wide> struct Registers { typedef Eight Floats; typedef int32_t Integers __attribute__((vector_size(32))); };
+template <> struct Registers<true> { typedef Wide Floats; typedef int32_t Integers __attribute__((vector_size(sizeof(Wide)))); };
 typedef Registers<WIDE>::Floats Vector;
 typedef Registers<WIDE>::Integers Integers;
 constexpr int LANES = sizeof(Vector) / sizeof(float);
 
-// a b + c, rounded once.
-INLINE Eight fma(Eight a, Eight b, Eight c) { return _mm256_fmadd_ps(a, b, c); }
-INLINE Eight square_root(Eight x) { return _mm256_sqrt_ps(x); }
-#ifdef __AVX512F__
-INLINE __m512 fma(__m512 a, __m512 b, __m512 c) { return _mm512_fmadd_ps(a, b, c); }
-INLINE __m512 square_root(__m512 x) { return _mm512_sqrt_ps(x); }
-#endif
-
 INLINE Vector all(float x) { return x - (Vector){}; }
-INLINE Eight eight(float x) { return _mm256_set1_ps(x); }
+INLINE Eight eight(float x) { return x - (Eight){}; }
 
 INLINE float sum(Eight x) {  // in pairs, always in this order
     return ((x[0] + x[1]) + (x[2] + x[3])) + ((x[4] + x[5]) + (x[6] + x[7]));
 }
 
-// Eight sums at once: lane i of the result is `sum(rows[i])`. Three rounds of additions instead of eight sums.
-INLINE Eight sums(const Eight *rows) {
+// fma(a, b, c) is a b + c, rounded once. sums(rows) are eight sums: lane i of the result is `sum(rows[i])`.
+#ifdef __AVX2__
+INLINE Eight fma(Eight a, Eight b, Eight c) { return _mm256_fmadd_ps(a, b, c); }
+INLINE Eight square_root(Eight x) { return _mm256_sqrt_ps(x); }
+#ifdef __AVX512F__
+INLINE Wide fma(Wide a, Wide b, Wide c) { return _mm512_fmadd_ps(a, b, c); }
+#endif
+
+INLINE Eight sums(const Eight *rows) {  // three rounds of additions instead of eight sums
     const Eight low = _mm256_hadd_ps(_mm256_hadd_ps(rows[0], rows[1]), _mm256_hadd_ps(rows[2], rows[3]));
     const Eight high = _mm256_hadd_ps(_mm256_hadd_ps(rows[4], rows[5]), _mm256_hadd_ps(rows[6], rows[7]));
     return _mm256_permute2f128_ps(low, high, 0x20) + _mm256_permute2f128_ps(low, high, 0x31);
 }
+#else
+#define LANEWISE _Pragma("GCC unroll 8") for (int i = 0; i < (int)(sizeof(Floats) / sizeof(float)); i++)
+template <class Floats>
+INLINE Floats fma(Floats a, Floats b, Floats c) {
+    LANEWISE c[i] = __builtin_fmaf(a[i], b[i], c[i]);
+    return c;
+}
+INLINE Eight square_root(Eight x) {
+    typedef Eight Floats;
+    LANEWISE x[i] = __builtin_sqrtf(x[i]);
+    return x;
+}
+INLINE Eight sums(const Eight *rows) {
+    typedef Eight Floats;
+    Eight result;
+    LANEWISE result[i] = sum(rows[i]);
+    return result;
+}
+#endif
 
 // Minimax on [-1/2, 1/2]: sin(πr)/r and (cos(πr) - 1)/r² as polynomials in r².
 constexpr float SINE_0 = 3.141592640e+00f, SINE_1 = -5.167710090e+00f, SINE_2 = 2.550077660e+00f;

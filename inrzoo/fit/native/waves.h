@@ -21,7 +21,7 @@ template <int IN, int H>
 struct Waves {
     static constexpr int NV = H / LANES;
     alignas(64) float row_sine[H], row_cosine[H];
-    Vector *columns = nullptr;  // (run, 2, NV): sine and cosine
+    Vector *columns;  // (run, 2, NV): sine and cosine
     int row;
 
     // Once a step. `table` has room for 2·run·NV vectors.

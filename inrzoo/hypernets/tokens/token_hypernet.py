@@ -7,7 +7,7 @@ A attention heads.
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders.transformer_blocks import Transformer
+from inrzoo.encoders.weight_transformer import Transformer
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import Hypernet
 from inrzoo.hypernets.tokens.patches import PatchTokens

@@ -1,11 +1,11 @@
-"""Augmentations: weights come in, changed weights go out; one file a transform.
+"""Augmentations of weights, one file for each transform. This file holds their base class.
 
-A transform is a frozen dataclass that is called, `transform(weights, generator)`; its fields are its configuration.
-All its randomness comes from the generator, every INR of a batch gets its own draw, and the input is not changed. A
-transform has no state, no device and no mode: the loader decides whether to augment.
+A transform is a frozen dataclass with a call, `transform(weights, generator)`; its fields are its configuration. All
+randomness comes from the generator, random draws differ between the INRs of a batch, and the input is not modified. A
+transform has no state, device or mode: the loader decides whether to augment.
 
-Motions of the signal act on weights as they were fitted; noise and dropout act on normalised weights
-(docs/derivations/augmentation.md#order).
+Motions change the function and are applied before normalisation; noise and dropout change the weights and are applied
+after it (docs/derivations/augmentation.md#order).
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from inrzoo.inrs import INR
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(ABC):
-    """Random change of weights; a subclass in `inrzoo/loaders/transforms/<name>.py` adds its fields and `__call__`.
+    """A random change of weights; a subclass in `inrzoo/loaders/transforms/<name>.py` adds its fields and `__call__`.
 
     `registry.make("transforms", {"name": …}, inr=inr)` makes it.
 
     Attributes:
-        same_function: whether every draw leaves the function as it is, to rounding.
+        same_function: whether the transform keeps the function, up to rounding.
         of_normalised: whether it acts on normalised weights; otherwise it acts on weights as they were fitted.
     """
 
@@ -41,7 +41,7 @@ class Transform(ABC):
 
     @classmethod
     def short_form(cls, value: Any) -> dict[str, Any]:
-        """Fields that `NAME=VALUE` stands for: the first field of the class, unless a subclass says otherwise.
+        """Return the fields that `NAME=VALUE` stands for: the first field of the class, unless a subclass overrides it.
 
         Raises:
             InrzooError: the transform has no fields.
@@ -53,14 +53,14 @@ class Transform(ABC):
 
     @abstractmethod
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Change every INR by a draw of its own.
+        """Change every INR by an independent random draw.
 
         Args:
             weights: (..., P); leading dimensions count INRs.
-            generator: makes the draws, on its own device; best that of `weights`.
+            generator: random generator, preferably on the device of `weights`.
 
         Returns:
-            (..., P), new, on the device and in the dtype of `weights`.
+            (..., P), a new tensor on the device and in the dtype of `weights`.
         """
 
     def require(self, key: str, holds: bool, allowed: str) -> None:
@@ -71,18 +71,18 @@ class Transform(ABC):
 
 @dataclass(frozen=True)
 class Compose(Transform):
-    """Transforms in sequence, which draw from the same generator.
+    """Several transforms with the same generator.
 
-    After two motions of the coordinates, g₁ and then g₂, the signal is f(g₁⁻¹(g₂⁻¹(x))).
+    Two motions of the coordinates, g₁ first, give the signal f(g₁⁻¹(g₂⁻¹(x))): moved by g₁, then by g₂.
 
     Attributes:
-        transforms: the first is applied first.
+        transforms: the transforms in the order of their application.
     """
 
     transforms: tuple[Transform, ...]
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Apply them all. Shape (..., P) to (..., P)."""
+        """Apply all transforms. Shape (..., P) to (..., P)."""
         for transform in self.transforms:
             weights = transform(weights, generator)
         return weights
@@ -138,24 +138,24 @@ def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR) -> tuple[Comp
 def generator_for(
     seed: int, epoch: int, index: int, view: int = 0, device: torch.device | str = "cpu"
 ) -> torch.Generator:
-    """The generator of one item in one epoch: a function of its key alone, not of worker, order or global state.
+    """Return the generator of an item in an epoch, a function of its key alone, not of worker, order or global state.
 
-    Keys are hashed as by `seeding.Stream`, so that neighbours share nothing. On a CPU torch keeps the lower 32 bits of
-    a seed: of n keys about n²/2³³ pairs draw the same, which leaves each item's draws as random as they were. Kinds of
-    devices have different generators: the same key draws other numbers on a GPU than on a CPU.
+    Keys are hashed as in `seeding.Stream`, so that neighbours are independent. On a CPU torch uses the lower 32 bits of
+    a seed: of n keys about n²/2³³ pairs collide, which does not affect the randomness of one item. Generators of CPU
+    and GPU differ: the same key gives other numbers.
 
     Args:
-        seed: of the training run.
-        epoch: passes over the data before this one.
-        index: the item's number in the data set, not its place in an epoch.
-        view: which of several augmentations of one item.
-        device: where the draws are made.
+        seed: seed of the training run.
+        epoch: number of the epoch.
+        index: number of the item in the dataset, not in the epoch.
+        view: number of the augmentation of one item.
+        device: device of the generator.
 
     Example:
         >>> first, again = (torch.rand(4, generator=generator_for(0, 3, 1024)) for _ in range(2))
         >>> bool((first == again).all())
         True
     """
-    words = json.dumps(["transform", int(seed), int(epoch), int(index), int(view)])
-    digest = hashlib.blake2b(words.encode(), digest_size=8).digest()
+    key = json.dumps(["transform", int(seed), int(epoch), int(index), int(view)])
+    digest = hashlib.blake2b(key.encode(), digest_size=8).digest()
     return torch.Generator(device).manual_seed(int.from_bytes(digest, "little"))

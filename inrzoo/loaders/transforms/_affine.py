@@ -1,13 +1,12 @@
-"""What the motions of coordinates share: one random g(x) = A x + t for every INR, applied exactly.
+"""Base class of motions of the coordinates: a random g(x) = A x + t for every INR, applied exactly.
 
-The moved signal is f(g⁻¹(x)), for every x and to rounding, by `INR.transform_coords`
-(docs/derivations/augmentation.md#moving-the-signal). Units are those of coordinates: the domain is
-[-1, 1]^D, so one pixel of an image with n rows is 2/(n−1) on a grid with end points and 2/n on pixel centres. A and t
-are in the order of the INR's own coordinates, (row, col) or (x, y).
+The moved signal is f(g⁻¹(x)) for every x, up to rounding, by `INR.transform_coords`
+(docs/derivations/augmentation.md#moving-the-signal), in coordinate units: the domain is [-1, 1]^D, so one pixel of an
+image with n rows is 2/(n−1) on a grid with end points and 2/n on pixel centres. A and t are in the order of the INR's
+coordinates, (row, col) or (x, y).
 
-What g brings into the domain from outside was never fitted: the network extrapolates there, and what leaves the domain
-is not seen any more. Nothing is padded; a SIREN or an MFN continues with waves of the same frequencies, not with
-background.
+No padding is applied: where g brings the outside into the domain, the network extrapolates. A SIREN or an MFN continues
+there with waves of the same frequencies, not with background.
 
 Shape letters: P parameters of one INR, B draws, D in_features.
 """
@@ -27,23 +26,23 @@ from inrzoo.loaders.transforms import Transform
 
 @dataclass(frozen=True, kw_only=True)
 class Affine(Transform):
-    """Motion of the signal by a random g(x) = A x + t; a subclass adds its range and `draw`.
+    """A motion of the signal by a random g(x) = A x + t; a subclass adds its range and `draw`.
 
     Attributes:
-        inr: the family that the weights are of.
+        inr: family of the weights.
     """
 
     inr: INR
 
     @abstractmethod
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A (B, D, D) and t (B, D) of `count` independent motions, float64, on the generator's device."""
+        """Draw A (B, D, D) and t (B, D) of `count` independent motions, float64, on the generator's device."""
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Weights of every f(g⁻¹(x)), each with its own g. Shape (..., P) to (..., P).
+        """Return the weights of every f(g⁻¹(x)), each with another g. Shape (..., P) to (..., P).
 
         Raises:
-            InrzooError: the family is not closed under such an A: see its `transform_coords`.
+            InrzooError: the family is not closed under such an A; see its `transform_coords`.
         """
         lead = weights.shape[:-1]
         matrix_BDD, shift_BD = self.draw(lead.numel(), generator)
@@ -51,19 +50,19 @@ class Affine(Transform):
             weights, matrix_BDD.reshape(*lead, *matrix_BDD.shape[1:]), shift_BD.reshape(*lead, *shift_BD.shape[1:])
         )
 
-    def require_plane(self, does: str) -> None:
-        """Raise InrzooError unless the INR has two coordinates; `does` says what needs them."""
+    def require_plane(self, motion: str) -> None:
+        """Raise InrzooError unless the INR has two coordinates; `motion` names the transform in the message."""
         if self.inr.in_features != 2:
-            raise InrzooError(f"{does} needs an INR of 2 coordinates; this one has {self.inr.in_features}")
+            raise InrzooError(f"{motion} needs an INR of 2 coordinates; this one has {self.inr.in_features}")
 
-    def stay(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A = 1 and t = 0, `count` times, to be changed: (B, D, D) and (B, D), float64."""
+    def identity(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Return A = 1 (B, D, D) and t = 0 (B, D) for `count` motions, float64, as new tensors."""
         size = self.inr.in_features
         matrix_BDD = torch.eye(size, dtype=torch.float64, device=generator.device).repeat(count, 1, 1)
         return matrix_BDD, matrix_BDD.new_zeros(count, size)
 
 
 def uniform(low: float, high: float, shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    """Draws from U[low, high), float64, on the generator's device."""
+    """Draw from U[low, high), float64, on the generator's device."""
     unit = torch.rand(shape, generator=generator, dtype=torch.float64, device=generator.device)
     return low + (high - low) * unit

@@ -16,9 +16,9 @@ from inrzoo.loaders.transforms import Transform
 class Dropout(Transform):
     """Set every weight and bias to 0 with probability p and divide the others by 1 − p, which keeps the mean.
 
-    Element by element as in DWSNets and neural-graphs, whose p it is (their self-supervised runs take 0.5); arena
-    leaves out the division (docs/derivations/augmentation.md#strengths). In normalised weights 0 is the mean of
-    the dataset.
+    It acts element by element with the p of DWSNets and neural-graphs (their self-supervised runs take 0.5); arena
+    omits the division (docs/derivations/augmentation.md#strengths). After normalisation 0 is the mean of the dataset,
+    before it 0 removes a connection.
 
     Attributes:
         p: probability of 0, below 1.
@@ -37,6 +37,6 @@ class Dropout(Transform):
         self.require("p", 0 <= self.p < 1, "at least 0 and below 1")
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Weights with gaps. Shape (..., P) to (..., P)."""
-        kept = torch.rand(weights.shape, generator=generator, device=generator.device) >= self.p
-        return torch.where(kept.to(weights.device), weights / (1 - self.p), 0.0)
+        """Drop weights. Shape (..., P) to (..., P)."""
+        mask = torch.rand(weights.shape, generator=generator, device=generator.device) >= self.p
+        return torch.where(mask.to(weights.device), weights / (1 - self.p), 0.0)

@@ -1,4 +1,4 @@
-"""Mirror image of a signal.
+"""Reflection of a signal.
 
 Shape letters: B draws, D in_features.
 """
@@ -16,30 +16,30 @@ class Flip(Affine):
     """Mirror each INR with probability `probability`: A = diag(1, …, −1, …, 1) with −1 at `axis`.
 
     See docs/derivations/augmentation.md#moving-the-signal.
-    The mirror is the hyperplane through the origin. The default axis mirrors
-    images in (row, col) from left to right; in (x, y) that is axis 0.
+    The mirror is the hyperplane through the origin. Images in (row, col) are mirrored left to right by the default
+    axis; in (x, y) that is axis 0.
 
     Attributes:
-        probability: of a mirror image, from 0 to 1.
-        axis: number of the coordinate whose sign changes; negative numbers count from the last.
+        probability: probability of a reflection, from 0 to 1.
+        axis: coordinate that changes its sign; negative numbers count from the last.
     """
 
     probability: float = 0.5
     axis: int = -1
 
     def __post_init__(self) -> None:
-        """Reject an axis that the INR does not have, and an impossible probability.
+        """Reject impossible fields.
 
         Raises:
-            InrzooError: a field is out of its range.
+            InrzooError: the INR has no such axis, or the probability is out of range.
         """
         size = self.inr.in_features
         self.require("axis", -size <= self.axis < size, f"from {-size} to {size - 1}")
         self.require("probability", 0 <= self.probability <= 1, "from 0 to 1")
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A = 1 or the mirror (B, D, D), t = 0."""
-        matrix_BDD, shift_BD = self.stay(count, generator)
+        """Draw A = 1 or a reflection (B, D, D), t = 0."""
+        matrix_BDD, shift_BD = self.identity(count, generator)
         mirrored_B = uniform(0, 1, (count,), generator) < self.probability
         matrix_BDD[mirrored_B, self.axis, self.axis] = -1
         return matrix_BDD, shift_BD

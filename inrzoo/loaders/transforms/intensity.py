@@ -16,18 +16,18 @@ from inrzoo.loaders.transforms._affine import uniform
 
 @dataclass(frozen=True, kw_only=True)
 class Intensity(Transform):
-    """Every value v of a signal becomes a v + d exactly, with a ~ U(1 ± gain) and d ~ U(±offset).
+    """Every value v of a signal becomes a v + d, a ~ U(1 ± gain), d ~ U(±offset), exactly.
 
     See docs/derivations/augmentation.md#intensity.
-    Only the output layer changes: W ← a W, b ← a b + d; if the family adds a constant o to its output, b also gets
-    (a − 1) o. Values are on the scale that was fitted, [-1, 1] for images by default, and are not clamped. No
-    paper that we follow does this; the defaults are ours.
+    Only the output layer changes: W ← a W, b ← a b + d, plus (a − 1) o if the family adds a constant o to its output.
+    Values are on the scale of the fit, [-1, 1] for images by default, and are not clamped. None of the papers does
+    this; the defaults are ours.
 
     Attributes:
-        inr: the family that the weights are of.
+        inr: family of the weights.
         gain: maximum change of the contrast, below 1.
         offset: maximum change of the brightness.
-        per_channel: draw a and d for every channel; otherwise all channels of a signal share them.
+        per_channel: whether a and d differ between the channels of a signal.
     """
 
     inr: INR
@@ -45,7 +45,7 @@ class Intensity(Transform):
         self.require("offset", 0 <= self.offset < math.inf, "at least 0 and finite")
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Weights of the changed signals. Shape (..., P) to (..., P)."""
+        """Return the weights of the changed signals. Shape (..., P) to (..., P)."""
         lead = weights.shape[:-1]
         shape = (*lead, self.inr.out_features if self.per_channel else 1)
         gain_C = uniform(1 - self.gain, 1 + self.gain, shape, generator).to(weights.device)

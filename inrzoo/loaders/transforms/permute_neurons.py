@@ -1,4 +1,4 @@
-"""Permutation of hidden neurons: other weights of the same function.
+"""Permutations of hidden neurons, which keep the function.
 
 Shape letters: P parameters of one INR.
 """
@@ -9,21 +9,19 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from inrzoo.inrs import INR
-from inrzoo.inrs.symmetries import permute_randomly
+from inrzoo.inrs import INR, permute_randomly
 from inrzoo.loaders.transforms import Transform
 
 
 @dataclass(frozen=True, kw_only=True)
 class PermuteNeurons(Transform):
-    """Give the neurons of every layer a random order, drawn for each INR.
+    """Permute the neurons of every layer at random, each INR differently.
 
-    See docs/derivations/symmetries.md#permutations.
-    It helps encoders without that symmetry (Schürholt et al. 2021, arXiv 2110.15288); an invariant encoder does not see
-    it.
+    See docs/derivations/symmetries.md#permutations. Encoders that are not invariant to permutations need it (Schürholt
+    et al. 2021, arXiv 2110.15288).
 
     Attributes:
-        inr: the family that the weights are of.
+        inr: family of the weights.
     """
 
     same_function: ClassVar[bool] = True
@@ -31,5 +29,5 @@ class PermuteNeurons(Transform):
     inr: INR
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Weights of the same functions. Shape (..., P) to (..., P)."""
+        """Return weights of the same functions. Shape (..., P) to (..., P)."""
         return permute_randomly(self.inr.layout, weights, generator)

@@ -16,13 +16,14 @@ from inrzoo.loaders.transforms._affine import uniform
 
 @dataclass(frozen=True, kw_only=True)
 class QuantileDropout(Transform):
-    """Set a share q ~ U(0, p) of the entries of every tensor to 0, the smallest ones; each INR has its own q.
+    """Set a share q ~ U(0, p) of the entries of every tensor to 0, those of smallest magnitude, with one q for each
+    INR.
 
     As in DWSNets and neural-graphs, where it is off, and arena, whose p is 0.1. ⌊q W⌋ of W numbers become 0
     (docs/derivations/augmentation.md#noise-and-dropout).
 
     Attributes:
-        inr: the family that the weights are of.
+        inr: family of the weights.
         p: maximum share, below 1.
     """
 
@@ -40,7 +41,7 @@ class QuantileDropout(Transform):
         self.require("p", 0 <= self.p < 1, "at least 0 and below 1")
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Weights with gaps. Shape (..., P) to (..., P)."""
+        """Drop weights. Shape (..., P) to (..., P)."""
         lead = weights.shape[:-1]
         share = uniform(0, self.p, (*lead, 1), generator).to(weights.device)
         tensors = self.inr.layout.split(weights)

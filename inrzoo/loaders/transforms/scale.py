@@ -38,12 +38,12 @@ class Scale(Affine):
         """Reject an impossible range.
 
         Raises:
-            InrzooError: a factor is 0 or below, or `high` is below `low`.
+            InrzooError: `low` is not above 0, or `high` is below `low`.
         """
         self.require("low", 0 < self.low < math.inf, "above 0")
         self.require("high", self.low <= self.high < math.inf, f"at least low = {self.low} and finite")
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A = s · 1 (B, D, D), t = 0."""
-        matrix_BDD, shift_BD = self.stay(count, generator)
+        """Draw A = s · 1 (B, D, D), t = 0."""
+        matrix_BDD, shift_BD = self.identity(count, generator)
         return matrix_BDD * uniform(self.low, self.high, (count, 1, 1), generator), shift_BD

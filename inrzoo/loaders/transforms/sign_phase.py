@@ -1,4 +1,4 @@
-"""Signs and phases of sine neurons: other weights of the same function.
+"""Signs and phases of sine units, which keep the function.
 
 Shape letters: P parameters of one INR.
 """
@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
-from inrzoo.inrs import INR
-from inrzoo.inrs.mfn import MultiplicativeFilterNetwork
+from inrzoo.inrs import INR, MultiplicativeFilterNetwork
 from inrzoo.inrs.siren import Siren
 from inrzoo.loaders.transforms import Transform
 
@@ -20,14 +19,14 @@ from inrzoo.loaders.transforms import Transform
 class SignPhase(Transform):
     """Write sin(a) as −sin(−a) in half of the units, and add k π to phases, k from −`half_turns` to `half_turns`.
 
-    What leaves a unit changes its sign where the sine does, so the function stays
+    The outgoing weights of a unit change sign with its sine, so the function stays the same
     (docs/derivations/symmetries.md#sine-neurons, docs/derivations/symmetries.md#filter-units). In a
-    multiplicative filter network the linear branch of half of the units is negated, in and out, as well.
-    Undone by `INR.canonicalise`.
+    multiplicative filter network the incoming and outgoing linear weights of half of the units are negated too.
+    `INR.canonicalise` undoes the transform.
 
     Attributes:
-        inr: the family that the weights are of; a SIREN or a multiplicative filter network.
-        half_turns: maximum k; 0 changes signs alone.
+        inr: family of the weights, a SIREN or a multiplicative filter network.
+        half_turns: maximum k; 0 changes signs only.
     """
 
     same_function: ClassVar[bool] = True
@@ -36,7 +35,7 @@ class SignPhase(Transform):
     half_turns: int = 1
 
     def __post_init__(self) -> None:
-        """Reject an impossible count, and an INR without sines.
+        """Reject impossible fields.
 
         Raises:
             InrzooError: the count is negative, or the INR has no sines.
@@ -48,7 +47,7 @@ class SignPhase(Transform):
             )
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
-        """Weights of the same functions. Shape (..., P) to (..., P)."""
+        """Return weights of the same functions. Shape (..., P) to (..., P)."""
         lead = weights.shape[:-1]
 
         def integers(low: int, high: int, size: int) -> Tensor:

@@ -16,12 +16,12 @@ from inrzoo.loaders.transforms._affine import Affine, uniform
 class Translate(Affine):
     """Shift each INR by t ~ U(±distance)^D: its content moves by +t.
 
-    DWSNets and neural-graphs have the same range, the other sign (f(x + t)), and in half of their draws put the shift
-    into a later layer, past a sine, where it is no translation
-    (docs/derivations/augmentation.md#dwsnets-and-neural-graphs). Here all draws are exact.
+    DWSNets and neural-graphs have the same range and the other sign (f(x + t)). In half of their random draws they
+    shift a later layer, behind a sine, which is not a translation
+    (docs/derivations/augmentation.md#dwsnets-and-neural-graphs). Here all shifts are exact.
 
     Attributes:
-        distance: maximum shift along each axis, in coordinate units; the default is an eighth of the width; see
+        distance: maximum shift along each axis in coordinate units; the default is an eighth of the width, see
             docs/derivations/augmentation.md#strengths.
     """
 
@@ -36,6 +36,6 @@ class Translate(Affine):
         self.require("distance", 0 <= self.distance < math.inf, "at least 0 and finite")
 
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """A = 1, shifts t (B, D)."""
-        matrix_BDD, shift_BD = self.stay(count, generator)
+        """Draw A = 1, shifts t (B, D)."""
+        matrix_BDD, shift_BD = self.identity(count, generator)
         return matrix_BDD, uniform(-self.distance, self.distance, tuple(shift_BD.shape), generator)

@@ -44,7 +44,7 @@ def embed(
     _, dataset, network, torch_device = _opened(checkpoint, path, split, device)
     store = dataset.stores[0]
     ids, splits = store.signal_ids, store.split
-    split_names = store.attributes["split_names"]
+    split_names = store.info.split_names
     schema = pa.schema(
         [("signal_id", pa.string()), ("split", pa.string()), ("seed", pa.int64()), ("step", pa.int64())]
         + [(name, pa.int64()) for name in dataset.labels]

@@ -44,9 +44,17 @@ class TrainingBatches(Generic[Batch]):
         if len(source) < batch_size:
             raise InrzooError(f"{name} = {batch_size} is more than the {len(source)} items of the training split")
         self._stream = WeightStream(
-            source, batch_size=batch_size, shuffle=True, seed=seed, buffer=buffer, mix=shards_at_once, even=True,
-            prefetch=PREFETCHED, rank=0, world=1,
-        )  # fmt: skip
+            source,
+            batch_size=batch_size,
+            shuffle=True,
+            seed=seed,
+            buffer=buffer,
+            shards_at_once=shards_at_once,
+            drop_uneven=True,
+            prefetch=PREFETCHED,
+            rank=0,
+            world=1,
+        )
         self._iterator: Iterator[Batch] = iter(())
         self._next_step = -1
 

@@ -38,7 +38,7 @@ class LabelRegression(Task):
 
     def conventions(self, path: str | Path) -> dict[str, Any]:
         """See `Task.conventions`: the same family of INRs."""
-        return {"inr": load(path).stores[0].attributes["inr"]}
+        return {"inr": load(path).stores[0].info.inr}
 
     def begin(self, path: str | Path, device: Device) -> Learner:
         """See `Task.begin`."""
@@ -72,7 +72,7 @@ class _Learner(Learner):
         self._task, self._device = task, device
         self._training, self._validation = load(path, split="train"), load(path, split="validation")
         self.module = task.network(self._training).to(device)
-        self.identity = {"fingerprint": self._training.stores[0].attributes["fingerprint"]}
+        self.identity = {"fingerprint": self._training.stores[0].info.fingerprint}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Squared error of a batch that `step` decides; see `Learner.loss`."""

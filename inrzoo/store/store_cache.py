@@ -1,4 +1,4 @@
-"""Stores from afar: a folder in the local cache that fills with files of a published store as they are touched.
+"""The local cache of remote stores: a folder that fills with the files of a store as they are read.
 
 One request opens a store: its root holds the metadata of all arrays and the sha256 of every file. Files are fetched
 whole, checked, and renamed into place, so whoever shares the cache sees whole files or none. Never ranges of rows: a
@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import fcntl
 import hashlib
-import json
 import os
 import random
 import time
@@ -23,28 +22,27 @@ from typing import Any
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import limits
-from inrzoo.store.checks import check_names
 from inrzoo.store.files import sha256, sync, write_atomically
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.objects import ObjectError, ObjectPath, is_object_url
-from inrzoo.store.root import check_root
+from inrzoo.store.root import check_root, is_root
 from inrzoo.store.transfer import array_metadata, max_bytes, transfer
-from inrzoo.typecheck import check_type
 
 ROOT = "zarr.json"
-LONGEST_PAUSE = 30.0
-"""Seconds between two tries, at most."""
+MAX_PAUSE = 30.0
+"""Maximum pause between two tries, in seconds."""
 STALE_SECONDS = 24 * 3600
-"""A partial file older than this was left by a process that died."""
-# Objects are tried again where they are asked for.
-HOPELESS = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError, ObjectError)
+"""Age, in seconds, at which a partial file is removed: the process that wrote it has died."""
+NOT_RETRIED = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError, ObjectError)
+"""Errors after which a request is not repeated. Requests to a bucket were repeated already, by `ObjectPath`."""
 
 
 class Unfinished(InrzooError):
-    """A store whose build has not ended has no checksums to check what is fetched."""
+    """The remote store is unfinished: it has no checksums to check its files against."""
 
 
 def is_url(location: object) -> bool:
-    """Whether `location` names a store elsewhere: `https://`, `s3://`, `hf://`, anything that fsspec knows."""
+    """Whether `location` is a URL: `https://`, `s3://`, `hf://`, anything that fsspec knows."""
     return isinstance(location, str) and "://" in location
 
 
@@ -54,20 +52,20 @@ def cache_folder() -> Path:
     return Path(os.environ.get("INRZOO_CACHE") or Path(home) / "inrzoo")
 
 
-class Mirror:
-    """The local folder of one remote store.
+class StoreCache:
+    """The local cache of one remote store.
 
     Args:
-        url: of the store's folder. Its last part names the store.
-        cache_limit: bytes that shards of weights may take on disk, the longest unused go first; None for no limit.
-            Those in use stay, so a limit below what is read at once is exceeded.
-        retries: further tries after a first one that failed.
-        backoff: seconds before the second try; doubled each time, up to 30, and shortened at random by up to a half.
-        storage_options: for the file system, as fsspec takes them.
+        url: URL of the store's folder. Its last part names the store.
+        cache_limit: maximum size on disk of the shards of weights, in bytes; None for no limit. The least recently used
+            are removed first. Those in use stay, so a limit below what is read at once is exceeded.
+        retries: number of retries after a failure.
+        backoff: seconds before the first retry; doubled each time, up to 30, and shortened at random by up to a half.
+        storage_options: options of the file system, as fsspec takes them.
 
     Attributes:
-        folder: where the files are; its name covers the URL and, through the root's checksums, every byte of the store.
-        on_remove: called after shards were removed.
+        folder: folder of the files; its name covers the URL and, through the root's checksums, every byte of the store.
+        on_remove: callback after shards were removed.
 
     Raises:
         InrzooError: no store there, one that is unfinished, or it could not be reached.
@@ -96,16 +94,10 @@ class Mirror:
         self._opened_by = 0
         plain = is_object_url(self.url) and not storage_options
         self._objects = ObjectPath.parse(self.url) if plain else None
-        root: bytes = self._try_again(ROOT, self._read_root)
-        try:
-            attributes = json.loads(root)["attributes"]
-            sealed, self.checksums = attributes["complete"], attributes["checksums"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            raise InrzooError(f"no store at {self.url}: its {ROOT} is not one of inrzoo's") from None
-        self._nodes = array_metadata(root)
-        check_type(f"{self.url}: checksums", self.checksums, dict[str, str])
-        check_names(self.checksums, self.url)
-        if not sealed:
+        root: bytes = self._with_retries(ROOT, self._read_root)
+        info = StoreInfo.from_root(root, self.url)
+        self._nodes, self.checksums = array_metadata(root), info.checksums
+        if not info.complete:
             raise Unfinished(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
         identity = hashlib.sha256(self.url.encode() + b"\0" + root).hexdigest()
         self.folder = cache_folder() / "stores" / f"{self.url.rsplit('/', 1)[-1]}-{identity[:24]}"
@@ -132,7 +124,7 @@ class Mirror:
         with self._only_fetcher(name):
             if not _touch(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                self._try_again(name, lambda: self._download(name, path))
+                self._with_retries(name, lambda: self._download(name, path))
         self._make_room(but=name)
         return path
 
@@ -160,7 +152,7 @@ class Mirror:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy in another process opens the store itself."""
-        return _mirror, (self.url, self.options)
+        return _opened, (self.url, self.options)
 
     # --- one file ----------------------------------------------------------------------------------------------
 
@@ -173,16 +165,16 @@ class Mirror:
                 with partial.open("wb") as file:
                     limit = max_bytes(self._nodes, name)
                     transfer(self._remote(), self._remote_path(name), limit, file.write)
-            found, recorded = sha256(partial), self.checksums[name]
-            if found != recorded:
-                raise OSError(f"what arrived has sha256 {found[:12]}…, recorded is {recorded[:12]}…")
+            digest, recorded = sha256(partial), self.checksums[name]
+            if digest != recorded:
+                raise OSError(f"what arrived has sha256 {digest[:12]}…, recorded is {recorded[:12]}…")
             sync(partial)
             partial.replace(path)
         finally:
             partial.unlink(missing_ok=True)
 
-    def _try_again(self, name: str, work: Callable[[], Any]) -> Any:
-        """What `work` returns, after as many tries as it takes and is allowed."""
+    def _with_retries(self, name: str, work: Callable[[], Any]) -> Any:
+        """Return what `work` returns, retried up to the allowed number of times."""
         tries = 1 + self.options["retries"]
         for attempt in range(1, tries + 1):
             try:
@@ -190,11 +182,11 @@ class Mirror:
             except Exception as error:  # every file system has errors of its own
                 if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                     raise InrzooError(f"{name} of {self.url} does not fit into {self.folder}: {error}") from error
-                if attempt == tries or isinstance(error, HOPELESS) or _is_refusal(error):
+                if attempt == tries or isinstance(error, NOT_RETRIED) or _is_refusal(error):
                     what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
                     times = "once" if attempt == 1 else f"{attempt} times"
                     raise InrzooError(f"could not read {name} of {self.url}, tried {times} ({what})") from error
-            pause = min(LONGEST_PAUSE, self.options["backoff"] * 2.0 ** (attempt - 1))
+            pause = min(MAX_PAUSE, self.options["backoff"] * 2.0 ** (attempt - 1))
             time.sleep(pause * random.uniform(0.5, 1))  # many readers that failed together do not return together
         raise AssertionError("unreachable")
 
@@ -225,9 +217,8 @@ class Mirror:
 
     def _read_root(self) -> bytes:
         content = self._read(ROOT)
-        with suppress(ValueError, KeyError, TypeError, RecursionError):  # not a root at all: said by the caller
-            if json.loads(content)["attributes"] and (problem := check_root(content)):
-                raise OSError(f"it {problem}")
+        if is_root(content) and (problem := check_root(content)):
+            raise OSError(f"it {problem}")
         return content
 
     def _remote_path(self, name: str) -> str:
@@ -241,13 +232,13 @@ class Mirror:
 
     @contextmanager
     def _only_fetcher(self, name: str) -> Iterator[None]:
-        """One thread of one process at a time fetches a file; the others wait for it."""
+        """Inside the context no other thread or process fetches this file."""
         with (self.folder / ".locks" / name.replace("/", "-")).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             try:
                 yield
             finally:
-                # Said aloud: a process forked meanwhile keeps the file open, and closing it here would not unlock it.
+                # Unlocked explicitly: a process forked meanwhile keeps the file open, so closing it does not unlock it.
                 fcntl.flock(file, fcntl.LOCK_UN)
 
     # --- the folder --------------------------------------------------------------------------------------------
@@ -279,8 +270,8 @@ class Mirror:
                     path.unlink()
 
 
-def _mirror(url: str, options: dict[str, Any]) -> Mirror:
-    return Mirror(url, **options)
+def _opened(url: str, options: dict[str, Any]) -> StoreCache:
+    return StoreCache(url, **options)
 
 
 def _touch(path: Path) -> bool:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inrzoo.store.positions import positions
+from inrzoo.store.normalize_index import normalize_index
 
 sizes = st.integers(1, 40)
 
@@ -39,20 +39,20 @@ def test_as_numpy(case: tuple[int, Any]) -> None:
         expected = np.atleast_1d(np.arange(size)[index])
     except IndexError:
         with pytest.raises(IndexError):
-            positions(index, size, "signal")
+            normalize_index(index, size, "signal")
         return
-    found = positions(index, size, "signal")
+    found = normalize_index(index, size, "signal")
     np.testing.assert_array_equal(found, expected)
     assert found.dtype == np.int64
 
 
 def test_an_axis_of_a_million_million() -> None:
-    assert positions(slice(10**12 - 2, None), 10**12, "signal").tolist() == [10**12 - 2, 10**12 - 1]
-    assert positions([-1, 5], 10**12, "signal").tolist() == [10**12 - 1, 5]
+    assert normalize_index(slice(10**12 - 2, None), 10**12, "signal").tolist() == [10**12 - 2, 10**12 - 1]
+    assert normalize_index([-1, 5], 10**12, "signal").tolist() == [10**12 - 1, 5]
 
 
 def test_what_is_no_index() -> None:
     with pytest.raises(IndexError, match="float64"):
-        positions(1.5, 3, "signal")
+        normalize_index(1.5, 3, "signal")
     with pytest.raises(IndexError, match="INR 3 is out of range; there are 3"):
-        positions([0, 3], 3, "INR")
+        normalize_index([0, 3], 3, "INR")

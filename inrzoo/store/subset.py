@@ -1,4 +1,4 @@
-"""Parts of a published store: its first seeds, or the shards of some splits.
+"""Subsets of a published store: its first seeds, or the shards of some splits.
 
 * The first n seeds are a store of their own: complete, and the same bytes as a build with `--seeds n`. Seeds are
   numbers in every random stream, so no others can be cut out.
@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition
-from inrzoo.store.finalise import SEED_COLUMNS, open_group, partition_of, unpublish
+from inrzoo.store.finalise import SEED_COLUMNS, info_of, open_group, partition_of, unpublish
 from inrzoo.store.names import is_metadata
-from inrzoo.store.root import own_files, set_attributes
+from inrzoo.store.root import change_info, own_files
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
@@ -46,9 +46,9 @@ def shard_of(file: str) -> int | None:
 
 
 def shards_of_splits(
-    partition: Partition, split_N: NDArray[np.uint8], names: list[str], wanted: Iterable[str]
+    partition: Partition, split_N: NDArray[np.uint8], names: Sequence[str], splits: Iterable[str]
 ) -> set[int]:
-    """Shards, the same for every seed, that hold an INR of one of the splits `wanted`.
+    """Shards, the same for every seed, that hold an INR of one of `splits`.
 
     Args:
         split_N: index into `names` of each signal.
@@ -56,10 +56,10 @@ def shards_of_splits(
     Raises:
         InrzooError: a split that does not exist.
     """
-    unknown = [name for name in wanted if name not in names]
+    unknown = [name for name in splits if name not in names]
     if unknown:
         raise InrzooError(f"no split {unknown[0]!r}; there are: {', '.join(names)}")
-    rows = np.flatnonzero(np.isin(split_N, [names.index(name) for name in wanted]))
+    rows = np.flatnonzero(np.isin(split_N, [names.index(name) for name in splits]))
     return {int(shard) for shard in np.unique(rows // partition.shard_rows)}
 
 
@@ -72,10 +72,11 @@ def link_first_seeds(path: Path, out: Path, num_seeds: int) -> None:
         InrzooError: one of these seeds is not published.
     """
     group = open_group(path)
-    missing = set(range(num_seeds)) - set(group.attrs["published_seeds"])
+    info = info_of(group, path)
+    missing = set(range(num_seeds)) - {*info.published_seeds}
     if missing:
         raise InrzooError(f"{path}: seeds {sorted(missing)} are not finished")
-    for file in ["zarr.json", *own_files(path, group.attrs)]:
+    for file in ["zarr.json", *own_files(path, info)]:
         seed = seed_of(file)
         if seed is None or seed < num_seeds:
             (out / file).parent.mkdir(parents=True, exist_ok=True)
@@ -97,37 +98,42 @@ def link_or_copy(file: Path, target: Path, copy: bool) -> None:
 def keep_seeds(path: Path, num_seeds: int) -> None:
     """Cut a store, in place, to its first seeds; the inverse of `grow`. The statistics are still to be computed."""
     group = open_group(path)
-    manifest = {**group.attrs["manifest"], "seeds": num_seeds}
-    published = [seed for seed in group.attrs["published_seeds"] if seed < num_seeds]
-    checksums = {file: value for file, value in group.attrs["checksums"].items() if (seed_of(file) or 0) < num_seeds}
-    set_attributes(path, complete=False, manifest=manifest, published_seeds=published, checksums=checksums)
+    info = info_of(group, path)
+    change_info(
+        path,
+        complete=False,
+        manifest=info.manifest.with_seeds(num_seeds),
+        published_seeds=[seed for seed in info.published_seeds if seed < num_seeds],
+        checksums={name: digest for name, digest in info.checksums.items() if (seed_of(name) or 0) < num_seeds},
+    )
     for name in ("init", *SEED_COLUMNS, "weights"):
         if name in group:
             first = () if name == "init" else group[name].shape[:1]
             group[name].resize((*first, num_seeds, *group[name].shape[len(first) + 1 :]))
 
 
-def keep_splits(path: Path, wanted: list[str], shards: set[int]) -> None:
-    """Say, in place, that of a store only these shards are there: the INRs of the others become pending.
+def keep_splits(path: Path, splits: list[str], shards: set[int]) -> None:
+    """Cut a store, in place, to the shards of some splits: the INRs of the others become pending.
 
     Args:
-        wanted: the splits that were asked for, recorded as `partial`.
-        shards: those that hold them.
+        splits: names of the splits, recorded as `partial`.
+        shards: numbers of the shards that hold them; the files of the others are absent.
     """
     group = open_group(path)
-    partition = partition_of(group)
+    info = info_of(group, path)
+    partition = partition_of(group, info)
     left_out = set(range(partition.num_shards)) - shards
     absent = {index for shard in left_out for index in partition.shard_blocks(shard)}
     if absent:
-        set_attributes(path, partial={"splits": wanted})
-        for seed in group.attrs["published_seeds"]:
+        change_info(path, partial=splits)
+        for seed in info.published_seeds:
             unpublish(path, seed, absent)
 
 
-def wanted_blocks(store: Store) -> list[Block]:
-    """The blocks that have to be there: every one, or those of the shards that were pulled."""
+def expected_blocks(store: Store) -> list[Block]:
+    """The blocks that a complete store has: all, or those of the shards that were pulled."""
     if not store.partial:
         return store.blocks()
-    shards = shards_of_splits(store.partition, store.split, store.attributes["split_names"], store.partial)
+    shards = shards_of_splits(store.partition, store.split, store.info.split_names, store.partial)
     within = {index for shard in shards for index in store.partition.shard_blocks(shard)}
     return [block for block in store.blocks() if block.index in within]

@@ -1,14 +1,14 @@
-"""What the multiplicative filter networks share: Fathony, Sahu, Willmott & Kolter, ICLR 2021, "Multiplicative filter
-networks" (MFN), Sec. 3; eq. 4 of the contrastive paper from 0 (docs/derivations/filter_networks.md#definition):
+"""Multiplicative filter networks: Fathony, Sahu, Willmott & Kolter, ICLR 2021, "Multiplicative filter networks" (MFN),
+Sec. 3; eq. 4 of the contrastive paper counted from 0 (docs/derivations/filter_networks.md#definition):
 
     z_0 = g_0(x),    z_{i+1} = (W_i z_i + b_i) ⊙ g_{i+1}(x),    f(x) = W_{F-1} z_{F-1} + b_{F-1}
 
-F filters have F - 1 linear maps between them and one behind. The authors' code counts those between (`n_layers`), we
-count filters, as the contrastive paper's Table 1 does: its 3 filters of 16 units have 705 parameters for one channel
-and 739 for three.
+F filters have F - 1 linear layers between them and one after the last. The authors' code counts those between
+(`n_layers`); we count filters, as the contrastive paper's Table 1 does: its 3 filters of 16 units have 705 parameters
+for one channel and 739 for three.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features, H hidden (units
-of a filter), F filters, R = H + 1 (a row of a linear map and its bias).
+of a filter), F filters, R = H + 1 (a row of a linear layer and its bias).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.inrs import INR, FilterNetwork
-from inrzoo.inrs._mlp import double
-from inrzoo.inrs.symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of, split_at
+from inrzoo.inrs._mlp import broadcast_to_float64
+from inrzoo.inrs._symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of, split_at
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
@@ -37,37 +37,37 @@ else:
     torch = lazy("torch", globals())
 
 LOWEST_PHASE = -(2.0**-10)
-"""Canonical phases lie in [this, this + π): the jump is at no phase that means something (0, π/2, π), and at a number
-which every float type holds exactly."""
+"""Lower end in radians of the canonical phases, an interval of length π. It is exact in every float type and differs
+from the phases with a meaning (0, π/2, π)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MultiplicativeFilterNetwork(INR):
-    """The recursion, its start, its motions and its symmetries; a subclass says what its filters are.
+    """The recursion, its initialisation, motions and symmetries; a subclass defines the filters.
 
-    The flat vector is in the order of the recursion: filter i (`omega_i`, `phi_i`, …), then the map behind it
-    (`weight_i`, `bias_i`), and the start is drawn in that order from one stream. In the authors' code and here
-    W_i ~ U(±√(weight_scale/H)), biases U(±1/√H), the output map as torch's `nn.Linear`: both U(±1/√H); φ_i ~ U(±π).
-    `filter_init` is the formula of ω_i:
+    The flat vector is in the order of the recursion: filter i (`omega_i`, `phi_i`, …), then the linear layer after it
+    (`weight_i`, `bias_i`). Initial weights are drawn in that order from one stream. As in the authors' code
+    W_i ~ U(±√(weight_scale/H)), biases U(±1/√H), the output layer as torch's `nn.Linear`: both U(±1/√H); φ_i ~ U(±π).
+    `filter_init` selects the formula of ω_i:
 
     * `"fathony"`, the authors': U(±input_scale/√(F·D)).
     * `"nyquist_fraction"`, ours: U(±nyquist_fraction·nyquist/F). Along every axis the frequencies of a FourierNet stay
-      below Σ_i max_j |ω_i|, so it starts with none above that fraction of what its grid can hold.
+      below Σ_i max_j |ω_i|, so initial ones stay below that fraction of the grid's Nyquist frequency.
 
     Attributes:
         hidden_features: H, units of every filter.
         num_filters: F.
         filter_init: the formula of ω_i.
-        input_scale: of `"fathony"`; the default is the contrastive paper's for MNIST (for CIFAR10 3.46; both are
-            √3·side/16), the authors' own, for images of 256 x 256 pixels, is 256.
-        weight_scale: H times the squared bound of the maps between filters.
-        nyquist_fraction: of `"nyquist_fraction"`.
-        nyquist: highest frequency the fitting grid can hold, π/spacing, in radians per coordinate unit; the smallest
-            over the axes. `"nyquist_fraction"` needs it; who knows the grid says it.
+        input_scale: factor of `"fathony"`. The default is the contrastive paper's for MNIST (for CIFAR10 3.46; both are
+            √3·side/16); the authors' own, for images of 256 x 256 pixels, is 256.
+        weight_scale: H times the squared bound of the linear layers between filters.
+        nyquist_fraction: factor of `"nyquist_fraction"`.
+        nyquist: Nyquist frequency of the fitting grid, π/spacing, in radians per coordinate unit; the smallest over the
+            axes. Required for `"nyquist_fraction"`.
     """
 
     FILTER_TENSORS: ClassVar[Mapping[str, tuple[str, ...]]] = {"omega": ("in",), "phi": ()}
-    """What a filter consists of: name -> axes behind the filter's own."""
+    """Tensors of a filter: name -> axes after the filter's own."""
 
     hidden_features: int = 16
     num_filters: int = 3
@@ -81,7 +81,7 @@ class MultiplicativeFilterNetwork(INR):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a count, a scale or a name out of its range, or no `nyquist` where it is needed.
+            InrzooError: a field is out of range, or `nyquist` is missing.
         """
         super().__post_init__()
         for key in ("hidden_features", "num_filters"):
@@ -96,25 +96,25 @@ class MultiplicativeFilterNetwork(INR):
 
     @cached_property
     def layout(self) -> WeightLayout:
-        """`omega_i` (filter_i, in), `phi_i` (filter_i,) and what else a filter has, `weight_i` (out, in), `bias_i`."""
+        """`omega_i` (filter_i, in), `phi_i` (filter_i,), other filter tensors, `weight_i` (out, in), `bias_i`."""
         sizes = {"in": self.in_features, "out": self.out_features}
         sizes |= {f"filter_{i}": self.hidden_features for i in range(self.num_filters)}
         axes_of: dict[str, tuple[str, ...]] = {}
         for i in range(self.num_filters):
-            here, behind = f"filter_{i}", "out" if i == self.num_filters - 1 else f"filter_{i + 1}"
-            axes_of |= {f"{name}_{i}": (here, *axes) for name, axes in self.FILTER_TENSORS.items()}
-            axes_of |= {f"weight_{i}": (behind, here), f"bias_{i}": (behind,)}
+            source, target = f"filter_{i}", "out" if i == self.num_filters - 1 else f"filter_{i + 1}"
+            axes_of |= {f"{name}_{i}": (source, *axes) for name, axes in self.FILTER_TENSORS.items()}
+            axes_of |= {f"weight_{i}": (target, source), f"bias_{i}": (target,)}
         return WeightLayout(
             tuple(WeightTensor(name, tuple(sizes[axis] for axis in axes), axes) for name, axes in axes_of.items())
         )
 
     def kernel(self) -> FilterNetwork:
-        """For engines with native kernels."""
+        """See `INR.kernel`."""
         sizes = (self.in_features, self.hidden_features, self.num_filters, self.out_features)
         return FilterNetwork(*sizes, gabor="gamma" in self.FILTER_TENSORS)
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
-        """Fresh weights, shape (P,); see the class for the distribution."""
+        """Draw initial weights, shape (P,); see the class for the distribution."""
         tensors: dict[str, NDArray[np.float64]] = {}
         bounds = self.init_bounds()
         for i in range(self.num_filters):
@@ -143,7 +143,7 @@ class MultiplicativeFilterNetwork(INR):
         return self.input_scale / math.sqrt(self.num_filters * self.in_features)
 
     def init_filter(self, stream: Stream) -> dict[str, NDArray[np.float64]]:
-        """The tensors of one fresh filter, drawn in the order of the layout: `omega` (H, D), `phi` (H,), …"""
+        """Draw the tensors of one filter in the order of the layout: `omega` (H, D), `phi` (H,), …"""
         bound = self._omega_bound
         omega = stream.uniform(-bound, bound, self.hidden_features * self.in_features)
         return {
@@ -153,31 +153,31 @@ class MultiplicativeFilterNetwork(INR):
 
     @abstractmethod
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
-        """g_0(x), g_1(x), …, each (B, K, H), made one by one: a whole batch of all of them does not fit the cache."""
+        """Yield g_0(x), g_1(x), …, each (B, K, H), one by one: a batch of all of them would not fit the cache."""
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
-        """Values of B functions, shape (B, K, C)."""
+        """Return the values of B functions, shape (B, K, C)."""
         tensors = self.layout.split(weights_BP)
         filters = self.filters(tensors, coords_BKD)
         z_BKH = next(filters)
-        # Coordinates before units: a tenth faster than the other way round (16 INRs, 1,024 coordinates, one core).
+        # Coordinates before units: a tenth faster than the reverse (16 INRs, 1,024 coordinates, one core).
         for i, filter_BKH in enumerate(filters):
             z_BKH = torch.baddbmm(tensors[f"bias_{i}"][:, None], z_BKH, tensors[f"weight_{i}"].mT) * filter_BKH
         last = self.num_filters - 1
         return torch.baddbmm(tensors[f"bias_{last}"][:, None], z_BKH, tensors[f"weight_{last}"].mT)
 
     def filter_frequencies(self, weights: Tensor) -> list[Tensor]:
-        """ω_0, …, ω_{F-1}, each (..., H, D), in radians per coordinate unit."""
+        """Return ω_0, …, ω_{F-1}, each (..., H, D), in radians per coordinate unit."""
         tensors = self.layout.split(weights)
         return [tensors[f"omega_{i}"] for i in range(self.num_filters)]
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
-        """Weights of f(g⁻¹(x)), g(x) = A x + t: ω ← ω A⁻¹, then φ ← φ − ω t, in every filter.
+        """Return the weights of f(g⁻¹(x)), g(x) = A x + t: ω ← ω A⁻¹, then φ ← φ − ω t, in every filter.
 
         From sin(ω A⁻¹ (x − t) + φ); exact for every x and every invertible A, computed in float64
         (docs/derivations/augmentation.md#moving-the-signal).
         """
-        exact, inverse, exact_shift = double(weights, matrix, shift)
+        exact, inverse, exact_shift = broadcast_to_float64(weights, matrix, shift)
         tensors = self.layout.split(exact)
         for i in range(self.num_filters):
             omega, phi = f"omega_{i}", f"phi_{i}"
@@ -187,7 +187,7 @@ class MultiplicativeFilterNetwork(INR):
         return moved.to(weights.dtype)
 
     def flip_filters(self, weights: Tensor, signs: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with (ω, φ) negated in some units, and what leaves them.
+        """Return weights of the same function with (ω, φ) and outgoing weights of some units negated.
 
         Args:
             weights: (..., P).
@@ -206,7 +206,7 @@ class MultiplicativeFilterNetwork(INR):
         return flipped
 
     def shift_phases(self, weights: Tensor, half_turns: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with k π added to φ of some units: sin(a + k π) = (−1)^k sin(a).
+        """Return weights of the same function with k π added to φ of some units: sin(a + k π) = (−1)^k sin(a).
 
         Args:
             weights: (..., P).
@@ -224,22 +224,23 @@ class MultiplicativeFilterNetwork(INR):
         return shifted
 
     def scale_linear(self, weights: Tensor, factors: Mapping[str, Tensor]) -> Tensor:
-        """Weights of the same function with units of z_i multiplied on the way in, divided on the way out.
+        """Return weights of the same function with scaled units of z_i.
 
-        Row j of W_{i−1} and its bias times c_j, column j of W_i over c_j (docs/derivations/symmetries.md#filter-units).
+        Row j of W_{i−1} and its bias are multiplied, column j of W_i is divided by c_j
+        (docs/derivations/symmetries.md#filter-units).
 
         Args:
             weights: (..., P).
-            factors: axis `filter_i`, i ≥ 1 -> c, none of them 0, for each of its units, (H,) or (..., H).
+            factors: axis `filter_i`, i ≥ 1 -> c ≠ 0 of each of its units, (H,) or (..., H).
 
         Returns:
             (..., P).
 
         Raises:
-            ValueError: no such axis, or filter 0, which has no linear map before it.
+            ValueError: an axis is absent, or is filter 0, which has no linear layer before it.
         """
         if "filter_0" in factors:
-            raise ValueError("filter 0 has no linear map before it that could be scaled")
+            raise ValueError("filter 0 has no linear layer before it that could be scaled")
         tensors = split_at(self.layout, weights, factors)
         for axis, factor in factors.items():
             i = int(axis.removeprefix("filter_"))
@@ -259,19 +260,19 @@ class MultiplicativeFilterNetwork(INR):
         return super().random_member(self.scale_linear(weights, factors), generator)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
-        """One member of each orbit: docs/derivations/symmetries.md#canonical-form-of-a-filter-network.
+        """Return one member of each symmetry orbit: docs/derivations/symmetries.md#canonical-form-of-a-filter-network.
 
         1. The first non-zero entry of each row of ω_i is positive; φ_i ∈ [−2⁻¹⁰, π − 2⁻¹⁰). A SIREN's form halves
-           that range and leaves ω free; but the sign of ω survives rounding, that of a phase near 0 does not.
-        2. The units of each filter ascend by their row of ω_i, its first entry first, then by φ_i: no symmetry but
-           renumbering changes what step 1 leaves.
+           that range and leaves ω free; but rounding keeps the sign of ω, not that of a phase near 0.
+        2. The units of each filter ascend by their row of ω_i, its first entry first, then by φ_i: after step 1 only
+           renumbering changes these.
         3. Each row of W_{i−1} together with its bias has norm 1 and a positive first non-zero entry, i = 1, …, F−1.
 
-        Output rows keep order, sign and scale. The orbit has one form unless the weights are special: units that share
-        ω and φ can be mixed besides, and a row of zeros has neither sign nor norm; both are left as they are.
+        Output rows keep order, sign and scale. The form is unique for almost all weights: units that share ω and φ have
+        further symmetries, and a row of zeros has neither sign nor norm; both stay as they are.
 
         Returns:
-            (..., P), computed in float64, of the dtype of `weights`.
+            (..., P), computed in float64, in the dtype of `weights`.
         """
         filters = range(self.num_filters)
         exact = weights.double()
@@ -281,7 +282,7 @@ class MultiplicativeFilterNetwork(INR):
         tensors = self.layout.split(exact)
         turns = {f"filter_{i}": -torch.floor((tensors[f"phi_{i}"] - LOWEST_PHASE) / math.pi) for i in filters}
         tensors = self.layout.split(self.shift_phases(exact, turns))
-        # A phase that rounding carries to the open end would be sent to the other end by the next call.
+        # A phase that rounds to the open end would jump to the other end in the next call.
         highest = LOWEST_PHASE + math.pi - 4 * torch.finfo(weights.dtype).eps
         tensors |= {f"phi_{i}": tensors[f"phi_{i}"].clamp(max=highest) for i in filters}
 

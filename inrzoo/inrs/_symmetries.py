@@ -1,4 +1,4 @@
-"""Steps that symmetries and canonical forms are made of; every INR of a batch for itself.
+"""Building blocks of symmetries and canonical forms; every INR of a batch is treated independently.
 Formulas: docs/derivations/symmetries.md#permutations.
 
 Shape letters: P parameters of one INR, H neurons of an axis; leading dimensions (...) count INRs.
@@ -22,16 +22,16 @@ else:
 def multiply_neurons(
     layout: WeightLayout, weights: Tensor, incoming: Mapping[str, Tensor], outgoing: Mapping[str, Tensor]
 ) -> Tensor:
-    """Multiply what enters and what leaves neurons by a factor each.
+    """Multiply the incoming and the outgoing weights of neurons by factors.
 
     Args:
-        layout: of tensors (to,) and (to, from).
+        layout: layout of tensors (to,) and (to, from).
         weights: (..., P).
-        incoming: neuron axis -> factors of its weights and biases, where it is the `to`; (H,) or (..., H).
-        outgoing: neuron axis -> factors of the weights of the next layer, where it is the `from`; (H,) or (..., H).
+        incoming: factors of incoming weights and biases by neuron axis, (H,) or (..., H).
+        outgoing: factors of outgoing weights by neuron axis, (H,) or (..., H).
 
     Raises:
-        ValueError: an axis that is fixed or absent.
+        ValueError: an axis is fixed or absent.
     """
     for axis in incoming.keys() | outgoing.keys():
         layout.require_neurons(axis)
@@ -49,7 +49,7 @@ def multiply_neurons(
 
 
 def permute_randomly(layout: WeightLayout, weights: Tensor, generator: torch.Generator) -> Tensor:
-    """Give the neurons of every axis a random order, each INR its own. Shape (..., P) to (..., P)."""
+    """Permute the neurons of every axis at random, each INR differently. Shape (..., P) to (..., P)."""
     orders = {
         axis: torch.rand((*weights.shape[:-1], size), generator=generator, device=generator.device)
         .argsort(-1)
@@ -63,7 +63,7 @@ def permute_randomly(layout: WeightLayout, weights: Tensor, generator: torch.Gen
 def draw_integers(
     layout: WeightLayout, weights: Tensor, low: int, high: int, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """Integers from `low` to `high` inclusive, one for every neuron of every INR: neuron axis -> (..., H), int64."""
+    """Draw an integer from `low` to `high` inclusive for every neuron of every INR: neuron axis -> (..., H), int64."""
     lead = weights.shape[:-1]
     return {
         axis: torch.randint(low, high + 1, (*lead, size), generator=generator, device=generator.device).to(
@@ -74,40 +74,40 @@ def draw_integers(
 
 
 def draw_signs(layout: WeightLayout, weights: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
-    """−1 or 1 for every neuron of every INR: neuron axis -> (..., H)."""
+    """Draw −1 or 1 for every neuron of every INR: neuron axis -> (..., H)."""
     return {axis: 2 * bits - 1 for axis, bits in draw_integers(layout, weights, 0, 1, generator).items()}
 
 
 def sign_of(numbers: Tensor) -> Tensor:
-    """−1 below 0, else 1."""
+    """Return −1 for numbers below 0, else 1."""
     return torch.where(numbers < 0, -1.0, 1.0)
 
 
 def first_nonzero(rows: Tensor) -> Tensor:
-    """First entry of each row that is not 0 (0 for a row of zeros), shape (..., R) to (...)."""
+    """Return the first non-zero entry of each row (0 for a row of zeros), shape (..., R) to (...)."""
     return rows.gather(-1, (rows != 0).long().argmax(dim=-1, keepdim=True))[..., 0]
 
 
 def lexicographic_order(keys: Tensor) -> Tensor:
-    """Order that sorts neurons by their first key, equal ones by the second, and so on.
+    """Return the order that sorts neurons by their first key, equal ones by the second, and so on.
 
     Args:
         keys: (..., H, number of keys).
 
     Returns:
-        (..., H), int64; neurons with all keys equal stay in the order they had.
+        (..., H), int64; neurons with equal keys keep their order.
     """
     first, order = keys[..., 0].sort(dim=-1, stable=True)
     if bool((first.diff(dim=-1) > 0).all()):
         return order
     order = torch.arange(keys.shape[-2], device=keys.device).expand(keys.shape[:-1])
-    for key in keys.flip(-1).unbind(-1):  # the last key first: stable sorts keep what the lesser keys have ordered
+    for key in keys.flip(-1).unbind(-1):  # the last key first: stable sorts keep the order of equal keys
         order = order.gather(-1, key.gather(-1, order).argsort(dim=-1, stable=True))
     return order
 
 
 def split_at(layout: WeightLayout, weights: Tensor, axes: Iterable[str]) -> dict[str, Tensor]:
-    """Tensors of `weights`, or ValueError for an axis whose neurons do not move."""
+    """Split `weights` into tensors; raise ValueError if the neurons of an axis cannot be permuted."""
     for axis in axes:
         layout.require_neurons(axis)
     return layout.split(weights)

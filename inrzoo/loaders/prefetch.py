@@ -1,4 +1,4 @@
-"""Making the next few items in a thread while the present one is used."""
+"""Prepares the next few items in a thread while the current one is used."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any, TypeVar
 Item = TypeVar("Item")
 END = object()
 POLL_SECONDS = 0.1
-"""How soon a thread notices that nobody reads any more."""
+"""Interval in seconds at which the thread checks whether to stop."""
 
 
-def ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
-    """The same items, up to `count` of them made before they are asked for. An error is raised where it belongs."""
+def prefetch(items: Iterator[Item], count: int) -> Iterator[Item]:
+    """Yield the items, of which a thread prepares up to `count` in advance. Errors are raised at their item."""
     if not count:
         yield from items
         return
     queue: Queue[Any] = Queue(maxsize=count)
-    unwanted = Event()
-    thread = Thread(target=_produce, args=(items, queue, unwanted), daemon=True)
+    stopped = Event()
+    thread = Thread(target=_produce, args=(items, queue, stopped), daemon=True)
     thread.start()
     try:
         while True:
@@ -31,26 +31,26 @@ def ahead(items: Iterator[Item], count: int) -> Iterator[Item]:
                 return
             yield item
     finally:
-        unwanted.set()
+        stopped.set()
         thread.join()
 
 
-def _produce(items: Iterator[Any], queue: Queue[Any], unwanted: Event) -> None:
+def _produce(items: Iterator[Any], queue: Queue[Any], stopped: Event) -> None:
     try:
         for item in items:
-            if not _put(queue, (item, None), unwanted):
+            if not _put(queue, (item, None), stopped):
                 break
         else:
-            _put(queue, (END, None), unwanted)
+            _put(queue, (END, None), stopped)
     except BaseException as error:
-        _put(queue, (None, error), unwanted)
+        _put(queue, (None, error), stopped)
     finally:
         if hasattr(items, "close"):
             items.close()
 
 
-def _put(queue: Queue[Any], item: Any, unwanted: Event) -> bool:
-    while not unwanted.is_set():
+def _put(queue: Queue[Any], item: Any, stopped: Event) -> bool:
+    while not stopped.is_set():
         try:
             queue.put(item, timeout=POLL_SECONDS)
         except Full:

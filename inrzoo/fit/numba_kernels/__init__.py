@@ -1,1 +1,0 @@
-"""Kernels of the numba engine: Python that LLVM compiles. `places` alone can be imported without numba."""

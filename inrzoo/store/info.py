@@ -1,0 +1,387 @@
+"""What a store records of itself: one frozen dataclass, read from the attributes of the store's root and checked once.
+
+The keys of the attributes are spelled in this file alone. Nothing in a store is believed before it is checked: the
+store may be damaged, or made by anyone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from itertools import pairwise
+from pathlib import PurePosixPath
+from typing import Any, Self, get_type_hints
+
+from inrzoo.errors import InrzooError
+from inrzoo.manifest import DatasetSettings, FitSettings
+from inrzoo.store.blocks import COLUMNS, Partition
+from inrzoo.store.files import is_hidden
+from inrzoo.store.names import CHUNK
+from inrzoo.typecheck import check_type
+from inrzoo.weights import WeightLayout
+
+FORMAT = 1
+"""The store format that this version writes, and the only one that it reads."""
+STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
+"""How the fit of an INR ended, by its code in the column `status`."""
+USABLE_STATUS = ("ok", "early stop")
+"""Names of the status of INRs that statistics are made of."""
+MAX_COORDS = 2**32
+"""A grid with this many points or more is taken for damaged."""
+BY_SEED = ("weights", "block_sha256", *COLUMNS)
+"""Arrays whose second axis counts seeds."""
+SHA256 = re.compile(r"[0-9a-f]{64}")
+OTHER_KEYS = {"version": "inrzoo"}
+"""Fields whose attribute has another name."""
+OPTIONAL = ("partial", "repairing", "imported", "fitter")
+"""Fields that most stores do not record."""
+LAYOUT_TYPES: dict[str, Any] = {"name": str, "shape": list[int], "axes": list[str]}
+
+
+def damaged(where: str, what: object) -> InrzooError:
+    """The line for a store that contradicts itself."""
+    text = " ".join(str(what).split())
+    return InrzooError(f"{where} is damaged ({text[:300]}); see inrzoo verify, pull it again or build it anew")
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecordedManifest(DatasetSettings):
+    """The manifest in a store. Keys that this version does not know are kept and not looked at.
+
+    Attributes:
+        tables: the manifest exactly as it is recorded: the fingerprint covers it.
+        init, fit, antialias: its tables of how the INRs came about, as they are recorded. `settings` reads them, for
+            INRs that inrzoo fitted.
+    """
+
+    tables: dict[str, Any]
+    init: dict[str, str | None] = field(default_factory=dict)
+    fit: dict[str, Any] = field(default_factory=dict)
+    antialias: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_tables(cls, tables: Mapping[str, Any]) -> Self:
+        """Read and check a recorded manifest.
+
+        Raises:
+            InrzooError: names the key that is missing or has an impossible value.
+        """
+        for key in ("coords", "values"):
+            if key not in tables:
+                raise InrzooError(f"manifest of the store: missing key {key}")
+        return cls.recorded({**tables, "tables": dict(tables)})
+
+    @cached_property
+    def settings(self) -> FitSettings:
+        """How the INRs were fitted.
+
+        Raises:
+            InrzooError: they were imported, or fitted with settings that this version does not know.
+        """
+        return FitSettings.recorded(self.tables)
+
+    @property
+    def init_mode(self) -> str:
+        """Where the fits started: a mode of `inrzoo.manifest.Init`, or one of a later version."""
+        return self.init.get("mode") or "random"
+
+    def with_seeds(self, num_seeds: int) -> Self:
+        """This manifest with another number of seeds."""
+        return self.from_tables({**self.tables, "seeds": num_seeds})
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionRows:
+    """Rows of a chunk, of a block and of a shard; each a whole number of those before it."""
+
+    chunk_rows: int
+    block_rows: int
+    shard_rows: int
+
+    def __post_init__(self) -> None:
+        """Reject rows that do not divide each other."""
+        sizes = [self.chunk_rows, self.block_rows, self.shard_rows]
+        _require("partition", sizes, sizes[0] > 0 and all(b >= a and b % a == 0 for a, b in pairwise(sizes)))
+
+    @classmethod
+    def choose(cls, num_signals: int, num_numbers: int) -> Self:
+        """The rows for a new store, of which each INR has that many float32 numbers in all its snapshots."""
+        chosen = Partition.of(num_signals, 4 * num_numbers)
+        return cls(chunk_rows=chosen.chunk_rows, block_rows=chosen.block_rows, shard_rows=chosen.shard_rows)
+
+    def of(self, num_signals: int) -> Partition:
+        """The partition of a store with that many signals."""
+        return Partition(num_signals, self.chunk_rows, self.block_rows, self.shard_rows)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImportInfo:
+    """Where imported INRs come from.
+
+    Attributes:
+        format: kind of the files.
+        convention: whose layout and key names they have.
+        said_by: setting -> what said it: an option, a file, or the convention.
+        num_files: files that were read.
+        sha256: hex, over the sha256 of every file.
+        lists: sha256 (hex) of the files that list the others, by name.
+        copies: number of each seed in the folder.
+        exported_from: fingerprint of the store that was exported to the folder, if one was.
+    """
+
+    format: str = "state-dicts"
+    convention: str
+    said_by: dict[str, str] = field(default_factory=dict)
+    num_files: int
+    sha256: str
+    lists: dict[str, str] = field(default_factory=dict)
+    copies: tuple[int, ...] = ()
+    exported_from: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitterInfo:
+    """The hypernetwork that made the starts of the fits.
+
+    Attributes:
+        sha256: hex, of the file in the array `fitter`.
+        task, conventions, identity: how it was trained, what the weights that it makes mean, and on what it was
+            trained; from its checkpoint.
+    """
+
+    sha256: str
+    task: dict[str, Any]
+    conventions: dict[str, Any]
+    identity: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreInfo:
+    """What a store records of itself.
+
+    Attributes:
+        dataset: name of the dataset; part of every random stream.
+        fingerprint: sha256 (hex) of the signals and the settings that decide the weights.
+        signals_sha256: sha256 (hex) of the signals that were fitted.
+        source_checksums: sha256 (hex) of the files that the signals were read from, by name.
+        inr: component table of the INR: `name` and all fields.
+        layout: what the numbers of a weight vector are.
+        grid: points of the signals' grid along each axis.
+        label_columns: names of the label columns; the first one is the class.
+        label_names: names of each label column's codes.
+        split_names, status_names: names of the codes in the columns `split` and `status`.
+        environment: what besides the manifest decided the bits: library, kind of device, instruction set.
+        version: version of inrzoo that made the store.
+        snapshots: step counts at which weights are kept.
+        published_seeds: seeds whose INRs are joined into shards.
+        checksums: sha256 (hex) of the store's files, by name.
+        complete: whether all INRs and the statistics are there.
+        partial: names of the splits that were pulled, where others were left out.
+        repairing: seed -> blocks that a repair fits again, while it runs. It has an entry as long as a repair runs.
+    """
+
+    dataset: str
+    manifest: RecordedManifest
+    fingerprint: str
+    signals_sha256: str
+    inr: dict[str, Any]
+    layout: WeightLayout
+    grid: tuple[int, ...]
+    label_columns: tuple[str, ...]
+    label_names: dict[str, tuple[str, ...]]
+    split_names: tuple[str, ...]
+    snapshots: tuple[int, ...]
+    partition: PartitionRows
+    version: str
+    format: int = FORMAT
+    status_names: tuple[str, ...] = STATUS_NAMES
+    source_checksums: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    published_seeds: tuple[int, ...] = ()
+    checksums: dict[str, str] = field(default_factory=dict)
+    complete: bool = False
+    partial: tuple[str, ...] = ()
+    repairing: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    imported: ImportInfo | None = None
+    fitter: FitterInfo | None = None
+
+    def __post_init__(self) -> None:
+        """Reject impossible values."""
+        grid, splits, labels = self.grid, self.split_names, self.label_columns
+        _require("grid", grid, 0 < len(grid) <= 8 and min(grid) > 0 and math.prod(grid) < MAX_COORDS)
+        _require("snapshots", self.snapshots, bool(self.snapshots) and min(self.snapshots) >= 0)
+        _require("split_names", splits, 0 < len(splits) == len({*splits}) < 256)
+        _require("status_names", self.status_names, self.status_names == STATUS_NAMES)
+        _require("label_columns", labels, 0 < len(labels) == len({*labels}))
+        for name in self.label_names:
+            _require("label_names", name, len(name) > 0 and name.isprintable() and not {*"/."} & {*name})
+        for name in labels:
+            _require("label_columns", name, name in self.label_names)
+        empty = [tensor.name for tensor in self.layout.tensors if min(tensor.shape, default=1) < 1]
+        _require("layout", empty, not empty)
+        for name, digest in self.checksums.items():
+            _check_file(name, digest)
+
+    @classmethod
+    def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> Self:
+        """Read and check the attributes of a store's root; keys that this version does not know are left out.
+
+        Args:
+            where: the store, for the error.
+
+        Raises:
+            InrzooError: in one line, the attribute that is missing or impossible; or another format.
+        """
+        if (found := attributes.get("format")) != FORMAT:
+            raise InrzooError(f"{where} has store format {found}; this version of inrzoo reads {FORMAT}")
+        hints = get_type_hints(cls)
+        keys = {known.name: _key(known.name) for known in fields(cls)}
+        for name, key in keys.items():
+            if key not in attributes and name not in OPTIONAL:
+                raise InrzooError(f"{where} lacks the attribute {key!r}: it is damaged, or no store of inrzoo")
+        try:
+            return cls(**{
+                name: _decoded(key, attributes[key], hints[name]) for name, key in keys.items() if key in attributes
+            })  # fmt: skip
+        except InrzooError as error:
+            raise damaged(where, error) from None
+
+    @classmethod
+    def from_root(cls, content: bytes, where: str) -> Self:
+        """`from_attributes` of the bytes of a root, `zarr.json`."""
+        try:
+            attributes = json.loads(content)["attributes"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            attributes = None
+        if not isinstance(attributes, dict) or "format" not in attributes:
+            raise InrzooError(f"no store at {where}: its zarr.json is damaged, or not one of inrzoo's")
+        return cls.from_attributes(attributes, where)
+
+    def to_attributes(self) -> dict[str, Any]:
+        """Inverse of `from_attributes`: what a store's root records."""
+        return changed_attributes({}, **{known.name: getattr(self, known.name) for known in fields(self)})
+
+    def identity(self) -> dict[str, Any]:
+        """The attributes that INRs need to be understood outside their store, tables sorted by key as in the root."""
+        attributes = self.to_attributes()
+        keys = ("format", "dataset", "fingerprint", "inr", "layout", "grid")
+        return {key: json.loads(json.dumps(attributes[key], sort_keys=True)) for key in keys}
+
+    def status_codes(self, *names: str) -> list[int]:
+        """Codes of names of a status."""
+        return [self.status_names.index(name) for name in names]
+
+
+def changed_attributes(attributes: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """Attributes of a root with some fields of `StoreInfo` changed; all others stay as they are recorded.
+
+    Args:
+        changes: field -> its new value. One of `OPTIONAL` that is empty is not recorded.
+    """
+    if unknown := changes.keys() - {known.name for known in fields(StoreInfo)}:
+        raise TypeError(f"no fields of StoreInfo: {', '.join(sorted(unknown))}")
+    encoded = {_key(name): _encoded(name, value) for name, value in changes.items() if value or name not in OPTIONAL}
+    unrecorded = {_key(name) for name, value in changes.items() if not value and name in OPTIONAL}
+    return {key: value for key, value in {**attributes, **encoded}.items() if key not in unrecorded}
+
+
+def version_of(attributes: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Major and minor version of inrzoo that made a store, (0, 0) if it is not recorded; None if it is malformed."""
+    try:
+        major, minor = (int(part) for part in str(attributes.get(_key("version"), "0.0")).split(".")[:2])
+    except ValueError:
+        return None
+    return major, minor
+
+
+def _key(name: str) -> str:
+    return OTHER_KEYS.get(name, name)
+
+
+def _encoded(name: str, value: Any) -> Any:
+    """A field's value as plain data."""
+    if name == "partial":
+        return {"splits": list(value)}
+    if isinstance(value, RecordedManifest):
+        return value.tables
+    if isinstance(value, WeightLayout):
+        return value.to_json()
+    return _plain(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value)  # type: ignore[arg-type]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def _decoded(key: str, value: Any, hint: Any) -> Any:
+    """The value of a field from plain data. Raises InrzooError."""
+    if key == "manifest":
+        return RecordedManifest.from_tables(check_type(key, value, dict[str, Any]))
+    if key == "layout":
+        return _layout(value)
+    if key == "partial":
+        return check_type(key, check_type(key, value, dict[str, list[str]]).get("splits", []), hint)
+    if key == "repairing":
+        blocks = check_type(key, value, dict[str, tuple[int, ...]])
+        _require(key, value, all(seed.isdecimal() and min(members, default=0) >= 0 for seed, members in blocks.items()))
+        return {int(seed): members for seed, members in blocks.items()}
+    if key == "checksums":
+        digests: dict[str, str] = check_type(key, value, hint)
+        for name in digests:
+            _check_name(name)
+        # Earlier versions recorded hidden files that a file manager had put there; they are not part of a store.
+        return {name: digest for name, digest in digests.items() if not is_hidden(name)}
+    for part in (PartitionRows, ImportInfo, FitterInfo):
+        if hint == part or hint == part | None:
+            return _part(key, value, part)
+    return check_type(key, value, hint)
+
+
+def _part(key: str, value: Any, part: type[Any]) -> Any:
+    table, hints = check_type(key, value, dict[str, Any]), get_type_hints(part)
+    known = {name: check_type(f"{key}.{name}", table[name], hint) for name, hint in hints.items() if name in table}
+    required = [each.name for each in fields(part) if each.default is each.default_factory]  # both are MISSING
+    if missing := [name for name in required if name not in known]:
+        raise InrzooError(f"{key} lacks {', '.join(missing)}")
+    return part(**known)
+
+
+def _layout(tables: Any) -> WeightLayout:
+    for table in check_type("layout", tables, list[dict[str, Any]]):
+        for key, kind in LAYOUT_TYPES.items():
+            check_type(f"layout.{key}", table.get(key), kind)
+    try:
+        return WeightLayout.from_json(tables)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InrzooError(f"layout: {error}") from None
+
+
+def _check_name(name: str) -> None:
+    """A file's name must stay inside the store."""
+    parts = PurePosixPath(name).parts
+    if not parts or name.startswith("/") or ".." in parts or not name.isprintable() or "\\" in name:
+        raise InrzooError(f"{name!r} is no file of a store")
+
+
+def _check_file(name: str, digest: str) -> None:
+    """A recorded file must be metadata or a chunk, and have a sha256."""
+    _check_name(name)
+    chunk = CHUNK.fullmatch(name)
+    if not chunk and PurePosixPath(name).name != "zarr.json":
+        raise InrzooError(f"{name!r} is no file of a store")
+    if chunk and chunk[1] in BY_SEED and chunk[2].count("/") < 2:
+        raise InrzooError(f"{name!r} is no chunk of {chunk[1]}")
+    if not SHA256.fullmatch(digest):
+        raise InrzooError(f"{digest!r} is no sha256 of {name}")
+
+
+def _require(key: str, value: Any, holds: bool) -> None:
+    if not holds:
+        raise InrzooError(f"{key} = {value!r}")
