@@ -26,7 +26,7 @@ check: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	MYPYPATH=benchmarks $(BIN)/mypy $(addprefix --disable-error-code=,$(LOOSE)) benchmarks/*.py pipelines/*.py
+	MYPYPATH=benchmarks:pipelines $(BIN)/mypy $(addprefix --disable-error-code=,$(LOOSE)) benchmarks/*.py pipelines/*.py
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python docker/check.py
 
 smoke: $(READY)

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from inrzoo.tasks import write_section
-from inrzoo.tasks._document import table
+from inrzoo.tasks.reporting.tables import table
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
 PAGE = Path(__file__).parents[1] / "docs" / "contrastive.md"

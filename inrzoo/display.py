@@ -9,6 +9,11 @@ import html
 import logging
 import sys
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
 
 MAX_LISTED = 8
 """Maximum number of names that a list shows."""
@@ -74,3 +79,19 @@ def listed(names: Iterable[str]) -> str:
 def _short(text: str) -> str:
     line = printable(text[: MAX_CHARACTERS + 1]).replace("\n", "?")
     return line if len(line) <= MAX_CHARACTERS else line[:MAX_CHARACTERS] + "…"
+
+
+def progress_bar(console: Console, quiet: bool) -> Progress:
+    """Return a bar with description, count, field `note` and remaining time of each task, hidden without a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=quiet or not sys.stderr.isatty(),
+    )

@@ -1,13 +1,15 @@
 """The registry finds components by name: `relu_mlp` is the class `ReluMlp` in `inrzoo/inrs/relu_mlp.py`.
 
+A file that does not define the class of its name is no component: `inrzoo/tasks/losses.py`.
 Installed packages add names by entry points of the group `inrzoo.<kind>`. The registry imports no other string, so that
 a file cannot choose what is imported. Users name further classes, `package.module:Class`, through `trust`.
 """
 
 import dataclasses
+import difflib
+import functools
 import importlib
 import inspect
-import pkgutil
 import sys
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -43,7 +45,7 @@ def find(kind: str, name: str) -> type[Any]:
     """
     if name in _files(kind):
         module = importlib.import_module(f"{KINDS[kind][0]}.{name}")
-        cls: type[Any] = getattr(module, "".join(part.capitalize() for part in name.split("_")))
+        cls: type[Any] = getattr(module, class_name(name))
         return cls
     entries = {entry.value: entry for entry in _entry_points(kind) if entry.name == name}
     if len(entries) > 1:
@@ -57,7 +59,9 @@ def find(kind: str, name: str) -> type[Any]:
             f"{kind} {name!r} is not installed here as an entry point; install the package that has it, or, if you "
             f"trust its code: inrzoo --trust {kind}={name!r} COMMAND, in Python inrzoo.trust.trust({kind!r}, {name!r})"
         )
-    raise InrzooError(f"no {kind} called {name!r}; there are: {', '.join(names(kind))}")
+    nearest = difflib.get_close_matches(str(name), names(kind), n=1)
+    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
+    raise InrzooError(f"no {kind} called {name!r}{hint}; there are: {', '.join(names(kind))}")
 
 
 def name_of(kind: str, cls: type[Any]) -> str:
@@ -118,9 +122,16 @@ def load(kind: str, entry: EntryPoint) -> type[Any]:
     return cls
 
 
+def class_name(name: str) -> str:
+    """Return the name of the class of a component: `relu_mlp` -> `ReluMlp`."""
+    return "".join(part.capitalize() for part in name.split("_"))
+
+
+@functools.cache
 def _files(kind: str) -> list[str]:
     folder = Path(__file__).parent.joinpath(*KINDS[kind][0].split(".")[1:])
-    return [module.name for module in pkgutil.iter_modules([str(folder)]) if not module.name.startswith("_")]
+    files = {path.stem: path for path in folder.glob("*.py") if not path.name.startswith("_")}
+    return [name for name, path in files.items() if f"\nclass {class_name(name)}(" in path.read_text(encoding="utf-8")]
 
 
 def _entry_points(kind: str) -> list[EntryPoint]:

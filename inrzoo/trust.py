@@ -43,11 +43,19 @@ def trust_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
     """Trust every `module:Class` in the user's tables, and return the tables with the recorded names.
 
     Args:
-        tables: a manifest or the fields of a task; the key of a component's table is the singular of its kind: `inr`.
+        tables: a manifest or the fields of a task; the key of a component's table is the singular of its kind (`inr`),
+            and that of a list of transforms is `augment`.
     """
     result = dict(tables)
     for kind in registry.KINDS:
-        table = result.get(kind[:-1])
-        if isinstance(table, Mapping) and isinstance(name := table.get("name"), str) and ":" in name:
-            result[kind[:-1]] = {**table, "name": trust(kind, name)}
+        if kind[:-1] in result:
+            result[kind[:-1]] = _trusted(kind, result[kind[:-1]])
+    if isinstance(transforms := result.get("augment"), list | tuple):
+        result["augment"] = [_trusted("transforms", table) for table in transforms]
     return result
+
+
+def _trusted(kind: str, table: Any) -> Any:
+    if isinstance(table, Mapping) and isinstance(name := table.get("name"), str) and ":" in name:
+        return {**table, "name": trust(kind, name)}
+    return table

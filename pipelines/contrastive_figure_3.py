@@ -8,17 +8,16 @@ Expected: docs/contrastive.png.
 """
 
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+
+from script import begin, folders
 
 from inrzoo.loaders import load
 from inrzoo.tasks import draw_features, features, write_section
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
+begin(__doc__)
 
 SETS = os.environ.get("INRZOO_SETS", "siren-mnist,fourier_net-mnist").split(",")
-OUT = Path(os.environ.get("INRZOO_OUT", "out/contrastive"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/contrastive.md"))
+OUT, DOCUMENT = folders("out/contrastive", "docs/contrastive.md")
 ENCODER = "message_passing"
 
 panels = {}

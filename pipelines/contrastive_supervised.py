@@ -10,23 +10,20 @@ Expected: docs/contrastive.md.
 
 import json
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+
+from script import SCALE, begin, folders, source
 
 from inrzoo import manifest
 from inrzoo.builder import build
-from inrzoo.display import show_log
 from inrzoo.loaders import load
-from inrzoo.tasks import comparison, cost, measure
+from inrzoo.loaders.transforms import short_table
+from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
 SETS = os.environ.get("INRZOO_SETS", "mnist-nfn,mnist-dws,cifar10-nfn").split(",")
-OUT = Path(os.environ.get("INRZOO_OUT", "out/contrastive"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/contrastive.md"))
+OUT, DOCUMENT = folders("out/contrastive", "docs/contrastive.md")
 TINY = {"source.num_validation": 30, "fit.steps": 30, "fit.engine": "reference"}
 STORE = {"tiny": TINY, "small": {}, "full": {}}[SCALE]
 LIMITS = {"tiny": {"mnist-nfn": 120}, "small": {"mnist-nfn": 10_000, "mnist-dws": 3000, "cifar10-nfn": 2000}}
@@ -39,8 +36,9 @@ SMALLER = {
     "node_hidden": 64, "edge_hidden": 32, "num_frequencies": 32, "inrs_at_once": 0,
 }  # fmt: skip
 RECIPE = {
-    "inputs": "canonical", "noise": 0.0, "dropout": 0.0, "rotate": 10, "translate": 0.05, "scale": 0.05,
-}  # fmt: skip
+    "inputs": "canonical",
+    "augment": (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05)),
+}
 ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
     "message_passing": ({}, 1500, 4e-3, SIGNALS),
     "flat_mlp": ({"tensors": "all", "hidden_features": 256, "out_features": 128}, 1500, 2e-3, SIGNALS),
@@ -50,13 +48,13 @@ ENCODERS = {  # arguments, steps at scale small, step size, numbers of images
 PAPER = {"mnist": 95.16, "cifar10": 59.28}
 
 NOTES = ["images", "INRs", "steps × batch", "on", "minutes"]
-page = comparison(DOCUMENT, "Supervised", ["accuracy"], notes=NOTES)
+page = Comparison(DOCUMENT, "Supervised", ["accuracy"], notes=NOTES)
 words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals. The paper's number is of 30 INRs an image."]
 for name in SETS:
     data, preset = name.split("-")
-    store, source = OUT / f"{name}.zarr", os.environ.get(f"INRZOO_{data.upper()}")
+    store = OUT / f"{name}.zarr"
     settings = STORE if SCALE == "full" else {**STORE, "limit": LIMITS[SCALE][name]}
-    build(manifest.load(data, preset, settings), store, source=source and Path(source))
+    build(manifest.load(data, preset, settings), store, source=source(data))
     built = json.loads(store.with_suffix(".build.json").read_text())
     words.append(f"{name}: {built['num_inrs']} INRs, {built['psnr_mean']:.1f} dB, {built['seconds'] / 60:.0f} minutes.")
     signal, found = load(store, split="train")[:].signal, {}

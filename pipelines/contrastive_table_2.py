@@ -10,25 +10,22 @@ Expected: docs/contrastive.md.
 
 import json
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from dataclasses import replace
-from pathlib import Path
+
+from script import SCALE, begin, folders, source
 
 from inrzoo import manifest
 from inrzoo.builder import build
-from inrzoo.display import show_log
 from inrzoo.loaders import load
-from inrzoo.tasks import comparison, cost, measure
+from inrzoo.loaders.transforms import short_table
+from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
 SETS = os.environ.get("INRZOO_SETS", "siren-mnist,fourier_net-mnist").split(",")
-OUT = Path(os.environ.get("INRZOO_OUT", "out/contrastive"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/contrastive.md"))
+OUT, DOCUMENT = folders("out/contrastive", "docs/contrastive.md")
 TINY = {"limit": 120, "seeds": 2, "source.num_validation": 30, "fit.steps": 30, "fit.engine": "reference"}
 STORE = {"tiny": TINY, "small": {"limit": 10_000, "seeds": 2}, "full": {"seeds": 30}}[SCALE]
 STEPS = {"tiny": 10, "small": 2500, "full": 100_000}[SCALE]
@@ -37,8 +34,9 @@ SLOW_STEPS = {"tiny": 10, "small": 600, "full": 100_000}[SCALE]  # of an encoder
 
 # Of the strengths tried (10° to 45° and so on) the weakest were best on the validation split, of the step sizes these.
 COMMON = {
-    "inputs": "canonical", "batch_size": 16 if SCALE == "tiny" else 128, "warmup": min(100, STEPS), "rotate": 10,
-    "translate": 0.05, "scale": 0.05, "noise": 0.0, "dropout": 0.0, "validate_every": max(1, SUPERVISED_STEPS // 5),
+    "inputs": "canonical", "batch_size": 16 if SCALE == "tiny" else 128, "warmup": min(100, STEPS),
+    "augment": (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05)),
+    "validate_every": max(1, SUPERVISED_STEPS // 5),
 }  # fmt: skip
 SIGMA = {"siren": {}, "fourier_net": {"sigma": 0.2}}  # of 0.1 to 1, by supervised accuracy on the validation split
 FLAT = {"name": "flat_mlp", "tensors": "all", "hidden_features": 256, "out_features": 128}
@@ -60,12 +58,12 @@ PAPER = {
 }  # fmt: skip
 SHORT = {"linear probe": "accuracy", "k-nearest neighbours": "k-NN"}
 NOTES = ["INRs", "steps × batch", "on", "minutes"]
-page = comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], notes=NOTES)
+page = Comparison(DOCUMENT, "Table 2", ["accuracy", "k-NN", "top-1", "top-5"], notes=NOTES)
 words = [f"Scale `{SCALE}`. Percent on the test split, 95 % intervals; where nothing is supervised, of a linear probe."]
 for name in SETS:
     inr, data = name.split("-")
-    store, source = OUT / f"{name}.zarr", os.environ.get(f"INRZOO_{data.upper()}")
-    build(manifest.load(data, "contrastive", {"inr.name": inr, **STORE}), store, source=source and Path(source))
+    store = OUT / f"{name}.zarr"
+    build(manifest.load(data, "contrastive", {"inr.name": inr, **STORE}), store, source=source(data))
     built = json.loads(store.with_suffix(".build.json").read_text())
     words.append(f"{name}: {built['num_inrs']} INRs, {built['psnr_mean']:.1f} dB, {built['seconds'] / 60:.0f} minutes.")
     count, found = str(len(load(store, split="train"))), {}

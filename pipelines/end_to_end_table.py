@@ -10,23 +10,19 @@ Expected: docs/end_to_end.md.
 
 import os
 import time
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+
+from script import SCALE, begin, folders, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import Measurement, Unfitted, comparison, measure
+from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.end_to_end import EndToEnd
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
 DATASETS = os.environ.get("INRZOO_DATASETS", "mnist,fashion_mnist,cifar10").split(",")
-OUT = Path(os.environ.get("INRZOO_OUT", "out/end_to_end"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/end_to_end.md"))
+OUT, DOCUMENT = folders("out/end_to_end", "docs/end_to_end.md")
 HIDDEN, LAYERS = {"tiny": (8, 1), "small": (48, 1), "full": (128, 4)}[SCALE]
 STEPS = {"tiny": 4, "small": 9000, "full": 40_000}[SCALE]
 SHARES = {"cifar10": 3} if SCALE == "small" else {}  # one step of colour pictures takes three times as long
@@ -37,12 +33,6 @@ RATES = (1e-4, 100.0, 1.0) if SCALE == "full" else (1e-3, 20.0, 2.0)  # start; l
 FITS = {"tiny": 60, "small": 14_000, "full": 70_000}[SCALE]  # signals to fit one by one: they take half of the time
 INR = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": HIDDEN, "hidden_layers": LAYERS}
 PAPER = {"cifar10": (59.6, None, None)}  # no other number of these rows is known to us
-
-
-def source(dataset: str) -> Path | None:
-    """Where the files of a dataset lie, if the environment says so."""
-    given = os.environ.get(f"INRZOO_{dataset.upper()}")
-    return Path(given) if given else None
 
 
 def schedule(dataset: str) -> dict[str, float]:
@@ -57,7 +47,7 @@ def trained(dataset: str, task_weight: float) -> dict[str, Measurement]:
     rates = {"lr": RATES[0], "rates_factor": RATES[1], "classifier_factor": RATES[2]}
     task = EndToEnd(inr=INR, hypernet=network, test_inner_fraction=1.0, **rates, **schedule(dataset))
     signals = manifest.load(dataset, overrides={"limit": 100} if SCALE == "tiny" else {})
-    return measure(task, Unfitted(signals, source(dataset)), OUT / "runs" / f"{dataset}-{task_weight:g}")
+    return measure(task, UnfittedDataset(signals, source(dataset)), OUT / "runs" / f"{dataset}-{task_weight:g}")
 
 
 def of_fits(dataset: str) -> dict[str, Measurement]:
@@ -68,16 +58,15 @@ def of_fits(dataset: str) -> dict[str, Measurement]:
     started = time.process_time()
     if build(wanted, store, source=source(dataset), in_process=True).fitted:
         took.write_text(str(time.process_time() - started))
-    still = dict.fromkeys(("rotate", "translate", "scale", "noise", "dropout"), 0.0)
     encoder, lr = {"name": "weight_transformer", **CLASSIFIER}, RATES[0] * RATES[2]
-    task = Classify(encoder=encoder, batch_size=16, lr=lr, **still, **schedule(dataset))
+    task = Classify(encoder=encoder, batch_size=16, lr=lr, augment=(), **schedule(dataset))
     found = measure(task, store, OUT / "runs" / f"{dataset}-fits")
     minutes = found["CPU minutes"].mean + float(took.read_text()) / 60
     numbers = {"PSNR": float(open_store(store).psnr.mean()), "CPU minutes": minutes}
     return found | {name: Measurement(name, number, 0.0, 1) for name, number in numbers.items()}
 
 
-page = comparison(DOCUMENT, "Classification through INRs", ["accuracy", "PSNR", "CPU minutes"])
+page = Comparison(DOCUMENT, "Classification through INRs", ["accuracy", "PSNR", "CPU minutes"])
 for dataset in DATASETS:
     rows = {"MWT": trained(dataset, 0.01)}
     if dataset == "mnist":

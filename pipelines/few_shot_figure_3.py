@@ -8,36 +8,20 @@ Duration: small: 35 minutes to fit on one core, 25 to train; what is there stays
 Expected: docs/few_shot.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from omniglot import COMPLEXITY, DOCUMENT, OUT, TRAINING, VIEWS, fitted
+from script import SCALE, begin
 
-from inrzoo import manifest
-from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, draw_lines, measure
+from inrzoo.tasks import Comparison, draw_lines, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}
-TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
-COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
-SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [80, 85, 90, 95, 100]}.get(SCALE, [800, 900, 1000, 1100, 1200])
-FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
-
-store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
-build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+store = fitted(COMPLEXITY)
 
 COLUMNS = ["5-way 5-shot", "10-way 5-shot", "20-way 5-shot"]
 ORDER = [VIEWS[place] for place in (2, 1, 3, 0, 4)]  # which views there are with one, two, …
 
-page = comparison(DOCUMENT, f"Figure 3: views ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Figure 3: views ({COMPLEXITY})", COLUMNS)
 found = {}
 for count in (1, 2, 3, 5):
     for use in ("training", "both"):

@@ -8,29 +8,15 @@ Duration: small: 35 minutes to fit on one core, 30 to train; what is there stays
 Expected: docs/few_shot.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
 from typing import Any
 
-from inrzoo import manifest
-from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from omniglot import COMPLEXITY, DOCUMENT, OUT, TRAINING, VIEWS, fitted
+from script import SCALE, begin
+
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
-
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}
-TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
-COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")
-SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [80, 85, 90, 95, 100]}.get(SCALE, [800, 900, 1000, 1100, 1200])
-FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
+begin(__doc__)
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = (56.2, 62.86) if COMPLEXITY == "high" else (38.91, 45.6)
@@ -44,10 +30,9 @@ TAKEN_BACK: dict[str, dict[str, Any]] = {
 }
 ALL = {key: value for fields in TAKEN_BACK.values() for key, value in fields.items()}
 
-store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
-build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+store = fitted(COMPLEXITY)
 
-page = comparison(DOCUMENT, f"What makes the difference ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"What makes the difference ({COMPLEXITY})", COLUMNS)
 recipes: dict[str, dict[str, Any]] = {"our recipe": {}, **TAKEN_BACK, "all of these: the paper's recipe": ALL}
 found = {}
 for title, fields in recipes.items():

@@ -10,26 +10,16 @@ Expected: docs/few_shot.md.
 """
 
 import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
 
-from inrzoo import manifest
-from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from omniglot import DOCUMENT, OUT, TRAINING, VIEWS, fitted
+from script import SCALE, begin
+
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
 COMPLEXITIES = os.environ.get("INRZOO_COMPLEXITY", "low,high").split(",")
-FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}
-TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
-SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [80, 85, 90, 95, 100]}.get(SCALE, [800, 900, 1000, 1100, 1200])
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot", "10-way 1-shot", "10-way 5-shot"]
 # Widths at which the MLP has as many parameters as the transformer, as the paper wants it.
@@ -42,12 +32,10 @@ PAPER = {
     ("high", "transformer"): (56.2, 62.86, 40.14, 46.1),
 }
 
-page = comparison(DOCUMENT, "Table 2: INR-Omniglot", COLUMNS)
+page = Comparison(DOCUMENT, "Table 2: INR-Omniglot", COLUMNS)
 found = {}
 for complexity in COMPLEXITIES:
-    store = OUT / f"omniglot-{complexity}-fixed.zarr"
-    settings = {"init.mode": "fixed", "fit.views": VIEWS, "fit.steps": max(VIEWS)}
-    build(manifest.load("omniglot", complexity, settings), store, source=SOURCE)
+    store = fitted(complexity)
     linear = {"name": "flat_mlp", "tensors": "all", "hidden_layers": 0, "out_features": 256}
     methods = {
         "zero-learning": {"encoder": {"name": "raw"}},

@@ -7,27 +7,20 @@ Duration: small: about two hours to fit on one core with AVX-512. No run of it i
 Expected: in the paper 36.9 % at 5-way 5-shot; tests/tasks/test_pipelines.py runs this script on a small stand-in.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from script import SCALE, begin, folders, source
 
 from inrzoo import manifest
 from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
 STEPS = {"tiny": 5, "small": 1000, "full": 20_000}[SCALE]
 LIMIT = {"tiny": None, "small": 6000, "full": None}[SCALE]
 FIT = {"tiny": {"fit.views": [20, 40], "fit.steps": 40}, "small": {}, "full": {}}[SCALE]
 VIEW = {"tiny": 40, "small": 1000, "full": 1000}[SCALE]
-SOURCE = Path(os.environ["INRZOO_CIFAR100"]) if "INRZOO_CIFAR100" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
+OUT, DOCUMENT = folders("out/few_shot", "docs/few_shot.md")
 VIEWS = {"fit.views": [800, 900, 1000, 1100, 1200], "fit.steps": 1200}
 WAYS = {"tiny": (2,), "small": (5, 10), "full": (5, 10)}[SCALE]
 
@@ -46,12 +39,12 @@ METHODS = {
 }
 
 columns = [f"{way}-way {shot}-shot" for way in WAYS for shot in (1, 5)]
-page = comparison(DOCUMENT, "Table 3: INR-FC100", columns)
+page = Comparison(DOCUMENT, "Table 3: INR-FC100", columns)
 found = {}
 for complexity, method in PAPER:
     store = OUT / f"fc100-{complexity}-fixed.zarr"
     settings = {"init.mode": "fixed", **VIEWS, **FIT} | ({"limit": LIMIT} if LIMIT else {})
-    build(manifest.load("fewshot_cifar100", complexity, settings), store, source=SOURCE)
+    build(manifest.load("fewshot_cifar100", complexity, settings), store, source=source("cifar100"))
     task = FewShot(view=VIEW, steps=STEPS, way=min(5, *WAYS), label="fine_label", test_ways=WAYS, **METHODS[method])
     found[complexity, method] = measure(task, store, OUT / "runs" / f"fc100-{complexity}-{method}")
     page.add(f"{complexity}: {method}", found[complexity, method], PAPER[complexity, method][: len(columns)])

@@ -8,36 +8,21 @@ Duration: small: those of Table 2, which has the same runs; what is there stays.
 Expected: docs/few_shot.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from omniglot import DOCUMENT, OUT, TRAINING, VIEWS, fitted
+from script import SCALE, begin
 
-from inrzoo import manifest
-from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
-
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}
-TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
-SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [80, 85, 90, 95, 100]}.get(SCALE, [800, 900, 1000, 1100, 1200])
-FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
+begin(__doc__)
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = {"low": ("2 layer 32 dim", (38.91, 45.6)), "high": ("4 layer 64 dim", (56.2, 62.86))}
 
-page = comparison(DOCUMENT, "Table 5: complexity of the INR", COLUMNS)
+page = Comparison(DOCUMENT, "Table 5: complexity of the INR", COLUMNS)
 found = {}
 for complexity, (name, paper) in PAPER.items():
-    store = OUT / f"omniglot-{complexity}-fixed.zarr"
-    build(manifest.load("omniglot", complexity, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+    store = fitted(complexity)
     found[complexity] = measure(FewShot(view=VIEWS[2], **TRAINING), store, OUT / "runs" / f"{complexity}-transformer")
     page.add(name, found[complexity], paper)
 for column in COLUMNS:

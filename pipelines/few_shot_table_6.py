@@ -8,38 +8,23 @@ Duration: small: 35 minutes to fit on one core, 15 to train; what is there stays
 Expected: docs/few_shot.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from itertools import pairwise
-from pathlib import Path
 
-from inrzoo import manifest
-from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from omniglot import COMPLEXITY, DOCUMENT, OUT, TRAINING, VIEWS, fitted
+from script import SCALE, begin
+
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}
-TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
-COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
-SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [80, 85, 90, 95, 100]}.get(SCALE, [800, 900, 1000, 1100, 1200])
-FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
-
-store = OUT / f"omniglot-{COMPLEXITY}-fixed.zarr"
-build(manifest.load("omniglot", COMPLEXITY, {"init.mode": "fixed", **FIT}), store, source=SOURCE)
+store = fitted(COMPLEXITY)
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 LAYERS = {"low": ["first-1", "first-2", "all"], "high": ["first-2", "first-3", "first-4", "all"]}[COMPLEXITY]
 PAPER = {"first-2": (20.34, 25.30), "first-3": (42.31, 46.69), "first-4": (53.2, 56.86), "all": (56.2, 62.86)}
 
-page = comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Table 6: layers of the INR ({COMPLEXITY})", COLUMNS)
 found = {}
 for layers in LAYERS:
     run = f"{COMPLEXITY}-transformer" + ("" if layers == "all" else f"-{layers}")

@@ -10,28 +10,13 @@ Duration: small: 8 (low) or 70 (high) minutes to fit on one core, 10 to train; w
 Expected: docs/few_shot.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from omniglot import COMPLEXITY, DOCUMENT, OUT, TRAINING, VIEWS, fitted
+from script import SCALE, begin
 
-from inrzoo import manifest
-from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.few_shot import FewShot
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
-
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test_episodes": 20}
-TRAINING = {"tiny": FEW, "small": {"steps": 1000}, "full": {"steps": 20_000}}[SCALE]
-COMPLEXITY = os.environ.get("INRZOO_COMPLEXITY", "high")  # the paper's ablations are of high-complexity INRs
-SOURCE = Path(os.environ["INRZOO_OMNIGLOT"]) if "INRZOO_OMNIGLOT" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/few_shot"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/few_shot.md"))
-VIEWS = {"tiny": [80, 85, 90, 95, 100]}.get(SCALE, [800, 900, 1000, 1100, 1200])
-FIT = {"fit.views": VIEWS, "fit.steps": max(VIEWS)}
+begin(__doc__)
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
 PAPER = {"random": (55.2, 61.86), "shared": (55.2, 61.86), "fixed": (56.2, 62.86)}
@@ -42,11 +27,10 @@ METHODS = {
     "transformer, canonical weights (ours)": {"inputs": "canonical", "mixtures": 0.0},
 }
 
-page = comparison(DOCUMENT, f"Table 9: start of the fits ({COMPLEXITY})", COLUMNS)
+page = Comparison(DOCUMENT, f"Table 9: start of the fits ({COMPLEXITY})", COLUMNS)
 found = {}
 for init, paper in PAPER.items():
-    store = OUT / f"omniglot-{COMPLEXITY}-{init}.zarr"
-    build(manifest.load("omniglot", COMPLEXITY, {"init.mode": init, **FIT}), store, source=SOURCE)
+    store = fitted(COMPLEXITY, init, {"init.mode": init})
     for title, fields in METHODS.items():
         run = OUT / "runs" / f"{COMPLEXITY}-{init}-unmixed-{title.replace(' ', '-').replace(',', '')}"
         found[init, title] = measure(FewShot(view=VIEWS[2], **TRAINING, **fields), store, run)

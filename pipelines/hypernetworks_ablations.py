@@ -7,36 +7,18 @@ Duration: small: 10 CPU minutes; what is there stays, the same command continues
 Expected: docs/hypernetworks.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from cifar10 import DOCUMENT, LR, OUT, TOKENS, perceptron, photographs
+from script import SCALE, begin
 
-from inrzoo import manifest
-from inrzoo.display import show_log
-from inrzoo.tasks import Unfitted, comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/hypernetworks"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/hypernetworks.md"))
 STEPS = {"tiny": 3, "small": 1000, "full": 100_000}[SCALE]
-SIGNALS = {"tiny": 40, "small": 12_000, "full": None}[SCALE]
 TESTED = {"tiny": 2, "small": 300, "full": 1000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (16, 4), "small": (32, 16), "full": (256, 64)}[SCALE]
-LR = 1e-4 if SCALE == "full" else 3e-3
-INR = {
-    "name": "relu_mlp", "hidden_features": HIDDEN, "hidden_layers": 3, "encoding": "log_spaced",
-    "num_frequencies": FREQUENCIES, "sigma": 16.0,
-}  # fmt: skip
-TOKENS = {
-    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
-    "small": {"features": 64, "num_layers": 2, "num_heads": 4, "mlp_features": 128},
-    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072},
-}[SCALE] | {"patch": 4, "dropout": 0.0}
+INR = perceptron(HIDDEN, FREQUENCIES)
 GINR = {"name": "instance_patterns", "rank": HIDDEN, **TOKENS}
 GROUPS = (1, HIDDEN // 8, HIDDEN // 2)
 TABLES = {  # title -> (row -> hypernetwork), the paper's numbers of the rows, which row it finds best
@@ -62,10 +44,10 @@ TABLES = {  # title -> (row -> hypernetwork), the paper's numbers of the rows, w
     ),
 }
 
-signals = Unfitted(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
+signals = photographs()
 done = {}
 for title, (rows, paper, best) in TABLES.items():
-    page, found = comparison(DOCUMENT, title, ["PSNR", "CPU minutes"], decimals=2), {}
+    page, found = Comparison(DOCUMENT, title, ["PSNR", "CPU minutes"], decimals=2), {}
     for (row, hypernet), theirs in zip(rows.items(), paper, strict=True):
         task = Hypernetwork(
             inr=INR, hypernet=hypernet, lr=LR, num_coords=256, batch=16, steps=STEPS, warmup=STEPS // 20,

@@ -7,24 +7,18 @@ Duration: small: 3 CPU minutes.
 Expected: docs/hypernetworks.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import numpy as np
+from cifar10 import DOCUMENT, OUT
+from script import SCALE, begin, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
-from inrzoo.display import show_log
-from inrzoo.tasks import Measurement, comparison
+from inrzoo.tasks import Comparison, Measurement
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/hypernetworks"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/hypernetworks.md"))
 SIGNALS = {"tiny": 60, "small": 120, "full": 600}[SCALE]
 STEPS = {"tiny": [1, 3], "small": [1, 10, 30, 100, 300, 1000], "full": [1, 10, 30, 100, 300, 1000, 3000]}[SCALE]
 NETWORKS = {"GINR-IPC": "instance_patterns", "TransINR": "trans_inr", "Learned Init": "learned_init"}
@@ -43,20 +37,26 @@ def test_psnr(path: Path) -> dict[str, Measurement]:
     return {name: Measurement(name, float(mean), float(width), count) for name, mean, width in numbers}
 
 
-page = comparison(
+page = Comparison(
     DOCUMENT, "GINR-IPC Figure 9: from where fits start", [f"{step} steps" for step in [0, *STEPS]], decimals=2
 )
 found = {}
 for method, name in NETWORKS.items():
     start, later = OUT / "figure_9" / f"{name}-start.zarr", OUT / "figure_9" / f"{name}.zarr"
     run = OUT / "runs" / f"{name}-0"
-    build(manifest.load("cifar10", overrides=SETTINGS), start, source=SOURCE, fitter=run)
-    build(manifest.load("cifar10", overrides={**SETTINGS, **LATER}), later, source=SOURCE, fitter=run, tto=STEPS[-1])
+    build(manifest.load("cifar10", overrides=SETTINGS), start, source=source("cifar10"), fitter=run)
+    build(
+        manifest.load("cifar10", overrides={**SETTINGS, **LATER}),
+        later,
+        source=source("cifar10"),
+        fitter=run,
+        tto=STEPS[-1],
+    )
     found[method] = {**test_psnr(start), **test_psnr(later)}
     page.add(method, found[method])
 inr = {f"inr.{key}": value for key, value in open_store(later).info.manifest.inr.items()}
 fits = OUT / "figure_9" / "random.zarr"
-build(manifest.load("cifar10", overrides={**SETTINGS, **LATER, **inr}), fits, source=SOURCE)
+build(manifest.load("cifar10", overrides={**SETTINGS, **LATER, **inr}), fits, source=source("cifar10"))
 found["random"] = test_psnr(fits)
 page.add("random start", found["random"])
 for name in found["random"]:

@@ -7,37 +7,21 @@ Duration: small: 30 CPU minutes; what is there stays, the same command continues
 Expected: docs/hypernetworks.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from dataclasses import replace
-from pathlib import Path
 
-from inrzoo import manifest
-from inrzoo.display import show_log
-from inrzoo.tasks import Unfitted, comparison, measure, over_runs, train
+from cifar10 import DOCUMENT, OUT, TOKENS, perceptron, photographs
+from script import SCALE, begin
+
+from inrzoo.tasks import Comparison, measure, over_runs, train
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/hypernetworks"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/hypernetworks.md"))
 SEEDS = {"tiny": 2, "small": 3, "full": 3}[SCALE]
 STEPS, TUNING = {"tiny": (4, 2), "small": (3000, 500), "full": (100_000, 5000)}[SCALE]
-SIGNALS = {"tiny": 40, "small": 12_000, "full": None}[SCALE]
 TESTED = {"tiny": 2, "small": 64, "full": 1000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (8, 4), "small": (32, 16), "full": (256, 64)}[SCALE]
-INR = {
-    "name": "relu_mlp", "hidden_features": HIDDEN, "hidden_layers": 3, "encoding": "log_spaced",
-    "num_frequencies": FREQUENCIES, "sigma": 16.0,
-}  # fmt: skip
-TOKENS = {
-    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
-    "small": {"features": 64, "num_layers": 2, "num_heads": 4, "mlp_features": 128},
-    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072},
-}[SCALE] | {"patch": 4, "dropout": 0.0}
+INR = perceptron(HIDDEN, FREQUENCIES)
 STEPPED = {"inner_fraction": 1.0 if SCALE == "full" else 0.25}  # of the pixels that an inner step sees
 # What is chosen on the validation split: step sizes, the outer and the inner one.
 METHODS = {
@@ -55,13 +39,13 @@ METHODS = {
 # CelebA at 178×178, GINR-IPC's Table 2; its variant by gradient steps is on FFHQ at 256×256.
 PAPER = {"Learned Init": 30.37, "TransINR": 33.33, "GINR-IPC": 35.93, "GINR-IPC by gradient steps": 33.74}
 
-signals = Unfitted(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
+signals = photographs()
 base = Hypernetwork(
     inr=INR, num_coords=256, batch=16, warmup=STEPS // 20, validate_every=max(STEPS // 6, 1), steps=STEPS,
     validation_signals=256, test_signals=TESTED, test_tto_lr=1e-3,
 )  # fmt: skip
 plain, optimised = "PSNR", f"PSNR, {base.test_tto_steps} steps on all"
-page = comparison(DOCUMENT, "CIFAR-10 from a few weights", [plain, optimised, "CPU minutes"], decimals=2)
+page = Comparison(DOCUMENT, "CIFAR-10 from a few weights", [plain, optimised, "CPU minutes"], decimals=2)
 found, chosen = {}, []
 for method, candidates in METHODS.items():
     scores = []

@@ -7,33 +7,17 @@ Duration: small: 10 CPU minutes; what is there stays, the same command continues
 Expected: docs/hypernetworks.md.
 """
 
-import os
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
-from pathlib import Path
+from cifar10 import DOCUMENT, LR, OUT, TOKENS, perceptron, photographs
+from script import SCALE, begin
 
-from inrzoo import manifest
-from inrzoo.display import show_log
-from inrzoo.tasks import Unfitted, comparison, measure
+from inrzoo.tasks import Comparison, measure
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
-ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
-show_log()
+begin(__doc__)
 
-SCALE = os.environ.get("INRZOO_SCALE", "small")
-SOURCE = Path(os.environ["INRZOO_CIFAR10"]) if "INRZOO_CIFAR10" in os.environ else None
-OUT = Path(os.environ.get("INRZOO_OUT", "out/hypernetworks"))
-DOCUMENT = Path(os.environ.get("INRZOO_DOCUMENT", "docs/hypernetworks.md"))
 STEPS = {"tiny": 3, "small": 1000, "full": 100_000}[SCALE]
-SIGNALS = {"tiny": 40, "small": 12_000, "full": None}[SCALE]
 TESTED = {"tiny": 2, "small": 300, "full": 1000}[SCALE]
 NARROW, WIDE, FREQUENCIES = {"tiny": (8, 16, 4), "small": (32, 128, 16), "full": (256, 1024, 64)}[SCALE]
-LR = 1e-4 if SCALE == "full" else 3e-3
-INR = {"name": "relu_mlp", "hidden_layers": 3, "encoding": "log_spaced", "num_frequencies": FREQUENCIES, "sigma": 16.0}
-TOKENS = {
-    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
-    "small": {"features": 64, "num_layers": 2, "num_heads": 4, "mlp_features": 128},
-    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072},
-}[SCALE] | {"patch": 4, "dropout": 0.0}
 FEW, MANY = {"name": "trans_inr", "groups": NARROW // 4}, {"name": "trans_inr", "groups": NARROW}
 ROWS = [  # d, hypernetwork, the paper's number at 256×256
     (NARROW, f"TransINR, {FEW['groups']} groups", FEW, 30.96),
@@ -44,12 +28,12 @@ ROWS = [  # d, hypernetwork, the paper's number at 256×256
     (WIDE, f"GINR-IPC, r = {WIDE}", {"name": "instance_patterns", "rank": WIDE}, 40.37),
 ]
 
-signals = Unfitted(manifest.load("cifar10", overrides={"limit": SIGNALS} if SIGNALS else {}), SOURCE)
-page = comparison(DOCUMENT, "GINR-IPC Table 3: width and weight tokens", ["PSNR", "CPU minutes"], decimals=2)
+signals = photographs()
+page = Comparison(DOCUMENT, "GINR-IPC Table 3: width and weight tokens", ["PSNR", "CPU minutes"], decimals=2)
 found = {}
 for width, name, hypernet, theirs in ROWS:
     task = Hypernetwork(
-        inr={**INR, "hidden_features": width}, hypernet={**hypernet, **TOKENS}, lr=LR, num_coords=256, batch=16,
+        inr=perceptron(width, FREQUENCIES), hypernet={**hypernet, **TOKENS}, lr=LR, num_coords=256, batch=16,
         steps=STEPS, warmup=STEPS // 20, validate_every=max(STEPS // 4, 1), test_signals=TESTED, test_tto_steps=0,
     )  # fmt: skip
     row = f"d = {width}, {name}"

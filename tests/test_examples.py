@@ -17,12 +17,16 @@ from inrzoo.builder import build
 EXAMPLES = {
     "api.building": ("build",),
     "api.training": ("train", "evaluate"),
+    "differences": ("differences",),
     "keywords": ("unknown",),
     "loaders": ("load",),
     "loaders.dataset": ("WeightDataset",),
     "loaders.stream": ("WeightStream",),
+    "loaders.transforms": ("generator_for", "make_transforms", "short_table"),
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
+    "tasks.measurements": ("measured_mean", "measured_share"),
+    "tasks.training.options": ("transform_table",),
 }
 """Module -> names of what must have an example; every example of the module runs."""
 

@@ -17,7 +17,7 @@ from inrzoo.loaders.options import StreamKeywords
 from inrzoo.manifest import load as read_manifest
 from inrzoo.store import Store, open_store
 from inrzoo.store.store_cache import StoreCache
-from inrzoo.tasks._options import options
+from inrzoo.tasks.training.options import options
 
 ROOT = Path(__file__).parents[1]
 ONLY_FOR_THE_TERMINAL = {"planned", "nodes", "as_json", "help"}

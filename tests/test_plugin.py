@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from inrzoo import registry
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import open_store
 from inrzoo.store.checks import _made
-from inrzoo.tasks._checkpoint import read
 from inrzoo.trust import trust
 
 PLUGIN = Path(__file__).parent / "plugin"
@@ -107,6 +107,8 @@ def test_an_installed_package_is_built_verified_trained_and_listed(
     assert code == 0 and "2 steps" in out
     code, out, _ = inrzoo("evaluate", run, store)
     assert code == 0 and "squared error" in out
+    augmented = ("--augment", "negative=0.5", "--batch-size", 8, *words[:-1], tmp_path / "augmented")
+    assert inrzoo("train", "classify", store, *augmented)[0] == 0
     code, out, _ = inrzoo("list", "--json")
     listed = json.loads(out)
     assert code == 0 and all(name in listed[kind] for kind, name in NAMES.items())
@@ -124,6 +126,11 @@ def test_words_of_the_user_s_serve_without_an_installation(
     assert inrzoo(*build, "--inr", WORDS["inrs"])[0] == 0
     words = ("--steps", 2, "--validate-every", 1, "--out", run)
     assert inrzoo("train", WORDS["tasks"], store, "--encoder", WORDS["encoders"], *words)[0] == 0
+    augmented = ("--augment", f"{WORDS['transforms']}=1.0", "--augment", f"{WORDS['transforms']} probability=0.5")
+    classify = ("train", "classify", store, "--batch-size", 8, *words[:-1], tmp_path / "augmented", *augmented)
+    assert inrzoo(*classify)[0] == 0
+    tables = [{"name": WORDS["transforms"], "probability": value} for value in (1.0, 0.5)]
+    assert read(tmp_path / "augmented").task["augment"] == tables
     task = read(run).task
     assert (task["name"], task["encoder"]["name"]) == (WORDS["tasks"], WORDS["encoders"])
 

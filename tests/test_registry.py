@@ -1,5 +1,6 @@
 """Components by name: what the folder holds can be found and made, everything else is refused in one helpful line."""
 
+import importlib
 import json
 import re
 import shutil
@@ -32,6 +33,14 @@ def test_names_are_the_files_of_the_folder():
     for kind in ("inrs", "sources"):
         assert registry.names(kind) == sorted(registry.names(kind))
         assert not [name for name in registry.names(kind) if name.startswith("_")]
+
+
+@pytest.mark.parametrize("kind", registry.KINDS)
+def test_every_file_that_counts_as_a_component_has_one(kind):
+    """A file beside the components is one of them by accident if it defines a class of its own name."""
+    package, base = registry.KINDS[kind]
+    base_class = getattr(importlib.import_module(package), base)
+    assert all(issubclass(registry.find(kind, name), base_class) for name in registry.names(kind))
 
 
 def test_find_returns_the_class_of_that_name():

@@ -12,8 +12,7 @@ from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import Manifest
 
 if TYPE_CHECKING:
-    from inrzoo.tasks import Measurement, Task
-    from inrzoo.tasks._loop import Trained
+    from inrzoo.tasks import Data, Measurement, Task, Trained
 
 
 def train(
@@ -55,7 +54,7 @@ def train(
         4
     """
     from inrzoo import tasks
-    from inrzoo.tasks._options import make_task
+    from inrzoo.tasks.training.options import make_task
 
     if isinstance(task, str):
         task = make_task(task, fields, settings or {})
@@ -64,10 +63,7 @@ def train(
     name = task.to_json()["name"]
     stem = store.name if isinstance(store, Manifest) else Path(store).stem
     folder = Path(f"{stem}.{name.rpartition(':')[2]}") if out is None else Path(out)
-    trained: Trained = tasks.train(
-        task, signals(store, source), folder, device=device, overwrite=overwrite, quiet=quiet
-    )
-    return trained
+    return tasks.train(task, signals(store, source), folder, device=device, overwrite=overwrite, quiet=quiet)
 
 
 @keywords_checked
@@ -104,19 +100,19 @@ def evaluate(
     return tasks.evaluate(Path(checkpoint), signals(store, source), split=split, device=device, **dict(settings or {}))
 
 
-def signals(store: str | Path | Manifest, source: str | Path | None) -> str | Path:
+def signals(store: str | Path | Manifest, source: str | Path | None) -> Data:
     """Return a store unchanged, or a dataset with its files.
 
     Raises:
         InrzooError: `source` is passed with a store, or the dataset is unknown.
     """
-    from inrzoo.tasks import Unfitted
+    from inrzoo.tasks import UnfittedDataset
 
     files = None if source is None else Path(source)
     if isinstance(store, Manifest):
-        return Unfitted(store, files)
+        return UnfittedDataset(store, files)
     if files is None:
         return store
     if Path(store).is_dir() or "://" in str(store):
         raise InrzooError(f"--source {source} needs a dataset; {store} is a store")
-    return Unfitted(manifest.load(store, trusted=True), files)
+    return UnfittedDataset(manifest.load(store, trusted=True), files)

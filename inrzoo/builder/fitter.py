@@ -6,7 +6,6 @@ Shape letters: B signals, P parameters, K coordinates, C channels.
 
 import functools
 import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import coords, manifest, registry
+from inrzoo.checkpoint import network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.values import to_values
@@ -24,18 +24,13 @@ from inrzoo.manifest import Coords, FitSettings, Init, Manifest, Values
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
 
-KEY, MODULE, BEST = "inrzoo", "module.", "best.safetensors"
-"""The key of a checkpoint's metadata, the prefix of its network's tensors, and the best checkpoint's file in a run."""
-METADATA = ("task", "conventions", "identity")
-"""Keys of a checkpoint's metadata that are kept: how it was trained, what its INRs mean, and its dataset."""
-
 
 @dataclass(frozen=True)
 class Fitter:
     """A hypernetwork without the state of its training.
 
     Attributes:
-        content: a .safetensors file: the network's tensors, and `metadata` as JSON.
+        content: content of a .safetensors file, as `Checkpoint.network` returns it.
         metadata: `task`, `conventions` and `identity` of the checkpoint.
     """
 
@@ -97,30 +92,12 @@ def read_fitter(path: Path) -> Fitter:
         content = open_store(path).fitter
         if content is None:
             raise InrzooError(f"{path} was not built with --fitter and holds no hypernetwork")
-        return Fitter(content, _metadata(content))
-    file = path / BEST if path.is_dir() else path
-    if not file.is_file():
-        raise InrzooError(f"no checkpoint at {file}; `inrzoo train hypernetwork DATASET --out {path}` makes one")
-    from safetensors import SafetensorError, safe_open
-    from safetensors.torch import save
-
-    try:
-        with safe_open(file, framework="pt") as opened:
-            metadata = json.loads((opened.metadata() or {})[KEY])
-            names = sorted(name for name in opened.keys() if name.startswith(MODULE))  # noqa: SIM118 - no dict
-            tensors = {name: opened.get_tensor(name) for name in names}
-        recorded = {key: metadata[key] for key in METADATA}
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise InrzooError(f"{file} is not a checkpoint of inrzoo: {error}") from None
-    if "hypernet" not in recorded["task"]:
-        raise InrzooError(f"{file} is a checkpoint of the task {recorded['task'].get('name')}, which makes no INRs")
-    return Fitter(save(tensors, {KEY: json.dumps(recorded, sort_keys=True)}), recorded)
-
-
-def _metadata(content: bytes) -> dict[str, Any]:
-    length = int.from_bytes(content[:8], "little")
-    metadata: dict[str, Any] = json.loads(json.loads(content[8 : 8 + length])["__metadata__"][KEY])
-    return metadata
+        return Fitter(content, network_tables(content))
+    checkpoint = read(path)
+    if "hypernet" not in checkpoint.task:
+        raise InrzooError(f"{path} is a checkpoint of the task {checkpoint.task['name']}, which makes no INRs")
+    content = checkpoint.network()
+    return Fitter(content, network_tables(content))
 
 
 def network_starts(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
@@ -144,10 +121,8 @@ def weights_of(
 
 @functools.lru_cache(maxsize=1)
 def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> torch.nn.Module:
-    from safetensors.torch import load
-
-    tensors = {name.removeprefix(MODULE): tensor for name, tensor in load(content).items()}
-    spec = _metadata(content)["task"]["hypernet"]
+    tensors = network_state(content)
+    spec = network_tables(content)["task"]["hypernet"]
     runtime: dict[str, Any] = {"inr": inr, "sizes": grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])

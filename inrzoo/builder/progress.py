@@ -6,8 +6,9 @@ from types import TracebackType
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import TaskID
 
+from inrzoo.display import progress_bar
 from inrzoo.store import Block, Quality, Store
 
 LINE_EVERY_SECONDS = 30.0
@@ -19,16 +20,7 @@ class BuildProgress:
 
     def __init__(self, quiet: bool) -> None:
         self._console = Console(stderr=True, quiet=quiet)
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[note]}"),
-            TextColumn("ETA"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=quiet or not sys.stderr.isatty(),
-        )
+        self._bar = progress_bar(self._console, quiet)
         self._lines = not quiet and not sys.stderr.isatty()
         self._reading: TaskID | None = None
         self._fitting: TaskID | None = None

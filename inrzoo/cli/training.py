@@ -29,17 +29,19 @@ class TaskCommands(click.Group):
         name = trust("tasks", cmd_name) if ":" in cmd_name else cmd_name.replace("-", "_")
         if name not in registry.names("tasks") and ("tasks", name) not in registry.trusted:
             return None
-        from inrzoo.tasks._options import options
-        from inrzoo.tasks._signals import SignalTarget
+        from inrzoo.tasks.training.options import options
 
         cls = registry.find("tasks", name)
-        unfitted = issubclass(cls, SignalTarget)
+        unfitted = cls.reads_signals
         generated = []
         for option in options(cls):
             dashed = option.field.replace("_", "-")
             words = f"--{dashed}/--no-{dashed}" if option.flag else f"--{dashed}"
             help_text = option.help + (f"  [default: {option.default}]" if option.default else "")
-            generated.append(click.Option([words], default=None, help=help_text, metavar=None if option.flag else "X"))
+            metavar = None if option.flag else "NAME[=VALUE]" if option.repeatable else "X"
+            generated.append(
+                click.Option([words], default=None, help=help_text, metavar=metavar, multiple=option.repeatable)
+            )
         fixed = [
             click.Argument(["store"]),
             click.Option(["--out"], type=click.Path(path_type=Path), help="Folder of the run, STORE.TASK by default."),
@@ -76,6 +78,7 @@ def _train(
 ) -> None:
     from inrzoo import api
 
+    words = {field: None if word == () else word for field, word in words.items()}  # (): the option was not given
     run = api.train(
         name,
         store,
@@ -116,7 +119,7 @@ def evaluate(
     from dataclasses import asdict
 
     from inrzoo import api
-    from inrzoo.tasks._options import value
+    from inrzoo.tasks.training.options import value
 
     changes = {key: value(word) for key, word in map(_pair, settings)}
     measurements = api.evaluate(checkpoint, store, split=split, settings=changes, device=device, source=source)
@@ -141,7 +144,7 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
     Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers.
     """
     from inrzoo.api import signals
-    from inrzoo.tasks._pictures import draw as write
+    from inrzoo.tasks.reporting.reconstruction_figure import draw as write
 
     for picture in write(checkpoint, signals(store, source), out, split=split, count=count, device=device):
         say(f"picture  {picture}")
@@ -155,7 +158,7 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
 @DEVICE
 def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str) -> None:
     """Write a trained encoder's features of the INRs in STORE: one row each, with labels and split."""
-    from inrzoo.tasks._embedding import embed as write
+    from inrzoo.tasks.reporting.embedding import embed as write
 
     rows, features = write(checkpoint, store, out, split=split, device=device)
     say(f"features {out}: {rows} INRs, {features} numbers each")

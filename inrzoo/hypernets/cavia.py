@@ -7,23 +7,23 @@ Shape letters: B batch of signals, P parameters of one INR, I numbers of the ins
 import torch
 from torch import Tensor, nn
 
-from inrzoo.hypernets._adapted import AdaptedHypernet
-from inrzoo.hypernets._composer import Modulation, PatternComposer
-from inrzoo.hypernets._rows import RowNorm
+from inrzoo.hypernets.composer import Modulation, PatternComposer
+from inrzoo.hypernets.gradient.gradient_based import GradientBasedHypernet
+from inrzoo.hypernets.row_norms import RowNorm
 from inrzoo.inrs import INR
 
 
-class Cavia(AdaptedHypernet):
-    """A learned start of one matrix's instance part, V, adapted to a signal; the rest of the INR is shared.
+class Cavia(GradientBasedHypernet):
+    """A learned initialisation of one matrix's instance part, V, adapted to a signal; the rest of the INR is shared.
 
-    V ← V − ε ‖V‖² ∇_V L, with the Frobenius norm of the signal's current V. Since rows are normalised, the INR does not
-    change with the scale of V, ∇_V L falls with it, and the factor makes the step's size relative. Unlike CAVIA's, the
-    start is no zero but learned, N(0, 1) at first.
+    V ← V − ε ‖V‖² ∇_V L, with the Frobenius norm of the signal's current V. Rows are normalised, so the INR does not
+    depend on the scale of V and ∇_V L falls with it; the factor makes the step relative to V. CAVIA starts from zero;
+    here the initialisation is learned and starts as N(0, 1).
 
     The instance part is V (and U with `modulation = "own_u"`).
 
     Attributes:
-        start: V before the first step, row by row, (I,).
+        start: the initial V, row by row, (I,).
     """
 
     def __init__(
@@ -49,10 +49,10 @@ class Cavia(AdaptedHypernet):
             sizes: grid of the signals; not needed here.
             rank, layer, modulation, row_norm: as for `InstancePatterns`.
             inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, second_order: as for `LearnedInit`; ε is
-                the inner rate.
+                the inner learning rate.
 
         Raises:
-            InrzooError: a number or a name that is not allowed.
+            InrzooError: a number or a name is not allowed.
         """
         composer = PatternComposer(inr, layer, rank, modulation, row_norm)
         super().__init__(
@@ -70,14 +70,14 @@ class Cavia(AdaptedHypernet):
         self.start = nn.Parameter(torch.randn(composer.num_instance_params))
 
     def start_instance(self) -> Tensor:
-        """V₀, (I,)."""
+        """The initial V, (I,)."""
         return self.start
 
     def rate(self, instances_BI: Tensor, step: int) -> Tensor:
-        """ε ‖V‖² of each signal, (B, 1), or (B, I) with learned rates."""
+        """Learning rate ε ‖V‖² of each signal, (B, 1), or (B, I) with learned rates."""
         return super().rate(instances_BI, step) * instances_BI.square().sum(dim=1, keepdim=True)
 
     def weights(self, instances: Tensor) -> Tensor:
-        """(B, I) to (B, P)."""
+        """All weights from instance parts. Shape (B, I) to (B, P)."""
         weights_BP: Tensor = self.composer(instances)
         return weights_BP

@@ -1,5 +1,5 @@
-"""MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification";
-formulas in docs/derivations/hypernetworks.md#end-to-end-classification.
+"""MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification".
+Formulas: docs/derivations/hypernetworks.md#end-to-end-classification.
 
 Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_features, C channels, I numbers that
 are adapted.
@@ -18,19 +18,19 @@ from inrzoo.inrs import INR
 
 
 class EndToEnd(LearnedInit):
-    """A learned start with learned rates, and a transformer that classifies what a few steps have changed.
+    """A learned initialisation with learned rates, and a transformer that classifies the change by a few steps.
 
-    Everything but the output layer is adapted; the classifier sees the offsets of the layers behind the first. Their
+    All layers but the last are adapted; the classifier reads the offsets of the layers after the first. The paper's
     INR is `{"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}`.
 
-    Start, output layer and rates descend w ∇(cross-entropy) + ∇(error), the classifier ∇(cross-entropy), w being
-    `task_weight`: a weighted sum of the losses would weigh the classifier's gradient too. Their code goes backward
-    twice and multiplies in between; here the offsets, through which alone the classification reaches the rest, pass its
-    gradient on times w, so that one pass of cross-entropy + error gives the same.
+    With w = `task_weight`, initialisation, output layer and rates follow w ∇(cross-entropy) + ∇(error), and the
+    classifier follows ∇(cross-entropy); a weighted sum of the losses would scale the classifier's gradient too. The
+    paper's code runs backward twice and multiplies in between. Here the offsets, through which the classification
+    reaches everything else, multiply its gradient by w, so that one backward pass of cross-entropy + error suffices.
 
     Attributes:
-        mixed_precision: run the classifier in bfloat16 in training mode. Inner steps stay in float32: bfloat16 knows a
-            phase of 10 radians to 0.03.
+        mixed_precision: run the classifier in bfloat16 in training mode. Inner steps stay in float32, because bfloat16
+            resolves a phase of 10 radians to 0.03.
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class EndToEnd(LearnedInit):
             inr: an INR with at least two hidden layers.
             sizes: grid of the signals; not needed here.
             num_classes: of the labels.
-            task_weight: w_task: how much the classification counts for start, output layer and rates (their Fig. 4).
-                With 0 it does not (their WT-sim).
-            inner_steps, inner_fraction, learned_rates, share_rates: as for `LearnedInit`. The rates are this large
+            task_weight: w_task, the weight of the classification for initialisation, output layer and rates (their
+                Fig. 4); 0 is their WT-sim.
+            inner_steps, inner_fraction, learned_rates, share_rates: as for `LearnedInit`. The rates are large,
                 because the loss is a mean over coordinates.
             features, num_layers, head_features, mlp_ratio, modulation_scale: see `WeightTransformer`.
 
         Raises:
-            InrzooError: a number that is not allowed, or an INR with too few hidden layers.
+            InrzooError: a number is not allowed, or the INR has too few hidden layers.
         """
         if num_classes < 2 or task_weight < 0:
             raise InrzooError(
@@ -101,10 +101,10 @@ class EndToEnd(LearnedInit):
         return scores.float() if mixed else scores
 
     def losses(self, coords: Tensor, values: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """One batch: cross-entropies (B,), mean squared errors (B,), and class scores (B, num_classes).
+        """Cross-entropies (B,), mean squared errors (B,), and class scores (B, num_classes) of one batch.
 
-        The sum of the first two is what training minimises. The reconstruction is judged on one more subset of
-        `inner_fraction` of the coordinates.
+        Training minimises the sum of the first two. The errors are those of one more subset of `inner_fraction` of the
+        coordinates.
 
         Args:
             coords, values: as in `forward`.
@@ -112,23 +112,23 @@ class EndToEnd(LearnedInit):
         """
         self.require_signals(coords, values)
         instances_BI = self.instances(coords, values)
-        where, what = self.inner_subset(coords, values, self.inner_steps)
-        errors_B = self.reconstruction_loss(self.weights(instances_BI), where, what)
+        step_coords, step_values = self.inner_subset(coords, values, self.inner_steps)
+        errors_B = self.reconstruction_loss(self.weights(instances_BI), step_coords, step_values)
         constant_BI = instances_BI.detach()
         # The difference is 0, its gradient is not.
         scores = self.classify(constant_BI + self.task_weight * (instances_BI - constant_BI))
         return cross_entropy(scores, labels, reduction="none"), errors_B, scores
 
     def meta_parameters(self) -> list[nn.Parameter]:
-        """What makes the INR: the start (its output layer included) and the rates."""
+        """The parameters that make the INR: the initialisation, with its output layer, and the rates."""
         return [self.start] if self.rates is None else [self.start, self.rates]
 
     def parameter_groups(
         self, start_lr: float = 1e-4, rates_lr: float = 1e-2, classifier_lr: float = 1e-4
     ) -> list[dict[str, Any]]:
-        """For an optimiser: start, rates and classifier, with step sizes of their own.
+        """Groups for an optimiser: initialisation, rates and classifier, each with its learning rate.
 
-        Theirs is AdamW with weight decay 1e-4, and each group's gradient is clipped to norm 1 by itself.
+        The paper uses AdamW with weight decay 1e-4 and clips the gradient of each group to norm 1.
         """
         groups = zip(self.meta_parameters(), (start_lr, rates_lr), strict=False)
         return [

@@ -7,18 +7,18 @@ of the instance part.
 import torch
 from torch import Tensor, nn
 
-from inrzoo.hypernets._composer import Modulation, PatternComposer
-from inrzoo.hypernets._rows import RowNorm
-from inrzoo.hypernets._token_hypernet import TokenHypernet
+from inrzoo.hypernets.composer import Modulation, PatternComposer
+from inrzoo.hypernets.row_norms import RowNorm
+from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 from inrzoo.inrs import INR
 
 
 class InstancePatterns(TokenHypernet):
-    """A transformer writes one matrix of the INR, in low rank; the rest is shared by all signals (Sec. 3.2 and 3.3).
+    """A transformer makes one matrix of the INR, in low rank; the rest is shared by all signals (Sec. 3.2 and 3.3).
 
-    One weight token makes one row of V by LayerNorm and a linear map. The paper's INR is
+    LayerNorm and a linear layer turn one weight token into one row of V. The paper's INR is
     `{"name": "relu_mlp", "hidden_features": 256, "hidden_layers": 3, "encoding": "log_spaced", "num_frequencies": 64,
-    "sigma": 64.0}`; the σ are in the configurations of its code: 64 for faces, 128 for natural images.
+    "sigma": 64.0}`; the configurations of its code have σ = 64 for faces and 128 for natural images.
 
     The instance part is V (and U with `modulation = "own_u"`).
     """
@@ -46,14 +46,14 @@ class InstancePatterns(TokenHypernet):
             inr: any INR.
             sizes: grid of the signals, slowest axis first.
             rank: of the modulated matrix.
-            layer: which matrix is modulated, counted from 1 (Table 7).
-            modulation: how (Table 6), see `PatternComposer`.
+            layer: number of the modulated matrix, from 1 (Table 7).
+            modulation: see `PatternComposer` (Table 6).
             row_norm: norm of every row of every matrix over its fan-in, see `RowNorm`.
             patch, channels, features, num_layers, num_heads, mlp_features, dropout: as for `TransInr`; queries, keys
                 and values have biases here.
 
         Raises:
-            InrzooError: a number or a name that is not allowed.
+            InrzooError: a number or a name is not allowed.
         """
         composer = PatternComposer(inr, layer, rank, modulation, row_norm)
         super().__init__(
@@ -78,13 +78,13 @@ class InstancePatterns(TokenHypernet):
         )
 
     def instances(self, coords: Tensor, values: Tensor) -> Tensor:
-        """V, row by row, then Uᵀ if it is the signal's: (B, I)."""
+        """V, row by row, then Uᵀ if the signal has its own, (B, I)."""
         rows = [count for count, _ in self.composer.parts.values()]
         outputs = self.weight_token_outputs(values).split(rows, dim=1)
         heads = zip(self.heads.values(), outputs, strict=True)
         return torch.cat([head(tokens_BRF).flatten(1) for head, tokens_BRF in heads], dim=1)
 
     def weights(self, instances: Tensor) -> Tensor:
-        """(B, I) to (B, P)."""
+        """All weights from instance parts. Shape (B, I) to (B, P)."""
         weights_BP: Tensor = self.composer(instances)
         return weights_BP

@@ -11,19 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets._adapted import AdaptedHypernet
-from inrzoo.hypernets._contract import fresh_weights
-from inrzoo.hypernets._rows import matrices
+from inrzoo.hypernets.contract import initial_weights
+from inrzoo.hypernets.gradient.gradient_based import GradientBasedHypernet
+from inrzoo.hypernets.row_norms import matrices
 from inrzoo.inrs import INR
 
 Algorithm = Literal["maml", "reptile"]
 Adapt = Literal["all", "matrices", "hidden"]
 
 
-class LearnedInit(AdaptedHypernet):
-    """A start θ that a few gradient steps turn into the INR of a signal. θ begins as a fresh INR.
+class LearnedInit(GradientBasedHypernet):
+    """A learned initialisation θ from which a few gradient steps fit the INR of a signal.
 
-    The instance part are the offsets from θ of the adapted numbers, 0 at first.
+    θ starts as a newly initialised INR. The instance part is the offsets of the adapted numbers from θ, initially 0.
 
     Attributes:
         start: θ, (P,).
@@ -47,19 +47,19 @@ class LearnedInit(AdaptedHypernet):
 
         Args:
             inr: any INR; theirs for images is a SIREN, 2/256/256/256/256/3.
-            sizes: grid of the signals. Not needed here: a learned start fits signals of any number of coordinates.
-            algorithm: how θ is learned: the gradient of the loss behind the steps, or Reptile's θ − φ.
-            adapt: what the steps change: all numbers, matrices without biases (GINR-IPC's baseline), or everything but
-                the output layer (MWT).
-            inner_steps: S.
-            inner_lr: α of every number and step.
-            learned_rates: α is learned for every number and step instead (Meta-SGD) and begins as U(low, high).
-            share_rates: one learned α for all steps, so that their number can be changed.
-            inner_fraction: share of the coordinates that a step sees.
+            sizes: grid of the signals; not needed here, because signals may have any number of coordinates.
+            algorithm: θ is learned by the gradient of the loss after the steps (`maml`), or by θ − φ (`reptile`).
+            adapt: the steps change `all` numbers, `matrices` without biases (GINR-IPC's baseline), or all layers but
+                the last (`hidden`, MWT).
+            inner_steps: number of inner steps.
+            inner_lr: learning rate α of every number and step.
+            learned_rates: (low, high); α is learned for every number and step (Meta-SGD) and starts as U(low, high).
+            share_rates: learn one α for all steps, so that their number can be changed.
+            inner_fraction: share of the coordinates of an inner step.
             second_order: whether training differentiates through the steps; Reptile never does.
 
         Raises:
-            InrzooError: a number or a name that is not allowed, or Reptile with rates, which it cannot learn.
+            InrzooError: a number or a name is not allowed, or `reptile` is given rates, which it cannot learn.
         """
         for key, value, known in (("algorithm", algorithm, get_args(Algorithm)), ("adapt", adapt, get_args(Adapt))):
             if value not in known:
@@ -79,26 +79,26 @@ class LearnedInit(AdaptedHypernet):
             second_order=second_order and algorithm == "maml",
         )
         self.algorithm = algorithm
-        self.start = nn.Parameter(fresh_weights(inr))
+        self.start = nn.Parameter(initial_weights(inr))
         self.register_buffer("adapted", adapted_I, persistent=False)
 
     def start_instance(self) -> Tensor:
-        """Zeros, (I,)."""
+        """No offsets, (I,)."""
         return self.start.new_zeros(len(self.get_buffer("adapted")))
 
     def weights(self, instances: Tensor) -> Tensor:
-        """θ plus the offsets, (B, I) to (B, P)."""
+        """θ plus the offsets. Shape (B, I) to (B, P)."""
         if instances.shape[1] == len(self.start):
             return self.start + instances
         start_BP = self.start.expand(len(instances), -1)
         return start_BP.index_add(1, self.get_buffer("adapted"), instances.to(start_BP.dtype))
 
     def loss(self, coords: Tensor, values: Tensor, num_coords: int | None = None) -> Tensor:
-        """What training minimises, (B,): see `Hypernet.loss`.
+        """The training loss, (B,); see `Hypernet.loss`.
 
-        Reptile in training mode: ½ ‖θ − φ‖² with φ, the weights behind the steps, taken as constant. The gradient of
-        the mean over the batch is θ − mean φ, Reptile's; these numbers are no reconstruction errors, and `num_coords`
-        has no meaning for them.
+        Reptile has in training mode ½ ‖θ − φ‖², where φ, the weights after the steps, is a constant. The gradient of
+        the mean over the batch is Reptile's θ − mean φ. These numbers are no reconstruction errors, and `num_coords` is
+        ignored.
         """
         if self.algorithm == "maml" or not self.training:
             return super().loss(coords, values, num_coords)

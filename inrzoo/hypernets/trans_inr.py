@@ -11,23 +11,22 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets._contract import fresh_weights
-from inrzoo.hypernets._rows import RowNorm, matrices, normalise_rows, row_norms
-from inrzoo.hypernets._token_hypernet import TokenHypernet
+from inrzoo.hypernets.contract import initial_weights
+from inrzoo.hypernets.row_norms import RowNorm, matrices, normalise_rows, row_norms
+from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 from inrzoo.inrs import INR
 
 Grouping = Literal["block", "tile"]
 
 
 class TransInr(TokenHypernet):
-    """A transformer writes every matrix of the INR, some rows with one token (Sec. 3.3 and 3.4).
+    """A transformer makes every matrix of the INR; one token makes a group of rows (Sec. 3.3 and 3.4).
 
-    A matrix of R rows has Q = min(groups, R) tokens. Token q becomes u_q, of the length of a row, by the matrix's own
-    LayerNorm and linear map, and row i is the normalised u_{m(i)} ⊙ w̄_i, where w̄_i is learned and the same for all
-    signals. Biases and other tensors of one axis are learned and the same for all signals. w̄ and biases begin as a
-    fresh INR.
+    A matrix of R rows has Q = min(groups, R) tokens. The matrix's LayerNorm and linear layer turn token q into u_q, of
+    the length of a row, and row i is the normalised u_{m(i)} ⊙ w̄_i, where w̄_i is learned and shared by all signals.
+    Biases and other tensors with one axis are learned and shared too. w̄ and biases start as a newly initialised INR.
 
-    The instance part are the u's.
+    The instance part is all u.
     """
 
     def __init__(
@@ -49,22 +48,22 @@ class TransInr(TokenHypernet):
         """Build it; the defaults are the paper's and its code's.
 
         Args:
-            inr: any INR, its matrices are the target.
+            inr: any INR; its matrices are made.
             sizes: grid of the signals, slowest axis first.
-            groups: Q, most tokens of a matrix.
-            grouping: m(i): `"block"` gives neighbouring rows one token, ⌊i Q / R⌋, which is the paper's ⌊i / k⌋ where Q
-                divides R; `"tile"`, its code's, is i mod Q.
+            groups: Q, maximum number of tokens of a matrix.
+            grouping: m(i): `"block"` gives neighbouring rows one token, ⌊i Q / R⌋, which is the paper's ⌊i / k⌋ if Q
+                divides R; `"tile"`, as in its code, is i mod Q.
             row_norm: norm of every generated row over its fan-in, see `RowNorm`.
             patch: points of a patch, along all axes or along each.
-            channels: C of the signals, if not the INR's.
-            features: F.
+            channels: channels of the signals; those of the INR by default.
+            features: features of a token.
             num_layers: blocks of the encoder.
             num_heads: attention heads, each of F / num_heads features.
             mlp_features: hidden neurons of a block's MLP.
             dropout: of the residual branches, in training.
 
         Raises:
-            InrzooError: a number or a name that is not allowed.
+            InrzooError: a number or a name is not allowed.
         """
         groupings = get_args(Grouping)
         if groups < 1 or grouping not in groupings:
@@ -88,7 +87,7 @@ class TransInr(TokenHypernet):
         )
         self.counts = counts
         self.norms = row_norms(inr, row_norm)
-        start = inr.layout.split(fresh_weights(inr))
+        start = inr.layout.split(initial_weights(inr))
         self.base = nn.ParameterDict({name: nn.Parameter(part.clone()) for name, part in start.items()})
         self.fan_ins = {tensor.name: tensor.size // tensor.shape[0] for tensor in matrices(inr.layout)}
         self.heads = nn.ModuleDict(
@@ -103,13 +102,13 @@ class TransInr(TokenHypernet):
             self.register_buffer(f"group_of_row_{tensor.name}", group_R, persistent=False)
 
     def instances(self, coords: Tensor, values: Tensor) -> Tensor:
-        """The u's of all matrices, one behind the other, (B, I)."""
+        """All u, matrix by matrix, (B, I)."""
         outputs = self.weight_token_outputs(values).split(list(self.counts.values()), dim=1)
         heads = zip(self.heads.values(), outputs, strict=True)
         return torch.cat([head(tokens_BQF).flatten(1) for head, tokens_BQF in heads], dim=1)
 
     def weights(self, instances: Tensor) -> Tensor:
-        """(B, I) to (B, P)."""
+        """All weights from instance parts. Shape (B, I) to (B, P)."""
         tensors = {name: part.expand(len(instances), *part.shape) for name, part in self.base.items()}
         lengths = [self.counts[name] * fan_in for name, fan_in in self.fan_ins.items()]
         for name, flat in zip(self.fan_ins, instances.split(lengths, dim=1), strict=True):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from inrzoo.differences import differences
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+
+OF_WEIGHTS = ("inr", "layout", "order of the layout", "coords", "values", "init.mode")
+"""Keys of `conventions` that define the meaning of the numbers of a weight vector."""
 
 
 def require_alike(stores: Sequence[Store]) -> None:
@@ -21,7 +26,7 @@ def require_alike(stores: Sequence[Store]) -> None:
     """
     first = stores[0]
     for index, other in enumerate(stores[1:], start=1):
-        differing = _differences(conventions(first), conventions(other))
+        differing = differences(conventions(first), conventions(other), width=60)
         if differing:
             raise InrzooError(
                 f"{first.location} and {other.location} cannot be loaded as one, they differ in {'; '.join(differing)}"
@@ -47,21 +52,17 @@ def conventions(store: Store) -> dict[str, Any]:
     }
 
 
+def weight_conventions(store: Store) -> dict[str, Any]:
+    """Return what a store must share with the one that a network of weights was trained on.
+
+    Labels and splits may differ; where a shared initialisation starts may not.
+    """
+    start = None if store.init is None else hashlib.sha256(store.init.tobytes()).hexdigest()[:16]
+    if store.info.fitter is not None:
+        start = store.info.fitter.sha256[:16]
+    means = conventions(store)
+    return {**{key: means[key] for key in OF_WEIGHTS}, "init.start": start}
+
+
 def _short(names: Sequence[str]) -> str:
     return f"{len(names)} names: {', '.join(map(str, names))}"
-
-
-def _differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
-    lines = []
-    for key in [*ours, *(key for key in theirs if key not in ours)]:
-        a, b = ours.get(key, "absent"), theirs.get(key, "absent")
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += _differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            lines.append(f"{prefix}{key}: {_cut(a)} / {_cut(b)}")
-    return lines
-
-
-def _cut(value: object, width: int = 60) -> str:
-    text = str(value)
-    return text if len(text) <= width else f"{text[:width]}…"

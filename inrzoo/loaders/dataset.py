@@ -5,6 +5,7 @@ Shape letters: B INRs of a batch, L INRs of the dataset, P parameters, K coordin
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property, lru_cache
@@ -21,7 +22,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.values import to_values
 from inrzoo.loaders.batch import WeightBatch
 from inrzoo.loaders.compatibility import require_alike
-from inrzoo.loaders.normalise import Normalise, Normaliser, normaliser
+from inrzoo.loaders.normalise import Normalise, Normaliser, no_normaliser, normaliser
 from inrzoo.loaders.rows import InrLocations, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
@@ -112,6 +113,21 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
     def label_names(self) -> dict[str, list[str]]:
         """Names of the codes of each label column."""
         return {column: list(names) for column, names in self.stores[0].info.label_names.items()}
+
+    def subset(self, positions_L: NDArray[np.int64]) -> WeightDataset:
+        """Return a dataset of the INRs at some positions, in ascending order, without reading."""
+        part = copy.copy(self)
+        part.rows = self.rows.subset(positions_L)
+        return part
+
+    def prepared(
+        self, normaliser: Normaliser | None, transform: Transform | None, transform_normalised: Transform | None
+    ) -> WeightDataset:
+        """Return the same INRs with other transforms and another normaliser, or without one, without reading."""
+        other = copy.copy(self)
+        other.normaliser = normaliser or no_normaliser(self.layout)
+        other.transform, other.transform_normalised = transform, transform_normalised
+        return other
 
     def set_epoch(self, epoch: int) -> None:
         """Set the epoch, which changes the transforms' draws. It does not reach persistent workers of a DataLoader."""

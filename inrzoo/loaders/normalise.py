@@ -6,7 +6,7 @@ Shape letters: P parameters, T snapshots.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+from inrzoo.weights import WeightLayout
 
 Normalise = Literal["auto", "per_parameter", "per_tensor", "none"]
 MIN_STD = 1e-6
@@ -53,6 +54,11 @@ class Normaliser:
         return weights.mul(self.std.to(weights.device)).add_(self.mean.to(weights.device))
 
 
+def no_normaliser(layout: WeightLayout) -> Normaliser:
+    """Return the normaliser that leaves weights as they are."""
+    return Normaliser("none", torch.zeros(layout.num_params), torch.ones(layout.num_params))
+
+
 def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: Normalise = "auto") -> Normaliser:
     """Return the normaliser of some snapshots of some stores.
 
@@ -75,7 +81,7 @@ def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: No
         kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
     layout = stores[0].layout
     if kind == "none":
-        return Normaliser(kind, torch.zeros(layout.num_params), torch.ones(layout.num_params))
+        return no_normaliser(layout)
     prefix = "" if kind == "per_parameter" else "tensor_"
     counts, means, variances = [], [], []
     for store, positions in zip(stores, steps, strict=True):
@@ -93,6 +99,32 @@ def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: No
         mean, std = np.repeat(mean, sizes), np.repeat(std, sizes)
     std = np.where(std < MIN_STD, 1.0, std)
     return Normaliser(kind, torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(std.astype(np.float32)))
+
+
+def measured_normaliser(batches: Callable[[], Iterable[Tensor]], layout: WeightLayout, kind: str) -> Normaliser:
+    """Return the normaliser by the statistics of weights that are read in two passes, whatever a store records.
+
+    Args:
+        batches: starts a pass over the weights, (B, P) each; every pass gives the same.
+        layout: of the P numbers.
+        kind: `per_parameter` or `per_tensor`.
+    """
+    count, total = 0, torch.zeros(layout.num_params, dtype=torch.float64)
+    for weights_BP in batches():
+        count += len(weights_BP)
+        total += weights_BP.double().sum(0)
+    mean, squares = total / count, torch.zeros_like(total)
+    for weights_BP in batches():
+        squares += (weights_BP.double() - mean).square().sum(0)
+    variance = squares / count
+    if kind == "per_tensor":
+        for tensor in layout.tensors:
+            part = slice(start := layout.offsets[tensor.name], start + tensor.size)
+            tensor_mean = mean[part].mean()
+            variance[part] = (variance[part] + (mean[part] - tensor_mean).square()).mean()
+            mean[part] = tensor_mean
+    std = variance.sqrt()
+    return Normaliser(kind, mean.float(), torch.where(std < MIN_STD, 1.0, std).float())
 
 
 def _merged(

@@ -8,6 +8,7 @@ Shape letters: N signals, S seeds, T snapshots, B INRs of a batch.
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -87,6 +88,12 @@ class Rows:
     def __len__(self) -> int:
         """Return L, the number of INRs."""
         return len(self.items)
+
+    def subset(self, positions_L: NDArray[np.int64]) -> Rows:
+        """Return the INRs at some positions, in ascending order."""
+        part = copy.copy(self)
+        part.items = self.items[np.sort(positions_L)]
+        return part
 
     def locations(self, positions_B: NDArray[np.int64]) -> InrLocations:
         """Return the locations of the INRs at positions of `items`."""

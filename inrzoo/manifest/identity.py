@@ -5,6 +5,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from inrzoo.differences import differences as table_differences
+
 NOT_IN_FINGERPRINT = (
     "seeds",
     "title",
@@ -24,18 +26,9 @@ def fingerprint(resolved: Mapping[str, Any], signals_sha256: str) -> str:
     return hashlib.sha256(json.dumps([tables, signals_sha256], sort_keys=True).encode()).hexdigest()
 
 
-def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any], prefix: str = "") -> list[str]:
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys in which two resolved manifests make different INRs, as `key: ours → theirs`."""
-    lines = []
-    for key in sorted({*ours, *theirs}):
-        if prefix + key in NOT_IN_FINGERPRINT:
-            continue
-        a, b = ours.get(key), theirs.get(key)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            lines += differences(a, b, f"{prefix}{key}.")
-        elif a != b:
-            lines.append(f"{prefix}{key}: {a} → {b}")
-    return lines
+    return table_differences(ours, theirs, ignored=NOT_IN_FINGERPRINT)
 
 
 def _without(tables: Mapping[str, Any], keys: tuple[str, ...], prefix: str = "") -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Supervised classification of INRs from their weights: the field's standard benchmark (neural-graphs, NFN, DWSNets),
-and the supervised rows of the contrastive paper's Table 2.
+"""Supervised classification of INRs from their weights: the standard benchmark of neural-graphs, NFN and DWSNets, and
+the supervised rows of the contrastive paper's Table 2.
 
-Shape letters: B INRs of a batch.
+Shape letters: B INRs of a batch, L INRs of a dataset.
 """
 
 from __future__ import annotations
@@ -9,34 +9,35 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel
 
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightBatch, WeightDataset
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.seeding import Stream
-from inrzoo.tasks import Device, Learner, Measurement
-from inrzoo.tasks._augmented import ROWS_AT_ONCE, AugmentedTask, WeightNetwork, batch_of
-from inrzoo.tasks._checkpoint import load_module
-from inrzoo.tasks._ema import Ema
-from inrzoo.tasks._frozen import share
+from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.measurements import Measurement, measured_share
+from inrzoo.tasks.training.batches import TrainingBatches, in_order
+from inrzoo.tasks.training.state import load_module
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
 
 
 @dataclass(frozen=True, kw_only=True)
-class Classify(AugmentedTask):
-    """Classification of INRs by an encoder and a linear map, trained together.
+class Classify(WeightTask):
+    """Classification of INRs by an encoder and a linear layer, trained together.
 
-    Every seed of a signal is an INR of its own, in training and in measuring.
+    Every fit of a signal counts as one INR, in training and in evaluation.
 
     Attributes:
         label_smoothing: share of the target that is spread over all classes.
-        ema: decay of the average of the parameters that is measured; 0 for the parameters themselves.
-        train_signals: learn from so many signals of the training split, the same share of each class; 0 for all.
+        ema: decay of the exponential moving average of the parameters that is measured; 0 measures the parameters.
+        train_signals: number of training signals to learn from, an equal share of each class; 0 for all.
     """
 
     label_smoothing: float = 0.0
@@ -47,7 +48,7 @@ class Classify(AugmentedTask):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a number out of its range.
+            InrzooError: a number is out of its range.
         """
         super().__post_init__()
         for key in ("label_smoothing", "ema"):
@@ -64,22 +65,20 @@ class Classify(AugmentedTask):
         """Accuracy in percent over all INRs of a split."""
         dataset = self.dataset(path, split)
         right, _ = score(self._classifier(dataset, state, device), dataset, self.column(dataset), device)
-        return [share("accuracy", right)]
+        return [measured_share("accuracy", right)]
 
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `AugmentedTask.trained`."""
+        """See `WeightTask.trained`."""
         return self._classifier(dataset, state, device).weights
 
     def _classifier(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Classifier:
-        network = Ema(Classifier(self, dataset), self.ema).to(device).eval()
-        load_module(network, state)
-        average = network.average
-        assert isinstance(average, Classifier)
-        return average
+        module = AveragedClassifier(Classifier(self, dataset), self.ema).to(device).eval()
+        load_module(module, state)
+        return module.measured
 
 
 class Classifier(nn.Module):
-    """Encoder and a linear map to the classes of a dataset."""
+    """Encoder and a linear layer to the classes of a dataset."""
 
     def __init__(self, task: Classify, dataset: WeightDataset) -> None:
         super().__init__()
@@ -87,67 +86,112 @@ class Classifier(nn.Module):
         column = task.column(dataset)
         self.head = nn.Linear(self.weights.out_features, len(dataset.label_names[column]))
 
-    def forward(self, batch: WeightBatch, generator: torch.Generator | None = None) -> Tensor:
+    def forward(self, batch: WeightBatch) -> Tensor:
         """Logits (B, classes)."""
-        logits: Tensor = self.head(self.weights(batch, generator))
+        logits: Tensor = self.head(self.weights(batch))
         return logits
+
+
+class AveragedClassifier(nn.Module):
+    """A classifier and the exponential moving average of its parameters.
+
+    The decay of update n is min(decay, (1 + n)/(10 + n)), as in TensorFlow's `ExponentialMovingAverage`, so that the
+    initial parameters are soon forgotten.
+
+    Args:
+        network: the classifier that is trained.
+        decay: weight of the old average, from 0 to below 1; 0 keeps no average.
+    """
+
+    def __init__(self, network: Classifier, decay: float) -> None:
+        super().__init__()
+        self.network = network
+        self.average: AveragedModel | None = None
+        if decay:
+
+            def update(averages: Any, parameters: Any, number: Tensor | int) -> None:
+                n = int(number)
+                torch._foreach_lerp_(averages, parameters, 1 - min(decay, (1 + n) / (10 + n)))
+
+            self.average = AveragedModel(network, multi_avg_fn=update).requires_grad_(False)
+            self.average.n_averaged.fill_(1)  # the initial parameters, so that the first update averages too
+        self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
+
+    @property
+    def measured(self) -> Classifier:
+        """The classifier to measure: the average, or the network itself where there is none."""
+        network = self.network if self.average is None else self.average.module
+        assert isinstance(network, Classifier)
+        return network
+
+    def update(self) -> None:
+        """Average the present parameters in."""
+        if self.average is not None:
+            self.average.update_parameters(self.network)
+
+
+def _renamed(module: nn.Module, state: dict[str, Tensor], *_: Any) -> None:
+    """Give the tensors of older checkpoints, `copy.NAME` and `num_updates`, their present names."""
+    updates = state.pop("num_updates", None)
+    for name in [name for name in state if name.startswith("copy.")]:
+        state[f"average.module.{name.removeprefix('copy.')}"] = state.pop(name)
+    if updates is not None and any(name.startswith("average.") for name in state):
+        state["average.n_averaged"] = updates + 1
 
 
 class _Learner(Learner):
     def __init__(self, task: Classify, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
-        self._training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
-        self._column = task.column(self._training)
-        self._positions = chosen(self._training, self._column, task.train_signals, task.seed)
-        if len(self._positions) < task.batch_size:
-            raise InrzooError(
-                f"batch_size = {task.batch_size} is more than the {len(self._positions)} INRs that are learned from"
-            )
-        network = Classifier(task, self._training)
-        network.weights.inputs.fit(self._training, task.normalise)
-        self.module = self._averaged = Ema(network, task.ema).to(device)
-        self._steps = 0
+        training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
+        self._column = task.column(training)
+        subset = training.subset(chosen(training, self._column, task.train_signals, task.seed))
+        network = Classifier(task, training)
+        network.weights.inputs.set(task.statistics(training))
+        augmented = network.weights.prepared(subset, augmented=True)
+        self._batches = TrainingBatches(augmented, task.batch_size, seed=task.seed)
+        self.module = self._averaged = AveragedClassifier(network, task.ema).to(device)
         self.identity = {
-            "fingerprint": self._training.stores[0].info.fingerprint,
-            "inrs": len(self._positions),
+            "fingerprint": training.stores[0].info.fingerprint,
+            "inrs": len(subset),
         }
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of a batch; see `Learner.loss`."""
-        self._averaged.update(step)
-        self._steps = step + 1
-        epoch, order = batch_of(self._task, step, len(self._positions))
-        batch = self._training.read(self._positions[order], epoch=epoch, key=step).to(self._device)
-        logits = self._averaged.network(batch, generator_for(self._task.seed, 0, step, device=self._device))
+        batch = self._batches(step).to(self._device)
+        logits = self._averaged.network(batch)
         target = batch.labels[self._column]
         loss = cross_entropy(logits, target, label_smoothing=self._task.label_smoothing)
         return loss, {"accuracy": float((logits.argmax(1) == target).double().mean())}
 
+    def after_step(self) -> None:
+        """See `Learner.after_step`."""
+        self._averaged.update()
+
     def validate(self) -> dict[str, float]:
-        """Accuracy and cross entropy of the validation split, of the average where there is one."""
-        self._averaged.update(self._steps)
-        right, loss = score(self._averaged.average, self._validation, self._column, self._device)
+        """Accuracy and cross entropy of the validation split, by the average if there is one."""
+        right, loss = score(self._averaged.measured, self._validation, self._column, self._device)
         accuracy = float(right.double().mean())
         return {"score": accuracy, "validation_accuracy": accuracy, "validation_loss": loss}
 
 
 @torch.no_grad()
-def score(network: nn.Module, dataset: WeightDataset, column: str, device: Device) -> tuple[Tensor, float]:
-    """Whether each INR of a dataset is classified right, and the mean cross entropy."""
+def score(network: Classifier, dataset: WeightDataset, column: str, device: Device) -> tuple[Tensor, float]:
+    """Whether each INR of a dataset is classified correctly, (L,) bool, and the mean cross entropy."""
     right, loss = [], 0.0
-    for start in range(0, len(dataset), ROWS_AT_ONCE):
-        batch = dataset[start : start + ROWS_AT_ONCE].to(device)
-        logits, target = network(batch), batch.labels[column]
+    for batch in in_order(network.weights.prepared(dataset), ROWS_AT_ONCE):
+        logits, target = network(batch.to(device)), batch.labels[column].to(device)
         right.append((logits.argmax(1) == target).cpu())
         loss += float(cross_entropy(logits, target, reduction="sum"))
     return torch.cat(right), loss / len(dataset)
 
 
 def chosen(dataset: WeightDataset, column: str, num_signals: int, seed: int) -> NDArray[np.int64]:
-    """Positions of all INRs of so many signals, class by class in turn; more signals contain fewer.
+    """Positions of all INRs of `num_signals` signals, taken from each class in turn; 0 for all.
+
+    A larger number adds signals to those of a smaller one.
 
     Raises:
-        InrzooError: more than there are.
+        InrzooError: the dataset has fewer signals.
     """
     positions = np.arange(len(dataset))
     if not num_signals:
@@ -158,8 +202,8 @@ def chosen(dataset: WeightDataset, column: str, num_signals: int, seed: int) -> 
         raise InrzooError(f"train_signals = {num_signals} is more than the {len(signals)} of the training split")
     signals = signals[Stream("train signals", "", seed).shuffle(len(signals))]
     label = dataset.labels[column][signals]
-    turn = np.zeros(len(signals), dtype=np.int64)  # a signal's number among those of its class
+    rank = np.zeros(len(signals), dtype=np.int64)  # number of a signal among those of its class
     for code in np.unique(label):
-        turn[label == code] = np.arange(np.count_nonzero(label == code))
-    kept = signals[np.argsort(turn, kind="stable")[:num_signals]]
-    return positions[np.isin(signal_L, kept)]
+        rank[label == code] = np.arange(np.count_nonzero(label == code))
+    subset = signals[np.argsort(rank, kind="stable")[:num_signals]]
+    return positions[np.isin(signal_L, subset)]

@@ -1,14 +1,15 @@
-"""Contrastive learning on the weights of INRs: SimCLR, whose two views of an image are two fits of it.
+"""Contrastive learning on the weights of INRs: SimCLR, where the two views of an image are two fits of it.
 
-"Contrastive implicit representation learning" (Sec. 3.1, 3.2, 4.2): two INRs of each image that were fitted from
-different starts, both augmented; NT-Xent on what a projector makes of an encoder's features; then the projector is
-dropped and a linear probe on the frozen features measured.
+"Contrastive implicit representation learning" (Sec. 3.1, 3.2, 4.2) takes two INRs of each image that were fitted from
+different starts, augments both, and applies NT-Xent to the projected features of an encoder. Then the projector is
+dropped, and a linear probe on the frozen features is measured.
 
 Shape letters: N pairs of a batch, F features.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,33 +19,37 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightDataset
-from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks import LOG, Device, Learner, Measurement
-from inrzoo.tasks._augmented import AugmentedTask, WeightNetwork, batch_of
-from inrzoo.tasks._checkpoint import load_module
-from inrzoo.tasks._frozen import Features, Protocol, linear_probe, nearest_neighbours, retrieval
-from inrzoo.tasks._nt_xent import nt_xent
+from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.losses import nt_xent
+from inrzoo.tasks.measurements import Measurement
+from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
+from inrzoo.tasks.training.batches import TrainingBatches
+from inrzoo.tasks.training.state import load_module
+from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask
+
+LOG = logging.getLogger("inrzoo.tasks")
+VALIDATION_PAIRS = 1000
+"""Maximum number of pairs that decide which checkpoint is the best."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrastive(AugmentedTask):
-    """Contrastive learning: features by which two fits of one signal find each other.
+class Contrastive(WeightTask):
+    """Contrastive learning of features that are alike for two fits of one signal.
 
     The paper gives neither temperature, nor projector, nor the strengths of augmentations. Those here are SimCLR's or
-    those of docs/derivations/augmentation.md#strengths; see docs/contrastive.md. The best checkpoint is the one by
-    which most signals of the validation split find their other fit: no label takes part before the probe.
+    those of docs/derivations/augmentation.md#strengths; see docs/contrastive.md. The best checkpoint is the one whose
+    features retrieve the other fit of most validation signals. No label is used before the probe.
 
     Attributes:
-        between: in what two INRs of a pair differ: `seeds`, `views` (two snapshots of one fit), or `auto`, which is
-            seeds where signals have two, and else views.
+        between: the two INRs of a pair differ in `seeds`, or in `views` (two snapshots of one fit); `auto` takes seeds
+            if signals have two, else views.
         temperature: τ of NT-Xent.
-        projector_hidden: width of the projector, Linear, ReLU, Linear.
-        projector_features: of its result.
-        test_protocol: the probe is chosen on the `validation` split, or, as in the paper, `best_of_runs` on the split
-            that is reported.
-        test_raw: measure the same on the weights themselves, for comparison.
+        projector_hidden: width of the projector: linear layer, ReLU, linear layer.
+        projector_features: output features of the projector.
+        test_protocol: the probe is chosen on the `validation` split, or, as in the paper, `best_of_runs` on the
+            reported split.
+        test_raw: measure the weights themselves as well, for comparison.
     """
 
     between: Literal["auto", "seeds", "views"] = "auto"
@@ -58,28 +63,22 @@ class Contrastive(AugmentedTask):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a number out of its range.
+            InrzooError: a number is out of its range.
         """
         super().__post_init__()
-        self.require("batch_size", self.batch_size >= 2, "at least 2: other pairs are what a pair is told from")
+        self.require("batch_size", self.batch_size >= 2, "at least 2, because other pairs are the negatives of a pair")
         self.require("temperature", self.temperature > 0, "above 0")
         for key in ("projector_hidden", "projector_features"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
 
-    def pairs(self, path: str | Path, split: str) -> Pairs:
-        """Of a split; says so where they are not of two seeds.
-
-        Raises:
-            InrzooError: no signal has two such INRs.
-        """
+    def paired(self, path: str | Path, split: str) -> tuple[WeightDataset, Literal["seeds", "views"]]:
+        """The INRs that are paired, and in what the two of a pair differ; logs a line if `auto` takes snapshots."""
         dataset = self.dataset(path, split)
-        seeds = self.between == "seeds" or (self.between == "auto" and several_seeds(dataset))
-        if seeds:
-            return Pairs(dataset, between="seeds", seed=self.seed)
+        if self.between == "seeds" or (self.between == "auto" and several_seeds(dataset)):
+            return dataset, "seeds"
         if self.between == "auto":
             LOG.info("%s: signals have one seed; pairs are two snapshots of one fit", path)
-        every_view = dataset.stores[0].snapshots
-        return Pairs(self.dataset(path, split, every_view), between="views", seed=self.seed)
+        return self.dataset(path, split, dataset.stores[0].snapshots), "views"
 
     def begin(self, path: str | Path, device: Device) -> Learner:
         """See `Task.begin`."""
@@ -88,9 +87,10 @@ class Contrastive(AugmentedTask):
     def evaluate(
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
-        """In percent: linear probe and nearest neighbours on frozen features, and how often two fits of a signal find
-        each other by what the projector makes of them, as in training. Of `raw`, which learns nothing, the features
-        themselves are compared, and not what a projector happens to make of them.
+        """Linear probe, nearest neighbours and retrieval, in percent.
+
+        Probe and neighbours read frozen features. Retrieval reads projected features, as training does, but the
+        features themselves for the encoder `raw`, whose projector is not trained.
         """
         datasets = [self.dataset(path, part) for part in ("train", "validation", split)]
         network = self._network(datasets[0], state, device)
@@ -99,19 +99,19 @@ class Contrastive(AugmentedTask):
         if self.encoder["name"] != "raw":
             with torch.no_grad():
                 projected = replace(projected, features=network.projector(projected.features.to(device)).cpu())
-        found = measurements(features, projected, self.test_protocol)
+        results = measurements(features, projected, self.test_protocol)
         if self.test_raw:
             plain = WeightNetwork(replace(self, encoder={"name": "raw"}), datasets[0]).to(device).eval()
             plain.inputs.load_state_dict(network.weights.inputs.state_dict())
             features = self._features(plain, datasets, device)
-            found += [
+            results += [
                 replace(one, name=f"{one.name}, raw {self.inputs}")
                 for one in measurements(features, features[2], self.test_protocol)
             ]
-        return found
+        return results
 
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `AugmentedTask.trained`."""
+        """See `WeightTask.trained`."""
         return self._network(dataset, state, device).weights
 
     def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
@@ -141,18 +141,18 @@ class ContrastiveNetwork(nn.Module):
 class _Learner(Learner):
     def __init__(self, task: Contrastive, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
-        self._pairs = task.pairs(path, "train")
-        if len(self._pairs) < task.batch_size:
-            raise InrzooError(
-                f"batch_size = {task.batch_size} is more than the {len(self._pairs)} pairs of the training split"
-            )
-        self._validation_pairs = task.pairs(path, "validation")
-        self.module = self._network = ContrastiveNetwork(task, self._pairs.dataset).to(device)
-        self._network.weights.inputs.fit(self._pairs.dataset, task.normalise)
+        training, between = task.paired(path, "train")
+        network = ContrastiveNetwork(task, training)
+        network.weights.inputs.set(task.statistics(training))
+        pairs = Pairs(network.weights.prepared(training, augmented=True), between=between, seed=task.seed)
+        self._batches = TrainingBatches(pairs, task.batch_size, seed=task.seed)
+        validation, between = task.paired(path, "validation")
+        self._validation_pairs = Pairs(network.weights.prepared(validation), between=between, seed=task.seed)
+        self.module = self._network = network.to(device)
         self.identity = {
-            "fingerprint": self._pairs.dataset.stores[0].info.fingerprint,
-            "pairs": len(self._pairs),
-            "between": self._pairs.between,
+            "fingerprint": training.stores[0].info.fingerprint,
+            "pairs": len(pairs),
+            "between": pairs.between,
         }
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -161,21 +161,18 @@ class _Learner(Learner):
         loss = nt_xent(first_NF, second_NF, self._task.temperature)
         with torch.no_grad():
             cosine_NN = nn.functional.cosine_similarity(first_NF[:, None], second_NF[None], dim=-1)
-            found = (cosine_NN.argmax(1) == torch.arange(len(cosine_NN), device=cosine_NN.device)).double().mean()
-        return loss, {"alignment": float(found)}
+            own_N = torch.arange(len(cosine_NN), device=cosine_NN.device)
+            alignment = (cosine_NN.argmax(1) == own_N).double().mean()
+        return loss, {"alignment": float(alignment)}
 
     def _project(self, step: int) -> tuple[Tensor, Tensor]:
-        epoch, positions = batch_of(self._task, step, len(self._pairs))
-        pair = self._pairs.read(positions, epoch=epoch, key=step).to(self._device)
-        projected = []
-        for view, batch in enumerate((pair.first, pair.second)):
-            generator = generator_for(self._task.seed, 0, step, view, device=self._device)
-            projected.append(self._network.projector(self._network.weights(batch, generator)))
-        return projected[0], projected[1]
+        pair = self._batches(step).to(self._device)
+        network = self._network
+        return network.projector(network.weights(pair.first)), network.projector(network.weights(pair.second))
 
     def validate(self) -> dict[str, float]:
-        """Share of validation signals whose fits find each other; NT-Xent without augmentation."""
-        count = min(len(self._validation_pairs), 1000)
+        """Share of validation signals whose other fit is retrieved, and NT-Xent without augmentation."""
+        count = min(len(self._validation_pairs), VALIDATION_PAIRS)
         pair = self._validation_pairs.read(np.arange(count), epoch=0, key=0).to(self._device)
         projected = [self._network.projector(self._in_parts(batch)) for batch in (pair.first, pair.second)]
         first_NF, second_NF = (nn.functional.normalize(part, dim=-1) for part in projected)
@@ -193,14 +190,14 @@ class _Learner(Learner):
 
 def several_seeds(dataset: WeightDataset) -> bool:
     """Whether any signal was fitted from two starts."""
-    places = dataset.rows.locations(np.arange(len(dataset)))
-    signal = dataset.rows.signals(places)
-    fits = np.unique(np.stack([signal, places.store, places.seed]), axis=1)
+    locations = dataset.rows.locations(np.arange(len(dataset)))
+    signal = dataset.rows.signals(locations)
+    fits = np.unique(np.stack([signal, locations.store, locations.seed]), axis=1)
     return bool((np.unique(fits[0], return_counts=True)[1] > 1).any())
 
 
 def measurements(splits: Sequence[Features], projected: Features, protocol: Protocol) -> list[Measurement]:
-    """All that is measured: of the training, the validation and the reported split, and of the latter's projections."""
+    """All measurements of training, validation and reported features; `projected` are those of the reported split."""
     train, validation, test = splits
     return [
         linear_probe(train, validation, test, protocol),

@@ -1,4 +1,4 @@
-"""Classification of signals through the INRs that a few learned gradient steps make of them.
+"""Classification of signals by the INRs that a few learned gradient steps fit to them.
 
 MWT: Gielisse & van Gemert 2025, "End-to-end implicit neural representations for classification";
 formulas in docs/derivations/hypernetworks.md#end-to-end-classification.
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,34 +19,31 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets.end_to_end import EndToEnd as Network
-from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks import Device, Learner, Measurement, Task
-from inrzoo.tasks._checkpoint import load_module
-from inrzoo.tasks._matching import mean_and_interval
-from inrzoo.tasks._signals import SignalSet, SignalTarget, psnr_of
+from inrzoo.tasks.contract import Data, Device, Learner, Task
+from inrzoo.tasks.measurements import Measurement, measured_mean
+from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
 
 MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}
 
 
 @dataclass(frozen=True, kw_only=True)
-class EndToEnd(SignalTarget, Task):
-    """A learned start of an INR and a classifier of what a few gradient steps change, trained together.
+class EndToEnd(SignalTarget[Network], Task):
+    """A learned initialisation of an INR and a classifier of the change by a few gradient steps, trained together.
 
     Signals, labels, grid, value range and split are those of a dataset or of a store, whose INRs are not used. The
-    paper: 10 epochs, batches of 16, AdamW with 1e-4 (rates 1e-2), weight decay 1e-4, each of the three groups clipped
-    to norm 1.
+    paper trains 10 epochs in batches of 16 by AdamW with learning rate 1e-4 (1e-2 for the learned rates) and weight
+    decay 1e-4, and clips the gradient of each of the three groups to norm 1.
 
     Attributes:
         hypernet: arguments of the hypernetwork `end_to_end`.
-        inr: the target, name and fields.
-        label: the label column that holds the classes; the first one if none is named.
+        inr: name and fields of the INR that is made.
+        label: name of the label column with the classes; the first column by default.
         batch: signals of a step.
-        rates_factor: step size of the learned rates, in multiples of `lr`.
-        classifier_factor: step size of the classifier, in multiples of `lr`.
-        mixed_precision: run the classifier in bfloat16, inner steps in float32.
-        validation_signals: how many signals decide about the best checkpoint.
-        test_inner_fraction: share of the coordinates that an inner step sees where the result is measured; that of
-            training if none is given.
+        rates_factor: learning rate of the learned rates, in multiples of `lr`.
+        classifier_factor: learning rate of the classifier, in multiples of `lr`.
+        mixed_precision: run the classifier in bfloat16 and inner steps in float32.
+        validation_signals: number of signals that decide which checkpoint is the best.
+        test_inner_fraction: share of the coordinates of an inner step in evaluation; that of training by default.
     """
 
     lr: float = 1e-4
@@ -66,7 +62,7 @@ class EndToEnd(SignalTarget, Task):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a number out of its range.
+            InrzooError: a number is out of its range.
         """
         super().__post_init__()
         for key in ("batch", "validation_signals"):
@@ -77,80 +73,73 @@ class EndToEnd(SignalTarget, Task):
         self.require("test_inner_fraction", fraction is None or 0 < fraction <= 1, "above 0 and at most 1")
         self.require("hypernet", self.hypernet.get("name") == "end_to_end", "the name end_to_end and its arguments")
 
-    def labels(self, among: SignalSet) -> str:
-        """The label column.
+    def labels(self, signals: SignalSet) -> str:
+        """Name of the label column.
 
         Raises:
             InrzooError: the signals have no such column.
         """
-        names = list(among.label_names)
+        names = list(signals.label_names)
         if not names or (self.label is not None and self.label not in names):
             raise InrzooError(
                 f"label = {self.label!r} is no label column of the signals; they have: {', '.join(names)}"
             )
         return self.label or names[0]
 
-    def network(self, among: SignalSet) -> Network:
-        """A fresh network for signals such as these."""
-        made: Network = registry.make(
+    def network(self, signals: SignalSet) -> Network:
+        """An untrained network for these signals."""
+        network: Network = registry.make(
             "hypernets",
             self.hypernet,
-            inr=self.target(among.inr),
-            sizes=among.grid,
-            num_classes=len(among.label_names[self.labels(among)]),
+            inr=self.target(signals.inr),
+            sizes=signals.grid,
+            num_classes=len(signals.label_names[self.labels(signals)]),
         )
-        made.mixed_precision = self.mixed_precision
-        return made
+        network.mixed_precision = self.mixed_precision
+        return network
 
-    def begin(self, path: str | Path, device: Device) -> Learner:
+    def begin(self, path: Data, device: Device) -> Learner:
         """See `Task.begin`."""
         return _Learner(self, path, device)
 
-    def evaluate(
-        self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
-    ) -> Sequence[Measurement]:
+    def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
         """Accuracy in percent and PSNR in dB on a split."""
-        among = self.signals(path, split)
-        network = self.network(among).to(device).eval()
-        load_module(network, state)
+        signals, network = self.restored(path, split, state, device)
         network.inner_fraction = self.test_inner_fraction or network.inner_fraction
-        right, decibels = measured(network, self.labels(among), among, device)
-        found = {"accuracy": 100 * right, "PSNR": decibels}
-        return [Measurement(name, *mean_and_interval(values), len(values)) for name, values in found.items()]
+        right, decibels = measured(network, self.labels(signals), signals, device)
+        return [measured_mean("accuracy", 100 * right), measured_mean("PSNR", decibels)]
 
 
 def measured(
-    network: Network, label: str, among: SignalSet, device: Device, count: int | None = None
+    network: Network, label: str, signals: SignalSet, device: Device, count: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Whether each of `count` signals is classified rightly (1 or 0), and its PSNR in dB."""
+    """Whether each of `count` signals is classified correctly (1 or 0), and its PSNR in dB; (N,) each."""
     right, decibels = [], []
-    for coords, values, labels in among.parts(device, count):
+    for coords, values, labels in signals.parts(device, count):
         instances = network.instances(coords, values)
         right.append((network.classify(instances).argmax(dim=1) == labels[label]).float())
-        decibels.append(psnr_of(network, network.weights(instances), coords, values, among))
+        decibels.append(psnr_of(network, network.weights(instances), coords, values, signals))
     return torch.cat(right), torch.cat(decibels)
 
 
 class _Learner(Learner):
-    def __init__(self, task: EndToEnd, path: str | Path, device: Device) -> None:
+    def __init__(self, task: EndToEnd, path: Data, device: Device) -> None:
         self._task, self._device = task, device
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
         self._label = task.labels(self._training)
+        self._batches = self._training.batches(task.batch, task.seed)
         self.module = self._network = task.network(self._training).to(device)
         self._coords = self._training.coords.to(device)
         self.identity = self._training.identity
 
     def parameter_groups(self) -> list[dict[str, Any]]:
-        """Start, rates and classifier."""
+        """Groups of the initialisation, the learned rates and the classifier."""
         groups = self._network.parameter_groups(1.0, self._task.rates_factor, self._task.classifier_factor)
         return [{"params": group["params"], "lr_factor": group["lr"]} for group in groups]
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """Mean over a batch of signals that `step` picks; see `Learner.loss`."""
-        chosen = torch.randint(
-            len(self._training), (self._task.batch,), generator=generator_for(self._task.seed, 0, step)
-        )
-        values, columns = self._training.read(chosen)
+        """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
+        values, columns = self._batches(step)
         labels = columns[self._label].to(self._device)
         task_B, error_B, scores = self._network.losses(self._coords, values.to(self._device), labels)
         decibels = psnr(error_B.detach(), self._training.value_range)

@@ -1,69 +1,74 @@
 """Few-shot classification of INRs from their weights.
 
 Hu et al. 2023, "On the few-shot generalization of learning on implicit neural representations": an encoder is trained
-on episodes so that cosines of its features tell classes apart, and is measured on classes that it has never seen.
+on episodes so that cosines of its features separate classes, and is measured on classes that it has never seen.
 
-Shape letters: B INRs of a batch, L INRs of a dataset, P numbers of one INR, F features.
+Shape letters: B INRs of a batch, L INRs of a dataset, P numbers of one INR, F features, N classes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Episodes, WeightDataset, load
 from inrzoo.loaders.batch import Episode
+from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks import Device, Learner, Measurement, Task
-from inrzoo.tasks._checkpoint import load_module
-from inrzoo.tasks._conventions import conventions_of
-from inrzoo.tasks._inputs import Kind
-from inrzoo.tasks._matching import Head, accuracy, mean_and_interval, negative_log_likelihood
-from inrzoo.tasks._network import Network
+from inrzoo.tasks.contract import Device, Learner, Task
+from inrzoo.tasks.inputs import ROWS_AT_ONCE, EncoderInputs, Kind
+from inrzoo.tasks.losses import Head, accuracy, log_probabilities, negative_log_likelihood
+from inrzoo.tasks.measurements import Measurement, measured_mean
+from inrzoo.tasks.training.batches import in_order
+from inrzoo.tasks.training.state import load_module
+
+LEARNED_START = 10.0
+"""Initial factor of the cosines if the temperature is learned."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FewShot(Task):
     """N-way K-shot learning on the weights of INRs. The split of a store decides which classes are seen in training.
 
-    The paper has 5 ways and 5 shots, a temperature of 1, Adam with 1e-5; with the cosines as they are the loss cannot
-    fall below 0.764 (5-way), and 1e-5 is slow on so flat a softmax. The defaults here are those that did best on the
-    validation alphabets of Omniglot; see docs/few_shot.md.
+    The paper has 5 ways and 5 shots, a temperature of 1, and Adam with learning rate 1e-5. Its loss cannot fall below
+    0.764 (5-way), and 1e-5 is slow on so flat a softmax. The defaults here did best on the validation alphabets of
+    Omniglot; see docs/few_shot.md.
 
     Attributes:
         way: classes of an episode.
-        shot: INRs of each class to learn from.
-        query: INRs of each class that are asked for.
-        label: the label column that holds the classes; the first one if none is named.
-        view: step count of the snapshot that stands for a signal; the last one if none is named.
-        views: step counts of the further snapshots that `view_use` uses; all if none are named.
-        view_use: further views as `training` samples, in the `support` of every episode, `both`, or `none`.
-        inputs: what the encoder reads: `weights`, `canonical` weights, or `signals`, the pixels, for comparison.
+        shot: support INRs per class.
+        query: query INRs per class.
+        label: name of the label column with the classes; the first column by default.
+        view: step count of the snapshot that represents a signal; the last one by default.
+        views: step counts of the further snapshots that `view_use` uses; all by default.
+        view_use: further views serve as `training` samples, in the `support` of every episode, `both`, or `none`.
+        inputs: the encoder reads `weights`, `canonical` weights, or `signals`, the pixels, for comparison.
         layers: `all`, or `first-k` for the first k layers of the INR.
-        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs started alike.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs share their start.
         encoder: name of an encoder, and its arguments.
         head: `matching` (a softmax over the support) or `prototype` (over class means).
-        temperature: what multiplies the cosines: a number, or `learned`, which begins at 10.
-        episodes_per_step: whose mean loss is descended in one step.
-        rotations: turn each class of a training episode by 0, 90, 180 or 270 degrees, in weight space: more classes.
+        temperature: factor of the cosines: a number, or `learned`, which starts at 10.
+        episodes_per_step: episodes per optimiser step; the step minimises their mean loss.
+        rotations: turn each class of a training episode by 0, 90, 180 or 270 degrees, which makes more classes.
         mixtures: share of training episodes whose classes are mixtures of two: INRs of the one and of the other are
-            averaged, with shares that are the same for the whole mixed class.
+            averaged, with the same shares for the whole mixed class.
         noise: standard deviation of Gaussian noise on normalised inputs, in training.
         input_dropout: share of normalised inputs that are set to 0, in training.
-        validation_episodes: how many decide about the best checkpoint.
-        test_ways: ways that a trained network is measured at.
-        test_shots: shots that it is measured at.
-        test_query: INRs of each class that are asked for when it is measured; `query` if no number is given.
-        test_episodes: how many for each.
+        validation_episodes: number of episodes that decide which checkpoint is the best.
+        test_ways: numbers of ways that are measured.
+        test_shots: numbers of shots that are measured.
+        test_query: query INRs per class where the network is measured; `query` by default.
+        test_episodes: number of episodes for each way and shot.
     """
 
     steps: int = 3000
@@ -97,7 +102,7 @@ class FewShot(Task):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a number out of its range.
+            InrzooError: a number is out of its range.
         """
         super().__post_init__()
         self.require("way", self.way >= 2, "at least 2")
@@ -110,24 +115,24 @@ class FewShot(Task):
         self.require("test_ways", bool(self.test_ways) and min(self.test_ways) >= 2, "one or more numbers above 1")
         self.require("test_shots", bool(self.test_shots) and min(self.test_shots) >= 1, "one or more numbers above 0")
 
-    # --- what is read ------------------------------------------------------------------------------------------
+    # --- data --------------------------------------------------------------------------------------------------
 
     def conventions(self, path: str | Path) -> dict[str, Any]:
-        """See `Task.conventions`; labels and splits may differ, where a fixed start began may not."""
-        return conventions_of(path)
+        """See `Task.conventions`."""
+        return weight_conventions(load(path, normalise="none").stores[0])
 
     def dataset(self, path: str | Path, split: str | None, all_views: bool) -> WeightDataset:
         """INRs of a split, not normalised."""
-        wanted: Any = self.view
+        views: Any = self.view
         if all_views:
             snapshots = load(path, normalise="none").stores[0].snapshots
-            wanted = sorted({*(self.views or snapshots), *([] if self.view is None else [self.view])})
-        return load(path, split=split, views=wanted, normalise="none", signals=self.inputs == "signals")
+            views = sorted({*(self.views or snapshots), *([] if self.view is None else [self.view])})
+        return load(path, split=split, views=views, normalise="none", signals=self.inputs == "signals")
 
     def episodes(self, dataset: WeightDataset, way: int, shot: int, count: int | None, training: bool) -> Episodes:
-        """Of a dataset; queries that are no training samples are of `view`."""
+        """Episodes of a dataset; queries are of the snapshot `view`, unless further views serve as training samples."""
         query = self.query if count is None or self.test_query is None else self.test_query
-        asked = None if training and self.view_use in ("training", "both") else self._view(dataset)
+        query_step = None if training and self.view_use in ("training", "both") else self._view(dataset)
         return Episodes(
             dataset,
             ways=way,
@@ -137,7 +142,7 @@ class FewShot(Task):
             num_episodes=count,
             seed=self.seed if training else 0,
             all_in_support=self.view_use in ("support", "both"),
-            query_step=asked,
+            query_step=query_step,
         )
 
     def _view(self, dataset: WeightDataset) -> int:
@@ -162,12 +167,55 @@ class FewShot(Task):
             for shot in self.test_shots
         }
         features_LF = network.features_of(dataset, device)
-        found = []
+        measurements = []
         for name, episodes in lists.items():
             percent = [100 * accuracy(*scored) for scored in network.scores(features_LF, episodes)]
-            mean, interval = mean_and_interval(torch.tensor(percent, dtype=torch.float64))
-            found.append(Measurement(name, mean, interval, len(percent)))
-        return found
+            measurements.append(measured_mean(name, torch.tensor(percent, dtype=torch.float64)))
+        return measurements
+
+
+class Network(nn.Module):
+    """Normalises, encodes and compares: inputs of support and query come in, log probabilities go out."""
+
+    def __init__(self, task: FewShot, dataset: WeightDataset) -> None:
+        super().__init__()
+        self._task = task
+        self.inputs = EncoderInputs(dataset, task.inputs, task.layers)
+        reads = registry.find("encoders", task.encoder.get("name", "")).reads
+        if reads == "signals" and task.inputs != "signals":
+            raise InrzooError(f'{task.encoder["name"]} reads pixels; it needs inputs = "signals"')
+        self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
+        self.log_scale = nn.Parameter(torch.tensor(math.log(LEARNED_START))) if task.temperature == "learned" else None
+
+    @property
+    def scale(self) -> Tensor | float:
+        """Factor of the cosines."""
+        return float(self._task.temperature) if self.log_scale is None else self.log_scale.exp()
+
+    def forward(self, numbers: Tensor) -> Tensor:
+        """Features (B, F) of inputs (B, P) that are not normalised."""
+        features: Tensor = self.encoder(self.inputs(numbers))
+        return features
+
+    def log_probabilities(self, support: Tensor, query: Tensor, target: Tensor, num_classes: int) -> Tensor:
+        """See `losses.log_probabilities`."""
+        return log_probabilities(support, query, target, num_classes, self.scale, self._task.head)
+
+    def features_of(self, dataset: WeightDataset, device: Device) -> Tensor:
+        """Features of every INR of a dataset, (L, F)."""
+        return torch.cat([self(self.inputs.read(batch.to(device))) for batch in in_order(dataset, ROWS_AT_ONCE)])
+
+    def scores(self, features_LF: Tensor, episodes: Episodes) -> Iterator[tuple[Tensor, Tensor]]:
+        """Log probabilities of the queries of each episode, and their classes."""
+        assert episodes.num_episodes is not None, "only a finite list is measured"
+        for number in range(episodes.num_episodes):
+            items = episodes.items(number)
+            target = torch.from_numpy(items.support_target).to(features_LF.device)
+            support, query = features_LF[items.support], features_LF[items.query]
+            yield (
+                self.log_probabilities(support, query, target, episodes.ways),
+                torch.from_numpy(items.query_target).to(features_LF.device),
+            )
 
 
 class _Learner(Learner):
@@ -176,7 +224,9 @@ class _Learner(Learner):
         training = task.dataset(path, "train", task.view_use != "none")
         self._validation = task.dataset(path, "validation", task.view_use in ("support", "both"))
         self._episodes = task.episodes(training, task.way, task.shot, None, training=True)
-        self._asked = task.episodes(self._validation, task.way, task.shot, task.validation_episodes, training=False)
+        self._validation_episodes = task.episodes(
+            self._validation, task.way, task.shot, task.validation_episodes, training=False
+        )
         self.module = self._network = Network(task, training).to(device)
         self._network.inputs.fit(training, task.normalise)
         if task.mixtures and task.view_use in ("support", "both"):
@@ -193,23 +243,23 @@ class _Learner(Learner):
         losses, right = [], 0.0
         for episode in episodes:
             support, query = next(features), next(features)
-            found = self._network.log_probabilities(support, query, episode.support_target, self._task.way)
-            losses.append(negative_log_likelihood(found, episode.query_target))
-            right += accuracy(found.detach(), episode.query_target)
+            log_probability = self._network.log_probabilities(support, query, episode.support_target, self._task.way)
+            losses.append(negative_log_likelihood(log_probability, episode.query_target))
+            right += accuracy(log_probability.detach(), episode.query_target)
         return torch.stack(losses).mean(), {"accuracy": right / count}
 
     def validate(self) -> dict[str, float]:
         """Accuracy and loss on the same validation episodes every time."""
         features_LF = self._network.features_of(self._validation, self._device)
         losses, right = [], []
-        for found, target in self._network.scores(features_LF, self._asked):
-            losses.append(float(negative_log_likelihood(found, target)))
-            right.append(accuracy(found, target))
+        for log_probability, target in self._network.scores(features_LF, self._validation_episodes):
+            losses.append(float(negative_log_likelihood(log_probability, target)))
+            right.append(accuracy(log_probability, target))
         score = sum(right) / len(right)
         return {"score": score, "validation_accuracy": score, "validation_loss": sum(losses) / len(losses)}
 
     def _inputs(self, episode: Episode, number: int) -> Tensor:
-        """Support, then query, augmented; (B, P), not normalised. Every second episode is kept for mixtures."""
+        """Augmented inputs of support, then query, (B, P), not normalised; odd episodes are partners in mixtures."""
         task, inputs = self._task, self._network.inputs
         generator = generator_for(task.seed, 0, number)
         numbers = self._read(episode, generator)
@@ -227,7 +277,7 @@ class _Learner(Learner):
         return numbers
 
     def _read(self, episode: Episode, generator: torch.Generator) -> Tensor:
-        """Support, then query; every class turned as a whole if the task says so."""
+        """Inputs of support, then query; with `rotations` each class is turned as a whole."""
         turns_N: Tensor | None = None
         if self._task.rotations:
             turns_N = torch.randint(4, (self._task.way,), generator=generator).to(self._device)
@@ -241,7 +291,7 @@ class _Learner(Learner):
 
 
 def _require_as_many(dataset: WeightDataset) -> None:
-    """Raise InrzooError unless there are as many INRs of each signal: only such supports can be mixed in pairs."""
+    """Raise InrzooError unless every signal has equally many INRs: only such supports can be mixed in pairs."""
     signals = dataset.rows.signals(dataset.rows.locations(np.arange(len(dataset))))
     counts = np.unique(signals, return_counts=True)[1]
     if counts.min() < counts.max():

@@ -14,13 +14,13 @@ from inrzoo import manifest, registry, tasks
 from inrzoo.builder import build, estimate, plan
 from inrzoo.builder.fitter import read_fitter
 from inrzoo.builder.worker import environment_differences
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.hypernets import optimise_at_test_time, write_init
 from inrzoo.refit import refit
 from inrzoo.store import open_store
-from inrzoo.tasks import Unfitted
-from inrzoo.tasks._checkpoint import read
+from inrzoo.tasks import UnfittedDataset
 from inrzoo.verify import verify
 
 INR = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 8.0}
@@ -34,7 +34,7 @@ NETWORKS = {
 
 
 def signals(**changes):
-    return Unfitted(tiny(seeds=1, **changes))
+    return UnfittedDataset(tiny(seeds=1, **changes))
 
 
 def train(name: str, out: Path) -> Path:

@@ -15,7 +15,7 @@ import inrzoo
 from inrzoo import manifest, registry, tasks
 from inrzoo.builder import build
 from inrzoo.interchange import export_state_dicts, import_state_dicts
-from inrzoo.tasks import Unfitted
+from inrzoo.tasks import UnfittedDataset
 
 COMMON = {"limit": 60, "seeds": 1, "fit.steps": 12, "fit.lr": 5e-3, "fit.engine": "fused", "inr.hidden_features": 4}
 KINDS = {
@@ -45,7 +45,7 @@ def make_all(home: Path) -> list[Path]:
     task = registry.make(
         "tasks", {"name": "hypernetwork", "hypernet": HYPERNET, "inr": INR, "batch": 2, "steps": 2, "validate_every": 2}
     )
-    tasks.train(task, Unfitted(small()), home / "run", quiet=True)
+    tasks.train(task, UnfittedDataset(small()), home / "run", quiet=True)
     build(small(), home / "hypernet.zarr", fitter=home / "run", tto=3, in_process=True, quiet=True)
     build(small(**{"inr.omega_0": 30.0}), home / "exportable.zarr", in_process=True, quiet=True)
     export_state_dicts(home / "exportable.zarr", home / "exported", "sitzmann", "0", None)

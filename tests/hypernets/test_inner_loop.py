@@ -230,7 +230,7 @@ def test_activation_maps_lead_to_the_values(inr_name):
 def test_activation_maps_of_other_inrs_are_refused():
     inr = make_inr("fourier_net")
     assert "fourier_net" in INRS
-    with pytest.raises(InrzooError, match="multilayer perceptrons"):
+    with pytest.raises(InrzooError, match="need a multilayer perceptron"):
         activation_maps(inr, torch.zeros(inr.layout.num_params), torch.zeros(4, 2))
 
 

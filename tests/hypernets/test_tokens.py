@@ -6,7 +6,7 @@ from small import make, make_inr, randomise_, signals
 
 from inrzoo import registry
 from inrzoo.encoders.weight_transformer import Transformer
-from inrzoo.hypernets._patches import PatchTokens
+from inrzoo.hypernets.tokens.patches import PatchTokens
 
 PAPER = {
     "name": "relu_mlp",

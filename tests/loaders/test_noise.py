@@ -32,12 +32,12 @@ def seeded(seed=0):
 
 
 @pytest.mark.parametrize("inr", [SIREN, FOURIER], ids=["siren", "fourier_net"])
-@pytest.mark.parametrize("sigma_rel", [0.05, 0.5])
-def test_noise_is_normal_and_relative_to_its_tensor(inr, sigma_rel):
+@pytest.mark.parametrize("std", [0.05, 0.5])
+def test_noise_is_normal_and_relative_to_its_tensor(inr, std):
     weights_BP = fresh(inr).expand(COUNT, -1)
-    noise = inr.layout.split(Noise(inr=inr, sigma_rel=sigma_rel)(weights_BP, seeded()) - weights_BP)
+    noise = inr.layout.split(Noise(inr=inr, std=std)(weights_BP, seeded()) - weights_BP)
     for name, tensor in inr.layout.split(weights_BP[0].numpy()).items():
-        normal = noise[name].flatten(1).numpy() / (sigma_rel * tensor.std())
+        normal = noise[name].flatten(1).numpy() / (std * tensor.std())
         size = normal.shape[1]
         assert abs(normal.mean()) < 5 / math.sqrt(normal.size), name
         assert abs(normal.var() - 1) < 5 * math.sqrt(2 / normal.size), name
@@ -89,7 +89,7 @@ def test_dropout_keeps_the_mean_and_drops_as_often_as_asked(p):
         assert abs(scatter - 1) < 5 * math.sqrt(2 / gone.shape[1 - axis]), "coupled"
 
 
-@pytest.mark.parametrize("transform", [Noise(inr=SIREN, sigma_rel=0.0), Dropout(p=0.0)])
+@pytest.mark.parametrize("transform", [Noise(inr=SIREN, std=0.0), Dropout(p=0.0)])
 def test_nothing_asked_changes_nothing(transform):
     weights_BP = fresh(SIREN).expand(4, -1)
     assert torch.equal(transform(weights_BP, seeded()), weights_BP)
@@ -110,8 +110,8 @@ def test_leading_dimensions_dtype_and_input(transform, dtype):
 @pytest.mark.parametrize(
     "make, words",
     [
-        (lambda: Noise(inr=SIREN, sigma_rel=-0.1), "sigma_rel = -0.1 is not allowed; it must be at least 0"),
-        (lambda: Noise(inr=SIREN, sigma_rel=math.inf), "sigma_rel = inf"),
+        (lambda: Noise(inr=SIREN, std=-0.1), "std = -0.1 is not allowed; it must be at least 0"),
+        (lambda: Noise(inr=SIREN, std=math.inf), "std = inf"),
         (lambda: Dropout(p=1.0), "p = 1.0 is not allowed; it must be at least 0 and below 1"),
         (lambda: Dropout(p=-0.5), "p = -0.5"),
     ],

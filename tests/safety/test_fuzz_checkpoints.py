@@ -11,7 +11,7 @@ from hostile import changed, damaged
 from hypothesis import strategies as st
 
 from inrzoo import tasks
-from inrzoo.tasks._options import make_task
+from inrzoo.tasks.training.options import make_task
 
 WORDS = {"encoder": "flat_mlp", "steps": "2", "validate_every": "1", "batch_size": "2"}
 

@@ -1,14 +1,13 @@
 """Small datasets in the forms their users meet, written into temporary folders."""
 
-import gzip
 import io
-import struct
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import stand_ins
 from PIL import Image
 
 from inrzoo.sources import Signals
@@ -61,20 +60,13 @@ def omniglot_files(
     return files
 
 
-def idx(array: np.ndarray) -> bytes:
-    return bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
-
-
 def write_idx(folder: Path, num_train: int = 60, num_test: int = 20, zipped: bool = True) -> Path:
     """Four IDX files of 4 × 6 images of ten classes."""
-    folder.mkdir(exist_ok=True)
+    parts = {}
     for number, (part, count) in enumerate({"train": num_train, "t10k": num_test}.items()):
         images = np.random.default_rng(number).integers(0, 256, (count, 4, 6), dtype=np.uint8)
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
-            content = gzip.compress(idx(array)) if zipped else idx(array)
-            (folder / (f"{name}.gz" if zipped else name)).write_bytes(content)
-    return folder
+        parts[part] = (images, (np.arange(count) % 10).astype(np.uint8))
+    return stand_ins.write_idx(folder, parts, zipped)
 
 
 def image_files(classes: Iterable[str], count: int = 4, split: str = "", **shape: int) -> dict[str, bytes]:

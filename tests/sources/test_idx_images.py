@@ -4,7 +4,8 @@ import gzip
 
 import numpy as np
 import pytest
-from small_datasets import all_values, idx, write_idx
+from small_datasets import all_values, write_idx
+from stand_ins import idx
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources.idx_images import IdxImages

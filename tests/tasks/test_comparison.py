@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from inrzoo.tasks import Measurement, comparison, draw_lines
+from inrzoo.tasks import Comparison, Measurement, draw_lines
 
 
 def measured(mean: float, interval: float, name: str = "5-way") -> Measurement:
@@ -14,7 +14,7 @@ def measured(mean: float, interval: float, name: str = "5-way") -> Measurement:
 
 
 def test_columns_of_the_paper_stand_only_where_it_has_numbers(tmp_path: Path) -> None:
-    page = comparison(tmp_path / "page.md", "Table", ["5-way", "10-way"])
+    page = Comparison(tmp_path / "page.md", "Table", ["5-way", "10-way"])
     page.add("ours alone", {"5-way": measured(50, 1), "10-way": measured(30, 0.25)})
     page.add("both", {"5-way": measured(60, 1)}, (62.86, None))
     page.write("Words.")
@@ -30,7 +30,7 @@ def test_columns_of_the_paper_stand_only_where_it_has_numbers(tmp_path: Path) ->
 )
 def test_a_finding_is_held_beyond_the_interval_of_the_difference(tmp_path: Path, better: float, verdict: str) -> None:
     """√(1² + 1²) = 1.414."""
-    page = comparison(tmp_path / "page.md", "Table", ["5-way"])
+    page = Comparison(tmp_path / "page.md", "Table", ["5-way"])
     page.check("more is more", measured(better, 1), measured(50, 1))
     page.write()
     assert (

@@ -1,54 +1,38 @@
 """The scripts of the contrastive paper run from end to end on small stand-ins, and write what they say they write."""
 
-import gzip
 import json
-import runpy
-import struct
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-PIPELINES = Path(__file__).parents[2] / "pipelines"
+from stand_ins import run_pipeline, write_idx
 
 pytestmark = pytest.mark.slow  # half a minute, most of it for curves of 19 runs
 
 
 def write_mnist(folder: Path) -> Path:
     """Bars at ten angles on a ramp, 12 × 12 pixels: 100 to train on, 40 to test on."""
-    folder.mkdir()
     rows, cols = np.meshgrid(*[np.linspace(-1, 1, 12)] * 2, indexing="ij")
     rng = np.random.default_rng(0)
+    parts = {}
     for part, count in {"train": 100, "t10k": 40}.items():
         labels = (np.arange(count) % 10).astype(np.uint8)
         angle = labels[:, None, None] * np.pi / 10 + rng.normal(0, 0.05, (count, 1, 1))
         bars = np.abs(np.cos(angle) * rows + np.sin(angle) * cols) < 0.3
         images = (180 * bars + 30 * (1 + cols)).astype(np.uint8)
-        for name, array in ((f"{part}-images-idx3-ubyte", images), (f"{part}-labels-idx1-ubyte", labels)):
-            head = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-            (folder / f"{name}.gz").write_bytes(gzip.compress(head + array.tobytes()))
-    return folder
+        parts[part] = (images, labels)
+    return write_idx(folder, parts)
 
 
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory):
     """Output folder and page of all three scripts, of MNIST alone."""
     folder = tmp_path_factory.mktemp("contrastive")
-    with pytest.MonkeyPatch.context() as patch:
-        for key, value in {
-            "INRZOO_SCALE": "tiny",
-            "INRZOO_MNIST": str(write_mnist(folder / "mnist")),
-            "INRZOO_OUT": str(folder / "out"),
-            "INRZOO_DOCUMENT": str(folder / "page.md"),
-        }.items():
-            patch.setenv(key, value)
-        patch.setattr(sys, "argv", ["pipeline"])
-        runpy.run_path(str(PIPELINES / "contrastive_table_2.py"))
-        runpy.run_path(str(PIPELINES / "contrastive_figure_3.py"))
-        patch.setenv("INRZOO_SETS", "mnist-nfn")
-        runpy.run_path(str(PIPELINES / "contrastive_supervised.py"))
+    settings = {"MNIST": write_mnist(folder / "mnist"), "OUT": folder / "out", "DOCUMENT": folder / "page.md"}
+    run_pipeline("contrastive_table_2", **settings)
+    run_pipeline("contrastive_figure_3", **settings)
+    run_pipeline("contrastive_supervised", SETS="mnist-nfn", **settings)
     return folder / "out", (folder / "page.md").read_text()
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from inrzoo.tasks import Measurement, comparison, cost, train
+from inrzoo.tasks import Comparison, Measurement, cost, train
 from inrzoo.tasks.few_shot import FewShot
 
 TASK = FewShot(
@@ -36,16 +36,17 @@ def test_a_run_that_breaks_off_is_counted_too(characters, tmp_path, monkeypatch)
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("inrzoo.tasks._journal.Journal.add", interrupt)
+    monkeypatch.setattr("inrzoo.tasks.training.journal.Journal.add", interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(TASK, characters, tmp_path / "run", quiet=True, device="cpu")
     assert json.loads((tmp_path / "run" / "run.json").read_text())["seconds"] > 0
     assert cost(tmp_path / "nowhere").seconds == 0
 
 
-def test_a_table_has_columns_of_words_and_the_paper_s_where_it_has_a_number(tmp_path, capsys):
+def test_a_table_has_columns_of_words_and_the_paper_s_where_it_has_a_number(tmp_path, caplog):
+    caplog.set_level("INFO", "inrzoo")
     one, two = Measurement("a", 90.0, 1.0, 10), Measurement("b", 30.0, 2.0, 10)
-    page = comparison(tmp_path / "page.md", "Table", ["a", "b"], notes=["on", "minutes"])
+    page = Comparison(tmp_path / "page.md", "Table", ["a", "b"], notes=["on", "minutes"])
     page.add("first", {"a": one, "b": two}, (95.16, None), ["here", "1.0"])
     page.add("second", {"a": one}, (), ["there", "2.5"])
     with pytest.raises(ValueError, match="1 notes"):
@@ -60,4 +61,4 @@ def test_a_table_has_columns_of_words_and_the_paper_s_where_it_has_a_number(tmp_
         ["second", "", "90.0 ± 1.0", "", "there", "2.5"],
     ]
     assert lines[-1].startswith("* a is above b: **held**")
-    assert "first" in capsys.readouterr().err
+    assert "first" in caplog.text

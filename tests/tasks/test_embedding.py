@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from inrzoo import tasks
+from inrzoo import checkpoint, tasks
 from inrzoo.store import open_store
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
@@ -27,7 +27,7 @@ def test_every_inr_has_a_row(finished, tmp_path, inrzoo, task):
     rows = {(row.signal_id, row.seed): row for row in table.itertuples()}
     assert len(rows) == len(table) == store.num_signals * 2
     dataset = task.dataset(finished, None)
-    network = task.trained(dataset, tasks._checkpoint.read(tmp_path / "run").module, "cpu")
+    network = task.trained(dataset, checkpoint.read(tmp_path / "run").module, "cpu")
     features = network.features_of(dataset, "digit", "cpu")
     for i in range(0, len(dataset), 7):
         signal = int(features.signal[i])

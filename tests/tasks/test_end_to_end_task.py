@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from inrzoo import registry, tasks
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
-from inrzoo.tasks._checkpoint import read
 
 INR = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 16, "hidden_layers": 2}
 NETWORK = {"name": "end_to_end", "inner_steps": 2, "features": 16, "num_layers": 1, "head_features": 8}

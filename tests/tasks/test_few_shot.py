@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.store import open_store
 from inrzoo.store.weights_array import WeightsArray
-from inrzoo.tasks import _network, evaluate, few_shot, measure, train
-from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks._network import Network
-from inrzoo.tasks.few_shot import FewShot
+from inrzoo.tasks import evaluate, few_shot, measure, train
+from inrzoo.tasks.few_shot import FewShot, Network
 
 SMALL = {
     "way": 3, "shot": 2, "query": 3, "steps": 40, "validate_every": 20, "lr": 3e-3, "validation_episodes": 40,
@@ -252,7 +251,7 @@ def test_mixtures_average_two_classes_with_one_share_each(characters):
 def test_measuring_does_not_depend_on_how_features_are_batched(characters, tmp_path, monkeypatch):
     train(FewShot(**SMALL, encoder=MLP), characters, tmp_path / "run", quiet=True)
     usual = evaluate(tmp_path / "run", characters)
-    monkeypatch.setattr(_network, "ROWS_AT_ONCE", 7)
+    monkeypatch.setattr(few_shot, "ROWS_AT_ONCE", 7)
     assert evaluate(tmp_path / "run", characters) == usual
 
 

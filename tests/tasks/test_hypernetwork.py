@@ -10,10 +10,10 @@ from tiny_store import tiny
 
 from inrzoo import registry, tasks
 from inrzoo.builder import build
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks._pictures import _attention, draw
+from inrzoo.tasks.reporting.reconstruction_figure import _attention, draw
 
 RELU = {
     "name": "relu_mlp",
@@ -130,7 +130,7 @@ def test_attention_is_laid_over_the_signal(finished):
     task = make("trans_inr")
     among = task.signals(finished, "validation")
     network = task.network(among).eval()
-    values, _ = among.read(slice(2))
+    values, _ = among.read_rows(slice(2))
     rows = _attention(network, values, -1.0)
     assert len(rows) == len(set(network.token_names))
     for row in rows:

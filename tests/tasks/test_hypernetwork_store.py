@@ -6,7 +6,7 @@ import torch
 from inrzoo import manifest, registry, tasks
 from inrzoo.builder import build
 from inrzoo.store import open_store
-from inrzoo.tasks import Unfitted
+from inrzoo.tasks import UnfittedDataset
 
 INR = {"name": "siren", "hidden_features": 8, "hidden_layers": 1}
 SETTINGS = {"source.size": 8, "source.num_alphabets": [4, 1, 1], "fit.lr": 5e-3}
@@ -19,7 +19,7 @@ def made(drawings, tmp_path_factory):
     wanted = manifest.load("omniglot", overrides=SETTINGS)
     spec = {"name": "hypernetwork", "hypernet": {"name": "learned_init", "inner_lr": 0.3}, "inr": INR}
     task = registry.make("tasks", {**spec, "steps": 150, "validate_every": 50, "lr": 3e-3, "batch": 8})
-    tasks.train(task, Unfitted(wanted, drawings), folder / "run", quiet=True)
+    tasks.train(task, UnfittedDataset(wanted, drawings), folder / "run", quiet=True)
     path = folder / "made.zarr"
     build(wanted, path, source=drawings, fitter=folder / "run", tto=30, in_process=True, quiet=True)
     return path

@@ -3,17 +3,19 @@
 import math
 
 import pytest
+import torch
 from tiny_store import tiny
 
 from inrzoo import registry, tasks
-from inrzoo.tasks import Measurement, Unfitted, comparison, over_runs
+from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, over_runs
+from inrzoo.tasks.measurements import Z_95, measured_mean
 
 
 def test_time_is_that_of_training_and_adds_up_over_calls(tmp_path):
     network = {"name": "learned_init", "inner_lr": 0.1}
     spec = {"name": "hypernetwork", "hypernet": network, "steps": 12, "validate_every": 12, "batch": 2}
     task = registry.make("tasks", {**spec, "test_tto_steps": 0})
-    signals, out = Unfitted(tiny()), tmp_path / "run"
+    signals, out = UnfittedDataset(tiny()), tmp_path / "run"
     first = tasks.measure(task, signals, out, quiet=True)
     assert set(first) == {"PSNR", "CPU minutes"}
     spent = tasks.cost(out).cpu_seconds
@@ -38,7 +40,7 @@ def test_runs_are_averaged_with_students_interval():
 
 
 def test_a_page_shows_as_many_decimals_as_asked_for(tmp_path):
-    page = comparison(tmp_path / "page.md", "Title", ["PSNR", "CPU minutes"], decimals=2)
+    page = Comparison(tmp_path / "page.md", "Title", ["PSNR", "CPU minutes"], decimals=2)
     ours = {"PSNR": Measurement("PSNR", 21.126, 0.354, 3), "CPU minutes": Measurement("CPU minutes", 1.5, 0.0, 1)}
     page.add("method", ours, (30.37, None))
     page.check("one is above the other", ours["PSNR"], Measurement("PSNR", 20.0, 0.0, 3))
@@ -46,3 +48,28 @@ def test_a_page_shows_as_many_decimals_as_asked_for(tmp_path):
     text = (tmp_path / "page.md").read_text()
     assert "| 30.37 " in text and "| 21.13 ± 0.35 |" in text and "| 1.50 " in text
     assert "**held** (PSNR: 21.13 against 20.00, difference +1.13 ± 0.35)" in text
+
+
+def test_interval_of_a_known_variance():
+    """Half zeros, half ones: mean ½, sample variance n/4(n−1)."""
+    for n in (100, 1000):
+        values = torch.arange(n) % 2
+        measured = measured_mean("x", values)
+        assert (measured.mean, measured.trials) == (0.5, n)
+        assert measured.interval == pytest.approx(1.959964 * math.sqrt(0.25 / (n - 1)), rel=1e-6)
+
+
+def test_interval_holds_the_true_mean_19_times_of_20():
+    generator = torch.Generator().manual_seed(0)
+    trials = 3 + 2 * torch.randn(4000, 200, generator=generator)
+    measured = [measured_mean("x", values) for values in trials]
+    held = sum(abs(one.mean - 3) <= one.interval for one in measured)
+    assert held / 4000 == pytest.approx(0.95, abs=0.012)  # 3.5 standard errors
+
+
+def test_quantile_of_the_normal_distribution():
+    assert math.erf(Z_95 / math.sqrt(2)) == pytest.approx(0.95, abs=1e-15)
+
+
+def test_one_episode_has_no_interval():
+    assert measured_mean("x", torch.tensor([0.7])).interval == math.inf

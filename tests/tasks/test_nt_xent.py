@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from inrzoo.tasks._nt_xent import nt_xent
+from inrzoo.tasks.losses import nt_xent
 
 
 def brute_force(first, second, temperature):

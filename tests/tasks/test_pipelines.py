@@ -1,18 +1,16 @@
 """The scripts of the few-shot tables run from end to end on small stand-ins, and write what they say they write."""
 
 import io
-import runpy
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from stand_ins import PIPELINES, run_pipeline
 
 from inrzoo import manifest
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = sorted(path.stem for path in (ROOT / "pipelines").glob("few_shot_*.py"))
+SCRIPTS = sorted(path.stem for path in PIPELINES.glob("few_shot_*.py"))
 
 
 def test_there_is_a_script_for_every_table_and_figure():
@@ -56,17 +54,10 @@ def write_cifar100(folder: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_fc100_on_a_small_stand_in(tmp_path, monkeypatch, capsys):
+def test_fc100_on_a_small_stand_in(tmp_path, capsys):
     """Table 3: superclasses of the training, validation and test split are those of the manifest."""
-    for key, value in {
-        "INRZOO_SCALE": "tiny",
-        "INRZOO_CIFAR100": str(write_cifar100(tmp_path / "cifar100")),
-        "INRZOO_OUT": str(tmp_path / "out"),
-        "INRZOO_DOCUMENT": str(tmp_path / "page.md"),
-    }.items():
-        monkeypatch.setenv(key, value)
-    monkeypatch.setattr(sys, "argv", ["few_shot_table_3.py"])
-    runpy.run_path(str(ROOT / "pipelines" / "few_shot_table_3.py"))
+    cifar100 = write_cifar100(tmp_path / "cifar100")
+    run_pipeline("few_shot_table_3", CIFAR100=cifar100, OUT=tmp_path / "out", DOCUMENT=tmp_path / "page.md")
     page = (tmp_path / "page.md").read_text()
     assert page.startswith("## Table 3: INR-FC100\n")
     assert page.count("| low: ") == page.count("| high: ") == 3

@@ -1,18 +1,14 @@
 """The scripts of MWT's and the hypernetworks' tables run from end to end on pictures made here."""
 
-import gzip
 import io
-import runpy
-import struct
-import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+from stand_ins import run_pipeline, write_idx
 
-ROOT = Path(__file__).parents[2]
 NUM_TRAIN, NUM_TEST = 8000, 1500
 """More than the 5,000 that the manifests take for validation."""
 
@@ -26,14 +22,10 @@ def pictures(size: int, channels: int) -> np.ndarray:
 
 
 def write_mnist(folder: Path) -> Path:
-    folder.mkdir()
-    for part, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST)):
-        labels = (np.arange(count) % 10).astype(np.uint8)
-        for kind, array in (("images-idx3", pictures(28, 1)[labels][..., 0]), ("labels-idx1", labels)):
-            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-            content = gzip.compress(header + array.tobytes(), compresslevel=1)
-            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(content)
-    return folder
+    labels = {
+        part: (np.arange(count) % 10).astype(np.uint8) for part, count in (("train", NUM_TRAIN), ("t10k", NUM_TEST))
+    }
+    return write_idx(folder, {part: (pictures(28, 1)[codes][..., 0], codes) for part, codes in labels.items()})
 
 
 def write_cifar10(path: Path) -> Path:
@@ -48,42 +40,29 @@ def write_cifar10(path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def tiny_scale(tmp_path, monkeypatch):
-    """Environment of the scripts; the page that they write."""
-    for key, value in {"SCALE": "tiny", "OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}.items():
-        monkeypatch.setenv(f"INRZOO_{key}", str(value))
-    monkeypatch.setattr(sys, "argv", ["pipeline"])
-    return tmp_path / "page.md"
-
-
-def run(name: str) -> None:
-    runpy.run_path(str(ROOT / "pipelines" / f"{name}.py"))
-
-
 @pytest.mark.slow
-def test_end_to_end_table(tiny_scale, tmp_path, monkeypatch):
-    monkeypatch.setenv("INRZOO_DATASETS", "mnist,cifar10")
-    monkeypatch.setenv("INRZOO_MNIST", str(write_mnist(tmp_path / "mnist")))
-    monkeypatch.setenv("INRZOO_CIFAR10", str(write_cifar10(tmp_path / "cifar10.zip")))
-    run("end_to_end_table")
-    page = tiny_scale.read_text()
+def test_end_to_end_table(tmp_path):
+    settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md", "DATASETS": "mnist,cifar10"}
+    settings |= {"MNIST": write_mnist(tmp_path / "mnist"), "CIFAR10": write_cifar10(tmp_path / "cifar10.zip")}
+    run_pipeline("end_to_end_table", **settings)
+    page = settings["DOCUMENT"].read_text()
     assert page.startswith("## Classification through INRs\n")
     rows = ["mnist: MWT ", "mnist: MWT, w_task = 0 ", "mnist: same classifier, fitted SIRENs ", "cifar10: MWT "]
     assert all(page.count(f"| {row}") == 1 for row in rows)
     assert "mnist: MWT is above MWT, w_task = 0: **" in page
     runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
-    run("end_to_end_table")  # nothing is trained or fitted again
+    run_pipeline("end_to_end_table", **settings)  # nothing is trained or fitted again
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
-    assert tiny_scale.read_text() == page
+    assert settings["DOCUMENT"].read_text() == page
 
 
 @pytest.mark.slow
-def test_hypernetwork_tables(tiny_scale, tmp_path, monkeypatch):
-    monkeypatch.setenv("INRZOO_CIFAR10", str(write_cifar10(tmp_path / "cifar10.zip")))
+def test_hypernetwork_tables(tmp_path):
+    settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}
+    settings["CIFAR10"] = write_cifar10(tmp_path / "cifar10.zip")
     for name in ("hypernetworks_table", "hypernetworks_figure_9", "hypernetworks_ablations", "hypernetworks_table_3"):
-        run(name)
-    page = tiny_scale.read_text()
+        run_pipeline(name, **settings)
+    page = settings["DOCUMENT"].read_text()
     titles = [line[3:] for line in page.splitlines() if line.startswith("## ")]
     assert titles[0] == "CIFAR-10 from a few weights"
     assert [title.split(":")[0] for title in titles[1:]] == [
@@ -98,5 +77,5 @@ def test_hypernetwork_tables(tiny_scale, tmp_path, monkeypatch):
     assert all(f"{method}: test-time optimisation helps: **" in page for method in methods)
     assert all(f"matrix 2 is above matrix {layer}: **" in page for layer in (1, 3, 4, 5))
     first = page.split("## ")[1]
-    run("hypernetworks_table")
-    assert tiny_scale.read_text().split("## ")[1] == first
+    run_pipeline("hypernetworks_table", **settings)
+    assert settings["DOCUMENT"].read_text().split("## ")[1] == first

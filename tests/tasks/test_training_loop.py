@@ -13,13 +13,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from inrzoo import registry
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError, Terminated
 from inrzoo.tasks import train
-from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks._document import table, write_section
-from inrzoo.tasks._loop import step_size
-from inrzoo.tasks._options import make_task, options
 from inrzoo.tasks.few_shot import FewShot
+from inrzoo.tasks.reporting.tables import table, write_section
+from inrzoo.tasks.training.loop import learning_rate
+from inrzoo.tasks.training.options import make_task, options
 
 # Dropout, noise and mixtures: everything that draws.
 TASK = FewShot(
@@ -139,12 +139,12 @@ def test_files_that_are_no_checkpoints(tmp_path):
         read(tmp_path / "other.safetensors")
 
 
-def test_step_sizes():
+def test_learning_rates():
     task = FewShot(steps=100, lr=2.0, warmup=4, schedule="cosine")
-    assert [step_size(task, step) for step in (0, 1)] == [pytest.approx(0.5), pytest.approx(1.0, rel=1e-3)]
-    assert step_size(task, 50) == pytest.approx(1.0)
-    assert step_size(task, 100) == 0
-    assert {step_size(FewShot(steps=100, lr=2.0, schedule="constant"), step) for step in range(100)} == {2.0}
+    assert [learning_rate(task, step) for step in (0, 1)] == [pytest.approx(0.5), pytest.approx(1.0, rel=1e-3)]
+    assert learning_rate(task, 50) == pytest.approx(1.0)
+    assert learning_rate(task, 100) == 0
+    assert {learning_rate(FewShot(steps=100, lr=2.0, schedule="constant"), step) for step in range(100)} == {2.0}
 
 
 # --- words of the command line ---------------------------------------------------------------------------------

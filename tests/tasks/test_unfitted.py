@@ -1,19 +1,17 @@
 """Training from a dataset that nobody has fitted: the same signals, the same bits as from a store that carries them."""
 
-import gzip
-import struct
-
 import numpy as np
 import pytest
 import torch
+from stand_ins import write_idx
 from tiny_store import tiny
 
 from inrzoo import manifest, registry, tasks
+from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.tasks import Unfitted
-from inrzoo.tasks._checkpoint import read
-from inrzoo.tasks._signals import signal_set
+from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.signals import signal_set
 
 SIREN = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 8.0}
 TASKS = {
@@ -31,7 +29,7 @@ def make(name: str, **fields: object):
 
 @pytest.mark.parametrize("name", TASKS)
 def test_a_dataset_and_a_store_of_it_train_the_same_network(name, finished, tmp_path):
-    task, dataset = make(name), Unfitted(tiny())
+    task, dataset = make(name), UnfittedDataset(tiny())
     tasks.train(task, finished, tmp_path / "store", device="cpu", quiet=True)
     tasks.train(task, dataset, tmp_path / "dataset", device="cpu", quiet=True)
     of_store, of_dataset = (read(tmp_path / kind) for kind in ("store", "dataset"))
@@ -42,10 +40,10 @@ def test_a_dataset_and_a_store_of_it_train_the_same_network(name, finished, tmp_
 
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
-    ours, theirs = signal_set(Unfitted(tiny()), split), signal_set(finished, split)
+    ours, theirs = signal_set(UnfittedDataset(tiny()), split), signal_set(finished, split)
     assert len(ours) == len(theirs) > 0
     for rows in (slice(None), torch.tensor([1, 0])):
-        (values, labels), (their_values, their_labels) = ours.read(rows), theirs.read(rows)
+        (values, labels), (their_values, their_labels) = ours.read_rows(rows), theirs.read_rows(rows)
         torch.testing.assert_close(values, their_values, rtol=0, atol=1e-6)
         assert {key: part.tolist() for key, part in labels.items()} == {
             key: part.tolist() for key, part in their_labels.items()
@@ -58,8 +56,8 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
 
 def test_some_signals_are_spread_over_the_split():
     """A split may be sorted by class: its first signals would be of one."""
-    among = signal_set(Unfitted(tiny()), "train")
-    values, labels = among.read(slice(None))
+    among = signal_set(UnfittedDataset(tiny()), "train")
+    values, labels = among.read_rows(slice(None))
     ((_, found, codes),) = among.parts("cpu", 5)
     rows = [number * len(among) // 5 for number in range(5)]
     assert rows[-1] >= len(among) * 4 // 5
@@ -68,28 +66,27 @@ def test_some_signals_are_spread_over_the_split():
 
 
 def test_a_run_on_other_signals_is_not_continued(tmp_path):
-    tasks.train(make("hypernetwork"), Unfitted(tiny()), tmp_path, device="cpu", quiet=True, stop_after=2)
+    tasks.train(make("hypernetwork"), UnfittedDataset(tiny()), tmp_path, device="cpu", quiet=True, stop_after=2)
     with pytest.raises(InrzooError, match="limit"):
-        tasks.train(make("hypernetwork"), Unfitted(tiny(limit=40)), tmp_path, device="cpu", quiet=True)
+        tasks.train(make("hypernetwork"), UnfittedDataset(tiny(limit=40)), tmp_path, device="cpu", quiet=True)
     with pytest.raises(InrzooError, match="source"):
-        tasks.train(make("hypernetwork"), Unfitted(tiny(source__num_test=20)), tmp_path, device="cpu", quiet=True)
+        tasks.train(
+            make("hypernetwork"), UnfittedDataset(tiny(source__num_test=20)), tmp_path, device="cpu", quiet=True
+        )
 
 
 @pytest.fixture
 def idx_folder(tmp_path):
     """Forty-two pictures in MNIST's format: a bright square whose place is the label."""
-    folder = tmp_path / "idx"
-    folder.mkdir()
+    parts = {}
     for part, count in (("train", 32), ("t10k", 10)):
         labels = np.arange(count, dtype=np.uint8) % 4
         images = np.zeros((count, 8, 8), dtype=np.uint8)
         for image, label in zip(images, labels, strict=True):
             row, col = 4 * (label // 2), 4 * (label % 2)
             image[row : row + 4, col : col + 4] = 200
-        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
-            header = struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape)
-            (folder / f"{part}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return folder
+        parts[part] = (images, labels)
+    return write_idx(tmp_path / "idx", parts)
 
 
 def test_command_line_from_a_source_to_pictures(idx_folder, tmp_path, inrzoo):
@@ -105,7 +102,7 @@ def test_command_line_from_a_source_to_pictures(idx_folder, tmp_path, inrzoo):
     assert code == 0, err
     assert f"inrzoo evaluate {run} {named[0]} --source {idx_folder}" in out
     code, out, _ = inrzoo("evaluate", run, *named, "--set", "test_tto_steps=0")
-    expected = tasks.evaluate(run, Unfitted(manifest.load(str(named[0])), idx_folder), test_tto_steps=0)
+    expected = tasks.evaluate(run, UnfittedDataset(manifest.load(str(named[0])), idx_folder), test_tto_steps=0)
     assert code == 0 and f"{expected[0].mean:.2f}" in out and "(10 trials)" in out
     code, out, _ = inrzoo("draw", run, *named, "--out", tmp_path / "pictures", "--count", "2")
     assert code == 0

@@ -2,21 +2,22 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from tiny_store import tiny
 
-from inrzoo import tasks
+from inrzoo import checkpoint, tasks
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
-from inrzoo.loaders import load
-from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks._augmented import WeightNetwork, batch_of
-from inrzoo.tasks._frozen import linear_probe, retrieval
+from inrzoo.loaders import Pairs, load
+from inrzoo.loaders.transforms import generator_for, make_transforms
 from inrzoo.tasks.classify import Classify, chosen
 from inrzoo.tasks.contrastive import Contrastive, ContrastiveNetwork
+from inrzoo.tasks.probes import linear_probe, retrieval
+from inrzoo.tasks.training.batches import TrainingBatches
 
 SMALL = {
     "encoder": {"name": "equivariant_mlp", "hidden_features": 6, "num_layers": 2, "out_features": 8},
@@ -27,11 +28,17 @@ TASKS = {
     "contrastive": Contrastive(**SMALL, steps=7, validate_every=3, projector_hidden=8, projector_features=4),
     "classify": Classify(**SMALL, steps=7, validate_every=3, ema=0.9, label_smoothing=0.1),
 }
+AUGMENT = (
+    {"name": "noise", "std": 0.3},
+    {"name": "scale"},
+    {"name": "dropout", "p": 0.2},
+    {"name": "rotate"},
+)
 EVERY = pytest.mark.parametrize("name", TASKS)
 
 
 def state(folder, name="last.safetensors"):
-    return tasks._checkpoint.read(folder / name).module
+    return checkpoint.read(folder / name).module
 
 
 @EVERY
@@ -96,8 +103,13 @@ def test_weights_without_an_encoder_are_compared_as_they_are(finished, tmp_path,
         assert replace(found[f"{name}, raw {inputs}"], name=name) == found[name]
 
 
+def pairs_of(task: Contrastive, store: Path) -> Pairs:
+    dataset, between = task.paired(store, "train")
+    return Pairs(dataset, between=between, seed=task.seed)
+
+
 def test_pairs_are_two_seeds_of_one_signal(finished):
-    pairs = Contrastive(**SMALL).pairs(finished, "train")
+    pairs = pairs_of(Contrastive(**SMALL), finished)
     seen = set()
     for epoch in range(3):
         pair = pairs.read(np.arange(len(pairs)), epoch=epoch, key=0)
@@ -109,47 +121,80 @@ def test_pairs_are_two_seeds_of_one_signal(finished):
 def test_a_store_with_one_seed_gives_two_views_and_says_so(tmp_path, caplog):
     caplog.set_level("INFO", "inrzoo")
     build(tiny(seeds=1, fit__views=[20, 40], fit__stop_psnr=0.0), tmp_path / "one.zarr", in_process=True, quiet=True)
-    pairs = Contrastive(**SMALL).pairs(tmp_path / "one.zarr", "train")
+    pairs = pairs_of(Contrastive(**SMALL), tmp_path / "one.zarr")
     assert "signals have one seed; pairs are two snapshots of one fit" in caplog.text
     pair = pairs.read(np.arange(len(pairs)), epoch=0, key=0)
     assert torch.equal(pair.first.signal, pair.second.signal) and (pair.first.step != pair.second.step).all()
     with pytest.raises(InrzooError, match="no loaded signal has two seeds"):
-        Contrastive(**SMALL, between="seeds").pairs(tmp_path / "one.zarr", "train")
+        pairs_of(Contrastive(**SMALL, between="seeds"), tmp_path / "one.zarr")
 
 
 def test_both_views_are_augmented_each_by_its_own_draw(finished):
-    learner = TASKS["contrastive"].begin(finished, "cpu")
-    seen = []
-    network = learner.module.weights
-    network._exact = lambda weights, generator: seen.append(torch.rand(1, generator=generator)) or weights
-    learner.loss(0), learner.loss(1), learner.loss(0)
-    assert len(seen) == 6 and len({float(value) for value in seen[:4]}) == 4
-    assert seen[:2] == seen[4:]
+    """The two views of a step, and those of other steps, have draws of their own; a step has the same ones again."""
+    task = replace(TASKS["contrastive"], augment=({"name": "noise", "std": 1.0},))
+
+    def noise(step: int) -> list[torch.Tensor]:
+        pair = task.begin(finished, "cpu")._batches(step)
+        clean = replace(task, augment=()).begin(finished, "cpu")._batches(step)
+        assert torch.equal(pair.first.signal, clean.first.signal)
+        return [getattr(pair, view).weights - getattr(clean, view).weights for view in ("first", "second")]
+
+    views = [*noise(0), *noise(1)]
+    assert len({float(view[0, 0]) for view in views} - {0.0}) == 4
+    assert all(torch.equal(one, again) for one, again in zip(views, [*noise(0), *noise(1)], strict=True))
 
 
-def test_motions_come_before_normalisation_and_noise_after(finished):
-    """Order of the module's docstring: the encoder sees noisy(normalised(moved weights))."""
-    task = Contrastive(**SMALL | {"encoder": {"name": "raw"}}, noise=0.3, dropout=0.2)
+@pytest.mark.parametrize("inputs", ["weights", "canonical"])
+def test_motions_come_before_normalisation_and_noise_after(finished, inputs):
+    """Order of the module's docstring: the encoder reads noisy(normalised(canonical(moved weights)))."""
+    task = Contrastive(**SMALL | {"encoder": {"name": "raw"}}, augment=AUGMENT, inputs=inputs, normalise="per_tensor")
     dataset = task.dataset(finished, "train")
-    network = WeightNetwork(task, dataset)
-    network.inputs.fit(dataset, "per_tensor")
-    batch = dataset[:5]
-    exact, noisy = task.changes(dataset.inr)
-    generator = generator_for(1, 2, 3)
-    expected = noisy(network.inputs(exact(batch.weights, generator)), generator)
-    assert torch.equal(network(batch, generator_for(1, 2, 3)), expected)
-    assert torch.equal(network(batch), network.inputs(batch.weights))
-    names = [type(change).__name__ for change in (*exact.transforms, *noisy.transforms)]
-    assert names == ["Scale", "Rotate", "Translate", "Noise", "Dropout"]
+    statistics = task.statistics(dataset)
+    as_fitted, normalised = make_transforms(AUGMENT, dataset.inr)
+    names = [type(change).__name__ for change in (*as_fitted.transforms, *normalised.transforms)]
+    assert names == ["Scale", "Rotate", "Noise", "Dropout"]
+    prepared = task.prepared(dataset, statistics, augmented=True)
+    generator = generator_for(task.seed, 2, 3)
+    expected = as_fitted(dataset[:5].weights, generator)
+    expected = dataset.inr.canonicalise(expected) if inputs == "canonical" else expected
+    expected = normalised((expected - statistics.mean) / statistics.std, generator)
+    assert torch.equal(prepared.read(np.arange(5), epoch=2, key=3).weights, expected)
 
 
-def test_an_epoch_has_every_item_once():
-    task = Classify(batch_size=4)
+def test_statistics_of_canonical_weights_are_those_of_the_training_split(finished):
+    task = Classify(**SMALL, inputs="canonical", normalise="per_parameter")
+    dataset = task.dataset(finished, "train")
+    canonical = dataset.inr.canonicalise(dataset[:].weights).double()
+    statistics = task.statistics(dataset)
+    torch.testing.assert_close(statistics.mean, canonical.mean(0).float())
+    torch.testing.assert_close(statistics.std, canonical.std(0, correction=0).float())
+
+
+def test_an_epoch_has_every_item_once_in_an_order_of_its_own(finished):
+    dataset = Classify().dataset(finished, "train")
+    size = 4
+    per_epoch = len(dataset) // size
+    batches = TrainingBatches(dataset, size, seed=0)
+    orders = []
     for epoch in range(3):
-        items = [batch_of(task, 5 * epoch + number, 22) for number in range(5)]
-        assert {found for found, _ in items} == {epoch}
-        assert len(set(np.concatenate([positions for _, positions in items]).tolist())) == 20
-    assert not np.array_equal(batch_of(task, 0, 22)[1], batch_of(task, 5, 22)[1])
+        rows = [batches(epoch * per_epoch + number) for number in range(per_epoch)]
+        orders.append([(int(s), int(k)) for batch in rows for s, k in zip(batch.signal, batch.seed, strict=True)])
+        assert len(set(orders[-1])) == len(orders[-1]) == per_epoch * size
+    assert orders[0] != orders[1] != orders[2]
+    assert orders[0] != [(int(s), int(k)) for batch in map(TrainingBatches(dataset, size, seed=1), range(per_epoch))
+                         for s, k in zip(batch.signal, batch.seed, strict=True)]  # fmt: skip
+
+
+def test_a_step_has_the_same_batch_wherever_reading_begins(finished):
+    task = Classify()
+    dataset = task.prepared(task.dataset(finished, "train"), augmented=True)
+    whole = TrainingBatches(dataset, 4, seed=0)
+    expected = [whole(step).weights for step in range(40)]
+    for start in (0, 7, 20, 39):
+        late = TrainingBatches(dataset, 4, seed=0)
+        for step in range(start, 40):
+            assert torch.equal(late(step).weights, expected[step])
+    assert torch.equal(whole(3).weights, expected[3])  # and back
 
 
 def test_fewer_training_signals_are_nested_and_balanced(finished):
@@ -170,12 +215,16 @@ def test_what_is_measured_is_the_average(finished, tmp_path):
     tasks.train(task, finished, tmp_path / "run", quiet=True, device="cpu")
     tensors = state(tmp_path / "run")
     learned = {key.removeprefix("network."): value for key, value in tensors.items() if key.startswith("network.")}
-    average = {key.removeprefix("copy."): value for key, value in tensors.items() if key.startswith("copy.")}
-    assert learned.keys() == average.keys() and int(tensors["num_updates"]) == 6
+    average = {
+        key.removeprefix("average.module."): value
+        for key, value in tensors.items()
+        if key.startswith("average.module.")
+    }
+    assert learned.keys() == average.keys() and int(tensors["average.n_averaged"]) == 7
     assert any((learned[key] - average[key]).abs().max() > 1e-3 for key in learned)
     # A network with the average's parameters and nothing averaged measures the same.
     plain = Classify(**SMALL, ema=0.0)
-    swapped = {f"network.{key}": value for key, value in average.items()} | {"num_updates": torch.tensor(0)}
+    swapped = {f"network.{key}": value for key, value in average.items()}
     split = "validation"
     assert plain.evaluate(finished, split, swapped, "cpu") == task.evaluate(finished, split, tensors, "cpu")
 
@@ -186,8 +235,6 @@ def test_what_is_measured_is_the_average(finished, tmp_path):
         (lambda: Contrastive(temperature=0.0), "temperature = 0.0 is not allowed; it must be above 0"),
         (lambda: Contrastive(batch_size=1), "batch_size = 1 is not allowed; it must be at least 2"),
         (lambda: Classify(ema=1.0), "ema = 1.0 is not allowed"),
-        (lambda: Classify(scale=1.0), "scale = 1.0 is not allowed"),
-        (lambda: Classify(flip=2.0), "flip = 2.0 is not allowed; it must be from 0 to 1"),
     ],
 )
 def test_impossible_fields_are_refused(make, words):

@@ -13,13 +13,16 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.inrs import INR
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,9 +33,23 @@ class Transform(ABC):
 
     Attributes:
         same_function: whether the transform keeps the function, up to rounding.
+        of_normalised: whether it acts on normalised weights; otherwise it acts on weights as they were fitted.
     """
 
     same_function: ClassVar[bool] = False
+    of_normalised: ClassVar[bool] = False
+
+    @classmethod
+    def short_form(cls, value: Any) -> dict[str, Any]:
+        """Return the fields that `NAME=VALUE` stands for: the first field of the class, unless a subclass overrides it.
+
+        Raises:
+            InrzooError: the transform has no fields.
+        """
+        names = [field.name for field in fields(cls) if field.name != "inr"]
+        if not names:
+            raise InrzooError("it has no fields")
+        return {names[0]: value}
 
     @abstractmethod
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
@@ -69,6 +86,53 @@ class Compose(Transform):
         for transform in self.transforms:
             weights = transform(weights, generator)
         return weights
+
+
+def short_table(name: str, value: Any) -> dict[str, Any]:
+    """The table of a transform that is given as `NAME=VALUE`.
+
+    Raises:
+        InrzooError: there is no such transform, or it has no fields.
+
+    Example:
+        >>> short_table("rotate", 15.0), short_table("scale", 0.5)
+        ({'name': 'rotate', 'degrees': 15.0}, {'name': 'scale', 'low': 0.5, 'high': 1.5})
+    """
+    cls: type[Transform] = registry.find("transforms", name)
+    try:
+        return {"name": name, **cls.short_form(value)}
+    except InrzooError as error:
+        raise InrzooError(f"{name}={value} is not allowed: {error}; write {name}") from None
+
+
+def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR) -> tuple[Compose, Compose]:
+    """Transforms from their tables, in the order of the tables.
+
+    Args:
+        tables: `name` and fields of each transform.
+        inr: the family that the weights are of.
+
+    Returns:
+        Those of weights as they were fitted, and those of normalised weights.
+
+    Raises:
+        InrzooError: an unknown transform, an unknown field, or an impossible value.
+
+    Example:
+        >>> from inrzoo.inrs.siren import Siren
+        >>> tables = [{"name": "noise", "std": 0.1}, {"name": "rotate", "degrees": 15.0}]
+        >>> as_fitted, normalised = make_transforms(tables, Siren(in_features=2, out_features=1))
+        >>> [type(transform).__name__ for transform in (*as_fitted.transforms, *normalised.transforms)]
+        ['Rotate', 'Noise']
+    """
+    transforms: list[Transform] = []
+    for table in tables:
+        try:
+            transforms.append(registry.make("transforms", table, inr=inr))
+        except InrzooError as error:
+            raise InrzooError(f"augment {table.get('name', '')}: {error}") from None
+    as_fitted = tuple(transform for transform in transforms if not transform.of_normalised)
+    return Compose(as_fitted), Compose(tuple(transform for transform in transforms if transform.of_normalised))
 
 
 def generator_for(

@@ -4,6 +4,7 @@ Shape letters: P parameters of one INR.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -22,6 +23,8 @@ class Dropout(Transform):
     Attributes:
         p: probability of 0, below 1.
     """
+
+    of_normalised: ClassVar[bool] = True
 
     p: float = 0.01
 

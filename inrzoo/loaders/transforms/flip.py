@@ -20,12 +20,12 @@ class Flip(Affine):
     axis; in (x, y) that is axis 0.
 
     Attributes:
-        axis: coordinate that changes its sign; negative numbers count from the last.
         probability: probability of a reflection, from 0 to 1.
+        axis: coordinate that changes its sign; negative numbers count from the last.
     """
 
-    axis: int = -1
     probability: float = 0.5
+    axis: int = -1
 
     def __post_init__(self) -> None:
         """Reject impossible fields.

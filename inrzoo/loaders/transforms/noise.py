@@ -5,6 +5,7 @@ Shape letters: P parameters of one INR.
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -15,7 +16,7 @@ from inrzoo.loaders.transforms import Transform
 
 @dataclass(frozen=True, kw_only=True)
 class Noise(Transform):
-    """Add N(0, (sigma_rel · σ)²) to every weight, σ being the standard deviation of its tensor in the same INR.
+    """Add N(0, (std · σ)²) to every weight, σ being the standard deviation of its tensor in the same INR.
 
     The noise is relative because scales differ by orders of magnitude between tensors and INRs: an absolute σ would
     erase a SIREN's hidden layers before it affects the first. σ is the population standard deviation, so a tensor of
@@ -25,19 +26,21 @@ class Noise(Transform):
 
     Attributes:
         inr: family of the weights.
-        sigma_rel: ρ of docs/derivations/augmentation.md#noise-and-dropout.
+        std: relative standard deviation, ρ of docs/derivations/augmentation.md#noise-and-dropout.
     """
 
+    of_normalised: ClassVar[bool] = True
+
     inr: INR
-    sigma_rel: float = 0.05
+    std: float = 0.05
 
     def __post_init__(self) -> None:
         """Reject an impossible scale.
 
         Raises:
-            InrzooError: `sigma_rel` negative or not finite.
+            InrzooError: `std` negative or not finite.
         """
-        self.require("sigma_rel", 0 <= self.sigma_rel < math.inf, "at least 0 and finite")
+        self.require("std", 0 <= self.std < math.inf, "at least 0 and finite")
 
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
         """Add noise to weights. Shape (..., P) to (..., P)."""
@@ -46,7 +49,7 @@ class Noise(Transform):
         noise = self.inr.layout.split(normal.to(weights.device))
         for name, tensor in tensors.items():
             axes = tuple(range(weights.ndim - 1, tensor.ndim))
-            std = tensor.std(dim=axes, correction=0, keepdim=True)
-            tensors[name] = tensor + self.sigma_rel * std * noise[name]
+            sigma = tensor.std(dim=axes, correction=0, keepdim=True)
+            tensors[name] = tensor + self.std * sigma * noise[name]
         noisy: Tensor = self.inr.layout.join(tensors)
         return noisy

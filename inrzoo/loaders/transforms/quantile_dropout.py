@@ -4,6 +4,7 @@ Shape letters: P parameters of one INR, W numbers of one tensor.
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class QuantileDropout(Transform):
         inr: family of the weights.
         p: maximum share, below 1.
     """
+
+    of_normalised: ClassVar[bool] = True
 
     inr: INR
     p: float = 0.1

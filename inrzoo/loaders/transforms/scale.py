@@ -5,6 +5,7 @@ Shape letters: B draws, D in_features.
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,6 +27,12 @@ class Scale(Affine):
 
     low: float = 0.8
     high: float = 1.2
+
+    @classmethod
+    def short_form(cls, value: Any) -> dict[str, Any]:
+        """`scale=0.2` draws factors from U(0.8, 1.2)."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return {"low": 1 - value, "high": 1 + value} if is_number else {"low": value}
 
     def __post_init__(self) -> None:
         """Reject an impossible range.

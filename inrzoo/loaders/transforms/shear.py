@@ -20,13 +20,13 @@ class Shear(Affine):
     A shear is not a similarity, so a GaborNet refuses it.
 
     Attributes:
+        slope: maximum k, the tangent of the shear angle.
         axis: coordinate that changes, 0 or 1; negative numbers count from the last. The default shears images in
             (row, col) horizontally; in (x, y) that is axis 0.
-        slope: maximum k, the tangent of the shear angle.
     """
 
-    axis: int = -1
     slope: float = 0.2
+    axis: int = -1
 
     def __post_init__(self) -> None:
         """Reject impossible fields.

@@ -1,0 +1,113 @@
+"""The base class of all hypernetworks.
+
+Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_features, C channels of a signal,
+I numbers of the instance part.
+"""
+
+from abc import ABC, abstractmethod
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.errors import InrzooError
+from inrzoo.fit.metrics import mse
+from inrzoo.hypernets.coordinate_subsets import random_subsets, take
+from inrzoo.inrs import INR
+from inrzoo.seeding import Stream
+
+
+class Hypernet(nn.Module, ABC):
+    """A map from signals to the weights of an INR, in two steps.
+
+    signal ─ `instances` ─► the instance part, which is the signal's own (B, I) ─ `weights` ─► all weights (B, P).
+
+    The instance part may be all weights, one matrix, or offsets from a learned initialisation. Test-time optimisation
+    can be restricted to it. Signals in a batch are strangers: none affects another's weights.
+
+    A signal is a pair of `coords`, (K, D) for all signals or (B, K, D), and `values`, (B, K, C). Hypernetworks that cut
+    a signal into patches need all K points of the grid `sizes`, row-major; the others take any K.
+
+    In training mode `forward` is differentiable in the hypernetwork's parameters, also through gradient steps
+    (`second_order`). In evaluation mode it is a function of the signal alone: nothing is random.
+    """
+
+    def __init__(self, inr: INR, sizes: tuple[int, ...]) -> None:
+        """Remember the target.
+
+        Args:
+            inr: the INR whose weights are made.
+            sizes: the grid of the signals, slowest axis first: (rows, columns), (samples,), (views, rows, columns).
+
+        Raises:
+            InrzooError: an axis of the grid has no points.
+        """
+        super().__init__()
+        if not sizes or min(sizes) < 1:
+            raise InrzooError(f"a grid needs at least one point on each axis, given {tuple(sizes)}")
+        self.inr = inr
+        self.sizes = tuple(sizes)
+
+    @abstractmethod
+    def instances(self, coords: Tensor, values: Tensor) -> Tensor:
+        """The instance part of each signal, (B, I)."""
+
+    @abstractmethod
+    def weights(self, instances: Tensor) -> Tensor:
+        """All weights of INRs from their instance parts. Shape (B, I) to (B, P)."""
+
+    def forward(self, coords: Tensor, values: Tensor) -> Tensor:
+        """Weights of the INRs of signals.
+
+        Args:
+            coords: (K, D) or (B, K, D).
+            values: (B, K, C).
+
+        Returns:
+            (B, P).
+
+        Raises:
+            ValueError: the shapes do not fit each other, the INR, or the grid that the hypernetwork needs.
+        """
+        self.require_signals(coords, values)
+        return self.weights(self.instances(coords, values))
+
+    def loss(self, coords: Tensor, values: Tensor, num_coords: int | None = None) -> Tensor:
+        """The training loss: the mean squared error of each signal's INR (TransINR eq. 1, GINR-IPC eq. 2).
+
+        Args:
+            coords, values: as in `forward`; channels C are those of the INR.
+            num_coords: number of coordinates of the loss, drawn at random for each signal; None for all. The
+                hypernetwork always reads the whole signal.
+
+        Returns:
+            (B,), in squared units of the values.
+        """
+        return self.reconstruction_loss(self(coords, values), coords, values, num_coords)
+
+    def reconstruction_loss(
+        self, weights: Tensor, coords: Tensor, values: Tensor, num_coords: int | None = None
+    ) -> Tensor:
+        """Mean squared error of INRs at all coordinates, or at random ones as in `loss`. Shape (B,)."""
+        if num_coords is not None:
+            coords, values = take(coords, values, random_subsets(len(values), values.shape[1], num_coords, values))
+        return mse(self.inr(weights, coords), values)
+
+    def require_signals(self, coords: Tensor, values: Tensor) -> None:
+        """Raise ValueError unless `coords` and `values` are signals of one batch."""
+        if values.ndim != 3 or coords.shape[-2:] != (values.shape[1], self.inr.in_features) or coords.ndim > 3:
+            raise ValueError(
+                f"coords {tuple(coords.shape)} and values {tuple(values.shape)} are no signals of "
+                f"{self.inr.in_features} coordinate dimensions: (K, D) or (B, K, D), and (B, K, C)"
+            )
+
+    def require_grid(self, values: Tensor) -> None:
+        """Raise ValueError unless `values` has a point for each of the grid's."""
+        if values.shape[1] != prod(self.sizes):
+            raise ValueError(f"{values.shape[1]} coordinates are not the grid {self.sizes} of {prod(self.sizes)}")
+
+
+def initial_weights(inr: INR) -> Tensor:
+    """Randomly initialised weights of `inr`, (P,), float32; `torch.manual_seed` decides them."""
+    seed = int(torch.randint(2**31, ()))
+    return torch.from_numpy(inr.init(Stream("init", "hypernets", seed)))

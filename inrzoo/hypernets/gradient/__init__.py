@@ -1,0 +1,1 @@
+"""Hypernetworks whose weights are a few gradient steps from a learned start."""

@@ -1,0 +1,103 @@
+"""Hypernetworks by gradient steps: the inner loop and its learning rates.
+
+Shape letters: B batch of signals, K coordinates, D in_features, C channels, I numbers of the instance part, S inner
+steps, J coordinates of a subset.
+"""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.errors import InrzooError
+from inrzoo.hypernets.contract import Hypernet
+from inrzoo.hypernets.coordinate_subsets import fixed_subsets, random_subsets, take
+from inrzoo.inrs import INR
+
+
+class GradientBasedHypernet(Hypernet):
+    """A learned initialisation of the instance part, and a few gradient steps from it for each signal.
+
+    φ ← φ − α_j ⊙ ∇_φ L(φ), where L is the mean squared error of a signal's INR at all coordinates or at a new subset.
+    The sum over signals is differentiated, so that no signal affects another's step. In training mode gradients go
+    through the steps (Finn et al. 2017, MAML: `second_order`), or treat ∇L as a constant (first-order MAML).
+
+    Attributes:
+        rates: learned α (Li et al. 2017, Meta-SGD), (S or 1, I), of any sign; None if α is `inner_lr`.
+    """
+
+    def __init__(
+        self,
+        inr: INR,
+        sizes: tuple[int, ...],
+        num_instance_params: int,
+        *,
+        inner_steps: int,
+        inner_lr: float,
+        learned_rates: tuple[float, float] | None,
+        share_rates: bool,
+        inner_fraction: float,
+        second_order: bool,
+    ) -> None:
+        """Initialise the rates; the subclasses document the arguments.
+
+        Raises:
+            InrzooError: a number is out of its range.
+        """
+        super().__init__(inr, sizes)
+        low, high = learned_rates or (0.0, 0.0)
+        if inner_steps < 0 or not inner_lr > 0 or low > high or not 0 < inner_fraction <= 1:
+            raise InrzooError(
+                f"inner_steps = {inner_steps}, inner_lr = {inner_lr}, learned_rates = {learned_rates}, inner_fraction "
+                f"= {inner_fraction} are not allowed; steps must be at least 0, the rate above 0, learned rates (low, "
+                "high), the fraction above 0 and at most 1"
+            )
+        self.inner_steps = inner_steps
+        self.inner_lr = inner_lr
+        self.inner_fraction = inner_fraction
+        self.second_order = second_order
+        self.rates: nn.Parameter | None = None
+        if learned_rates is not None:
+            unit = torch.rand(1 if share_rates else inner_steps, num_instance_params)
+            self.rates = nn.Parameter(low + (high - low) * unit)
+
+    @abstractmethod
+    def start_instance(self) -> Tensor:
+        """The initial instance part, the same for all signals, (I,)."""
+
+    def start_weights(self) -> Tensor:
+        """Initial weights of the INR, (P,), detached; `write_init` writes them."""
+        return self.weights(self.start_instance()[None])[0].detach()
+
+    def rate(self, instances_BI: Tensor, step: int) -> Tensor | float:
+        """Learning rate α of one step: a number, (I,), or (B, I)."""
+        return self.inner_lr if self.rates is None else self.rates[step % len(self.rates)]
+
+    def instances(self, coords: Tensor, values: Tensor) -> Tensor:
+        """The instance parts after the inner loop, (B, I)."""
+        tracked = torch.is_grad_enabled()
+        instances_BI = self.start_instance().expand(len(values), -1)
+        for step in range(self.inner_steps):
+            step_coords, step_values = self.inner_subset(coords, values, step)
+            if not (tracked and instances_BI.requires_grad):
+                instances_BI = instances_BI.detach().requires_grad_()
+            with torch.enable_grad():
+                loss = self.reconstruction_loss(self.weights(instances_BI), step_coords, step_values).sum()
+            create_graph = tracked and self.training and self.second_order
+            (gradient_BI,) = torch.autograd.grad(loss, instances_BI, create_graph=create_graph)
+            instances_BI = instances_BI - self.rate(instances_BI, step) * gradient_BI
+        return instances_BI
+
+    def inner_subset(self, coords: Tensor, values: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """Coordinates and values of one step: all, or `inner_fraction` of them.
+
+        In training mode they are drawn for each signal. In evaluation mode they depend on the step alone and are the
+        same for all signals.
+        """
+        if self.inner_fraction == 1:
+            return coords, values
+        batch, num_coords, _ = values.shape
+        count = max(1, round(self.inner_fraction * num_coords))
+        if self.training:
+            return take(coords, values, random_subsets(batch, num_coords, count, values))
+        return take(coords, values, fixed_subsets(batch, num_coords, count, step, values))

@@ -1,0 +1,90 @@
+"""Data tokens and weight tokens in one transformer, as in TransINR and GINR-IPC.
+
+Shape letters: B batch of signals, K coordinates, C channels, T data tokens, G weight tokens, F features of a token,
+A attention heads.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.encoders.weight_transformer import Transformer
+from inrzoo.errors import InrzooError
+from inrzoo.hypernets.contract import Hypernet
+from inrzoo.hypernets.tokens.patches import PatchTokens
+from inrzoo.inrs import INR
+
+
+class TokenHypernet(Hypernet):
+    """A hypernetwork whose instance part is read off learned weight tokens that attend to the signal's patches.
+
+    Data tokens and weight tokens pass the transformer in one sequence with full attention (TransINR Sec. 3.3, GINR-IPC
+    Sec. 3.3). Weight tokens are initialised as N(0, 1).
+
+    Attributes:
+        token_names: G names; the matrix of the INR that each weight token makes a row of.
+    """
+
+    def __init__(
+        self,
+        inr: INR,
+        sizes: tuple[int, ...],
+        token_names: list[str],
+        *,
+        patch: int | tuple[int, ...],
+        channels: int | None,
+        features: int,
+        num_layers: int,
+        num_heads: int,
+        mlp_features: int,
+        qkv_bias: bool,
+        dropout: float,
+    ) -> None:
+        """Make both kinds of tokens and the transformer; the subclasses document the arguments.
+
+        Raises:
+            InrzooError: the heads do not divide the features, or the patch is impossible.
+        """
+        super().__init__(inr, sizes)
+        if min(features, num_layers, num_heads, mlp_features) < 1 or features % num_heads:
+            raise InrzooError(
+                f"features = {features}, num_layers = {num_layers}, num_heads = {num_heads}, mlp_features = "
+                f"{mlp_features} are not allowed; all must be at least 1, and features a multiple of num_heads"
+            )
+        self.token_names = token_names
+        self.data_tokens = PatchTokens(self.sizes, patch, channels or inr.out_features, features)
+        self.weight_tokens = nn.Parameter(torch.randn(len(token_names), features))
+        self.transformer = Transformer(
+            features,
+            num_layers,
+            num_heads,
+            features // num_heads,
+            mlp_features,
+            qkv_bias=qkv_bias,
+            dropout=dropout,
+        )
+
+    def weight_token_outputs(self, values_BKC: Tensor) -> Tensor:
+        """Outputs of the transformer for the weight tokens, (B, G, F)."""
+        outputs_BTF: Tensor = self.transformer(self._tokens(values_BKC))
+        return outputs_BTF[:, self.data_tokens.num_tokens :]
+
+    def attention_maps(self, values: Tensor, layer: int = -1) -> Tensor:
+        """Attention of each weight token to each patch (TransINR Sec. 5, Fig. 7).
+
+        Args:
+            values: (B, K, C).
+            layer: number of the block; negative numbers count from the last.
+
+        Returns:
+            (B, A, G, *patches along each axis). They sum to less than 1: weight tokens attend to each other too.
+        """
+        maps: Tensor = self.transformer.attention_maps(self._tokens(values), layer)
+        num_data = self.data_tokens.num_tokens
+        to_data: Tensor = maps[:, :, num_data:, :num_data]
+        return torch.unflatten(to_data, -1, self.data_tokens.counts)
+
+    def _tokens(self, values_BKC: Tensor) -> Tensor:
+        """Data tokens, then weight tokens, (B, T + G, F)."""
+        self.require_grid(values_BKC)
+        data_BTF = self.data_tokens(values_BKC)
+        return torch.cat([data_BTF, self.weight_tokens.expand(len(data_BTF), -1, -1)], dim=1)

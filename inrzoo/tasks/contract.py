@@ -1,0 +1,147 @@
+"""The base classes of all tasks: `Task`, a configuration, and `Learner`, a task that has opened its data."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.manifest import Manifest
+from inrzoo.tasks.measurements import Measurement
+
+Device = torch.device | str
+
+
+@dataclass(frozen=True)
+class UnfittedDataset:
+    """A dataset of signals to which no INRs have been fitted; a task with `reads_signals` takes it in place of a store.
+
+    Attributes:
+        manifest: names the signals, their grid and their value range.
+        source: local files to read them from, as of `inrzoo build --source`.
+    """
+
+    manifest: Manifest
+    source: Path | None = None
+
+
+Data = str | Path | UnfittedDataset
+"""The folder or URL of a store, or a dataset without INRs."""
+
+
+class Learner(ABC):
+    """A task that has opened its store: the network and the numbers that the loop asks for.
+
+    Attributes:
+        module: the network that is trained and saved, with its normalisation.
+        identity: states which data are trained on; a run is not continued on other data.
+    """
+
+    module: nn.Module
+    identity: dict[str, Any]
+
+    @abstractmethod
+    def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
+        """The loss that step number `step` minimises, and further numbers to record.
+
+        It is a function of `step`, of the module, and of torch's global random state if the module draws.
+        """
+
+    def after_step(self) -> None:  # noqa: B027 - most tasks need nothing here
+        """Called after each optimiser step; does nothing unless a subclass needs it."""
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The optimiser's groups: `params`, and `lr_factor`, in multiples of the task's `lr`.
+
+        The gradient of each group is clipped by itself.
+        """
+        trainable = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        return [{"params": trainable, "lr_factor": 1.0}] if trainable else []
+
+    @abstractmethod
+    def validate(self) -> dict[str, float]:
+        """Numbers of the validation split.
+
+        `score`, where greater is better, decides which checkpoint is the best and when training stops early.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task(ABC):
+    """A configuration of training; a subclass in `inrzoo/tasks/<name>.py` adds its fields and the methods below.
+
+    Attributes:
+        steps: maximum number of optimiser steps.
+        lr: learning rate of Adam.
+        schedule: `constant`, or `cosine` from `lr` to 0 at the last step.
+        warmup: steps in which the learning rate rises from 0.
+        weight_decay: decoupled from the gradient, as in AdamW.
+        clip: maximum gradient norm; 0 disables clipping.
+        validate_every: steps between two validations, and between two checkpoints.
+        patience: validations in a row without a better score before training stops; 0 for never.
+        seed: of the network's initialisation and of all random draws.
+        reads_signals: whether the task learns from signals, so that it takes a dataset without INRs.
+    """
+
+    reads_signals: ClassVar[bool] = False
+
+    steps: int = 10_000
+    lr: float = 1e-3
+    schedule: Literal["constant", "cosine"] = "cosine"
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    validate_every: int = 250
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a number is out of its range.
+        """
+        for key in ("lr", "warmup", "weight_decay", "clip", "patience"):
+            self.require(key, getattr(self, key) >= 0, "at least 0")
+        for key in ("steps", "validate_every"):
+            self.require(key, getattr(self, key) >= 1, "at least 1")
+
+    def require(self, key: str, holds: bool, allowed: str) -> None:
+        """Raise the one-line error for field `key` unless `holds`."""
+        if not holds:
+            raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
+
+    def require_readable(self, data: Data) -> None:
+        """Raise InrzooError if `data` are a dataset without INRs and the task needs a store."""
+        if isinstance(data, UnfittedDataset) and not self.reads_signals:
+            name = data.manifest.name
+            raise InrzooError(f"no store at {name}; this task reads INRs: `inrzoo build {name}` fits them")
+
+    @abstractmethod
+    def conventions(self, path: str | Path) -> dict[str, Any]:
+        """What a store must share with the one that a network was trained on, as JSON types."""
+
+    @abstractmethod
+    def begin(self, path: str | Path, device: Device) -> Learner:
+        """Open the data to train on.
+
+        Raises:
+            InrzooError: the data cannot be trained on.
+        """
+
+    @abstractmethod
+    def evaluate(
+        self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
+    ) -> Sequence[Measurement]:
+        """Measure a trained network, given by the state of its module, on a split."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Name and fields, as `registry.make("tasks", …)` takes them."""
+        return {"name": registry.name_of("tasks", type(self)), **asdict(self)}

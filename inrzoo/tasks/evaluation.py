@@ -1,0 +1,82 @@
+"""Measuring trained networks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from inrzoo import registry
+from inrzoo.checkpoint import BEST, Checkpoint, read
+from inrzoo.differences import differences
+from inrzoo.errors import InrzooError
+from inrzoo.tasks.contract import Data, Device, Task
+from inrzoo.tasks.measurements import Measurement
+from inrzoo.tasks.reporting.cost import read_cost
+from inrzoo.tasks.training.loop import chosen_device, train
+from inrzoo.tasks.training.state import plain, task_table
+
+
+def evaluate(
+    checkpoint: Path, path: Data, *, split: str = "test", device: Device = "auto", **changes: Any
+) -> Sequence[Measurement]:
+    """Measure a checkpoint on a split of a store.
+
+    Args:
+        checkpoint: a file, or the folder of a run for its best checkpoint.
+        path: the folder or URL of a store, or a dataset as in training; its conventions are those of the training data.
+        split: name of the split.
+        device: `cpu`, `cuda`, or `auto`.
+        changes: fields of the task to measure with, e.g. `test_ways=(20,)`; those of the network stay.
+
+    Raises:
+        InrzooError: there is no checkpoint, conventions differ (the message names all differences), or a field cannot
+            be changed.
+    """
+    trained = read(checkpoint)
+    task = restored(trained, changes)
+    require_same_conventions(trained, task, path)
+    data: Any = path
+    with torch.no_grad():
+        return task.evaluate(data, split, trained.module, chosen_device(device))
+
+
+def restored(checkpoint: Checkpoint, changes: dict[str, Any]) -> Task:
+    """The task of a checkpoint, with some fields changed.
+
+    Raises:
+        InrzooError: a field was fixed in training, or its value is not allowed.
+    """
+    task: Task = registry.make("tasks", task_table(checkpoint))
+    for key in changes:
+        if not key.startswith("test_"):
+            raise InrzooError(f"{key} was fixed in training; what can be changed to measure begins with test_")
+    fields = {**task.to_json(), **changes}
+    changed: Task = registry.make("tasks", fields)
+    return changed
+
+
+def require_same_conventions(checkpoint: Checkpoint, task: Task, path: Data) -> None:
+    """Raise InrzooError if the weights in a store mean something else than those that were trained on."""
+    task.require_readable(path)
+    data: Any = path
+    differing = differences(checkpoint.conventions, plain(task.conventions(data)))
+    if differing:
+        raise InrzooError(
+            f"the network was trained on INRs of other conventions than those of {path}: {'; '.join(differing)}"
+        )
+
+
+def measure(
+    task: Task, path: Data, out: Path, *, split: str = "test", device: Device = "auto", quiet: bool = False
+) -> dict[str, Measurement]:
+    """Train, or take the finished run in `out`, and measure its best checkpoint.
+
+    Returns:
+        Measurements by name; `CPU minutes` is the processor time of all calls that trained.
+    """
+    train(task, path, out, device=device, quiet=quiet)
+    measurements = {one.name: one for one in evaluate(out / BEST, path, split=split, device=device)}
+    return {**measurements, "CPU minutes": Measurement("CPU minutes", read_cost(out).cpu_seconds / 60, 0.0, 1)}

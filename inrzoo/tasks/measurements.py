@@ -1,0 +1,75 @@
+"""Measured means and their 95 % confidence intervals.
+Formulas: docs/derivations/contrastive.md#evaluation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Z_95 = 1.959963984540054
+"""97.5 % quantile of the standard normal distribution."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A mean over many trials.
+
+    Attributes:
+        name: what was measured, e.g. `5-way 1-shot`.
+        mean: of the trials.
+        interval: half the width of its 95 % confidence interval.
+        trials: number of trials.
+    """
+
+    name: str
+    mean: float
+    interval: float
+    trials: int
+
+
+def measured_mean(name: str, values: Tensor) -> Measurement:
+    """Mean of independent values, (n,), with the interval that few-shot papers give over episodes: 1.96 s/√n.
+
+    s² is the sample variance (divided by n − 1). The interval of one value is infinite.
+
+    Example:
+        >>> measured_mean("accuracy", torch.tensor([1.0, 2.0, 3.0])).mean
+        2.0
+    """
+    exact, count = values.double(), len(values)
+    interval = Z_95 * float(exact.std(correction=1)) / math.sqrt(count) if count > 1 else math.inf
+    return Measurement(name, float(exact.mean()), interval, count)
+
+
+def measured_share(name: str, is_right: Tensor) -> Measurement:
+    """Share of True in (n,), in percent, with the normal 95 % interval of a binomial share.
+
+    Example:
+        >>> measured_share("accuracy", torch.tensor([True, True, False, True])).mean
+        75.0
+    """
+    share, count = float(is_right.double().mean()), len(is_right)
+    return Measurement(name, 100 * share, 196 * math.sqrt(share * (1 - share) / count), count)
+
+
+def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:
+    """The mean of each measurement over runs that differ in their seed, and the 95 % interval of that mean.
+
+    The interval is Student's, t s/√n with n − 1 degrees of freedom and s² the sample variance, because a few runs say
+    little about their own spread. The interval of one run is infinite.
+    """
+    from scipy.stats import t as student  # type: ignore[import-untyped]
+
+    measurements = {}
+    for name in runs[0]:
+        means = torch.tensor([run[name].mean for run in runs], dtype=torch.float64)
+        count = len(means)
+        interval = math.inf
+        if count > 1:
+            interval = float(student.ppf(0.975, count - 1)) * float(means.std(correction=1)) / math.sqrt(count)
+        measurements[name] = Measurement(name, float(means.mean()), interval, count)
+    return measurements

@@ -1,0 +1,139 @@
+"""Measures of frozen features: a linear probe, nearest neighbours, and retrieval of the other fit of a signal.
+
+Nothing is chosen on the reported split: probes are fitted on the training split and chosen on the validation split. The
+contrastive paper reports the best of several runs on the split that it measures; `protocol="best_of_runs"` does that,
+and the name of the measurement says so.
+Formulas: docs/derivations/contrastive.md#evaluation.
+
+Shape letters: L INRs, N signals, F features.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from inrzoo.tasks.measurements import Measurement, measured_share
+
+Protocol = Literal["validation", "best_of_runs"]
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+"""Candidates for C of logistic regression, the weight of the data relative to the L2 penalty."""
+NEIGHBOURS = (1, 5, 10, 20, 50)
+"""Candidates for the number of neighbours."""
+ROWS_AT_ONCE = 1024
+"""Rows whose cosines are computed at once."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of the INRs of a split.
+
+    Attributes:
+        features: (L, F) float32, on the CPU.
+        label: (L,) int64.
+        signal: (L,) int64.
+        seed: (L,) int64.
+    """
+
+    features: Tensor
+    label: Tensor
+    signal: Tensor
+    seed: Tensor
+
+
+def linear_probe(
+    train: Features, validation: Features, test: Features, protocol: Protocol = "validation"
+) -> Measurement:
+    """Accuracy in percent of multinomial logistic regression on features standardised by the training split.
+
+    Args:
+        train, validation, test: features of the three splits; `test` is the one that is reported.
+        protocol: the split on which C is chosen: `validation`, or `best_of_runs` for the reported one.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    mean, std = train.features.mean(0), train.features.std(0)
+    std = torch.where(std > 1e-6, std, 1.0)
+
+    def standardised(part: Features) -> NDArray[np.float32]:
+        return ((part.features - mean) / std).numpy()
+
+    fitted = standardised(train)
+    chooser = validation if protocol == "validation" else test
+    best_score, best_probe = -1.0, None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that stops at max_iter is a probe like any other
+        for strength in STRENGTHS:
+            probe = LogisticRegression(C=strength, max_iter=200).fit(fitted, train.label.numpy())
+            score = probe.score(standardised(chooser), chooser.label.numpy())
+            if score > best_score:
+                best_score, best_probe = score, probe
+    assert best_probe is not None, "one of several"
+    right = torch.from_numpy(best_probe.predict(standardised(test)) == test.label.numpy())
+    return measured_share("linear probe" + ("" if protocol == "validation" else ", best of runs on this split"), right)
+
+
+def nearest_neighbours(train: Features, validation: Features, test: Features) -> Measurement:
+    """Accuracy in percent of the majority vote of the k training INRs with the largest cosines.
+
+    k is chosen on the validation split. A tie goes to the class with the larger cosines.
+    """
+    scores = {k: float(_neighbours(train, validation, k).double().mean()) for k in NEIGHBOURS if k <= len(train.label)}
+    return measured_share("k-nearest neighbours", _neighbours(train, test, max(scores, key=lambda k: scores[k])))
+
+
+def _neighbours(train: Features, queries: Features, k: int) -> Tensor:
+    """Whether the vote is right for each query, (L,) bool."""
+    train_LF, right = normalize(train.features, dim=-1), []
+    num_classes = 1 + int(max(train.label.max(), queries.label.max()))
+    for rows in torch.arange(len(queries.label)).split(ROWS_AT_ONCE):
+        cosine, index = (normalize(queries.features[rows], dim=-1) @ train_LF.T).topk(k)
+        votes = torch.zeros(len(rows), num_classes, dtype=torch.float64)
+        # Cosines are at most 1: a hundredth of their mean can break a tie and no majority.
+        votes.scatter_add_(1, train.label[index], 1 + cosine.double() / (100 * k))
+        right.append(votes.argmax(1) == queries.label[rows])
+    return torch.cat(right)
+
+
+def retrieval(features: Features, tops: tuple[int, ...] = (1, 5)) -> list[Measurement]:
+    """How often, in percent, the other fit of the same signal is among the k INRs with the largest cosines.
+
+    Queries are the fits with each signal's smallest seed, and candidates those with its second smallest, so that chance
+    is k/N: the contrastive paper's alignment (Sec. 2.2, 6).
+
+    Returns:
+        `top-k of N` for each k; an empty list if no signal has two seeds.
+    """
+    first, second = two_fits(features)
+    if not len(first):
+        return []
+    one, other = (normalize(features.features[rows], dim=-1) for rows in (first, second))
+    ranks = []
+    for rows in torch.arange(len(first)).split(ROWS_AT_ONCE):
+        cosine_BN = one[rows] @ other.T
+        own_B = cosine_BN.gather(1, rows[:, None])
+        ranks.append((cosine_BN >= own_B).sum(1))  # from 1; an equally near candidate counts as nearer
+    rank = torch.cat(ranks)
+    return [measured_share(f"top-{k} of {len(first)}", rank <= k) for k in tops]
+
+
+def two_fits(features: Features) -> tuple[Tensor, Tensor]:
+    """Rows of the fits with the smallest and with the second smallest seed of each signal that has two, (N,) each."""
+    order = np.lexsort((features.seed.numpy(), features.signal.numpy()))
+    signal, seed = features.signal.numpy()[order], features.seed.numpy()[order]
+    begins = np.flatnonzero(np.diff(signal, prepend=signal[:1] - 1))
+    firsts, seconds = [], []
+    for begin, end in zip(begins, [*begins[1:], len(signal)], strict=True):
+        later = np.flatnonzero(seed[begin:end] > seed[begin])
+        if len(later):
+            firsts.append(order[begin])
+            seconds.append(order[begin + later[0]])
+    return torch.tensor(np.array(firsts, dtype=np.int64)), torch.tensor(np.array(seconds, dtype=np.int64))

@@ -1,0 +1,123 @@
+"""Tables of a paper's numbers and ours, and the sections of Markdown files that hold them."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from inrzoo.store.files import write_atomically
+from inrzoo.tasks.measurements import Measurement
+
+LOG = logging.getLogger("inrzoo.tasks")
+
+
+def write_section(document: Path, title: str, lines: Sequence[str]) -> None:
+    """Replace the section `## title`, or append it; the rest of the file stays as it is.
+
+    Args:
+        document: a Markdown file, made if it does not exist.
+        title: of the section.
+        lines: of the section, without headings of the first or second level.
+    """
+    old = document.read_text(encoding="utf-8").splitlines() if document.exists() else []
+    heading = f"## {title}"
+    start = old.index(heading) if heading in old else len(old)
+    next_headings = [row for row in range(start + 1, len(old)) if old[row].startswith(("# ", "## "))]
+    before, after = old[:start], old[next_headings[0] :] if next_headings else []
+    while before and not before[-1]:
+        before.pop()
+    text = [*before, *([""] if before else []), heading, "", *lines, *(["", *after] if after else [])]
+    write_atomically(document, ("\n".join(text) + "\n").encode())
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table with padded cells."""
+    cells = [list(header), *map(list, rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
+    ]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+class Comparison:
+    """The paper's numbers and ours, logged one by one and written into a document at the end.
+
+    Args:
+        document: a Markdown file; the section `title` is made or replaced.
+        title: of the section.
+        columns: names of the measurements; each is a column, with another for the paper's numbers if it has any.
+        notes: headings of the last columns, which hold text.
+        decimals: decimal places.
+    """
+
+    def __init__(
+        self, document: Path, title: str, columns: Sequence[str], *, notes: Sequence[str] = (), decimals: int = 1
+    ) -> None:
+        self._document, self._title, self._columns = document, title, list(columns)
+        self._notes, self._decimals = list(notes), decimals
+        self._rows: list[tuple[str, list[tuple[str, str]], list[str]]] = []
+        self._findings: list[str] = []
+
+    def add(
+        self,
+        name: str,
+        ours: Mapping[str, Measurement],
+        paper: Sequence[float | None] = (),
+        notes: Sequence[str] = (),
+    ) -> None:
+        """Add the row of one method.
+
+        Args:
+            name: of the method.
+            ours: measurements by name; columns without one stay empty.
+            paper: the paper's numbers, column by column; empty if the paper has no such row.
+            notes: text, one for each heading in `notes`.
+        """
+        measurements = [ours.get(column) for column in self._columns]
+        shown = ["" if one is None else self._number(one) for one in measurements]
+        theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
+        if len(notes) != len(self._notes):
+            raise ValueError(f"{len(notes)} notes for the headings {self._notes}")
+        self._rows.append((name, list(zip(theirs, shown, strict=True)), list(notes)))
+        numbers = "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True))
+        LOG.info("%-40s %s", name, numbers)
+
+    def check(self, claim: str, better: Measurement, worse: Measurement) -> None:
+        """Add a finding: `better` is above `worse`.
+
+        It is `held` if the difference exceeds its 95 % interval, √(a² + b²) of two independent means, `not held` if
+        the difference is below minus that interval, and `undecided` otherwise.
+        """
+        difference = better.mean - worse.mean
+        interval = math.hypot(better.interval, worse.interval)
+        verdict = "held" if difference > interval else "not held" if difference < -interval else "undecided"
+        places = self._decimals
+        numbers = (
+            f"{better.mean:.{places}f} against {worse.mean:.{places}f}, "
+            f"difference {difference:+.{places}f} ± {interval:.{places}f}"
+        )
+        self._findings.append(f"* {claim}: **{verdict}** ({better.name}: {numbers})")
+        LOG.info("%s: %s (%s: %s)", claim, verdict, better.name, numbers)
+
+    def _number(self, measurement: Measurement) -> str:
+        """Mean and interval; one trial has no interval."""
+        mean = f"{measurement.mean:.{self._decimals}f}"
+        return mean if measurement.trials == 1 else f"{mean} ± {measurement.interval:.{self._decimals}f}"
+
+    def write(self, *paragraphs: str) -> None:
+        """Write the section: the paragraphs, the table, and the findings."""
+        in_paper = [any(pairs[number][0] for _, pairs, _ in self._rows) for number in range(len(self._columns))]
+        heads = [
+            (f"{column}, paper", "here") if paper else (column,)
+            for column, paper in zip(self._columns, in_paper, strict=True)
+        ]
+        header = ["", *(cell for head in heads for cell in head), *self._notes]
+        rows = [
+            [name, *(cell for pair, paper in zip(pairs, in_paper, strict=True) for cell in pair[not paper :]), *notes]
+            for name, pairs, notes in self._rows
+        ]
+        findings = ["", *self._findings] if self._findings else []
+        write_section(self._document, self._title, [*paragraphs, "", *table(header, rows), *findings])

@@ -1,0 +1,165 @@
+"""A task's fields as options of the command line; their help texts are read from the docstrings."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, get_args, get_origin, get_type_hints
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.keywords import unknown
+from inrzoo.loaders.transforms import short_table
+from inrzoo.tasks.contract import Task
+from inrzoo.trust import trust, trust_tables
+
+TABLES = tuple[dict[str, Any], ...]
+"""Type of a field that is a list of transforms."""
+
+
+@dataclass(frozen=True)
+class Option:
+    """The option of one field of a task.
+
+    Attributes:
+        field: name of the field; the option is `--` and the name with hyphens.
+        flag: whether the option takes no value: `--x`, `--no-x`.
+        repeatable: whether the option may be given several times.
+        help: the field's line in the docstring.
+        default: the default as the help shows it.
+    """
+
+    field: str
+    flag: bool
+    repeatable: bool
+    help: str
+    default: str
+
+
+def options(cls: type[Task]) -> list[Option]:
+    """Options of all fields of a task, those of its own class first."""
+    hints, lines = get_type_hints(cls), {}
+    for base in reversed(cls.__mro__):
+        lines.update(_attributes(inspect.cleandoc(base.__doc__ or "")))
+    own = inspect.get_annotations(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    names = [*(name for name in fields if name in own), *(name for name in fields if name not in own)]
+    return [
+        Option(name, hints[name] is bool, hints[name] == TABLES, lines.get(name, ""), _shown(_default(fields[name])))
+        for name in names
+    ]
+
+
+def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) -> Task:
+    """Make a task from the text of command-line options, or from values.
+
+    Args:
+        name: of the task, with hyphens or underscores.
+        words: field -> text or value; None for the default.
+        settings: `field.key` -> text or value, for fields that are tables: `encoder.hidden_features`.
+
+    Raises:
+        InrzooError: a field does not take its value, or there is no such field.
+    """
+    name = name if ":" in name else name.replace("-", "_")
+    cls: type[Task] = registry.find("tasks", name)
+    hints = get_type_hints(cls)
+    for key in words:
+        if key not in hints:
+            raise unknown(f"the task {name}", key, [option.field for option in options(cls)])
+    values = {key: _parsed(word, hints[key]) for key, word in words.items() if word is not None}
+    defaults = {field.name: _default(field) for field in dataclasses.fields(cls)}
+    for dotted, word in settings.items():
+        field, _, key = dotted.partition(".")
+        if not key or not isinstance(defaults.get(field), dict):
+            tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
+            raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
+        values[field] = {**values.get(field, defaults[field]), key: value(word)}
+    task: Task = registry.make("tasks", {"name": name, **trust_tables(values)})
+    return task
+
+
+def _parsed(word: Any, hint: Any) -> Any:
+    """The value of a text for a field: commas make lists, and a name stands for a table with that name."""
+    if hint == TABLES:
+        words = [word] if isinstance(word, str) else word
+        return [] if list(words) == ["none"] else [transform_table(each) for each in words]
+    if not isinstance(word, str):
+        return word
+    arms = get_args(hint) if get_origin(hint) not in (tuple, dict) else (hint,)
+    if any(get_origin(arm) is tuple for arm in (hint, *arms)):
+        return [value(part) for part in word.split(",") if part]
+    if get_origin(hint) is dict:
+        return {"name": word}
+    return word if hint is str or (str in arms and value(word) != "none") else value(word)
+
+
+def transform_table(word: Any) -> Any:
+    """The table of a transform from a text such as `rotate=15` or `intensity gain=0.2 offset=0.1`.
+
+    The first part is the name of the transform. `NAME=VALUE` sets its first field; further parts are `FIELD=VALUE`.
+    Other values than texts are returned unchanged.
+
+    Raises:
+        InrzooError: the text has another form, or there is no such transform.
+
+    Example:
+        >>> transform_table("rotate=15"), transform_table("intensity gain=0.2 offset=0.1")
+        ({'name': 'rotate', 'degrees': 15}, {'name': 'intensity', 'gain': 0.2, 'offset': 0.1})
+    """
+    if not isinstance(word, str):
+        return word
+    first, *rest = word.split() or [""]
+    pairs = [part.partition("=") for part in rest]
+    if not first or not all(key and equals and text for key, equals, text in pairs):
+        raise InrzooError(f"augment {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
+    name, equals, text = first.partition("=")
+    name = trust("transforms", name) if ":" in name else name.replace("-", "_")
+    try:
+        table = short_table(name, value(text)) if equals else {"name": name}
+        registry.find("transforms", name)
+    except InrzooError as error:
+        raise InrzooError(f"augment {word!r}: {error}") from None
+    return {**table, **{key: value(text) for key, _, text in pairs}}
+
+
+def value(word: Any) -> Any:
+    """The value of a text by the rules of TOML, or the text itself; other values are returned unchanged."""
+    if not isinstance(word, str):
+        return word
+    try:
+        return tomllib.loads(f"value = {word}")["value"]
+    except tomllib.TOMLDecodeError:
+        return word
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default_factory() if callable(field.default_factory) else field.default
+
+
+def _shown(default: Any) -> str:
+    if isinstance(default, dict):
+        return str(default.get("name", ""))
+    if isinstance(default, tuple):
+        return ",".join(map(_shown, default))
+    if isinstance(default, bool):
+        return "yes" if default else "no"
+    return "" if default is None else str(default)
+
+
+def _attributes(text: str) -> dict[str, str]:
+    """Name -> description, from the section `Attributes` of a docstring."""
+    _, _, section = text.partition("\nAttributes:\n")
+    descriptions: dict[str, str] = {}
+    for line in section.split("\n\n")[0].splitlines():
+        start = re.match(r"    (\w+): (.*)", line)
+        if start:
+            name = start[1]
+            descriptions[name] = start[2]
+        elif descriptions:
+            descriptions[name] += f" {line.strip()}"
+    return descriptions

@@ -1,0 +1,84 @@
+"""States of modules and optimisers as tensors by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo import registry
+from inrzoo.checkpoint import Checkpoint
+from inrzoo.errors import InrzooError
+
+OLDER_FIELDS = (
+    "rotate", "translate", "scale", "shear", "flip", "gain", "offset", "signs", "permute", "noise", "dropout",
+    "quantile_dropout",
+)  # fmt: skip
+"""Fields of tasks on weights in older checkpoints, one or two for each transform."""
+
+
+def task_table(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Name and fields of the task in a checkpoint; a checkpoint without `augment` had a field for each transform."""
+    table = dict(checkpoint.task)
+    if "augment" in table or "quantile_dropout" not in table:
+        return table
+    strengths = {key: table.pop(key) for key in OLDER_FIELDS}
+    forms = {
+        "scale": strengths["scale"] and {"low": 1 - strengths["scale"], "high": 1 + strengths["scale"]},
+        "shear": strengths["shear"] and {"slope": strengths["shear"]},
+        "rotate": strengths["rotate"] and {"degrees": strengths["rotate"]},
+        "flip": strengths["flip"] and {"probability": strengths["flip"]},
+        "translate": strengths["translate"] and {"distance": strengths["translate"]},
+        "intensity": (strengths["gain"] or strengths["offset"])
+        and {"gain": strengths["gain"], "offset": strengths["offset"]},
+        "sign_phase": strengths["signs"] and {"half_turns": 1},
+        "permute_neurons": strengths["permute"] and {"name": "permute_neurons"},
+        "noise": strengths["noise"] and {"std": strengths["noise"]},
+        "dropout": strengths["dropout"] and {"p": strengths["dropout"]},
+        "quantile_dropout": strengths["quantile_dropout"] and {"p": strengths["quantile_dropout"]},
+    }
+    table["augment"] = [{"name": name, **_without_defaults(name, form)} for name, form in forms.items() if form]
+    return table
+
+
+def _without_defaults(name: str, form: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that differ from the transform's defaults: tables of older default fields equal the default tables."""
+    defaults = {field.name: field.default for field in dataclasses.fields(registry.find("transforms", name))}
+    return {key: value for key, value in form.items() if key != "name" and value != defaults[key]}
+
+
+def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """`module.load_state_dict` with a one-line error.
+
+    Raises:
+        InrzooError: the network lacks a tensor, has another one, or has it in another shape.
+    """
+    try:
+        module.load_state_dict(state)
+    except (RuntimeError, AttributeError, TypeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise InrzooError(f"the checkpoint's tensors are not those of its own network: {reason}") from None
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Moments and step counts of all parameters, under `PARAMETER NUMBER.NAME`."""
+    state = optimiser.state_dict()["state"]
+    return {f"{number}.{name}": value for number, values in state.items() for name, value in values.items()}
+
+
+def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Load what `optimiser_state` returned."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        number, _, name = key.partition(".")
+        state.setdefault(int(number), {})[name] = tensor
+    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
+
+
+def plain(content: Any) -> Any:
+    """The content as JSON returns it: tuples become lists."""
+    return json.loads(json.dumps(content))

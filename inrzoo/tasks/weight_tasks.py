@@ -1,0 +1,207 @@
+"""Tasks that train an encoder on augmented weights: contrastive learning and classification.
+
+The order of the changes to a batch decides what they mean (docs/derivations/augmentation.md#order). The loader applies
+1. transforms of weights as they were fitted: motions of the signal, changes of its values, and changes that leave the
+   function as it is;
+2. canonical form, if `inputs = "canonical"`;
+3. normalisation by the statistics of the training split;
+4. transforms of normalised weights: noise and dropout.
+
+Shape letters: B INRs, P parameters, F features.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo import registry
+from inrzoo.errors import InrzooError
+from inrzoo.inrs import INR
+from inrzoo.loaders import WeightBatch, WeightDataset, load
+from inrzoo.loaders.compatibility import weight_conventions
+from inrzoo.loaders.normalise import Normalise, Normaliser, measured_normaliser, normaliser
+from inrzoo.loaders.transforms import Compose, Transform, make_transforms
+from inrzoo.tasks.contract import Device, Task
+from inrzoo.tasks.probes import Features
+from inrzoo.tasks.training.batches import in_order
+
+DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
+"""Transforms of docs/derivations/augmentation.md#strengths, each with its default fields."""
+ROWS_AT_ONCE = 256
+"""INRs that are read at once where all of a split are measured."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightTask(Task):
+    """A task on augmented weights.
+
+    Defaults of learning rate, weight decay and warm-up: docs/derivations/encoders.md#training-of-neural-graphs.
+
+    Attributes:
+        batch_size: INRs, or pairs, of a step.
+        label: name of the label column with the classes; the first column by default.
+        inputs: the encoder reads `weights`, or `canonical` weights.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs share their start.
+        encoder: name of an encoder, and its arguments.
+        precision: of matrix products on a GPU: `float32`, or `bfloat16` by autocast.
+        augment: transforms of training batches: `rotate=15`, or several fields as in `"intensity gain=0.2 offset=0.1"`;
+            `none` for no transforms. Repeat the option for several; they are applied in this order, those of normalised
+            weights last.
+    """
+
+    steps: int = 10_000
+    lr: float = 1e-3
+    weight_decay: float = 5e-4
+    warmup: int = 1000
+    batch_size: int = 128
+    label: str | None = None
+    inputs: Literal["weights", "canonical"] = "weights"
+    normalise: Normalise = "auto"
+    encoder: dict[str, Any] = field(default_factory=lambda: {"name": "relational_transformer"})
+    precision: Literal["float32", "bfloat16"] = "float32"
+    augment: tuple[dict[str, Any], ...] = DEFAULT_AUGMENT
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a number is out of its range.
+        """
+        super().__post_init__()
+        self.require("batch_size", self.batch_size >= 1, "at least 1")
+
+    def conventions(self, path: str | Path) -> dict[str, Any]:
+        """See `Task.conventions`."""
+        return weight_conventions(load(path, normalise="none").stores[0])
+
+    def dataset(self, path: str | Path, split: str | None, views: Sequence[int] | None = None) -> WeightDataset:
+        """All INRs of a split as they were fitted; at their last snapshot unless `views` names others."""
+        return load(path, split=split, views=views, normalise="none", seed=self.seed)
+
+    @abstractmethod
+    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
+        """The trained encoder, from the state of the module in a checkpoint."""
+
+    def column(self, dataset: WeightDataset) -> str:
+        """Name of the label column.
+
+        Raises:
+            InrzooError: there is no column of that name.
+        """
+        name = self.label or next(iter(dataset.labels))
+        if name not in dataset.labels:
+            raise InrzooError(f"no label column called {name!r}; there are: {', '.join(dataset.labels)}")
+        return name
+
+    def prepared(
+        self, dataset: WeightDataset, statistics: Normaliser | None = None, *, augmented: bool = False
+    ) -> WeightDataset:
+        """The same INRs as the encoder reads them: in canonical form if `inputs` says so, and normalised.
+
+        Args:
+            dataset: as `WeightTask.dataset` returns it.
+            statistics: of the training split; None for INRs that are not normalised.
+            augmented: whether the transforms in `augment` are applied.
+
+        Raises:
+            InrzooError: `augment` names an unknown transform or an impossible value.
+        """
+        as_fitted, normalised = make_transforms(self.augment if augmented else (), dataset.inr)
+        if self.inputs == "canonical":
+            as_fitted = Compose((*as_fitted.transforms, Canonical(inr=dataset.inr)))
+        return dataset.prepared(statistics, as_fitted, normalised)
+
+    def statistics(self, dataset: WeightDataset) -> Normaliser:
+        """Mean and standard deviation of what the encoder reads, over a training split.
+
+        Weights use the store's own statistics; those of canonical weights are computed from the dataset.
+        """
+        stored = normaliser(dataset.stores, dataset.rows.views, self.normalise)
+        if self.inputs == "weights" or stored.kind == "none":
+            return stored
+        canonical = self.prepared(dataset)
+        return measured_normaliser(
+            lambda: (batch.weights for batch in in_order(canonical, ROWS_AT_ONCE)), dataset.layout, stored.kind
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Canonical(Transform):
+    """The canonical form of each INR, without randomness: see `INR.canonicalise`.
+
+    Attributes:
+        inr: the family that the weights are of.
+    """
+
+    inr: INR
+
+    def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
+        """Canonical weights of the same functions. Shape (..., P) to (..., P)."""
+        return self.inr.canonicalise(weights)
+
+
+class Statistics(nn.Module):
+    """Mean and standard deviation of the training split as buffers, so that a checkpoint carries them. (P,) each."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_params: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(num_params))
+        self.register_buffer("std", torch.ones(num_params))
+
+    def set(self, statistics: Normaliser) -> None:
+        """Take the statistics of a training split."""
+        self.mean.copy_(statistics.mean)
+        self.std.copy_(statistics.std)
+
+    @property
+    def normaliser(self) -> Normaliser:
+        """The map by these statistics."""
+        return Normaliser("trained", self.mean.cpu(), self.std.cpu())
+
+
+class WeightNetwork(nn.Module):
+    """An encoder of weights, and the statistics by which its inputs are normalised.
+
+    Attributes:
+        out_features: length of a feature vector.
+    """
+
+    def __init__(self, task: WeightTask, dataset: WeightDataset) -> None:
+        super().__init__()
+        self._task = task
+        self.inputs = Statistics(dataset.layout.num_params)
+        if registry.find("encoders", task.encoder.get("name", "")).reads != "weights":
+            raise InrzooError(f"{task.encoder['name']} does not read weights")
+        self.encoder = registry.make("encoders", task.encoder, layout=dataset.layout)
+        self.out_features: int = self.encoder.out_features
+        self._precision = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
+
+    def prepared(self, dataset: WeightDataset, *, augmented: bool = False) -> WeightDataset:
+        """The same INRs as this network reads them; see `WeightTask.prepared`."""
+        return self._task.prepared(dataset, self.inputs.normaliser, augmented=augmented)
+
+    def forward(self, batch: WeightBatch) -> Tensor:
+        """Features (B, F), float32, of a batch of a dataset that is `prepared`."""
+        device = batch.weights.device.type
+        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
+            features: Tensor = self.encoder(batch.weights)
+        return features.float()
+
+    @torch.no_grad()
+    def features_of(self, dataset: WeightDataset, column: str, device: Device) -> Features:
+        """Features of every INR of a dataset, as `WeightTask.dataset` returns it."""
+        parts = [
+            (self(batch.to(device)).cpu(), batch.labels[column], batch.signal, batch.seed)
+            for batch in in_order(self.prepared(dataset), ROWS_AT_ONCE)
+        ]
+        return Features(*(torch.cat(column_parts) for column_parts in zip(*parts, strict=True)))

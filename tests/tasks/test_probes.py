@@ -1,0 +1,105 @@
+"""What frozen features are worth: against loops, on data whose answer is known, without a look at the test split."""
+
+import math
+
+import pytest
+import torch
+
+from inrzoo.tasks.probes import NEIGHBOURS, Features, linear_probe, nearest_neighbours, retrieval, two_fits
+
+
+def features_of(features, label, signal=None, seed=None):
+    count = len(label)
+    return Features(
+        features.float(),
+        torch.as_tensor(label),
+        torch.arange(count) if signal is None else torch.as_tensor(signal),
+        torch.zeros(count, dtype=torch.int64) if seed is None else torch.as_tensor(seed),
+    )
+
+
+def clusters(count, noise, seed):
+    """Three classes around the corners of a triangle."""
+    generator = torch.Generator().manual_seed(seed)
+    label = torch.randint(3, (count,), generator=generator)
+    centres = torch.tensor([[0.0, 1.0], [0.9, -0.5], [-0.9, -0.5]])
+    return features_of(centres[label] + noise * torch.randn(count, 2, generator=generator), label)
+
+
+def test_what_is_separable_is_told_apart_and_what_is_noise_is_not():
+    train, validation, test = (clusters(200, 0.05, seed) for seed in range(3))
+    assert linear_probe(train, validation, test).mean == nearest_neighbours(train, validation, test).mean == 100
+    train, validation, test = (clusters(400, 100.0, seed) for seed in range(3))
+    for found in (linear_probe(train, validation, test), nearest_neighbours(train, validation, test)):
+        assert abs(found.mean - 100 / 3) < 100 * 4 * math.sqrt(2 / 9 / 400) and found.trials == 400
+
+
+def test_the_probe_does_not_depend_on_units():
+    train, validation, test = (clusters(150, 0.8, seed) for seed in range(3))
+    scale, shift = torch.tensor([1e-3, 1e4]), torch.tensor([5.0, -3.0])
+    scaled = [features_of(part.features * scale + shift, part.label) for part in (train, validation, test)]
+    assert abs(linear_probe(*scaled).mean - linear_probe(train, validation, test).mean) < 1
+
+
+def test_nothing_is_chosen_on_the_reported_split():
+    """With two classes and the labels of the reported split exchanged, exactly what was right is wrong."""
+    three = [clusters(300, 1.5, seed) for seed in range(3)]
+    two = [features_of(part.features[part.label < 2], part.label[part.label < 2]) for part in three]
+    exchanged = features_of(two[2].features, 1 - two[2].label)
+    for measure in (linear_probe, nearest_neighbours):
+        assert measure(*two).mean + measure(two[0], two[1], exchanged).mean == pytest.approx(100, abs=1e-9)
+    best = linear_probe(*two, protocol="best_of_runs")
+    assert best.mean >= linear_probe(*two).mean
+    assert best.name == "linear probe, best of runs on this split" != linear_probe(*two).name
+
+
+def test_neighbours_vote():
+    """A loop over the reported INRs: the class with most votes; k is the best of the validation split."""
+    train, validation, test = (clusters(120, 0.7, seed) for seed in range(3))
+
+    def share_right(asked, k):
+        right = 0
+        for feature, label in zip(asked.features, asked.label.tolist(), strict=True):
+            cosine = torch.nn.functional.cosine_similarity(train.features, feature[None])
+            order = cosine.argsort(descending=True)[:k]
+            votes = [
+                (int((train.label[order] == c).sum()), float(cosine[order][train.label[order] == c].sum()))
+                for c in range(3)
+            ]
+            right += max(range(3), key=lambda c: votes[c]) == label
+        return right / len(asked.label)
+
+    k = max(NEIGHBOURS, key=lambda k: share_right(validation, k))
+    assert nearest_neighbours(train, validation, test).mean == pytest.approx(100 * share_right(test, k), abs=1e-4)
+
+
+def test_retrieval_counts_signals_that_find_their_other_fit():
+    generator = torch.Generator().manual_seed(0)
+    count = 40
+    one = torch.randn(count, 5, generator=generator)
+    other = one + 0.9 * torch.randn(count, 5, generator=generator)
+    order = torch.randperm(2 * count, generator=generator)
+    signal, seed = torch.arange(count).repeat(2)[order], torch.tensor([3, 7]).repeat_interleave(count)[order]
+    found = retrieval(features_of(torch.cat([one, other])[order], torch.zeros(2 * count), signal, seed), (1, 3))
+    ranks = []
+    for i in range(count):
+        cosine = [float(torch.cosine_similarity(one[i], other[j], dim=0)) for j in range(count)]
+        ranks.append(sum(value >= cosine[i] for value in cosine))
+    assert [f.name for f in found] == ["top-1 of 40", "top-3 of 40"]
+    for measurement, k in zip(found, (1, 3), strict=True):
+        expected = 100 * sum(rank <= k for rank in ranks) / count
+        assert measurement.mean == pytest.approx(expected) and 20 < expected < 100
+
+
+def test_features_that_are_all_alike_find_nothing():
+    alike = features_of(
+        torch.ones(20, 3), torch.zeros(20), torch.arange(10).repeat(2), torch.arange(2).repeat_interleave(10)
+    )
+    assert retrieval(alike)[0].mean == 0
+
+
+def test_two_fits_are_of_one_signal_and_two_seeds():
+    signal, seed = [5, 2, 5, 9, 2, 5], [1, 0, 4, 0, 0, 1]
+    first, second = two_fits(features_of(torch.zeros(6, 1), torch.zeros(6), signal, seed))
+    assert first.tolist() in ([0], [5]) and second.tolist() == [2]
+    assert retrieval(features_of(torch.zeros(3, 1), torch.zeros(3))) == []
