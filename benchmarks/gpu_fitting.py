@@ -26,13 +26,14 @@ from torch import nn
 
 from inrzoo.coords import grid
 from inrzoo.fit import FitProblem, cuda_graph, fused_gpu, loop
+from inrzoo.fit.problem import Products
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren
 from inrzoo.seeding import Stream
 
 SIDE, LR, ROUNDS = 32, 5e-4, 3
-PRODUCTS: tuple[fused_gpu.Products, ...] = ("bf16x3", "ieee", "tf32")
+PRODUCTS: tuple[Products, ...] = ("bf16x3", "ieee", "tf32")
 QUALITY_INRS, QUALITY_STEPS = 256, 1000
 OMNIGLOT_INRS, OMNIGLOT_STEPS = 973_800, 1000
 WORKLOADS: dict[str, INR] = {

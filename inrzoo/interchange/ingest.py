@@ -26,7 +26,7 @@ from inrzoo.interchange.describe import agreed, grid_of, ids_of, info_of, labels
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images, quality
 from inrzoo.interchange.reading import reading_of
-from inrzoo.interchange.state_dict_conventions import Convention, importable
+from inrzoo.interchange.state_dict_conventions import IMPORTABLE, Convention, convention_called
 from inrzoo.store import (
     Block,
     Contents,
@@ -86,7 +86,7 @@ def import_state_dicts(
         InrzooError: the folder, a file (the message names the first) or an option is wrong.
     """
     if convention is not None:
-        importable(convention)
+        convention_called(convention, IMPORTABLE)
     if out.exists() or out.is_symlink():
         raise InrzooError(f"{out} exists; give another --out")
     if images is not None and dataset is None:

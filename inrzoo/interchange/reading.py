@@ -11,7 +11,7 @@ from typing import Any
 from inrzoo import manifest, registry
 from inrzoo.coords import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
-from inrzoo.interchange.state_dict_conventions import SIZES, Convention, conventions_of, importable
+from inrzoo.interchange.state_dict_conventions import IMPORTABLE, SIZES, Convention, convention_called, conventions_of
 from inrzoo.typecheck import check_type
 
 COORDS = ("spacing", "axis_order", "range")
@@ -56,7 +56,7 @@ def reading_of(
         InrzooError: the keys are of no convention or not of the user's, several conventions fit and differ, the value
             range is unknown, or a setting does not exist.
     """
-    chosen = None if named is None else importable(named)
+    chosen = None if named is None else convention_called(named, IMPORTABLE)
     fitting = conventions_of(shapes)
     if chosen is not None and chosen not in fitting:
         raise InrzooError(f"its keys are those of {_names(fitting)}, not of {chosen.name}")

@@ -132,26 +132,19 @@ IMPORTABLE = {**CONVENTIONS, IMPLICIT_ZOO.name: IMPLICIT_ZOO}
 """Conventions of folders that can be read; those in `CONVENTIONS` can also be written."""
 
 
-def importable(name: str) -> Convention:
-    """Return a convention for reading by its name.
+def convention_called(name: str, known: Mapping[str, Convention] = CONVENTIONS) -> Convention:
+    """Return a convention by its name.
+
+    Args:
+        name: the name.
+        known: `CONVENTIONS` for writing, `IMPORTABLE` for reading.
 
     Raises:
         InrzooError: the name is unknown.
     """
-    if name not in IMPORTABLE:
-        raise InrzooError(f"no convention {name!r}; there are: {', '.join(IMPORTABLE)}")
-    return IMPORTABLE[name]
-
-
-def convention_called(name: str) -> Convention:
-    """Return a convention for writing by its name.
-
-    Raises:
-        InrzooError: the name is unknown.
-    """
-    if name not in CONVENTIONS:
-        raise InrzooError(f"no convention {name!r}; there are: {', '.join(CONVENTIONS)}")
-    return CONVENTIONS[name]
+    if name not in known:
+        raise InrzooError(f"no convention {name!r}; there are: {', '.join(known)}")
+    return known[name]
 
 
 def conventions_of(keys: Iterable[str]) -> list[Convention]:
