@@ -19,9 +19,14 @@ PUBLISHED = {  # standard deviations of weight_0, weight_1, weight_2, bias_0, bi
 TENSORS = ("weight_0", "weight_1", "weight_2", "bias_0", "bias_1", "bias_2")
 
 
-@pytest.mark.slow
 @pytest.mark.realdata
-@pytest.mark.parametrize(("dataset", "preset"), PUBLISHED)
+@pytest.mark.parametrize(
+    ("dataset", "preset"),
+    [
+        pytest.param(*key, marks=pytest.mark.slow if key == ("mnist", "nfn") else pytest.mark.exhaustive)
+        for key in PUBLISHED
+    ],
+)
 def test_fitted_weights_spread_as_published(dataset: str, preset: str, data: Path, tmp_path: Path) -> None:
     out = tmp_path / "store.zarr"
     build(manifest.load(dataset, preset, {"limit": 500}), out, source=data / dataset, quiet=True)
