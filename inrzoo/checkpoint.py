@@ -115,7 +115,7 @@ def read(path: Path) -> Checkpoint:
             for key, hint in {"": dict[str, Any], **keys}.items():
                 check_type(f"{name}.{key}".strip("."), tables[name][key] if key else tables[name], hint)
     except (SafetensorError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise InrzooError(f"{file} is no checkpoint of inrzoo: {' '.join(str(error).split())[:300]}") from None
+        raise InrzooError(f"{file} is not a checkpoint of inrzoo: {' '.join(str(error).split())[:300]}") from None
     return Checkpoint(**tables, **parts)
 
 

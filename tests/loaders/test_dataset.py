@@ -316,10 +316,10 @@ def test_stores_of_the_same_signals_share_their_numbers(made, tmp_path):
 @pytest.mark.parametrize(
     "changes, words",
     [
-        ({"inr": {"name": "siren", "omega_0": 10.0}}, "inr.omega_0: absent / 10.0"),
+        ({"inr": {"name": "siren", "omega_0": 10.0}}, "inr.omega_0: absent → 10.0"),
         ({"manifest": {"coords": {"spacing": "pixel_centres", "axis_order": "row_col"}}}, "coords.spacing"),
         ({"manifest": {"values": {"range": [0, 1]}}}, "values.range"),
-        ({"manifest": {"init": {"mode": "fixed"}}}, "init.mode: random / fixed"),
+        ({"manifest": {"init": {"mode": "fixed"}}}, "init.mode: random → fixed"),
         ({"num_classes": 2}, "label_names.class: 3 names"),
         ({"label_columns": ("drawer", "class")}, "label_columns"),
         ({"split_names": ("train", "test", "validation")}, "split_names"),

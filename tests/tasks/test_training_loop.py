@@ -132,10 +132,10 @@ def test_files_that_are_no_checkpoints(tmp_path):
     with pytest.raises(InrzooError, match="no checkpoint at"):
         read(tmp_path)
     (tmp_path / "text.safetensors").write_text("no tensors")
-    with pytest.raises(InrzooError, match="is no checkpoint of inrzoo"):
+    with pytest.raises(InrzooError, match="is not a checkpoint of inrzoo"):
         read(tmp_path / "text.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "other.safetensors")
-    with pytest.raises(InrzooError, match="is no checkpoint of inrzoo"):
+    with pytest.raises(InrzooError, match="is not a checkpoint of inrzoo"):
         read(tmp_path / "other.safetensors")
 
 
