@@ -1,4 +1,4 @@
-"""What differs between two tables of settings, in one line a key."""
+"""Compares two tables of settings and states each difference in one line."""
 
 from collections.abc import Collection, Mapping
 from typing import Any

@@ -80,12 +80,10 @@ def compute(store: Store) -> dict[str, tuple[NDArray[Any], list[str]]]:
     """
     names = store.info.split_names
     train = store.split == names.index("train") if "train" in names else np.ones(store.num_signals, dtype=bool)
-    rows = store.partition.shard_rows
+    selected_NS, rows = train[:, None] & store.usable, store.partition.shard_rows
     # The order of merging is fixed, so the result does not depend on the scheduling of dask.
     tasks = [
-        dask.delayed(_slab)(
-            store, np.arange(start, min(start + rows, store.num_signals)), seed, train & store.usable[:, seed]
-        )
+        dask.delayed(_slab)(store, np.arange(start, min(start + rows, store.num_signals)), seed, selected_NS[:, seed])
         for seed in range(store.num_seeds)
         for start in range(0, store.num_signals, rows)
     ]

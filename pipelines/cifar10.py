@@ -8,7 +8,7 @@ from inrzoo import manifest
 from inrzoo.tasks import UnfittedDataset
 
 OUT, DOCUMENT = folders("out/hypernetworks", "docs/hypernetworks.md")
-SIGNALS = {"tiny": 40, "small": 12_000, "full": None}[SCALE]
+SIGNALS = {"tiny": 80, "small": 12_000, "full": None}[SCALE]
 LR = 1e-4 if SCALE == "full" else 3e-3
 TOKENS: dict[str, Any] = {
     "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},

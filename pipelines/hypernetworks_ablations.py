@@ -16,7 +16,6 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 begin(__doc__)
 
 STEPS = {"tiny": 3, "small": 1000, "full": 100_000}[SCALE]
-BATCH = {"tiny": 4}.get(SCALE, 16)
 TESTED = {"tiny": 2, "small": 300, "full": 1000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (16, 4), "small": (32, 16), "full": (256, 64)}[SCALE]
 INR = perceptron(HIDDEN, FREQUENCIES)
@@ -51,7 +50,7 @@ for title, (rows, paper, best) in TABLES.items():
     page, found = Comparison(DOCUMENT, title, ["PSNR", "CPU minutes"], decimals=2), {}
     for (row, hypernet), theirs in zip(rows.items(), paper, strict=True):
         task = Hypernetwork(
-            inr=INR, hypernet=hypernet, lr=LR, num_coords=256, batch=BATCH, steps=STEPS, warmup=STEPS // 20,
+            inr=INR, hypernet=hypernet, lr=LR, num_coords=256, batch=16, steps=STEPS, warmup=STEPS // 20,
             validate_every=max(STEPS // 4, 1), test_signals=TESTED, test_tto_steps=0,
         )  # fmt: skip
         words = "-".join(str(hypernet.get(key, "")) for key in ("name", "groups", "modulation", "layer"))

@@ -19,7 +19,6 @@ begin(__doc__)
 
 SEEDS = {"tiny": 2, "small": 3, "full": 3}[SCALE]
 STEPS, TUNING = {"tiny": (4, 2), "small": (3000, 500), "full": (100_000, 5000)}[SCALE]
-BATCH = {"tiny": 4}.get(SCALE, 16)
 TESTED = {"tiny": 2, "small": 64, "full": 1000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (8, 4), "small": (32, 16), "full": (256, 64)}[SCALE]
 INR = perceptron(HIDDEN, FREQUENCIES)
@@ -42,7 +41,7 @@ PAPER = {"Learned Init": 30.37, "TransINR": 33.33, "GINR-IPC": 35.93, "GINR-IPC 
 
 signals = photographs()
 base = Hypernetwork(
-    inr=INR, num_coords=256, batch=BATCH, warmup=STEPS // 20, validate_every=max(STEPS // 6, 1), steps=STEPS,
+    inr=INR, num_coords=256, batch=16, warmup=STEPS // 20, validate_every=max(STEPS // 6, 1), steps=STEPS,
     validation_signals=256, test_signals=TESTED, test_tto_lr=1e-3,
 )  # fmt: skip
 plain, optimised = "PSNR", f"PSNR, {base.test_tto_steps} steps on all"

@@ -16,7 +16,6 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 begin(__doc__)
 
 STEPS = {"tiny": 3, "small": 1000, "full": 100_000}[SCALE]
-BATCH = {"tiny": 4}.get(SCALE, 16)
 TESTED = {"tiny": 2, "small": 300, "full": 1000}[SCALE]
 NARROW, WIDE, FREQUENCIES = {"tiny": (8, 16, 4), "small": (32, 128, 16), "full": (256, 1024, 64)}[SCALE]
 FEW, MANY = {"name": "trans_inr", "groups": NARROW // 4}, {"name": "trans_inr", "groups": NARROW}
@@ -34,7 +33,7 @@ page = Comparison(DOCUMENT, "GINR-IPC Table 3: width and weight tokens", ["PSNR"
 found = {}
 for width, name, hypernet, theirs in ROWS:
     task = Hypernetwork(
-        inr=perceptron(width, FREQUENCIES), hypernet={**hypernet, **TOKENS}, lr=LR, num_coords=256, batch=BATCH,
+        inr=perceptron(width, FREQUENCIES), hypernet={**hypernet, **TOKENS}, lr=LR, num_coords=256, batch=16,
         steps=STEPS, warmup=STEPS // 20, validate_every=max(STEPS // 4, 1), test_signals=TESTED, test_tto_steps=0,
     )  # fmt: skip
     row = f"d = {width}, {name}"

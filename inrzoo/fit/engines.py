@@ -54,7 +54,7 @@ class Engine(Protocol):
         """Values of INRs, (B, K, C)."""
 
     def environment(self, device: str) -> dict[str, str]:
-        """What besides the manifest decides the bits of an INR on a device."""
+        """Return everything besides the manifest that decides the bits of an INR on a device."""
 
 
 ENGINES: dict[str, Engine] = {

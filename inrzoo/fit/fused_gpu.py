@@ -68,7 +68,7 @@ def unavailable(inr: INR, device: str) -> str | None:
 
 
 def environment(device: str) -> dict[str, str]:
-    """What decides the bits of an INR that this engine fits."""
+    """Return everything that decides the bits of an INR that this engine fits."""
     triton = f"triton {_triton_version()}"
     if torch.device(device).type != "cuda":
         return {"compiler": triton, "device": "interpreter", "instruction_set": "numpy"}

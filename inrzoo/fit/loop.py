@@ -46,7 +46,7 @@ def prepare(inr: INR) -> None:
 
 
 def environment(device: str) -> dict[str, str]:
-    """What decides the bits of an INR that torch fits."""
+    """Return everything that decides the bits of an INR that torch fits."""
     if device == "cpu":
         kind, instructions = "cpu", torch.backends.cpu.get_cpu_capability()
     else:

@@ -116,14 +116,19 @@ def download(url: str, what: str, path: Path, size: int, stop: Event) -> None:
 @contextmanager
 def limited_client() -> Iterator[None]:
     """Hold the requests that the client makes by itself, such as those of an upload, to `limits.MAX_SMALL_BYTES`."""
-    client = get_session()
-    hooks, encodings = client.event_hooks, client.headers.get("Accept-Encoding", "")
-    client.event_hooks = {**hooks, "response": [*hooks.get("response", []), _limit]}
-    client.headers["Accept-Encoding"] = "identity"
+    hooks = get_session().event_hooks
+    # Each use takes away what it has added, because uses in several threads overlap.
+    hooks["request"].append(_ask_uncompressed)
+    hooks["response"].append(_limit)
     try:
         yield
     finally:
-        client.event_hooks, client.headers["Accept-Encoding"] = hooks, encodings
+        hooks["request"].remove(_ask_uncompressed)
+        hooks["response"].remove(_limit)
+
+
+def _ask_uncompressed(request: Any) -> None:
+    request.headers["Accept-Encoding"] = "identity"
 
 
 def _limit(response: Any) -> None:
@@ -131,9 +136,7 @@ def _limit(response: Any) -> None:
     if METERED in response.request.extensions:
         return
     what = f"an answer to {response.request.method} {response.request.url.path}"
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", ""):
-        raise TooMuch(f"the server compresses {what} despite the request not to ({encoding[:20]})")
+    _encoding(response, what, ("identity", ""))
     # The class of streams belongs to the client's HTTP library, which is another one from version to version.
     library = importlib.import_module(type(response).__module__.partition(".")[0])
     body, meter = response.stream, Meter(what, limits.MAX_SMALL_BYTES)
@@ -199,13 +202,19 @@ def _raise_for_status(response: Any, what: str) -> None:
 
 def _pieces(response: Any, meter: Meter) -> Iterator[bytes]:
     """Yield the decompressed body in pieces and count their bytes."""
-    encoding = response.headers.get("Content-Encoding", "identity").lower()
-    if encoding not in ("identity", "", "gzip"):
-        raise TooMuch(f"the server compresses {meter.what} despite the request not to ({encoding[:20]})")
+    encoding = _encoding(response, meter.what, ("identity", "", "gzip"))
     # Decompressed in pieces, unlike in the client, because a few bytes may expand to gigabytes.
     for piece in _gunzip(response.iter_raw()) if encoding == "gzip" else response.iter_bytes():
         meter.add(len(piece))
         yield piece
+
+
+def _encoding(response: Any, what: str, allowed: tuple[str, ...]) -> str:
+    """Return the encoding of a body. Raises TooMuch for one that is not allowed."""
+    encoding: str = response.headers.get("Content-Encoding", "identity").lower()
+    if encoding not in allowed:
+        raise TooMuch(f"the server compresses {what} despite the request not to ({encoding[:20]})")
+    return encoding
 
 
 def _gunzip(body: Iterator[bytes]) -> Iterator[bytes]:

@@ -334,10 +334,11 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         return {int(seed): members for seed, members in blocks.items()}
     if key == "checksums":
         digests: dict[str, str] = check_type(key, value, hint)
-        for name in digests:
-            _check_name(name)
         # Earlier versions recorded hidden files that a file manager had put there; they are not part of a store.
-        return {name: digest for name, digest in digests.items() if not is_hidden(name)}
+        hidden = {name for name in digests if is_hidden(name)}
+        for name in hidden:  # the others are checked with the rest of the fields
+            _check_name(name)
+        return {name: digest for name, digest in digests.items() if name not in hidden}
     for part in (PartitionRows, ImportInfo, FitterInfo):
         if hint == part or hint == part | None:
             return _part(key, value, part)

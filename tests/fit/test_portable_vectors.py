@@ -50,7 +50,7 @@ def test_arm_is_served_and_says_so_in_the_store(monkeypatch: pytest.MonkeyPatch)
 
 
 def for_arm(inr: INR, source: Path, folder: Path, *options: str) -> Path:
-    """What ziglang makes of a source for 64-bit Arm processors."""
+    """Compile a source for 64-bit Arm processors with ziglang."""
     kernel = inr.kernel()
     assert kernel is not None
     (folder / "layout.h").write_text(fused_cpu._layout(kernel))

@@ -25,7 +25,7 @@ REQUIRED = (
 
 @pytest.fixture
 def attributes(finished: Path) -> dict[str, Any]:
-    """What the root of a finished store records."""
+    """Return the attributes in the root of a finished store."""
     recorded: dict[str, Any] = json.loads((finished / "zarr.json").read_text())["attributes"]
     return recorded
 

@@ -134,7 +134,7 @@ class _Run:
         return bool(self._progress["finished"])
 
     def state(self) -> Trained:
-        """What `train` returns."""
+        """Return the result of `train`."""
         progress = self._progress
         score = math.nan if progress["score"] is None else progress["score"]
         stopped = progress["finished"] and progress["step"] < self._task.steps and bool(self._trainable)
