@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from tiny_store import tiny
 from inrzoo import cli
 from inrzoo.builder import build
 from inrzoo.store import Store, open_store
+from inrzoo.store.store_cache import PREFETCHER
 
 # As a worker has it; on products this small more threads only wait for each other.
 torch.set_num_threads(1)
@@ -23,6 +25,15 @@ DATA = Path(os.environ.get("INRZOO_DATA", Path(__file__).parents[1] / ".." / "sh
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell lets its background jobs ignore Ctrl-C, and their children with them; some tests press it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_in_the_background() -> Iterator[None]:
+    """What a test fetches in advance ends before the next one begins, which may watch all files that are written."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name == PREFETCHER:
+            thread.join(30)
 
 
 @pytest.fixture(scope="session")

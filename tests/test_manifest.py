@@ -148,7 +148,7 @@ def test_what_is_wrong_is_said_in_one_line(write, key, value, allowed):
 @pytest.mark.parametrize("kind, name, exists", [("source", "digitz", "digits"), ("inr", "sirenn", "siren")])
 def test_unknown_component(write, kind, name, exists):
     message = error_of(write(TOML), overrides={f"{kind}.name": name})
-    assert message.startswith(f"test_digits.toml: no {kind}s called {name!r}; there are: ")
+    assert message.startswith(f"test_digits.toml: no {kind}s called {name!r} (did you mean {exists!r}?); there are: ")
     assert exists in message.split("there are: ")[1].split(", ")
 
 

@@ -155,8 +155,15 @@ def run_tiny(name: str, pictures: Path, out: Path) -> None:
     assert (done.stdout + done.stderr).strip()  # tables are logged, and a script shows its log on standard error
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(TINY.keys() - {*FEW_SHOT}))
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(
+            name, marks=pytest.mark.exhaustive if name in ("loading", "quality", "smoke") else pytest.mark.slow
+        )
+        for name in sorted(TINY.keys() - {*FEW_SHOT})
+    ],
+)
 def test_a_script_runs_at_its_smallest_size(name: str, pictures: Path, tmp_path: Path) -> None:
     run_tiny(name, pictures, tmp_path)
 

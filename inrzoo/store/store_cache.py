@@ -33,6 +33,8 @@ MAX_PAUSE = 30.0
 """Maximum pause between two tries, in seconds."""
 STALE_SECONDS = 24 * 3600
 """Age, in seconds, at which a partial file is removed: the process that wrote it has died."""
+PREFETCHER = "inrzoo prefetch"
+"""Name of the threads that fetch in the background; one may outlive a reader that failed, by its own retries."""
 NOT_RETRIED = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError, ObjectError)
 """Errors after which a request is not repeated. Requests to a bucket were repeated already, by `ObjectPath`."""
 
@@ -138,7 +140,7 @@ class StoreCache:
         """Fetch files in the background. What fails here fails again, and is reported, where the file is needed."""
         missing = [name for name in names if name in self.checksums and not (self.folder / name).exists()]
         if missing:
-            Thread(target=self._fetch_quietly, args=(missing,), daemon=True).start()
+            Thread(target=self._fetch_quietly, args=(missing,), name=PREFETCHER, daemon=True).start()
 
     @contextmanager
     def in_use(self, names: Iterable[str]) -> Iterator[None]:

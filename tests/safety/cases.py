@@ -111,14 +111,19 @@ def clear_line(line: str) -> None:
 
 
 def fuzz(cases: st.SearchStrategy[Any], slow: int = SLOW, quick: int = QUICK) -> Callable[..., Any]:
-    """Two tests of one check: some cases in the default suite, many in the campaign.
+    """Three tests of one check: some cases in the default suite, a quarter of the campaign's `slow` ones, and all.
 
     The check is called with a case, a `Sandbox` and the target's fixture.
     """
 
     def decorate(check: Callable[..., None]) -> Any:
         @pytest.mark.parametrize(
-            "num_cases", [quick, pytest.param(slow, marks=[pytest.mark.slow, pytest.mark.timeout(3600)])]
+            "num_cases",
+            [
+                quick,
+                pytest.param(max(quick + 1, slow // 4), marks=[pytest.mark.slow, pytest.mark.timeout(3600)]),
+                pytest.param(slow, marks=[pytest.mark.exhaustive, pytest.mark.timeout(3600)]),
+            ],
         )
         def test(num_cases: int, target: Any, record_property: Callable[[str, object], None]) -> None:
             counts: Counter[str] = Counter()
