@@ -31,6 +31,7 @@ BUILD = {
 MAY_IMPORT = {
     "root": {"store", "loaders", "api"},
     "errors": set(),
+    "cache": set(),
     "keywords": set(),
     "display": set(),
     "lazy": set(),
@@ -42,11 +43,11 @@ MAY_IMPORT = {
     "weights": set(),
     "coords": set(),
     "seeding": set(),
-    "sources": {"coords"},
+    "sources": {"cache", "coords"},
     "inrs": {"weights", "seeding", "lazy"},
-    "fit": {"inrs", "weights", "coords", "seeding", "lazy"},
+    "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy"},
     "bench": {"fit", "inrs", "coords", "seeding"},
-    "store": {"manifest", "weights", "registry", "coords", "typecheck", "keywords", "display"},
+    "store": {"cache", "manifest", "weights", "registry", "coords", "typecheck", "keywords", "display"},
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"}

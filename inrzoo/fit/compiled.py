@@ -1,6 +1,6 @@
 """Native code that is compiled on first use and kept for later runs.
 
-Kept in `inrzoo/engines` under $INRZOO_CACHE, $XDG_CACHE_HOME or ~/.cache, by the hash of everything that goes into it.
+It is kept in the folder `kernels` of the user's cache (`inrzoo.cache`), by the hash of everything that goes into it.
 The source may use no library, neither C's nor C++'s: the package `ziglang` would compile them first, for minutes.
 """
 
@@ -18,6 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
 
 NO_LIBRARIES = ("-nostdlib", "-fno-exceptions", "-fno-rtti", "-fno-stack-protector")
@@ -85,20 +86,15 @@ def _loaded(
     key = hashlib.sha256(
         repr((sources, main, generated, compiler_version(command), flags, NO_LIBRARIES)).encode()
     ).hexdigest()[:32]
-    path = cache_folder() / f"{key}.so"
+    path = _kernels_folder() / f"{key}.so"
     if not path.exists():
         _compile(command, folder, main, flags, dict(generated), path)
     return ctypes.CDLL(str(path))
 
 
-def cache_folder() -> Path:
-    """Where compiled code is kept, made if need be.
-
-    Raises:
-        InrzooError: it cannot be made.
-    """
-    home = os.environ.get("INRZOO_CACHE") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    folder = Path(home) / "inrzoo" / "engines"
+def _kernels_folder() -> Path:
+    """Return the folder of compiled code, made if need be. Raises InrzooError if it cannot be made."""
+    folder = cache_folder("kernels")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

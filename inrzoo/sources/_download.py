@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
+from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
 
 
@@ -45,12 +45,9 @@ class ProgressBar:
         self._progress.stop()
 
 
-def cache_folder(url: str) -> Path:
-    """Return the cache folder of `url`: a folder named after it in `$INRZOO_CACHE`, or in the user's cache."""
-    import pooch
-
-    root = os.environ.get("INRZOO_CACHE") or pooch.os_cache("inrzoo")
-    return Path(root) / re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2]).strip("-")
+def download_folder(url: str) -> Path:
+    """Return the folder of the files of `url` in the user's cache, which is named after the URL."""
+    return cache_folder("downloads") / re.sub(r"[^A-Za-z0-9]+", "-", url.partition("://")[2]).strip("-")
 
 
 def fetch(url: str, hashes: Mapping[str, str]) -> Path:
@@ -70,7 +67,7 @@ def fetch(url: str, hashes: Mapping[str, str]) -> Path:
     """
     import pooch
 
-    folder = cache_folder(url)
+    folder = download_folder(url)
     pooch.get_logger().setLevel("WARNING")
     registry = pooch.create(path=folder, base_url=f"{url.rstrip('/')}/", registry=dict(hashes))
     for name in hashes:

@@ -27,7 +27,7 @@ from inrzoo.store.info import USABLE_STATUS, StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, is_object_url
 from inrzoo.store.selection import select
-from inrzoo.store.store_cache import StoreCache, Unfinished, cache_folder, is_url
+from inrzoo.store.store_cache import StoreCache, Unfinished, is_url
 from inrzoo.store.subset import expected_blocks
 from inrzoo.store.weights_array import WeightsArray
 from inrzoo.store.zarr_stores import BucketStore, signal_cache_folder, zarr_store_of
@@ -65,7 +65,7 @@ class Store(Shown):
         self._group, attributes = opened(home, path, cache is not None)
         self.info = StoreInfo.from_attributes(attributes, self.location)
         if isinstance(home, BucketStore):
-            home.signal_cache = signal_cache_folder(cache_folder(), home.root, self.info.signals_sha256)
+            home.signal_cache = signal_cache_folder(home.root, self.info.signals_sha256)
         self._arrays = Arrays(self._group, self.location)
         weights = self._arrays.array("weights")
         check_weights(weights, self.info, self.location)

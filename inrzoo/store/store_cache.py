@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
 from inrzoo.store import limits
 from inrzoo.store.files import sha256, sync, write_atomically
@@ -46,12 +47,6 @@ class Unfinished(InrzooError):
 def is_url(location: object) -> bool:
     """Whether `location` is a URL: `https://`, `s3://`, `hf://`, anything that fsspec knows."""
     return isinstance(location, str) and "://" in location
-
-
-def cache_folder() -> Path:
-    """`$INRZOO_CACHE`, or `inrzoo` in the user's cache (`$XDG_CACHE_HOME`, `~/.cache`)."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("INRZOO_CACHE") or Path(home) / "inrzoo")
 
 
 class StoreCache:
@@ -102,7 +97,7 @@ class StoreCache:
         if not info.complete:
             raise Unfinished(f"{self.url} is an unfinished store; finish its build where it lies, then load it")
         identity = hashlib.sha256(self.url.encode() + b"\0" + root).hexdigest()
-        self.folder = cache_folder() / "stores" / f"{self.url.rsplit('/', 1)[-1]}-{identity[:24]}"
+        self.folder = cache_folder("stores") / f"{self.url.rsplit('/', 1)[-1]}-{identity[:24]}"
         (self.folder / ".locks").mkdir(parents=True, exist_ok=True)
         self._sweep()
         if not (self.folder / ROOT).exists():

@@ -18,6 +18,7 @@ from typing import Any
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, Store, SuffixByteRequest
 from zarr.storage import LocalStore
 
+from inrzoo.cache import cache_folder
 from inrzoo.store.files import write_atomically
 from inrzoo.store.links import require_plain_path
 from inrzoo.store.objects import Location, ObjectPath
@@ -185,14 +186,13 @@ def zarr_store_of(path: Location, cache: StoreCache | None) -> Any:
     return path if cache is None else CachedStore(cache)
 
 
-def signal_cache_folder(cache: Path, root: ObjectPath, digest: str) -> Path:
+def signal_cache_folder(root: ObjectPath, digest: str) -> Path:
     """The folder in which a machine keeps the signals of a store. Those of builds that ended long ago are removed.
 
     Args:
-        cache: the user's cache folder.
         digest: sha256 (hex) of the signals.
     """
-    folder = cache / "signals"
+    folder = cache_folder("signals")
     with suppress(FileNotFoundError):
         for other in folder.iterdir():
             if other.stat().st_mtime < time.time() - STALE_SECONDS:

@@ -126,7 +126,7 @@ def test_a_compiler_that_fails_is_one_line(monkeypatch: pytest.MonkeyPatch, tmp_
     starts, coords, targets = problem(inr := Siren(**SHAPES, hidden_features=3))
     with pytest.raises(InrzooError, match=r"cannot compile engine.cpp: .*no-such-flag"):
         fused_cpu.fit(FitProblem(inr, starts, coords, targets, lr=1e-3, snapshots=[1]))
-    assert not list((tmp_path / "inrzoo" / "engines").glob("*.so"))
+    assert not list((tmp_path / "kernels").glob("*.so"))
     name, reason = engines.choose("auto", inr, "cpu", False, ready=True)
     assert name != "fused" and "no-such-flag" in str(reason)
 

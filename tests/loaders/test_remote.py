@@ -23,7 +23,6 @@ import inrzoo
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightStream
 from inrzoo.store import open_store
-from inrzoo.store.store_cache import cache_folder
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 
@@ -270,15 +269,6 @@ def test_an_unfinished_store_is_refused(tmp_path):
 
 
 # --- the cache ---------------------------------------------------------------------------------------------------
-
-
-def test_where_the_cache_is(monkeypatch, tmp_path):
-    assert cache_folder() == tmp_path / "cache"
-    monkeypatch.delenv("INRZOO_CACHE")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert cache_folder() == tmp_path / "xdg" / "inrzoo"
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert cache_folder() == Path.home() / ".cache" / "inrzoo"
 
 
 def test_a_store_that_changed_is_another_folder(made, tmp_path, cache):

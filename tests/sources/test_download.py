@@ -11,7 +11,7 @@ import pytest
 from small_datasets import all_values, omniglot_files, write_idx, write_zip
 
 from inrzoo.errors import InrzooError
-from inrzoo.sources._download import cache_folder, fetch
+from inrzoo.sources._download import download_folder, fetch
 from inrzoo.sources.idx_images import IdxImages
 from inrzoo.sources.omniglot import Omniglot
 
@@ -136,5 +136,5 @@ def test_a_file_that_is_not_there_and_a_server_that_does_not_answer(serve, cache
 
 
 def test_two_sets_with_the_same_file_names_do_not_share_a_folder(cache):
-    mnist, fashion = cache_folder("https://a.org/mnist"), cache_folder("https://a.org/fashion/")
-    assert mnist != fashion and mnist.parent == fashion.parent == cache
+    mnist, fashion = download_folder("https://a.org/mnist"), download_folder("https://a.org/fashion/")
+    assert mnist != fashion and mnist.parent == fashion.parent == cache / "downloads"
