@@ -19,12 +19,15 @@ from inrzoo import registry
 from inrzoo.builder.execute import OnDone, OnJoined, Shard, Worker
 from inrzoo.builder.queue import ATTEMPTS, Queue, Task
 from inrzoo.errors import InrzooError
+from inrzoo.retry import retry_policy
 from inrzoo.store import Block, Location
 
 OBJECT_STORE_BYTES = 100 * 2**20  # results are small; Ray's minimum is 75 MiB
 NO_SERVER = "Starting Ray client server failed"
 """Error of a Ray head whose process for a client died at its start (a race in Ray, github.com/ray-project/ray issue
 63202, in at least one of fourteen cases); a retry may succeed."""
+JOIN_ERRORS = (ConnectionError, ValueError, RuntimeError)
+"""Errors that Ray raises if it cannot join a cluster."""
 LOOK_SECONDS = 1.0
 """Interval in seconds at which the nodes of the cluster are listed."""
 
@@ -244,17 +247,21 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
         with _own_sigterm():
             ray.init(address="local", include_dashboard=False, **sizes, **common)
         return
-    for attempt in range(1, ATTEMPTS + 1):
+
+    def join() -> None:
         try:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "Ray Client connection timed out")  # also an error, reported below
                 with _own_sigterm():
                     ray.init(address=address, **common)
-            return
-        except ImportError:
-            raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
-        except (ConnectionError, ValueError, RuntimeError) as error:
+        except JOIN_ERRORS:
             ray.shutdown()  # otherwise Ray stays a client and starts no cluster on this machine
-            if NO_SERVER not in str(error) or attempt == ATTEMPTS:
-                reason = str(error).strip().splitlines()[-1].strip()  # the lines before it are the head's traceback
-                raise InrzooError(f"cannot join a Ray cluster at {address!r}: {reason}") from None
+            raise
+
+    try:
+        retry_policy(lambda error: isinstance(error, JOIN_ERRORS) and NO_SERVER in str(error), tries=ATTEMPTS)(join)
+    except ImportError:
+        raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
+    except JOIN_ERRORS as error:
+        reason = str(error).strip().splitlines()[-1].strip()  # the lines before it are the head's traceback
+        raise InrzooError(f"cannot join a Ray cluster at {address!r}: {reason}") from None

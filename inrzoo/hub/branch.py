@@ -1,7 +1,6 @@
 """Writes to one branch of a repository: first the files, then commits that cannot interleave."""
 
 import contextlib
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,7 +8,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.utils import disable_progress_bars
 
 from inrzoo.errors import InrzooError
-from inrzoo.hub.errors import PATIENCE, WAITS, is_transient, retrying, status_of
+from inrzoo.hub.errors import is_transient, retrying, status_of
 from inrzoo.hub.remote import DATASET, Entry, commit_of, git_hash, local_entry, tree
 
 GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
@@ -98,8 +97,8 @@ class Branch:
 
     def _commit(self, operations: list[Operation], message: str) -> str:
         """Commit, with retries. The client does not retry commits, and one with a lost answer may have arrived."""
-        started = time.monotonic()
-        for wait in (*WAITS, None):
+
+        def commit() -> str:
             try:
                 created = self._api.create_commit(
                     self.repo_id,
@@ -114,17 +113,16 @@ class Branch:
                 if not is_transient(error) and status_of(error) not in (409, 412):
                     raise
                 tip = retrying(self._tip)
-                if tip != self.head:
-                    if self._arrived(operations, tip):
-                        return tip
-                    raise InrzooError(
-                        f"another process has pushed to {self.repo_id}; nothing is lost: run the same command again "
-                        "when it has finished"
-                    ) from None
-                if wait is None or not is_transient(error) or time.monotonic() - started > PATIENCE:
+                if tip == self.head:
                     raise
-                time.sleep(wait)
-        raise AssertionError("unreachable")
+                if self._arrived(operations, tip):
+                    return tip
+                raise InrzooError(
+                    f"another process has pushed to {self.repo_id}; nothing is lost: run the same command again "
+                    "when it has finished"
+                ) from None
+
+        return retrying(commit)
 
     def _arrived(self, operations: list[Operation], tip: str) -> bool:
         entries = tree(self.repo_id, tip)

@@ -1,8 +1,6 @@
 """Turns errors of the Hub and the network into one line each, and retries transient ones."""
 
 import errno
-import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -19,21 +17,21 @@ from huggingface_hub.utils import parse_ratelimit_headers
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.transport import limited_client
+from inrzoo.retry import retry_policy
 from inrzoo.store.limits import TooMuch, TooSlow
 
 Result = TypeVar("Result")
-LOG = logging.getLogger("inrzoo.hub")
 
 ANSWERS = (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError)
 """Exceptions that the client raises for a malformed answer."""
 
 LOG_IN = "log in with `hf auth login`, or set HF_TOKEN to a token from https://huggingface.co/settings/tokens"
-WAITS = (1.0, 2.0, 4.0)
-"""Pauses in seconds before the second, third and fourth attempt."""
+TRIES, FIRST_PAUSE = 4, 1.0
+"""Maximum number of calls; pause in seconds after the first one, which doubles after each error."""
 PATIENCE = 20.0
-"""Time in seconds after which there is no further attempt, because most calls of the client retry themselves."""
+"""Time in seconds after which there is no further call, because most calls of the client retry themselves."""
 MAX_PAUSE = 300.0
-"""Maximum pause in seconds; the Hub counts requests in windows of five minutes."""
+"""Maximum pause in seconds that the Hub may ask for; it counts requests in windows of five minutes."""
 TRANSIENT_STATUS = (408, 429, 500, 502, 503, 504)
 TRANSPORT_MODULES = ("httpx", "httpcore", "requests", "urllib3")
 """Modules whose exceptions mean a network failure; huggingface_hub has changed its HTTP library before."""
@@ -54,23 +52,18 @@ def is_transport(error: BaseException) -> bool:
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return whether a retry may succeed."""
-    return any(status_of(cause) in TRANSIENT_STATUS or is_transport(cause) for cause in _causes(error))
+    """Return whether a retry may succeed. Never after an InrzooError, whatever caused it."""
+    return not isinstance(error, InrzooError) and any(
+        status_of(cause) in TRANSIENT_STATUS or is_transport(cause) for cause in _causes(error)
+    )
 
 
 def retrying(call: Callable[[], Result]) -> Result:
     """Make an idempotent call, and retry it after transient failures."""
-    started = time.monotonic()
-    for wait in WAITS:
-        try:
-            return call()
-        except Exception as error:
-            if not is_transient(error) or time.monotonic() - started > PATIENCE:
-                raise
-            pause = max(wait, _requested_pause(error))
-            LOG.debug("the Hub failed (%s); next attempt in %.0f s", type(error).__name__, pause)
-            time.sleep(pause)
-    return call()
+    policy = retry_policy(
+        is_transient, tries=TRIES, first_pause=FIRST_PAUSE, patience=PATIENCE, requested_pause=_requested_pause
+    )
+    return policy(call)
 
 
 def _requested_pause(error: BaseException) -> float:

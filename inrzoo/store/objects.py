@@ -8,8 +8,6 @@ is still the one that was read (`If-None-Match`, `If-Match`; its ETag names what
 from __future__ import annotations
 
 import os
-import random
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from inrzoo.errors import InrzooError
+from inrzoo.retry import retry_policy
 
 RETRIES, FIRST_PAUSE, MAX_PAUSE = 10, 0.1, 10.0
 """Number of retries of a request that met a 5xx or a cut connection; the first pause in seconds, doubled each time; the
@@ -247,15 +246,15 @@ def _client(bucket: str, process: int) -> Any:
 
 def _with_retries(path: ObjectPath, work: Callable[[], Result]) -> Result:
     """Return what `work` returns, retried after errors of the server or the connection."""
-    for attempt in range(RETRIES):
-        try:
-            with _short_errors(path):
-                return work()
-        except ObjectError:
-            # Many workers that failed together do not return together.
-            time.sleep(min(MAX_PAUSE, FIRST_PAUSE * 2.0**attempt) * random.uniform(0.5, 1))
-    with _short_errors(path):
-        return work()
+
+    def attempt() -> Result:
+        with _short_errors(path):
+            return work()
+
+    policy = retry_policy(
+        lambda error: isinstance(error, ObjectError), tries=1 + RETRIES, first_pause=FIRST_PAUSE, max_pause=MAX_PAUSE
+    )
+    return policy(attempt)
 
 
 @contextmanager

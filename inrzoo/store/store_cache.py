@@ -11,7 +11,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import random
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +21,7 @@ from typing import Any
 
 from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
+from inrzoo.retry import retry_policy
 from inrzoo.store import limits
 from inrzoo.store.files import sha256, sync, write_atomically
 from inrzoo.store.info import StoreInfo
@@ -172,20 +172,19 @@ class StoreCache:
 
     def _with_retries(self, name: str, work: Callable[[], Any]) -> Any:
         """Return what `work` returns, retried up to the allowed number of times."""
-        tries = 1 + self.options["retries"]
-        for attempt in range(1, tries + 1):
-            try:
-                return work()
-            except Exception as error:  # every file system has errors of its own
-                if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
-                    raise InrzooError(f"{name} of {self.url} does not fit into {self.folder}: {error}") from error
-                if attempt == tries or isinstance(error, NOT_RETRIED) or _is_refusal(error):
-                    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-                    times = "once" if attempt == 1 else f"{attempt} times"
-                    raise InrzooError(f"could not read {name} of {self.url}, tried {times} ({what})") from error
-            pause = min(MAX_PAUSE, self.options["backoff"] * 2.0 ** (attempt - 1))
-            time.sleep(pause * random.uniform(0.5, 1))  # many readers that failed together do not return together
-        raise AssertionError("unreachable")
+        options = self.options
+        policy = retry_policy(
+            _is_transient, tries=1 + options["retries"], first_pause=options["backoff"], max_pause=MAX_PAUSE
+        )
+        try:
+            return policy(work)
+        except Exception as error:  # every file system has errors of its own
+            if _is_of_disk(error):
+                raise InrzooError(f"{name} of {self.url} does not fit into {self.folder}: {error}") from error
+            what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            tries = policy.statistics["attempt_number"]
+            times = "once" if tries == 1 else f"{tries} times"
+            raise InrzooError(f"could not read {name} of {self.url}, tried {times} ({what})") from error
 
     def _remote(self) -> Any:
         """The file system, one for each process: its connections do not survive a fork."""
@@ -281,7 +280,18 @@ def _touch(path: Path) -> bool:
     return True
 
 
-def _is_refusal(error: Exception) -> bool:
+def _is_transient(error: BaseException) -> bool:
+    """Whether another request may succeed after this error."""
+    final = isinstance(error, NOT_RETRIED) or _is_of_disk(error) or _is_refusal(error)
+    return isinstance(error, Exception) and not final
+
+
+def _is_of_disk(error: BaseException) -> bool:
+    """Whether the disk of the cache is full or cannot be written."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def _is_refusal(error: BaseException) -> bool:
     """Whether a server said no and would say it again: 4xx, but neither a timeout (408) nor too many requests (429)."""
     status = getattr(error, "status", None) or getattr(getattr(error, "response", None), "status_code", None)
     return isinstance(status, int) and 400 <= status < 500 and status not in (408, 429)

@@ -17,7 +17,7 @@ from inrzoo.store import limits
 constants.HF_HUB_DOWNLOAD_TIMEOUT = 1
 limits.WINDOW_SECONDS, limits.WINDOW_BYTES = 1.0, 2**12
 limits.MAX_SMALL_BYTES, limits.MAX_LISTING_BYTES, limits.MAX_PAGES = 2**20, 2**20, 20
-errors.WAITS, errors.PATIENCE = (0.01, 0.01), 0.5
+errors.TRIES, errors.FIRST_PAUSE, errors.PATIENCE = 3, 0.01, 0.5
 sys.argv = ["inrzoo", *{words!r}]
 cli.main()
 """

@@ -210,7 +210,7 @@ def test_a_refusal_is_not_asked_again(server, url, fault):
 def test_pauses_grow_and_differ(server, url, monkeypatch):
     store = open_store(url, retries=5, backoff=2.0)
     pauses = []
-    monkeypatch.setattr("inrzoo.store.store_cache.time.sleep", pauses.append)
+    monkeypatch.setattr("time.sleep", pauses.append)
     server.faults[SHARD] = [503] * 5
     store.weights[13, 2]
     for pause, longest in zip(pauses, [2, 4, 8, 16, 30], strict=True):
