@@ -75,6 +75,7 @@ ONLY_IMPORTER = {
     "click": {"cli"},
     "dask": {"stats"},
     "datasets": {"sources", "loaders"},
+    "filelock": {"store"},
     "huggingface_hub": {"hub"},
     "jax": {"bench"},
     "llvmlite": {"fit"},

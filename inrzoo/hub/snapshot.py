@@ -5,7 +5,6 @@ file of a store: new content is written to a new file and renamed, and a link ke
 """
 
 import errno
-import fcntl
 import os
 import shutil
 import tempfile
@@ -17,7 +16,7 @@ from inrzoo import stats
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store, open_store
 from inrzoo.store.links import require_no_links
-from inrzoo.store.lock import only_writer
+from inrzoo.store.lock import file_lock, is_locked, only_writer
 from inrzoo.store.names import is_metadata
 from inrzoo.store.subset import link_first_seeds, link_or_copy
 
@@ -38,28 +37,20 @@ def snapshot(path: Path, partial: bool) -> Iterator[Store]:
         InrzooError: the store is not complete, contains a link, or another process writes to it.
     """
     open_store(path)  # fails before a lock is made beside an absent store
-    home: Path | None = None
-    try:
+    with ExitStack() as cleanup:
         with _writer_or_nobody(path) as locked:
             home = _make_home(path) if locked else Path(tempfile.mkdtemp(prefix="inrzoo-push-"))
-            with (home / LOCK).open("w") as file:
-                fcntl.flock(file, fcntl.LOCK_EX)
-                before, target = (path / "zarr.json").read_bytes(), home / path.resolve().name
-                _copy(open_store(path), path, target, partial)
-                if (path / "zarr.json").read_bytes() != before:
-                    raise InrzooError(f"another process is writing to {path}; wait for it or stop it")
-                require_no_links(target)
-                handle = os.dup(file.fileno())  # keeps the lock after this block
-        try:
-            store = open_store(target)
-            if not store.complete:
-                stats.run(store)
-            yield open_store(target)
-        finally:
-            os.close(handle)
-    finally:
-        if home is not None:
-            shutil.rmtree(home, ignore_errors=True)
+            cleanup.callback(shutil.rmtree, home, ignore_errors=True)
+            cleanup.enter_context(file_lock(home / LOCK))
+            before, target = (path / "zarr.json").read_bytes(), home / path.resolve().name
+            _copy(open_store(path), path, target, partial)
+            if (path / "zarr.json").read_bytes() != before:
+                raise InrzooError(f"another process is writing to {path}; wait for it or stop it")
+            require_no_links(target)
+        store = open_store(target)
+        if not store.complete:
+            stats.run(store)
+        yield open_store(target)
 
 
 @contextmanager
@@ -82,23 +73,9 @@ def _make_home(path: Path) -> Path:
     place = path.resolve()
     prefix = f".{place.name}.push-"
     for old in [entry for entry in place.parent.iterdir() if entry.name.startswith(prefix)]:
-        if not old.is_symlink() and _is_abandoned(old / LOCK):
+        if not old.is_symlink() and not is_locked(old / LOCK):
             shutil.rmtree(old, ignore_errors=True)
     return Path(tempfile.mkdtemp(prefix=f"{prefix}{os.getpid()}-", dir=place.parent))
-
-
-def _is_abandoned(lock: Path) -> bool:
-    try:
-        handle = os.open(lock, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
-        return True
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    finally:
-        os.close(handle)
-    return True
 
 
 def _copy(store: Store, path: Path, target: Path, partial: bool) -> None:

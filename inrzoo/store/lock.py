@@ -1,14 +1,18 @@
 """The lock of a store: one process at a time creates, builds, repairs, replaces or pulls it."""
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from inrzoo.errors import InrzooError
 from inrzoo.store import lease
 from inrzoo.store.links import require_no_links
 from inrzoo.store.objects import Location, ObjectPath
+
+REFUSAL_SECONDS = 0.1
+"""Time in seconds for which a writer tries to get the lock. More than one try, because a holder removes the file."""
 
 
 @contextmanager
@@ -31,20 +35,37 @@ def only_writer(store: Location) -> Iterator[None]:
     place = store.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     path = place.with_name(f".{place.name}.lock")
-    while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise InrzooError(f"another process is writing to {store}; wait for it or stop it") from None
-            if not path.exists() or not os.path.samestat(path.stat(), os.fstat(handle)):
-                continue  # its holder has just ended and removed it
-            try:
-                require_no_links(store)
-                yield
-            finally:
-                path.unlink(missing_ok=True)
-            return
-        finally:
-            os.close(handle)
+    lock = file_lock(path, REFUSAL_SECONDS)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise InrzooError(f"another process is writing to {store}; wait for it or stop it") from None
+    try:
+        require_no_links(store)
+        yield
+    finally:
+        path.unlink(missing_ok=True)  # while it is locked: a process that has opened it sees that it is gone
+        lock.release()
+
+
+def file_lock(path: Path, timeout: float = -1) -> FileLock:
+    """Return a lock on a file, for one thread of one process. The system releases it with the process.
+
+    The file is made if it is absent, and its content stays. A link at `path` is refused with an OSError.
+
+    Args:
+        path: the file; its folder exists.
+        timeout: seconds after which `acquire` raises `filelock.Timeout`; it waits for ever if negative.
+    """
+    return FileLock(path, timeout, fallback_to_soft=False)  # a soft lock would survive a process that is killed
+
+
+def is_locked(path: Path) -> bool:
+    """Return whether a thread or a process holds the lock on a file. A file that cannot be locked counts as free."""
+    try:
+        with file_lock(path, timeout=0):
+            return False
+    except Timeout:
+        return True
+    except OSError:
+        return False

@@ -8,7 +8,6 @@ never fetched: a random batch would cost a request per INR and many times its by
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import time
@@ -25,6 +24,7 @@ from inrzoo.retry import retry_policy
 from inrzoo.store import limits
 from inrzoo.store.files import sha256, sync, write_atomically
 from inrzoo.store.info import StoreInfo
+from inrzoo.store.lock import file_lock
 from inrzoo.store.objects import ObjectError, ObjectPath, is_object_url
 from inrzoo.store.root import check_root, is_root
 from inrzoo.store.transfer import array_metadata, max_bytes, transfer
@@ -118,7 +118,7 @@ class StoreCache:
         path = self.folder / name
         if name not in self.checksums or _touch(path):
             return path
-        with self._only_fetcher(name):
+        with file_lock(self.folder / ".locks" / name.replace("/", "-")):  # other threads and processes wait here
             if not _touch(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._with_retries(name, lambda: self._download(name, path))
@@ -225,17 +225,6 @@ class StoreCache:
         for name in names:
             with suppress(Exception):
                 self.fetch(name)
-
-    @contextmanager
-    def _only_fetcher(self, name: str) -> Iterator[None]:
-        """Inside the context no other thread or process fetches this file."""
-        with (self.folder / ".locks" / name.replace("/", "-")).open("w") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                # Unlocked explicitly: a process forked meanwhile keeps the file open, so closing it does not unlock it.
-                fcntl.flock(file, fcntl.LOCK_UN)
 
     # --- the folder --------------------------------------------------------------------------------------------
 
