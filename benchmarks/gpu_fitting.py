@@ -24,9 +24,9 @@ import numpy as np
 import torch
 from torch import nn
 
+from inrzoo.choices import Products
 from inrzoo.coords import grid
 from inrzoo.fit import FitProblem, cuda_graph, fused_gpu, loop
-from inrzoo.fit.problem import Products
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren

@@ -3,13 +3,12 @@
 Shape letters: K coordinates, D coordinate dimensions.
 """
 
-from typing import Literal, get_args
+from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-Spacing = Literal["end_points", "pixel_centres"]
-AxisOrder = Literal["row_col", "x_y"]
+from inrzoo.choices import AxisOrder, Spacing
 
 
 def grid(

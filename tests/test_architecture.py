@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "root": {"store", "loaders", "api"},
     "errors": set(),
     "cache": set(),
+    "choices": set(),
     "keywords": set(),
     "retry": set(),
     "display": set(),
@@ -67,6 +68,8 @@ MAY_IMPORT = {
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
+for room in ("manifest", "coords", "fit", "store", "interchange"):
+    MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}
 """Further rooms that may stand under `if TYPE_CHECKING`."""

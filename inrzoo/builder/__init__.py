@@ -119,8 +119,10 @@ def build(
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):
         manifest, init_SP, network = _starts(manifest, init, fitter, tto)
         request = Request(manifest, out, source, init_SP, network, device, progress.say)
-        if isinstance(out, Path):
+        if isinstance(out, Path):  # a bucket has neither renames nor partial files
             settle(out)
+            for partial_file in out.parent.glob(f".{glob.escape(out.stem)}.build.json.*.partial"):
+                partial_file.unlink()
         place = location_of_new(request) if overwrite else out
         store = prepare(replace(request, out=place), progress.read)
         todo = [block for block in store.blocks() if not store.is_done(block)]
@@ -269,7 +271,4 @@ def _write_run_log(out: Location, report: Report) -> None:
     if not report.fitted and out.with_suffix(".build.json").exists():
         return
     log = {**asdict(report), "host": platform.node(), "python": platform.python_version(), "finished": time.time()}
-    if isinstance(out, Path):  # left by builds that were killed here
-        for partial_file in out.parent.glob(f".{glob.escape(out.stem)}.build.json.*.partial"):
-            partial_file.unlink()
     write_atomically(out.with_suffix(".build.json"), (json.dumps(log, indent=2) + "\n").encode())

@@ -12,7 +12,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from inrzoo import registry
@@ -57,7 +56,7 @@ class Pool:
     ) -> None:
         self._ray, self._workers, self._needs, self._on_empty = ray, workers, needs, on_empty
         threads = max(1, int(needs.get("CPU", 1)))
-        place = str(path.absolute() if isinstance(path, Path) else path)
+        place = str(path.absolute())
         self._arguments = place, device, threads, [*registry.trusted]
         options = {"num_cpus": needs.get("CPU", 0), "num_gpus": needs.get("GPU", 0)}
         self._actor = ray.remote(**options, max_restarts=0, scheduling_strategy="SPREAD")(worker)

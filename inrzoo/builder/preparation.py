@@ -3,8 +3,6 @@
 Shape letters: N signals, K coordinates, C channels.
 """
 
-import os
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,7 +23,7 @@ from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
-from inrzoo.store.files import clear, free_bytes, is_there
+from inrzoo.store.files import clear, free_bytes, is_there, scratch
 from inrzoo.store.info import FitterInfo, PartitionRows, RecordedManifest, StoreInfo
 
 OnRead = Callable[[int, int], None]
@@ -64,7 +62,7 @@ def prepare(request: Request, on_read: OnRead) -> Store:
     settings, out = request.manifest, request.out
     if not is_there(out):
         return _create(request, on_read)
-    if isinstance(out, Path) and not (out / "zarr.json").is_file():
+    if not (out / "zarr.json").is_file():
         raise InrzooError(f"--out {out} exists and is not a store; give another --out")
     store = open_store(out)
     settings = require_same(store, request)
@@ -125,10 +123,9 @@ def _create(request: Request, on_read: OnRead) -> Store:
     signals, inr, settings = resolve(request)
     shape, request = _shape(signals), replace(request, manifest=settings)
     needed = disk_bytes(settings, signals, inr)
-    beside = out if isinstance(out, Path) else Path(tempfile.gettempdir()) / f"{os.getpid()}-{out.name}"
-    if isinstance(out, Path) and needed > free_bytes(out):
-        raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
-    staging = beside.with_name(f".{beside.name}.signals")
+    if needed > (free := free_bytes(out)):
+        raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free)} free")
+    staging = scratch(out, "signals")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         clear(staging)

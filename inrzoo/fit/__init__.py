@@ -3,6 +3,6 @@
 from inrzoo.fit.engines import choose, choose_products, engine, serving
 from inrzoo.fit.loop import fit
 from inrzoo.fit.problem import FitProblem
-from inrzoo.fit.result import STATUS_NAMES, Fit, Status
+from inrzoo.fit.result import Fit
 
-__all__ = ["STATUS_NAMES", "Fit", "FitProblem", "Status", "choose", "choose_products", "engine", "fit", "serving"]
+__all__ = ["Fit", "FitProblem", "choose", "choose_products", "engine", "fit", "serving"]

@@ -30,8 +30,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from inrzoo.choices import Regulariser
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
-Regulariser = Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"]
 
 SMOOTH_MAX_POWER = 16
 """p of `smooth_max`: for 16 units and p = 16 the p-norm is at most 16^(1/16) = 1.19 times the maximum."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from inrzoo.coords import AxisOrder, Spacing, grid
+from inrzoo.choices import AxisOrder, Spacing
+from inrzoo.coords import grid
 from inrzoo.fit.antialias import frequency_bound
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.spectrum import out_of_band

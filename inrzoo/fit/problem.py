@@ -8,16 +8,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
+from inrzoo.choices import Products
 from inrzoo.fit.antialias import AntiAlias, require_frequencies
 from inrzoo.fit.metrics import mse_at
 from inrzoo.inrs import INR
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Products = Literal["auto", "bf16x3", "ieee", "tf32"]
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,9 +6,9 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, C channe
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from inrzoo.choices import Status
 from inrzoo.fit.metrics import mse, psnr
 from inrzoo.fit.problem import FitProblem
 from inrzoo.lazy import lazy
@@ -19,17 +19,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
-
-class Status(IntEnum):
-    """What became of a fit."""
-
-    PENDING = 0
-    OK = 1
-    EARLY_STOP = 2
-    DIVERGED = 3
-
-
-STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
 
 MEAN_SIGNAL_PSNR_CAP = 30.0
 """dB. A nearly constant signal is fitted better by its mean than by any INR; above this none counts as diverged."""

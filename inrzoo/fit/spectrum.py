@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from inrzoo.coords import Spacing, nyquist
+from inrzoo.choices import Spacing
+from inrzoo.coords import nyquist
 from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:

@@ -269,8 +269,7 @@ def _lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[st
         folder: name of the store in the repository.
         entries: the files of the commit.
     """
-    home = store.path
-    assert isinstance(home, Path), "a push copies the store"
+    home = _folder(store)
     wrong = [path for path in ("README.md",) if path not in entries]
     for name, digest in {"zarr.json": None, **store.info.checksums}.items():
         if not _holds(entries.get(f"{folder}/{name}"), home / name, digest):

@@ -24,6 +24,7 @@ from huggingface_hub import constants, hf_hub_url
 from inrzoo.errors import InrzooError
 from inrzoo.hub import transport
 from inrzoo.hub.errors import explained, retrying
+from inrzoo.store.files import sha256
 from inrzoo.store.info import StoreInfo
 
 URL = re.compile(
@@ -219,6 +220,4 @@ def _malformed(repo_id: str, reason: str) -> InrzooError:
 
 def local_entry(path: Path) -> tuple[str, str | None]:
     """Return the sha256 of a file, and its git hash if it is small enough to be stored as text."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return digest, git_hash(path.read_bytes()) if path.stat().st_size < 16 * 2**20 else None
+    return sha256(path), git_hash(path.read_bytes()) if path.stat().st_size < 16 * 2**20 else None

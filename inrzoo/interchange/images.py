@@ -11,8 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from inrzoo import manifest, registry
+from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
-from inrzoo.fit import Status
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse, psnr
 from inrzoo.fit.result import MEAN_SIGNAL_PSNR_CAP

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 from inrzoo import registry, stats
+from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
-from inrzoo.fit import Status, engine
+from inrzoo.fit import engine
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders

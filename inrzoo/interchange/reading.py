@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inrzoo import manifest, registry
-from inrzoo.coords import AxisOrder, Spacing
+from inrzoo.choices import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.interchange.state_dict_conventions import IMPORTABLE, SIZES, Convention, convention_called, conventions_of
 from inrzoo.typecheck import check_type

@@ -11,6 +11,7 @@ from itertools import pairwise
 from typing import Any, Literal, Self, get_type_hints
 
 from inrzoo import registry
+from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
@@ -22,8 +23,8 @@ RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
 class Coords:
     """The coordinates of a signal's values; see `inrzoo.coords.grid`."""
 
-    spacing: Literal["end_points", "pixel_centres"] = "end_points"
-    axis_order: Literal["row_col", "x_y"] = "row_col"
+    spacing: Spacing = "end_points"
+    axis_order: AxisOrder = "row_col"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,7 +76,7 @@ class AntiAlias:
         alpha: maximum of the frequency bound as a fraction of the grid's Nyquist frequency.
     """
 
-    regulariser: Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"] = "hinge"
+    regulariser: Regulariser = "hinge"
     weight: float = 0.0
     alpha: float = 1.0
 
@@ -110,8 +111,8 @@ class Fit:
     stop_psnr: float | None = None
     views: tuple[int, ...] = ()
     stop_views: bool = False
-    engine: Literal["auto", "triton", "cuda_graph", "fused", "reference", "numba"] = "auto"
-    products: Literal["auto", "ieee", "bf16x3", "tf32"] = "auto"
+    engine: EngineName = "auto"
+    products: Products = "auto"
 
     def __post_init__(self) -> None:
         """Reject impossible values."""

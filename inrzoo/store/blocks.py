@@ -18,8 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.store.files import write_atomically
-from inrzoo.store.objects import Location, ObjectPath
+from inrzoo.store.files import file_sizes, is_local, map_bytes, remove, write_atomically
+from inrzoo.store.objects import Location
 
 Result = TypeVar("Result")
 
@@ -190,9 +190,9 @@ def read_record(store: Location, block: Block) -> Record:
         InrzooError: the record is damaged.
     """
     path = record_path(store, block)
-    file = io.BytesIO(path.read_bytes()) if isinstance(path, ObjectPath) else path
+    content = io.BytesIO(path.read_bytes())
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with np.load(content, allow_pickle=False) as arrays:
             record = Record(**{key: arrays[key] for key in arrays.files})
         columns = {name: getattr(record, name) for name in COLUMNS}
         whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1
@@ -200,8 +200,6 @@ def read_record(store: Location, block: Block) -> Record:
             column.dtype.kind == np.dtype(COLUMNS[name].dtype).kind and column.ndim == 1 + len(COLUMNS[name].axes)
             for name, column in columns.items()
         )
-    except FileNotFoundError:
-        raise
     except Exception as error:  # of zip, zlib and numpy, a dozen classes
         raise InrzooError(f"{path} is damaged ({type(error).__name__}: {error}); {REBUILD_HINT}") from None
     if not whole or not kinds:
@@ -211,7 +209,7 @@ def read_record(store: Location, block: Block) -> Record:
 
 def map_blocks(store: Location, work: Callable[[Block], Result], blocks: Iterable[Block]) -> list[Result]:
     """Apply `work` to each block; in a bucket to several at a time, because each costs a request."""
-    if not isinstance(store, ObjectPath):
+    if is_local(store):
         return [work(block) for block in blocks]
     with ThreadPoolExecutor(CONCURRENT_REQUESTS) as pool:
         return list(pool.map(work, blocks))
@@ -229,9 +227,9 @@ def concatenate(records: Sequence[Record]) -> Record:
 
 def committed_blocks(store: Location) -> Callable[[Block], bool]:
     """`is_committed` for the blocks of one store. In a bucket one request, at the first call, answers for all."""
-    if not isinstance(store, ObjectPath):
+    if is_local(store):
         return lambda block: is_committed(store, block)
-    names = cache((store / BUILD_FOLDER / "blocks").files)
+    names = cache(lambda: file_sizes(store / BUILD_FOLDER / "blocks"))
     return lambda block: f"{block.stem}.npz" in names()
 
 
@@ -242,28 +240,16 @@ def read_weights(store: Location, block: Block, num_rows: int, num_steps: int) -
         InrzooError: the file has another size.
     """
     path = weights_path(store, block)
-    size = path.size() if isinstance(path, ObjectPath) else path.stat().st_size
-    if not size or size % (4 * num_rows * num_steps):
-        raise InrzooError(f"{path} is damaged (it has {size} bytes); {REBUILD_HINT}")
-    flat = np.frombuffer(path.read_bytes(), "<f4") if isinstance(path, ObjectPath) else np.memmap(path, "<f4", "r")
-    return flat.reshape(num_rows, num_steps, -1)
-
-
-def drop_block(store: Location, block: Block) -> None:
-    """Remove a block: the record first, so that no block is committed without its weights."""
-    record_path(store, block).unlink(missing_ok=True)
-    weights_path(store, block).unlink(missing_ok=True)
+    content = map_bytes(path)
+    if not len(content) or len(content) % (4 * num_rows * num_steps):
+        raise InrzooError(f"{path} is damaged (it has {len(content)} bytes); {REBUILD_HINT}")
+    return content.view("<f4").reshape(num_rows, num_steps, -1)
 
 
 def drop_blocks(store: Location, blocks: Sequence[Block]) -> None:
-    """Remove several blocks; in a bucket many in one request."""
-    if not isinstance(store, ObjectPath):
-        for block in blocks:
-            drop_block(store, block)
-        return
-    folder = store / BUILD_FOLDER / "blocks"
+    """Remove blocks: the records first, so that no block is committed without its weights."""
     for ending in ("npz", "weights"):
-        folder.remove([f"{block.stem}.{ending}" for block in blocks])
+        remove(store / BUILD_FOLDER / "blocks", [f"{block.stem}.{ending}" for block in blocks])
 
 
 def _power_of_two(value: float) -> int:

@@ -6,7 +6,8 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C c
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,24 +63,19 @@ def create_store(path: Location, contents: Contents) -> None:
     """
     if is_there(path):
         raise FileExistsError(path)
-    if isinstance(path, ObjectPath):
-        with tempfile.TemporaryDirectory(prefix="inrzoo-create-") as home:
-            create_store(Path(home) / path.name, contents)
-            path.remove_below()  # of an upload that was interrupted, perhaps of another dataset
-            upload(Path(home) / path.name, path, last=lambda name: name == "zarr.json")
-        return
-    partial = path.with_name(f".{path.name}.partial")
-    clear(partial)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with every_chunk():
-            _write(partial, contents)
-        change_info(partial, complete=False)  # puts the root's digest into the root
-        sync_tree(partial)
-        partial.rename(path)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with _on_disk(path, "zarr.json") as folder:
+        partial = folder.with_name(f".{folder.name}.partial")
+        clear(partial)
+        try:
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            with every_chunk():
+                _write(partial, contents)
+            change_info(partial, complete=False)  # puts the root's digest into the root
+            sync_tree(partial)
+            partial.rename(folder)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
 
 
 def _write(path: Path, contents: Contents) -> None:
@@ -120,15 +116,29 @@ def _write(path: Path, contents: Contents) -> None:
 
 def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
     """Write signals that may not be published into the build folder, where the workers read them."""
-    home = path / BUILD_FOLDER
-    if isinstance(home, ObjectPath):
-        with tempfile.TemporaryDirectory(prefix="inrzoo-stage-") as folder:
-            stage_signals(Path(folder), signals_NKC)
-            upload(Path(folder) / BUILD_FOLDER, home, last=lambda name: name == "signals/zarr.json")
+    with _on_disk(path / BUILD_FOLDER, "signals/zarr.json", replaces=False) as home:
+        clear(home / "signals.partial")
+        _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")
+        (home / "signals.partial").rename(home / "signals")
+
+
+@contextmanager
+def _on_disk(place: Location, last: str, replaces: bool = True) -> Iterator[Path]:
+    """Yield the folder in which to write: the place itself, or for a bucket a temporary one, which is then uploaded.
+
+    Args:
+        last: the file that is uploaded when all others are safe.
+        replaces: whether objects that are there go: an upload of perhaps another dataset was interrupted.
+    """
+    if not isinstance(place, ObjectPath):
+        yield place
         return
-    clear(home / "signals.partial")
-    _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")
-    (home / "signals.partial").rename(home / "signals")
+    with tempfile.TemporaryDirectory(prefix="inrzoo-create-") as home:
+        folder = Path(home) / place.name
+        yield folder
+        if replaces:
+            place.remove_below()
+        upload(folder, place, last=lambda name: name == last)
 
 
 def _signals(home: zarr.Group, signals_NKC: NDArray[np.uint8], name: str) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from inrzoo.display import listed
 from inrzoo.errors import InrzooError
+from inrzoo.store.files import is_local
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
@@ -84,4 +84,4 @@ def _psnr(store: Store) -> str:
 
 def _is_cheap(store: Store, column: str, size: int) -> bool:
     """Whether reading a column costs little: it was read before, or it is small and on this machine."""
-    return column in vars(store) or (store.cache is None and isinstance(store.path, Path) and size <= MAX_ENTRIES_READ)
+    return column in vars(store) or (store.cache is None and is_local(store.path) and size <= MAX_ENTRIES_READ)

@@ -1,17 +1,27 @@
-"""Files that are whole or absent: written beside their place, forced to disk, renamed into it; or objects."""
+"""Files that are whole or absent: written beside their place, forced to disk, renamed into it; or objects.
+
+Each function takes a place in a folder or in a bucket; `_at` alone asks which it is.
+"""
 
 import hashlib
-import os
 import re
 import shutil
-import uuid
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from inrzoo.store.links import is_plain, require_plain_path, walk
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.store.folders import DiskPath
 from inrzoo.store.objects import Location, ObjectPath
 
 PARTIAL = re.compile(r"\.[0-9a-f]{32}\.partial$")
 """The end of a file's name while `write_atomically` or zarr writes the file."""
+
+
+def _at(location: Location) -> DiskPath | ObjectPath:
+    """Return the operations on files of this place; two classes with the same methods."""
+    return location if isinstance(location, ObjectPath) else DiskPath(location)
 
 
 def write_atomically(path: Location, content: bytes | memoryview, store: Location | None = None) -> None:
@@ -26,56 +36,36 @@ def write_atomically(path: Location, content: bytes | memoryview, store: Locatio
         InrzooError: a folder between `store` and `path` is a link.
         OSError: no space, no permission; nothing is left behind.
     """
-    if isinstance(path, ObjectPath):
-        return path.write_bytes(content)
-    if isinstance(store, Path):
-        require_plain_path(path.parent, store)
-    # A name of its own for each writer. What a killed process leaves in a store is removed before the store is sealed;
-    # elsewhere nobody would remove it, so it is hidden.
-    partial = path.with_name(f"{'' if store else '.'}{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException as error:
-        partial.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename == str(partial):
-            error.filename = str(path)  # the name that the user knows
-        raise
-    sync(path.parent)
-    return None
+    _at(path).write_atomically(content, None if store is None else str(store))
+
+
+def update(path: Location, change: Callable[[bytes], bytes], store: Location) -> None:
+    """Read a file of a store, change its content and write it atomically.
+
+    Raises:
+        Changed: in a bucket, another process has written it meanwhile.
+    """
+    _at(path).update(change, str(store))
 
 
 def sync(path: Location) -> None:
     """Force a file or a folder's entries to disk; an object is safe when its write returns."""
-    if isinstance(path, ObjectPath):
-        return
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    _at(path).sync()
 
 
 def sync_tree(root: Location) -> None:
     """Force every file below `root`, and the folders, to disk."""
-    if isinstance(root, ObjectPath):
-        return
-    for name, entry in walk(root):
-        if is_plain(entry):
-            sync(root / name)
-    sync(root)
+    _at(root).sync_tree()
 
 
 def remove_tree(root: Location) -> None:
     """Remove a folder, or all objects below a key: of a store the root first, so that what is left is none."""
-    if isinstance(root, ObjectPath):
-        (root / "zarr.json").unlink(missing_ok=True)
-        root.remove_below()
-    else:
-        shutil.rmtree(root)
+    _at(root).remove_tree()
+
+
+def remove(root: Location, names: Sequence[str]) -> None:
+    """Remove files below `root`, in a bucket many in one request; absent ones count as removed."""
+    _at(root).remove(names)
 
 
 def clear(path: Path) -> None:
@@ -88,18 +78,37 @@ def clear(path: Path) -> None:
 
 def is_there(store: Location) -> bool:
     """Whether a store's place is taken. Objects without a root do not count: an upload was interrupted."""
-    return store.exists() if isinstance(store, Path) else (store / "zarr.json").exists()
+    return _at(store).is_taken()
+
+
+def is_local(location: Location) -> bool:
+    """Whether a file lies on a disk, so that it can be mapped; otherwise each access is a request."""
+    return _at(location).is_local
 
 
 def file_sizes(root: Location) -> dict[str, int]:
     """Bytes of every file below `root` by its relative name; hidden files and links are left out."""
-    if isinstance(root, ObjectPath):
-        return {name: size for name, size in root.files().items() if not is_hidden(name)}
-    return {
-        name: entry.stat(follow_symlinks=False).st_size
-        for name, entry in walk(root)
-        if entry.is_file(follow_symlinks=False)
-    }
+    return {name: size for name, size in _at(root).files().items() if not is_hidden(name)}
+
+
+def special_files(root: Location) -> list[str]:
+    """Names of all links, pipes and devices below `root`, sorted; a bucket has none."""
+    return _at(root).links()
+
+
+def map_bytes(path: Location, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+    """Map a file, or read an object in one request.
+
+    Args:
+        start, stop: range in bytes; to the end if `stop` is None. What lies beyond the end is left out.
+
+    Returns:
+        The bytes, read-only.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    return _at(path).map_bytes(start, stop)
 
 
 def is_partial(name: str) -> bool:
@@ -114,14 +123,15 @@ def is_hidden(name: str) -> bool:
 
 def sha256(path: Location) -> str:
     """sha256 of a file, hex."""
-    if isinstance(path, ObjectPath):
-        return hashlib.sha256(path.read_bytes()).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def free_bytes(path: Path) -> int:
-    """Free space of the disk that `path`, or its nearest existing parent, lies on."""
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free
+def free_bytes(path: Location) -> int:
+    """Free space of the disk that `path`, or its nearest existing parent, lies on. A bucket never fills."""
+    return _at(path).free_bytes()
+
+
+def scratch(store: Location, ending: str) -> Path:
+    """The place of a temporary file on this machine for a store: beside it, or in the system's folder."""
+    return _at(store).scratch(ending)

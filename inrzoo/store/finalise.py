@@ -21,23 +21,21 @@ from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
 from inrzoo.store.bounded import bounded_array
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
-from inrzoo.store.files import is_partial, remove_tree, sha256, sync, sync_tree, write_atomically
+from inrzoo.store.files import file_sizes, is_partial, remove, remove_tree, sha256, sync, sync_tree, write_atomically
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.intact import require_intact
-from inrzoo.store.links import walk
 from inrzoo.store.names import is_metadata, is_statistic
-from inrzoo.store.objects import Changed, Location, ObjectPath
+from inrzoo.store.objects import Changed, Location
 from inrzoo.store.root import change_info, own_files, seal
 from inrzoo.store.shards import raw_rows
-from inrzoo.store.zarr_stores import BucketStore, FolderStore
+from inrzoo.store.zarr_stores import writable
 
 SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 
 def open_group(path: Location) -> zarr.Group:
     """Open a store's group for writing. Consolidated metadata, which may be stale, are not used."""
-    home = BucketStore(path) if isinstance(path, ObjectPath) else FolderStore(path)
-    return zarr.open_group(home, mode="r+", use_consolidated=False)
+    return zarr.open_group(writable(path), mode="r+", use_consolidated=False)
 
 
 def info_of(group: zarr.Group, path: Location) -> StoreInfo:
@@ -174,11 +172,7 @@ def remove_leftovers(path: Location) -> None:
 
 def _remove_partial_files(path: Location) -> None:
     """Remove files that a process left behind when it was killed while it wrote them."""
-    if isinstance(path, ObjectPath):
-        return
-    for name, entry in [*walk(path)]:
-        if is_partial(name) and entry.is_file(follow_symlinks=False):
-            (path / name).unlink()
+    remove(path, [name for name in file_sizes(path) if is_partial(name)])
 
 
 def write_statistics(path: Location, statistics: Mapping[str, tuple[NDArray[Any], list[str]]]) -> None:
@@ -266,7 +260,7 @@ def _records(path: Location, partition: Partition, members: list[Block]) -> list
 
 def _remove_damaged(path: Location, block: Block) -> InrzooError:
     """Remove a damaged block, so that a build fits it again. Returns the error that says this."""
-    blocks.drop_block(path, block)
+    blocks.drop_blocks(path, [block])
     return InrzooError(
         f"block {block.index} of seed {block.seed} in {path} was damaged on disk; run the same build again"
     )

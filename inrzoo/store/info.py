@@ -17,6 +17,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from typing import Any, Self, get_type_hints
 
+from inrzoo.choices import STATUS_NAMES
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import DatasetSettings, FitSettings
 from inrzoo.store.blocks import COLUMNS, Partition
@@ -27,10 +28,6 @@ from inrzoo.weights import WeightLayout
 
 FORMAT = 1
 """The store format that this version writes, and the only one that it reads."""
-STATUS_NAMES = ("pending", "ok", "early stop", "diverged")
-"""Names of the codes in the column `status`, which says how the fit of an INR ended."""
-USABLE_STATUS = ("ok", "early stop")
-"""Status of the INRs that statistics are computed from and that are selected by default."""
 MAX_COORDS = 2**32
 """A grid with this many points or more is taken for damaged."""
 BY_SEED = ("weights", "block_sha256", *COLUMNS)

@@ -3,12 +3,10 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 from inrzoo.errors import InrzooError
-from inrzoo.store.files import sha256
+from inrzoo.store.files import sha256, special_files
 from inrzoo.store.info import StoreInfo, damaged
-from inrzoo.store.links import links
 from inrzoo.store.names import is_metadata
 from inrzoo.store.objects import Location
 from inrzoo.store.root import check_root, consolidated, own_files, visible_files
@@ -49,7 +47,7 @@ def strays(path: Location, info: StoreInfo) -> list[str]:
     own = {*own_files(path, info)}
     if info.complete:
         own &= info.checksums.keys()
-    return sorted({*visible_files(path), *(links(path) if isinstance(path, Path) else [])} - own)
+    return sorted({*visible_files(path), *special_files(path)} - own)
 
 
 def wrong_root(path: Location, info: StoreInfo) -> str:

@@ -19,14 +19,14 @@ from threading import Event, Thread
 from typing import Any
 
 from inrzoo.errors import InrzooError
-from inrzoo.store.objects import Changed, ObjectError, ObjectPath
+from inrzoo.store.objects import Changed, Location, ObjectError, ObjectPath
 
 LEASE_SECONDS = 30.0
 """Time, in seconds, after which a lease that was not renewed is free."""
 RENEWALS = 3
 """Number of renewals in `LEASE_SECONDS`."""
 
-_held: dict[ObjectPath, "Lease"] = {}
+_held: dict[Location, "Lease"] = {}
 
 
 class Lease:
@@ -116,8 +116,8 @@ def hold(store: ObjectPath) -> Iterator[None]:
         lease.give_back()
 
 
-def require(store: ObjectPath) -> None:
-    """Raises InrzooError where this process held the store's lease and has lost it."""
+def require(store: Location) -> None:
+    """Raises InrzooError where this process held the store's lease and has lost it; a folder has none."""
     lease = _held.get(store.with_name(f"{store.name}.lease"))
     if lease is not None and lease.lost:
         raise InrzooError(f"another process has taken over {store}; this one was away for too long and stops")

@@ -7,13 +7,19 @@ is still the one that was read (`If-None-Match`, `If-Match`; its ETag names what
 
 from __future__ import annotations
 
+import io
 import os
+import sys
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.retry import retry_policy
@@ -55,6 +61,7 @@ class ObjectPath:
 
     bucket: str
     key: str
+    is_local: ClassVar[bool] = False
 
     @classmethod
     def parse(cls, url: str) -> ObjectPath:
@@ -90,6 +97,10 @@ class ObjectPath:
         """Another ending."""
         return ObjectPath(self.bucket, str(PurePosixPath(self.key).with_suffix(suffix)))
 
+    def absolute(self) -> ObjectPath:
+        """The same: a key depends on no working directory."""
+        return self
+
     # --- reading -----------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
@@ -99,6 +110,10 @@ class ObjectPath:
         except FileNotFoundError:
             return False
         return True
+
+    def is_file(self) -> bool:
+        """As `exists`."""
+        return self.exists()
 
     def size(self) -> int:
         """Bytes of the object. Raises FileNotFoundError."""
@@ -121,9 +136,35 @@ class ObjectPath:
         """Some bytes of the object. Raises FileNotFoundError."""
         return bytes(self._call("get_range", start=start, end=stop)) if stop > start else b""
 
+    def open(self, mode: Literal["rb"]) -> io.BytesIO:
+        """The object, read at once. Raises FileNotFoundError."""
+        return io.BytesIO(self.read_bytes())
+
+    def map_bytes(self, start: int, stop: int | None) -> NDArray[np.uint8]:
+        """See `files.map_bytes`."""
+        if stop is None:
+            return np.frombuffer(self.read_bytes()[start:], np.uint8)
+        return np.frombuffer(self.read_range(start, min(stop, self.size())), np.uint8)
+
     def read_text(self) -> str:
         """The object as UTF-8 text. Raises FileNotFoundError."""
         return self.read_bytes().decode()
+
+    def is_taken(self) -> bool:
+        """Whether a store's root stands here; objects without one are an interrupted upload."""
+        return (self / "zarr.json").exists()
+
+    def links(self) -> list[str]:
+        """None: a bucket has no links."""
+        return []
+
+    def free_bytes(self) -> int:
+        """More than any store needs."""
+        return sys.maxsize
+
+    def scratch(self, ending: str) -> Path:
+        """The place of a temporary file of this process, on this machine."""
+        return Path(tempfile.gettempdir()) / f".{os.getpid()}-{self.name}.{ending}"
 
     def files(self) -> dict[str, int]:
         """Size in bytes of every object below this key, by its name relative to it, sorted."""
@@ -142,6 +183,21 @@ class ObjectPath:
     def write_text(self, text: str) -> None:
         """Write the object as UTF-8 text."""
         self.write_bytes(text.encode())
+
+    def write_atomically(self, content: bytes | memoryview, store: str | None) -> None:
+        """As `write_bytes`."""
+        self.write_bytes(content)
+
+    def update(self, change: Callable[[bytes], bytes], store: str) -> None:
+        """Read, change and write the object. Raises Changed if another process has written it meanwhile."""
+        content, tag = self.read_tagged()
+        self.replace(change(content), tag)
+
+    def sync(self) -> None:
+        """Nothing: an object is safe when its write returns."""
+
+    def sync_tree(self) -> None:
+        """Nothing, as `sync`."""
 
     def create(self, content: bytes) -> str:
         """Write the object if there is none; returns its ETag. Raises Changed where there is one of other content."""
@@ -166,9 +222,14 @@ class ObjectPath:
     def mkdir(self, parents: bool = False, exist_ok: bool = False) -> None:
         """Nothing: keys need no folders."""
 
-    def remove_below(self, but: str | None = None) -> None:
-        """Remove every object below this key, except one of that name."""
-        self.remove([name for name in self.files() if name != but])
+    def remove_tree(self) -> None:
+        """Remove every object below this key: of a store the root first, so that what is left is none."""
+        (self / "zarr.json").unlink(missing_ok=True)
+        self.remove_below()
+
+    def remove_below(self) -> None:
+        """Remove every object below this key."""
+        self.remove([*self.files()])
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects below this key; those that are not there count as removed."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo import coords
+from inrzoo.choices import USABLE_STATUS
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
@@ -23,7 +24,7 @@ from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, committed_blocks, read_records
 from inrzoo.store.checks import check_weights, opened, recorded_inr
 from inrzoo.store.description import description
-from inrzoo.store.info import USABLE_STATUS, StoreInfo
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, is_object_url
 from inrzoo.store.selection import select

@@ -9,10 +9,10 @@ from typing import Any
 from inrzoo.errors import InrzooError
 from inrzoo.store import lease
 from inrzoo.store.blocks import BUILD_FOLDER
-from inrzoo.store.files import file_sizes, is_partial, write_atomically
+from inrzoo.store.files import file_sizes, is_partial, update
 from inrzoo.store.info import StoreInfo, changed_attributes, version_of
 from inrzoo.store.names import is_metadata, is_own
-from inrzoo.store.objects import Changed, Location, ObjectPath
+from inrzoo.store.objects import Changed, Location
 
 ROOT_DIGEST = "root_sha256"
 """The attribute that holds the sha256 of the root itself, in its canonical form and without this attribute."""
@@ -46,16 +46,16 @@ def change_info(path: Location, **changes: Any) -> None:
 
 def _change_root(path: Location, change: Callable[[dict[str, Any]], None]) -> None:
     """Read the root, change it, write it; in a bucket only if nobody else has written it meanwhile."""
-    file = path / "zarr.json"
-    content, tag = file.read_tagged() if isinstance(file, ObjectPath) else (file.read_bytes(), "")
-    root = json.loads(content)
-    change(root)
-    root["attributes"][ROOT_DIGEST] = root_digest(root)
-    if not isinstance(file, ObjectPath):
-        return write_atomically(file, _to_bytes(root), path)
-    lease.require(file.parent)
+
+    def changed(content: bytes) -> bytes:
+        root = json.loads(content)
+        change(root)
+        root["attributes"][ROOT_DIGEST] = root_digest(root)
+        lease.require(path)
+        return _to_bytes(root)
+
     try:
-        file.replace(_to_bytes(root), tag)
+        update(path / "zarr.json", changed, path)
     except Changed:
         raise InrzooError(f"another process has written to {path}; this one stops") from None
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.choices import USABLE_STATUS
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
-from inrzoo.store.info import USABLE_STATUS
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store

@@ -6,13 +6,13 @@ chunks differ in the signal axis alone, the chunks together are the matrix of th
 zarr instead.
 """
 
-import io
 import os
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.store.objects import Location, ObjectPath
+from inrzoo.store.files import is_local, map_bytes
+from inrzoo.store.objects import Location
 
 MISSING = np.uint64(2**64 - 1)
 """The entry of a shard's index for an absent chunk."""
@@ -30,29 +30,21 @@ def map_shard(path: Location, num_chunks: int, chunk_shape: tuple[int, ...]) -> 
         Shape (rows, *chunk_shape[1:]), rows those of the chunks present; None if the file is not a plain matrix.
     """
     index_bytes = 16 * num_chunks + 4
-    # An object is read whole: its index alone would cost a request of its own.
-    content = path.read_bytes() if isinstance(path, ObjectPath) else b""
-    with io.BytesIO(content) if isinstance(path, ObjectPath) else path.open("rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        if size < index_bytes:
-            return None
-        file.seek(size - index_bytes)
-        index = np.frombuffer(file.read(16 * num_chunks), dtype="<u8").reshape(num_chunks, 2)
+    content = map_bytes(path)  # an object is read whole: its index alone would cost a request of its own
+    if len(content) < index_bytes:
+        return None
+    index = content[len(content) - index_bytes :][: 16 * num_chunks].view("<u8").reshape(num_chunks, 2)
     present = index[index[:, 0] != MISSING]
     chunk_bytes = 4 * int(np.prod(chunk_shape))
     expected = np.arange(len(present), dtype=np.uint64) * np.uint64(chunk_bytes)
     plain = (
         np.array_equal(index[: len(present), 0], expected)
         and bool((present[:, 1] == chunk_bytes).all())
-        and len(present) * chunk_bytes + index_bytes == size
+        and len(present) * chunk_bytes + index_bytes == len(content)
     )
     if not plain or not len(present):
         return None
-    rows = len(present) * chunk_shape[0]
-    if isinstance(path, ObjectPath):
-        flat: NDArray[np.float32] = np.frombuffer(content, "<f4", count=len(present) * chunk_bytes // 4)
-        return flat.reshape(rows, *chunk_shape[1:])
-    return np.memmap(path, dtype="<f4", mode="r", shape=(rows, *chunk_shape[1:]))
+    return _floats(content[: len(present) * chunk_bytes], chunk_shape[1:])
 
 
 def raw_rows(path: Location, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
@@ -66,16 +58,16 @@ def raw_rows(path: Location, rows: slice, row_shape: tuple[int, ...]) -> NDArray
         Shape (rows, *row_shape), read-only; None where the file is absent or too short.
     """
     row_bytes = 4 * int(np.prod(row_shape))
-    if isinstance(path, ObjectPath):
-        start, stop = rows.start * row_bytes, rows.stop * row_bytes
-        if not path.exists() or path.size() < stop:
-            return None
-        return np.frombuffer(path.read_range(start, stop), "<f4").reshape(-1, *row_shape)
-    if not path.exists() or path.stat().st_size < rows.stop * row_bytes:
+    try:
+        content = map_bytes(path, rows.start * row_bytes, rows.stop * row_bytes)
+    except FileNotFoundError:
         return None
-    return np.memmap(
-        path, dtype="<f4", mode="r", offset=rows.start * row_bytes, shape=(rows.stop - rows.start, *row_shape)
-    )
+    return _floats(content, row_shape) if len(content) == (rows.stop - rows.start) * row_bytes else None
+
+
+def _floats(content: NDArray[np.uint8], row_shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return bytes as little-endian float32, shape (rows, *row_shape)."""
+    return content.view("<f4").reshape(-1, *row_shape)
 
 
 def read_ahead(path: Location, chunks: NDArray[np.int64], chunk_bytes: int) -> None:
@@ -84,7 +76,7 @@ def read_ahead(path: Location, chunks: NDArray[np.int64], chunk_bytes: int) -> N
     Args:
         chunks: ascending.
     """
-    if isinstance(path, ObjectPath) or not hasattr(os, "posix_fadvise") or not path.exists():
+    if not is_local(path) or not hasattr(os, "posix_fadvise") or not path.exists():
         return
     with path.open("rb") as file:
         for run in np.split(chunks, np.flatnonzero(np.diff(chunks) > 1) + 1):

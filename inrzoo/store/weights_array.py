@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition, is_committed, read_weights
 from inrzoo.store.checks import guarded
+from inrzoo.store.files import is_local
 from inrzoo.store.finalise import block_in_shard, shard_key, shard_path
 from inrzoo.store.normalize_index import normalize_index
-from inrzoo.store.objects import Location, ObjectPath
+from inrzoo.store.objects import Location
 from inrzoo.store.shards import map_shard, read_ahead
 from inrzoo.store.store_cache import StoreCache
 
@@ -43,7 +44,7 @@ class WeightsArray:
     ) -> None:
         self._path, self._array, self._partition, self._published = path, array, partition, frozenset(published)
         self._cache = cache
-        max_shards = MAX_SHARDS_IN_MEMORY if isinstance(path, ObjectPath) else MAX_SHARDS_MAPPED
+        max_shards = MAX_SHARDS_MAPPED if is_local(path) else MAX_SHARDS_IN_MEMORY
         self._maps = lru_cache(maxsize=max_shards)(self._map)
         if cache is not None:
             cache.on_remove = self.release  # a mapped file keeps its place on the disk although it has no name

@@ -181,9 +181,14 @@ class BucketStore(Store):  # type: ignore[misc]
 
 def zarr_store_of(path: Location, cache: StoreCache | None) -> Any:
     """The storage from which zarr reads a store."""
-    if isinstance(path, ObjectPath):
-        return BucketStore(path, read_only=True)
-    return path if cache is None else CachedStore(cache)
+    if cache is not None:
+        return CachedStore(cache)
+    return writable(path).with_read_only(True)
+
+
+def writable(path: Location) -> BucketStore | FolderStore:
+    """The storage to which zarr writes a store."""
+    return BucketStore(path) if isinstance(path, ObjectPath) else FolderStore(path)
 
 
 def signal_cache_folder(root: ObjectPath, digest: str) -> Path:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
+from inrzoo.choices import Status
 from inrzoo.coords import grid
 from inrzoo.fit import FitProblem, loop
-from inrzoo.fit.result import Fit, Status
+from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet

@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 import torch
 
+from inrzoo.choices import Regulariser, Status
 from inrzoo.coords import grid, nyquist
 from inrzoo.errors import InrzooError
-from inrzoo.fit import FitProblem, Status, fit
-from inrzoo.fit.antialias import AntiAlias, Regulariser, frequency_bound
+from inrzoo.fit import FitProblem, fit
+from inrzoo.fit.antialias import AntiAlias, frequency_bound
 from inrzoo.fit.metrics import mse
 from inrzoo.fit.spectrum import out_of_band
 from inrzoo.inrs import INR

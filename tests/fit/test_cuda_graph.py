@@ -6,11 +6,12 @@ import pytest
 import torch
 from test_fused_cpu import SHAPES, problem
 
+from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit import FitProblem, cuda_graph, loop
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.descent import Descent
-from inrzoo.fit.result import Fit, Status
+from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet

@@ -14,11 +14,11 @@ import pytest
 import torch
 from engine_truths import INRS, SHAPES, problem
 
+from inrzoo.choices import Status
 from inrzoo.coords import grid, nyquist
 from inrzoo.fit import FitProblem, compiled, fused_cpu, loop
 from inrzoo.fit.antialias import AntiAlias, frequency_bound
 from inrzoo.fit.metrics import mse
-from inrzoo.fit.result import Status
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet

@@ -9,9 +9,9 @@ from tiny_store import store_bytes, tiny
 
 from inrzoo import fit as fitting
 from inrzoo.builder import build
+from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit import FitProblem, compiled, engines, fused_cpu
-from inrzoo.fit.result import Status
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren

@@ -17,9 +17,10 @@ import pytest
 import torch
 from test_fused_cpu import INRS, LONG, SHAPES, Unheard, problem
 
+from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit import FitProblem, fused_gpu, loop
-from inrzoo.fit.result import Fit, Status
+from inrzoo.fit.result import Fit
 from inrzoo.fit.triton.layout import layout
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet

@@ -8,8 +8,9 @@ import pytest
 import torch
 from torch import nn
 
+from inrzoo.choices import Status
 from inrzoo.coords import grid
-from inrzoo.fit import FitProblem, Status, fit
+from inrzoo.fit import FitProblem, fit
 from inrzoo.fit.batches import batch_size
 from inrzoo.inrs.siren import Siren
 from inrzoo.seeding import Stream
