@@ -36,7 +36,7 @@ def _list_local(as_json: bool) -> None:
             served[name], reasons[name] = [], str(error)
             continue
         served[name] = fit.serving(inr, "cpu")
-        _, reasons[name] = fit.choose("auto", inr, "cpu", regularised=False)
+        _, reasons[name] = fit.choose("auto", inr, "cpu")
     if as_json:
         content = {
             "datasets": {name: manifest.presets(name) for name in manifest.names()},

@@ -41,7 +41,7 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cpu"
-THREADED, REGULARISES = True, True
+THREADED, REGULARISES, SUBSETS = True, True, True
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
 SOURCES = Path(__file__).parent / "native"
