@@ -148,7 +148,7 @@ class FitProblem:
         return self.lr * self.schedule.factors(self.snapshots[-1])
 
     @cached_property
-    def relative_weights_BK(self) -> Tensor | None:
+    def relative_point_weights(self) -> Tensor | None:
         """The weights of the points over their mean; None for equal ones."""
         return None if self.point_weights_BK is None else relative_weights(self.point_weights_BK)
 
@@ -160,7 +160,7 @@ class FitProblem:
             index_BM: the points that were drawn.
         """
         error = LOSSES[self.loss] if isinstance(self.loss, str) else self.loss
-        targets_BKC, weights_BK = self.targets_BKC, self.relative_weights_BK
+        targets_BKC, weights_BK = self.targets_BKC, self.relative_point_weights
         if index_BM is not None:
             rows = torch.arange(len(index_BM), device=index_BM.device)[:, None]
             targets_BKC = targets_BKC[rows, index_BM]

@@ -3,7 +3,8 @@ Formulas: docs/derivations/fitting.md#coordinate-subsets.
 
 Draws are a function of (key of the INR, step, position) alone, so that they are the same in every engine, batch, thread
 and order, and after an interruption. Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3")
-with the INR's 64-bit key and the counter (position, step, 0, 0) gives a word w of 32 bits; the coordinate is ⌊w K / 2³²⌋.
+with the INR's 64-bit key and the counter (position, step, 0, 0) gives a word w of 32 bits; the coordinate is
+⌊w K / 2³²⌋.
 
 Shape letters: B batch of INRs, K coordinates, M coordinates of a step.
 """

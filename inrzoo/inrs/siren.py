@@ -50,7 +50,7 @@ class Siren(INR):
     | mwt        | ±1/in       | ±√(6/in)    | 0              | ±0.1/√in    | ±0.1/√in | ω₀ / 1           |
     | fit_a_nef  | ±1/in       | ±√(6/in)/ω₀ | 0              | N(0, 1/in)  | 0        | ω₀ / ω₀          |
 
-    With `omega_hidden` = ω₁ the hidden layers have the factor ω₁, and the draw of hidden W and of sitzmann's output W is
+    With `omega_hidden` = ω₁ the hidden layers have the factor ω₁, and hidden W and sitzmann's output W are drawn from
     ±√(6/in)/ω₁.
 
     * sitzmann: Sec. 3.2 and the authors' code, biases as torch's `nn.Linear`; also NFN's sets.
