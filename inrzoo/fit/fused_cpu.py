@@ -13,7 +13,6 @@ C out_features, T snapshots.
 from __future__ import annotations
 
 import ctypes
-import dataclasses
 import functools
 import math
 import platform
@@ -150,8 +149,8 @@ def _inrs_at_once(problem: FitProblem) -> int:
 
 
 def _joined(parts: Sequence[Fit]) -> Fit:
-    columns = ([getattr(part, field.name) for part in parts] for field in dataclasses.fields(Fit))
-    return Fit(*(None if column[0] is None else torch.cat(column) for column in columns))
+    names = ("weights_BTP", "loss_BT", "psnr_BT", "steps_BT", "status_B")
+    return Fit(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
 
 def evaluate(inr: INR, weights_BP: Tensor, coords: Tensor) -> Tensor:
