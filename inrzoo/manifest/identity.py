@@ -14,6 +14,7 @@ NOT_IN_FINGERPRINT = (
     "citation",
     "redistributable",
     "preset",
+    "recipe",
     "source.url",
     "source.hashes",
 )
@@ -37,18 +38,19 @@ a value a key is left out of fingerprints and comparisons, so that old stores ar
 
 def fingerprint(resolved: Mapping[str, Any], signals_sha256: str) -> str:
     """Return the sha256 (hex) of the signals and of every key that affects the bytes of an INR."""
-    tables = _without(_without_defaults(resolved), NOT_IN_FINGERPRINT)
+    tables = _without(without_defaults(resolved), NOT_IN_FINGERPRINT)
     return hashlib.sha256(json.dumps([tables, signals_sha256], sort_keys=True).encode()).hexdigest()
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys in which two resolved manifests make different INRs, as `key: ours → theirs`."""
-    return table_differences(_without_defaults(ours), _without_defaults(theirs), ignored=NOT_IN_FINGERPRINT)
+    return table_differences(without_defaults(ours), without_defaults(theirs), ignored=NOT_IN_FINGERPRINT)
 
 
-def _without_defaults(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def without_defaults(tables: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the tables without the keys of `ADDED_LATER` that have the values there."""
     return {
-        key: _without_defaults(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
+        key: without_defaults(value, f"{prefix}{key}.") if isinstance(value, Mapping) else value
         for key, value in tables.items()
         if prefix + key not in ADDED_LATER or value != ADDED_LATER[prefix + key]
     }

@@ -194,6 +194,7 @@ class DatasetSettings(Recorded):
         limit: maximum number of signals, an even share of every class; None for all.
         redistributable: whether the licence allows a copy of the signals in the store.
         preset: name of the applied preset.
+        recipe: name of the applied recipe.
     """
 
     name: str
@@ -206,6 +207,7 @@ class DatasetSettings(Recorded):
     citation: str = ""
     redistributable: bool = False
     preset: str | None = None
+    recipe: str | None = None
     seeds: int = 1
     limit: int | None = None
 
