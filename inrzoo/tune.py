@@ -31,7 +31,7 @@ from inrzoo.sources import Signals
 
 RATES = (5e-3, 2e-3, 1e-2, 1e-3, 5e-4, 2e-2)
 """Learning rates, those first that are often best: each candidate has at most twice the steps of the best before it."""
-WEIGHT_SCALES = (1.0, 1.5, 2.0)
+INIT_SCALES = (1.0, 1.5, 2.0)
 OMEGA_FACTORS = (1.0, 0.67, 1.5)
 """Factors of the manifest's ω₀."""
 COSINE_LENGTHS = (1.5, 2.5, 4.0)
@@ -228,11 +228,7 @@ def _training_signals(signals: Signals, count: int) -> tuple[list[str], NDArray[
 def _constant(settings: Manifest) -> Iterable[dict[str, Any]]:
     """Candidates with a constant rate; scales and ω₀ only of an INR that has them."""
     own = settings.inr
-    scales = (
-        [{"inr.weight_scale": scale * own["weight_scale"]} for scale in WEIGHT_SCALES]
-        if "weight_scale" in own
-        else [{}]
-    )
+    scales = [{"inr.init_scale": scale * own["init_scale"]} for scale in INIT_SCALES] if "init_scale" in own else [{}]
     omegas = [{"inr.omega_0": round(f * own["omega_0"], 3)} for f in OMEGA_FACTORS] if "omega_0" in own else [{}]
     for omega, scale, lr in itertools.product(omegas, scales, RATES):
         yield {**scale, **omega, "fit.lr": lr, "fit.schedule": "constant", "fit.warm_up": 0}

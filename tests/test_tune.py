@@ -44,7 +44,7 @@ def test_it_is_within_a_fifth_of_a_grid_search(settings: Manifest, tuned: Tuned)
     costs = []
     for lr, scale, steps in itertools.product((1e-3, 2e-3, 5e-3, 1e-2, 2e-2), (1.0, 2.0), (0, 50, 100, 200)):
         cosine = {"fit.schedule": "cosine", "fit.steps": steps} if steps else {}
-        measured = race._measure({"fit.lr": lr, "inr.weight_scale": scale, **cosine}, 288, steps or 300)
+        measured = race._measure({"fit.lr": lr, "inr.init_scale": scale, **cosine}, 288, steps or 300)
         if measured.reached >= tuning.REACHED:
             costs.append(measured.mean_steps)
     assert tuned.ranked[0].mean_steps <= 1.2 * min(costs)
@@ -109,7 +109,7 @@ def test_a_recipe_lies_over_the_preset_and_under_single_keys() -> None:
     plain = manifest.load("mnist", "nfn")
     fast = manifest.load("mnist", "nfn", {"fit.lr": 1e-3}, recipe="fast")
     assert fast.recipe == "fast" and fast.preset == "nfn" and fast.fit.lr == 1e-3
-    assert fast.fit.schedule == "cosine" and fast.inr["weight_scale"] > 1
+    assert fast.fit.schedule == "cosine" and fast.inr["init_scale"] > 1
     assert fast.inr["convention"] == plain.inr["convention"] and fast.coords == plain.coords
 
 
@@ -131,7 +131,7 @@ def test_a_recipe_is_in_the_store_like_any_setting(inrzoo, tmp_path: Path) -> No
     assert code == 0, err
     store = open_store(tmp_path / "a.zarr")
     assert store.info.manifest.tables["recipe"] == "fast" and store.info.manifest.fit["schedule"] == "cosine"
-    keys = ["fit.lr=0.005", "fit.schedule='cosine'", "inr.weight_scale=1.5", "fit.stop_psnr=40.0"]
+    keys = ["fit.lr=0.005", "fit.schedule='cosine'", "inr.init_scale=1.5", "fit.stop_psnr=40.0"]
     by_hand = [word for key in keys for word in ("--set", key)]
     code, _, err = inrzoo("build", "digits", *words, *by_hand, "--out", tmp_path / "b.zarr")
     assert code == 0, err

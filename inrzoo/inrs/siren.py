@@ -66,7 +66,7 @@ class Siren(INR):
         omega_0: ω₀, radians per unit of pre-activation.
         convention: initialisation and ω of each layer, see the table.
         omega_hidden: ω₁, the factor of the hidden layers; ω₀ if None. `mwt` has its own and takes none.
-        weight_scale: factor of the initial W of all layers but the last (Yeom et al. 2024, arXiv 2410.04779); above 1
+        init_scale: factor of the initial W of all layers but the last (Yeom et al. 2024, arXiv 2410.04779); above 1
             the fit begins with higher frequencies and needs fewer steps.
         bias_inside: whether ω multiplies the bias too, as in the authors' code. False: sin(ω W h + b), eq. 3 of the
             contrastive paper; these biases are drawn ω times wider: initial functions keep their distribution.
@@ -80,7 +80,7 @@ class Siren(INR):
     bias_inside: bool = True
     output_offset: float = 0.0
     omega_hidden: float | None = None
-    weight_scale: float = 1.0
+    init_scale: float = 1.0
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -98,7 +98,7 @@ class Siren(INR):
         own = self.omega_hidden is not None
         self.require("omega_hidden", not own or 0 < (self.omega_hidden or 0) < np.inf, "above 0")
         self.require("omega_hidden", not own or self.convention != "mwt", "left out with convention = 'mwt'")
-        self.require("weight_scale", 0 < self.weight_scale < np.inf, "above 0")
+        self.require("init_scale", 0 < self.init_scale < np.inf, "above 0")
 
     @cached_property
     def layout(self) -> WeightLayout:
@@ -157,7 +157,7 @@ class Siren(INR):
         for i in range(last + 1):
             bounds[f"weight_{i}"], bounds[f"bias_{i}"] = self._bounds(i)
             if i < last:
-                bounds[f"weight_{i}"] *= self.weight_scale
+                bounds[f"weight_{i}"] *= self.init_scale
                 bounds[f"bias_{i}"] *= 1.0 if self.bias_inside else self.omegas[i]
         if self.convention == "fit_a_nef":
             del bounds[f"weight_{last}"]

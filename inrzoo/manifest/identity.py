@@ -30,7 +30,7 @@ ADDED_LATER = {
     "fit.num_coords": None,
     "fit.evaluate_every": 10,
     "inr.omega_hidden": None,
-    "inr.weight_scale": 1.0,
+    "inr.init_scale": 1.0,
 }
 """Keys that are younger than the first stores, and the values that make the INRs that were made without them: with such
 a value a key is left out of fingerprints and comparisons, so that old stores are continued."""

@@ -292,7 +292,7 @@ def test_an_early_look_keeps_the_reference_in_step_with_its_draws() -> None:
 def test_a_start_with_larger_weights_has_higher_frequencies() -> None:
     """Weight scaling multiplies the W of all layers but the last, nothing else."""
     scaled, plain = (
-        SIREN.layout.split(Siren(**SHAPES, weight_scale=factor).init(Stream("init", "t", 0, "a")))
+        SIREN.layout.split(Siren(**SHAPES, init_scale=factor).init(Stream("init", "t", 0, "a")))
         for factor in (1.5, 1.0)
     )
     for name, tensor in plain.items():
