@@ -14,6 +14,9 @@ EngineName = Literal["auto", "triton", "cuda_graph", "fused", "reference", "numb
 Products = Literal["auto", "ieee", "bf16x3", "tf32"]
 """Precisions of an engine's matrix products."""
 
+ScheduleKind = Literal["constant", "cosine"]
+"""Courses of the learning rate of a fit; see `inrzoo.fit.schedule`."""
+
 
 class Status(IntEnum):
     """The end of a fit, as the column `status` of a store codes it."""

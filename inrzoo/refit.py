@@ -99,7 +99,7 @@ def refit(
 def _batch_of(store: Store, signal: int, device: str) -> slice:
     """Return the rows of the batch in which a signal was fitted."""
     block = store.partition.rows(signal // store.partition.block_rows)
-    batch = batch_size(store.inr, len(store.coords()), device)
+    batch = batch_size(store.inr, store.settings.fit.num_coords or len(store.coords()), device)
     start = block.start + (signal - block.start) // batch * batch
     return slice(start, min(start + batch, block.stop))
 

@@ -29,9 +29,13 @@ from inrzoo.builder.estimate import FORMULA, Plan
 from inrzoo.refit import Refits
 from inrzoo.store import Store
 from inrzoo.store.files import file_sizes
+from inrzoo.tune import Tuned
 from inrzoo.verify import Findings
 
 Result = TypeVar("Result")
+
+MAX_CANDIDATES = 8
+"""Rows that `inrzoo tune` prints besides the dataset's own settings."""
 
 
 def of_build(report: Report) -> str:
@@ -71,6 +75,34 @@ def of_plan(planned: Plan, nodes: int) -> str:
         *(f"time     {_duration(planned.seconds(count)):>10} on {count} node(s) like this one" for count in counts),
     ]
     return "\n".join(lines)
+
+
+def of_tuning(tuned: Tuned) -> str:
+    """Return the table of `inrzoo tune`, then the lines of the best settings."""
+    best, rows = tuned.ranked[0], [*tuned.ranked[:MAX_CANDIDATES], tuned.own]
+    keys = list(dict.fromkeys(key for row in rows for key in row.settings))
+    table = Table(box=None, pad_edge=False)
+    for name in (*(key.split(".")[1] for key in keys), "mean steps", "99 % of INRs", f"at {tuned.target_psnr:g} dB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for row in rows:
+        settings = [_cell(row.settings[key]) if key in row.settings else "own" for key in keys]
+        table.add_row(*settings, f"{row.mean_steps:.1f}", f"{row.most_steps:.0f}", f"{row.reached:.1%}")
+    text = io.StringIO()
+    Console(file=text, width=200).print(table)
+    ratio = f"{tuned.own.mean_steps / best.mean_steps:.1f} times fewer steps than the dataset's own settings"
+    lines = [
+        "\n".join(line.rstrip() for line in text.getvalue().splitlines()),
+        f"{tuned.dataset}: {ratio}, on {best.num_inrs} training signals; {best.inrs_per_second:.0f} INRs/s",
+        *([] if tuned.complete else ["the budget ended the search: a longer --budget may find better settings"]),
+        "",
+        tuned.toml(),
+    ]
+    return "\n".join(lines).rstrip()
+
+
+def of_tuning_as_json(tuned: Tuned) -> dict[str, Any]:
+    """Return the result of `inrzoo tune` as JSON types."""
+    return {**asdict(tuned), "toml": tuned.toml()}
 
 
 def _duration(seconds: float) -> str:

@@ -69,6 +69,10 @@ class Stream:
             draws *= (1 - self.uniform(0, 1, count)) ** (1 / shape)
         return draws / rate
 
+    def word(self) -> int:
+        """Draw 64 random bits: the key of a stream that is made elsewhere."""
+        return int(self._bits.random_raw())
+
     def shuffle(self, count: int) -> NDArray[np.int64]:
         """Draw a random order of `range(count)`, int64."""
         return np.argsort(self._bits.random_raw(count), kind="stable")

@@ -39,6 +39,7 @@ def build(
     dataset: str | Path | Manifest,
     *,
     preset: str | None = None,
+    recipe: str | None = None,
     seeds: int | None = None,
     views: Sequence[int] | None = None,
     inr: str | None = None,
@@ -69,6 +70,7 @@ def build(
         dataset: a name that `inrzoo list` shows, a path to a .toml file, or a `Manifest`; or a store, whose build then
             continues with the recorded settings or, with `seeds`, adds seeds.
         preset: name of a preset, the settings of a paper.
+        recipe: name of a recipe, our settings of fits for one purpose: `fast`; applied after the preset.
         seeds: number of independent fits of each signal. Seeds that a store lacks are added.
         views: step counts of the stored snapshots. `steps` is the last one if None.
         inr: name of an architecture.
@@ -108,6 +110,7 @@ def build(
     request = build_request(
         dataset,
         preset=preset,
+        recipe=recipe,
         seeds=seeds,
         views=views,
         inr=inr,
@@ -146,6 +149,7 @@ def build_request(
     *,
     out: str | Location | None,
     preset: str | None,
+    recipe: str | None,
     settings: Mapping[str, Any] | None,
     init: str | Path | None,
     fitter: str | Path | None,
@@ -160,9 +164,9 @@ def build_request(
     overrides = _overrides(init, options) | dict(settings or {})
     is_store = not isinstance(dataset, Manifest) and (Path(dataset) / "zarr.json").is_file()
     if is_store:
-        resolved = _recorded(Path(str(dataset)), preset, overrides, out)
+        resolved = _recorded(Path(str(dataset)), preset, recipe, overrides, out)
     else:
-        resolved = manifest.load(dataset, preset, overrides, trusted=True)
+        resolved = manifest.load(dataset, preset, overrides, recipe=recipe, trusted=True)
     starts: dict[str, Any] = {}
     if init not in (None, *INIT_MODES):
         starts["init"] = Path(str(init))
@@ -182,11 +186,18 @@ def build_request(
     return BuildRequest(resolved, out, starts)
 
 
-def _recorded(store: Path, preset: str | None, overrides: dict[str, Any], out: str | Location | None) -> Manifest:
+def _recorded(
+    store: Path, preset: str | None, recipe: str | None, overrides: dict[str, Any], out: str | Location | None
+) -> Manifest:
     """Return the manifest in a store, with the new number of seeds if any; no other setting can change."""
     from inrzoo.store import open_store
 
-    other = [*(["--preset"] if preset else []), *(["--out"] if out else []), *sorted({*overrides} - {"seeds"})]
+    other = [
+        *(["--preset"] if preset else []),
+        *(["--recipe"] if recipe else []),
+        *(["--out"] if out else []),
+        *sorted({*overrides} - {"seeds"}),
+    ]
     if other:
         raise InrzooError(f"{store} is a store, in which only --seeds can be changed; it takes no {', '.join(other)}")
     recorded = Manifest.from_json(open_store(store).info.manifest.tables)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inrzoo.builder.fitter import Fitter, weights_of
 from inrzoo.builder.preparation import Request, disk_bytes, require_same, resolve
-from inrzoo.builder.worker import fit_to, one_thread
+from inrzoo.builder.worker import fit_to, one_thread, subset_keys
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
@@ -173,15 +173,22 @@ def measure(
         values_BKC[position] = array.reshape(values_BKC.shape[1:])
     signal_seconds = (time.perf_counter() - started) / count
     starts_BP = np.stack([inr.init(Stream("init", settings.name, 0, signals.ids[index])) for index in chosen])
+    keys_B = subset_keys(settings, 0, [signals.ids[index] for index in chosen])
     network = 0.0 if fitter is None else _network(fitter, inr, settings, signals.grid, values_BKC, device, seconds / 2)
 
     def once(steps: int) -> float:
         """Return the seconds of a number of steps, with the last snapshot at their end."""
         views = tuple(view for view in settings.fit.views if view < steps)
-        shorter = replace(settings.fit, steps=steps, views=(*views, steps) if settings.fit.views else ())
+        shorter = replace(
+            settings.fit,
+            steps=steps,
+            views=(*views, steps) if settings.fit.views else (),
+            schedule="constant",  # the time of a step depends on neither
+            warm_up=0,
+        )
         begun = time.perf_counter()
         with one_thread():
-            fit_to(inr, starts_BP, values_BKC, replace(settings, fit=shorter), signals.grid, device)
+            fit_to(inr, starts_BP, values_BKC, replace(settings, fit=shorter), signals.grid, device, keys_B=keys_B)
         return time.perf_counter() - begun
 
     steps = min(1, settings.fit.steps)

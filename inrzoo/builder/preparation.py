@@ -105,7 +105,8 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     inr = manifest.make_inr(settings.inr, len(signals.grid), signals.channels, float(limit))
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
-    engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, ready=True)
+    subsets = settings.fit.num_coords is not None
+    engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, subsets, ready=True)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
     return signals, inr, _with_engine(settings, engine, fit.choose_products(settings.fit.products, engine))

@@ -3,7 +3,8 @@
 Shape letters: B INRs, S seeds, T snapshots, P parameters, K coordinates, D coordinate dimensions, C channels.
 """
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 
@@ -15,11 +16,15 @@ from inrzoo import coords, fit, manifest
 from inrzoo.builder.fitter import network_starts
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
+from inrzoo.fit.schedule import Schedule
 from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
 from inrzoo.manifest import FitSettings
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
+
+SPREAD_DRAWS = 64
+"""Draws of initial weights over which the spread of a tensor is taken."""
 
 
 def environment(device: str, engine: str, by_network: bool) -> dict[str, str]:
@@ -76,7 +81,8 @@ def fit_rows(
     with one_thread():
         by_network = settings.init.mode == "hypernet"
         starts_BP = network_starts(store, signals, device) if by_network else starts(store, rows, seed)
-        result = fit_to(store.inr, starts_BP, signals, settings, store.info.grid, device, threads)
+        keys_B = subset_keys(settings, seed, store.signal_ids[rows])
+        result = fit_to(store.inr, starts_BP, signals, settings, store.info.grid, device, threads, keys_B)
         out_of_band, max_frequency = frequencies(
             store.inr,
             result.weights_BTP,
@@ -103,8 +109,9 @@ def fit_to(
     grid: tuple[int, ...],
     device: str,
     threads: int = 1,
+    keys_B: NDArray[np.uint64] | None = None,
 ) -> fit.Fit:
-    """Fit INRs to signals."""
+    """Fit INRs to signals; `keys_B` are those of `subset_keys`."""
     spacing, axis_order = settings.coords.spacing, settings.coords.axis_order
     antialias = AntiAlias(**asdict(settings.antialias)) if settings.antialias.used else None
     nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
@@ -120,8 +127,45 @@ def fit_to(
         antialias=antialias,
         nyquist_D=nyquist_D if antialias else None,
         products=settings.fit.products,
+        schedule=Schedule(
+            kind=settings.fit.schedule,
+            steps=settings.fit.steps,
+            final_factor=settings.fit.final_lr_factor,
+            warm_up=settings.fit.warm_up,
+        ),
+        weight_decay=settings.fit.weight_decay,
+        max_grad_norm=settings.fit.max_grad_norm,
+        lr_factors=spread_factors(inr) if settings.fit.lr_per_tensor == "spread" else {},
+        num_coords=settings.fit.num_coords,
+        keys_B=keys_B,
+        evaluate_every=settings.fit.evaluate_every,
     )
     return fit.engine(settings.fit.engine).fit(problem, threads)
+
+
+def subset_keys(settings: FitSettings, seed: int, signal_ids: Sequence[str]) -> NDArray[np.uint64] | None:
+    """Return the key of each INR's draws of coordinates; None for settings that take all."""
+    if settings.fit.num_coords is None:
+        return None
+    streams = [Stream("coordinate subset", settings.name, seed, signal) for signal in signal_ids]
+    return np.array([stream.word() for stream in streams], dtype=np.uint64)
+
+
+@functools.lru_cache(maxsize=4)
+def spread_factors(inr: INR) -> dict[str, float]:
+    """Return the standard deviation of each tensor's initial weights, over the largest one.
+
+    Taken over `SPREAD_DRAWS` draws of a stream of its own, rounded to three digits so that it is a setting and not a
+    sum whose last bits depend on the machine. A tensor that begins at 0 has the factor of the tensor before it.
+    """
+    draws = np.stack([inr.init(Stream("spread", "", number)) for number in range(SPREAD_DRAWS)]).astype(np.float64)
+    deviations: dict[str, float] = {}
+    latest = 0.0
+    for name, tensor in inr.layout.split(draws).items():
+        latest = float(np.sqrt(np.mean(np.square(tensor)))) or latest
+        deviations[name] = latest
+    largest = max(deviations.values())
+    return {name: float(f"{deviation / largest:.3g}") for name, deviation in deviations.items()}
 
 
 @contextmanager
@@ -158,5 +202,7 @@ def fixed_start(
     chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals_NKC))[0])
     start = shared_draw(inr, settings, seed)
     with one_thread():
-        result = fit_to(inr, start[None], signals_NKC[chosen : chosen + 1], settings, grid, device)
+        keys_B = subset_keys(settings, seed, ["fixed init"])
+        signal = signals_NKC[chosen : chosen + 1]
+        result = fit_to(inr, start[None], signal, settings, grid, device, keys_B=keys_B)
     return result.weights_BTP[0, -1].cpu().numpy()

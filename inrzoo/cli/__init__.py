@@ -248,4 +248,4 @@ def numbers(option: str, text: str | None, between: str, example: str) -> tuple[
 
 
 # The other commands, one file for each group; they import `cli`, so they are imported last.
-from inrzoo.cli import building, catalogue, exporting, hub, training  # noqa: E402, F401
+from inrzoo.cli import building, catalogue, exporting, hub, training, tuning  # noqa: E402, F401

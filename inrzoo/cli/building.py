@@ -28,6 +28,7 @@ class Workers(click.ParamType[int | str]):
 @cli.command()
 @click.argument("dataset")
 @click.option("--preset", help="Settings of a paper; `inrzoo list` shows all presets.")
+@click.option("--recipe", help="Our settings of fits for one purpose: fast. Applied after the preset.")
 @click.option("--seeds", type=int, help="Independent fits of each signal. Seeds that a store lacks are added.")
 @click.option("--views", help="Step counts of the stored snapshots, e.g. 800,900,1000.")
 @click.option("--inr", help="Architecture; `inrzoo list` shows all.")
@@ -61,7 +62,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     from inrzoo import api
 
     arguments = {key: value for key, value in options.items() if key not in ("planned", "nodes")}
-    arguments["preset"], arguments["settings"] = preset, _table(settings)
+    arguments["preset"], arguments["settings"] = preset, settings_table(settings)
     arguments["views"] = numbers("--views", options["views"], ",", "800,900")
     arguments["anti_alias"] = _weight(options["anti_alias"])
     arguments["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
@@ -102,7 +103,7 @@ def _weight(text: str | None) -> float | str | None:
         raise InrzooError(f"--anti-alias {text} is not allowed; expected a weight such as 0.1, or projection") from None
 
 
-def _table(settings: tuple[str, ...]) -> dict[str, Any]:
+def settings_table(settings: tuple[str, ...]) -> dict[str, Any]:
     """Parse `--set` as dotted manifest keys."""
     table: dict[str, Any] = {}
     for setting in settings:

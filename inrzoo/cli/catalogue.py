@@ -36,10 +36,11 @@ def _list_local(as_json: bool) -> None:
             served[name], reasons[name] = [], str(error)
             continue
         served[name] = fit.serving(inr, "cpu")
-        _, reasons[name] = fit.choose("auto", inr, "cpu", regularised=False)
+        _, reasons[name] = fit.choose("auto", inr, "cpu")
     if as_json:
         content = {
             "datasets": {name: manifest.presets(name) for name in manifest.names()},
+            "recipes": manifest.recipes(),
             "inrs": served,
             **{kind: registry.names(kind) for kind in registry.KINDS if kind != "inrs"},
         }
@@ -48,6 +49,9 @@ def _list_local(as_json: bool) -> None:
     say("datasets (and presets, the default first)")
     for name in manifest.names():
         say(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
+    say("recipes (our settings of fits, for any dataset)")
+    for name, purpose in manifest.recipes().items():
+        say(f"  {name:18} {purpose}")
     for kind in registry.KINDS:
         if kind != "inrs":
             say(f"{kind}\n  {', '.join(registry.names(kind))}")

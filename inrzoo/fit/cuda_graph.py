@@ -33,7 +33,7 @@ WARM_UP_STEPS = 3
 
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
-THREADED, REGULARISES = False, True
+THREADED, REGULARISES, SUBSETS = False, True, False
 PRODUCTS = loop.PRODUCTS
 
 environment, evaluate, prepare = loop.environment, loop.evaluate, loop.prepare
@@ -58,6 +58,8 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
     reason = unavailable(problem.inr, str(problem.starts_BP.device))
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every device")
+    if problem.num_coords is not None:
+        raise InrzooError("the cuda_graph engine takes all coordinates in each step; --engine reference takes fewer")
     return loop.in_batches(fit_batch, problem)
 
 

@@ -25,12 +25,14 @@ class Engine(Protocol):
         DEVICE: the only kind of device it runs on; None for every kind.
         THREADED: whether it fits several INRs at the same time, without a change of bits.
         REGULARISES: whether it takes `antialias`.
+        SUBSETS: whether it takes `num_coords`.
         PRODUCTS: precisions of its matrix products, the default first; `ieee` is float32.
     """
 
     DEVICE: Literal["cpu", "cuda"] | None
     THREADED: bool
     REGULARISES: bool
+    SUBSETS: bool
     PRODUCTS: tuple[str, ...]
 
     def fit(self, problem: FitProblem, threads: int = 1) -> Fit:
@@ -84,18 +86,21 @@ def engine(name: str) -> Engine:
     return ENGINES[name]
 
 
-def unavailable(name: str, inr: INR, device: str, regularised: bool = False) -> str | None:
+def unavailable(name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False) -> str | None:
     """Why an engine cannot fit an INR on a device, in one line; None if it can.
 
     Args:
         device: `cpu`, or a CUDA device.
         regularised: whether an anti-aliasing regulariser takes part.
+        subsets: whether each step takes a part of the coordinates.
     """
     asked = engine(name)
     if asked.DEVICE not in (None, _kind(device)):
         return f"the {name} engine runs on {'cores, not on a GPU' if asked.DEVICE == 'cpu' else 'a GPU, not on cores'}"
     if regularised and not asked.REGULARISES:
         return f"the {name} engine has no anti-aliasing regulariser"
+    if subsets and not asked.SUBSETS:
+        return f"the {name} engine takes all coordinates in each step"
     return asked.unavailable(inr, device)
 
 
@@ -104,26 +109,28 @@ def serving(inr: INR, device: str) -> list[str]:
     return [name for name in ENGINES if unavailable(name, inr, device) is None]
 
 
-def choose(wanted: str, inr: INR, device: str, regularised: bool, ready: bool = False) -> tuple[str, str | None]:
+def choose(
+    wanted: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, ready: bool = False
+) -> tuple[str, str | None]:
     """The engine to use and, where `auto` could not have the fastest of that device, why.
 
     Args:
         wanted: a name of `ENGINES`, or `auto`.
-        regularised: whether an anti-aliasing regulariser takes part.
+        regularised, subsets: as in `unavailable`.
         ready: also make the engine ready to fit this INR; `auto` goes on to the next one if that fails.
 
     Raises:
         InrzooError: the named engine cannot serve this INR here.
     """
     if wanted != "auto":
-        reason = _refusal(wanted, inr, device, regularised, ready)
+        reason = _refusal(wanted, inr, device, regularised, subsets, ready)
         if reason is not None:
             raise InrzooError(f"--engine {wanted}: {reason}; --engine reference serves every INR")
         return wanted, None
     here = [name for name, one in ENGINES.items() if one.DEVICE in (None, _kind(device))]
     reasons = {}
     for name in here:
-        reasons[name] = _refusal(name, inr, device, regularised, ready)
+        reasons[name] = _refusal(name, inr, device, regularised, subsets, ready)
         if reasons[name] is None:
             break
     return name, reasons[here[0]]
@@ -141,8 +148,8 @@ def choose_products(wanted: str, name: str) -> str:
     return there[0] if wanted == "auto" else wanted
 
 
-def _refusal(name: str, inr: INR, device: str, regularised: bool, ready: bool) -> str | None:
-    reason = unavailable(name, inr, device, regularised)
+def _refusal(name: str, inr: INR, device: str, regularised: bool, subsets: bool, ready: bool) -> str | None:
+    reason = unavailable(name, inr, device, regularised, subsets)
     if reason is None and ready:
         try:
             engine(name).prepare(inr)

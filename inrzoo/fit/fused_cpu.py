@@ -29,6 +29,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.compiled import compiler, shared_library
 from inrzoo.fit.interrupt import CALLED_OFF, call_off, interruptible, raise_if_called_off
+from inrzoo.fit.losses import LOSSES
 from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.inrs import INR, FilterNetwork, Perceptron
@@ -41,8 +42,11 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cpu"
-THREADED, REGULARISES = True, True
+THREADED, REGULARISES, SUBSETS = True, True, True
 PRODUCTS: tuple[str, ...] = ("ieee",)
+
+INPUT_BYTES = 64 * 2**20
+"""Memory of the inputs of INRs that have coordinates of their own; more INRs are fitted one part after the other."""
 
 SOURCES = Path(__file__).parent / "native"
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math")
@@ -114,43 +118,64 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
         KeyboardInterrupt: within one step.
     """
     problem.products_among(PRODUCTS)
-    job = _Job(problem.inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, problem.snapshots)
-    job.lr, job.stop_loss = problem.lr, problem.stop_loss
-    if problem.antialias is not None and problem.nyquist_D is not None:
-        job.regularise(problem.antialias, problem.nyquist_D)
+    size = _inrs_at_once(problem)
+    if size < len(problem.starts_BP):
+        return _joined([fit(part, threads) for part in problem.split(size)])
+    job = _Job(problem.inr, problem.starts_BP, problem.coords, problem.targets_BKC, problem.snapshots)
+    job.follow(problem)
     job.run(problem.inr, threads)
-    return conclude(problem, *map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT)))
+    return conclude(problem, *map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT, job.first_loss_B)))
 
 
 def gradients(problem: FitProblem) -> tuple[Tensor, Tensor]:
-    """The mean squared error of each start, (B,), and its gradient by the weights, (B, P), as a fit computes them.
+    """The loss of each start, (B,), and its gradient by the weights, (B, P), as a fit on all points computes them.
 
     Raises:
         InrzooError: as `fit`.
     """
-    job = _Job(problem.inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, [0])
+    job = _Job(problem.inr, problem.starts_BP, problem.coords, problem.targets_BKC, [0])
+    job.follow(problem)
     job.run(problem.inr, 1, "differentiate")
     return torch.from_numpy(job.loss_BT[:, 0]), torch.from_numpy(job.results[:, 0])
 
 
-def evaluate(inr: INR, weights_BP: Tensor, coords_KD: Tensor) -> Tensor:
-    """Values of B functions, (B, K, C), as a fit computes them: `inr(weights, coords)` to rounding, many times faster.
+def _inrs_at_once(problem: FitProblem) -> int:
+    """INRs whose inputs, which an encoding of coordinates of their own makes many, take at most `INPUT_BYTES`."""
+    kernel = problem.inr.kernel()
+    if problem.shared_coords or kernel is None:
+        return len(problem.starts_BP)
+    num_inputs = kernel.num_inputs if isinstance(kernel, Perceptron) else kernel.in_features
+    return max(1, INPUT_BYTES // (4 * num_inputs * problem.num_points))
+
+
+def _joined(parts: Sequence[Fit]) -> Fit:
+    names = ("weights_BTP", "loss_BT", "psnr_BT", "steps_BT", "status_B")
+    return Fit(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
+
+
+def evaluate(inr: INR, weights_BP: Tensor, coords: Tensor) -> Tensor:
+    """Values of B functions at (K, D) or (B, K, D) coordinates, (B, K, C): `inr(weights, coords)` to rounding, faster.
 
     Raises:
         InrzooError: the engine cannot serve this INR here.
     """
-    job = _Job(inr, weights_BP, coords_KD, None, [0])
+    job = _Job(inr, weights_BP, coords, None, [0])
     job.run(inr, 1, "evaluate")
     return torch.from_numpy(job.results)
 
 
-def bytes_per_thread(inr: INR, num_coords: int) -> int:
+def bytes_per_thread(inr: INR, num_coords: int, num_drawn: int = 0, weighted: bool = False) -> int:
     """Memory that one thread of this engine works in, whatever the number of INRs.
+
+    Args:
+        num_coords: points of a signal.
+        num_drawn: points of a step, where it takes a part of them.
+        weighted: whether points have weights.
 
     Raises:
         InrzooError: the engine cannot serve this INR here.
     """
-    return int(library(inr).bytes_per_thread(num_coords))
+    return int(library(inr).bytes_per_thread(num_coords, num_drawn, weighted))
 
 
 def prepare(inr: INR) -> None:
@@ -182,60 +207,91 @@ class _Job(ctypes.Structure):
     """`Job` of native/engine.cpp, with the arrays that it points to."""
 
     _fields_ = (
-        *(
-            (name, ctypes.c_void_p)
-            for name in ("inputs", "targets", "starts", "snapshots", "weights", "losses", "steps")
-        ),
-        *(
-            (name, ctypes.c_int)
-            for name in ("num_inrs", "num_coords", "num_params", "num_snapshots", "grid_run", "axis")
-        ),
-        ("regulariser", ctypes.c_int),
+        *((name, ctypes.c_void_p) for name in ("inputs", "targets", "starts", "snapshots")),
+        *((name, ctypes.c_void_p) for name in ("weights", "losses", "steps", "first_losses")),
+        *((name, ctypes.c_void_p) for name in ("rates", "factors", "point_weights", "keys")),
+        ("inputs_stride", ctypes.c_longlong),
+        *((name, ctypes.c_int) for name in ("num_inrs", "num_coords", "num_params", "num_snapshots")),
+        *((name, ctypes.c_int) for name in ("grid_run", "axis", "loss", "num_drawn", "evaluate_every", "regulariser")),
         ("regulariser_weight", ctypes.c_double),
         ("frequency_limit", ctypes.c_void_p),
-        ("lr", ctypes.c_double),
+        ("weight_decay", ctypes.c_double),
+        ("max_grad_norm", ctypes.c_double),
         ("stop_loss", ctypes.c_float),
         ("called_off", ctypes.POINTER(ctypes.c_int)),
         ("next", ctypes.c_int),
     )
 
     def __init__(
-        self, inr: INR, weights_BP: Tensor, coords_KD: Tensor, targets_BKC: Tensor | None, snapshots: Sequence[int]
+        self, inr: INR, weights_BP: Tensor, coords: Tensor, targets_BKC: Tensor | None, snapshots: Sequence[int]
     ) -> None:
+        super().__init__()
         kernel, shape = inr.kernel(), (len(weights_BP), len(snapshots))
-        inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
-        padded_KF = torch.cat([inputs_KF, inputs_KF[-1:].expand(-len(inputs_KF) % 8, -1)])
-        given = (padded_KF, torch.empty(0) if targets_BKC is None else targets_BKC, weights_BP)
-        values = (len(weights_BP), len(coords_KD), inr.out_features)
-        self.results = np.empty(values if targets_BKC is None else (*shape, weights_BP.shape[1]), dtype=np.float32)
+        inputs = kernel.inputs(coords) if isinstance(kernel, Perceptron) else coords
+        self.num_inrs, self.num_coords = len(weights_BP), coords.shape[-2]
+        self.num_params, self.num_snapshots = weights_BP.shape[1], len(snapshots)
+        self.num_channels = inr.out_features
+        values = (self.num_inrs, self.num_coords, self.num_channels)
+        self.results = np.empty(values if targets_BKC is None else (*shape, self.num_params), dtype=np.float32)
         self.loss_BT, self.steps_BT = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32)
-        self._arrays: list[NDArray[Any]] = [
-            *(np.ascontiguousarray(tensor.detach().numpy(), dtype=np.float32) for tensor in given),
-            np.array(snapshots, dtype=np.int32),
-            self.results,
-            self.loss_BT,
-            self.steps_BT,
-        ]
-        counts = (len(weights_BP), len(coords_KD), weights_BP.shape[1], len(snapshots))
-        inputs = self._arrays[0][: len(coords_KD)]
-        super().__init__(*(array.ctypes.data for array in self._arrays), *counts, *fastest_axis(inputs))
-        if targets_BKC is None:
-            self.targets = None
+        self.first_loss_B = np.empty(self.num_inrs, dtype=np.float32)
+        self._arrays: list[NDArray[Any]] = []  # lives as long as the pointers to it
+        padding = inputs[..., -1:, :].expand(*inputs.shape[:-2], -self.num_coords % 8, inputs.shape[-1])
+        padded = self._point("inputs", torch.cat([inputs, padding], dim=-2))
+        if coords.ndim == 2:
+            self.grid_run, self.axis = fastest_axis(padded[: self.num_coords])
+        else:
+            self.inputs_stride = padded[0].size
+        if targets_BKC is not None:
+            self._point("targets", targets_BKC)
+        self._point("starts", weights_BP)
+        self._point("snapshots", np.array(snapshots, dtype=np.int32))
+        for name, array in (("weights", self.results), ("losses", self.loss_BT), ("steps", self.steps_BT)):
+            self._point(name, array)
+        self._point("first_losses", self.first_loss_B)
         self.called_off = ctypes.pointer(CALLED_OFF)
+
+    def _point(self, name: str, given: Tensor | NDArray[Any]) -> NDArray[Any]:
+        """Let field `name` point at an array, or at the numbers of a tensor in float32; return what it points at."""
+        if not isinstance(given, np.ndarray):
+            given = np.ascontiguousarray(given.detach().numpy(), dtype=np.float32)
+        self._arrays.append(given)
+        setattr(self, name, given.ctypes.data)
+        return given
+
+    def follow(self, problem: FitProblem) -> None:
+        """Take loss, optimiser, stop and draws from a problem.
+
+        Raises:
+            InrzooError: the loss is a function, which only the reference engine calls.
+        """
+        if not isinstance(problem.loss, str):
+            raise InrzooError("the fused engine has the losses mse and bce; --engine reference takes any function")
+        self.loss = list(LOSSES).index(problem.loss)
+        self.stop_loss, self.weight_decay = problem.stop_loss, problem.weight_decay
+        self.max_grad_norm = problem.max_grad_norm or 0.0
+        self._point("rates", problem.rates)
+        names = [tensor.name for tensor in problem.inr.layout.tensors]
+        self._point("factors", np.array([problem.lr_factors.get(name, 1.0) for name in names], dtype=np.float64))
+        if problem.relative_point_weights is not None:
+            self._point("point_weights", problem.relative_point_weights)
+        if problem.num_coords is not None and problem.keys_B is not None:
+            self.num_drawn, self.evaluate_every = problem.num_coords, problem.evaluate_every
+            self._point("keys", np.ascontiguousarray(problem.keys_B))
+        if problem.antialias is not None and problem.nyquist_D is not None:
+            self.regularise(problem.antialias, problem.nyquist_D)
 
     def regularise(self, antialias: AntiAlias, nyquist_D: Tensor) -> None:
         """Take a regulariser into the fit; its weight is per summed error, the engine's loss is a mean."""
         self.regulariser = REGULARISERS.index(antialias.regulariser)
-        self.regulariser_weight = antialias.weight / self._arrays[1][0].size
-        limits = (antialias.alpha * nyquist_D).numpy().astype(np.float64)
-        self._arrays.append(limits)
-        self.frequency_limit = limits.ctypes.data
+        self.regulariser_weight = antialias.weight / (self.num_coords * self.num_channels)
+        self._point("frequency_limit", (antialias.alpha * nyquist_D).numpy().astype(np.float64))
 
     def run(self, inr: INR, threads: int, task: Literal["fit", "differentiate", "evaluate"] = "fit") -> None:
         """Hand the job to the kernel. It runs beside this thread, which stays open to Ctrl-C and then calls it off."""
         kernel = library(inr)
         count = max(1, min(threads, self.num_inrs))
-        size = -(-kernel.bytes_per_thread(self.num_coords) // 64) * 64
+        size = -(-kernel.bytes_per_thread(self.num_coords, self.num_drawn, bool(self.point_weights)) // 64) * 64
         memory = np.empty(count * size + 64, dtype=np.uint8)
         first = -(-memory.ctypes.data // 64) * 64
         workers = [

@@ -30,7 +30,7 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
-THREADED, REGULARISES = False, False
+THREADED, REGULARISES, SUBSETS = False, False, True
 PRODUCTS: tuple[str, ...] = ("bf16x3", "ieee", "tf32")
 
 evaluate, prepare = loop.evaluate, loop.prepare

@@ -28,11 +28,11 @@ else:
     torch = lazy("torch", globals())
 
 Kept: TypeAlias = "list[tuple[Tensor, Tensor, Tensor]]"
-"""What each snapshot is of one batch: weights (B, P), losses (B,) and steps (B,)."""
+"""Weights (B, P), losses (B,) and steps (B,) of each snapshot of one batch."""
 
 
 DEVICE: Literal["cpu", "cuda"] | None = None
-THREADED, REGULARISES = False, True
+THREADED, REGULARISES, SUBSETS = False, True, True
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
 
@@ -61,12 +61,11 @@ def evaluate(inr: INR, weights_BP: Tensor, coords_KD: Tensor) -> Tensor:
 
 
 def fit(problem: FitProblem, threads: int = 1) -> Fit:
-    """Fit B INRs from their starts with Adam (Kingma & Ba 2015; β 0.9 and 0.999, ε 1e-8) on the full grid.
+    """Fit B INRs from their starts with Adam (Kingma & Ba 2015; β 0.9 and 0.999, ε 1e-8).
 
     An INR whose PSNR reaches `stop_psnr` keeps its weights and moments from then on; it stays in the batch, masked,
     so that its neighbours' products are the same as without stopping. One whose loss is not finite is kept as it is.
-    Diverged is an INR whose loss is not finite, or that ends with a lower PSNR than its signal's mean would have
-    (counted as at most `MEAN_SIGNAL_PSNR_CAP`).
+    Status: see `result.conclude`.
 
     Args:
         threads: not used; torch's own number of threads decides.
@@ -77,13 +76,14 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
 def in_batches(fit_batch: Callable[[Descent], Kept], problem: FitProblem) -> Fit:
     """`fit` by `fit_batch(descent)`, batch after batch of the size that suits the INR and the device."""
     problem.products_among(PRODUCTS)
-    size = batch_size(problem.inr, len(problem.coords_KD), problem.starts_BP.device.type)
-    parts = [
-        [torch.stack(column, dim=1) for column in zip(*fit_batch(Descent(batch)), strict=True)]
-        for batch in problem.split(size)
-    ]
+    size = batch_size(problem.inr, problem.num_coords or problem.num_points, problem.starts_BP.device.type)
+    parts, first_losses = [], []
+    for batch in problem.split(size):
+        descent = Descent(batch)
+        parts.append([torch.stack(column, dim=1) for column in zip(*fit_batch(descent), strict=True)])
+        first_losses.append(descent.first_loss_B)
     weights_BTP, loss_BT, steps_BT = (torch.cat(column) for column in zip(*parts, strict=True))
-    fitted = conclude(problem, weights_BTP, loss_BT, steps_BT)
+    fitted = conclude(problem, weights_BTP, loss_BT, steps_BT, torch.cat(first_losses))
     frequencies = problem.inr.filter_frequencies(weights_BTP)
     return replace(fitted, bound_BTD=None if frequencies is None else frequency_bound(frequencies))
 
@@ -91,8 +91,10 @@ def in_batches(fit_batch: Callable[[Descent], Kept], problem: FitProblem) -> Fit
 def _fit_batch(descent: Descent) -> Kept:
     kept: Kept = []
     snapshots = descent.problem.snapshots
+    every = 1 if descent.problem.num_coords is None else descent.problem.evaluate_every
     for step in range(snapshots[-1] + 1):
-        descent.look()
+        if step % every == 0 or step in snapshots:
+            descent.look()
         if step in snapshots:
             kept.append(descent.state())
         if step == snapshots[-1]:

@@ -1,4 +1,4 @@
-"""What fitting gives, whichever engine did it.
+"""The result of fitting, by whichever engine.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, C channels, D in_features, T snapshots.
 """
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from inrzoo.choices import Status
-from inrzoo.fit.metrics import mse, psnr
+from inrzoo.fit.metrics import psnr
 from inrzoo.fit.problem import FitProblem
 from inrzoo.lazy import lazy
 
@@ -20,18 +20,14 @@ else:
     torch = lazy("torch", globals())
 
 
-MEAN_SIGNAL_PSNR_CAP = 30.0
-"""dB. A nearly constant signal is fitted better by its mean than by any INR; above this none counts as diverged."""
-
-
 @dataclass(frozen=True)
 class Fit:
     """Result of fitting B INRs, snapshots in the order asked for.
 
     Attributes:
         weights_BTP: float32, the weights at each snapshot.
-        loss_BT: float32, mean squared error at those weights.
-        psnr_BT: float32, dB.
+        loss_BT: float32, the loss on all points at those weights.
+        psnr_BT: float32, dB; NaN with another loss than `mse`.
         steps_BT: int32, optimiser steps really taken.
         status_B: uint8, `Status`.
         bound_BTD: float32, radians per coordinate unit: the frequency bound at each snapshot, see `antialias`; None for
@@ -46,18 +42,15 @@ class Fit:
     bound_BTD: Tensor | None = None
 
 
-def conclude(problem: FitProblem, weights_BTP: Tensor, loss_BT: Tensor, steps_BT: Tensor) -> Fit:
-    """PSNR and status from what an engine kept.
+def conclude(problem: FitProblem, weights_BTP: Tensor, loss_BT: Tensor, steps_BT: Tensor, first_loss_B: Tensor) -> Fit:
+    """PSNR and status of what an engine kept.
 
-    Diverged is an INR whose loss is not finite, or that ends with a lower PSNR than its signal's mean would have
-    (counted as at most `MEAN_SIGNAL_PSNR_CAP`); early stop is one whose last loss is at or below `stop_loss`.
+    Diverged is an INR whose loss is not finite, or larger at the end than `first_loss_B`, that of its start; early stop
+    is one whose last loss is at or below `stop_loss`. PSNR is that of the mean squared error, NaN with another loss.
     """
-    targets_BKC, value_range = problem.targets_BKC, problem.value_range
-    psnr_BT = psnr(loss_BT, value_range)
-    mean_BKC = targets_BKC.mean(dim=1, keepdim=True).expand_as(targets_BKC)
-    mean_psnr_B = psnr(mse(mean_BKC, targets_BKC), value_range).clamp(max=MEAN_SIGNAL_PSNR_CAP)
+    psnr_BT = psnr(loss_BT, problem.value_range) if problem.loss == "mse" else torch.full_like(loss_BT, torch.nan)
     status_B = torch.where(loss_BT[:, -1] <= problem.stop_loss, int(Status.EARLY_STOP), int(Status.OK))
-    worse_B = ~torch.isfinite(loss_BT).all(dim=1) | (psnr_BT[:, -1] < mean_psnr_B)
+    worse_B = ~torch.isfinite(loss_BT).all(dim=1) | (loss_BT[:, -1] > first_loss_B)
     return Fit(
         weights_BTP=weights_BTP,
         loss_BT=loss_BT,

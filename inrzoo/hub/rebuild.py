@@ -11,7 +11,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 from inrzoo.store.info import RecordedManifest
 
-PROSE = ("name", "title", "licence", "citation", "redistributable", "preset", "source.url", "source.hashes")
+PROSE = ("name", "title", "licence", "citation", "redistributable", "preset", "recipe", "source.url", "source.hashes")
 """Keys of a manifest that do not affect the INRs."""
 
 
@@ -37,7 +37,8 @@ def rebuild(store: Store) -> tuple[str, str]:
                 base = manifest.load(recorded.name, recorded.preset, {"inr.name": inr})
             if recorded.preset:
                 words += ["--preset", recorded.preset]
-            return shlex.join(words + _options(base.to_json(), recorded.tables)), ""
+            base_tables, tables = manifest.without_defaults(base.to_json()), manifest.without_defaults(recorded.tables)
+            return shlex.join(words + _options(base_tables, tables)), ""
         except InrzooError:  # the manifest or preset of this version of inrzoo differs from that of the store
             pass
     return "inrzoo build manifest.toml", to_toml(recorded.tables)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
-Convention = Literal["sitzmann", "dws", "mwt"]
+Convention = Literal["sitzmann", "dws", "mwt", "fit_a_nef"]
 
 MWT_SCALE = 0.1
 """Initial value of MWT's learned output scale."""
@@ -48,18 +48,26 @@ class Siren(INR):
     | sitzmann   | ±1/in       | ±√(6/in)/ω₀ | ±1/√in         | ±√(6/in)/ω₀ | ±1/√in   | ω₀ / ω₀          |
     | dws        | ±√(6/in)/ω₀ | ±√(6/in)/ω₀ | 0              | ±1/√in      | ±1/√in   | ω₀ / ω₀          |
     | mwt        | ±1/in       | ±√(6/in)    | 0              | ±0.1/√in    | ±0.1/√in | ω₀ / 1           |
+    | fit_a_nef  | ±1/in       | ±√(6/in)/ω₀ | 0              | N(0, 1/in)  | 0        | ω₀ / ω₀          |
+
+    With `omega_hidden` = ω₁ the hidden layers have the factor ω₁, and hidden W and sitzmann's output W are drawn from
+    ±√(6/in)/ω₁.
 
     * sitzmann: Sec. 3.2 and the authors' code, biases as torch's `nn.Linear`; also NFN's sets.
     * dws: DWSNets (Navon et al. 2023) and the code that copied its `nn/inr.py`. It draws its first layer like a hidden
       one because its flag for the first layer is never set. It adds 0.5 to the output: `output_offset = 0.5`.
     * mwt: end-to-end meta-learned weight transformers, where ω₀ is 10 or 30. Its output layer is `nn.Linear` times a
       learned scale per channel that starts at 0.1; here W and b contain that initial value, and no scale is learned.
+    * fit_a_nef: the code of fit-a-nef (Papa et al. 2024), whose output layer is drawn from a normal distribution.
 
     Attributes:
         hidden_features: H, neurons of a hidden layer.
         hidden_layers: linear layers between hidden ones, as in their code: 2/32/32/1 has 1, 2/64/64/64/64/1 has 3.
         omega_0: ω₀, radians per unit of pre-activation.
         convention: initialisation and ω of each layer, see the table.
+        omega_hidden: ω₁, the factor of the hidden layers; ω₀ if None. `mwt` has its own and takes none.
+        init_scale: factor of the initial W of all layers but the last (Yeom et al. 2024, arXiv 2410.04779); above 1
+            the fit begins with higher frequencies and needs fewer steps.
         bias_inside: whether ω multiplies the bias too, as in the authors' code. False: sin(ω W h + b), eq. 3 of the
             contrastive paper; these biases are drawn ω times wider: initial functions keep their distribution.
         output_offset: constant added to every channel.
@@ -71,6 +79,8 @@ class Siren(INR):
     convention: Convention = "sitzmann"
     bias_inside: bool = True
     output_offset: float = 0.0
+    omega_hidden: float | None = None
+    init_scale: float = 1.0
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -85,6 +95,10 @@ class Siren(INR):
         conventions = get_args(Convention)
         self.require("convention", self.convention in conventions, f"one of {', '.join(conventions)}")
         self.require("output_offset", math.isfinite(self.output_offset), "finite")
+        own = self.omega_hidden is not None
+        self.require("omega_hidden", not own or 0 < (self.omega_hidden or 0) < np.inf, "above 0")
+        self.require("omega_hidden", not own or self.convention != "mwt", "left out with convention = 'mwt'")
+        self.require("init_scale", 0 < self.init_scale < np.inf, "above 0")
 
     @cached_property
     def layout(self) -> WeightLayout:
@@ -94,8 +108,13 @@ class Siren(INR):
     @property
     def omegas(self) -> tuple[float, ...]:
         """ω of every sine layer, first to last: the factor of W h."""
-        hidden = 1.0 if self.convention == "mwt" else self.omega_0
-        return (self.omega_0, *[hidden] * self.hidden_layers)
+        return (self.omega_0, *[self._omega_hidden] * self.hidden_layers)
+
+    @property
+    def _omega_hidden(self) -> float:
+        if self.convention == "mwt":
+            return 1.0
+        return self.omega_0 if self.omega_hidden is None else self.omega_hidden
 
     @property
     def bias_omegas(self) -> tuple[float, ...]:
@@ -108,24 +127,40 @@ class Siren(INR):
         linear, wide = 1 / np.sqrt(in_size), np.sqrt(6 / in_size)
         is_output = i == self.hidden_layers + 1
         if self.convention == "sitzmann":
-            return (1 / in_size if i == 0 else wide / self.omega_0), linear
+            return (1 / in_size if i == 0 else wide / self._omega_hidden), linear
         if self.convention == "dws":
-            return (linear, linear) if is_output else (wide / self.omega_0, 0.0)
+            if is_output:
+                return linear, linear
+            return wide / (self.omega_0 if i == 0 else self._omega_hidden), 0.0
+        if self.convention == "fit_a_nef":  # the output's normal draw is that of `init`
+            return (1 / in_size if i == 0 else wide / self._omega_hidden), 0.0
         if is_output:
             return MWT_SCALE * linear, MWT_SCALE * linear
         return (1 / in_size if i == 0 else wide), 0.0
 
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Draw initial weights, shape (P,); see the class for the distribution."""
-        return draw_uniform(self.layout, stream, self.init_bounds())
+        if self.convention != "fit_a_nef":
+            return draw_uniform(self.layout, stream, self.init_bounds())
+        weight = f"weight_{self.hidden_layers + 1}"
+        weights_P = draw_uniform(self.layout, stream, self.init_bounds() | {weight: 0.0})
+        tensors = self.layout.split(weights_P)
+        shape = tensors[weight].shape
+        tensors[weight] = stream.normal(tensors[weight].size).reshape(shape) / np.sqrt(self.hidden_features)
+        joined: NDArray[np.float64] = self.layout.join(tensors)
+        return joined.astype(np.float32)
 
     def init_bounds(self) -> dict[str, float]:
         """See `INR.init_bounds`: the table of the class."""
         bounds = {}
-        for i in range(self.hidden_layers + 2):
+        last = self.hidden_layers + 1
+        for i in range(last + 1):
             bounds[f"weight_{i}"], bounds[f"bias_{i}"] = self._bounds(i)
-            if i < len(self.omegas) and not self.bias_inside:
-                bounds[f"bias_{i}"] *= self.omegas[i]
+            if i < last:
+                bounds[f"weight_{i}"] *= self.init_scale
+                bounds[f"bias_{i}"] *= 1.0 if self.bias_inside else self.omegas[i]
+        if self.convention == "fit_a_nef":
+            del bounds[f"weight_{last}"]
         return bounds
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:

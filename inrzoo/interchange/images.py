@@ -15,7 +15,6 @@ from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import mse, psnr
-from inrzoo.fit.result import MEAN_SIGNAL_PSNR_CAP
 from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
 from inrzoo.interchange.folder import Listing
@@ -104,15 +103,14 @@ def quality(
         status_B = np.where(finite_B, int(Status.OK), int(Status.DIVERGED)).astype(np.uint8)
         return unknown_B, unknown_B.copy(), status_B
     coords = torch.from_numpy(coords_KD)
-    batch, losses, floors = batch_size(inr, len(coords_KD)), [], []
+    batch, losses = batch_size(inr, len(coords_KD)), []
     for start in range(0, len(weights_BP), batch):
         part = slice(start, start + batch)
         targets_BKC = to_values(values_BKC[part], value_range)
         with torch.inference_mode():
             losses.append(mse(inr(torch.from_numpy(weights_BP[part]), coords), targets_BKC))
-            floors.append(mse(targets_BKC.mean(dim=1, keepdim=True).expand_as(targets_BKC), targets_BKC))
     loss_B = torch.cat(losses)
-    psnr_B, floor_B = psnr(loss_B, value_range), psnr(torch.cat(floors), value_range).clamp(max=MEAN_SIGNAL_PSNR_CAP)
-    worse_B = ~finite_B | ~loss_B.isfinite() | (psnr_B < floor_B)
-    status = torch.where(worse_B, int(Status.DIVERGED), int(Status.OK)).to(torch.uint8)
+    psnr_B = psnr(loss_B, value_range)
+    not_finite_B = ~finite_B | ~loss_B.isfinite()
+    status = torch.where(not_finite_B, int(Status.DIVERGED), int(Status.OK)).to(torch.uint8)
     return psnr_B.numpy(), loss_B.numpy(), status.numpy()

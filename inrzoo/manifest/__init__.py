@@ -1,7 +1,7 @@
 """Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
-from inrzoo.manifest.files import default_preset, folder, load, names, presets
-from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint
+from inrzoo.manifest.files import default_preset, folder, load, names, presets, recipes
+from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint, without_defaults
 from inrzoo.manifest.settings import (
     RUNTIME_FIELDS,
     AntiAlias,
@@ -34,4 +34,6 @@ __all__ = [
     "make_inr",
     "names",
     "presets",
+    "recipes",
+    "without_defaults",
 ]

@@ -5,10 +5,10 @@ import dataclasses
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from inrzoo.errors import InrzooError
+from inrzoo.manifest import recipes as recipe_files
 from inrzoo.manifest.settings import Manifest, from_tables
 from inrzoo.trust import trust_tables
 from inrzoo.typecheck import check_type
@@ -31,15 +31,17 @@ def load(
     preset: str | None = None,
     overrides: Mapping[str, Any] | None = None,
     *,
+    recipe: str | None = None,
     trusted: bool = False,
 ) -> Manifest:
-    """Read a manifest, apply a preset, then single keys.
+    """Read a manifest, apply a preset, then a recipe, then single keys.
 
     Args:
         dataset: a name from `names()`, a path to a TOML file, or a manifest, which takes no preset.
         preset: a preset of that manifest; its `default_preset` if None. A preset's table `alternatives` holds settings
             for other INRs, which apply when `overrides` names that INR.
         overrides: dotted keys (`"fit.steps"`) and their values, applied last.
+        recipe: name of a recipe for fits, see `recipes`.
         trusted: whether the user wrote the file and the overrides; then a source or an INR called
             `package.module:Class` is imported. Leave it out if any of them comes from a store or a card.
 
@@ -51,6 +53,8 @@ def load(
         if preset is not None:
             raise InrzooError(f"preset {preset!r} cannot be applied: the manifest of {dataset.name} is already read")
         tables = dataclasses.asdict(dataset)
+        _use_inr(tables, (overrides or {}).get("inr.name"), {})
+        _apply_recipe(tables, recipe)
         _override(tables, overrides or {}, dataset.name)
         return from_tables(tables, dataset.name)
     path, tables = _read(str(dataset))
@@ -63,9 +67,16 @@ def load(
     patch = dict(presets.get(preset, {}))
     alternatives = check_type(f"{path.name}: alternatives", patch.pop("alternatives", {}), dict[str, dict[str, Any]])
     _merge(tables, patch)
-    _override(tables, overrides or {}, path.name, alternatives)
+    _use_inr(tables, (overrides or {}).get("inr.name"), alternatives)
+    _apply_recipe(tables, recipe)
+    _override(tables, overrides or {}, path.name)
     tables = {"name": path.stem, "preset": preset, **tables}
     return from_tables(trust_tables(tables) if trusted else tables, path.name)
+
+
+def recipes() -> dict[str, str]:
+    """Return the names of the recipes that come with inrzoo, and what each is for."""
+    return recipe_files.names(folder())
 
 
 def presets(dataset: str) -> list[str]:
@@ -86,10 +97,8 @@ def _override(
     tables: dict[str, Any],
     overrides: Mapping[str, Any],
     where: str,
-    alternatives: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
 ) -> None:
     """Set dotted keys in nested tables; `where` names the file in errors."""
-    _use_inr(tables, overrides.get("inr.name"), alternatives)
     for key, value in overrides.items():
         *parents, last = key.split(".")
         table = tables
@@ -108,6 +117,16 @@ def _use_inr(tables: dict[str, Any], name: str | None, alternatives: Mapping[str
     if check_type("inr.name", name, str | None) is not None and not (isinstance(inr, dict) and inr.get("name") == name):
         tables["inr"] = {"name": name}
         _merge(tables, alternatives.get(str(name), {}))
+
+
+def _apply_recipe(tables: dict[str, Any], name: str | None) -> None:
+    """Lay a recipe over the tables and record its name."""
+    if name is None:
+        return
+    table = tables.get("inr", {})
+    inr = table.get("name") if isinstance(table, dict) else None
+    _merge(tables, recipe_files.recipe(name, str(inr), folder()))
+    tables["recipe"] = name
 
 
 def _read(dataset: str) -> tuple[Path, dict[str, Any]]:

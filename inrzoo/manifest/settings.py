@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import Any, Literal, Self, get_type_hints
 
 from inrzoo import registry
-from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, Spacing
+from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, ScheduleKind, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
@@ -93,11 +93,21 @@ class AntiAlias:
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """The settings of a fit, which runs Adam on the full grid.
+    """The settings of a fit by Adam.
 
     Attributes:
         steps: optimiser steps, at least 1; 0 keeps the output of a hypernetwork.
         lr: Adam's learning rate, above 0.
+        schedule: how the learning rate changes over `steps`; see `inrzoo.fit.schedule`. Views are snapshots of one fit
+            of all steps.
+        final_lr_factor: factor of the learning rate at the end of a cosine, from 0 to 1.
+        warm_up: number of first steps in which the learning rate grows to `lr`, below `steps`.
+        weight_decay: decoupled weight decay (AdamW), 0 or more.
+        max_grad_norm: L2 norm to which the gradient of each INR is clipped, above 0, or None.
+        lr_per_tensor: `equal`, or `spread`: the rate of a tensor is `lr` times the standard deviation of its initial
+            weights, over the largest one of the INR's tensors.
+        num_coords: coordinates drawn at random for each step; None takes all of them.
+        evaluate_every: steps between two evaluations on all coordinates, at which a fit can stop, with `num_coords`.
         stop_psnr: PSNR in dB at which the fit of an INR stops, or None. Views disable it unless `stop_views` is set.
         views: ascending step counts of the stored snapshots, none above `steps`; empty stores the last step only.
         stop_views: whether to stop at `stop_psnr` despite views; later views then repeat the final weights.
@@ -108,6 +118,14 @@ class Fit:
 
     steps: int = 1000
     lr: float = 5e-4
+    schedule: ScheduleKind = "constant"
+    final_lr_factor: float = 0.0
+    warm_up: int = 0
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = None
+    lr_per_tensor: Literal["equal", "spread"] = "equal"
+    num_coords: int | None = None
+    evaluate_every: int = 10
     stop_psnr: float | None = None
     views: tuple[int, ...] = ()
     stop_views: bool = False
@@ -118,6 +136,15 @@ class Fit:
         """Reject impossible values."""
         _require("fit.steps", self.steps, self.steps >= 0, "at least 1")
         _require("fit.lr", self.lr, 0 < self.lr < math.inf, "above 0")
+        _require("fit.final_lr_factor", self.final_lr_factor, 0 <= self.final_lr_factor <= 1, "from 0 to 1")
+        _require("fit.warm_up", self.warm_up, 0 <= self.warm_up < max(1, self.steps), f"below fit.steps = {self.steps}")
+        _require("fit.weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
+        unlimited = self.max_grad_norm is None
+        _require(
+            "fit.max_grad_norm", self.max_grad_norm, unlimited or 0 < (self.max_grad_norm or 0) < math.inf, "above 0"
+        )
+        _require("fit.num_coords", self.num_coords, self.num_coords is None or self.num_coords >= 1, "at least 1")
+        _require("fit.evaluate_every", self.evaluate_every, self.evaluate_every >= 1, "at least 1")
         _require("fit.stop_psnr", self.stop_psnr, self.stop_psnr is None or math.isfinite(self.stop_psnr), "finite dB")
         ascending = all(a < b for a, b in pairwise((0, *self.views)))
         _require("fit.views", list(self.views), ascending, "ascending step counts from 1")
@@ -168,6 +195,7 @@ class DatasetSettings(Recorded):
         limit: maximum number of signals, an even share of every class; None for all.
         redistributable: whether the licence allows a copy of the signals in the store.
         preset: name of the applied preset.
+        recipe: name of the applied recipe.
     """
 
     name: str
@@ -180,6 +208,7 @@ class DatasetSettings(Recorded):
     citation: str = ""
     redistributable: bool = False
     preset: str | None = None
+    recipe: str | None = None
     seeds: int = 1
     limit: int | None = None
 

@@ -10,6 +10,7 @@ from inrzoo.choices import Status
 from inrzoo.coords import grid
 from inrzoo.fit import FitProblem, loop
 from inrzoo.fit.result import Fit
+from inrzoo.fit.schedule import Schedule
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
@@ -131,3 +132,61 @@ def a_large_learning_rate_diverges(fit: Engine) -> None:
     inr = Siren(**SHAPES)
     starts, coords, targets = problem(inr)
     assert (fit(FitProblem(inr, starts, coords, targets, lr=1e3, snapshots=[50])).status_B == Status.DIVERGED).all()
+
+
+def keys(count: int) -> np.ndarray:
+    return np.array([Stream("coordinate subset", "test", 0, str(i)).word() for i in range(count)], dtype=np.uint64)
+
+
+def own_coords(inr: INR, count: int, side: int) -> torch.Tensor:
+    """Coordinates (B, K, D), others for each INR."""
+    generator = torch.Generator().manual_seed(3)
+    return torch.rand(count, side**inr.in_features, inr.in_features, generator=generator) * 2 - 1
+
+
+FEATURES: dict[str, Callable[[INR, int, int], dict[str, object]]] = {
+    "cosine": lambda inr, count, side: {"schedule": Schedule(kind="cosine", steps=7, final_factor=0.1, warm_up=2)},
+    "decay": lambda inr, count, side: {"weight_decay": 5.0},
+    "clipping": lambda inr, count, side: {"max_grad_norm": 0.05},
+    "factors": lambda inr, count, side: {
+        "lr_factors": {inr.layout.tensors[0].name: 0.1, inr.layout.tensors[-1].name: 3.0}
+    },
+    "bce": lambda inr, count, side: {"loss": "bce"},
+    "weights": lambda inr, count, side: {"point_weights_BK": own_coords(inr, count, side)[..., 0] + 1.0},
+    "own coordinates": lambda inr, count, side: {"coords": own_coords(inr, count, side)},
+    "subsets": lambda inr, count, side: {"num_coords": 13, "keys_B": keys(count), "evaluate_every": 2},
+}
+"""Settings of a fit beyond the plain one, given an INR, the number of INRs and the side of the grid."""
+
+
+def featured(inr: INR, *names: str, count: int = 4, side: int = 9, **settings: object) -> FitProblem:
+    """A problem with some of the `FEATURES`."""
+    starts, coords, targets = problem(inr, count, side)
+    changes: dict[str, object] = {"lr": 1e-3, "snapshots": [0, 1, 5], **settings}
+    for name in names:
+        changes |= FEATURES[name](inr, count, side)
+    if "bce" in names:
+        targets = (targets + 1) / 2
+    return FitProblem(inr, starts, changes.pop("coords", coords), targets, **changes)
+
+
+def features_agree_with_the_reference(fit: Engine, inr: INR, *names: str) -> None:
+    fused, reference = (engine(featured(inr, *names)) for engine in (fit, loop.fit))
+    torch.testing.assert_close(fused.loss_BT, reference.loss_BT, rtol=2e-4, atol=1e-9)
+    torch.testing.assert_close(fused.loss_BT[:, 0], reference.loss_BT[:, 0], rtol=3e-6, atol=1e-10)
+    close = torch.isclose(fused.weights_BTP, reference.weights_BTP, atol=2e-5, rtol=1e-4)
+    assert close.float().mean() > 0.99
+    plain = fit(featured(inr))
+    assert not torch.isclose(fused.weights_BTP[:, 2], plain.weights_BTP[:, 2], atol=2e-5, rtol=1e-4).all()
+    assert (fused.status_B == reference.status_B).all() and (fused.steps_BT == reference.steps_BT).all()
+
+
+def featured_bits_depend_on_the_inr_alone(fit: Engine) -> None:
+    inr = Siren(**SHAPES, hidden_features=16)
+    names = ("cosine", "decay", "clipping", "weights", "own coordinates", "subsets")
+    whole = featured(inr, *names, count=5, snapshots=[3, 7])
+    together = fit(whole)
+    for index, alone in enumerate(map(fit, whole.split(1))):
+        assert torch.equal(alone.weights_BTP[0], together.weights_BTP[index])
+    in_pairs = torch.cat([fit(part, threads=2).weights_BTP for part in whole.split(2)])
+    assert torch.equal(in_pairs, together.weights_BTP)

@@ -231,22 +231,19 @@ class TestDiverged:
         fitted = fit_images(lr=1e30, snapshots=[20])
         assert fitted.status_B.tolist() == [Status.DIVERGED] * 3
 
-    def test_worse_than_the_mean_signal(self):
-        """One unlucky image, with a start far off that a few steps do not mend."""
+    def test_worse_than_its_own_start(self):
+        fitted = fit_images(lr=1.0, snapshots=[0, 3])
+        assert (fitted.loss_BT[:, 1] > fitted.loss_BT[:, 0]).all()
+        assert fitted.status_B.tolist() == [Status.DIVERGED] * 3
+
+    def test_an_under_trained_fit_has_not_diverged(self):
+        """It is better than its start, though worse than the mean of its signal."""
         starts = STARTS.clone()
         starts[1, -1] += 50.0
         fitted = fit_images(starts=starts)
         mean = TARGETS[1].mean().expand_as(TARGETS[1])
         assert float(fitted.loss_BT[1, 0]) > float((mean - TARGETS[1]).square().mean())
-        assert fitted.status_B.tolist() == [Status.OK, Status.DIVERGED, Status.OK]
-
-    def test_the_mean_is_that_of_the_inrs_own_signal(self):
-        """Constants 0.3 off their signal's mean, but nearer to it than the mean of all three signals is."""
-        targets = 0.1 * TARGETS + torch.tensor([-0.8, 0.0, 0.8])[:, None, None]
-        starts = torch.zeros_like(STARTS)
-        starts[:, -1] = targets.mean(dim=(1, 2)) + torch.tensor([0.3, 0.3, -0.3])
-        fitted = fit_images(starts=starts, targets=targets, snapshots=[0])
-        assert fitted.status_B.tolist() == [Status.DIVERGED] * 3
+        assert fitted.status_B.tolist() == [Status.OK] * 3
 
     def test_a_constant_signal_well_fitted_is_good(self):
         """Its mean has infinite PSNR, which no INR reaches."""

@@ -9,6 +9,8 @@
 #include "mlp.h"
 #endif
 
+enum Loss { SQUARED_ERROR, BINARY_CROSS_ENTROPY };
+
 struct Job {
     const float *inputs;   // (padded(num_coords), IN); rows beyond the last coordinate repeat it, their residuals are zero
     const float *targets;  // (num_inrs, num_coords, OUT); null where only values are asked for
@@ -17,29 +19,72 @@ struct Job {
     float *weights;        // (num_inrs, num_snapshots, P)
     float *losses;         // (num_inrs, num_snapshots)
     int *steps;            // (num_inrs, num_snapshots)
+    float *first_losses;   // (num_inrs), of the starts
+    const double *rates;   // (length of the fit), the learning rate of each step
+    const double *factors; // of the learning rate of each tensor
+    const float *point_weights;  // (num_inrs, num_coords), their mean is 1; null where all are equal
+    const uint64_t *keys;        // (num_inrs), of the draws; null where none are made
+    long long inputs_stride;     // from one INR's inputs to the next one's; 0 where all share them
     int num_inrs, num_coords, num_params, num_snapshots;
     int run, axis;  // of a grid, see waves.h; run is 0 for scattered coordinates
+    int loss, num_drawn, evaluate_every;  // num_drawn is 0 where each step takes all coordinates
     int regulariser;
     double regulariser_weight;
     const double *frequency_limit;  // (IN)
-    double lr;
+    double weight_decay, max_grad_norm;  // the latter is 0 for no limit
     float stop_loss;                 // below 0 for never
     const volatile int *called_off;  // looked at before every step
     int next;                        // the first INR that no thread has taken
 };
 
+// Where an INR is compared with its signal: inputs, and target values and weights that begin each on a multiple of 64.
+struct Points {
+    Coords coords;
+    float *targets;        // channel by channel, (OUT, padded(count))
+    float *point_weights;  // padded(count); null where all are equal
+};
+
+constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+// Memory for `count` points: targets, weights if they have any and, for points that are drawn, inputs.
+constexpr size_t bytes_of_points(int count, bool weighted, bool inputs) {
+    return aligned((size_t)padded(count) * (OUT + weighted + (inputs ? IN : 0)) * sizeof(float));
+}
+
+// Philox4x32-10 (Salmon et al. 2011), the first word, as in fit/subsets.py.
+INLINE uint32_t philox(uint64_t key, uint32_t position, uint32_t step) {
+    uint32_t a = position, b = step, c = 0, d = 0, key_0 = (uint32_t)key, key_1 = (uint32_t)(key >> 32);
+    for (int round = 0; round < 10; round++, key_0 += 0x9E3779B9u, key_1 += 0xBB67AE85u) {
+        const uint64_t first = (uint64_t)a * 0xD2511F53u, second = (uint64_t)c * 0xCD9E8D57u;
+        a = (uint32_t)(second >> 32) ^ b ^ key_0, b = (uint32_t)second;
+        c = (uint32_t)(first >> 32) ^ d ^ key_1, d = (uint32_t)first;
+    }
+    return a;
+}
+
 // What one thread works in.
 struct Worker {
     const Job &job;
-    const Coords coords;
     Network *const network;
     Vector *const tables;
-    float *const targets;  // of one INR, channel by channel, (OUT, padded(num_coords))
+    Points all, drawn;
 
     // `memory` begins on a multiple of 64.
     Worker(const Job &job, char *memory)
-        : job(job), coords{job.inputs, job.num_coords, run(job), job.axis}, network((Network *)memory),
-          tables((Vector *)(memory + sizeof(Network))), targets((float *)(memory + sizeof(Network) + MOST_TABLE)) {}
+        : job(job), network((Network *)memory), tables((Vector *)(memory + sizeof(Network))), all(), drawn() {
+        float *free = (float *)(memory + sizeof(Network) + MOST_TABLE);
+        all.coords = {job.inputs, job.num_coords, run(job), job.axis};
+        take(all, free, job.num_coords);
+        free = (float *)((char *)free + bytes_of_points(job.num_coords, job.point_weights, false));
+        if (!job.num_drawn) return;
+        drawn.coords = {free, job.num_drawn, 0, 0};
+        take(drawn, free + padded(job.num_drawn) * IN, job.num_drawn);
+    }
+
+    void take(Points &points, float *memory, int count) const {
+        points.targets = memory;
+        points.point_weights = job.point_weights ? memory + (size_t)OUT * padded(count) : nullptr;
+    }
 
     static int run(const Job &job) {
         return (size_t)WAVES * 2 * job.run * H * sizeof(float) <= MOST_TABLE ? job.run : 0;
@@ -47,57 +92,107 @@ struct Worker {
 
     void load(int inr) {
         const float *target = job.targets + (size_t)inr * job.num_coords * OUT;
+        all.coords.inputs = job.inputs + (size_t)inr * job.inputs_stride;
         for (int o = 0; o < OUT && job.targets; o++)
             for (int k = 0; k < job.num_coords; k++)
-                targets[(size_t)o * padded(job.num_coords) + k] = target[(size_t)k * OUT + o];
+                all.targets[(size_t)o * padded(job.num_coords) + k] = target[(size_t)k * OUT + o];
+        for (int k = 0; k < job.num_coords && all.point_weights; k++)
+            all.point_weights[k] = job.point_weights[(size_t)inr * job.num_coords + k];
         __builtin_memset((void *)network, 0, sizeof(Network));
         const float *flat = job.starts + (size_t)inr * job.num_params;
         network->each([&](int place, double scale, double) { network->weights[place] = (float)(*flat++ * scale); });
     }
 
-    // The loss of the weights as they are, their gradient added to the network's.
-    float pass() {
-        const int count = job.num_coords, rounded = padded(count);
-        const Eight share = eight(2.f / ((float)count * OUT));
-        Eight squares = {};
+    // The points of one step.
+    void draw(int inr, int step) {
+        float *inputs = (float *)drawn.coords.inputs;
+        const int count = job.num_drawn, rounded = padded(count);
+        for (int i = 0; i < rounded; i++) {
+            const uint32_t word = philox(job.keys[inr], i < count ? i : count - 1, step);
+            const size_t k = (size_t)((uint64_t)word * (uint32_t)job.num_coords >> 32);
+            for (int d = 0; d < IN; d++) inputs[(size_t)i * IN + d] = all.coords.inputs[k * IN + d];
+            for (int o = 0; o < OUT; o++)
+                drawn.targets[(size_t)o * rounded + i] = all.targets[(size_t)o * padded(job.num_coords) + k];
+            if (drawn.point_weights) drawn.point_weights[i] = all.point_weights[k];
+        }
+    }
+
+    // The loss of the weights as they are; with `gradient` the loss's is added to the network's.
+    float pass(const Points &points, bool gradient) {
+        const Coords &coords = points.coords;
+        const int count = coords.count, rounded = padded(count);
+        const bool squared = job.loss == SQUARED_ERROR;
+        const Eight share = eight((squared ? 2.f : 1.f) / ((float)count * OUT));
+        Eight total = {};
         network->prepare(coords, tables);
         for (int first = 0; first < rounded; first += TILE) {
             const int rows = rounded - first < TILE ? rounded - first : TILE;
             network->forward(first, rows, coords);
             for (int o = 0; o < OUT; o++)
                 for (int row = 0; row < rows; row += 8) {
-                    Eight error = *(Eight *)(network->output.values[o] + row) -
-                                  *(Eight *)(targets + (size_t)o * rounded + first + row);
-                    for (int i = count - first - row; i < 8; i++) error[i] = 0;  // rows beyond the last coordinate
-                    squares = fma(error, error, squares);
-                    *(Eight *)(network->output.residual[o] + row) = error * share;
+                    const Eight value = *(Eight *)(network->output.values[o] + row);
+                    const Eight target = *(Eight *)(points.targets + (size_t)o * rounded + first + row);
+                    Eight error, slope, factor = share;  // squared, or the loss itself; half of, or its derivative
+                    if (squared)
+                        error = slope = value - target;
+                    else {
+                        softplus(value, error, slope);
+                        error -= target * value, slope -= target;
+                    }
+                    for (int i = count - first - row; i < 8; i++) error[i] = slope[i] = 0;  // beyond the last coordinate
+                    Eight weighted = error;
+                    if (points.point_weights) {  // of rows beyond the last coordinate: whatever is there, times 0
+                        Eight weight = *(Eight *)(points.point_weights + first + row);
+                        for (int i = count - first - row; i < 8; i++) weight[i] = 0;
+                        weighted = error * weight, factor = share * weight;
+                    }
+                    total = squared ? fma(weighted, error, total) : total + weighted;
+                    if (gradient) *(Eight *)(network->output.residual[o] + row) = slope * factor;
                 }
-            network->backward(first, rows, coords);
+            if (gradient) network->backward(first, rows, coords);
         }
-        return sum(squares) / ((float)count * OUT);
+        return sum(total) / ((float)count * OUT);
+    }
+
+    // The gradient by the INR's own parameters, no longer than `max_grad_norm`.
+    void clip() {
+        double squares = 0;
+        network->each([&](int place, double scale, double slope) {
+            const double own = network->gradient[place] * scale * slope;
+            squares += own * own;
+        });
+        const double norm = __builtin_sqrt(squares) + 1e-6;
+        if (!(norm > job.max_grad_norm)) return;
+        const float factor = (float)(job.max_grad_norm / norm);
+        for (int i = 0; i < SIZE; i++) network->gradient[i] *= factor;
     }
 
     void fit(int inr) {
         load(inr);
         Adam adam;
         for (int step = 0, kept = 0;; step++) {
-            const float loss = pass();
-            const bool stop = loss <= job.stop_loss || !__builtin_isfinite(loss);
-            while (kept < job.num_snapshots && (job.snapshots[kept] == step || stop)) {
-                const size_t at = (size_t)inr * job.num_snapshots + kept++;
-                float *flat = job.weights + at * job.num_params;
-                network->each([&](int place, double scale, double) { *flat++ = (float)(network->weights[place] / scale); });
-                job.losses[at] = loss;
-                job.steps[at] = step;
+            if (!job.num_drawn || step % job.evaluate_every == 0 || job.snapshots[kept] == step) {
+                const float loss = job.num_drawn ? pass(all, false) : pass(all, true);
+                if (!step) job.first_losses[inr] = loss;
+                const bool stop = loss <= job.stop_loss || !__builtin_isfinite(loss);
+                while (kept < job.num_snapshots && (job.snapshots[kept] == step || stop)) {
+                    const size_t at = (size_t)inr * job.num_snapshots + kept++;
+                    float *flat = job.weights + at * job.num_params;
+                    network->each([&](int place, double scale, double) { *flat++ = (float)(network->weights[place] / scale); });
+                    job.losses[at] = loss;
+                    job.steps[at] = step;
+                }
             }
             if (kept == job.num_snapshots || *job.called_off) return;
+            if (job.num_drawn) draw(inr, step), pass(drawn, true);
 #if FILTERS
             const AntiAlias wanted{job.regulariser, job.regulariser_weight, job.frequency_limit};
             add_penalty_gradient(*network, wanted);
-            network->step(adam, job.lr);
+#endif
+            if (job.max_grad_norm > 0) clip();
+            network->step(adam, job.rates[step], job.factors, job.weight_decay);
+#if FILTERS
             project(*network, wanted);
-#else
-            network->step(adam, job.lr);
 #endif
         }
     }
@@ -105,6 +200,7 @@ struct Worker {
     // Values, (num_coords, OUT), in place of a fit.
     void evaluate(int inr) {
         load(inr);
+        const Coords &coords = all.coords;
         network->prepare(coords, tables);
         float *values = job.weights + (size_t)inr * job.num_coords * OUT;
         for (int first = 0; first < job.num_coords; first += TILE) {
@@ -118,7 +214,7 @@ struct Worker {
     // The first loss and gradient in place of a fit.
     void differentiate(int inr) {
         load(inr);
-        job.losses[inr] = pass();
+        job.losses[inr] = pass(all, true);
         float *flat = job.weights + (size_t)inr * job.num_params;
         network->each([&](int place, double scale, double slope) {
             *flat++ = (float)(network->gradient[place] * scale * slope);
@@ -136,6 +232,6 @@ extern "C" void run(Job *job, char *memory, int task) {
         task == FIT ? worker.fit(inr) : task == DIFFERENTIATE ? worker.differentiate(inr) : worker.evaluate(inr);
 }
 
-extern "C" long long bytes_per_thread(int num_coords) {
-    return sizeof(Network) + MOST_TABLE + (long long)padded(num_coords) * OUT * sizeof(float);
+extern "C" long long bytes_per_thread(int num_coords, int num_drawn, bool weighted) {
+    return sizeof(Network) + MOST_TABLE + bytes_of_points(num_coords, weighted, false) + bytes_of_points(num_drawn, weighted, true);
 }

@@ -81,7 +81,7 @@ struct Network {
         return total;
     }
 
-    void forward(int first, int rows, const Coords &coords) {
+    ONCE void forward(int first, int rows, const Coords &coords) {
         const float *inputs = coords.inputs + (size_t)first * IN;
         for (int i = 0; i < F; i++) {
             Vector *g = vectors(filters[i]), *slope = vectors(slopes[i]);
@@ -106,7 +106,7 @@ struct Network {
     // z before filter i.
     float *below(int i) { return i == 1 ? filters[0] : values[i - 1]; }
 
-    void backward(int first, int rows, const Coords &coords) {
+    ONCE void backward(int first, int rows, const Coords &coords) {
         const float *inputs = coords.inputs + (size_t)first * IN;
         float *above = delta[0], *next = delta[1];
         // From d = ∂loss/∂z: slopes become ∂loss/∂(phase) of filter i, `into` is ∂loss/∂(W z + b) before it.
@@ -151,14 +151,19 @@ struct Network {
         }
     }
 
-    void step(Adam &adam, double lr) {
+    // `factors` of the learning rate, one for each tensor in the order of the INR's flat vector.
+    void step(Adam &adam, double lr, const double *factors, double decay) {
         adam.next();
         auto part = [&](int from, int to, double scale, double slope) {
-            adam.step(weights + from, gradient + from, mean + from, square + from, to - from, lr, scale, slope);
+            const double own = lr * *factors++;
+            adam.step(weights + from, gradient + from, mean + from, square + from, to - from, own, decay, scale, slope);
         };
         for (int i = 0; i < F; i++) {
-            part(PLACES.omega[i], PLACES.mu[i], 1 / PI, SLOPE);
-            part(PLACES.mu[i], PLACES.end[i], 1, 1);
+            part(PLACES.omega[i], PLACES.phi[i], 1 / PI, SLOPE);
+            part(PLACES.phi[i], PLACES.mu[i], 1 / PI, SLOPE);
+            if (GABOR) part(PLACES.mu[i], PLACES.gamma[i], 1, 1), part(PLACES.gamma[i], PLACES.weight[i], 1, 1);
+            part(PLACES.weight[i], PLACES.bias[i], 1, 1);
+            part(PLACES.bias[i], PLACES.end[i], 1, 1);
         }
     }
 };

@@ -77,7 +77,7 @@ struct Network {
 
     Vector *vectors(float *floats) { return (Vector *)floats; }
 
-    void forward(int first, int rows, const Coords &coords) {
+    ONCE void forward(int first, int rows, const Coords &coords) {
         for (int i = 0; i < LAYERS; i++) {
             Vector *value = vectors(values[i]), *slope = vectors(slopes[i]);
             const Vector *w = vectors(weights + PLACES.weight[i]), *b = vectors(weights + PLACES.bias[i]);
@@ -95,7 +95,7 @@ struct Network {
     }
 
     // Adds a tile's gradient to `gradient`; slopes become the gradients at the pre-activations, layer by layer.
-    void backward(int first, int rows, const Coords &coords) {
+    ONCE void backward(int first, int rows, const Coords &coords) {
         Vector *delta = vectors(slopes[LAYERS - 1]);
         output.backward(rows, vectors(values[LAYERS - 1]), weights + PLACES.weight[LAYERS],
                         gradient + PLACES.weight[LAYERS], gradient + PLACES.bias[LAYERS],
@@ -114,12 +114,14 @@ struct Network {
         }
     }
 
-    void step(Adam &adam, double lr) {
+    // `factors` of the learning rate, one for each tensor in the order of the INR's flat vector.
+    void step(Adam &adam, double lr, const double *factors, double decay) {
         adam.next();
         for (int i = 0; i <= LAYERS; i++) {
             const int w = PLACES.weight[i], b = PLACES.bias[i], end = i == LAYERS ? SIZE : PLACES.weight[i + 1];
-            adam.step(weights + w, gradient + w, mean + w, square + w, b - w, lr, scale(i, false), slope(i));
-            adam.step(weights + b, gradient + b, mean + b, square + b, end - b, lr, scale(i, true), slope(i));
+            const double weight_lr = lr * *factors++, bias_lr = lr * *factors++;
+            adam.step(weights + w, gradient + w, mean + w, square + w, b - w, weight_lr, decay, scale(i, false), slope(i));
+            adam.step(weights + b, gradient + b, mean + b, square + b, end - b, bias_lr, decay, scale(i, true), slope(i));
         }
     }
 };

@@ -14,6 +14,7 @@
 
 #define INLINE static inline __attribute__((always_inline))
 #define INLINE_MEMBER inline __attribute__((always_inline))
+#define ONCE __attribute__((noinline))  // large, and called from several places: compiled once
 
 constexpr double PI = 3.14159265358979323846;
 
@@ -108,16 +109,37 @@ INLINE void sine_cosine(Vector x, Vector &sine, Vector &cosine) {
 }
 
 // eˣ: 2ᵏ goes into the exponent bits, 2ᶠ with f in [-1/2, 1/2] is a Taylor polynomial (error 1e-8). Below e⁻⁸⁷ it is e⁻⁸⁷.
-INLINE Vector exponential(Vector x) {
-    const Integers low = x < all(-87.f), high = x > all(88.f);
-    x = (Vector)(((Integers)x & ~(low | high)) | ((Integers)all(-87.f) & low) | ((Integers)all(88.f) & high));
-    const Vector t = x * all(1.44269504f), shifted = t + all(ROUNDING), f = t - (shifted - all(ROUNDING));
-    Vector p = fma(f, all(1.525273e-5f), all(1.540353e-4f));
-    p = fma(f, p, all(1.333355815e-3f));
-    p = fma(f, p, all(9.618129108e-3f));
-    p = fma(f, p, all(5.550410866e-2f));
-    p = fma(f, p, all(2.402265070e-1f));
-    p = fma(f, p, all(6.931471806e-1f));
-    p = fma(f, p, all(1.f));
-    return p * (Vector)(((Integers)shifted + 127 - 0x4B400000) << 23);
+template <class Floats, class Ints>
+INLINE Floats exponential_of(Floats x) {
+    auto each = [](float number) __attribute__((always_inline)) { return number - (Floats){}; };
+    const Ints low = x < each(-87.f), high = x > each(88.f);
+    x = (Floats)(((Ints)x & ~(low | high)) | ((Ints)each(-87.f) & low) | ((Ints)each(88.f) & high));
+    const Floats t = x * each(1.44269504f), shifted = t + each(ROUNDING), f = t - (shifted - each(ROUNDING));
+    Floats p = fma(f, each(1.525273e-5f), each(1.540353e-4f));
+    p = fma(f, p, each(1.333355815e-3f));
+    p = fma(f, p, each(9.618129108e-3f));
+    p = fma(f, p, each(5.550410866e-2f));
+    p = fma(f, p, each(2.402265070e-1f));
+    p = fma(f, p, each(6.931471806e-1f));
+    p = fma(f, p, each(1.f));
+    return p * (Floats)(((Ints)shifted + 127 - 0x4B400000) << 23);
+}
+INLINE Vector exponential(Vector x) { return exponential_of<Vector, Integers>(x); }
+
+// log(1 + eˣ) and its slope 1 / (1 + e⁻ˣ). With u = e^-|x| in (0, 1] and s = u / (2 + u) in (0, 1/3], log(1 + u) is
+// 2 atanh(s), here its Taylor polynomial to s¹³ (error 1e-8).
+INLINE void softplus(Eight x, Eight &value, Eight &slope) {
+    typedef Registers<false>::Integers Ints;
+    const Ints negative = x < (Eight){};
+    const Eight size = (Eight)((Ints)x & 0x7fffffff), u = exponential_of<Eight, Ints>((Eight){} - size);
+    const Eight s = u / (u + eight(2.f)), q = s * s;
+    Eight p = fma(q, eight(1 / 13.f), eight(1 / 11.f));
+    p = fma(q, p, eight(1 / 9.f));
+    p = fma(q, p, eight(1 / 7.f));
+    p = fma(q, p, eight(1 / 5.f));
+    p = fma(q, p, eight(1 / 3.f));
+    p = fma(q, p, eight(1.f));
+    const Eight positive_part = (Eight)((Ints)x & ~negative);  // NaN stays
+    value = fma(eight(2.f) * s, p, positive_part);
+    slope = (Eight)(((Ints)u & negative) | ((Ints)eight(1.f) & ~negative)) / (u + eight(1.f));
 }

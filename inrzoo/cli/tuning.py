@@ -1,0 +1,60 @@
+"""The command `tune`: searches for the settings of fits that are done soonest."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inrzoo.cli import JSON, SOURCE, cli, say
+
+
+@cli.command()
+@click.argument("dataset")
+@click.option("--preset", help="Settings to begin from; `inrzoo list` shows all presets.")
+@click.option("--inr", help="Architecture; `inrzoo list` shows all.")
+@click.option("--target-psnr", type=float, default=40.0, show_default=True, help="PSNR in dB that 99 % must reach.")
+@click.option("--budget", type=float, default=120.0, show_default=True, help="Seconds to search at most.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. fit.steps=2000.")
+@SOURCE
+@click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+@JSON
+def tune(
+    dataset: str,
+    preset: str | None,
+    inr: str | None,
+    target_psnr: float,
+    budget: float,
+    settings: tuple[str, ...],
+    source: Path | None,
+    device: str,
+    as_json: bool,
+) -> None:
+    """Find the learning rate, schedule, weight scale and ω₀ with which fits reach a PSNR in the fewest steps.
+
+    DATASET is a name that `inrzoo list` shows, or a path to a TOML file. A few hundred signals of the training split
+    are fitted; the last lines are those of the best settings, for a manifest.
+    """
+    from inrzoo import manifest, report
+    from inrzoo.builder.workers import device_of
+    from inrzoo.cli.building import settings_table
+    from inrzoo.tune import tune as search
+
+    overrides: dict[str, Any] = settings_table(settings)
+    if inr is not None:
+        overrides = {"inr.name": inr, **overrides}
+    resolved = manifest.load(dataset, preset, overrides, trusted=True)
+    tuned = report.with_bar(
+        "tuning",
+        lambda bar: search(
+            resolved,
+            source=source,
+            target_psnr=target_psnr,
+            budget=budget,
+            device=device_of(device),
+            on_progress=bar,
+        ),
+    )
+    say(json.dumps(report.of_tuning_as_json(tuned), indent=2) if as_json else report.of_tuning(tuned))
