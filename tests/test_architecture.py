@@ -74,7 +74,6 @@ ONLY_IMPORTER = {
     "dask": {"stats"},
     "datasets": {"sources", "loaders"},
     "huggingface_hub": {"hub"},
-    "jax": {"bench"},
     "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
     "obstore": {"store"},
