@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "inrs": {"weights", "seeding", "lazy"},
     "fit": {"inrs", "weights", "coords", "seeding", "lazy"},
     "bench": {"fit", "inrs", "coords", "seeding"},
-    "store": {"manifest", "weights", "registry", "coords", "typecheck", "keywords", "display"},
+    "store": {"manifest", "weights", "registry", "coords", "typecheck", "keywords", "display", "lazy"},
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"}

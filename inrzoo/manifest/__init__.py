@@ -1,6 +1,6 @@
 """Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
-from inrzoo.manifest.files import default_preset, folder, load, names, presets
+from inrzoo.manifest.files import default_preset, folder, load, names, presets, title
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint
 from inrzoo.manifest.settings import (
     RUNTIME_FIELDS,
@@ -34,4 +34,5 @@ __all__ = [
     "make_inr",
     "names",
     "presets",
+    "title",
 ]

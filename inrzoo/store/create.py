@@ -3,25 +3,31 @@
 Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C channels.
 """
 
+from __future__ import annotations
+
 import hashlib
 import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
+from inrzoo.lazy import lazy
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS
 from inrzoo.store.files import clear, is_there, sync_tree
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, upload
 from inrzoo.store.root import change_info
-from inrzoo.store.zarr_stores import FolderStore
+
+if TYPE_CHECKING:
+    import zarr
+else:
+    zarr = lazy("zarr", globals())
 
 SIGNAL_CHUNK_BYTES = 2**20
 """Target size of a chunk of signals, in bytes."""
@@ -126,6 +132,8 @@ def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
             stage_signals(Path(folder), signals_NKC)
             upload(Path(folder) / BUILD_FOLDER, home, last=lambda name: name == "signals/zarr.json")
         return
+    from inrzoo.store.zarr_stores import FolderStore
+
     clear(home / "signals.partial")
     _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")
     (home / "signals.partial").rename(home / "signals")
