@@ -1,4 +1,4 @@
-"""Who may import whom, read off the syntax tree: the table of docs/architecture.md, enforced."""
+"""The imports of each room, read off the syntax tree, are those that the table of docs/architecture.md allows."""
 
 import ast
 import shutil
