@@ -1,4 +1,4 @@
-"""What anti-aliasing costs and what it buys: PSNR and out-of-band energy with and without it, on MNIST and CIFAR-10.
+"""The cost and the gain of anti-aliasing: PSNR and out-of-band energy with and without it, on MNIST and CIFAR-10.
 
 Command:  python benchmarks/antialiasing.py [digits] [photos]     Duration: 17 minutes on one core (it uses two).
 Needs:    MNIST in mnist/ and CIFAR-10 in cifar10/ below the folder $INRZOO_DATA (default ../shared/data).
@@ -39,7 +39,7 @@ FILES = {"mnist": DATA / "mnist", "cifar10": DATA / "cifar10"}
 INPUT_SCALE = {"mnist": 3.03, "cifar10": 3.46}
 FINER, PROCESSES = 4, 2
 WANTED_CUT, WANTED_COST = 10, 0.5
-"""What anti-aliasing is hoped to do: divide the out-of-band energy by this, at no more than so many dB."""
+"""The goal of anti-aliasing: divide the out-of-band energy by this, at no more than so many dB."""
 DRAWN = {"mnist": 7, "cifar10": 5}
 """Which signal the picture shows."""
 

@@ -52,7 +52,7 @@ def crossed(shop: Workshop, number: int) -> Outcome:
 
 
 def _refusal(name: str, ended: Ended, pulls: bool) -> str:
-    """What is wrong with how one of two commands ended; empty if nothing."""
+    """Return what is wrong with the end of one of two commands; empty if nothing."""
     if ended.code == 0:
         return ""
     lines = ended.out.strip().splitlines()

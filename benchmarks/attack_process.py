@@ -155,7 +155,7 @@ class Operations:
 
     @staticmethod
     def _place(event: str, arguments: tuple[Any, ...]) -> Path | None:
-        """What an operation is about, as an absolute path; of two paths the one that appears or is written."""
+        """Return the absolute path that an operation is about; of two paths the one that appears or is written."""
         name = arguments[1] if event in ("os.rename", "os.link", "os.symlink", "shutil.copyfile") else arguments[0]
         folder = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2}.get(event)
         if isinstance(name, int):

@@ -34,7 +34,7 @@ EXPORT = ["export", STORE, "--convention", "dws", "--seed", "all", "--out", "pth
 
 @dataclass
 class Outcome:
-    """What came of an attack, or of some attacks of one kind.
+    """The outcome of an attack, or of some attacks of one kind.
 
     Attributes:
         what: the attack in words.
@@ -56,7 +56,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Reference:
-    """What a command makes.
+    """The files that a command makes.
 
     Attributes:
         files: sha256 of every file.

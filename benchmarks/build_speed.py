@@ -1,4 +1,4 @@
-"""What a whole build keeps of its engine's rate, and what early stopping saves: real Omniglot, end to end.
+"""The share of its engine's rate that a whole build keeps, and what early stopping saves: real Omniglot, end to end.
 
 Command:  python benchmarks/build_speed.py [OMNIGLOT FOLDER]     Duration: about two minutes on four cores.
 Needs:    the archives images_background*.zip in the folder, by default $INRZOO_DATA/omniglot; a C++ compiler.

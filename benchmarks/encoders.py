@@ -1,4 +1,4 @@
-"""What encoders cost: time and memory of a training step of 128 INRs, each in a process of its own, on one thread.
+"""The cost of encoders: time and memory of a training step of 128 INRs, each in a process of its own, on one thread.
 
 Command:  python benchmarks/encoders.py [DOCUMENT]     Duration: 2 minutes on one core.
 Needs:    nothing but inrzoo.

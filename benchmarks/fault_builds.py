@@ -20,7 +20,7 @@ from inrzoo import builder, cli, report, stats, verify  # noqa: F401
 from inrzoo.store import ObjectPath, lease
 
 LEASE_SECONDS = 2.0
-"""Of the lease in a bucket, so that waiting for one to run out does not take the campaign's time."""
+"""Seconds of the lease in a bucket, so few that waiting for one to run out does not take the campaign's time."""
 SETTINGS = {"limit": 24, "seeds": 2, "steps": 25, "stop-psnr": 0, "engine": "reference"}
 """48 INRs in 24 blocks; two or three seconds on one core."""
 

@@ -1,7 +1,7 @@
-"""How fast INRs are fitted here, for the record: `inrzoo bench` with everything, and a whole `inrzoo build`.
+"""How fast INRs are fitted here: our engines beside what a user would write instead, and a whole `inrzoo build`.
 
 Command:  python benchmarks/fitting.py [rounds] [seconds]     Duration: about six minutes on four cores.
-Needs:    a C++ compiler; jax (in the extra `jax`) is compared with if it is installed.
+Needs:    a C++ compiler; jax is compared with if it is installed (pip install jax).
 Writes benchmarks/results/fitting_<machine>_<date>.md and .json. Leave the machine alone meanwhile; the files say how
 much CPU others used.
 """
@@ -11,9 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from fitting_peers import peers
+
 from inrzoo import bench, manifest
 from inrzoo.bench import machine
 from inrzoo.builder import build
+from inrzoo.errors import InrzooError
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -24,14 +27,16 @@ def main() -> None:
     parser.add_argument(
         "seconds", type=float, nargs="?", default=bench.SECONDS, help="how long a sample lasts at least"
     )
-    parser.add_argument("--workload", action="append", default=[], help="of `inrzoo bench`; all by default")
-    parser.add_argument(
-        "--method", action="append", default=[], help="of `inrzoo bench`; by default all that work here"
-    )
+    parser.add_argument("--workload", action="append", default=[], help="W1, W2, W3 or W4; all by default")
+    parser.add_argument("--method", action="append", default=[], help="by default all that work here")
     parser.add_argument("--steps", type=int, default=1000, help="of the fits of the whole build")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
-    results = bench.run(options.workload, options.method, rounds=options.rounds, seconds=options.seconds)
+    times = {"rounds": options.rounds, "seconds": options.seconds}
+    try:
+        results = bench.run(options.workload, options.method, **times, peers=peers())
+    except InrzooError as error:
+        parser.error(str(error))
     print(bench.as_text(results))
     with tempfile.TemporaryDirectory() as folder:
         # Small INRs, many of them: what start-up and the store cost beside fitting.

@@ -20,47 +20,30 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 
-import numpy as np
 import torch
-from torch import nn
 
+from inrzoo.bench.workloads import WORKLOADS, Workload
 from inrzoo.choices import Products
-from inrzoo.coords import grid
 from inrzoo.fit import FitProblem, cuda_graph, fused_gpu, loop
-from inrzoo.inrs import INR
-from inrzoo.inrs.fourier_net import FourierNet
-from inrzoo.inrs.siren import Siren
-from inrzoo.seeding import Stream
 
-SIDE, LR, ROUNDS = 32, 5e-4, 3
+ROUNDS = 3
 PRODUCTS: tuple[Products, ...] = ("bf16x3", "ieee", "tf32")
 QUALITY_INRS, QUALITY_STEPS = 256, 1000
 OMNIGLOT_INRS, OMNIGLOT_STEPS = 973_800, 1000
-WORKLOADS: dict[str, INR] = {
-    "W1": Siren(in_features=2, out_features=1),
-    "W2": Siren(in_features=2, out_features=1, hidden_features=64, hidden_layers=3),
-    "W3": Siren(in_features=2, out_features=3),
-    "W4": FourierNet(in_features=2, out_features=1),
-}
 
 Problem = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def problem(inr: INR, count: int, device: str) -> Problem:
-    """Starts, the grid, and smooth random images in [-1, 1] that are made here."""
-    generator = torch.Generator().manual_seed(0)
-    coarse = torch.rand(count, inr.out_features, 8, 8, generator=generator) * 2 - 1
-    images = nn.functional.interpolate(coarse, size=(SIDE, SIDE), mode="bicubic").clamp(-1, 1)
-    targets = images.flatten(2).transpose(1, 2).contiguous()
-    starts = np.stack([inr.init(Stream("init", "benchmark", 0, str(i))) for i in range(count)])
-    return torch.from_numpy(starts).to(device), torch.from_numpy(grid((SIDE, SIDE))).to(device), targets.to(device)
+def problem(workload: Workload, count: int, device: str) -> Problem:
+    """Starts, the grid, and smooth random images in [-1, 1]."""
+    return workload.starts(count).to(device), workload.coords().to(device), workload.signals(count).to(device)
 
 
-def compiled_step(inr: INR, tensors: Problem) -> Callable[[int], None]:
+def compiled_step(workload: Workload, tensors: Problem) -> Callable[[int], None]:
     """Fits for some steps by a loss compiled with torch.compile, always on the same weights."""
-    starts, coords, targets = tensors
+    inr, (starts, coords, targets) = workload.inr, tensors
     weights = starts.clone().requires_grad_()
-    adam = torch.optim.Adam([weights], lr=LR, fused=True)
+    adam = torch.optim.Adam([weights], lr=workload.lr, fused=True)
 
     @torch.compile
     def loss(weights_BP: torch.Tensor) -> torch.Tensor:
@@ -75,9 +58,9 @@ def compiled_step(inr: INR, tensors: Problem) -> Callable[[int], None]:
     return fit
 
 
-def methods(inr: INR, tensors: Problem, steps: int) -> dict[str, Callable[[], object]]:
-    compiled = compiled_step(inr, tensors)
-    whole = FitProblem(inr, *tensors, lr=LR, snapshots=[steps])
+def methods(workload: Workload, tensors: Problem, steps: int) -> dict[str, Callable[[], object]]:
+    compiled = compiled_step(workload, tensors)
+    whole = FitProblem(workload.inr, *tensors, lr=workload.lr, snapshots=[steps])
     return {
         **{f"fused, {products}": partial(fused_gpu.fit, replace(whole, products=products)) for products in PRODUCTS},
         "CUDA graph": partial(cuda_graph.fit, whole),
@@ -94,11 +77,11 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def rates(inr: INR, count: int, steps: int, device: str) -> dict[str, float]:
+def rates(workload: Workload, count: int, steps: int, device: str) -> dict[str, float]:
     """INR-steps per second of every method that can serve this INR, compilation left out."""
-    tensors = problem(inr, count, device)
-    chosen = methods(inr, tensors, steps)
-    if (reason := fused_gpu.unavailable(inr, device)) is not None:
+    tensors = problem(workload, count, device)
+    chosen = methods(workload, tensors, steps)
+    if (reason := fused_gpu.unavailable(workload.inr, device)) is not None:
         print(f"  {reason}")
         chosen = {name: method for name, method in chosen.items() if not name.startswith("fused")}
     for method in chosen.values():
@@ -110,9 +93,10 @@ def rates(inr: INR, count: int, steps: int, device: str) -> dict[str, float]:
     return {name: count * steps / statistics.median(times) for name, times in taken.items()}
 
 
-def quality(inr: INR, device: str) -> None:
+def quality(workload: Workload, device: str) -> None:
     """Mean PSNR of the same signals by the reference and by each kind of product."""
-    whole = FitProblem(inr, *problem(inr, QUALITY_INRS, device), lr=LR, snapshots=[QUALITY_STEPS])
+    tensors = problem(workload, QUALITY_INRS, device)
+    whole = FitProblem(workload.inr, *tensors, lr=workload.lr, snapshots=[QUALITY_STEPS])
     reference = loop.fit(whole).psnr_BT
     print(f"  reference{'':14} {reference.mean():8.3f} dB after {QUALITY_STEPS} steps, {QUALITY_INRS} INRs")
     for products in PRODUCTS:
@@ -133,13 +117,13 @@ def main() -> int:
         return 2
     count, steps, device = options.count, options.steps, "cuda"
     print(f"{torch.cuda.get_device_name(device)}, torch {torch.__version__}, {count} INRs × {steps} steps")
-    for name, inr in WORKLOADS.items():
-        print(f"{name} {type(inr).__name__}, {inr.layout.num_params} parameters")
-        measured = rates(inr, count, steps, device)
+    for name, workload in WORKLOADS.items():
+        print(f"{name} {workload.title}, {workload.inr.layout.num_params} parameters")
+        measured = rates(workload, count, steps, device)
         for method, rate in measured.items():
             print(f"  {method:22} {rate:12.0f} INR-steps/s  {rate / measured['reference']:7.1f}×")
-        if fused_gpu.unavailable(inr, device) is None:
-            quality(inr, device)
+        if fused_gpu.unavailable(workload.inr, device) is None:
+            quality(workload, device)
         if name == "W1" and "fused, bf16x3" in measured:
             minutes = OMNIGLOT_INRS * OMNIGLOT_STEPS / measured["fused, bf16x3"] / 60
             print(f"  {OMNIGLOT_INRS} INRs × {OMNIGLOT_STEPS} steps at this rate: {minutes:.1f} minutes (extrapolated)")

@@ -1,4 +1,4 @@
-"""What it costs a driver to hear of one worker among a thousand: two calls of `ray.wait`, as its loop makes.
+"""The cost for a driver to hear of one worker among a thousand: two calls of `ray.wait`, as its loop makes.
 
 Command:  python benchmarks/waiting.py [others]     Duration: a quarter of a minute.
 Needs:    nothing but inrzoo.

@@ -5,18 +5,20 @@ Installed packages add names by entry points of the group `inrzoo.<kind>`. The r
 a file cannot choose what is imported. Users name further classes, `package.module:Class`, through `trust`.
 """
 
+from __future__ import annotations
+
 import dataclasses
-import difflib
 import functools
 import importlib
-import inspect
 import sys
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 from inrzoo.errors import InrzooError
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 from inrzoo.typecheck import check_type
 
 KINDS = {
@@ -59,6 +61,8 @@ def find(kind: str, name: str) -> type[Any]:
             f"{kind} {name!r} is not installed here as an entry point; install the package that has it, or, if you "
             f"trust its code: inrzoo --trust {kind}={name!r} COMMAND, in Python inrzoo.trust.trust({kind!r}, {name!r})"
         )
+    import difflib
+
     nearest = difflib.get_close_matches(str(name), names(kind), n=1)
     hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
     raise InrzooError(f"no {kind} called {name!r}{hint}; there are: {', '.join(names(kind))}")
@@ -93,6 +97,8 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
         raise InrzooError(f"a table of {kind} needs a name; there are: {', '.join(names(kind))}")
     cls = find(kind, spec["name"])
     values = {key: value for key, value in spec.items() if key != "name"}
+    import inspect
+
     fields = inspect.signature(cls).parameters
     hints = get_type_hints(cls) if dataclasses.is_dataclass(cls) else get_type_hints(cls.__init__)
     settable = [key for key in fields if key not in runtime]
@@ -136,4 +142,13 @@ def _files(kind: str) -> list[str]:
 
 def _entry_points(kind: str) -> list[EntryPoint]:
     own = _files(kind)  # packages cannot replace these: `siren` in a store means ours
-    return [entry for entry in entry_points(group=f"inrzoo.{kind}") if entry.name not in own]
+    changed = tuple((folder, Path(folder).stat().st_mtime_ns) for folder in sys.path if Path(folder).exists())
+    return [entry for entry in _installed(changed).select(group=f"inrzoo.{kind}") if entry.name not in own]
+
+
+@functools.cache
+def _installed(changed: tuple[tuple[str, int], ...]) -> Any:
+    """Return the entry points of all packages, a file each, in the folders of `sys.path`, which `changed` last."""
+    from importlib.metadata import entry_points  # slow to import
+
+    return entry_points()

@@ -7,7 +7,6 @@ a checkpoint or a card comes here: its author would choose what runs.
 import re
 import sys
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +32,8 @@ def trust(kind: str, word: str) -> str:
         raise InrzooError(f"{kind}={word} is not allowed; expected KIND=package.module:Class, KIND one of {kinds}")
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
+    from importlib.metadata import EntryPoint  # slow to import
+
     cls = registry.load(kind, EntryPoint(name="", value=word, group=""))
     name = registry.name_of(kind, cls)
     registry.trusted.update({(kind, word): cls, (kind, name): cls})

@@ -1,4 +1,4 @@
-"""What of the recipe makes the difference: each departure from the few-shot paper's training taken back by itself.
+"""The effect of each part of the recipe: each departure from the few-shot paper's training taken back by itself.
 
 Command:  python pipelines/few_shot_recipe.py
 Needs:    Omniglot, fetched unless INRZOO_OMNIGLOT names a folder of its archives. INRZOO_SCALE: tiny|small|full.

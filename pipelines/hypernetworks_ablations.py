@@ -1,4 +1,4 @@
-"""What the parts of hypernetworks are worth: TransINR's Table 2, GINR-IPC's Tables 6 (modulation) and 7 (location).
+"""The value of each part of hypernetworks: TransINR's Table 2, GINR-IPC's Tables 6 (modulation) and 7 (location).
 
 Command:  python pipelines/hypernetworks_ablations.py
 Needs:    CIFAR-10, fetched unless INRZOO_CIFAR10 names its files. INRZOO_SCALE: tiny|small|full.

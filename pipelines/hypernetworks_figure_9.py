@@ -28,7 +28,7 @@ LATER = {"fit.views": STEPS, "fit.steps": STEPS[-1]}
 
 
 def test_psnr(path: Path) -> dict[str, Measurement]:
-    """Of each snapshot, over the test images."""
+    """The mean PSNR of each snapshot over the test images."""
     store = open_store(path)
     decibels = store.psnr[store.split == store.info.split_names.index("test"), 0]
     half, count = 1.96 * decibels.std(axis=0, ddof=1) / np.sqrt(len(decibels)), len(decibels)

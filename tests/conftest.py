@@ -1,4 +1,4 @@
-"""What the tests share: a tiny manifest, a finished store, and the command line as a function."""
+"""Fixtures of all tests: a tiny manifest, a finished store, and the command line as a function."""
 
 import os
 import signal
@@ -29,7 +29,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 @pytest.fixture(autouse=True)
 def nothing_in_the_background() -> Iterator[None]:
-    """What a test fetches in advance ends before the next one begins, which may watch all files that are written."""
+    """Background fetches of a test end before the next one begins, which may watch all files that are written."""
     yield
     for thread in threading.enumerate():
         if thread.name == PREFETCHER:

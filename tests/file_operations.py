@@ -15,7 +15,7 @@ class Crash(BaseException):
 
 
 def no_space() -> OSError:
-    """What a full disk says."""
+    """Return the error of a full disk."""
     return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 

@@ -1,4 +1,4 @@
-"""What every INR promises, as functions that take one and fail where a promise is broken.
+"""The contract of every INR, as functions that take one and fail where a promise is broken.
 
 Shape letters: N INRs, P parameters, K coordinates, D in_features.
 """
@@ -74,7 +74,7 @@ def check_start(inr: INR) -> None:
 
 
 def check_symmetries(inr: INR) -> None:
-    """What the INR calls another member of an orbit is another vector and the same function."""
+    """Another member of an orbit is another vector and the same function."""
     weights, coords = fitted(inr), points(inr)
     for member in (inr.random_member(weights, generator()), permute_randomly(inr.layout, weights, generator())):
         assert member.shape == weights.shape and (member != weights).any(-1).all()

@@ -1,4 +1,4 @@
-"""What every component keeps to, whatever it is: each test runs over all that the registry finds."""
+"""The contract of every component: each test runs over all that the registry finds."""
 
 import dataclasses
 import inspect

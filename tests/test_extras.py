@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-EXTRAS = ("obstore", "triton", "jax", "grpc", "h5py")
+EXTRAS = ("obstore", "triton", "grpc", "h5py")
 BLOCKER = f"""
 import sys
 class Blocker:

@@ -1,4 +1,4 @@
-"""What `import inrzoo` offers: the functions behind the command line, with its names and defaults."""
+"""`import inrzoo` offers the functions behind the command line, with its names and defaults."""
 
 import dataclasses
 import inspect

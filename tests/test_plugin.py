@@ -48,7 +48,7 @@ def nothing_stays(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def forget() -> None:
-    """What a new process does not know: the package's modules, and INRs that were made of them."""
+    """Forget the package's modules, and the INRs that were made of them, as in a new process."""
     _made.cache_clear()
     for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
         del sys.modules[name]

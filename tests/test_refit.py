@@ -1,4 +1,4 @@
-"""What a store says can be made again from the store."""
+"""INRs can be fitted again from what a store records."""
 
 import json
 from collections.abc import Callable

@@ -81,7 +81,7 @@ def test_shuffle_is_a_permutation():
 
 
 def test_ten_thousand_signals_by_three_seeds_start_at_distinct_weights():
-    """What went wrong elsewhere: seed + signal as the seed gives (0, 1) and (1, 0) the same start."""
+    """A mistake of other projects: seed + signal as the seed gives (0, 1) and (1, 0) the same start."""
     siren = Siren(in_features=2, out_features=1, hidden_features=8)
     starts = {
         siren.init(Stream("init", "digits", seed, f"digits/{signal:04d}")).tobytes()

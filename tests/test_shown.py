@@ -1,4 +1,4 @@
-"""What stores, datasets and batches show of themselves, in text and in a notebook."""
+"""Representations of stores, datasets and batches, in text and in a notebook."""
 
 import html
 import json

@@ -67,7 +67,7 @@ def test_nothing_merged_with_nothing_is_nothing():
 
 @pytest.fixture
 def store():
-    """What `compute` looks at: 700 signals, the last 200 of them test, a fit in ten diverged and full of infinities."""
+    """Return a store for `compute`: 700 signals, the last 200 test, a fit in ten diverged, full of infinities."""
     weights_NSTP = numbers(N, S, T, P, mean=2.0)
     weights_NSTP *= np.array([1, 2, 3, 4, 50, 60, 70], dtype=np.float32)
     status_NS = np.random.default_rng(1).choice([1, 2, 3], size=(N, S), p=[0.6, 0.3, 0.1])

@@ -1,4 +1,4 @@
-"""What is known before tensors are needed is said without torch: in a process in which torch cannot be imported."""
+"""Answers that need no tensors come without torch: in a process in which torch cannot be imported."""
 
 import os
 import subprocess
@@ -92,6 +92,43 @@ def test_it_is_said_without_torch(number: int, answers: list[str]) -> None:
     assert answer.splitlines()[-1] == f"= {code}" and words in answer, answer
     if code:
         assert len(answer.splitlines()) == 2 and answer.startswith("inrzoo: "), answer
+
+
+HEAVY = (
+    "torch",
+    "zarr",
+    "dask",
+    "ray",
+    "datasets",
+    "huggingface_hub",
+    "matplotlib",
+    "PIL",
+    "pyarrow",
+    "sklearn",
+    "xarray",
+)
+LIGHT = [
+    (["--help"], ("numpy", "rich.console")),
+    (["build", "--help"], ("numpy", "rich.console")),
+    (["build", "digits", "--no-such-option"], ("numpy", "rich.console")),
+    (["list"], ("rich.console",)),
+    (["build", "no_such"], ()),
+    (["info", "none.zarr"], ("rich.console",)),
+]
+
+
+@pytest.mark.parametrize(("words", "more"), LIGHT, ids=[" ".join(words) for words, _ in LIGHT])
+def test_quick_answers_import_no_heavy_module(words: list[str], more: tuple[str, ...], tmp_path: Path) -> None:
+    """Each in a process of its own, which must not load what takes tenths of seconds."""
+    program = (
+        "import sys; from inrzoo import cli; sys.argv = ['inrzoo', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        f"finally: print('loaded', *({{*{(*HEAVY, *more)}}} & sys.modules.keys()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
+    command = [sys.executable, "-c", program, *words]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-1] == "loaded", done.stdout + done.stderr
 
 
 def test_torch_is_loaded_when_it_is_first_used() -> None:

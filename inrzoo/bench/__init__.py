@@ -1,6 +1,7 @@
-"""How fast INRs are fitted here: our engines beside what a user would write instead, and the hardware's limit.
+"""How fast INRs are fitted here: every engine, and the hardware's limit.
 
 Everything is measured in one run. `fraction_of_limit` refers to as many cores as the method uses.
+`benchmarks/fitting.py` measures what a user would write instead in the same run.
 """
 
 import os
@@ -11,13 +12,13 @@ from typing import Any
 
 from inrzoo.bench import limits, machine
 from inrzoo.bench.measure import Bar, Samples, interleaved, rounds_of
-from inrzoo.bench.methods import Method, all_methods
+from inrzoo.bench.methods import Method, engine_methods
 from inrzoo.bench.results import as_text, check_path, row, write
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import WORKLOADS, Workload
 from inrzoo.errors import InrzooError
 
-__all__ = ["ROUNDS", "SECONDS", "WORKLOADS", "all_methods", "as_text", "check_path", "run", "write"]
+__all__ = ["ROUNDS", "SECONDS", "WORKLOADS", "as_text", "check_path", "run", "write"]
 
 ROUNDS, SECONDS = 7, 0.5
 
@@ -28,14 +29,16 @@ def run(
     *,
     rounds: int = ROUNDS,
     seconds: float = SECONDS,
+    peers: Sequence[Method] = (),
 ) -> dict[str, Any]:
     """Measure methods on workloads.
 
     Args:
         workloads: names in `WORKLOADS`; all by default.
-        methods: names in `all_methods(cores)`; by default all that work here.
-        rounds: samples of the plain loops and the engines; other methods take part in half of them, at least three.
+        methods: names of engine methods or of peers; by default all that work here.
+        rounds: samples of each method; methods that are not `always` take part in half of them, at least three.
         seconds: how long a sample lasts at least.
+        peers: methods that are measured beside those of the engines.
 
     Returns:
         Plain data: `machine`, `limits` (peaks in operations/s), `workloads` (FLOPs, sincos pairs and limits of each),
@@ -45,7 +48,7 @@ def run(
         InrzooError: a name that does not exist, a wanted method that does not work here, or no round or time.
     """
     cores = machine.cores()
-    available = all_methods(len(cores))
+    available = {method.name: method for method in [*peers, *engine_methods(len(cores))]}
     chosen = [WORKLOADS[name] for name in _known("workload", workloads, list(WORKLOADS))]
     wanted = [available[name] for name in _known("method", methods, list(available))]
     for name, number in (("rounds", rounds), ("seconds", seconds)):
@@ -60,6 +63,7 @@ def run(
     if methods and not_measured:
         name, reason = next(iter(not_measured.items()))
         raise InrzooError(f"cannot measure {name}: {reason}")
+    pooled = [method.name for method in wanted if method.where == "process"]
     described, began = machine.describe(), time.monotonic()
     peaks, disturbed, samples = _measure(plan, rounds, seconds, cores)
     rows = [row(one, samples, peaks, len(cores)) for one in samples]
@@ -77,14 +81,14 @@ def run(
         "rows": rows,
         "not_measured": not_measured,
         "notes": [],
-        "warnings": _warnings(rows, peaks, disturbed, described),
+        "warnings": _warnings(rows, peaks, disturbed, described, pooled),
     }
 
 
 def _measure(
     plan: list[tuple[Workload, list[Method]]], rounds: int, seconds: float, cores: list[int]
 ) -> tuple[limits.Limits, float | None, list[Samples]]:
-    """The peaks, the CPU that others used in the quieter of their two measurements, and the samples between them."""
+    """Return the peaks, the CPU that others used in the quieter of their two measurements, and the samples."""
     # numpy's and scipy's own threads spin beside what is measured.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     total = 2 * limits.count_of_peaks(len(cores))
@@ -122,7 +126,11 @@ def _of_workload(workload: Workload, peaks: limits.Limits, cores: int) -> dict[s
 
 
 def _warnings(
-    rows: list[dict[str, Any]], peaks: limits.Limits, others: float | None, described: dict[str, Any]
+    rows: list[dict[str, Any]],
+    peaks: limits.Limits,
+    others: float | None,
+    described: dict[str, Any],
+    pooled: Sequence[str],
 ) -> list[str]:
     said = []
     if (others or 0) > OTHERS:
@@ -132,17 +140,17 @@ def _warnings(
         most = max(disturbed, key=lambda row: row["others_cores"])
         said.append(
             f"other processes used more than {OTHERS} core(s) in {len(disturbed)} of {len(rows)} rows, most of all "
-            f"{most['others_cores']:.2f} during {most['workload']} {most['method']}: torch's threads then wait for one "
-            "another, and ratios to naive are too high; measure again on a quiet machine"
+            f"{most['others_cores']:.2f} during {most['workload']} {most['method']}: measure again on a quiet machine"
+            + ("; torch's threads then wait for one another, and ratios to such methods are too high" if pooled else "")
         )
     if "256-bit" not in peaks.flops:
         said.append(
             "no C++ compiler or no AVX2: the limit is that of sgemm and of torch's sine and cosine, which is low"
         )
-    if described["torch_threads"] < described["cores"]:
+    if pooled and described["torch_threads"] < described["cores"]:
         said.append(
             f"torch's own number of threads is {described['torch_threads']} on {described['cores']} cores "
-            f"(OMP_NUM_THREADS?): naive, vmap and compile use no more"
+            f"(OMP_NUM_THREADS?): {', '.join(pooled)} use no more"
         )
     return said
 

@@ -1,4 +1,4 @@
-"""What the benchmark runs on, and who else uses it meanwhile."""
+"""The machine that the benchmark runs on, and the CPU time that other processes take meanwhile."""
 
 import os
 import platform

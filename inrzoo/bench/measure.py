@@ -14,13 +14,12 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from inrzoo.bench import machine
-from inrzoo.bench.methods import Method
-from inrzoo.bench.plain import Run
+from inrzoo.bench.methods import Method, Run
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import Workload
 
 SEED = 0
-"""Of the order of methods in a round."""
+"""Seed of the order of methods in a round."""
 CALLS = 2
 """Calls of a method in a sample, roughly."""
 LONGEST_FIT = 1000
@@ -29,7 +28,7 @@ LONGEST_FIT = 1000
 
 @dataclass(frozen=True)
 class Samples:
-    """What was measured of a method on a workload.
+    """The measurements of a method on a workload.
 
     Attributes:
         rates: INR-steps per second, one for each round it took part in.
@@ -161,9 +160,9 @@ class Bar:
         torch.set_num_threads(self.torch_threads)
 
     def say(self, what: str) -> None:
-        """What is being done."""
+        """Show what is being done."""
         self._bar.update(self._task, description=what)
 
     def advance(self) -> None:
-        """One preparation or sample is done."""
+        """Count one preparation or sample as done."""
         self._bar.advance(self._task)

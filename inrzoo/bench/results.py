@@ -16,9 +16,7 @@ from inrzoo.bench.limits import Limits
 from inrzoo.bench.measure import Samples
 from inrzoo.errors import InrzooError
 
-NAIVE, NAIVE_PER_CORE = "naive", "naive-per-core"
 NOTES = (
-    "x naive and x per core: times as fast as `naive`, one process with torch's own threads, and as `naive-per-core`.",
     "of limit: share of what as many cores as the method uses could do at best, with the widest registers they have; "
     "products and sines one after the other, every sine computed.",
     "others: cores' worth of CPU time that other processes took during the samples.",
@@ -26,13 +24,12 @@ NOTES = (
 
 
 def row(one: Samples, samples: Sequence[Samples], limits: Limits, cores: int) -> dict[str, Any]:
-    """What is reported of a method on a workload.
+    """Return the row of a method on a workload.
 
     Args:
-        samples: all of the run: where the plain loops are found, for the ratios. None stands where they are missing.
-        cores: of the machine.
+        samples: all of the run, from which those of the baselines are taken for the ratios.
+        cores: number of cores of the machine.
     """
-    rates = {other.method.name: other.median for other in samples if other.workload == one.workload}
     used = 1 if one.method.one_core else cores
     rate, others = one.median, [share for share in one.others if share is not None]
     return {
@@ -44,8 +41,11 @@ def row(one: Samples, samples: Sequence[Samples], limits: Limits, cores: int) ->
         "lowest": min(one.rates),
         "highest": max(one.rates),
         "rounds": len(one.rates),
-        "ratio_to_naive": rate / rates[NAIVE] if NAIVE in rates else None,
-        "ratio_to_naive_per_core": rate / rates[NAIVE_PER_CORE] if NAIVE_PER_CORE in rates else None,
+        "ratios": {
+            other.method.name: rate / other.median
+            for other in samples
+            if other.workload == one.workload and other.method.baseline
+        },
         "fraction_of_limit": rate / limits.inr_steps_per_s(one.workload, used),
         "others_cores": statistics.median(others) if others else None,
     }
@@ -61,11 +61,11 @@ def as_text(results: dict[str, Any]) -> str:
     for name, workload in results["workloads"].items():
         console.print(f"\n{name}  {_title(workload)}", soft_wrap=True)
         table = Table(box=None, pad_edge=False)
-        for column in HEADER:
+        header, *cells = _table(results, name)
+        for column in header:
             table.add_column(column, justify="left" if column == "method" else "right")
-        for one in results["rows"]:
-            if one["workload"] == name:
-                table.add_row(*_cells(one))
+        for row_cells in cells:
+            table.add_row(*row_cells)
         console.print(table)
     console.print("\n" + "\n".join(_below(results)), soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
@@ -79,17 +79,20 @@ def as_markdown(results: dict[str, Any], command: str) -> str:
         "",
         machine.in_a_line(results["machine"]),
         "",
-        f"`{command}`: median of {settings['rounds']} interleaved rounds (half of them for what is neither an "
-        f"engine nor a plain loop), samples of at least {settings['seconds']} s, compiling "
-        f"excluded; {settings['duration_s']:.0f} s in all.",
+        f"`{command}`: median of {settings['rounds']} interleaved rounds, samples of at least {settings['seconds']} s, "
+        f"compiling excluded; {settings['duration_s']:.0f} s in all.",
         "",
         *(f"- {line}" for line in limit_lines(results)),
     ]
     for name, workload in results["workloads"].items():
-        lines += ["", f"## {name}: {_title(workload)}", "", "| " + " | ".join(HEADER) + " |"]
-        lines.append("|---|" + "---:|" * (len(HEADER) - 1))
-        lines += ["| " + " | ".join(_cells(one)) + " |" for one in results["rows"] if one["workload"] == name]
-    what = {one["method"]: one["what"] for one in results["rows"]}
+        header, *cells = ("| " + " | ".join(row_cells) + " |" for row_cells in _table(results, name))
+        columns = header.count("|") - 1
+        lines += ["", f"## {name}: {_title(workload)}", "", header, "|---|" + "---:|" * (columns - 1), *cells]
+    rounds = settings["rounds"]
+    what = {
+        one["method"]: one["what"] + (f" ({one['rounds']} rounds)" if one["rounds"] < rounds else "")
+        for one in results["rows"]
+    }
     lines += ["", *(f"- `{name}`: {text}." for name, text in what.items())]
     return "\n".join([*lines, "", *(f"- {line}" for line in _below(results))]) + "\n"
 
@@ -134,22 +137,29 @@ def check_path(path: Path) -> None:
         raise InrzooError(f"--out {path}: {path.absolute().parent} is no folder that can be written to")
 
 
-HEADER = ("method", "INR-steps/s", "lowest to highest", "x naive", "x per core", "of limit", "others")
+def _table(results: dict[str, Any], workload: str) -> list[tuple[str, ...]]:
+    """Return the header and the rows of a workload; there is a column of ratios for each baseline."""
+    baselines = _baselines(results)
+    ratios = (f"x {name}" for name in baselines)
+    table: list[tuple[str, ...]] = [("method", "INR-steps/s", "lowest to highest", *ratios, "of limit", "others")]
+    for one in results["rows"]:
+        if one["workload"] == workload:
+            ratios = ("" if (x := one["ratios"].get(name)) is None else f"{x:.{int(x < 1) + 1}f}" for name in baselines)
+            table.append(
+                (
+                    one["method"],
+                    f"{one['inr_steps_per_s']:,.0f}",
+                    f"{one['lowest']:,.0f} to {one['highest']:,.0f}",
+                    *ratios,
+                    f"{one['fraction_of_limit']:.0%}",
+                    "" if one["others_cores"] is None else f"{one['others_cores']:.2f}",
+                )
+            )
+    return table
 
 
-def _cells(one: dict[str, Any]) -> tuple[str, ...]:
-    def ratio(value: float | None) -> str:
-        return "" if value is None else f"{value:.{1 if value >= 1 else 2}f}"
-
-    return (
-        one["method"],
-        f"{one['inr_steps_per_s']:,.0f}",
-        f"{one['lowest']:,.0f} to {one['highest']:,.0f}",
-        ratio(one["ratio_to_naive"]),
-        ratio(one["ratio_to_naive_per_core"]),
-        f"{one['fraction_of_limit']:.0%}",
-        "" if one["others_cores"] is None else f"{one['others_cores']:.2f}",
-    )
+def _baselines(results: dict[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for one in results["rows"] for name in one["ratios"]))
 
 
 def _title(workload: dict[str, Any]) -> str:
@@ -161,7 +171,8 @@ def _title(workload: dict[str, Any]) -> str:
 
 def _below(results: dict[str, Any]) -> list[str]:
     missing = [f"not measured: {name}: {reason}" for name, reason in results["not_measured"].items()]
-    return [*NOTES, *results["notes"], *missing, *(f"warning: {line}" for line in results["warnings"])]
+    ratios = [f"x {name}: times as fast as `{name}`." for name in _baselines(results)]
+    return [*ratios, *NOTES, *results["notes"], *missing, *(f"warning: {line}" for line in results["warnings"])]
 
 
 def _two(rates: dict[int, float]) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from inrzoo.bench.plain import Prepare, Run
+from inrzoo.bench.methods import Prepare, Run
 from inrzoo.bench.workloads import Workload
 
 
@@ -20,8 +20,8 @@ class Workers:
 
     Example:
         with Workers([0, 1]) as workers:
-            workers.prepare("naive", one_by_one, WORKLOADS["W1"], batch=1)
-            seconds = workers.run("naive", calls=1, steps=100)
+            workers.prepare(method.name, method.prepare, WORKLOADS["W1"], batch=1)
+            seconds = workers.run(method.name, calls=1, steps=100)
     """
 
     def __init__(self, cores: list[int]) -> None:
@@ -95,7 +95,7 @@ class Workers:
 
 
 _runs: dict[str, Run] = {}
-"""Of a worker process: what it prepared."""
+"""The prepared methods of a worker process."""
 
 
 def _serve(pipe: Connection, core: int) -> None:

@@ -1,4 +1,4 @@
-"""What is fitted in a benchmark: four kinds of INR on 32×32 grids, and the arithmetic that one step of each takes.
+"""The workloads of a benchmark: four kinds of INR on 32×32 grids, and the arithmetic that one step of each takes.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """

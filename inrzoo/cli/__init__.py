@@ -210,7 +210,7 @@ def import_command(
 @JSON
 @click.option("--out", type=click.Path(path_type=Path), help="A .json or .md file for the results.")
 def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: tuple[str, ...], **times: Any) -> None:
-    """Measure INR-steps per second: our engines, other methods, and the processor's limit."""
+    """Measure INR-steps per second of every engine, and the processor's limit."""
     from inrzoo import bench as benchmark
 
     if out is not None:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 
 import click
-from rich.filesize import decimal
 
 from inrzoo.cli import JSON, cli, say
 from inrzoo.errors import InrzooError
@@ -48,7 +47,7 @@ def _list_local(as_json: bool) -> None:
         return
     say("datasets (and presets, the default first)")
     for name in manifest.names():
-        say(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.load(name).title}")
+        say(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.title(name)}")
     say("recipes (our settings of fits, for any dataset)")
     for name, purpose in manifest.recipes().items():
         say(f"  {name:18} {purpose}")
@@ -61,6 +60,8 @@ def _list_local(as_json: bool) -> None:
 
 
 def _list_hub(user: str | None, as_json: bool) -> None:
+    from rich.filesize import decimal
+
     from inrzoo import hub
 
     datasets = hub.search(user)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.encoders import Encoder
+from inrzoo.encoders._pre_norm_transformer import pre_norm_transformer
 from inrzoo.weights import WeightLayout
 
 BRANCH_GAIN = 0.1
@@ -64,25 +65,8 @@ class LayerTransformer(Encoder):
         )
         self.position = nn.Parameter(torch.randn(num_tokens, hidden_features) * 0.02) if position == "learned" else None
         self.cls = nn.Parameter(torch.randn(hidden_features) * 0.02) if readout == "cls" else None
-        layer = nn.TransformerEncoderLayer(
-            hidden_features,
-            num_heads,
-            feedforward_features or 4 * hidden_features,
-            dropout,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.transformer = nn.TransformerEncoder(
-            layer,
-            num_layers,
-            norm=nn.LayerNorm(hidden_features) if last_norm else None,
-            enable_nested_tensor=False,
-        )
-        for name, parameter in self.transformer.named_parameters():
-            if parameter.ndim > 1:  # TransformerEncoder copies one layer; the copies must differ
-                branch_ends = name.endswith(("out_proj.weight", "linear2.weight"))
-                nn.init.xavier_uniform_(parameter, gain=BRANCH_GAIN if branch_ends else 1.0)
+        sizes = (hidden_features, num_heads, feedforward_features, dropout, num_layers)
+        self.transformer = pre_norm_transformer(*sizes, last_norm=last_norm, branch_gain=BRANCH_GAIN)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Map weights (B, P) to features (B, F)."""

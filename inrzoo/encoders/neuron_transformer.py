@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.encoders import Encoder
+from inrzoo.encoders._pre_norm_transformer import pre_norm_transformer
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
 
@@ -65,21 +66,7 @@ class NeuronTransformer(Encoder):
         self.of_no_neuron = [tensor.name for tensor in layout.tensors if set(tensor.axes) <= set(FIXED_AXES)]
         rest = sum(tensor.size for tensor in layout.tensors if tensor.name in self.of_no_neuron)
         self.embed_rest = nn.Linear(rest, hidden_features) if rest else None
-        layer = nn.TransformerEncoderLayer(
-            hidden_features,
-            num_heads,
-            feedforward_features or 4 * hidden_features,
-            dropout,
-            activation="gelu",
-            batch_first=True,
-            norm_first=True,
-        )
-        self.transformer = nn.TransformerEncoder(
-            layer, num_layers, norm=nn.LayerNorm(hidden_features), enable_nested_tensor=False
-        )
-        for parameter in self.transformer.parameters():  # TransformerEncoder copies one layer; the copies must differ
-            if parameter.ndim > 1:
-                nn.init.xavier_uniform_(parameter)
+        self.transformer = pre_norm_transformer(hidden_features, num_heads, feedforward_features, dropout, num_layers)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P)."""

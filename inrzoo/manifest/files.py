@@ -87,6 +87,13 @@ def presets(dataset: str) -> list[str]:
     return sorted(known, key=lambda name: (name != default, name))
 
 
+def title(dataset: str) -> str:
+    """Return the title of a manifest."""
+    path, tables = _read(dataset)
+    text: str = check_type(f"{path.name}: title", tables.get("title", ""), str)
+    return text
+
+
 def default_preset(dataset: str) -> str | None:
     """Return the preset that a manifest applies by default; None if it applies none."""
     name: str | None = _read(dataset)[1].get("default_preset")

@@ -6,9 +6,6 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from rich.console import Console
-from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
-
 from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
 
@@ -17,6 +14,9 @@ class ProgressBar:
     """The methods of a tqdm bar that pooch calls, drawn by rich; silent if stderr is not a terminal."""
 
     def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
         console = Console(stderr=True)
         columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
         self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)

@@ -8,29 +8,24 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Source
 from inrzoo.sources._splits import check_counts
 
-RESAMPLE = {
-    "area": Image.Resampling.BOX,
-    "bilinear": Image.Resampling.BILINEAR,
-    "bicubic": Image.Resampling.BICUBIC,
-    "nearest": Image.Resampling.NEAREST,
-    "lanczos": Image.Resampling.LANCZOS,
-}
+if TYPE_CHECKING:
+    from PIL import Image
+
+RESAMPLE = {"area": "BOX", "bilinear": "BILINEAR", "bicubic": "BICUBIC", "nearest": "NEAREST", "lanczos": "LANCZOS"}
+"""Pillow's names of the resampling filters."""
 # Pillow converts these to grey or RGB without loss of range, but clips 16-bit and float images.
 EIGHT_BIT = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 """Pillow's names of the formats that are read, whatever the file name; for EPS Pillow would start Ghostscript."""
-BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-DECODE_ERRORS = (OSError, SyntaxError, ValueError, struct.error, *BOMBS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +75,15 @@ class ImageSource(Source):
         Raises:
             InrzooError: the image is damaged, not 8 bits deep, or not of the size `grid`; the message names it.
         """
+        from PIL import Image
+
         image = decode(content, name, "L" if self.channels == 1 else "RGB")
         if self.crop == "centre":
             side = min(image.size)
             left, top = (image.width - side) // 2, (image.height - side) // 2
             image = image.crop((left, top, left + side, top + side))
         if self.size is not None and image.size != (self.size, self.size):
-            image = image.resize((self.size, self.size), RESAMPLE[self.resample])
+            image = image.resize((self.size, self.size), Image.Resampling[RESAMPLE[self.resample]])
         if (image.height, image.width) != grid:
             raise InrzooError(
                 f"{name} is {image.height} x {image.width}, the images before it {grid[0]} x {grid[1]}; "
@@ -98,6 +95,8 @@ class ImageSource(Source):
 @contextmanager
 def quiet() -> Iterator[None]:
     """Suppress Pillow's warnings; its warning of a decompression bomb becomes an error."""
+    from PIL import Image
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -110,10 +109,12 @@ def open_image(content: bytes, name: str) -> Image.Image:
     Raises:
         InrzooError: the file is not an image in one of `FORMATS`; the message names both.
     """
+    from PIL import Image
+
     try:
         with quiet():
             return Image.open(io.BytesIO(content), formats=FORMATS)
-    except DECODE_ERRORS as error:
+    except _decode_errors() as error:
         raise InrzooError(
             f"{name} is not an image in one of the formats {', '.join(FORMATS)}; convert it or leave it out"
         ) from error
@@ -131,5 +132,12 @@ def decode(content: bytes, name: str, mode: str) -> Image.Image:
     try:
         with quiet():
             return image.convert(mode)
-    except DECODE_ERRORS as error:
+    except _decode_errors() as error:
         raise InrzooError(f"{name} is a damaged image ({error}); fetch it again or leave it out") from error
+
+
+def _decode_errors() -> tuple[type[Exception], ...]:
+    from PIL import Image
+
+    bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+    return (OSError, SyntaxError, ValueError, struct.error, *bombs)

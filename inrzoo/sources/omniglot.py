@@ -13,7 +13,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources import SPLITS, Signals, Source
@@ -88,6 +87,8 @@ class Omniglot(Source):
         grid = (self.size, self.size)
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+            from PIL import Image, ImageOps
+
             for number, tree in enumerate(trees):
                 if not (inside := [index for index in indices if drawings[ids[index]][0] == number]):
                     continue

@@ -4,18 +4,23 @@ Nothing in a store is executed. Metadata are zarr format 3 alone (format 2 knows
 those that inrzoo or a compressor of the weights would write.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, TypeVar
-
-import zarr
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
-from inrzoo.store.bounded import BoundedGroup
+from inrzoo.lazy import lazy
 from inrzoo.store.info import StoreInfo, damaged
 from inrzoo.store.objects import Location, ObjectError
+
+if TYPE_CHECKING:
+    import zarr
+else:
+    zarr = lazy("zarr", globals())
 
 Result = TypeVar("Result")
 
@@ -47,13 +52,20 @@ def opened(home: Any, path: Location, consolidated: bool) -> tuple[zarr.Group, d
 
     Zarr format 2 is refused: it has a codec that unpickles.
     """
+    from inrzoo.store.bounded import BoundedGroup
+
     try:
         group = zarr.open_group(home, mode="r", use_consolidated=consolidated, zarr_format=3)
         return BoundedGroup(group._async_group), dict(group.attrs)
     except (InrzooError, MemoryError, ObjectError):
         raise
     except Exception:  # whatever zarr makes of a file that is not its own
-        raise InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one") from None
+        raise no_store(path) from None
+
+
+def no_store(path: Location) -> InrzooError:
+    """Return the error for a place without a store."""
+    return InrzooError(f"no store at {path}; `inrzoo build DATASET --out {path}` makes one")
 
 
 def check_weights(weights: Any, info: StoreInfo, where: str) -> None:

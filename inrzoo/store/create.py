@@ -3,6 +3,8 @@
 Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C channels.
 """
 
+from __future__ import annotations
+
 import hashlib
 import shutil
 import tempfile
@@ -10,19 +12,23 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
+from inrzoo.lazy import lazy
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS
 from inrzoo.store.files import clear, is_there, sync_tree
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, upload
 from inrzoo.store.root import change_info
-from inrzoo.store.zarr_stores import FolderStore
+
+if TYPE_CHECKING:
+    import zarr
+else:
+    zarr = lazy("zarr", globals())
 
 SIGNAL_CHUNK_BYTES = 2**20
 """Target size of a chunk of signals, in bytes."""
@@ -116,6 +122,8 @@ def _write(path: Path, contents: Contents) -> None:
 
 def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
     """Write signals that may not be published into the build folder, where the workers read them."""
+    from inrzoo.store.zarr_stores import FolderStore
+
     with _on_disk(path / BUILD_FOLDER, "signals/zarr.json", replaces=False) as home:
         clear(home / "signals.partial")
         _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")

@@ -6,19 +6,20 @@ crash anywhere costs only work that can be done again.
 Shape letters: N signals, S seeds, T snapshots, P parameters.
 """
 
+from __future__ import annotations
+
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.lazy import lazy
 from inrzoo.store import blocks
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
-from inrzoo.store.bounded import bounded_array
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
 from inrzoo.store.files import file_sizes, is_partial, remove, remove_tree, sha256, sync, sync_tree, write_atomically
@@ -28,13 +29,19 @@ from inrzoo.store.names import is_metadata, is_statistic
 from inrzoo.store.objects import Changed, Location
 from inrzoo.store.root import change_info, own_files, seal
 from inrzoo.store.shards import raw_rows
-from inrzoo.store.zarr_stores import writable
+
+if TYPE_CHECKING:
+    import zarr
+else:
+    zarr = lazy("zarr", globals())
 
 SEED_COLUMNS = (*COLUMNS, "block_sha256")
 
 
 def open_group(path: Location) -> zarr.Group:
     """Open a store's group for writing. Consolidated metadata, which may be stale, are not used."""
+    from inrzoo.store.zarr_stores import writable
+
     return zarr.open_group(writable(path), mode="r+", use_consolidated=False)
 
 
@@ -200,6 +207,8 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     change_info(path, complete=False)
     (path / BUILD_FOLDER / "blocks").mkdir(parents=True, exist_ok=True)
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
+        from inrzoo.store.bounded import bounded_array
+
         columns = {name: bounded_array(group[name])[:, seed] for name in SEED_COLUMNS}
     damaged = {shard for shard in range(partition.num_shards) if bad_blocks & {*partition.shard_blocks(shard)}}
     for shard in range(partition.num_shards):

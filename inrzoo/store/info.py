@@ -159,7 +159,7 @@ class FitterInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class StoreInfo:
-    """What a store records of itself.
+    """The attributes in the root of a store.
 
     Attributes:
         dataset: name of the dataset; part of every random stream.

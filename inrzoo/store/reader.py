@@ -6,6 +6,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -22,7 +23,7 @@ from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, committed_blocks, read_records
-from inrzoo.store.checks import check_weights, opened, recorded_inr
+from inrzoo.store.checks import check_weights, no_store, opened, recorded_inr
 from inrzoo.store.description import description
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
@@ -31,7 +32,6 @@ from inrzoo.store.selection import select
 from inrzoo.store.store_cache import StoreCache, Unfinished, is_url
 from inrzoo.store.subset import expected_blocks
 from inrzoo.store.weights_array import WeightsArray
-from inrzoo.store.zarr_stores import BucketStore, signal_cache_folder, zarr_store_of
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class Store(Shown):
     def __init__(self, path: Location, cache: StoreCache | None = None) -> None:
         self.path, self.cache = path, cache
         self.location = str(path) if cache is None else cache.url
+        if isinstance(path, Path) and not os.path.exists(path):  # noqa: PTH110  # Path.exists raises for long names
+            raise no_store(path)  # without the time that zarr takes to import
+        from inrzoo.store.zarr_stores import BucketStore, signal_cache_folder, zarr_store_of
+
         # Gathered metadata are stale while a store is built; a remote one is complete, and they save requests.
         home = zarr_store_of(path, cache)
         self._group, attributes = opened(home, path, cache is not None)

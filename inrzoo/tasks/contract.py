@@ -126,7 +126,7 @@ class Task(ABC):
 
     @abstractmethod
     def conventions(self, path: str | Path) -> dict[str, Any]:
-        """What a store must share with the one that a network was trained on, as JSON types."""
+        """Return the settings that a store shares with the one that a network was trained on, as JSON types."""
 
     @abstractmethod
     def begin(self, path: str | Path, device: Device) -> Learner:

@@ -89,7 +89,7 @@ def test_the_best_of_two_measurements() -> None:
 
 @pytest.mark.slow
 def test_without_a_compiler_torch_is_the_limit_and_it_is_said() -> None:
-    words = "bench --workload W1 --method naive-1-thread --rounds 1 --seconds 0.01"
+    words = "bench --workload W1 --method reference-1-thread --rounds 1 --seconds 0.01"
     program = "import sys; sys.modules['ziglang'] = None; from inrzoo.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, *words.split()],

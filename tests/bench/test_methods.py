@@ -1,17 +1,22 @@
 """Every method fits the same INRs to the same signals: a benchmark of wrong code is no benchmark."""
 
 import os
+import subprocess
+import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from multiprocessing import get_context
+from pathlib import Path
 
+import fitting_plain
 import pytest
 import torch
+from fitting_compiled import by_autograd, by_hand
+from fitting_peers import peers
 
-from inrzoo import bench
-from inrzoo.bench import machine, methods, plain
-from inrzoo.bench.methods import Method
+from inrzoo.bench import machine
+from inrzoo.bench.methods import Method, engine_methods
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import WORKLOADS, Workload
 from inrzoo.errors import InrzooError
@@ -21,7 +26,7 @@ from inrzoo.inrs.relu_mlp import ReluMlp
 
 TINY = [replace(WORKLOADS[name], sizes=(7, 9), lr=1e-3) for name in ("W1", "W2", "W3", "W4")]
 COUNT, STEPS = 3, 5
-METHODS = methods.all_methods(cores=2)
+METHODS = {method.name: method for method in [*peers(), *engine_methods(cores=2)]}
 OWN_TEST = ("compile", "jax")
 QUICK = [name for name, method in METHODS.items() if method.where != "per core" and name not in OWN_TEST]
 
@@ -72,8 +77,6 @@ def test_jax_agrees_with_the_reference() -> None:
 
 
 def test_the_gradient_by_hand_is_autograd_s() -> None:
-    from inrzoo.bench.compiled import by_autograd, by_hand
-
     for workload in TINY[:3]:
         coords = workload.coords().double().expand(COUNT, -1, -1)
         problem = (workload.starts(COUNT).double(), coords, workload.signals(COUNT).double())
@@ -83,11 +86,11 @@ def test_the_gradient_by_hand_is_autograd_s() -> None:
 def test_the_plain_module_is_the_inr() -> None:
     for workload in TINY:
         weights = workload.starts(1)
-        model = plain.module(workload.inr)
+        model = fitting_plain.module(workload.inr)
         torch.nn.utils.vector_to_parameters(weights[0], model.parameters())
         torch.testing.assert_close(model(workload.coords()), workload.inr(weights, workload.coords())[0])
     with pytest.raises(InrzooError, match="ReluMlp"):
-        plain.module(ReluMlp(in_features=2, out_features=1))
+        fitting_plain.module(ReluMlp(in_features=2, out_features=1))
 
 
 def test_every_engine_is_there_on_one_thread_and_on_all_cores() -> None:
@@ -98,8 +101,7 @@ def test_every_engine_is_there_on_one_thread_and_on_all_cores() -> None:
         alone, all_cores = (METHODS[name] for name in both)
         assert engine in alone.what and alone.one_core and not all_cores.one_core
         assert alone.always and all_cores.always
-    assert METHODS["fused"].batch % 2 == 0 and methods.all_methods(cores=3)["fused"].batch % 3 == 0
-    assert next(iter(METHODS)) == "naive"
+    assert METHODS["fused"].batch % 2 == 0 and engine_methods(cores=3)[1].batch % 3 == 0
 
 
 @pytest.mark.slow
@@ -107,7 +109,7 @@ def test_processes_are_pinned_and_a_failure_is_said() -> None:
     cores = machine.cores()[:2]
     workload = TINY[0]
     with Workers(cores) as workers:
-        workers.prepare("naive", plain.one_by_one, workload, 1)
+        workers.prepare("naive", fitting_plain.one_by_one, workload, 1)
         assert len(workers.pids) == len(cores)
         assert [os.sched_getaffinity(pid) for pid in workers.pids] == [{core} for core in cores]
         assert workers.run("naive", 1, 20) > workers.run("naive", 1, 1) > 0
@@ -117,6 +119,9 @@ def test_processes_are_pinned_and_a_failure_is_said() -> None:
     assert not any(machine.Path(f"/proc/{pid}").exists() for pid in pids)
 
 
-def test_names_are_what_the_command_takes() -> None:
-    with pytest.raises(InrzooError, match="no method called 'naif'; there are: naive, "):
-        bench.run(methods=["naif"])
+def test_peers_are_measured_beside_the_engines() -> None:
+    """The command of the benchmarks names them all, and says in one line what is wrong."""
+    program = str(Path(fitting_plain.__file__).with_name("fitting.py"))
+    done = subprocess.run([sys.executable, program, "--method", "naif"], capture_output=True, text=True)
+    expected = f"no method called 'naif'; there are: {', '.join(METHODS)}"
+    assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith(expected), done.stderr

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from fitting_plain import module
 
 from inrzoo.bench.workloads import WORKLOADS
 from inrzoo.coords import grid
@@ -22,8 +23,6 @@ def test_products_and_sines_of_a_step(name: str, num_params: int, mflop: float, 
 def test_products_are_those_that_torch_counts(name: str) -> None:
     """torch's own counter over forward and backward pass of the plain module."""
     from torch.utils.flop_counter import FlopCounterMode
-
-    from inrzoo.bench.plain import module
 
     workload = WORKLOADS[name]
     with FlopCounterMode(display=False) as counter:

@@ -19,7 +19,7 @@ SMALL = {"limit": 4, "seeds": 1, "fit__steps": 2}
 
 @pytest.fixture(scope="module")
 def new_bytes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """What a build of the small store gives."""
+    """Return the files of a build of the small store."""
     path = tmp_path_factory.mktemp("new") / "store.zarr"
     build(tiny(**SMALL), path, in_process=True, quiet=True)
     return store_bytes(path)

@@ -55,7 +55,7 @@ def test_a_plan_is_what_a_build_does(
 
 
 def test_a_plan_of_a_store_that_is_begun(tmp_path: Path) -> None:
-    """What is done is not counted, more seeds are; nothing in the store is touched."""
+    """Finished blocks are not counted, more seeds are; nothing in the store is touched."""
     small, out = tiny(seeds=1, **SHARED), tmp_path / "store.zarr"
     build(small, out, in_process=True, quiet=True)
     before = store_bytes(tmp_path)

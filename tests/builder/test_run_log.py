@@ -1,4 +1,4 @@
-"""What a build took is told by the call that did the work."""
+"""The call that did the work logs how long a build took."""
 
 import json
 

@@ -132,7 +132,7 @@ def test_an_error_in_one_block_leaves_the_others_of_its_handful(
 
 @pytest.mark.parametrize("deaths", [0, 2, 3])
 def test_a_client_whose_server_died_at_its_birth_tries_again(deaths: int) -> None:
-    """What Ray 2.60 says, traceback and all."""
+    """The message of Ray 2.60 with its traceback."""
     tries: list[str] = []
 
     class Ray:

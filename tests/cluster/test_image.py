@@ -1,4 +1,4 @@
-"""What docker/ promises of its image: a job server that takes builds, KubeRay's probes, Ray's autoscaler on AWS.
+"""The promises of docker/ about its image: a job server that takes builds, KubeRay's probes, Ray's autoscaler on AWS.
 
 No Docker here: a Ray head starts in the environment of the tests, which holds at least what the Dockerfile installs.
 """
@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "docker" / "Dockerfile").read_text(encoding="utf-8")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 PROBE = "wget --tries 1 -T 5 -q -O- http://localhost:{}/{} | grep success"
-"""What KubeRay asks of every node's agent and of the dashboard (ray-operator/controllers/ray/utils/constant.go)."""
+"""KubeRay's requests to every node's agent and the dashboard (ray-operator/controllers/ray/utils/constant.go)."""
 
 
 def test_the_image_has_the_packages_of_a_cluster() -> None:

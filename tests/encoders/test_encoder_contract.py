@@ -1,4 +1,4 @@
-"""What every encoder keeps to: each test runs over all that the registry finds, on layouts of three INRs."""
+"""The contract of every encoder: each test runs over all that the registry finds, on layouts of three INRs."""
 
 import inspect
 import json

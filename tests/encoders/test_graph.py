@@ -17,7 +17,7 @@ BOTH = pytest.mark.parametrize("construction", ["merged", "products"])
 
 
 def tables(graph, weights_P):
-    """What stands at each node and edge, by kind; NaN where nothing does."""
+    """Return the values at each node and edge, by kind; NaN where there is none."""
     nodes = {v.kind: np.full(graph.num_nodes, np.nan) for v in graph.node_values}
     edges = {v.kind: np.full(graph.num_nodes**2, np.nan) for v in graph.edge_values}
     for into, values in ((nodes, graph.node_values), (edges, graph.edge_values)):

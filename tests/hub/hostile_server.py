@@ -127,7 +127,7 @@ def bomb(handler: Handler, content: bytes, headers: Headers) -> None:
 
 
 def garbage(handler: Handler, content: bytes, headers: Headers) -> None:
-    """What begins like JSON and is none."""
+    """Return bytes that begin like JSON and are none."""
     _plain(handler, b'{"attributes": ' + b"[" * 10_000, headers)
 
 

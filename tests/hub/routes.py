@@ -1,4 +1,4 @@
-"""What the Hub for tests answers: repositories, blobs, commits, branches, tags, pull requests, LFS."""
+"""The routes of the Hub for tests: repositories, blobs, commits, branches, tags, pull requests, LFS."""
 
 import base64
 import hashlib

@@ -40,7 +40,7 @@ State = tuple[dict[str, Repo], dict[str, bytes]]
 
 @dataclass
 class Fault:
-    """What goes wrong with requests whose `METHOD path` matches: an HTTP status, a wait, or a kind: `cut`, `corrupt`,
+    """A fault of requests whose `METHOD path` matches: an HTTP status, a wait, or a kind: `cut`, `corrupt`,
     `lost`, or one of `hostile_server.KINDS`.
     """
 

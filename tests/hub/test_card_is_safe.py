@@ -38,7 +38,7 @@ LITERAL_LINKS = (
     re.compile(r"(?i)(https?://|www\.)[-.\w]+"),
     re.compile(r"[-.\w+]+@[-\w]+(\.[-\w]+)+"),
 )
-"""What GitHub's flavour makes a link of, wherever text is (mdast-util-gfm-autolink-literal)."""
+"""Text that GitHub's flavour turns into a link anywhere (mdast-util-gfm-autolink-literal)."""
 BLOCKS = {"heading", "paragraph", "table", "thead", "tbody", "tr", "th", "td", "fence", "inline"}
 INLINE = {"text", "text_special", "softbreak", "code_inline", "image"}
 

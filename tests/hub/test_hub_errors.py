@@ -1,4 +1,4 @@
-"""What the user is told when a push or a pull cannot be: one line, exit code 2, nothing lost, no token shown."""
+"""Errors of a push or a pull: one line, exit code 2, nothing lost, no token shown."""
 
 import shutil
 from pathlib import Path

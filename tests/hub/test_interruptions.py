@@ -26,7 +26,7 @@ COMMIT, TAG = r"POST .*/commit/", r"POST .*/tag/"
 
 
 def one_line(done: Done) -> str:
-    """What a command said that the user can put right."""
+    """Return the one-line error that a command printed."""
     assert done.code == 2 and done.out == "" and len(done.err.splitlines()) == 1, done
     assert done.err.startswith("inrzoo: ") and "hf_" not in done.err
     return done.err
@@ -43,7 +43,7 @@ def rows_of(hub: Hub, revision: str) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def published(_server: Hub, client: Client, finished: Path, larger: Path) -> tuple[dict, dict, int, int]:
-    """What the two versions look like undisturbed, and how many requests a first push and one of more seeds take."""
+    """Return the two versions as undisturbed pushes make them, and the number of requests of each push."""
     _server.reset()
     assert client.inrzoo("push", finished, "ada/tiny").code == 0
     first, num_first = _server.tree("ada/tiny"), len(_server.requests)

@@ -1,4 +1,4 @@
-"""What every hypernetwork keeps to, whatever it is: each test runs over all that the registry finds."""
+"""The contract of every hypernetwork: each test runs over all that the registry finds."""
 
 import json
 

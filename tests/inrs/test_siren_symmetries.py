@@ -140,7 +140,7 @@ def test_canonical_form_is_idempotent(convention, bias_inside, weights_of):
 @pytest.mark.parametrize("weights_of", [starts, trained])
 @pytest.mark.parametrize("dtype, atol", [(torch.float32, 1e-5), (torch.float64, 1e-12)])
 def test_canonical_form_is_equal_for_all_members_of_an_orbit(convention, bias_inside, seed, weights_of, dtype, atol):
-    """Of fresh `dws` and `mwt` weights too: all their phases are 0, the tie that either sign could claim."""
+    """It also holds for fresh `dws` and `mwt` weights: their phases are 0, the tie that either sign could claim."""
     siren = make(convention, bias_inside)
     weights = weights_of(siren, dtype)
     member = another_member(siren, weights, seed)

@@ -28,7 +28,10 @@ def pins(text: str) -> dict[str, str]:
 
 
 def resolve(*words: object) -> dict[str, str]:
-    """What `uv pip compile` chooses for Linux on x86-64: canonical name -> version. Fails with uv's own explanation."""
+    """Return what `uv pip compile` chooses for Linux on x86-64: canonical name -> version.
+
+    It fails with uv's own explanation.
+    """
     command = [
         sys.executable,
         "-m",

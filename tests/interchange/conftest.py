@@ -21,7 +21,7 @@ SETTINGS = {
     "sitzmann": {"inr__hidden_layers": 2},
 }
 OMEGA = {"inr__omega_0": 30.0}
-"""What every reader has in its code; digits are fitted with less."""
+"""The ω₀ in the code of every reader; digits are fitted with less."""
 
 
 @pytest.fixture(scope="session")

@@ -54,7 +54,7 @@ def test_every_inr_is_one_row_with_its_own_bits(views: Path, tmp_path: Path) -> 
 
 
 def test_the_weights_of_a_row_group_are_one_run_of_the_shards_bytes(views: Path, tmp_path: Path) -> None:
-    """What lets a content-addressed storage keep them once."""
+    """A content-addressed storage keeps them once."""
     export_parquet(views, tmp_path / "out")
     store = open_store(views)
     for part in parquet.parts(store, range(2)):

@@ -71,7 +71,7 @@ def items(batches):
 
 
 def parts(source, world, workers, **options):
-    """What each worker of each rank gives, as lists of batches: [rank][worker]."""
+    """Return the batches of each worker of each rank, as lists of batches: [rank][worker]."""
     given_by = []
     for rank in range(world):
         stream = WeightStream(source, rank=rank, world=world, **options)

@@ -1,4 +1,4 @@
-"""What every transform that the registry finds promises; and toys that break a promise, which must be noticed.
+"""The contract of every transform that the registry finds; and toys that break a promise, which must be noticed.
 
 Shape letters: B INRs, P parameters, K coordinates.
 """

@@ -33,7 +33,7 @@ SMALL = {
     "inr__hidden_features": 4,
     "inr__omega_0": 30.0,
 }
-"""Of a store that all verbs can read; ω₀ is the one that state dicts can express."""
+"""Settings of a store that all verbs can read; ω₀ is the one that state dicts can express."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""What hostile things are made of: whole ones, small enough to be read in milliseconds."""
+"""Whole stores, checkpoints and archives that tests damage, small enough to be read in milliseconds."""
 
 import shutil
 import tempfile

@@ -56,7 +56,7 @@ def test_too_many_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_idx_bombs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is announced bounds what is unpacked, and what may be announced is bounded."""
+    """The announced size bounds the unpacked bytes, and is itself bounded."""
     honest = IDX["train-images-idx3-ubyte"]
     (tmp_path / "a").write_bytes(gzip.compress(honest + bytes(50 * 2**20)))
     read: list[int] = []

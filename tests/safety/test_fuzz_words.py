@@ -1,4 +1,4 @@
-"""What is typed: words of the command line, and addresses of stores."""
+"""Random words that are typed: words of the command line, and addresses of stores."""
 
 import shutil
 from pathlib import Path

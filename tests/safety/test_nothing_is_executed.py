@@ -1,4 +1,4 @@
-"""What comes from elsewhere is data. The package has no way to run it, and planted programs do not run."""
+"""Files from elsewhere are data. The package has no way to run it, and planted programs do not run."""
 
 import ast
 import json
@@ -51,7 +51,7 @@ BANNED_ATTRIBUTES = {
 
 
 def ways_to_run(source: str) -> list[str]:
-    """What in a file could run data as a program, or unpack an archive to the disk."""
+    """List the calls in a file that could run data as a program, or unpack an archive to the disk."""
     found = []
     for node in ast.walk(ast.parse(source)):
         names: list[str] = []

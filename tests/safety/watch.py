@@ -1,4 +1,4 @@
-"""What a piece of work does to the machine besides giving an answer: files it writes, programs it starts, pickles.
+"""Records the side effects of a piece of work on the machine: files it writes, programs it starts, pickles.
 
 Python tells an audit hook of every file it opens and of every program it starts (PEP 578). Code in other languages does
 not, so the folder around the work is compared as well.
@@ -37,7 +37,7 @@ RUNS_CODE = (
     "marshal.loads",
 )
 SECONDS, BYTES = 60.0, 3 * 2**30
-"""Of processor time that a case may take before it counts as a hang, and of memory that it may add."""
+"""Limits of the processor time that a case may take before it counts as a hang, and of the memory that it may add."""
 
 
 class Hang(BaseException):
@@ -116,7 +116,7 @@ def bounded() -> Iterator[None]:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """What stands below a folder: sha256 of files, targets of links."""
+    """Return the content of a folder: sha256 of files, targets of links."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))

@@ -49,7 +49,7 @@ def drawing(seed: int) -> bytes:
 def omniglot_files(
     archive: str, alphabets: Iterable[str], characters: int = 2, drawers: int = 3, wrapper: bool = True
 ) -> dict[str, bytes]:
-    """What an archive holds; a drawing is the same in every archive."""
+    """Return the files of an archive; a drawing is the same in every archive."""
     files = {}
     for alphabet in alphabets:
         for character in range(1, characters + 1):

@@ -1,4 +1,4 @@
-"""What every source keeps, whatever it reads."""
+"""The contract of every source."""
 
 import pickle
 import re

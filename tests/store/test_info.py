@@ -1,4 +1,4 @@
-"""What a store records of itself is read into one dataclass, checked once, and written by it."""
+"""The attributes of a store are read into one dataclass, checked once, and written by it."""
 
 import json
 import shutil

@@ -162,7 +162,7 @@ def quality_of(weights_BTP: np.ndarray) -> Quality:
 
 @pytest.fixture(scope="module")
 def expected(path, made_up):
-    """What the store holds now: pending INRs are NaN."""
+    """Return the weights in the store: pending INRs are NaN."""
     expected = made_up.copy()
     partition = open_store(path).partition
     for index in range(1, partition.num_blocks, 2):

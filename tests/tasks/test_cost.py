@@ -1,4 +1,4 @@
-"""What a run took is counted over all its calls, and tables say what they are told."""
+"""The cost of a run is counted over all its calls, and tables say what they are told."""
 
 import json
 

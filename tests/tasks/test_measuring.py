@@ -1,4 +1,4 @@
-"""What scripts of tables need: how long training took, means over runs, numbers on a page."""
+"""Scripts of tables measure how long training took, means over runs, numbers on a page."""
 
 import math
 

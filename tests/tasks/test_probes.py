@@ -1,4 +1,4 @@
-"""What frozen features are worth: against loops, on data whose answer is known, without a look at the test split."""
+"""Probes measure frozen features: against loops, on data whose answer is known, without a look at the test split."""
 
 import math
 

@@ -1,1 +1,1 @@
-"""What is shown of trained networks: tables, figures, features and the cost of a run."""
+"""Reports on trained networks: tables, figures, features and the cost of a run."""

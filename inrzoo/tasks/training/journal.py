@@ -74,7 +74,6 @@ class Bar:
     """Shows steps, rate and remaining time: a bar on a terminal, otherwise a line for each validation."""
 
     def __init__(self, done: int, total: int, quiet: bool) -> None:
-        self._quiet = quiet
         self._console = Console(stderr=True, quiet=quiet)
         self._progress = progress_bar(self._console, quiet)
         self._task: TaskID = self._progress.add_task("training", total=total, completed=done, note="")

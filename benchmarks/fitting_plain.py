@@ -1,25 +1,19 @@
 """How INRs are fitted without this package: the plain loop of published code, and `torch.func.vmap` over it.
 
-Every way of fitting in this room is a `Prepare`: it gets a workload, starts and signals, does once what a user does
-once (compiling, copying), and returns `run(steps)`, which fits from those starts and returns the weights.
-
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """
 
-from collections.abc import Callable
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
+from inrzoo.bench.methods import Run
 from inrzoo.bench.workloads import Workload
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren
-
-Run = Callable[[int], Tensor]
-Prepare = Callable[[Workload, Tensor, Tensor], Run]
 
 
 class Sine(nn.Module):

@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from inrzoo.bench.plain import Run
+from inrzoo.bench.methods import Run
 from inrzoo.bench.workloads import Workload
 from inrzoo.fit.compiled import system_compiler
 from inrzoo.inrs import INR
@@ -22,7 +22,7 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 def unavailable(workload: Workload) -> str | None:
-    """Why torch cannot compile here, in one line; None if it can."""
+    """Return why torch cannot compile here, in one line; None if it can."""
     return None if system_compiler() else "torch.compile needs a C++ compiler; none is on the path"
 
 

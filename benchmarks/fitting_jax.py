@@ -1,5 +1,5 @@
 """How INRs are fitted in JAX: vmap over INRs, and all steps in one jitted loop, as fit-a-nef does it. Optional: needs
-`pip install inrzoo[jax]`.
+`pip install jax`.
 
 The loop is `lax.fori_loop`, the while loop that `lax.scan` becomes as well (the same speed to 3 % here); unlike scan's,
 its length may change without compiling again.
@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from fitting_plain import module
 from torch import Tensor
 
-from inrzoo.bench.plain import Run, module
+from inrzoo.bench.methods import Run
 from inrzoo.bench.workloads import Workload
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren
@@ -23,8 +24,8 @@ BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 def unavailable(workload: Workload) -> str | None:
-    """Why JAX is not there, in one line; None if it is."""
-    return None if importlib.util.find_spec("jax") else "jax is not installed: pip install 'inrzoo[jax]'"
+    """Return why JAX cannot run here, in one line; None if it can."""
+    return None if importlib.util.find_spec("jax") else "jax is not installed: pip install jax"
 
 
 def jitted(workload: Workload, starts_BP: Tensor, targets_BKC: Tensor) -> Run:

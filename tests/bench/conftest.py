@@ -1,0 +1,6 @@
+"""Lets the tests import the methods of `benchmarks/` that inrzoo's engines are compared with."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
