@@ -18,13 +18,13 @@ FILTERS = {
     "inr__name": "fourier_net",
     "inr__filter_init": "nyquist_fraction",
     "inr__nyquist_fraction": 2.0,
-    "limit": 12,
+    "limit": 6,
 }
 
 
 def built(path: Path, **changes: object) -> Store:
     build(tiny(seeds=1, fit__stop_psnr=None, **FILTERS, **changes), path, in_process=True, quiet=True)
-    assert verify(path).problems == [] and all(one.bit_equal for one in refit(path, 3).refits)
+    assert verify(path).problems == [] and all(one.bit_equal for one in refit(path, 1).refits)
     return open_store(path)
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from client import Client, Done
 from server import Fault, Hub, State
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes, tiny
 
 from inrzoo.builder import build
 from inrzoo.store import open_store
@@ -214,7 +214,7 @@ def test_two_pushers_of_one_store_make_one_version(
 
 def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.zarr"
-    build(tiny(fit__lr=1e-3), other, in_process=True, quiet=True)
+    build(small(fit__lr=1e-3), other, in_process=True, quiet=True)
     hub.latency = 0.005
     both = {path: client.start("push", path, "ada/tiny") for path in (finished, other)}
     done = {path: running.wait() for path, running in both.items()}
@@ -235,7 +235,7 @@ def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished
 
 def test_a_push_that_was_overtaken_while_it_verified(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.zarr"
-    build(tiny(fit__lr=1e-3), other, in_process=True, quiet=True)
+    build(small(fit__lr=1e-3), other, in_process=True, quiet=True)
 
     def overtake(what: str) -> None:
         if what == "POST /api/repos/create":

@@ -122,7 +122,7 @@ def test_nothing_is_fetched_twice(server, url, cache):
     assert {name for name, count in server.requests.items() if count > 1} == {"made.zarr/zarr.json"}
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_processes_share_the_cache(made, server, url, context):
     """A worker's connections are its own, although this process has some, and what one fetched the others find."""
     dataset = inrzoo.load(url, normalise="none")
