@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -164,15 +163,16 @@ def test_disk_full_at_every_moment(every: int, tmp_path: Path, monkeypatch: pyte
     assert moment > 50
 
 
-def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow(inrzoo: CommandLine, tmp_path: Path) -> None:
     """A real refusal of the system's: files are limited to 4 kB."""
-    out = tmp_path / "store.zarr"
-    done = subprocess.run(
-        command(out, "--in-process", steps=2), capture_output=True, text=True, timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert "cannot write to" in done.stderr.strip().splitlines()[-1] and "Traceback" not in done.stderr
+    out, limits = tmp_path / "store.zarr", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        code, _, errors = inrzoo(*command(out, "--in-process", steps=2)[3:])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 2, errors
+    assert "cannot write to" in errors.strip().splitlines()[-1] and "Traceback" not in errors
     assert not out.exists() or not open_store(out).complete
 
 

@@ -35,7 +35,7 @@ NETWORKS = {
 
 def ten(**changes):
     """One seed of ten digits in three splits."""
-    return tiny(**{"seeds": 1, "limit": 10, "source__num_validation": 600, "source__num_test": 600, **changes})
+    return tiny(**{"seeds": 1, "limit": 10, "source__num_validation": 300, "source__num_test": 300, **changes})
 
 
 def signals():

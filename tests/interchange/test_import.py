@@ -95,7 +95,7 @@ def test_verify_accepts_an_import_with_images(exported, tmp_path):
     made = import_state_dicts(exported("dws"), tmp_path / "back.zarr", dataset="digits")
     findings = verify(made)
     assert findings.problems == []
-    assert findings.num_inrs == 96
+    assert findings.num_inrs == 40
 
 
 def test_an_import_says_where_it_comes_from_and_nothing_volatile(stores, exported, tmp_path):
@@ -105,7 +105,7 @@ def test_an_import_says_where_it_comes_from_and_nothing_volatile(stores, exporte
     second = open_store(import_state_dicts(tmp_path / "elsewhere", tmp_path / "b.zarr"))
     assert first.info == second.info
     said = first.info.imported
-    assert (said.convention, said.num_files, said.copies) == ("nfn", 96, (0, 1))
+    assert (said.convention, said.num_files, said.copies) == ("nfn", 40, (0, 1))
     assert said.exported_from == stores("nfn").info.fingerprint
     other = tmp_path / "other"
     export_state_dicts(stores("nfn").path, other, "nfn", 1)
@@ -518,7 +518,7 @@ def test_an_interrupted_import_leaves_nothing(exported, tmp_path):
     folder = exported("nfn", 0)
 
     def stop(done, total):
-        if done == 20:
+        if done == 10:
             raise KeyboardInterrupt
 
     before = sorted(tmp_path.iterdir())

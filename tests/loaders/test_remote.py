@@ -395,7 +395,7 @@ def test_what_is_in_the_cache_is_what_the_checksums_say(url, cache):
 @pytest.fixture
 def impatient(monkeypatch):
     """Limits of a second and of a megabyte."""
-    monkeypatch.setattr("inrzoo.store.limits.WINDOW_SECONDS", 2.0)
+    monkeypatch.setattr("inrzoo.store.limits.WINDOW_SECONDS", 1.0)
     monkeypatch.setattr("inrzoo.store.limits.WINDOW_BYTES", 2**12)
     monkeypatch.setattr("inrzoo.store.limits.MAX_SMALL_BYTES", 2**20)
 

@@ -406,7 +406,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-sys.path.insert(0, "tests/loaders")
+sys.path[:0] = ["tests", "tests/loaders"]
 from made_stores import P, make_store
 import inrzoo
 

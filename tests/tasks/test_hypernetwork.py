@@ -114,7 +114,7 @@ def test_impossible_fields_are_refused(field, value):
         make(**{field: value})
 
 
-@pytest.mark.parametrize("name", ["trans_inr", "cavia"])
+@pytest.mark.parametrize("name", ["trans_inr", pytest.param("cavia", marks=pytest.mark.slow)])
 def test_pictures(name, finished, tmp_path):
     """One picture of each kind that the hypernetwork has; brighter where a token looks, and the originals in them."""
     tasks.train(make(name, steps=2, validate_every=2), finished, tmp_path / "run", device="cpu", quiet=True)
