@@ -91,6 +91,6 @@ def test_a_place_where_no_store_can_be_is_one_line(
     assert sorted(tmp_path.iterdir()) == before and Path("file").read_text() == "years of work"
 
 
-def test_what_the_system_says_is_named(inrzoo: Callable[..., tuple[int, str, str]], finished: Path) -> None:
-    code, _, err = inrzoo("preview", finished, "--out", "/proc/picture.png")
+def test_what_the_system_says_is_named(inrzoo: Callable[..., tuple[int, str, str]], exportable: Path) -> None:
+    code, _, err = inrzoo("preview", exportable, "--out", "/proc/picture.png")
     assert code == 2 and "/proc/picture.png" in err and errno.errorcode

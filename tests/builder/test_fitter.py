@@ -114,8 +114,15 @@ def test_weights_are_what_the_hypernetwork_makes_of_the_signals(name, runs, tmp_
     assert store.complete and store.info.inr == {**store.info.inr, **INR}
 
 
-@pytest.mark.parametrize("name", ["instance_patterns", "learned_init"])
-@pytest.mark.parametrize("tto", [0, 5])
+@pytest.mark.parametrize(
+    ("name", "tto"),
+    [
+        ("instance_patterns", 0),
+        ("learned_init", 5),
+        pytest.param("instance_patterns", 5, marks=pytest.mark.slow),
+        pytest.param("learned_init", 0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_is_verified_refitted_and_repaired_without_the_checkpoint(name, tto, runs, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(runs(name), run)
@@ -146,7 +153,7 @@ def test_workers_do_not_change_a_byte(runs, tmp_path):
     assert store_bytes(parallel) == store_bytes(whole)
 
 
-@pytest.mark.parametrize("tto", [0, 3])
+@pytest.mark.parametrize("tto", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_an_interruption_does_not_change_a_byte(tto, runs, tmp_path, monkeypatch):
     run = runs("instance_patterns")
     whole = make(run, tmp_path / "whole.zarr", tto)

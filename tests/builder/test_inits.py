@@ -86,7 +86,7 @@ def test_more_seeds_of_a_fixed_init_are_the_same_as_all_at_once(tmp_path: Path, 
 
 
 @pytest.mark.parametrize(
-    "moment", [pytest.param(moment, marks=() if moment in (0, 4, 7) else pytest.mark.slow) for moment in range(8)]
+    "moment", [pytest.param(moment, marks=() if moment == 4 else pytest.mark.slow) for moment in range(8)]
 )
 def test_a_crash_while_growing_is_made_good(
     moment: int, tmp_path: Path, fixed_small: Path, monkeypatch: pytest.MonkeyPatch

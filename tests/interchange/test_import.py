@@ -43,7 +43,7 @@ def flat(state: dict) -> np.ndarray:
 # --- round trips -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("images", [False, True])
+@pytest.mark.parametrize("images", [pytest.param(False, marks=pytest.mark.slow), True])
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_import_of_an_export_is_the_store(stores, exported, tmp_path, convention, images):
     store = stores(convention)
@@ -76,7 +76,9 @@ def test_import_of_an_export_is_the_store(stores, exported, tmp_path, convention
         assert not made.has_signals
 
 
-@pytest.mark.parametrize("convention", CONVENTIONS)
+@pytest.mark.parametrize(
+    "convention", ["dws", *(pytest.param(name, marks=pytest.mark.slow) for name in ("nfn", "sitzmann"))]
+)
 def test_functions_survive_two_journeys(stores, exported, tmp_path, convention):
     import_state_dicts(exported(convention), tmp_path / "back.zarr")
     export_state_dicts(tmp_path / "back.zarr", tmp_path / "second", convention, "all")

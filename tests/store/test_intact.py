@@ -125,7 +125,14 @@ def test_hidden_files_are_ignored_at_every_level(command: Callable[[Path], objec
     assert all((copy / name).exists() for name in HIDDEN)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "weights/notes.txt", "weights/c/0/Thumbs.db", "more/zarr.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weights/c/0/Thumbs.db",
+        "more/zarr.json",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("notes.txt", "weights/notes.txt")),
+    ],
+)
 def test_a_visible_file_is_named_by_verify_and_never_recorded(name: str, copy: Path) -> None:
     (copy / name).parent.mkdir(exist_ok=True)
     (copy / name).write_text("{}")

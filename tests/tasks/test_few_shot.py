@@ -17,7 +17,7 @@ from inrzoo.tasks import evaluate, few_shot, measure, train
 from inrzoo.tasks.few_shot import FewShot, Network
 
 SMALL = {
-    "way": 3, "shot": 2, "query": 3, "steps": 20, "validate_every": 10, "lr": 3e-3, "validation_episodes": 20,
+    "way": 3, "shot": 2, "query": 3, "steps": 10, "validate_every": 5, "lr": 3e-3, "validation_episodes": 20,
     "test_ways": (3, 4), "test_shots": (1, 2), "test_episodes": 60,
 }  # fmt: skip
 MLP = {"name": "flat_mlp", "tensors": "all", "hidden_features": 32}
@@ -180,9 +180,9 @@ def trained(characters, tmp_path_factory) -> Path:
     [
         ({"inr__omega_0": 15.0}, "inr.omega_0: 30.0 → 15.0"),
         ({"inr__hidden_features": 6}, "layout.weight_0: [8, 2] ['hidden_0', 'in'] → [6, 2] ['hidden_0', 'in']"),
-        ({"inr__name": "relu_mlp"}, "inr.name: siren → relu_mlp"),
+        pytest.param({"inr__name": "relu_mlp"}, "inr.name: siren → relu_mlp", marks=pytest.mark.slow),
         ({"init__mode": "random"}, "init.mode: fixed → random"),
-        ({"coords__axis_order": "x_y"}, "coords.axis_order: row_col → x_y"),
+        pytest.param({"coords__axis_order": "x_y"}, "coords.axis_order: row_col → x_y", marks=pytest.mark.slow),
         ({"fit__steps": 50, "fit__views": [20, 30, 50]}, "init.start"),
     ],
 )

@@ -37,7 +37,11 @@ def make(name="cavia", **fields):
     return registry.make("tasks", {"name": "hypernetwork", **spec, "batch": 4, **fields})
 
 
-@pytest.mark.parametrize("name", HYPERNETS)
+LIKE_ANOTHER = [pytest.param(name, marks=pytest.mark.slow) for name in ("instance_patterns", "learned_init")]
+"""Others serve for those in the default suite: one of the transformers, one that takes steps of its own."""
+
+
+@pytest.mark.parametrize("name", ["trans_inr", "cavia", *LIKE_ANOTHER])
 def test_training_raises_the_psnr_of_held_out_signals(name, finished, tmp_path):
     task = make(name)
     before = task.begin(finished, "cpu")
