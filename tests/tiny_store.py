@@ -19,7 +19,7 @@ TINY = {
     "inr.hidden_features": 8,
 }
 """Small enough to fit in a second, large enough for several blocks; some INRs stop early, some do not."""
-SMALL = {"source__num_validation": 400, "source__num_test": 400, "limit": 6, "fit__steps": 3}
+SMALL = {"source__num_validation": 400, "source__num_test": 400, "limit": 6, "fit__steps": 10}
 """For tests to which the INRs do not matter: six blocks a seed of one INR each, three splits; no INR stops early."""
 REAL_MIN_BLOCKS, blocks.MIN_BLOCKS = blocks.MIN_BLOCKS, 8
 """The number that cuts small datasets; half of it halves the time of tiny builds, whose blocks are small."""

@@ -103,7 +103,7 @@ def test_another_run_in_the_folder_is_refused_until_overwritten(characters, make
     assert f"lr: {TASK.lr} → 0.5" in str(caught.value)
     assert "encoder.name: layer_transformer → flat_mlp" in str(caught.value)
     with pytest.raises(InrzooError, match=r"fingerprint: .* → "):
-        train(TASK, make_store("another", limit=6, inr__omega_0=10.0), tmp_path / "run", quiet=True)
+        train(TASK, make_store("another", fit__steps=3, fit__views=[1, 2, 3]), tmp_path / "run", quiet=True)
     assert train(other, characters, tmp_path / "run", quiet=True, overwrite=True, stop_after=2).step == 2
 
 
