@@ -58,7 +58,7 @@ def test_a_typo_in_the_source_leaves_the_old_store(
 
 
 @pytest.mark.parametrize("every", [9, pytest.param(2, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("error", [Crash, no_space])
+@pytest.mark.parametrize("error", [Crash, pytest.param(no_space, marks=pytest.mark.slow)])
 def test_a_failure_at_any_file_operation_leaves_the_old_store_or_the_new_one(
     error: Callable[[], BaseException], every: int, old: Path, finished_small: Path, new_bytes: dict[str, str]
 ) -> None:

@@ -104,7 +104,16 @@ def test_a_store_that_grows_while_it_is_pushed(hub: Hub, client: Client, copied:
     assert done.code == 0 and "v2" in done.out and whole(hub, "v2"), done.err
 
 
-@pytest.mark.parametrize("lost", ["tiny.zarr/psnr/c/0/1/0", "README.md", "data/train-seed00001-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "tiny.zarr/psnr/c/0/1/0",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("README.md", "data/train-seed00001-00000-of-00001.parquet")
+        ),
+    ],
+)
 def test_a_broken_version_is_followed_by_a_whole_one(pushed: Hub, client: Client, finished: Path, lost: str) -> None:
     expected = pushed.tree("ada/tiny")
     repo = pushed.repos["ada/tiny"]
