@@ -6,6 +6,9 @@ READY := $(VENV)/.ready
 # Scripts pass settings out of dictionaries, whose types nobody knows; that what they call is there, mypy can tell.
 LOOSE := arg-type assignment dict-item func-returns-value import-not-found index no-any-return operator var-annotated
 
+# Otherwise every process that a test starts would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-slow test-exhaustive check smoke bench clean
 
 demo: $(READY)

@@ -22,8 +22,8 @@ sys.meta_path.insert(0, Blocker())
     ("words", "hint"),
     [
         (["build", "digits", "--limit", "2", "--out", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'"),
-        (["verify", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'"),
-        (["info", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'"),
+        pytest.param(["verify", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'", marks=pytest.mark.slow),
+        pytest.param(["info", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'", marks=pytest.mark.slow),
         (["build", "digits", "--limit", "2", "--out", "x.zarr", "--engine", "triton"], "triton"),
     ],
 )

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes
 
 from inrzoo.builder import build
 from inrzoo.interchange import export_state_dicts
@@ -21,7 +21,7 @@ COMMANDS = {
     "preview": ["preview", "{store}", "--out", "{folder}/made"],
     "export state-dicts": ["export", "{store}", "--convention", "sitzmann", "--out", "{folder}/made"],
     "export parquet": ["export", "{store}", "--format", "parquet", "--out", "{folder}/made"],
-    "export safetensors": ["export", "{store}", "--format", "safetensors", "--signal", "0:9", "--out", "{folder}/made"],
+    "export safetensors": ["export", "{store}", "--format", "safetensors", "--signal", "0:5", "--out", "{folder}/made"],
     "import": ["import", "{folder}/exported", "--out", "{folder}/made"],
 }
 
@@ -41,7 +41,7 @@ def no_more_bytes() -> Iterator[None]:
 def exportable(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store whose INRs readers of a convention see as they are."""
     path = tmp_path_factory.mktemp("exportable") / "tiny.zarr"
-    build(tiny(limit=20, seeds=1, inr__omega_0=30.0), path, in_process=True, quiet=True)
+    build(small(seeds=1, inr__omega_0=30.0), path, in_process=True, quiet=True)
     return path
 
 
@@ -91,6 +91,6 @@ def test_a_place_where_no_store_can_be_is_one_line(
     assert sorted(tmp_path.iterdir()) == before and Path("file").read_text() == "years of work"
 
 
-def test_what_the_system_says_is_named(inrzoo: Callable[..., tuple[int, str, str]], finished: Path) -> None:
-    code, _, err = inrzoo("preview", finished, "--out", "/proc/picture.png")
+def test_what_the_system_says_is_named(inrzoo: Callable[..., tuple[int, str, str]], exportable: Path) -> None:
+    code, _, err = inrzoo("preview", exportable, "--out", "/proc/picture.png")
     assert code == 2 and "/proc/picture.png" in err and errno.errorcode

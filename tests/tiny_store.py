@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from inrzoo import manifest
+from inrzoo.store import blocks
 from inrzoo.store.root import ROOT_DIGEST, root_digest
 
 SIGNALS, SEEDS, STEPS = 48, 2, 40
@@ -18,6 +19,10 @@ TINY = {
     "inr.hidden_features": 8,
 }
 """Small enough to fit in a second, large enough for several blocks; some INRs stop early, some do not."""
+SMALL = {"source__num_validation": 400, "source__num_test": 400, "limit": 6, "fit__steps": 10}
+"""For tests to which the INRs do not matter: six blocks a seed of one INR each, three splits; no INR stops early."""
+REAL_MIN_BLOCKS, blocks.MIN_BLOCKS = blocks.MIN_BLOCKS, 8
+"""The number that cuts small datasets; half of it halves the time of tiny builds, whose blocks are small."""
 
 
 def tiny(**changes: object) -> manifest.Manifest:
@@ -25,6 +30,11 @@ def tiny(**changes: object) -> manifest.Manifest:
     return manifest.load(
         "digits", overrides={**TINY, **{key.replace("__", "."): value for key, value in changes.items()}}
     )
+
+
+def small(**changes: object) -> manifest.Manifest:
+    """The small manifest with other keys."""
+    return tiny(**{**SMALL, **changes})
 
 
 def set_attributes(path: Path, **attributes: object) -> None:

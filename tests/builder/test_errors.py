@@ -3,7 +3,6 @@
 import errno
 import os
 import resource
-import subprocess
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from processes import command
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes, tiny
 
 from inrzoo.builder import build
 from inrzoo.builder.preparation import Request, prepare
@@ -98,10 +97,10 @@ def test_other_settings_are_refused(changes: dict[str, object], named: str, fini
 
 def test_another_environment_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "store.zarr"
-    build(tiny(seeds=1), out, in_process=True, quiet=True)
+    build(small(seeds=1), out, in_process=True, quiet=True)
     monkeypatch.setattr("torch.__version__", "9.9.9")
     with pytest.raises(InrzooError, match=r"torch: .* → 9\.9\.9"):
-        build(tiny(seeds=2), out, in_process=True, quiet=True)
+        build(small(seeds=2), out, in_process=True, quiet=True)
 
 
 def test_overwrite_removes_stores_only(tmp_path: Path) -> None:
@@ -136,8 +135,8 @@ def test_too_small_a_disk_is_said_before_anything_is_fitted(tmp_path: Path, monk
 @pytest.mark.parametrize("every", [29, pytest.param(7, marks=pytest.mark.slow)])
 def test_disk_full_at_every_moment(every: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The n-th time that something is forced to disk there is no space: for every n of a whole build."""
-    small = tiny(limit=6, seeds=1, fit__steps=2)
-    build(small, tmp_path / "reference.zarr", in_process=True, quiet=True)
+    wanted = small(limit=3, seeds=1)
+    build(wanted, tmp_path / "reference.zarr", in_process=True, quiet=True)
     expected, fsync = store_bytes(tmp_path / "reference.zarr"), os.fsync
     for moment in range(0, 10_000, every):
         out, calls = tmp_path / f"{moment}.zarr", 0
@@ -151,7 +150,7 @@ def test_disk_full_at_every_moment(every: int, tmp_path: Path, monkeypatch: pyte
 
         monkeypatch.setattr(os, "fsync", failing)
         try:
-            build(small, out, in_process=True, quiet=True)
+            build(wanted, out, in_process=True, quiet=True)
         except InrzooError as error:
             assert "the disk is full" in str(error)
             assert not out.exists() or not open_store(out).complete
@@ -159,20 +158,21 @@ def test_disk_full_at_every_moment(every: int, tmp_path: Path, monkeypatch: pyte
             break
         finally:
             monkeypatch.setattr(os, "fsync", fsync)
-        build(small, out, in_process=True, quiet=True)
+        build(wanted, out, in_process=True, quiet=True)
         assert store_bytes(out) == expected, f"full at moment {moment}"
     assert moment > 50
 
 
-def test_a_file_that_cannot_grow(tmp_path: Path) -> None:
+def test_a_file_that_cannot_grow(inrzoo: CommandLine, tmp_path: Path) -> None:
     """A real refusal of the system's: files are limited to 4 kB."""
-    out = tmp_path / "store.zarr"
-    done = subprocess.run(
-        command(out, "--in-process", steps=2), capture_output=True, text=True, timeout=120,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
-    )  # fmt: skip
-    assert done.returncode == 2, done.stderr
-    assert "cannot write to" in done.stderr.strip().splitlines()[-1] and "Traceback" not in done.stderr
+    out, limits = tmp_path / "store.zarr", resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        code, _, errors = inrzoo(*command(out, "--in-process", steps=2)[3:])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert code == 2, errors
+    assert "cannot write to" in errors.strip().splitlines()[-1] and "Traceback" not in errors
     assert not out.exists() or not open_store(out).complete
 
 
@@ -225,7 +225,7 @@ def test_truncated_image(inrzoo: CommandLine, tmp_path: Path) -> None:
 def test_columns_and_weights_of_nothing_but_fill_values_are_stored(changes: dict[str, object], tmp_path: Path) -> None:
     """All INRs stop at step 0, or all are NaN: what zarr would leave out is written all the same."""
     out = tmp_path / "store.zarr"
-    build(tiny(**changes), out, in_process=True, quiet=True)
+    build(small(**changes), out, in_process=True, quiet=True)
     store = open_store(out)
     assert (store.steps == 0).all() if "fit__stop_psnr" in changes else np.isnan(store.loss).all()
     assert verify(out).problems == []

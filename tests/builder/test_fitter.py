@@ -33,8 +33,13 @@ NETWORKS = {
 }
 
 
-def signals(**changes):
-    return UnfittedDataset(tiny(seeds=1, **changes))
+def ten(**changes):
+    """One seed of ten digits in three splits."""
+    return tiny(**{"seeds": 1, "limit": 10, "source__num_validation": 300, "source__num_test": 300, **changes})
+
+
+def signals():
+    return UnfittedDataset(ten())
 
 
 def train(name: str, out: Path) -> Path:
@@ -58,7 +63,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory):
 
 
 def make(run: Path, out: Path, tto: int = 0, **changes: object) -> Path:
-    build(tiny(seeds=1, **changes), out, fitter=run, tto=tto, in_process=True, quiet=True)
+    build(ten(**changes), out, fitter=run, tto=tto, in_process=True, quiet=True)
     return out
 
 
@@ -86,7 +91,7 @@ def test_a_plan_is_what_a_build_does(tto, runs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(estimate, "weights_of", weights_of)
     monkeypatch.setattr(estimate, "fit_to", timed_fit)
-    planned = plan(tiny(seeds=1), out, fitter=run, tto=tto, seconds=1.0)
+    planned = plan(ten(), out, fitter=run, tto=tto, seconds=1.0)
     assert not list(tmp_path.iterdir())
     store = open_store(make(run, out, tto))
     assert (planned.num_blocks, planned.block_rows) == (len(store.blocks()), store.partition.block_rows)
@@ -109,20 +114,27 @@ def test_weights_are_what_the_hypernetwork_makes_of_the_signals(name, runs, tmp_
     assert store.complete and store.info.inr == {**store.info.inr, **INR}
 
 
-@pytest.mark.parametrize("name", ["instance_patterns", "learned_init"])
-@pytest.mark.parametrize("tto", [0, 5])
+@pytest.mark.parametrize(
+    ("name", "tto"),
+    [
+        ("instance_patterns", 0),
+        ("learned_init", 5),
+        pytest.param("instance_patterns", 5, marks=pytest.mark.slow),
+        pytest.param("learned_init", 0, marks=pytest.mark.slow),
+    ],
+)
 def test_a_store_is_verified_refitted_and_repaired_without_the_checkpoint(name, tto, runs, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(runs(name), run)
     path = make(run, tmp_path / "made.zarr", tto)
     shutil.rmtree(run)
     found = verify(path)
-    assert found.problems == [] and found.num_inrs == 48
-    assert all(one.bit_equal for one in refit(path, 3).refits)
+    assert found.problems == [] and found.num_inrs == 10
+    assert all(one.bit_equal for one in refit(path, 2).refits)
     assert open_store(path).snapshots == [tto]
 
 
-@pytest.mark.parametrize("engine", ["reference", "auto"])
+@pytest.mark.parametrize("engine", [pytest.param("reference", marks=pytest.mark.slow), "auto"])
 def test_tto_is_adam_on_all_weights(engine, runs, tmp_path):
     run = runs("instance_patterns")
     store = open_store(make(run, tmp_path / "made.zarr", 5, fit__lr=1e-3, fit__engine=engine))
@@ -137,11 +149,11 @@ def test_tto_is_adam_on_all_weights(engine, runs, tmp_path):
 @pytest.mark.slow
 def test_workers_do_not_change_a_byte(runs, tmp_path):
     whole, parallel = make(runs("cavia"), tmp_path / "whole.zarr"), tmp_path / "parallel.zarr"
-    build(tiny(seeds=1), parallel, fitter=runs("cavia"), workers=2, quiet=True)
+    build(ten(), parallel, fitter=runs("cavia"), workers=2, quiet=True)
     assert store_bytes(parallel) == store_bytes(whole)
 
 
-@pytest.mark.parametrize("tto", [0, 3])
+@pytest.mark.parametrize("tto", [pytest.param(0, marks=pytest.mark.slow), 3])
 def test_an_interruption_does_not_change_a_byte(tto, runs, tmp_path, monkeypatch):
     run = runs("instance_patterns")
     whole = make(run, tmp_path / "whole.zarr", tto)
@@ -275,7 +287,7 @@ def test_bad_words_are_one_line(words, says, runs, finished, tmp_path, inrzoo):
 def test_other_signals_and_other_checkpoints_are_refused(runs, tmp_path):
     other = tmp_path / "classify"
     store = make(runs("learned_init"), tmp_path / "made.zarr")
-    spec = {"name": "classify", "encoder": {"name": "raw"}, "steps": 1, "batch_size": 8}
+    spec = {"name": "classify", "encoder": {"name": "raw"}, "steps": 1, "batch_size": 4}
     tasks.train(registry.make("tasks", spec), store, other, quiet=True)
     with pytest.raises(InrzooError, match="the task classify, which makes no INRs"):
         read_fitter(other)
@@ -305,7 +317,7 @@ def test_a_learned_start_from_training_to_a_verified_store(runs, tmp_path):
     write_init(tmp_path / "start.safetensors", network.start_weights())
     settings = {f"inr__{key}": value for key, value in INR.items()}
     out = tmp_path / "fits.zarr"
-    build(tiny(seeds=1, **settings), out, init=tmp_path / "start.safetensors", in_process=True, quiet=True)
+    build(ten(**settings), out, init=tmp_path / "start.safetensors", in_process=True, quiet=True)
     store = open_store(out)
     np.testing.assert_array_equal(store.init[0], network.start.detach().numpy())
     assert store.settings.init.mode == "file"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from processes import command, committed, complete, kill, ray_workers, start, wait_until
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes, tiny
 
 from inrzoo import builder
 from inrzoo.builder import build
@@ -121,14 +121,14 @@ def test_killed_at_random_moments(trial: int, tmp_path: Path, reference: dict[st
     assert store_bytes(out) == reference
 
 
-def test_more_seeds_fit_only_the_new_ones(tmp_path: Path, finished: Path) -> None:
+def test_more_seeds_fit_only_the_new_ones(tmp_path: Path, finished_small: Path) -> None:
     out = tmp_path / "store.zarr"
-    build(tiny(seeds=1), out, in_process=True, quiet=True)
+    build(small(seeds=1), out, in_process=True, quiet=True)
     before = open_store(out).weights[:]
-    report = build(tiny(), out, in_process=True, quiet=True)
-    assert report.fitted == 48
+    report = build(small(), out, in_process=True, quiet=True)
+    assert report.fitted == 6
     assert (open_store(out).weights[:, :1] == before).all()
-    assert store_bytes(out) == store_bytes(finished)
+    assert store_bytes(out) == store_bytes(finished_small)
 
 
 def test_a_finished_store_is_left_alone(tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:

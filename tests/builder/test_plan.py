@@ -15,12 +15,12 @@ from inrzoo.store import Partition, open_store
 
 SHARED = {"fit__steps": 3, "fit__stop_psnr": None}
 MANIFESTS = {
-    "two seeds": {},
-    "views": {"fit__views": [1, 2, 3]},
+    "two seeds": {"limit": 12},
+    "views": {"limit": 12, "fit__views": [1, 2, 3]},
     "one signal": {"limit": 1, "seeds": 1, "source__num_test": 0, "source__num_validation": 0},
-    "a fixed start": {"init__mode": "fixed"},
-    "an odd number": {"limit": 301, "seeds": 3},
-    "another INR": {"inr__name": "fourier_net", "inr__num_filters": 2},
+    "a fixed start": {"limit": 12, "init__mode": "fixed"},
+    "an odd number": {"limit": 31, "seeds": 3},
+    "another INR": {"limit": 12, "inr__name": "fourier_net", "inr__num_filters": 2},
 }
 
 
@@ -32,8 +32,14 @@ def total_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
 
 
-@pytest.mark.parametrize("name", MANIFESTS)
-@pytest.mark.parametrize("shard_bytes", [None, 40_000])
+@pytest.mark.parametrize(
+    ("name", "shard_bytes"),
+    [
+        pytest.param(name, size, marks=pytest.mark.slow if size and name not in ("views", "an odd number") else ())
+        for name in MANIFESTS
+        for size in (None, 8000)
+    ],
+)
 def test_a_plan_is_what_a_build_does(
     name: str, shard_bytes: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -56,17 +62,17 @@ def test_a_plan_is_what_a_build_does(
 
 def test_a_plan_of_a_store_that_is_begun(tmp_path: Path) -> None:
     """Finished blocks are not counted, more seeds are; nothing in the store is touched."""
-    small, out = tiny(seeds=1, **SHARED), tmp_path / "store.zarr"
-    build(small, out, in_process=True, quiet=True)
+    begun, out = tiny(seeds=1, limit=12, **SHARED), tmp_path / "store.zarr"
+    build(begun, out, in_process=True, quiet=True)
     before = store_bytes(tmp_path)
-    again, more = plan(small, out, seconds=0.01), plan(tiny(seeds=3, **SHARED), out, seconds=0.01)
+    again, more = plan(begun, out, seconds=0.01), plan(tiny(seeds=3, limit=12, **SHARED), out, seconds=0.01)
     assert (again.continued, again.missing_blocks, again.missing_inrs) == (True, 0, 0) and again.seconds(1) == 0
     assert more.missing_blocks == 2 * again.num_blocks and more.missing_inrs == 2 * again.num_inrs
     assert store_bytes(tmp_path) == before
-    assert build(tiny(seeds=3, **SHARED), out, in_process=True, quiet=True).fitted == more.missing_inrs
+    assert build(tiny(seeds=3, limit=12, **SHARED), out, in_process=True, quiet=True).fitted == more.missing_inrs
     assert weight_bytes(out) == more.weight_bytes
     with pytest.raises(InrzooError, match=r"fit\.steps: 3 → 5"):
-        plan(tiny(fit__steps=5, fit__stop_psnr=None), out, seconds=0.01)
+        plan(tiny(limit=12, fit__steps=5, fit__stop_psnr=None), out, seconds=0.01)
 
 
 def test_the_formula() -> None:

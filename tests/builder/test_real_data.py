@@ -24,10 +24,10 @@ def test_real_signals_are_fitted(
     inrzoo: Callable[..., tuple[int, str, str]],
 ) -> None:
     out = tmp_path / f"{dataset}.zarr"
-    words = ["--source", data / dataset, "--limit", 24, "--seeds", 2, "--steps", 60, "--lr", "2e-3", "--in-process"]
+    words = ["--source", data / dataset, "--limit", 12, "--seeds", 1, "--steps", 60, "--lr", "2e-3", "--in-process"]
     code, printed, err = inrzoo("build", dataset, *words, "--out", out)
     assert code == 0, err
-    assert "48 fitted now" in printed
+    assert "12 fitted now" in printed
     store = open_store(out)
     assert (*store.info.grid, store.inr.out_features) == shape
     column = store.info.label_columns[0]

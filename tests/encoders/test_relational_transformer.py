@@ -208,7 +208,7 @@ def test_computing_twice_changes_no_gradient():
 
 
 def test_gradients_equal_finite_differences():
-    inr = Siren(in_features=1, out_features=1, hidden_features=2, hidden_layers=1)
+    inr = Siren(in_features=1, out_features=1, hidden_features=2, hidden_layers=0)
     encoder = small(inr.layout, sigma=0.2, num_layers=2).double()
     weights_BP = weights_of(inr.layout, 1).double().requires_grad_()
     assert encoder(weights_BP).gt(0).any()

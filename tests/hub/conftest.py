@@ -7,9 +7,15 @@ from pathlib import Path
 import pytest
 from client import Client
 from server import Hub, State
-from tiny_store import tiny
+from tiny_store import small, tiny
 
 from inrzoo.builder import build
+
+
+@pytest.fixture(scope="session")
+def finished(finished_small: Path) -> Path:
+    """What is pushed is verified, drawn and pulled dozens of times."""
+    return finished_small
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +56,7 @@ def larger(finished: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The finished store with a third seed."""
     path = tmp_path_factory.mktemp("larger") / "tiny.zarr"
     shutil.copytree(finished, path)
-    build(tiny(seeds=3), path, in_process=True, quiet=True)
+    build(small(seeds=3), path, in_process=True, quiet=True)
     return path
 
 

@@ -88,7 +88,7 @@ def harmless(finished: Path) -> str:
 
 
 @given(data=st.data())
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_words_of_a_store_are_words_on_its_card(store: Store, harmless: str, data: Any) -> None:
     changed = hostile(store, data.draw)
     content = card(changed, "ada/tiny", 1, True)

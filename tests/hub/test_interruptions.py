@@ -13,7 +13,7 @@ import pytest
 import yaml
 from client import Client, Done
 from server import Fault, Hub, State
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes, tiny
 
 from inrzoo.builder import build
 from inrzoo.store import open_store
@@ -100,7 +100,7 @@ EVERY = pytest.mark.parametrize(
 
 @pytest.mark.parametrize(
     ("share", "after"),
-    [(0.6, False), (1.0, True), *(slow(0.3, after) for after in (False, True)), slow(0.6, True), slow(1.0, False)],
+    [(0.6, False), slow(1.0, True), *(slow(0.3, after) for after in (False, True)), slow(0.6, True), slow(1.0, False)],
 )
 def test_a_killed_push_ends_in_the_same_tree(
     hub: Hub, client: Client, state: State, larger: Path, published: Published, share: float, after: bool
@@ -167,11 +167,11 @@ def test_readers_of_a_version_never_see_a_push(pushed: Hub, client: Client, larg
         slow(Fault(COMMIT, times=2, status=503)),
         Fault(COMMIT, times=1, kind="lost"),
         slow(Fault(COMMIT, times=1, kind="cut")),
-        Fault(TAG, times=1, status=500),
+        slow(Fault(TAG, times=1, status=500)),
         slow(Fault(TAG, times=1, kind="lost")),
         Fault("PUT /lfs/", times=1, kind="cut"),
         slow(Fault("PUT /lfs/", times=1, status=503)),
-        Fault("objects/batch", times=1, kind="lost"),
+        slow(Fault("objects/batch", times=1, kind="lost")),
         Fault("POST .*/preupload/", times=1, status=429),
         slow(Fault("repos/create", times=1, kind="lost")),
         slow(Fault("GET .*/refs", times=1, kind="cut")),
@@ -214,7 +214,7 @@ def test_two_pushers_of_one_store_make_one_version(
 
 def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.zarr"
-    build(tiny(fit__lr=1e-3), other, in_process=True, quiet=True)
+    build(small(fit__lr=1e-3), other, in_process=True, quiet=True)
     hub.latency = 0.005
     both = {path: client.start("push", path, "ada/tiny") for path in (finished, other)}
     done = {path: running.wait() for path, running in both.items()}
@@ -235,7 +235,7 @@ def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished
 
 def test_a_push_that_was_overtaken_while_it_verified(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.zarr"
-    build(tiny(fit__lr=1e-3), other, in_process=True, quiet=True)
+    build(small(fit__lr=1e-3), other, in_process=True, quiet=True)
 
     def overtake(what: str) -> None:
         if what == "POST /api/repos/create":

@@ -22,10 +22,10 @@ def test_the_datasets_on_the_hub(hub: Hub, client: Client, finished: Path, large
     assert [entry["repo_id"] for entry in found] == ["ada/tiny", "bob/shards"]
     store = open_store(larger)
     tiny = found[0]
-    assert tiny["version"] == 2 and tiny["format"] == 1 and tiny["num_inrs"] == store.status.size == 144
-    assert tiny["num_bytes"] == 4 * 144 * store.layout.num_params
+    assert tiny["version"] == 2 and tiny["format"] == 1 and tiny["num_inrs"] == store.status.size == 18
+    assert tiny["num_bytes"] == 4 * 18 * store.layout.num_params
     text = client.inrzoo("list", "--hub").out
-    assert "bob" not in text and "v2" in text and f"{tiny['psnr_median']:.2f} dB" in text and "60.5 kB" in text
+    assert "bob" not in text and "v2" in text and f"{tiny['psnr_median']:.2f} dB" in text and "7.6 kB" in text
     assert json.loads(client.inrzoo("list", "--hub", "bob", "--json").out) == []
     assert len(json.loads(client.inrzoo("list", "--hub", "bob", "--json", token="hf_bob").out)) == 1
 

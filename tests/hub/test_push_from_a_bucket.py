@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from client import Client
 from server import Hub
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import faulty_s3
@@ -41,10 +41,10 @@ def test_pushed_from_a_bucket(
     hub: Hub, client: Client, finished: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     place = f"s3://{faulty_s3.BUCKET}/tiny.zarr"
-    build(tiny(seeds=1), place, in_process=True, quiet=True)
+    build(small(seeds=1), place, in_process=True, quiet=True)
     done = client.python(PUSH.format(environment=environment, place="s3://inrzoo-test/none.zarr"))
     assert done.code != 0 and "could not read" in done.err
-    build(tiny(), place, in_process=True, quiet=True)
+    build(small(), place, in_process=True, quiet=True)
     done = client.python(PUSH.format(environment=environment, place=place))
     assert done.code == 0 and done.out.strip().endswith("1"), done.err
     pulled = client.inrzoo("pull", "ada/tiny", cwd=tmp_path)

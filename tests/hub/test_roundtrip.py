@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from client import Client
 from server import Hub
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes
 
 from inrzoo.builder import build
 from inrzoo.store import open_store
@@ -108,8 +108,8 @@ def test_a_tag_is_resolved_once(pushed: Hub, client: Client, larger: Path) -> No
 
 def test_one_finished_seed_of_two_is_a_store_of_one(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     one, half = tmp_path / "one.zarr", tmp_path / "half.zarr"
-    build(tiny(seeds=1), one, in_process=True, quiet=True)
-    build(tiny(seeds=1), half, in_process=True, quiet=True)
+    build(small(seeds=1), one, in_process=True, quiet=True)
+    build(small(seeds=1), half, in_process=True, quiet=True)
     from inrzoo.store import grow
 
     grow(half, 2, None)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from client import Client, Done
 from server import Hub
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes
 
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
@@ -54,7 +54,7 @@ def test_a_snapshot_does_not_change_when_the_store_does(copied: Path) -> None:
         assert store_bytes(home) == before
         assert (home / "weights/c/0/0/0/0").samefile(copied / "weights/c/0/0/0/0")
         assert not (home / "zarr.json").samefile(copied / "zarr.json")
-        build(tiny(seeds=3), copied, in_process=True, quiet=True)
+        build(small(seeds=3), copied, in_process=True, quiet=True)
         stats.recompute(copied)
         damaged = copied / "weights/c/0/2/0/0"
         damaged.write_bytes(bytes(damaged.stat().st_size))
@@ -94,7 +94,7 @@ def test_a_store_that_grows_while_it_is_pushed(hub: Hub, client: Client, copied:
     def grow(what: str) -> None:
         if what == "POST /api/repos/create":
             hub.at_request = None
-            build(tiny(seeds=3), copied, in_process=True, quiet=True)
+            build(small(seeds=3), copied, in_process=True, quiet=True)
 
     hub.at_request = grow
     done = client.inrzoo("push", copied, "ada/tiny")
@@ -104,7 +104,16 @@ def test_a_store_that_grows_while_it_is_pushed(hub: Hub, client: Client, copied:
     assert done.code == 0 and "v2" in done.out and whole(hub, "v2"), done.err
 
 
-@pytest.mark.parametrize("lost", ["tiny.zarr/psnr/c/0/1/0", "README.md", "data/train-seed00001-00000-of-00001.parquet"])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "tiny.zarr/psnr/c/0/1/0",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("README.md", "data/train-seed00001-00000-of-00001.parquet")
+        ),
+    ],
+)
 def test_a_broken_version_is_followed_by_a_whole_one(pushed: Hub, client: Client, finished: Path, lost: str) -> None:
     expected = pushed.tree("ada/tiny")
     repo = pushed.repos["ada/tiny"]
@@ -123,14 +132,14 @@ def test_what_a_build_adds_while_a_pull_runs_is_kept(
     pushed: Hub, client: Client, finished: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "tiny.zarr"
-    build(tiny(seeds=1), out, in_process=True, quiet=True)
+    build(small(seeds=1), out, in_process=True, quiet=True)
     refused = []
 
     def grow(what: str) -> None:
         if "/weights/c/0/1/" in what:
             pushed.at_request = None
             try:
-                build(tiny(seeds=3), out, in_process=True, quiet=True)
+                build(small(seeds=3), out, in_process=True, quiet=True)
             except InrzooError as error:
                 refused.append(str(error))
 

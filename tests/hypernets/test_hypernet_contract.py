@@ -131,10 +131,10 @@ def test_a_subset_of_coordinates_estimates_the_loss(name):
     coords, values = signals()
     torch.manual_seed(0)
     with torch.no_grad():
-        drawn = torch.stack([hypernet.loss(coords, values, 5) for _ in range(400)])
+        drawn = torch.stack([hypernet.loss(coords, values, 5) for _ in range(100)])
         exact = hypernet.loss(coords, values)
     assert (drawn[0] != drawn[1]).all()
-    assert ((drawn.mean(0) - exact).abs() < 5 * drawn.std(0) / 20).all()
+    assert ((drawn.mean(0) - exact).abs() < 5 * drawn.std(0) / 10).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

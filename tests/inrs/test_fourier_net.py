@@ -63,8 +63,8 @@ def test_layout_follows_the_recursion():
     "fields, omega_bound",
     [
         ({}, 3.03 / np.sqrt(3 * 2)),  # 1.237
-        ({"input_scale": 3.46}, 3.46 / np.sqrt(3 * 2)),
-        ({"filter_init": "nyquist_fraction", "nyquist": 42.41}, 42.41 / 3),
+        pytest.param({"input_scale": 3.46}, 3.46 / np.sqrt(3 * 2), marks=pytest.mark.slow),
+        pytest.param({"filter_init": "nyquist_fraction", "nyquist": 42.41}, 42.41 / 3, marks=pytest.mark.slow),
         ({"filter_init": "nyquist_fraction", "nyquist": 42.41, "nyquist_fraction": 0.5}, 42.41 / 6),
     ],
 )

@@ -81,7 +81,7 @@ def fresh(net: GaborNet, count: int = 5000) -> dict[str, np.ndarray]:
     return net.layout.split(fresh_NP.astype(np.float64))
 
 
-@pytest.mark.parametrize("num_filters, alpha, beta", [(3, 6.0, 1.0), (4, 1.0, 2.5)])
+@pytest.mark.parametrize("num_filters, alpha, beta", [(3, 6.0, 1.0), pytest.param(4, 1.0, 2.5, marks=pytest.mark.slow)])
 def test_envelopes_start_as_the_authors(num_filters, alpha, beta):
     """γ ~ Gamma(alpha/F, rate beta), μ ~ U(-1, 1): docs/derivations/filter_networks.md#initialisation."""
     tensors = fresh(GaborNet(in_features=2, out_features=1, num_filters=num_filters, alpha=alpha, beta=beta))

@@ -21,18 +21,19 @@ SETTINGS = {
     "sitzmann": {"inr__hidden_layers": 2},
 }
 OMEGA = {"inr__omega_0": 30.0}
+TWENTY = {"limit": 20, "source__num_validation": 200, "source__num_test": 200, "fit__steps": 10}
 """The ω₀ in the code of every reader; digits are fitted with less."""
 
 
 @pytest.fixture(scope="session")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Store]:
-    """The finished store of a convention's settings: 48 digits, two seeds."""
+    """The finished store of a convention's settings: 20 digits, two seeds."""
     home, made = tmp_path_factory.mktemp("stores"), {}
 
     def get(convention: str) -> Store:
         if convention not in made:
             made[convention] = home / f"{convention}.zarr"
-            build(tiny(**OMEGA, **SETTINGS[convention]), made[convention], in_process=True, quiet=True)
+            build(tiny(**OMEGA, **TWENTY, **SETTINGS[convention]), made[convention], in_process=True, quiet=True)
         return open_store(made[convention])
 
     return get

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import settings
 from made_stores import make_store
 
-settings.register_profile("untimed", deadline=None)  # the machine may be busy with something else
+settings.register_profile("untimed", deadline=None, max_examples=30)  # the machine may be busy with something else
 settings.load_profile("untimed")
 
 

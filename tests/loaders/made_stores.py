@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_store import REAL_MIN_BLOCKS
 
 from inrzoo import stats
 from inrzoo.inrs.siren import Siren
@@ -72,6 +73,7 @@ def make_store(
     }
     row_numbers = siren.layout.num_params * len(steps)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks_module, "MIN_BLOCKS", REAL_MIN_BLOCKS)
         if shard_rows is not None:
             patch.setattr(blocks_module, "SHARD_BYTES", shard_rows * 4 * row_numbers)
         partition = PartitionRows.choose(num_signals, row_numbers)
@@ -99,14 +101,12 @@ def make_store(
         signals_NKC=signals_NKC,
         publish_signals=True,
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("os.fsync", lambda handle: None)  # nobody pulls the plug here, and it is most of the time
-        create_store(path, contents)
-        if weights_NSTP is None:
-            weights_NSTP = weights_of(num_signals, num_seeds, len(steps))
-        _fill(path, weights_NSTP, diverged, publish)
-        if finish and publish is None:
-            stats.run(open_store(path))
+    create_store(path, contents)
+    if weights_NSTP is None:
+        weights_NSTP = weights_of(num_signals, num_seeds, len(steps))
+    _fill(path, weights_NSTP, diverged, publish)
+    if finish and publish is None:
+        stats.run(open_store(path))
     return open_store(path)
 
 

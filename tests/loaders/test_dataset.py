@@ -209,7 +209,7 @@ def test_without_statistics_nothing_is_normalised_silently(tmp_path):
 # --- DataLoader, workers, pickling -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("workers, context", [(0, None), (2, "fork"), (2, "spawn")])
+@pytest.mark.parametrize("workers, context", [(0, None), (2, "fork"), pytest.param(2, "spawn", marks=pytest.mark.slow)])
 def test_a_dataloader_needs_no_collate_fn(made, workers, context):
     dataset = inrzoo.load(made, views=STEPS)
     loader = DataLoader(dataset, batch_size=32, num_workers=workers, multiprocessing_context=context)

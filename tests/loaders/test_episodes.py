@@ -101,7 +101,7 @@ def test_training_has_no_end(path):
     assert same(list(itertools.islice(made, 30))[29], made[29])
 
 
-@settings(max_examples=10)
+@settings(max_examples=3)
 @given(st.integers(1, 4), st.integers(0, 9))
 def test_ranks_divide_a_list_and_each_continues(path, world, stop):
     expected = [episodes(path)[number] for number in range(9)]

@@ -121,7 +121,7 @@ def test_nothing_is_fetched_twice(server, url, cache):
     assert {name for name, count in server.requests.items() if count > 1} == {"made.zarr/zarr.json"}
 
 
-@pytest.mark.parametrize("context", ["fork", "spawn"])
+@pytest.mark.parametrize("context", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_processes_share_the_cache(made, server, url, context):
     """A worker's connections are its own, although this process has some, and what one fetched the others find."""
     dataset = inrzoo.load(url, normalise="none")
@@ -385,7 +385,7 @@ def test_what_is_in_the_cache_is_what_the_checksums_say(url, cache):
 @pytest.fixture
 def impatient(monkeypatch):
     """Limits of a second and of a megabyte."""
-    monkeypatch.setattr("inrzoo.store.limits.WINDOW_SECONDS", 2.0)
+    monkeypatch.setattr("inrzoo.store.limits.WINDOW_SECONDS", 1.0)
     monkeypatch.setattr("inrzoo.store.limits.WINDOW_BYTES", 2**12)
     monkeypatch.setattr("inrzoo.store.limits.MAX_SMALL_BYTES", 2**20)
 

@@ -161,7 +161,7 @@ def test_every_item_may_come_first():
 # --- who gets what -----------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(sources, orders, sizes, st.integers(1, 4), st.integers(1, 3))
 def test_every_item_once_whoever_takes_part(source, order, batch_size, world, workers):
     batches = parts(source, world, workers, batch_size=batch_size, **order)
@@ -270,7 +270,7 @@ def test_ranks_are_those_of_torch_distributed_also_in_spawned_workers(made, tmp_
 # --- continuing --------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(sources, orders, sizes, st.integers(1, 3), st.integers(0, 2), st.data())
 def test_continued_at_any_batch_the_rest_is_the_same(source, order, batch_size, world, epoch, data):
     for rank in range(world):
@@ -292,7 +292,7 @@ def test_continued_at_any_batch_the_rest_is_the_same(source, order, batch_size, 
         assert again.epoch == epoch + 1
 
 
-@settings(max_examples=150)
+@settings(max_examples=40)
 @given(sources, orders, sizes, sizes, st.integers(1, 3), st.integers(1, 3), st.data())
 def test_continued_by_another_number_of_ranks_the_rest_is_complete(source, order, b, other_b, world, other, data):
     rounds = len(source) // (world * b)
@@ -406,7 +406,7 @@ MEMORY = """
 import sys
 from pathlib import Path
 import numpy as np
-sys.path.insert(0, "tests/loaders")
+sys.path[:0] = ["tests", "tests/loaders"]
 from made_stores import P, make_store
 import inrzoo
 
@@ -430,6 +430,7 @@ for shuffle in (False, True):
 """
 
 
+@pytest.mark.slow
 def test_the_memory_of_a_stream_stays_flat(tmp_path):
     """154 MB in 20 shards; every page of them is touched."""
     command = [sys.executable, "-c", MEMORY, str(tmp_path / "large.zarr")]

@@ -21,7 +21,7 @@ from watch import bounded, contents, watched
 from inrzoo import cli
 from inrzoo.errors import InrzooError
 
-QUICK, SLOW = 25, 800
+QUICK, SLOW = 8, 800
 """Cases of each target in the default suite and in the campaign."""
 SMALL = {
     "source__num_validation": 600,

@@ -26,7 +26,7 @@ def run_folder(whole_store: Path) -> Path:
 
 
 @pytest.fixture
-def target(whole_store: Path, run_folder: Path) -> tuple[Path, Path]:
+def target(whole_store: Path, run_folder: Path, curves: None) -> tuple[Path, Path]:
     return whole_store, run_folder
 
 
@@ -56,7 +56,7 @@ def test_checkpoints(data: Any, sandbox: Sandbox, target: tuple[Path, Path]) -> 
     sandbox.run(*verb, "--device", "cpu")
 
 
-@fuzz(st.data(), slow=200)
+@fuzz(st.data(), slow=200, quick=4)
 def test_runs(data: Any, sandbox: Sandbox, target: tuple[Path, Path]) -> None:
     """A run that is continued."""
     store, run = target

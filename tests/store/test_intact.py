@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from file_operations import Crash, Operations
-from tiny_store import store_bytes, tiny
+from tiny_store import small, store_bytes
 
 from inrzoo import stats, verify
 from inrzoo.builder import build
@@ -23,14 +23,14 @@ HIDDEN = [".DS_Store", "weights/.DS_Store", "weights/c/0/.nfs00000001", "psnr/._
 
 
 @pytest.fixture
-def copy(finished: Path, tmp_path: Path) -> Path:
+def copy(finished_small: Path, tmp_path: Path) -> Path:
     """A finished store that may be damaged."""
-    shutil.copytree(finished, tmp_path / "copy.zarr")
+    shutil.copytree(finished_small, tmp_path / "copy.zarr")
     return tmp_path / "copy.zarr"
 
 
 def grow(path: Path) -> object:
-    return build(tiny(seeds=3), path, in_process=True, quiet=True)
+    return build(small(seeds=3), path, in_process=True, quiet=True)
 
 
 def flip(file: Path, position: int, bit: int = 4) -> None:
@@ -85,7 +85,7 @@ def test_a_build_with_nothing_to_do_does_nothing(copy: Path, inrzoo: Callable[..
     (copy / METADATA).write_text((copy / METADATA).read_text() + "\n")
     before = store_bytes(copy)
     times = {file: file.stat().st_mtime_ns for file in copy.rglob("*")}
-    build(tiny(), copy, in_process=True, quiet=True)
+    build(small(), copy, in_process=True, quiet=True)
     assert store_bytes(copy) == before and {file: file.stat().st_mtime_ns for file in copy.rglob("*")} == times
     assert any(METADATA in problem for problem in verify.verify(copy).problems)
 
@@ -125,7 +125,14 @@ def test_hidden_files_are_ignored_at_every_level(command: Callable[[Path], objec
     assert all((copy / name).exists() for name in HIDDEN)
 
 
-@pytest.mark.parametrize("name", ["notes.txt", "weights/notes.txt", "weights/c/0/Thumbs.db", "more/zarr.json"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "weights/c/0/Thumbs.db",
+        "more/zarr.json",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("notes.txt", "weights/notes.txt")),
+    ],
+)
 def test_a_visible_file_is_named_by_verify_and_never_recorded(name: str, copy: Path) -> None:
     (copy / name).parent.mkdir(exist_ok=True)
     (copy / name).write_text("{}")
@@ -163,7 +170,7 @@ def test_a_store_that_grows_while_it_is_verified_is_not_called_damaged(
 
     monkeypatch.setattr(verify, "wrong_files", meanwhile)
     findings = verify.verify(copy)
-    assert findings.problems == [] and findings.num_inrs == 3 * 48
+    assert findings.problems == [] and findings.num_inrs == 3 * 6
 
 
 def test_a_store_whose_statistics_are_replaced_while_it_is_verified_is_not_damaged(
@@ -220,9 +227,9 @@ def test_a_store_whose_arrays_grow_one_by_one_reads_as_before(copy: Path, monkey
 
 @pytest.mark.parametrize("num_moments", [4, pytest.param(16, marks=pytest.mark.slow)])
 def test_a_repair_that_is_cut_at_any_moment_is_continued(
-    num_moments: int, copy: Path, finished: Path, inrzoo: Callable[..., tuple[int, str, str]]
+    num_moments: int, copy: Path, finished_small: Path, inrzoo: Callable[..., tuple[int, str, str]]
 ) -> None:
-    original = store_bytes(finished)
+    original = store_bytes(finished_small)
 
     def repair(moment: int | None) -> Operations:
         with pytest.MonkeyPatch.context() as patch:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tiny_store import set_attributes, store_bytes, tiny
+from tiny_store import set_attributes, small, store_bytes
 
 from inrzoo import manifest, registry, verify
 from inrzoo.builder import build
@@ -18,10 +18,10 @@ CommandLine = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def orphan(finished: Path, tmp_path: Path) -> Path:
+def orphan(finished_small: Path, tmp_path: Path) -> Path:
     """A finished store whose source no version of inrzoo knows any more."""
     path = tmp_path / "orphan.zarr"
-    shutil.copytree(finished, path)
+    shutil.copytree(finished_small, path)
     info = open_store(path).info
     tables = {**info.manifest.tables, "source": {"name": "gone", "renamed_field": 3}}
     print_ = manifest.fingerprint(tables, info.signals_sha256)
@@ -45,7 +45,7 @@ def test_it_is_repaired(orphan: Path) -> None:
 def test_it_grows_by_the_command_line(orphan: Path, inrzoo: CommandLine) -> None:
     before = open_store(orphan).weights[:]
     code, out, err = inrzoo("build", orphan, "--seeds", "3", "--in-process")
-    assert code == 0 and "48 fitted now" in out, err
+    assert code == 0 and "6 fitted now" in out, err
     store = open_store(orphan)
     assert store.complete and store.num_seeds == 3 and (store.weights[:, :2] == before).all()
     assert verify.verify(orphan).problems == []
@@ -60,7 +60,7 @@ def test_nothing_else_of_a_store_can_be_changed(words: list[str], orphan: Path, 
 
 def test_a_build_makes_two_inrs_and_a_source_for_each_reading(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One INR checks the manifest, one is fitted: whatever the number of blocks, threads and stores that are opened."""
-    wanted, make, made = tiny(seeds=1), registry.make, []
+    wanted, make, made = small(seeds=1), registry.make, []
 
     def counted(kind: str, spec: dict[str, object], **runtime: object) -> object:
         made.append(kind)

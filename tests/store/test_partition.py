@@ -3,11 +3,17 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_store import REAL_MIN_BLOCKS
 
-from inrzoo.store import Partition
+from inrzoo.store import Partition, blocks
 
 
-@settings(deadline=None, max_examples=300)
+@pytest.fixture(autouse=True)
+def real_number_of_blocks(monkeypatch):
+    monkeypatch.setattr(blocks, "MIN_BLOCKS", REAL_MIN_BLOCKS)
+
+
+@settings(deadline=None, max_examples=100)
 @given(num_signals=st.integers(1, 3_000_000), row_bytes=st.integers(4, 200_000_000).map(lambda size: size // 4 * 4))
 def test_cuts_fit_into_each_other(num_signals, row_bytes):
     partition = Partition.of(num_signals, row_bytes)

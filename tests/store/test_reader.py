@@ -10,7 +10,7 @@ import pytest
 import torch
 import xarray
 import zarr
-from tiny_store import SEEDS, SIGNALS, TINY, tiny
+from tiny_store import SEEDS, SIGNALS, SMALL, TINY, small
 
 from inrzoo import registry
 from inrzoo.builder import build
@@ -71,12 +71,12 @@ def test_statistics_are_those_of_good_training_inrs(store: Store) -> None:
 
 
 def test_views_are_a_dimension(tmp_path: Path) -> None:
-    build(tiny(fit__views=[5, 15, 40]), tmp_path / "views.zarr", in_process=True, quiet=True)
-    build(tiny(fit__steps=15, fit__stop_psnr=None), tmp_path / "short.zarr", in_process=True, quiet=True)
+    build(small(fit__steps=9, fit__views=[2, 5, 9]), tmp_path / "views.zarr", in_process=True, quiet=True)
+    build(small(fit__steps=5, fit__stop_psnr=None), tmp_path / "short.zarr", in_process=True, quiet=True)
     views = open_store(tmp_path / "views.zarr")
-    assert views.weights.shape == (SIGNALS, SEEDS, 3, PARAMS) and views.snapshots == [5, 15, 40]
+    assert views.weights.shape == (SMALL["limit"], SEEDS, 3, PARAMS) and views.snapshots == [2, 5, 9]
     np.testing.assert_array_equal(views.weights[:, :, 1], open_store(tmp_path / "short.zarr").weights[:, :, 0])
-    assert (views.steps == [5, 15, 40]).all()  # views switch early stopping off
+    assert (views.steps == [2, 5, 9]).all()  # views switch early stopping off
     assert views.stats["mean"].shape == (3, PARAMS)
 
 
@@ -85,9 +85,9 @@ def test_a_half_built_store_shows_what_is_there(
 ) -> None:
     from test_verify import half_built
 
-    half_built(tmp_path / "half.zarr", monkeypatch, blocks=2)
+    half_built(tmp_path / "half.zarr", monkeypatch, blocks=1)
     half, whole = open_store(tmp_path / "half.zarr"), open_store(finished)
-    rows = 2 * half.partition.block_rows
+    rows = half.partition.block_rows
     np.testing.assert_array_equal(half.weights[:rows, 0], whole.weights[:rows, 0])
     assert np.isnan(half.weights[rows:, 0]).all() and np.isnan(half.weights[:, 1]).all()
     np.testing.assert_array_equal(half.psnr[:rows, 0], whole.psnr[:rows, 0])

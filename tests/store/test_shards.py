@@ -6,9 +6,10 @@ Shape letters: N signals, S seeds, T snapshots, P parameters.
 import numpy as np
 import pytest
 import zarr
+from tiny_store import REAL_MIN_BLOCKS
 
 from inrzoo.errors import InrzooError
-from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
+from inrzoo.store import Block, Contents, Quality, blocks, create_store, open_store, publish_seed, write_block
 from inrzoo.store.finalise import block_in_shard, shard_path
 from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
 from inrzoo.store.shards import map_shard, raw_rows
@@ -112,6 +113,9 @@ def made_up():
 def path(tmp_path_factory, made_up):
     path = tmp_path_factory.mktemp("store") / "made-up.zarr"
     layout = WeightLayout((WeightTensor("weight_0", (1, 4), ("out", "in")), WeightTensor("bias_0", (1,), ("out",))))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(blocks, "MIN_BLOCKS", REAL_MIN_BLOCKS)
+        partition = PartitionRows.choose(N, 2 * P)
     contents = Contents(
         info=StoreInfo(
             dataset="made up",
@@ -127,7 +131,7 @@ def path(tmp_path_factory, made_up):
             label_names={"class": ("a",)},
             split_names=("train",),
             snapshots=(10, 20),
-            partition=PartitionRows.choose(N, 2 * P),
+            partition=partition,
             version="0.2.0",
         ),
         ids=[f"signal {index}" for index in range(N)],

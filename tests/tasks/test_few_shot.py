@@ -17,7 +17,7 @@ from inrzoo.tasks import evaluate, few_shot, measure, train
 from inrzoo.tasks.few_shot import FewShot, Network
 
 SMALL = {
-    "way": 3, "shot": 2, "query": 3, "steps": 40, "validate_every": 20, "lr": 3e-3, "validation_episodes": 40,
+    "way": 3, "shot": 2, "query": 3, "steps": 10, "validate_every": 5, "lr": 3e-3, "validation_episodes": 20,
     "test_ways": (3, 4), "test_shots": (1, 2), "test_episodes": 60,
 }  # fmt: skip
 MLP = {"name": "flat_mlp", "tensors": "all", "hidden_features": 32}
@@ -31,8 +31,11 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[key], b[key]) for key in a)
 
 
-@pytest.mark.parametrize("encoder", ["layer_transformer", "flat_mlp", "deep_sets"])
-def test_training_learns_to_tell_unseen_classes_apart(characters, tmp_path, encoder):
+SLOW_ENCODERS = [pytest.param(name, marks=pytest.mark.slow) for name in ("layer_transformer", "deep_sets")]
+
+
+@pytest.mark.parametrize("encoder", ["flat_mlp", *SLOW_ENCODERS])
+def test_training_learns_to_tell_unseen_classes_apart(characters, tmp_path, encoder, curves):
     """Far above chance (33 %) on the test split; the patterns are easy."""
     task = FewShot(**{**SMALL, "steps": 120, "validate_every": 40}, encoder={"name": encoder})
     found = measure(task, characters, tmp_path / "run", quiet=True)
@@ -164,21 +167,28 @@ def test_a_streamed_store_trains_the_same_network(characters, tmp_path, monkeypa
     assert evaluate(tmp_path / "local", f"file://{characters}") == evaluate(tmp_path / "streamed", characters)
 
 
+@pytest.fixture(scope="module")
+def trained(characters, tmp_path_factory) -> Path:
+    """A run of few steps."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    train(FewShot(**{**SMALL, "steps": 2, "validate_every": 2}, encoder=MLP), characters, folder, quiet=True)
+    return folder
+
+
 @pytest.mark.parametrize(
     "changes, named",
     [
         ({"inr__omega_0": 15.0}, "inr.omega_0: 30.0 → 15.0"),
         ({"inr__hidden_features": 6}, "layout.weight_0: [8, 2] ['hidden_0', 'in'] → [6, 2] ['hidden_0', 'in']"),
-        ({"inr__name": "relu_mlp"}, "inr.name: siren → relu_mlp"),
+        pytest.param({"inr__name": "relu_mlp"}, "inr.name: siren → relu_mlp", marks=pytest.mark.slow),
         ({"init__mode": "random"}, "init.mode: fixed → random"),
-        ({"coords__axis_order": "x_y"}, "coords.axis_order: row_col → x_y"),
+        pytest.param({"coords__axis_order": "x_y"}, "coords.axis_order: row_col → x_y", marks=pytest.mark.slow),
         ({"fit__steps": 50, "fit__views": [20, 30, 50]}, "init.start"),
     ],
 )
-def test_stores_of_other_conventions_are_refused_by_name(characters, make_store, tmp_path, changes, named):
-    train(FewShot(**SMALL, encoder=MLP), characters, tmp_path / "run", quiet=True)
+def test_stores_of_other_conventions_are_refused_by_name(trained, make_store, changes, named):
     with pytest.raises(InrzooError) as caught:
-        evaluate(tmp_path / "run", make_store("other", **changes))
+        evaluate(trained, make_store("other", **{"limit": 6, **changes}))
     assert "the network was trained on INRs of other conventions" in str(caught.value)
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)

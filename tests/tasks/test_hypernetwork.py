@@ -37,7 +37,11 @@ def make(name="cavia", **fields):
     return registry.make("tasks", {"name": "hypernetwork", **spec, "batch": 4, **fields})
 
 
-@pytest.mark.parametrize("name", HYPERNETS)
+LIKE_ANOTHER = [pytest.param(name, marks=pytest.mark.slow) for name in ("instance_patterns", "learned_init")]
+"""Others serve for those in the default suite: one of the transformers, one that takes steps of its own."""
+
+
+@pytest.mark.parametrize("name", ["trans_inr", "cavia", *LIKE_ANOTHER])
 def test_training_raises_the_psnr_of_held_out_signals(name, finished, tmp_path):
     task = make(name)
     before = task.begin(finished, "cpu")
@@ -114,7 +118,7 @@ def test_impossible_fields_are_refused(field, value):
         make(**{field: value})
 
 
-@pytest.mark.parametrize("name", ["trans_inr", "cavia"])
+@pytest.mark.parametrize("name", ["trans_inr", pytest.param("cavia", marks=pytest.mark.slow)])
 def test_pictures(name, finished, tmp_path):
     """One picture of each kind that the hypernetwork has; brighter where a token looks, and the originals in them."""
     tasks.train(make(name, steps=2, validate_every=2), finished, tmp_path / "run", device="cpu", quiet=True)

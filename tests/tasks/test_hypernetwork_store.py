@@ -18,7 +18,7 @@ def made(drawings, tmp_path_factory):
     folder = tmp_path_factory.mktemp("made")
     wanted = manifest.load("omniglot", overrides=SETTINGS)
     spec = {"name": "hypernetwork", "hypernet": {"name": "learned_init", "inner_lr": 0.3}, "inr": INR}
-    task = registry.make("tasks", {**spec, "steps": 150, "validate_every": 50, "lr": 3e-3, "batch": 8})
+    task = registry.make("tasks", {**spec, "steps": 60, "validate_every": 60, "lr": 3e-3, "batch": 8})
     tasks.train(task, UnfittedDataset(wanted, drawings), folder / "run", quiet=True)
     path = folder / "made.zarr"
     build(wanted, path, source=drawings, fitter=folder / "run", tto=30, in_process=True, quiet=True)

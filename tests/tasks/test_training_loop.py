@@ -23,7 +23,7 @@ from inrzoo.tasks.training.options import make_task, options
 
 # Dropout, noise and mixtures: everything that draws.
 TASK = FewShot(
-    way=3, shot=2, query=3, lr=1e-3, steps=30, validate_every=8, validation_episodes=20, test_ways=(3,),
+    way=3, shot=2, query=3, lr=1e-3, steps=30, validate_every=8, validation_episodes=6, test_ways=(3,),
     test_shots=(1,), test_episodes=30, temperature="learned", noise=0.1, mixtures=0.5, warmup=5, weight_decay=0.01,
     encoder={"name": "layer_transformer", "hidden_features": 16, "num_layers": 1, "dropout": 0.2},
 )  # fmt: skip
@@ -40,7 +40,7 @@ def files(folder: Path) -> dict[str, object]:
     return found
 
 
-@pytest.mark.parametrize("pieces", [(8,), (5, 6), (1, 20, 3)])
+@pytest.mark.parametrize("pieces", [(8,), (1, 20, 3), pytest.param((5, 6), marks=pytest.mark.slow)])
 def test_a_continued_run_is_the_uninterrupted_one_to_the_bit(characters, tmp_path, pieces):
     train(TASK, characters, tmp_path / "whole", quiet=True)
     for count in pieces:
@@ -74,8 +74,8 @@ def test_a_crash_between_metrics_and_checkpoint_leaves_no_trace(characters, tmp_
 
 @pytest.mark.parametrize("number, error", [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_a_request_to_stop_saves_and_the_same_call_continues(number, error, characters, tmp_path):
-    long = registry.make("tasks", {**TASK.to_json(), "steps": 4000, "validate_every": 4000})
-    timer = threading.Thread(target=lambda: (time.sleep(2), os.kill(os.getpid(), number)))
+    long = registry.make("tasks", {**TASK.to_json(), "steps": 40_000, "validate_every": 40_000})
+    timer = threading.Thread(target=lambda: (time.sleep(1), os.kill(os.getpid(), number)))
     handler = signal.getsignal(number)
     timer.start()
     with pytest.raises(KeyboardInterrupt) as stop:
@@ -83,7 +83,7 @@ def test_a_request_to_stop_saves_and_the_same_call_continues(number, error, char
     assert stop.type is error
     timer.join()
     stopped = read(tmp_path / "run" / "last.safetensors").progress["step"]
-    assert 0 < stopped < 4000
+    assert 0 < stopped < 40_000
     assert train(long, characters, tmp_path / "run", quiet=True, stop_after=3).step == stopped + 3
     assert signal.getsignal(number) is handler
 
@@ -103,7 +103,7 @@ def test_another_run_in_the_folder_is_refused_until_overwritten(characters, make
     assert f"lr: {TASK.lr} → 0.5" in str(caught.value)
     assert "encoder.name: layer_transformer → flat_mlp" in str(caught.value)
     with pytest.raises(InrzooError, match=r"fingerprint: .* → "):
-        train(TASK, make_store("another", inr__omega_0=10.0), tmp_path / "run", quiet=True)
+        train(TASK, make_store("another", fit__steps=3, fit__views=[1, 2, 3]), tmp_path / "run", quiet=True)
     assert train(other, characters, tmp_path / "run", quiet=True, overwrite=True, stop_after=2).step == 2
 
 
