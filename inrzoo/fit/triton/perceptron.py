@@ -100,7 +100,9 @@ def perceptron_gradient(
             last_gradient = tl.dot(tl.trans(value), error, last_gradient, input_precision=PRODUCTS)
             delta = tl.dot(error, tl.trans(last_weight), input_precision=PRODUCTS) * slope
             for below in tl.static_range(LAYERS - 2, -1, -1):  # `delta` is at layer below + 1
-                bias_gradients = replaced(bias_gradients, below, add_column_sums(delta, bias_gradients[below], PRODUCTS))
+                bias_gradients = replaced(
+                    bias_gradients, below, add_column_sums(delta, bias_gradients[below], PRODUCTS)
+                )
                 product = tl.dot(tl.trans(values[below]), delta, weight_gradients[below], input_precision=PRODUCTS)
                 weight_gradients = replaced(weight_gradients, below, product)
                 weight = tl.load(weights + FIRST + below * LAYER + hidden_at)
