@@ -78,7 +78,9 @@ class Size:
 
 
 FULL = Size()
-TINY = Size(workloads=("W1", "W4"), side=4, launches=(1, 2), inrs=2, steps=2, peers=2, rounds=1, compared=2, long=2, limit=3)
+TINY = Size(
+    workloads=("W1", "W4"), side=4, launches=(1, 2), inrs=2, steps=2, peers=2, rounds=1, compared=2, long=2, limit=3
+)
 
 
 @dataclass(frozen=True)
@@ -242,7 +244,9 @@ def peers(bench: Bench) -> dict[str, Any]:
     result: dict[str, Any] = {}
     for name, workload in bench.workloads().items():
         problem = bench.problem(workload, bench.size.peers, snapshots=[bench.size.steps])
-        rates: dict[str, Any] = {engine: bench.rate(engine, problem) for engine in ("triton", "cuda_graph", "reference")}
+        rates: dict[str, Any] = {
+            engine: bench.rate(engine, problem) for engine in ("triton", "cuda_graph", "reference")
+        }
         for way, prepare, reason in (
             ("vmap", plain.vmapped, None),
             ("torch.compile", compiled.compiled, compiled.unavailable(workload)),

@@ -49,6 +49,8 @@ H100_SHARED_MEMORY = 232448
 SLICE = 4096
 """INRs of one launch at most: between launches Python looks after Ctrl-C."""
 
+INRS_AT_ONCE = SLICE
+
 SLICE_BYTES = 2**30
 """Memory of one launch at most, its results included."""
 
@@ -114,9 +116,9 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
     if reason is None and problem.antialias is not None:
         reason = "the triton engine has no anti-aliasing regulariser"
     if reason is None and not isinstance(problem.loss, str):
-        reason = f"the triton engine has the losses {', '.join(LOSSES)}, and takes no function"
+        reason = f"the triton engine has the losses {' and '.join(LOSSES)}"
     if reason is not None:
-        raise InrzooError(f"{reason}; --engine reference serves every INR")
+        raise InrzooError(f"{reason}; --engine reference serves every INR and loss")
     products = problem.products_among(PRODUCTS)
     shared = _shared(problem)
     own_coords = not problem.shared_coords

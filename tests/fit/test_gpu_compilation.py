@@ -155,7 +155,7 @@ def test_every_variant_compiles_within_what_is_stated(
 
 @pytest.mark.parametrize(("name", "products", "architecture"), variants(shift=1))
 def test_with_everything_that_is_optional_too(name: str, products: str, architecture: int, tmp_path: Path) -> None:
-    """Subsets, coordinates of each INR, weights of points, cross entropy, decay, clipping: none takes the chip's room."""
+    """Subsets, own coordinates, weights of points, cross entropy, decay and clipping take no more of the chip."""
     check((COMMON | EDGES)[name], products, architecture, tmp_path, everything=True)
 
 

@@ -92,8 +92,8 @@ def step_adam(
 
     `rate` is lr / (1 - β₁ᵗ), `correction` 1/√(1 - β₂ᵗ). A kernel's parameter is `scales` times the INR's and its ε in
     `epsilons` shrinks accordingly, so that the update is Adam's own (native/adam.h). `scales` includes the factor of a
-    tensor's learning rate. Before the update weights are multiplied by 1 - `decay` · `factors`, and gradients by `clip`;
-    None leaves either out.
+    tensor's learning rate. First gradients are multiplied by `clip` and weights by 1 - `decay` · `factors`; None leaves
+    either out.
     """
     for first in range(0, SIZE, BLOCK):
         at = first + tl.arange(0, BLOCK)
