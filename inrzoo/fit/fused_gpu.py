@@ -18,7 +18,7 @@ import numpy as np
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import loop
-from inrzoo.fit.losses import LOSSES
+from inrzoo.fit.losses import LOSSES, relative_weights
 from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.fit.triton.layout import TILE, layout
@@ -181,7 +181,9 @@ def _launch(batch: FitProblem, shared: dict[str, Tensor | None], products: str) 
 
     plan, starts_BP = layout(batch.inr), batch.starts_BP.float()
     targets_BKC = batch.targets_BKC.to(starts_BP).contiguous()
-    point_weights_BK = batch.relative_point_weights
+    point_weights = None
+    if batch.point_weights_BK is not None:  # each INR's by themselves: sums round as the shape of a reduction has it
+        point_weights = torch.cat([relative_weights(own.to(starts_BP)) for own in batch.point_weights_BK.split(1)])
     (count, num_coords, channels), num_snapshots = targets_BKC.shape, len(batch.snapshots)
     weights = plan.pack(starts_BP)
     losses = weights.new_empty(count, num_snapshots)
@@ -196,7 +198,7 @@ def _launch(batch: FitProblem, shared: dict[str, Tensor | None], products: str) 
         **shared,
         **({} if batch.shared_coords else {"rows": _rows(batch)}),
         "targets": targets_BKC,
-        "point_weights": None if point_weights_BK is None else point_weights_BK.to(starts_BP).contiguous(),
+        "point_weights": point_weights,
         "keys": keys if subsets else None,
         "kept_weights": kept,
         "losses": losses,
