@@ -15,7 +15,7 @@ from functools import cached_property
 
 import torch
 
-from inrzoo.builder.worker import environment_differences, fit_block
+from inrzoo.builder.worker import blocks_at_once, environment_differences, fit_block, fit_blocks
 from inrzoo.errors import InrzooError
 from inrzoo.fit.interrupt import call_off, interruptible
 from inrzoo.store import Block, JoinedShard, Location, Quality, Store, join_shard, location, open_store, write_block
@@ -72,6 +72,16 @@ class Worker:
             write_block(self._place, block, weights_BTP, quality)
         return quality
 
+    def run_together(self, blocks: list[Block]) -> list[Quality]:
+        """Fit several blocks, `blocks_at_once` of them in one call of the engine, then write and commit each."""
+        if len(blocks) == 1:
+            return [self.run(blocks[0])]
+        with explained(self._place):
+            fitted = fit_blocks(self._store, blocks, self._device, threads=self._threads)
+            for block, (weights_BTP, quality) in zip(blocks, fitted, strict=True):
+                write_block(self._place, block, weights_BTP, quality)
+        return [quality for _, quality in fitted]
+
     def run_all(self, blocks: list[Block], again: bool) -> list[Quality | str]:
         """Fit several blocks and commit each; return their qualities, or the error message of a failed block.
 
@@ -83,22 +93,37 @@ class Worker:
             InrzooError: an error that the user can fix.
             MemoryError: this process should end.
         """
-        results: list[Quality | str] = []
-        for block in blocks:
-            try:
-                with explained(self._place):
-                    committed = read_record(self._place, block) if again and is_committed(self._place, block) else None
-                results.append(committed or self.run(block))
-            except (InrzooError, MemoryError):
-                raise
-            except Exception as error:
-                results.append(f"{type(error).__name__}: {error}")
-        return results
+        results: dict[Block, Quality | str] = {}
+        with explained(self._place):
+            if again:
+                results |= {
+                    block: read_record(self._place, block) for block in blocks if is_committed(self._place, block)
+                }
+            groups = in_groups([block for block in blocks if block not in results], blocks_at_once(self._store))
+        for group in groups:
+            results |= self._attempt(group)
+        return [results[block] for block in blocks]
+
+    def _attempt(self, blocks: list[Block]) -> dict[Block, Quality | str]:
+        try:
+            return dict(zip(blocks, self.run_together(blocks), strict=True))
+        except (InrzooError, MemoryError):
+            raise
+        except Exception as error:
+            if len(blocks) == 1:
+                return {blocks[0]: f"{type(error).__name__}: {error}"}
+        # One of them may be the cause.
+        return {block: result for alone in blocks for block, result in self._attempt([alone]).items()}
 
     def join(self, shard: Shard) -> JoinedShard:
         """Join the blocks of a shard."""
         with explained(self._place):
             return join_shard(self._place, shard.seed, shard.index)
+
+
+def in_groups(blocks: list[Block], size: int) -> list[list[Block]]:
+    """Return the blocks in groups of `size`, the last one with what remains."""
+    return [blocks[first : first + size] for first in range(0, len(blocks), size)]
 
 
 @contextmanager
@@ -124,17 +149,19 @@ def run_in_process(
             `MAX_BLOCKS_IN_FLIGHT` blocks run: while one is written or analysed, the others use the cores.
     """
     local = threading.local()
+    groups = in_groups(todo, blocks_at_once(open_store(path)))
 
     def begin() -> None:
         torch.set_num_threads(1)  # a setting of each thread
         local.worker = Worker(str(path), device, threads)
 
     with interruptible(), ThreadPoolExecutor(min(threads, MAX_BLOCKS_IN_FLIGHT), initializer=begin) as pool:
-        running = {pool.submit(lambda block: local.worker.run(block), block): block for block in todo}
+        running = {pool.submit(lambda group: local.worker.run_together(group), group): group for group in groups}
         try:
             for done in as_completed(running):
-                for shard in on_done(running[done], done.result()):
-                    on_joined(shard, join_shard(path, shard.seed, shard.index))
+                for block, quality in zip(running[done], done.result(), strict=True):
+                    for shard in on_done(block, quality):
+                        on_joined(shard, join_shard(path, shard.seed, shard.index))
         except BaseException:
             call_off()
             pool.shutdown(cancel_futures=True)

@@ -11,6 +11,7 @@ from dataclasses import asdict
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from inrzoo import coords, fit, manifest
 from inrzoo.builder.fitter import network_starts
@@ -22,6 +23,9 @@ from inrzoo.inrs import INR
 from inrzoo.manifest import FitSettings
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
+
+BYTES_AT_ONCE = 2**28
+"""Maximum size, in bytes, of the weights that `fit_blocks` returns."""
 
 SPREAD_DRAWS = 64
 """Draws of initial weights over which the spread of a tensor is taken."""
@@ -55,6 +59,20 @@ def fit_block(
     return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC, threads)
 
 
+def blocks_at_once(store: Store) -> int:
+    """Return how many blocks `fit_blocks` should get, to fill the device; 1 where bits depend on the batch."""
+    row_bytes = 4 * len(store.settings.fit.snapshots) * store.layout.num_params
+    inrs = min(fit.engine(store.settings.fit.engine).INRS_AT_ONCE, BYTES_AT_ONCE // row_bytes)
+    return max(1, inrs // store.partition.block_rows)
+
+
+def fit_blocks(
+    store: Store, blocks: Sequence[Block], device: str, threads: int = 1
+) -> list[tuple[NDArray[np.float32], Quality]]:
+    """Fit the INRs of several blocks, up to `blocks_at_once`, in one call of the engine; results as `fit_block`."""
+    return _fit(store, [(store.partition.rows(block.index), block.seed) for block in blocks], device, None, threads)
+
+
 def fit_rows(
     store: Store,
     rows: slice,
@@ -76,29 +94,62 @@ def fit_rows(
     Returns:
         Weights (B, T, P) and their quality.
     """
-    settings = store.settings
-    signals = store.signals(rows) if signals_BKC is None else signals_BKC
+    return _fit(store, [(rows, seed)], device, signals_BKC, threads)[0]
+
+
+def _fit(
+    store: Store, parts: Sequence[tuple[slice, int]], device: str, signals_BKC: NDArray[np.uint8] | None, threads: int
+) -> list[tuple[NDArray[np.float32], Quality]]:
+    """Fit rows of some seeds in one call of the engine; return weights and quality of each part.
+
+    Everything but the fit, whose bits may depend on the batch, is done part by part.
+    """
+    settings, sizes = store.settings, [rows.stop - rows.start for rows, _ in parts]
     with one_thread():
+        signals = [store.signals(rows) for rows, _ in parts] if signals_BKC is None else [signals_BKC]
         by_network = settings.init.mode == "hypernet"
-        starts_BP = network_starts(store, signals, device) if by_network else starts(store, rows, seed)
-        keys_B = subset_keys(settings, seed, store.signal_ids[rows])
-        result = fit_to(store.inr, starts_BP, signals, settings, store.info.grid, device, threads, keys_B)
-        out_of_band, max_frequency = frequencies(
+        starts_BP = [
+            network_starts(store, part, device) if by_network else starts(store, rows, seed)
+            for part, (rows, seed) in zip(signals, parts, strict=True)
+        ]
+        keys = [subset_keys(settings, seed, store.signal_ids[rows]) for rows, seed in parts]
+        keys_B = None if keys[0] is None else np.concatenate([part for part in keys if part is not None])
+        result = fit_to(
             store.inr,
-            result.weights_BTP,
+            np.concatenate(starts_BP),
+            np.concatenate(signals),
+            settings,
             store.info.grid,
-            **asdict(settings.coords),
-            evaluate=fit.engine(settings.fit.engine).evaluate,
+            device,
+            threads,
+            keys_B,
         )
-        quality = Quality(
-            psnr=result.psnr_BT.cpu().numpy(),
-            loss=result.loss_BT.cpu().numpy(),
-            steps=result.steps_BT.cpu().numpy(),
-            status=result.status_B.cpu().numpy(),
-            out_of_band=out_of_band.cpu().numpy(),
-            max_frequency=max_frequency.cpu().numpy(),
-        )
-    return result.weights_BTP.cpu().numpy(), quality
+        columns = [getattr(result, name).split(sizes) for name in ("weights_BTP", "psnr_BT", "loss_BT", "steps_BT")]
+        return [
+            (weights_BTP.cpu().numpy(), _quality(store, weights_BTP, *columns))
+            for weights_BTP, *columns in zip(*columns, result.status_B.split(sizes), strict=True)
+        ]
+
+
+def _quality(
+    store: Store, weights_BTP: Tensor, psnr_BT: Tensor, loss_BT: Tensor, steps_BT: Tensor, status_B: Tensor
+) -> Quality:
+    """Return the quality of INRs, with the frequencies that are measured here."""
+    out_of_band, max_frequency = frequencies(
+        store.inr,
+        weights_BTP,
+        store.info.grid,
+        **asdict(store.settings.coords),
+        evaluate=fit.engine(store.settings.fit.engine).evaluate,
+    )
+    return Quality(
+        psnr=psnr_BT.cpu().numpy(),
+        loss=loss_BT.cpu().numpy(),
+        steps=steps_BT.cpu().numpy(),
+        status=status_B.cpu().numpy(),
+        out_of_band=out_of_band.cpu().numpy(),
+        max_frequency=max_frequency.cpu().numpy(),
+    )
 
 
 def fit_to(

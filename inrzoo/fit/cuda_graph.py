@@ -34,6 +34,7 @@ WARM_UP_STEPS = 3
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
 THREADED, REGULARISES, SUBSETS = False, True, False
+INRS_AT_ONCE = 1
 PRODUCTS = loop.PRODUCTS
 
 environment, evaluate, prepare = loop.environment, loop.evaluate, loop.prepare

@@ -26,6 +26,8 @@ class Engine(Protocol):
         THREADED: whether it fits several INRs at the same time, without a change of bits.
         REGULARISES: whether it takes `antialias`.
         SUBSETS: whether it takes `num_coords`.
+        INRS_AT_ONCE: INRs that one call needs to fill the device; above 1 only where an INR's bits do not depend on the
+            batch.
         PRODUCTS: precisions of its matrix products, the default first; `ieee` is float32.
     """
 
@@ -33,6 +35,7 @@ class Engine(Protocol):
     THREADED: bool
     REGULARISES: bool
     SUBSETS: bool
+    INRS_AT_ONCE: int
     PRODUCTS: tuple[str, ...]
 
     def fit(self, problem: FitProblem, threads: int = 1) -> Fit:

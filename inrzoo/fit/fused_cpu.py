@@ -43,6 +43,7 @@ else:
 
 DEVICE: Literal["cpu", "cuda"] | None = "cpu"
 THREADED, REGULARISES, SUBSETS = True, True, True
+INRS_AT_ONCE = 1
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
 INPUT_BYTES = 64 * 2**20

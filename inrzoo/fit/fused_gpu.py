@@ -12,11 +12,13 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import loop
+from inrzoo.fit.losses import LOSSES, relative_weights
 from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.fit.triton.layout import TILE, layout
@@ -46,6 +48,8 @@ H100_SHARED_MEMORY = 232448
 
 SLICE = 4096
 """INRs of one launch at most: between launches Python looks after Ctrl-C."""
+
+INRS_AT_ONCE = SLICE
 
 SLICE_BYTES = 2**30
 """Memory of one launch at most, its results included."""
@@ -81,10 +85,14 @@ def environment(device: str) -> dict[str, str]:
     }
 
 
-def bytes_per_inr(inr: INR, num_coords: int, num_snapshots: int) -> int:
-    """Memory on the device that an INR takes while it is fitted: its four flat vectors, its signal and its results."""
-    results = num_snapshots * (2 * layout(inr).size + inr.layout.num_params + 2)
-    return 4 * (4 * layout(inr).size + num_coords * inr.out_features + results)
+def bytes_per_inr(inr: INR, num_coords: int, num_snapshots: int, own_coords: bool = False) -> int:
+    """Memory on the device that an INR takes while it is fitted: its four flat vectors, its signal and weights of
+    points, its results and, if it has coordinates of its own, those.
+    """
+    plan = layout(inr)
+    results = num_snapshots * (2 * plan.size + inr.layout.num_params + 2)
+    points = num_coords * (inr.out_features + 1 + (plan.inputs if own_coords else 0))
+    return 4 * (4 * plan.size + points + results)
 
 
 def fit(problem: FitProblem, threads: int = 1) -> Fit:
@@ -107,65 +115,105 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
     reason = unavailable(inr, str(starts_BP.device))
     if reason is None and problem.antialias is not None:
         reason = "the triton engine has no anti-aliasing regulariser"
+    if reason is None and not isinstance(problem.loss, str):
+        reason = f"the triton engine has the losses {' and '.join(LOSSES)}"
     if reason is not None:
-        raise InrzooError(f"{reason}; --engine reference serves every INR")
+        raise InrzooError(f"{reason}; --engine reference serves every INR and loss")
     products = problem.products_among(PRODUCTS)
-    shared = _shared(inr, problem.coords_KD.to(starts_BP), problem.lr, problem.snapshots)
-    count = max(1, min(SLICE, SLICE_BYTES // bytes_per_inr(inr, len(problem.coords_KD), len(problem.snapshots))))
+    shared = _shared(problem)
+    own_coords = not problem.shared_coords
+    each = bytes_per_inr(inr, problem.num_points, len(problem.snapshots), own_coords)
+    count = max(1, min(SLICE, SLICE_BYTES // each))
     parts = [_launch(batch, shared, products) for batch in problem.split(count)]
-    weights_BTP, loss_BT, steps_BT = (torch.cat(column) for column in zip(*parts, strict=True))
-    return conclude(problem, weights_BTP, loss_BT, steps_BT)
+    weights_BTP, loss_BT, steps_BT, first_loss_B = (torch.cat(column) for column in zip(*parts, strict=True))
+    return conclude(problem, weights_BTP, loss_BT, steps_BT, first_loss_B)
 
 
-def _shared(inr: INR, coords_KD: Tensor, lr: float, snapshots: Sequence[int]) -> dict[str, Tensor]:
+def _shared(problem: FitProblem) -> dict[str, Tensor | None]:
     """The kernel's arguments that all INRs share."""
-    plan, device = layout(inr), coords_KD.device
-    kernel = inr.kernel()
-    inputs_KF = kernel.inputs(coords_KD) if isinstance(kernel, Perceptron) else coords_KD
-    columns = [inputs_KF, torch.ones_like(inputs_KF[:, :1])]
-    if plan.kind == "gabor":
-        columns.append(inputs_KF.square().sum(-1, keepdim=True))
-    table = torch.cat(columns, dim=-1)
-    rows = table.new_zeros(-(-len(table) // TILE) * TILE, plan.inputs)
-    rows[: len(table), : table.shape[1]] = table
-    step = torch.arange(1, snapshots[-1] + 2, dtype=torch.float64)
-    scales, epsilons = plan.adam_tables(EPSILON, device)
+    inr, plan, device = problem.inr, layout(problem.inr), problem.starts_BP.device
+    factors_P = np.ones(inr.layout.num_params)
+    for name, tensor in inr.layout.split(factors_P).items():
+        tensor[...] = problem.lr_factors.get(name, 1.0)
+    # The kernel takes one step more than the last snapshot needs.
+    rates = torch.from_numpy(np.append(problem.rates, problem.lr))
+    step = torch.arange(1, len(rates) + 1, dtype=torch.float64)
+    decays = problem.weight_decay > 0
     return {
-        "rows": rows,
-        "scales": scales,
-        "epsilons": epsilons,
-        "rates": (lr / (1 - BETAS[0] ** step)).float().to(device),
+        "rows": _rows(problem) if problem.shared_coords else None,
+        "scales": plan.table(plan.scale_P * factors_P, 1.0, device),
+        "epsilons": plan.table(EPSILON / plan.scale_P, 1.0, device),
+        "own_scales": None if problem.max_grad_norm is None else plan.table(plan.scale_P, 0.0, device),
+        "factors": plan.table(factors_P, 0.0, device) if decays else None,
+        "rates": (rates / (1 - BETAS[0] ** step)).float().to(device),
         "corrections": (1 / (1 - BETAS[1] ** step).sqrt()).float().to(device),
-        "snapshots": torch.tensor([*snapshots, -1], dtype=torch.int32, device=device),
+        "decays": (rates * problem.weight_decay).float().to(device) if decays else None,
+        "snapshots": torch.tensor([*problem.snapshots, -1], dtype=torch.int32, device=device),
     }
 
 
-def _launch(batch: FitProblem, shared: dict[str, Tensor], products: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Weights (B, T, P), losses and steps (B, T) of the INRs of one launch."""
+def _rows(problem: FitProblem) -> Tensor:
+    """What the first layer sees of each coordinate, (K, F) or (B, K, F), padded to whole tiles and the kernel's width.
+
+    Each INR's are computed by themselves, and so do not depend on the batch.
+    """
+    plan, kernel = layout(problem.inr), problem.inr.kernel()
+    coords = problem.coords.to(problem.starts_BP)
+    inputs = coords
+    if isinstance(kernel, Perceptron):
+        inputs = kernel.inputs(coords) if coords.ndim == 2 else torch.stack([kernel.inputs(own) for own in coords])
+    columns = [inputs, torch.ones_like(inputs[..., :1])]
+    if plan.kind == "gabor":
+        first, *others = inputs.square().split(1, dim=-1)
+        columns.append(sum(others, start=first))
+    table = torch.cat(columns, dim=-1)
+    num_coords, width = table.shape[-2:]
+    rows = table.new_zeros(*table.shape[:-2], -(-num_coords // TILE) * TILE, plan.inputs)
+    rows[..., :num_coords, :width] = table
+    return rows
+
+
+def _launch(batch: FitProblem, shared: dict[str, Tensor | None], products: str) -> tuple[Tensor, ...]:
+    """Weights (B, T, P), losses and steps (B, T), and first losses (B,), of the INRs of one launch."""
     from triton.runtime.errors import OutOfResources, PTXASError
 
     from inrzoo.fit.triton.kernel import fit as kernel
 
     plan, starts_BP = layout(batch.inr), batch.starts_BP.float()
     targets_BKC = batch.targets_BKC.to(starts_BP).contiguous()
+    point_weights = None
+    if batch.point_weights_BK is not None:  # each INR's by themselves: sums round as the shape of a reduction has it
+        point_weights = torch.cat([relative_weights(own.to(starts_BP)) for own in batch.point_weights_BK.split(1)])
     (count, num_coords, channels), num_snapshots = targets_BKC.shape, len(batch.snapshots)
     weights = plan.pack(starts_BP)
     losses = weights.new_empty(count, num_snapshots)
     steps = torch.empty_like(losses, dtype=torch.int32)
+    first_losses = weights.new_empty(count)
     kept = weights.new_empty(count, num_snapshots, plan.size)
+    keys = None if batch.keys_B is None else torch.from_numpy(batch.keys_B.view(np.int64)).to(weights.device)
+    subsets = batch.num_coords is not None
     arguments = {
         "weights": weights,
         **{name: torch.zeros_like(weights) for name in ("gradients", "means", "squares")},
         **shared,
+        **({} if batch.shared_coords else {"rows": _rows(batch)}),
         "targets": targets_BKC,
+        "point_weights": point_weights,
+        "keys": keys if subsets else None,
         "kept_weights": kept,
         "losses": losses,
         "steps": steps,
+        "first_losses": first_losses,
         "num_coords": num_coords,
+        "num_drawn": batch.num_coords,
         "num_snapshots": num_snapshots,
-        "share": 2.0 / (num_coords * channels),
+        "evaluate_every": batch.evaluate_every if subsets else None,
+        "share": (2.0 if batch.loss == "mse" else 1.0) / ((batch.num_coords or num_coords) * channels),
         "num_values": float(num_coords * channels),
         "stop_loss": batch.stop_loss,
+        "max_norm": batch.max_grad_norm,
+        "BCE": batch.loss == "bce",
+        "OWN_ROWS": not batch.shared_coords,
     }
     on_device = torch.cuda.device(weights.device) if weights.is_cuda else contextlib.nullcontext()
     with on_device:
@@ -176,7 +224,7 @@ def _launch(batch: FitProblem, shared: dict[str, Tensor], products: str) -> tupl
             raise InrzooError(f"this GPU cannot run the fused engine: {line}; use --engine reference") from error
         if weights.is_cuda:
             torch.cuda.synchronize()
-    return plan.unpack(kept), losses, steps
+    return plan.unpack(kept), losses, steps, first_losses
 
 
 def _shared_memory(device: str) -> int:

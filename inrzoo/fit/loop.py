@@ -33,6 +33,7 @@ Kept: TypeAlias = "list[tuple[Tensor, Tensor, Tensor]]"
 
 DEVICE: Literal["cpu", "cuda"] | None = None
 THREADED, REGULARISES, SUBSETS = False, True, True
+INRS_AT_ONCE = 1
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
 

@@ -1,16 +1,13 @@
 """The fused GPU engine computes what the reference does: in Triton's interpreter, and on a GPU where there is one.
 
-The interpreter runs the kernels on numpy; `emulated_products` adds what matrix units round. It is switched on before
-Triton is imported, so it has a process of its own.
+The interpreter runs the kernels on numpy; `emulated_products` adds what matrix units round.
 """
 
 import importlib.util
-import os
 import pickle
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import cache
-from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
@@ -56,14 +53,6 @@ DERIVED = [pytest.param(inr, marks=pytest.mark.slow if i in LIKE_ANOTHER else ()
 STEPPED = [pytest.param(inr, marks=() if i in SOME else pytest.mark.slow) for i, inr in enumerate(ALL)]
 
 
-def _switch_on_interpreter() -> None:
-    os.environ["TRITON_INTERPRET"] = "1"
-    torch.set_num_threads(1)
-    import emulated_products
-
-    emulated_products.install()
-
-
 def _fit(settings: bytes) -> bytes:
     """`fused_gpu.fit` in the interpreter's process; `adam_epsilon` is what only tests change."""
     given: dict[str, Any] = pickle.loads(settings)
@@ -77,12 +66,6 @@ def _fit(settings: bytes) -> bytes:
 
 def _unavailable(inr: INR) -> str | None:
     return fused_gpu.unavailable(inr, "cpu")
-
-
-@pytest.fixture(scope="module")
-def interpreter() -> Iterator[ProcessPoolExecutor]:
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_switch_on_interpreter) as pool:
-        yield pool
 
 
 @pytest.fixture(scope="module")

@@ -61,8 +61,20 @@ class Report(NamedTuple):
     ptx: str
 
 
-def compiled(inr: INR, products: str, architecture: int, folder: Path) -> Report:
-    """Compile as a launch would: arguments of these types, pointers but one on 16 bytes, the same options."""
+OPTIONAL = ("point_weights", "keys", "own_scales", "factors", "decays", "num_drawn", "evaluate_every", "max_norm")
+"""Arguments of the kernel that are None for fits that do not need them."""
+
+INTEGERS = ("num_coords", "num_drawn", "num_snapshots", "evaluate_every")
+NUMBERS = ("share", "num_values", "stop_loss", "max_norm")
+UNALIGNED = ("targets", "point_weights", "keys")
+
+
+def compiled(inr: INR, products: str, architecture: int, folder: Path, everything: bool = False) -> Report:
+    """Compile as a launch would: arguments of these types, pointers but some on 16 bytes, the same options.
+
+    Args:
+        everything: whether the fit has subsets, coordinates of each INR, weights of points, bce, decay and clipping.
+    """
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
@@ -70,14 +82,16 @@ def compiled(inr: INR, products: str, architecture: int, folder: Path) -> Report
     from inrzoo.fit.triton.kernel import fit as kernel
 
     plan = layout(inr)
-    constants: dict[str, Any] = plan.constants | plan.precisions(products)
-    types = dict.fromkeys(kernel.arg_names, "*fp32") | {"snapshots": "*i32", "steps": "*i32"}
-    types |= {"num_coords": "i32", "num_snapshots": "i32"}
-    types |= dict.fromkeys(("share", "num_values", "stop_loss"), "fp32") | dict.fromkeys(constants, "constexpr")
+    constants: dict[str, Any] = plan.constants | plan.precisions(products) | {"BCE": everything, "OWN_ROWS": everything}
+    types = dict.fromkeys(kernel.arg_names, "*fp32") | {"snapshots": "*i32", "steps": "*i32", "keys": "*i64"}
+    types |= dict.fromkeys(INTEGERS, "i32") | dict.fromkeys(NUMBERS, "fp32")
+    if not everything:
+        constants |= dict.fromkeys(OPTIONAL)
+    types |= dict.fromkeys(constants, "constexpr")
     aligned = {
         (i,): [["tt.divisibility", 16]]
         for i, name in enumerate(kernel.arg_names)
-        if types[name].startswith("*") and name != "targets"
+        if types[name].startswith("*") and name not in UNALIGNED
     }
     source = ASTSource(
         kernel, types, constexprs={(kernel.arg_names.index(key),): value for key, value in constants.items()},
@@ -98,9 +112,9 @@ def fresh_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def check(inr: INR, products: str, architecture: int, folder: Path) -> None:
+def check(inr: INR, products: str, architecture: int, folder: Path, everything: bool = False) -> None:
     plan = layout(inr)
-    report = compiled(inr, products, architecture, folder)
+    report = compiled(inr, products, architecture, folder, everything)
     print(f"sm_{architecture} {products}: {report[:3]} of {plan.shared_memory}, {plan.numbers_per_thread}")
     assert report.shared_memory <= plan.shared_memory
     assert report.registers <= 255
@@ -114,11 +128,17 @@ def test_common_inrs_fit_on_both_gpus(name: str) -> None:
     assert layout(COMMON[name]).refusal(SHARED_MEMORY[A100]) is None
 
 
-def variants() -> list[object]:
-    """Every INR with all products on both GPUs: each once in the slow suite, in turn, and all in the exhaustive one."""
+def variants(shift: int = 0) -> list[object]:
+    """Every INR with all products on both GPUs: each once in the slow suite, in turn, and all in the exhaustive one.
+
+    Args:
+        shift: what the turn begins with.
+    """
     ways = list(itertools.product(["bf16x3", "tf32", "ieee"], [A100, H100]))
     return [
-        pytest.param(name, *way, marks=pytest.mark.slow if at == number % len(ways) else pytest.mark.exhaustive)
+        pytest.param(
+            name, *way, marks=pytest.mark.slow if at == (number + shift) % len(ways) else pytest.mark.exhaustive
+        )
         for number, name in enumerate([*COMMON, *EDGES])
         for at, way in enumerate(ways)
     ]
@@ -131,6 +151,12 @@ def test_every_variant_compiles_within_what_is_stated(
     inr = (COMMON | EDGES)[name]
     assert layout(inr).refusal(SHARED_MEMORY[H100]) is None
     check(inr, products, architecture, tmp_path)
+
+
+@pytest.mark.parametrize(("name", "products", "architecture"), variants(shift=1))
+def test_with_everything_that_is_optional_too(name: str, products: str, architecture: int, tmp_path: Path) -> None:
+    """Subsets, own coordinates, weights of points, cross entropy, decay and clipping take no more of the chip."""
+    check((COMMON | EDGES)[name], products, architecture, tmp_path, everything=True)
 
 
 def test_loads_see_what_other_warps_wrote(tmp_path: Path) -> None:

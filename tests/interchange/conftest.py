@@ -21,8 +21,8 @@ SETTINGS = {
     "sitzmann": {"inr__hidden_layers": 2},
 }
 OMEGA = {"inr__omega_0": 30.0}
-TWENTY = {"limit": 20, "source__num_validation": 200, "source__num_test": 200, "fit__steps": 10}
 """The ω₀ in the code of every reader; digits are fitted with less."""
+TWENTY = {"limit": 20, "source__num_validation": 200, "source__num_test": 200, "fit__steps": 10}
 
 
 @pytest.fixture(scope="session")

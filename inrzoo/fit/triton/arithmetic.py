@@ -18,6 +18,7 @@ COSINE_3 = tl.constexpr(-1.335240022 * math.pi)
 COSINE_4 = tl.constexpr(2.350747612e-01 * math.pi)
 COSINE_5 = tl.constexpr(-2.462789779e-02 * math.pi)
 ROUND = tl.constexpr(12582912.0)
+NORM_EPSILON = tl.constexpr(1e-6)  # as in descent.py
 
 
 @triton.jit
@@ -68,24 +69,47 @@ def replaced(items, position: tl.constexpr, item):
 
 
 @triton.jit
+def clip_factor(gradients, own_scales, max_norm, SIZE: tl.constexpr, BLOCK: tl.constexpr):
+    """What clips the gradient to `max_norm`, an L2 norm of the gradient by the INR's own parameters.
+
+    A kernel's parameter is `own_scales` times the INR's, and so is the INR's gradient times the kernel's.
+    """
+    squares = tl.zeros([BLOCK], tl.float32)
+    for first in range(0, SIZE, BLOCK):
+        at = first + tl.arange(0, BLOCK)
+        own = tl.load(gradients + at, at < SIZE, 0.0) * tl.load(own_scales + at, at < SIZE, 0.0)
+        squares += own * own
+    norm = tl.sqrt_rn(tl.sum(squares))
+    return tl.minimum(tl.div_rn(max_norm, norm + NORM_EPSILON), 1.0)
+
+
+@triton.jit
 def step_adam(
-    weights, gradients, means, squares, scales, epsilons, rate, correction, SIZE: tl.constexpr, BLOCK: tl.constexpr
-):
+    weights, gradients, means, squares, scales, epsilons, factors, rate, correction, decay, clip,
+    SIZE: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
     """One step of Adam (Kingma & Ba 2015) over the flat vector of one INR.
 
     `rate` is lr / (1 - β₁ᵗ), `correction` 1/√(1 - β₂ᵗ). A kernel's parameter is `scales` times the INR's and its ε in
-    `epsilons` shrinks accordingly, so that the update is Adam's own (native/adam.h).
+    `epsilons` shrinks accordingly, so that the update is Adam's own (native/adam.h). `scales` includes the factor of a
+    tensor's learning rate. First gradients are multiplied by `clip` and weights by 1 - `decay` · `factors`; None leaves
+    either out.
     """
     for first in range(0, SIZE, BLOCK):
         at = first + tl.arange(0, BLOCK)
         inside = at < SIZE
         gradient = tl.load(gradients + at, inside, 0.0)
+        if clip is not None:
+            gradient *= clip
         mean = tl.load(means + at, inside, 0.0)
         square = tl.load(squares + at, inside, 0.0)
         mean += 0.1 * (gradient - mean)
         square = 0.999 * square + 0.001 * gradient * gradient
         size = tl.div_rn(mean, tl.sqrt_rn(square) * correction + tl.load(epsilons + at, inside, 1.0))
-        weight = tl.load(weights + at, inside, 0.0) - rate * tl.load(scales + at, inside, 0.0) * size
+        weight = tl.load(weights + at, inside, 0.0)
+        if factors is not None:
+            weight *= 1.0 - decay * tl.load(factors + at, inside, 0.0)
+        weight -= rate * tl.load(scales + at, inside, 0.0) * size
         tl.store(means + at, mean, inside)
         tl.store(squares + at, square, inside)
         tl.store(weights + at, weight, inside)

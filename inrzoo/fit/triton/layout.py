@@ -145,12 +145,11 @@ class Layout:
         """Inverse of `pack`, (..., S) to (..., P)."""
         return packed[..., self._to(packed, self.place_P)] / self._to(packed, self.scale_P)
 
-    def adam_tables(self, epsilon: float, device: torch.device) -> tuple[Tensor, Tensor]:
-        """What Adam's step and its ε are multiplied by and divided by for the kernel's parameters: see `step_adam`."""
-        scales_S, epsilons_S = torch.ones(self.size), torch.ones(self.size)
-        scales_S[self.place_P] = torch.from_numpy(self.scale_P).float()
-        epsilons_S[self.place_P] = torch.from_numpy(epsilon / self.scale_P).float()
-        return scales_S.to(device), epsilons_S.to(device)
+    def table(self, numbers_P: NDArray[np.float64], padding: float, device: torch.device) -> Tensor:
+        """Numbers of the INR's parameters in the kernel's order, (S,), float32."""
+        table_S = torch.full((self.size,), padding)
+        table_S[self.place_P] = torch.from_numpy(numbers_P).float()
+        return table_S.to(device)
 
     @staticmethod
     def _to(like: Tensor, numbers: NDArray[Any]) -> Tensor:
