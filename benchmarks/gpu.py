@@ -33,15 +33,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import fitting_compiled
+import fitting_plain
 import numpy as np
 import torch
 
-from inrzoo.bench import compiled, machine, plain
+from inrzoo.bench import machine
 from inrzoo.bench.workloads import WORKLOADS, Workload
+from inrzoo.choices import Products, Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit import FitProblem, cuda_graph, engines, fused_gpu, loop
-from inrzoo.fit.problem import Products
-from inrzoo.fit.result import Fit, Status
+from inrzoo.fit.result import Fit
 from inrzoo.seeding import Stream
 from inrzoo.store.files import write_atomically
 
@@ -250,8 +252,8 @@ def peers(bench: Bench) -> dict[str, Any]:
             engine: bench.rate(engine, problem) for engine in ("triton", "cuda_graph", "reference")
         }
         for way, prepare, reason in (
-            ("vmap", plain.vmapped, None),
-            ("torch.compile", compiled.compiled, compiled.unavailable(workload)),
+            ("vmap", fitting_plain.vmapped, None),
+            ("torch.compile", fitting_compiled.compiled, fitting_compiled.unavailable(workload)),
         ):
             if reason is not None:
                 rates[way] = reason
