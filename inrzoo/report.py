@@ -40,7 +40,8 @@ MAX_CANDIDATES = 8
 
 def of_build(report: Report) -> str:
     """Return the last lines of a build."""
-    rate = f", {report.fitted / report.seconds:.1f} INRs/s" if report.fitted else ""
+    fitting = report.seconds - report.preparation_seconds
+    rate = f", {report.fitted / fitting:.1f} INRs/s" if report.fitted else ""
     how = f"{report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}"
     how = how if report.workers else "complete, nothing to do"
     lines = [
@@ -49,7 +50,7 @@ def of_build(report: Report) -> str:
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
         f"engine   {report.engine}",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
-        f"time     {report.seconds:.1f} s",
+        f"time     {report.seconds:.1f} s, {report.preparation_seconds:.1f} s of them before fits began",
         f"picture  inrzoo preview {report.path}",
     ]
     return "\n".join(lines)

@@ -63,7 +63,7 @@ MAY_IMPORT = {
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"}
-    | {"differences"},
+    | {"differences", "manifest"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display"},
@@ -72,9 +72,10 @@ MAY_IMPORT = {
     "verify": BUILD | {"builder"},
     "preview": {"store"},
     "refit": BUILD | {"builder"},
+    "tune": BUILD | {"builder"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
-    "report": {"builder", "store", "verify", "refit"},
+    "report": {"builder", "store", "verify", "refit", "tune"},
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
@@ -90,7 +91,6 @@ ONLY_IMPORTER = {
     "datasets": {"sources", "loaders"},
     "filelock": {"store"},
     "huggingface_hub": {"hub"},
-    "llvmlite": {"fit"},
     "matplotlib": {"preview", "tasks"},
     "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "store", "tasks"},

@@ -43,6 +43,7 @@ def write(tmp_path):
 
 
 FILLED = {"name": "siren", "hidden_layers": 1, "bias_inside": True, "output_offset": 0.0, "convention": "sitzmann"}
+FILLED |= {"omega_hidden": None, "init_scale": 1.0}
 """Fields of a SIREN that a manifest leaves at their defaults."""
 
 
@@ -92,6 +93,7 @@ def test_defaults_are_filled_in(write):
     tables = manifest.load(write(TOML)).to_json()
     given = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 10.0}
     filled_in = {"convention": "sitzmann", "bias_inside": True, "output_offset": 0.0}
+    filled_in |= {"omega_hidden": None, "init_scale": 1.0}
     assert tables["inr"] == {**given, **filled_in}
     assert tables["source"]["num_test"] == 100
     assert {"num_validation", "split_seed"} < tables["source"].keys()

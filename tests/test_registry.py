@@ -17,7 +17,7 @@ from inrzoo.trust import trust
 SHAPES = {"in_features": 2, "out_features": 1}
 
 
-FIELDS = "hidden_features, hidden_layers, omega_0, convention, bias_inside, output_offset"
+FIELDS = "hidden_features, hidden_layers, omega_0, convention, bias_inside, output_offset, omega_hidden, init_scale"
 
 
 def one_line(call, *args, **kwargs) -> str:

@@ -49,6 +49,7 @@ class Report:
         num_inrs: number of (signal, seed) pairs in the store.
         fitted: number of INRs that this run fitted.
         seconds: wall time of this run.
+        preparation_seconds: the part of it before fits began: reading signals, compiling the engine.
         num_bytes: size of the store on disk in bytes.
         psnr_mean, psnr_median, psnr_low: PSNR in dB over signals and seeds at the last snapshot, without diverged INRs;
             `low` is the 5 % quantile.
@@ -62,6 +63,7 @@ class Report:
     num_inrs: int
     fitted: int
     seconds: float
+    preparation_seconds: float
     num_bytes: int
     psnr_mean: float
     psnr_median: float
@@ -127,13 +129,14 @@ def build(
         store = prepare(replace(request, out=place), progress.read)
         todo = [block for block in store.blocks() if not store.is_done(block)]
         threads, on_ray = 0, False
+        prepared = time.monotonic() - started
         if not store.complete:
             threads, on_ray = _fit(store, todo, device, progress, workers, per_worker, in_process, address)
         finish(place)
         if place != out:
             put_in_place(place, out)
         executor = "ray" if on_ray else "in process"
-        report = _report(open_store(out), todo, time.monotonic() - started, threads, executor)
+        report = _report(open_store(out), todo, time.monotonic() - started, prepared, threads, executor)
         _write_run_log(out, report)
     return report
 
@@ -245,7 +248,9 @@ def _kind(task: Block | Shard) -> str:
     return type(task).__name__.lower()
 
 
-def _report(store: Store, todo: list[Block], seconds: float, workers: int, executor: str) -> Report:
+def _report(
+    store: Store, todo: list[Block], seconds: float, preparation_seconds: float, workers: int, executor: str
+) -> Report:
     early_stop, diverged = store.info.status_codes("early stop", "diverged")
     good = store.psnr[:, :, -1][store.status != diverged]
     mean, median, low = (good.mean(), np.median(good), np.quantile(good, 0.05)) if good.size else (np.nan,) * 3
@@ -254,6 +259,7 @@ def _report(store: Store, todo: list[Block], seconds: float, workers: int, execu
         num_inrs=int(store.status.size),
         fitted=sum(map(store.num_rows, todo)),
         seconds=seconds,
+        preparation_seconds=preparation_seconds,
         num_bytes=sum(file_sizes(store.path).values()),
         psnr_mean=float(mean),
         psnr_median=float(median),

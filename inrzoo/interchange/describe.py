@@ -91,7 +91,8 @@ def info_of(
     name: str | None,
 ) -> StoreInfo:
     """Return the records of the store. Instead of a fit they contain the sha256 of the files."""
-    described, own, convention, spec = listing.sidecar, matched and matched.manifest, reading.convention, reading.spec
+    described, own, convention = listing.sidecar, matched and matched.manifest, reading.convention
+    spec = {**reading.spec, **asdict(inr)}
     texts = described or own
     dataset = name or (described.dataset if described else own.name if own else None) or listing.folder.resolve().name
     resolved = {

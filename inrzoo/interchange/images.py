@@ -95,7 +95,7 @@ def quality(
 ) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
     """Return PSNR, loss and status of INRs as a fit records them, (B,) each; PSNR and loss are NaN without images.
 
-    An INR has diverged if its weights are not finite, or if it is worse than its image's mean.
+    An INR has diverged if its weights or its loss are not finite; where a fit of others began, nobody knows.
     """
     finite_B = torch.from_numpy(np.isfinite(weights_BP).all(axis=1))
     if values_BKC is None:

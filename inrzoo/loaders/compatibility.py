@@ -9,6 +9,7 @@ from typing import Any
 
 from inrzoo.differences import differences
 from inrzoo.errors import InrzooError
+from inrzoo.manifest import without_defaults
 from inrzoo.store import Store
 
 OF_WEIGHTS = ("inr", "layout", "order of the layout", "coords", "values", "init.mode")
@@ -40,7 +41,7 @@ def conventions(store: Store) -> dict[str, Any]:
     """Return the settings that define the meaning of a store's weights and labels."""
     info, manifest, tensors = store.info, store.info.manifest, store.layout.tensors
     return {
-        "inr": info.inr,
+        "inr": without_defaults({"inr": info.inr})["inr"],
         "layout": {tensor.name: f"{list(tensor.shape)} {list(tensor.axes)}" for tensor in tensors},
         "order of the layout": [tensor.name for tensor in tensors],
         "coords": asdict(manifest.coords),

@@ -85,9 +85,9 @@ def test_a_plan_is_what_a_build_does(tto, runs, tmp_path, monkeypatch):
         time.sleep(0.05 * len(values_BKC))
         return network(content, inr, settings, grid, values_BKC, device)
 
-    def timed_fit(inr, starts_BP, values_BKC, settings, *words):
+    def timed_fit(inr, starts_BP, values_BKC, settings, *words, **others):
         timed.append(settings.fit.steps)
-        return fit_to(inr, starts_BP, values_BKC, settings, *words)
+        return fit_to(inr, starts_BP, values_BKC, settings, *words, **others)
 
     monkeypatch.setattr(estimate, "weights_of", weights_of)
     monkeypatch.setattr(estimate, "fit_to", timed_fit)

@@ -107,11 +107,11 @@ def test_keys_of_a_later_version_are_left_alone(finished: Path, tmp_path: Path) 
     """A store with attributes, manifest tables and settings that this version does not know opens; they stay in it."""
     path = Path(shutil.copytree(finished, tmp_path / "later.zarr"))
     tables = {**open_store(path).info.manifest.tables, "observation": {"name": "rays"}}
-    tables["fit"] = {**tables["fit"], "weight_decay": 0.1}
+    tables["fit"] = {**tables["fit"], "momentum": 0.1}
     set_attributes(path, manifest=tables, scale={"per": "signal"}, complete=False)
     store = open_store(path)
     assert store.weights[0].shape == (2, 1, store.layout.num_params) and store.info.manifest.seeds == 2
-    with pytest.raises(InrzooError, match=r"unknown key 'fit\.weight_decay'"):
+    with pytest.raises(InrzooError, match=r"unknown key 'fit\.momentum'"):
         store.settings  # noqa: B018
     stats.run(store)
     recorded = json.loads((path / "zarr.json").read_text())["attributes"]
