@@ -1,12 +1,21 @@
 """Triton's interpreter knows float32 products only; here it learns those that a GPU makes of rounded factors."""
 
 import dataclasses
+import os
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 Matrix = NDArray[np.float32]
+
+
+def switch_on_interpreter() -> None:
+    """Let kernels of this process, which has not imported Triton, run on numpy and on one thread."""
+    os.environ["TRITON_INTERPRET"] = "1"
+    torch.set_num_threads(1)
+    install()
 
 
 def install() -> None:
