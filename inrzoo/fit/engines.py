@@ -55,8 +55,8 @@ class Engine(Protocol):
             InrzooError: that fails.
         """
 
-    def evaluate(self, inr: INR, weights_BP: Tensor, coords_KD: Tensor) -> Tensor:
-        """Values of INRs, (B, K, C)."""
+    def evaluate(self, inr: INR, weights_BP: Tensor, coords: Tensor) -> Tensor:
+        """Values of INRs at (K, D) or (B, K, D) coordinates, (B, K, C)."""
 
     def environment(self, device: str) -> dict[str, str]:
         """Return everything besides the manifest that decides the bits of an INR on a device."""

@@ -56,9 +56,9 @@ def environment(device: str) -> dict[str, str]:
     return {"torch": torch.__version__.split("+")[0], "device": kind, "instruction_set": instructions}
 
 
-def evaluate(inr: INR, weights_BP: Tensor, coords_KD: Tensor) -> Tensor:
-    """Values of INRs, (B, K, C)."""
-    return inr(weights_BP, coords_KD)
+def evaluate(inr: INR, weights_BP: Tensor, coords: Tensor) -> Tensor:
+    """Values of INRs at (K, D) or (B, K, D) coordinates, (B, K, C)."""
+    return inr(weights_BP, coords)
 
 
 def fit(problem: FitProblem, threads: int = 1) -> Fit:

@@ -45,7 +45,7 @@ def test_an_engine_is_called_like_every_other(name: str) -> None:
     one = engines.engine(name)
     assert list(inspect.signature(one.fit).parameters) == ["problem", "threads"]
     assert list(inspect.signature(one.unavailable).parameters) == ["inr", "device"]
-    assert list(inspect.signature(one.evaluate).parameters) == ["inr", "weights_BP", "coords_KD"]
+    assert list(inspect.signature(one.evaluate).parameters) == ["inr", "weights_BP", "coords"]
     assert "ieee" in one.PRODUCTS and one.DEVICE in (None, "cpu", "cuda")
 
 
