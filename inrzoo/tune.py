@@ -116,7 +116,7 @@ def tune(
         settings: definition of the dataset; architecture, grid and value range stay.
         source: local files of the signals.
         target_psnr: in dB.
-        budget: seconds after which no further candidate is tried.
+        budget: seconds after which no further candidate is tried; reading and compiling before the first do not count.
         device: device of the fits.
         on_progress: called with the numbers of candidates tried and of all.
 
@@ -125,7 +125,7 @@ def tune(
     """
     if budget <= 0:
         raise InrzooError(f"--budget {budget:g} is not allowed; it must be above 0 seconds")
-    race = _Race(settings, source, target_psnr, time.monotonic() + budget, device, on_progress)
+    race = _Race(settings, source, target_psnr, budget, device, on_progress)
     return race.run()
 
 
@@ -135,14 +135,15 @@ class _Race:
         settings: Manifest,
         source: Path | None,
         target_psnr: float,
-        deadline: float,
+        budget: float,
         device: str,
         on_progress: Callable[[int, int], None],
     ) -> None:
         fit = replace(settings.fit, stop_psnr=target_psnr, views=(), stop_views=False)
         request = Request(replace(settings, fit=fit), Path("tune.zarr"), source, device=device)
         signals, self.inr, self.manifest = resolve(request)
-        self.device, self.deadline, self.on_progress = device, deadline, on_progress
+        self.device, self.on_progress = device, on_progress
+        self.deadline = time.monotonic() + budget  # what reading and compiling take is not the search's
         self.target_psnr, self.grid = target_psnr, signals.grid
         self.limit = settings.fit.steps
         self.ids, self.values_BKC = _training_signals(signals, FIRST_SIGNALS * KEPT ** (ROUNDS - 1))
