@@ -29,6 +29,7 @@ from inrzoo.builder.estimate import FORMULA, Plan
 from inrzoo.refit import Refits
 from inrzoo.store import Store
 from inrzoo.store.files import file_sizes
+from inrzoo.trials import Comparison
 from inrzoo.tune import Tuned
 from inrzoo.verify import Findings
 
@@ -99,6 +100,24 @@ def of_tuning(tuned: Tuned) -> str:
         tuned.toml(),
     ]
     return "\n".join(lines).rstrip()
+
+
+def of_comparison(compared: Comparison) -> str:
+    """Return the table of `inrzoo bench --target-psnr`."""
+    table = Table(box=None, pad_edge=False)
+    names = ("settings", "mean steps", "99 % of INRs", f"at {compared.target_psnr:g} dB", "INRs/s", "all signals")
+    for name in names:
+        table.add_column(name, justify="left" if name == "settings" else "right", no_wrap=True)
+    for name, trial in compared.trials.items():
+        whole = _duration(compared.num_signals / trial.inrs_per_second)
+        steps = (f"{trial.mean_steps:.1f}", f"{trial.most_steps:.0f}", f"{trial.reached:.1%}")
+        table.add_row(name, *steps, f"{trial.inrs_per_second:.1f}", whole)
+    text = io.StringIO()
+    Console(file=text, width=200).print(table)
+    trial = next(iter(compared.trials.values()))
+    head = f"{compared.dataset}: {trial.num_inrs} of {compared.num_signals:,} signals, {compared.threads} thread(s)"
+    rows = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+    return f"{head}\n{rows}\nAn INR that does not reach the PSNR counts twice its steps; its time is that of its own."
 
 
 def of_tuning_as_json(tuned: Tuned) -> dict[str, Any]:

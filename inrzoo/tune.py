@@ -4,12 +4,9 @@ Candidates are fitted by the real engine to signals of the training split. A rac
 Talwalkar 2016) leaves the best third of them after each round, with three times as many signals; the winners of the
 constant rates then race with cosines and faster rates. A candidate's cost is the mean number of steps at which its INRs
 stop, so that the result depends on no clock, except where the budget ends the search.
-
-Shape letters: B INRs, P parameters of one INR, K coordinates, C channels.
 """
 
 import itertools
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,17 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from inrzoo import manifest
-from inrzoo.builder.preparation import Request, resolve
-from inrzoo.builder.worker import fit_to, subset_keys
 from inrzoo.errors import InrzooError
-from inrzoo.fit import engine
-from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
-from inrzoo.seeding import Stream
-from inrzoo.sources import Signals
+from inrzoo.trials import REACHED, Trial, Trials
 
 RATES = (5e-3, 2e-3, 1e-2, 1e-3, 5e-4, 2e-2)
 """Learning rates, those first that are often best: each candidate has at most twice the steps of the best before it."""
@@ -42,34 +32,6 @@ FIRST_SIGNALS, ROUNDS, KEPT = 32, 3, 3
 """Signals of the first round, number of rounds, and the factor between the rounds."""
 FINALISTS = 3
 """Constant rates that race with their cosines."""
-REACHED = 0.99
-"""Share of the INRs that must reach the PSNR."""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """Settings and their measured cost.
-
-    Attributes:
-        settings: dotted manifest keys and values.
-        num_inrs: number of INRs fitted in the last round.
-        mean_steps: mean number of steps; an INR that does not reach the PSNR counts twice its limit.
-        most_steps: the 99 % quantile.
-        reached: share of the INRs that reached the PSNR.
-        seconds: wall time of the last round.
-    """
-
-    settings: dict[str, Any]
-    num_inrs: int
-    mean_steps: float
-    most_steps: float
-    reached: float
-    seconds: float
-
-    @property
-    def inrs_per_second(self) -> float:
-        """INRs fitted a second, by all threads of the engine."""
-        return self.num_inrs / self.seconds
 
 
 @dataclass(frozen=True)
@@ -86,8 +48,8 @@ class Tuned:
 
     dataset: str
     target_psnr: float
-    own: Candidate
-    ranked: list[Candidate]
+    own: Trial
+    ranked: list[Trial]
     complete: bool
 
     def toml(self) -> str:
@@ -125,39 +87,23 @@ def tune(
     """
     if budget <= 0:
         raise InrzooError(f"--budget {budget:g} is not allowed; it must be above 0 seconds")
-    race = _Race(settings, source, target_psnr, budget, device, on_progress)
-    return race.run()
+    trials = Trials(settings, source, target_psnr, FIRST_SIGNALS * KEPT ** (ROUNDS - 1), device)
+    return _Race(trials, budget, on_progress).run()
 
 
 class _Race:
-    def __init__(
-        self,
-        settings: Manifest,
-        source: Path | None,
-        target_psnr: float,
-        budget: float,
-        device: str,
-        on_progress: Callable[[int, int], None],
-    ) -> None:
-        fit = replace(settings.fit, stop_psnr=target_psnr, views=(), stop_views=False)
-        request = Request(replace(settings, fit=fit), Path("tune.zarr"), source, device=device)
-        signals, self.inr, self.manifest = resolve(request)
-        self.device, self.on_progress = device, on_progress
-        self.deadline = time.monotonic() + budget  # what reading and compiling take is not the search's
-        self.target_psnr, self.grid = target_psnr, signals.grid
-        self.limit = settings.fit.steps
-        self.ids, self.values_BKC = _training_signals(signals, FIRST_SIGNALS * KEPT ** (ROUNDS - 1))
-        threaded = engine(self.manifest.fit.engine).THREADED
-        self.threads = len(os.sched_getaffinity(0)) if threaded else 1
+    def __init__(self, trials: Trials, budget: float, on_progress: Callable[[int, int], None]) -> None:
+        self.trials, self.on_progress = trials, on_progress
+        self.deadline = time.monotonic() + budget
         self.tried = 0
 
     def run(self) -> Tuned:
-        constant = list(_constant(self.manifest))
+        constant = list(_constant(self.trials.manifest))
         rounds = [FIRST_SIGNALS * KEPT**number for number in range(ROUNDS)]
         total = sum(max(FINALISTS, len(constant) // KEPT**number) for number in range(ROUNDS))
         total += 1 + FINALISTS * len(COSINE_LENGTHS) * len(FASTER)
         racing: list[dict[str, Any]] = constant
-        ranked: list[Candidate] = []
+        ranked: list[Trial] = []
         for count in rounds:
             ranked = self._round(racing, count, total) or ranked
             racing = [candidate.settings for candidate in ranked[: max(FINALISTS, len(racing) // KEPT)]]
@@ -165,69 +111,34 @@ class _Race:
         best = min(candidate.mean_steps for candidate in winners)
         cosines = [cosine for winner in winners for cosine in _cosines(winner)]
         ranked = sorted(winners + self._round(cosines, rounds[-1], total, best), key=_rank)
-        own = self._measure({}, rounds[-1], self.limit)
+        own = self.trials.measure({}, rounds[-1], self.trials.limit)
         self.on_progress(total, total)
         if ranked[0].reached < REACHED:
             raise InrzooError(
-                f"--target-psnr {self.target_psnr:g}: no settings bring 99 % of the INRs there in fit.steps = "
-                f"{self.limit}; the best bring {ranked[0].reached:.0%}: allow more with --set fit.steps=N, "
+                f"--target-psnr {self.trials.target_psnr:g}: no settings bring 99 % of the INRs there in fit.steps = "
+                f"{self.trials.limit}; the best bring {ranked[0].reached:.0%}: allow more with --set fit.steps=N, "
                 "or a larger INR"
             )
         ranked = [replace(one, settings=_finished(one)) for one in ranked]
-        return Tuned(self.manifest.name, self.target_psnr, own, ranked, time.monotonic() < self.deadline)
+        return Tuned(self.trials.manifest.name, self.trials.target_psnr, own, ranked, time.monotonic() < self.deadline)
 
-    def _round(
-        self, candidates: Iterable[dict[str, Any]], count: int, total: int, best: float = np.inf
-    ) -> list[Candidate]:
+    def _round(self, candidates: Iterable[dict[str, Any]], count: int, total: int, best: float = np.inf) -> list[Trial]:
         """Measure candidates on the first `count` signals until the budget ends; return them, the best first."""
-        measured: list[Candidate] = []
+        measured: list[Trial] = []
         for settings in candidates:
             if time.monotonic() > self.deadline and measured:
                 break
-            limit = int(min(self.limit, max(2 * best, 20)))
-            measured.append(self._measure(settings, count, settings.get("fit.steps", limit)))
+            limit = int(min(self.trials.limit, max(2 * best, 20)))
+            measured.append(self.trials.measure(settings, count, settings.get("fit.steps", limit)))
             if measured[-1].reached >= REACHED:
                 best = min(best, measured[-1].mean_steps)
             self.tried += 1
             self.on_progress(min(self.tried, total), total)
         return sorted(measured, key=_rank)
 
-    def _measure(self, settings: dict[str, Any], count: int, limit: int) -> Candidate:
-        count = min(count, len(self.ids))
-        made = manifest.load(self.manifest, None, {**settings, "fit.steps": limit})
-        inr = replace(self.inr, **{key[4:]: value for key, value in settings.items() if key.startswith("inr.")})
-        starts_BP = self._starts(inr, count)
-        keys_B = subset_keys(made, 0, self.ids[:count])
-        begun = time.monotonic()
-        fitted = fit_to(inr, starts_BP, self.values_BKC[:count], made, self.grid, self.device, self.threads, keys_B)
-        seconds = time.monotonic() - begun
-        reached_B = (fitted.psnr_BT[:, -1] >= self.target_psnr).cpu().numpy()
-        steps_B = np.where(reached_B, fitted.steps_BT[:, -1].cpu().numpy(), 2 * limit)
-        return Candidate(
-            settings,
-            count,
-            float(steps_B.mean()),
-            float(np.quantile(steps_B, REACHED)),
-            float(reached_B.mean()),
-            seconds,
-        )
-
-    def _starts(self, inr: INR, count: int) -> NDArray[np.float32]:
-        return np.stack([inr.init(Stream("init", self.manifest.name, 0, signal)) for signal in self.ids[:count]])
-
-
-def _training_signals(signals: Signals, count: int) -> tuple[list[str], NDArray[np.uint8]]:
-    """Return ids and values (B, K, C) of training signals, an even share of every class in random order."""
-    training = signals.take(np.flatnonzero(signals.split == signals.split_names.index("train"))).limit(count)
-    order = Stream("tune", "", 0).shuffle(len(training))
-    values_BKC = np.empty((len(training), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
-    for position, array in training.values(list(range(len(training)))):
-        values_BKC[position] = array.reshape(values_BKC.shape[1:])
-    return [training.ids[row] for row in order], values_BKC[order]
-
 
 def _constant(settings: Manifest) -> Iterable[dict[str, Any]]:
-    """Candidates with a constant rate; scales and ω₀ only of an INR that has them."""
+    """Trials with a constant rate; scales and ω₀ only of an INR that has them."""
     own = settings.inr
     scales = [{"inr.init_scale": scale * own["init_scale"]} for scale in INIT_SCALES] if "init_scale" in own else [{}]
     omegas = [{"inr.omega_0": round(f * own["omega_0"], 3)} for f in OMEGA_FACTORS] if "omega_0" in own else [{}]
@@ -235,18 +146,18 @@ def _constant(settings: Manifest) -> Iterable[dict[str, Any]]:
         yield {**scale, **omega, "fit.lr": lr, "fit.schedule": "constant", "fit.warm_up": 0}
 
 
-def _cosines(winner: Candidate) -> Iterable[dict[str, Any]]:
+def _cosines(winner: Trial) -> Iterable[dict[str, Any]]:
     for length, faster in itertools.product(COSINE_LENGTHS, FASTER):
         steps = int(np.ceil(length * winner.mean_steps))
         lr = faster * winner.settings["fit.lr"]
         yield {**winner.settings, "fit.lr": lr, "fit.schedule": "cosine", "fit.steps": steps}
 
 
-def _rank(candidate: Candidate) -> tuple[bool, float]:
+def _rank(candidate: Trial) -> tuple[bool, float]:
     return candidate.reached < REACHED, candidate.mean_steps
 
 
-def _finished(candidate: Candidate) -> dict[str, Any]:
+def _finished(candidate: Trial) -> dict[str, Any]:
     """Return the settings with a number of steps that leaves room for INRs that need more than those measured."""
     steps = candidate.settings.get("fit.steps", int(np.ceil(1.5 * candidate.most_steps)))
     return {**candidate.settings, "fit.steps": steps}

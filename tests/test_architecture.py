@@ -72,10 +72,11 @@ MAY_IMPORT = {
     "verify": BUILD | {"builder"},
     "preview": {"store"},
     "refit": BUILD | {"builder"},
-    "tune": BUILD | {"builder"},
+    "trials": BUILD | {"builder"},
+    "tune": {"trials", "manifest"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
-    "report": {"builder", "store", "verify", "refit", "tune"},
+    "report": {"builder", "store", "verify", "refit", "trials", "tune"},
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }

@@ -13,7 +13,8 @@ from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Manifest
 from inrzoo.store import open_store
-from inrzoo.tune import Candidate, Tuned, tune
+from inrzoo.trials import REACHED, Trial, Trials
+from inrzoo.tune import Tuned, tune
 
 SMALL = {"inr.hidden_features": 8, "fit.steps": 300, "limit": 120}
 TARGET = 20.0
@@ -30,7 +31,7 @@ def tuned(settings: Manifest) -> Tuned:
 
 
 def test_the_best_is_the_cheapest_that_reaches_the_target(tuned: Tuned) -> None:
-    reaching = [one for one in tuned.ranked if one.reached >= tuning.REACHED]
+    reaching = [one for one in tuned.ranked if one.reached >= REACHED]
     assert tuned.ranked[0] in reaching and tuned.complete
     assert tuned.ranked[0].mean_steps == min(one.mean_steps for one in reaching)
     assert tuned.ranked[0].mean_steps < 0.7 * tuned.own.mean_steps
@@ -40,12 +41,12 @@ def test_the_best_is_the_cheapest_that_reaches_the_target(tuned: Tuned) -> None:
 @pytest.mark.slow
 def test_it_is_within_a_fifth_of_a_grid_search(settings: Manifest, tuned: Tuned) -> None:
     """Of forty settings with constant rates and cosines, measured as the search measures them."""
-    race = tuning._Race(settings, None, TARGET, float("inf"), "cpu", lambda done, total: None)
+    trials = Trials(settings, None, TARGET, 288, "cpu")
     costs = []
     for lr, scale, steps in itertools.product((1e-3, 2e-3, 5e-3, 1e-2, 2e-2), (1.0, 2.0), (0, 50, 100, 200)):
         cosine = {"fit.schedule": "cosine", "fit.steps": steps} if steps else {}
-        measured = race._measure({"fit.lr": lr, "inr.init_scale": scale, **cosine}, 288, steps or 300)
-        if measured.reached >= tuning.REACHED:
+        measured = trials.measure({"fit.lr": lr, "inr.init_scale": scale, **cosine}, 288, steps or 300)
+        if measured.reached >= REACHED:
             costs.append(measured.mean_steps)
     assert tuned.ranked[0].mean_steps <= 1.2 * min(costs)
 
@@ -70,7 +71,7 @@ def test_the_search_depends_on_no_clock(settings: Manifest, tuned: Tuned) -> Non
 
 def test_a_small_budget_still_gives_settings(settings: Manifest) -> None:
     hasty = tune(settings, target_psnr=10.0, budget=1e-3)
-    assert not hasty.complete and hasty.ranked[0].reached >= tuning.REACHED
+    assert not hasty.complete and hasty.ranked[0].reached >= REACHED
 
 
 def test_a_target_that_no_settings_reach(settings: Manifest) -> None:
@@ -91,9 +92,28 @@ def test_the_command(inrzoo, tuned: Tuned) -> None:
     assert code == 2 and len(err.splitlines()) == 1
 
 
+def test_ways_to_a_quality_are_compared(inrzoo) -> None:
+    """By the dataset's own settings and by every recipe; the same INRs as the builds of both."""
+    code, out, err = inrzoo("bench", "--target-psnr", 25, "--signals", 20, "--rounds", 2, "--json")
+    assert code == 0, err
+    compared = json.loads(out)
+    own, fast = compared["trials"]["preset small"], compared["trials"]["recipe fast"]
+    assert compared["num_signals"] == 1797 and own["num_inrs"] == fast["num_inrs"] == 20
+    assert own["reached"] == fast["reached"] == 1.0 and fast["mean_steps"] < own["mean_steps"] / 2
+    code, out, err = inrzoo("bench", "--target-psnr", 25, "--signals", 20, "--rounds", 1)
+    assert code == 0 and "recipe fast" in out and "INRs/s" in out
+    for words, why in (
+        (["--dataset", "mnist"], "--dataset needs --target-psnr"),
+        (["--target-psnr", 25, "--workload", "W1"], "--workload cannot be used with --target-psnr"),
+        (["--target-psnr", 25, "--rounds", 0], "--rounds 0, --signals 256 are not allowed"),
+    ):
+        code, _, err = inrzoo("bench", *words)
+        assert code == 2 and why in err and len(err.splitlines()) == 1
+
+
 def test_an_inr_that_misses_the_target_costs_more_than_any_that_reaches_it() -> None:
-    def of(steps: float, reached: float) -> Candidate:
-        return Candidate({}, 10, steps, steps, reached, 1.0)
+    def of(steps: float, reached: float) -> Trial:
+        return Trial({}, 10, steps, steps, reached, 1.0)
 
     assert sorted([of(10, 0.5), of(90, 1.0), of(80, 0.99)], key=tuning._rank) == [
         of(80, 0.99),

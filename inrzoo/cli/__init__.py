@@ -202,25 +202,6 @@ def import_command(
     say(f"{store}: show it with: inrzoo info {store}")
 
 
-@cli.command()
-@click.option("--workload", "workloads", multiple=True, metavar="W1|W2|W3|W4", help="Workload; all by default.")
-@click.option("--method", "methods", multiple=True, metavar="NAME", help="Method; by default all that run here.")
-@click.option("--rounds", default=7, show_default=True, help="Samples of each method; methods take turns.")
-@click.option("--seconds", default=0.5, show_default=True, help="Minimum duration of a sample.")
-@JSON
-@click.option("--out", type=click.Path(path_type=Path), help="A .json or .md file for the results.")
-def bench(out: Path | None, as_json: bool, workloads: tuple[str, ...], methods: tuple[str, ...], **times: Any) -> None:
-    """Measure INR-steps per second of every engine, and the processor's limit."""
-    from inrzoo import bench as benchmark
-
-    if out is not None:
-        benchmark.check_path(out)
-    results = benchmark.run(workloads, methods, **times)
-    if out is not None:
-        benchmark.write(results, out, shlex.join(["inrzoo", *sys.argv[1:]]))
-    say(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
-
-
 def settings(option: str, words: tuple[str, ...]) -> dict[str, Any]:
     """Parse `KEY=VALUE` words; a value is a TOML value, numbers with commas between them, or a string."""
     table: dict[str, Any] = {}
@@ -248,4 +229,4 @@ def numbers(option: str, text: str | None, between: str, example: str) -> tuple[
 
 
 # The other commands, one file for each group; they import `cli`, so they are imported last.
-from inrzoo.cli import building, catalogue, exporting, hub, training, tuning  # noqa: E402, F401
+from inrzoo.cli import benching, building, catalogue, exporting, hub, training, tuning  # noqa: E402, F401

@@ -1,6 +1,6 @@
 """Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
-from inrzoo.manifest.files import default_preset, folder, load, names, presets, recipes, title
+from inrzoo.manifest.files import default_preset, folder, load, names, presets, recipe_serves, recipes, title
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint, without_defaults
 from inrzoo.manifest.settings import (
     RUNTIME_FIELDS,
@@ -34,6 +34,7 @@ __all__ = [
     "make_inr",
     "names",
     "presets",
+    "recipe_serves",
     "recipes",
     "title",
     "without_defaults",

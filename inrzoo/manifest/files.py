@@ -79,6 +79,11 @@ def recipes() -> dict[str, str]:
     return recipe_files.names(folder())
 
 
+def recipe_serves(name: str, inr: str) -> bool:
+    """Whether a recipe has settings for an INR."""
+    return recipe_files.serves(name, inr, folder())
+
+
 def presets(dataset: str) -> list[str]:
     """Return the names of a manifest's presets, the default one first."""
     path, tables = _read(dataset)

@@ -39,5 +39,10 @@ def recipe(name: str, inr: str, folder: Path) -> Mapping[str, Any]:
     return chosen
 
 
+def serves(name: str, inr: str, folder: Path) -> bool:
+    """Whether a recipe has settings for an INR."""
+    return inr in _tables(folder / "recipes" / f"{name}.toml")
+
+
 def _tables(path: Path) -> dict[str, Any]:
     return tomllib.loads(path.read_text(encoding="utf-8"))

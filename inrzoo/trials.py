@@ -1,0 +1,188 @@
+"""Trials of settings: how many steps, and how long, the INRs of a dataset take to a PSNR.
+
+The settings are tried on training signals by the real engine. `tune` searches among them, `bench --target-psnr`
+compares.
+
+Shape letters: B INRs, P parameters of one INR, K coordinates, C channels.
+"""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo import manifest
+from inrzoo.builder.preparation import Request, resolve
+from inrzoo.builder.worker import fit_to, subset_keys
+from inrzoo.errors import InrzooError
+from inrzoo.fit import engine
+from inrzoo.inrs import INR
+from inrzoo.manifest import Manifest
+from inrzoo.seeding import Stream
+from inrzoo.sources import Signals
+
+REACHED = 0.99
+"""Share of the INRs that must reach the PSNR."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Settings and their measured cost.
+
+    Attributes:
+        settings: dotted manifest keys and values.
+        num_inrs: number of INRs fitted in the last round.
+        mean_steps: mean number of steps; an INR that does not reach the PSNR counts twice its limit.
+        most_steps: the 99 % quantile.
+        reached: share of the INRs that reached the PSNR.
+        seconds: wall time of the last round.
+    """
+
+    settings: dict[str, Any]
+    num_inrs: int
+    mean_steps: float
+    most_steps: float
+    reached: float
+    seconds: float
+
+    @property
+    def inrs_per_second(self) -> float:
+        """INRs fitted a second, by all threads of the engine."""
+        return self.num_inrs / self.seconds
+
+
+class Trials:
+    """A dataset's training signals, on which settings are tried.
+
+    Attributes:
+        manifest: the dataset's own settings, with the engine that fits.
+        num_signals: number of signals of the whole dataset.
+        limit: step count of the dataset's own fits.
+    """
+
+    def __init__(self, settings: Manifest, source: Path | None, target_psnr: float, count: int, device: str) -> None:
+        """Read the signals and make the engine ready.
+
+        Args:
+            settings: definition of the dataset.
+            source: local files of the signals.
+            target_psnr: PSNR in dB at which fits stop.
+            count: maximum number of signals.
+            device: device of the fits.
+
+        Raises:
+            InrzooError: the dataset cannot be read.
+        """
+        fit = replace(settings.fit, stop_psnr=target_psnr, views=(), stop_views=False)
+        signals, self.inr, self.manifest = resolve(
+            Request(replace(settings, fit=fit), Path("trials.zarr"), source, device=device)
+        )
+        self.target_psnr, self.device, self.grid = target_psnr, device, signals.grid
+        self.limit, self.num_signals = settings.fit.steps, len(signals)
+        self.ids, self.values_BKC = _training_signals(signals, count)
+        self.engine = engine(self.manifest.fit.engine)
+        self.threads = len(os.sched_getaffinity(0)) if self.engine.THREADED else 1
+
+    def measure(self, settings: Mapping[str, Any], count: int, limit: int) -> Trial:
+        """Fit the first `count` signals with dotted manifest keys laid over the dataset's own, for `limit` steps."""
+        count = min(count, len(self.ids))
+        made = manifest.load(self.manifest, None, {**settings, "fit.steps": limit})
+        inr = replace(self.inr, **{key[4:]: value for key, value in settings.items() if key.startswith("inr.")})
+        starts_BP = self._starts(inr, count)
+        keys_B = subset_keys(made, 0, self.ids[:count])
+        self.engine.prepare(inr)
+        begun = time.monotonic()
+        fitted = fit_to(inr, starts_BP, self.values_BKC[:count], made, self.grid, self.device, self.threads, keys_B)
+        seconds = time.monotonic() - begun
+        reached_B = (fitted.psnr_BT[:, -1] >= self.target_psnr).cpu().numpy()
+        steps_B = np.where(reached_B, fitted.steps_BT[:, -1].cpu().numpy(), 2 * limit)
+        return Trial(
+            dict(settings),
+            count,
+            float(steps_B.mean()),
+            float(np.quantile(steps_B, REACHED)),
+            float(reached_B.mean()),
+            seconds,
+        )
+
+    def _starts(self, inr: INR, count: int) -> NDArray[np.float32]:
+        return np.stack([inr.init(Stream("init", self.manifest.name, 0, signal)) for signal in self.ids[:count]])
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Ways to fit one dataset to one PSNR.
+
+    Attributes:
+        dataset: name of the dataset.
+        num_signals: number of its signals.
+        target_psnr: PSNR in dB at which fits stop.
+        threads: number of threads that fitted.
+        trials: name of the settings to their trial; seconds are the median of the rounds.
+    """
+
+    dataset: str
+    num_signals: int
+    target_psnr: float
+    threads: int
+    trials: dict[str, Trial]
+
+
+def compare(
+    settings: Mapping[str, Manifest],
+    *,
+    source: Path | None = None,
+    target_psnr: float = 40.0,
+    count: int = 256,
+    rounds: int = 3,
+    device: str = "cpu",
+    on_progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Comparison:
+    """Fit the same signals to a PSNR with several settings, which take turns.
+
+    Args:
+        settings: name to manifest of one dataset.
+        source: local files of the signals.
+        target_psnr: in dB.
+        count: maximum number of signals.
+        rounds: samples of each.
+        device: device of the fits.
+        on_progress: called with the numbers of finished and of all samples.
+
+    Raises:
+        InrzooError: the dataset cannot be read, or a count is below 1.
+    """
+    if rounds < 1 or count < 1:
+        raise InrzooError(f"--rounds {rounds}, --signals {count} are not allowed; both must be at least 1")
+    trials = {name: Trials(one, source, target_psnr, count, device) for name, one in settings.items()}
+    samples: dict[str, list[Trial]] = {name: [] for name in trials}
+    for number in range(rounds):
+        for position, (name, one) in enumerate(trials.items()):
+            samples[name].append(one.measure({}, count, one.limit))
+            on_progress(number * len(trials) + position + 1, rounds * len(trials))
+    first = next(iter(trials.values()))
+    return Comparison(
+        dataset=first.manifest.name,
+        num_signals=first.num_signals,
+        target_psnr=target_psnr,
+        threads=first.threads,
+        trials={
+            name: replace(taken[0], seconds=float(np.median([one.seconds for one in taken])))
+            for name, taken in samples.items()
+        },
+    )
+
+
+def _training_signals(signals: Signals, count: int) -> tuple[list[str], NDArray[np.uint8]]:
+    """Return ids and values (B, K, C) of training signals, an even share of every class in random order."""
+    training = signals.take(np.flatnonzero(signals.split == signals.split_names.index("train"))).limit(count)
+    order = Stream("tune", "", 0).shuffle(len(training))
+    values_BKC = np.empty((len(training), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
+    for position, array in training.values(list(range(len(training)))):
+        values_BKC[position] = array.reshape(values_BKC.shape[1:])
+    return [training.ids[row] for row in order], values_BKC[order]
