@@ -46,11 +46,15 @@ ONE_OF_A_KIND = (0, 12, 14, 17)
 """Those that it tries in every kind of product."""
 
 LIKE_ANOTHER = (0, 1, 3, 4, 5, 6, 9, 10, 11, 15, 16, 18, 19, 22, 23)
-"""Those whose gradients have nothing that those of others lack: of the default suite's, they are the slow part."""
+"""Those whose gradients have nothing that those of others lack."""
 
-ROUNDED = [pytest.param(inr, marks=() if i in ONE_OF_A_KIND else pytest.mark.slow) for i, inr in enumerate(ALL)]
-DERIVED = [pytest.param(inr, marks=pytest.mark.slow if i in LIKE_ANOTHER else ()) for i, inr in enumerate(ALL)]
-STEPPED = [pytest.param(inr, marks=() if i in SOME else pytest.mark.slow) for i, inr in enumerate(ALL)]
+
+ROUNDED = [pytest.param(inr, marks=() if i in ONE_OF_A_KIND else pytest.mark.exhaustive) for i, inr in enumerate(ALL)]
+DERIVED = [pytest.param(inr, marks=pytest.mark.exhaustive if i in LIKE_ANOTHER else ()) for i, inr in enumerate(ALL)]
+STEPPED = [
+    pytest.param(inr, marks=() if i in SOME else pytest.mark.exhaustive if i in LIKE_ANOTHER else pytest.mark.slow)
+    for i, inr in enumerate(ALL)
+]
 
 
 def _fit(settings: bytes) -> bytes:
