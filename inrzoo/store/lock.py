@@ -44,8 +44,10 @@ def only_writer(store: Location) -> Iterator[None]:
         require_no_links(store)
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is locked: a process that has opened it sees that it is gone
-        lock.release()
+        try:
+            path.unlink(missing_ok=True)  # while it is locked: a process that has opened it sees that it is gone
+        finally:
+            lock.release()
 
 
 def file_lock(path: Path, timeout: float = -1) -> FileLock:
