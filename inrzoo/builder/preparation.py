@@ -3,6 +3,7 @@
 Shape letters: N signals, K coordinates, C channels.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +27,8 @@ from inrzoo.store import Contents, Location, Store, create_store, grow, open_sto
 from inrzoo.store.files import clear, free_bytes, is_there, scratch
 from inrzoo.store.info import FitterInfo, PartitionRows, RecordedManifest, StoreInfo
 
+COMPILED_SECONDS = 1.0
+"""A kernel that takes longer to make ready was compiled; one of an earlier run is loaded in milliseconds."""
 OnRead = Callable[[int, int], None]
 """Called with the numbers of signals read and of all signals."""
 
@@ -106,7 +109,10 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
     subsets = settings.fit.num_coords is not None
+    begun = time.monotonic()
     engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, subsets, ready=True)
+    if (seconds := time.monotonic() - begun) > COMPILED_SECONDS:
+        request.say(f"compiled the {engine} engine for a new shape of INR in {seconds:.1f} s")
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
     return signals, inr, _with_engine(settings, engine, fit.choose_products(settings.fit.products, engine))

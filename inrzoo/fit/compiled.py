@@ -8,22 +8,18 @@ import ctypes
 import functools
 import hashlib
 import importlib.util
-import logging
 import os
 import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
-
-log = logging.getLogger("inrzoo.fit")
 
 NO_LIBRARIES = ("-nostdlib", "-fno-exceptions", "-fno-rtti", "-fno-stack-protector")
 """Flags for code that calls nothing but what the compiler itself puts in, which every process has (memset)."""
@@ -92,9 +88,7 @@ def _loaded(
     ).hexdigest()[:32]
     path = _kernels_folder() / f"{key}.so"
     if not path.exists():
-        begun = time.monotonic()
         _compile(command, folder, main, flags, dict(generated), path)
-        log.info("compiled the engine for a new shape of INR in %.1f s", time.monotonic() - begun)
     return ctypes.CDLL(str(path))
 
 
