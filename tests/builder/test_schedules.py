@@ -63,9 +63,11 @@ def test_each_inr_has_draws_of_its_own(whole: tuple[str, Path]) -> None:
     assert (store.steps[:, :, -1] == 40).all()
 
 
-@pytest.mark.slow
-def test_two_workers_and_a_killed_build(whole: tuple[str, Path], tmp_path: Path) -> None:
-    engine, _ = whole
+@pytest.mark.parametrize(
+    "engine",
+    [pytest.param("fused", marks=pytest.mark.slow), pytest.param("reference", marks=pytest.mark.exhaustive)],
+)
+def test_two_workers_and_a_killed_build(engine: str, tmp_path: Path) -> None:
     settings = {"engine": engine, "steps": 20_000 if engine == "fused" else 400}
     words = [
         word
