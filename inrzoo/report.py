@@ -42,6 +42,8 @@ MAX_CANDIDATES = 8
 def of_build(report: Report) -> str:
     """Return the last lines of a build."""
     fitting = report.seconds - report.preparation_seconds
+    new = f" ({report.compile_seconds:.1f} s to compile the engine for a new shape of INR)"
+    compiled = new if report.compile_seconds else ""
     rate = f", {report.fitted / fitting:.1f} INRs/s" if report.fitted else ""
     how = f"{report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}"
     how = how if report.workers else "complete, nothing to do"
@@ -51,7 +53,7 @@ def of_build(report: Report) -> str:
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
         f"engine   {report.engine}",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
-        f"time     {report.seconds:.1f} s, {report.preparation_seconds:.1f} s of them before fits began",
+        f"time     {report.seconds:.1f} s, {report.preparation_seconds:.1f} s of them before fits began{compiled}",
         f"picture  inrzoo preview {report.path}",
     ]
     return "\n".join(lines)

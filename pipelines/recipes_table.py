@@ -33,6 +33,8 @@ SETTINGS = {
     "2e-3, init_scale 1.5": {"fit.lr": 2e-3, "inr.init_scale": 1.5},
     "recipe fast": "fast",
 }
+if SCALE == "tiny":
+    SETTINGS = {name: SETTINGS[name] for name in ("the preset: 5e-4", "recipe fast")}
 COMMON = {
     "augment": (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05)),
     "steps": STEPS, "warmup": min(100, STEPS), "batch_size": BATCH, "validate_every": max(1, STEPS // 5),

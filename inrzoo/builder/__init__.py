@@ -50,6 +50,7 @@ class Report:
         fitted: number of INRs that this run fitted.
         seconds: wall time of this run.
         preparation_seconds: the part of it before fits began: reading signals, compiling the engine.
+        compile_seconds: the part of that which compiled the engine for a new shape of INR; 0 if it was kept.
         num_bytes: size of the store on disk in bytes.
         psnr_mean, psnr_median, psnr_low: PSNR in dB over signals and seeds at the last snapshot, without diverged INRs;
             `low` is the 5 % quantile.
@@ -64,6 +65,7 @@ class Report:
     fitted: int
     seconds: float
     preparation_seconds: float
+    compile_seconds: float
     num_bytes: int
     psnr_mean: float
     psnr_median: float
@@ -120,7 +122,8 @@ def build(
     device = device_of(device)
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):
         manifest, init_SP, network = _starts(manifest, init, fitter, tto)
-        request = Request(manifest, out, source, init_SP, network, device, progress.say)
+        compiled: list[float] = []
+        request = Request(manifest, out, source, init_SP, network, device, progress.say, compiled.append)
         if isinstance(out, Path):  # a bucket has neither renames nor partial files
             settle(out)
             for partial_file in out.parent.glob(f".{glob.escape(out.stem)}.build.json.*.partial"):
@@ -136,7 +139,8 @@ def build(
         if place != out:
             put_in_place(place, out)
         executor = "ray" if on_ray else "in process"
-        report = _report(open_store(out), todo, time.monotonic() - started, prepared, threads, executor)
+        times = (time.monotonic() - started, prepared, sum(compiled))
+        report = _report(open_store(out), todo, times, threads, executor)
         _write_run_log(out, report)
     return report
 
@@ -248,9 +252,7 @@ def _kind(task: Block | Shard) -> str:
     return type(task).__name__.lower()
 
 
-def _report(
-    store: Store, todo: list[Block], seconds: float, preparation_seconds: float, workers: int, executor: str
-) -> Report:
+def _report(store: Store, todo: list[Block], times: tuple[float, float, float], workers: int, executor: str) -> Report:
     early_stop, diverged = store.info.status_codes("early stop", "diverged")
     good = store.psnr[:, :, -1][store.status != diverged]
     mean, median, low = (good.mean(), np.median(good), np.quantile(good, 0.05)) if good.size else (np.nan,) * 3
@@ -258,8 +260,9 @@ def _report(
         path=str(store.path),
         num_inrs=int(store.status.size),
         fitted=sum(map(store.num_rows, todo)),
-        seconds=seconds,
-        preparation_seconds=preparation_seconds,
+        seconds=times[0],
+        preparation_seconds=times[1],
+        compile_seconds=times[2],
         num_bytes=sum(file_sizes(store.path).values()),
         psnr_mean=float(mean),
         psnr_median=float(median),

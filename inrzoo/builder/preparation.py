@@ -45,6 +45,7 @@ class Request:
         fitter: hypernetwork for the init mode `hypernet`.
         device: device of the fits.
         say: prints a line for the user.
+        on_compiled: called with the seconds that compiling the engine for a new shape of INR took.
     """
 
     manifest: Manifest
@@ -54,6 +55,7 @@ class Request:
     fitter: Fitter | None = None
     device: str = "cpu"
     say: Callable[[str], None] = lambda line: None
+    on_compiled: Callable[[float], None] = lambda seconds: None
 
 
 def prepare(request: Request, on_read: OnRead) -> Store:
@@ -112,7 +114,7 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     begun = time.monotonic()
     engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, subsets, ready=True)
     if (seconds := time.monotonic() - begun) > COMPILED_SECONDS:
-        request.say(f"compiled the {engine} engine for a new shape of INR in {seconds:.1f} s")
+        request.on_compiled(seconds)
     if reason is not None:
         request.say(f"engine: {engine} ({reason})")
     return signals, inr, _with_engine(settings, engine, fit.choose_products(settings.fit.products, engine))

@@ -6,7 +6,7 @@ import pytest
 from stand_ins import run_pipeline
 from test_contrastive_pipelines import cells, write_mnist
 
-pytestmark = pytest.mark.exhaustive  # eight stores and 16 training runs
+pytestmark = pytest.mark.slow  # four stores and eight training runs
 
 
 def test_every_setting_has_a_row_for_every_reader(tmp_path: Path) -> None:
@@ -16,7 +16,7 @@ def test_every_setting_has_a_row_for_every_reader(tmp_path: Path) -> None:
     text = page.read_text()
     assert text.startswith("# Recipes\n\nHow.\n") and "## Accuracy" in text
     for reader in ("message_passing, random starts", "flat_mlp, shared start"):
-        rows = [cells(text, f"{reader}: {name}") for name in ("the preset: 5e-4", "2e-3", "recipe fast")]
+        rows = [cells(text, f"{reader}: {name}") for name in ("the preset: 5e-4", "recipe fast")]
         assert all("±" in row[1] and row[2] == "30" for row in rows)
-        assert len({row[3] for row in rows}) == 3, "each has a PSNR of its own"
-        assert text.count(f"* {reader}: ") == 3
+        assert len({row[3] for row in rows}) == 2, "each has a PSNR of its own"
+        assert text.count(f"* {reader}: ") == 1
