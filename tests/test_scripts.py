@@ -45,7 +45,6 @@ ELSEWHERE = {
     "contrastive_table_2": "tasks/test_contrastive_pipelines.py",
     "contrastive_figure_3": "tasks/test_contrastive_pipelines.py",
     "contrastive_supervised": "tasks/test_contrastive_pipelines.py",
-    "recipes_table": "tasks/test_recipes_pipeline.py",
     "end_to_end_table": "tasks/test_signal_pipelines.py",
     "hypernetworks_table": "tasks/test_signal_pipelines.py",
     "hypernetworks_table_3": "tasks/test_signal_pipelines.py",
