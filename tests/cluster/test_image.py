@@ -77,7 +77,7 @@ def short() -> Iterator[str]:
         yield folder
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_build_is_submitted_to_the_job_server_of_a_head(tmp_path: Path, short: str) -> None:
     """As KubeRay does for docker/kuberay.yaml: head, probes, then `ray job submit -- inrzoo build … --address auto`."""
     gcs, dashboard, agent, clients = _free_ports(4)

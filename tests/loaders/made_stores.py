@@ -3,11 +3,14 @@
 Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+
+sys.path.append(str(Path(__file__).parents[1]))  # a subprocess of a test has not the paths of pytest
 from tiny_store import REAL_MIN_BLOCKS
 
 from inrzoo import stats
