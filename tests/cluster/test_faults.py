@@ -29,7 +29,7 @@ def test_a_fault_that_was_not_survived_is_counted(tmp_path: Path) -> None:
     assert said[-1] == "1 of 2 faults survived" and "other bytes" in said[-2]
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_every_kind_of_fault_is_survived(tmp_path: Path) -> None:
     kinds = list(faults.SHARES)

@@ -76,7 +76,7 @@ def test_no_credentials_and_no_server_are_one_line(bucket: ObjectPath, monkeypat
     assert "\n" not in str(said.value)
 
 
-@pytest.mark.exhaustive
+@pytest.mark.slow
 def test_every_fault_of_a_server_is_survived(s3_port: int, bucket: ObjectPath, monkeypatch: pytest.MonkeyPatch) -> None:
     proxy = faulty_s3.Proxy(s3_port, share=0.3, seed=1)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
