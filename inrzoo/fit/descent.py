@@ -42,15 +42,13 @@ class Descent:
         self.nyquist_D = nyquist_D.to(starts_BP)
         self.weights_BP = starts_BP.detach().clone().requires_grad_()
         self.rates = problem.rates
-        changing = len(set(self.rates)) > 1
+        changing = len(self.rates) > 1
         # A recorded step reads its rate from the device.
         self.rate_on_device = torch.tensor(0.0, device=starts_BP.device) if changing and starts_BP.is_cuda else None
         self.rates_on_device = torch.from_numpy(self.rates).to(starts_BP)
         lr = problem.lr if self.rate_on_device is None else self.rate_on_device
         self.adam = torch.optim.Adam([self.weights_BP], lr=lr, fused=True, capturable=starts_BP.is_cuda)
-        self.factors_P = starts_BP.new_ones(starts_BP.shape[1])
-        for name, tensor in self.inr.layout.split(self.factors_P).items():
-            tensor.fill_(problem.lr_factors.get(name, 1.0))
+        self.factors_P = torch.from_numpy(problem.lr_factors_P).to(starts_BP)
         self.loss_B = starts_BP.new_zeros(len(starts_BP))
         self.first_loss_B = torch.zeros_like(self.loss_B)
         self.steps_B = torch.zeros_like(self.loss_B, dtype=torch.int32)
@@ -102,7 +100,7 @@ class Descent:
         """Decay the weights, then move them by Adam at the rate of this step."""
         rate: float | Tensor = float(self.rates[min(self.taken, len(self.rates) - 1)])
         if self.rate_on_device is not None:
-            rate = self.rate_on_device.copy_(self.rates_on_device.gather(0, self.step.long()[None])[0])
+            rate = self.rate_on_device.copy_(self.rates_on_device[self.step.long().clamp(max=len(self.rates) - 1)])
         else:
             self.adam.param_groups[0]["lr"] = rate
         weights_BP = self.weights_BP.detach()

@@ -212,7 +212,7 @@ class _Job(ctypes.Structure):
         *((name, ctypes.c_void_p) for name in ("weights", "losses", "steps", "first_losses")),
         *((name, ctypes.c_void_p) for name in ("rates", "factors", "point_weights", "keys")),
         ("inputs_stride", ctypes.c_longlong),
-        *((name, ctypes.c_int) for name in ("num_inrs", "num_coords", "num_params", "num_snapshots")),
+        *((name, ctypes.c_int) for name in ("num_inrs", "num_coords", "num_params", "num_snapshots", "num_rates")),
         *((name, ctypes.c_int) for name in ("grid_run", "axis", "loss", "num_drawn", "evaluate_every", "regulariser")),
         ("regulariser_weight", ctypes.c_double),
         ("frequency_limit", ctypes.c_void_p),
@@ -271,7 +271,7 @@ class _Job(ctypes.Structure):
         self.loss = list(LOSSES).index(problem.loss)
         self.stop_loss, self.weight_decay = problem.stop_loss, problem.weight_decay
         self.max_grad_norm = problem.max_grad_norm or 0.0
-        self._point("rates", problem.rates)
+        self.num_rates = len(self._point("rates", problem.rates))
         names = [tensor.name for tensor in problem.inr.layout.tensors]
         self._point("factors", np.array([problem.lr_factors.get(name, 1.0) for name in names], dtype=np.float64))
         if problem.relative_point_weights is not None:

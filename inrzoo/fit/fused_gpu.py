@@ -131,13 +131,11 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
 
 def _shared(problem: FitProblem) -> dict[str, Tensor | None]:
     """The kernel's arguments that all INRs share."""
-    inr, plan, device = problem.inr, layout(problem.inr), problem.starts_BP.device
-    factors_P = np.ones(inr.layout.num_params)
-    for name, tensor in inr.layout.split(factors_P).items():
-        tensor[...] = problem.lr_factors.get(name, 1.0)
+    plan, device = layout(problem.inr), problem.starts_BP.device
+    factors_P, settling = problem.lr_factors_P, torch.from_numpy(problem.rates)
     # The kernel takes one step more than the last snapshot needs.
-    rates = torch.from_numpy(np.append(problem.rates, problem.lr))
-    step = torch.arange(1, len(rates) + 1, dtype=torch.float64)
+    step = torch.arange(1, problem.snapshots[-1] + 2, dtype=torch.float64)
+    rates = settling[(step.long() - 1).clamp(max=len(settling) - 1)]
     decays = problem.weight_decay > 0
     return {
         "rows": _rows(problem) if problem.shared_coords else None,

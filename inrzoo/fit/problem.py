@@ -143,8 +143,16 @@ class FitProblem:
 
     @property
     def rates(self) -> NDArray[np.float64]:
-        """The learning rate of each step up to the last snapshot, float64."""
-        return self.lr * self.schedule.factors(self.snapshots[-1])
+        """The learning rate of each step, float64; the last one is that of all later steps, too."""
+        return self.lr * self.schedule.factors(1 + min(self.snapshots[-1], self.schedule.settles_at))
+
+    @cached_property
+    def lr_factors_P(self) -> NDArray[np.float64]:  # noqa: N802 - the letter says the shape
+        """The factor of the learning rate of each weight."""
+        factors_P = np.ones(self.inr.layout.num_params)
+        for name, tensor in self.inr.layout.split(factors_P).items():
+            tensor[...] = self.lr_factors.get(name, 1.0)
+        return factors_P
 
     @cached_property
     def relative_point_weights(self) -> Tensor | None:

@@ -44,6 +44,11 @@ class Schedule:
         if self.warm_up < 0 or ((self.warm_up > 0 or self.kind == "cosine") and self.warm_up >= self.steps):
             raise ValueError(f"a {self.kind} schedule of {self.steps} steps cannot warm up for {self.warm_up}")
 
+    @property
+    def settles_at(self) -> int:
+        """The step from which the factor stays the same."""
+        return self.warm_up if self.kind == "constant" else self.steps
+
     def factors(self, count: int) -> NDArray[np.float64]:
         """Return the factors of the first `count` steps.
 

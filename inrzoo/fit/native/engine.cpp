@@ -20,12 +20,12 @@ struct Job {
     float *losses;         // (num_inrs, num_snapshots)
     int *steps;            // (num_inrs, num_snapshots)
     float *first_losses;   // (num_inrs), of the starts
-    const double *rates;   // (length of the fit), the learning rate of each step
+    const double *rates;   // (num_rates), the learning rate of each step; the last one is that of all later steps
     const double *factors; // of the learning rate of each tensor
     const float *point_weights;  // (num_inrs, num_coords), their mean is 1; null where all are equal
     const uint64_t *keys;        // (num_inrs), of the draws; null where none are made
     long long inputs_stride;     // from one INR's inputs to the next one's; 0 where all share them
-    int num_inrs, num_coords, num_params, num_snapshots;
+    int num_inrs, num_coords, num_params, num_snapshots, num_rates;
     int run, axis;  // of a grid, see waves.h; run is 0 for scattered coordinates
     int loss, num_drawn, evaluate_every;  // num_drawn is 0 where each step takes all coordinates
     int regulariser;
@@ -190,7 +190,7 @@ struct Worker {
             add_penalty_gradient(*network, wanted);
 #endif
             if (job.max_grad_norm > 0) clip();
-            network->step(adam, job.rates[step], job.factors, job.weight_decay);
+            network->step(adam, job.rates[step < job.num_rates ? step : job.num_rates - 1], job.factors, job.weight_decay);
 #if FILTERS
             project(*network, wanted);
 #endif

@@ -9,7 +9,7 @@ import triton
 import triton.language as tl
 
 from inrzoo.fit.triton.arithmetic import add_column_sums, replaced, sine_and_slope
-from inrzoo.fit.triton.points import draw, measure
+from inrzoo.fit.triton.points import compare, draw
 
 
 @triton.jit
@@ -125,13 +125,7 @@ def filters_gradient(
         last_weight = tl.load(weights + last_at)
         last_bias = tl.load(weights + LAST + HIDDEN * OUT + channel)
         output = tl.dot(z, last_weight, input_precision=PRODUCTS) + last_bias[None, :]
-        inside = (point < count)[:, None] & (channel < CHANNELS)[None, :]
-        target = tl.load(targets + coord[:, None] * CHANNELS + channel[None, :], inside, 0.0)
-        value_error, residual = measure(output, target, inside, BCE)
-        if point_weights is not None:
-            point_weight = tl.load(point_weights + coord, point < count, 0.0)[:, None]
-            value_error *= point_weight
-            residual *= point_weight
+        value_error, residual = compare(output, targets, point_weights, point, coord, count, channel, CHANNELS, BCE)
         errors += value_error
 
         if BACKWARD:

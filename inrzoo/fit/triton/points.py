@@ -29,3 +29,23 @@ def measure(output, target, inside, BCE: tl.constexpr):
         residual = tl.where(inside, output - target, 0.0)
         error = residual * residual
     return error, residual
+
+
+@triton.jit
+def compare(output, targets, point_weights, point, coord, count, channel, CHANNELS: tl.constexpr, BCE: tl.constexpr):
+    """`measure` of a tile, at the coordinates `coord` of the points `point`, by the weights of the points if any.
+
+    Args:
+        output: (TILE, OUT), the INR's values.
+        targets: (coordinates, CHANNELS).
+        point_weights: (coordinates), or None.
+        count: points of this pass; the rest of the last tile, and padded channels, count 0.
+    """
+    inside = (point < count)[:, None] & (channel < CHANNELS)[None, :]
+    target = tl.load(targets + coord[:, None] * CHANNELS + channel[None, :], inside, 0.0)
+    error, residual = measure(output, target, inside, BCE)
+    if point_weights is not None:
+        weight = tl.load(point_weights + coord, point < count, 0.0)[:, None]
+        error *= weight
+        residual *= weight
+    return error, residual
