@@ -100,7 +100,7 @@ class OnDevice(Workload):
 
 @dataclass(frozen=True)
 class Bench:
-    """What is measured on which device."""
+    """The device, and the sizes of what is measured on it."""
 
     device: str
     size: Size

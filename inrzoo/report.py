@@ -91,11 +91,9 @@ def of_tuning(tuned: Tuned) -> str:
     for row in rows:
         settings = [_cell(row.settings[key]) if key in row.settings else "own" for key in keys]
         table.add_row(*settings, f"{row.mean_steps:.1f}", f"{row.most_steps:.0f}", f"{row.reached:.1%}")
-    text = io.StringIO()
-    Console(file=text, width=200).print(table)
     ratio = f"{tuned.own.mean_steps / best.mean_steps:.1f} times fewer steps than the dataset's own settings"
     lines = [
-        "\n".join(line.rstrip() for line in text.getvalue().splitlines()),
+        _text(table, 200),
         f"{tuned.dataset}: {ratio}, on {best.num_inrs} training signals; {best.inrs_per_second:.0f} INRs/s",
         *([] if tuned.complete else ["the budget ended the search: a longer --budget may find better settings"]),
         "",
@@ -114,12 +112,10 @@ def of_comparison(compared: Comparison) -> str:
         whole = _duration(compared.num_signals / trial.inrs_per_second)
         steps = (f"{trial.mean_steps:.1f}", f"{trial.most_steps:.0f}", f"{trial.reached:.1%}")
         table.add_row(name, *steps, f"{trial.inrs_per_second:.1f}", whole)
-    text = io.StringIO()
-    Console(file=text, width=200).print(table)
     trial = next(iter(compared.trials.values()))
     head = f"{compared.dataset}: {trial.num_inrs} of {compared.num_signals:,} signals, {compared.threads} thread(s)"
-    rows = "\n".join(line.rstrip() for line in text.getvalue().splitlines())
-    return f"{head}\n{rows}\nAn INR that does not reach the PSNR counts twice its steps; its time is that of its own."
+    foot = "An INR that does not reach the PSNR counts twice its steps; its time is that of its own."
+    return f"{head}\n{_text(table, 200)}\n{foot}"
 
 
 def of_tuning_as_json(tuned: Tuned) -> dict[str, Any]:
@@ -183,9 +179,7 @@ def as_text(content: dict[str, Any]) -> str:
     table = Table(show_header=False, box=None, pad_edge=False)
     for key, value in content.items():
         table.add_row(key, _cell(value))
-    buffer = io.StringIO()
-    Console(file=buffer, width=120).print(table)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
+    return _text(table, 120)
 
 
 def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
@@ -248,6 +242,12 @@ def _with_columns(
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))
+
+
+def _text(table: Table, width: int) -> str:
+    buffer = io.StringIO()
+    Console(file=buffer, width=width).print(table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
 
 
 def _quantiles(psnr: Any) -> dict[str, float | None]:

@@ -18,10 +18,9 @@ from numpy.typing import NDArray
 
 from inrzoo import manifest
 from inrzoo.builder.preparation import Request, resolve
-from inrzoo.builder.worker import fit_to, subset_keys
+from inrzoo.builder.worker import fit_to, random_draws, subset_keys
 from inrzoo.errors import InrzooError
 from inrzoo.fit import engine
-from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
 from inrzoo.seeding import Stream
 from inrzoo.sources import Signals
@@ -93,8 +92,8 @@ class Trials:
         count = min(count, len(self.ids))
         made = manifest.load(self.manifest, None, {**settings, "fit.steps": limit})
         inr = replace(self.inr, **{key[4:]: value for key, value in settings.items() if key.startswith("inr.")})
-        starts_BP = self._starts(inr, count)
-        keys_B = subset_keys(made, 0, self.ids[:count])
+        ids = self.ids[:count]
+        starts_BP, keys_B = random_draws(inr, made.name, 0, ids), subset_keys(made, 0, ids)
         self.engine.prepare(inr)
         begun = time.monotonic()
         fitted = fit_to(inr, starts_BP, self.values_BKC[:count], made, self.grid, self.device, self.threads, keys_B)
@@ -109,9 +108,6 @@ class Trials:
             float(reached_B.mean()),
             seconds,
         )
-
-    def _starts(self, inr: INR, count: int) -> NDArray[np.float32]:
-        return np.stack([inr.init(Stream("init", self.manifest.name, 0, signal)) for signal in self.ids[:count]])
 
 
 @dataclass(frozen=True)
@@ -134,7 +130,8 @@ class Comparison:
 
 
 def compare(
-    settings: Mapping[str, Manifest],
+    settings: Manifest,
+    ways: Mapping[str, Mapping[str, Any]],
     *,
     source: Path | None = None,
     target_psnr: float = 40.0,
@@ -143,10 +140,11 @@ def compare(
     device: str = "cpu",
     on_progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Comparison:
-    """Fit the same signals to a PSNR with several settings, which take turns.
+    """Fit the same signals to a PSNR in several ways, which take turns.
 
     Args:
-        settings: name to manifest of one dataset.
+        settings: definition of the dataset.
+        ways: name to the dotted manifest keys that are laid over the dataset's own.
         source: local files of the signals.
         target_psnr: in dB.
         count: maximum number of signals.
@@ -159,18 +157,18 @@ def compare(
     """
     if rounds < 1 or count < 1:
         raise InrzooError(f"--rounds {rounds}, --signals {count} are not allowed; both must be at least 1")
-    trials = {name: Trials(one, source, target_psnr, count, device) for name, one in settings.items()}
-    samples: dict[str, list[Trial]] = {name: [] for name in trials}
+    trials = Trials(settings, source, target_psnr, count, device)
+    samples: dict[str, list[Trial]] = {name: [] for name in ways}
     for number in range(rounds):
-        for position, (name, one) in enumerate(trials.items()):
-            samples[name].append(one.measure({}, count, one.limit))
-            on_progress(number * len(trials) + position + 1, rounds * len(trials))
-    first = next(iter(trials.values()))
+        for position, (name, keys) in enumerate(ways.items(), start=1):
+            keys = {**keys, "fit.stop_psnr": target_psnr}
+            samples[name].append(trials.measure(keys, count, keys.get("fit.steps", trials.limit)))
+            on_progress(number * len(ways) + position, rounds * len(ways))
     return Comparison(
-        dataset=first.manifest.name,
-        num_signals=first.num_signals,
+        dataset=trials.manifest.name,
+        num_signals=trials.num_signals,
         target_psnr=target_psnr,
-        threads=first.threads,
+        threads=trials.threads,
         trials={
             name: replace(taken[0], seconds=float(np.median([one.seconds for one in taken])))
             for name, taken in samples.items()
@@ -182,7 +180,5 @@ def _training_signals(signals: Signals, count: int) -> tuple[list[str], NDArray[
     """Return ids and values (B, K, C) of training signals, an even share of every class in random order."""
     training = signals.take(np.flatnonzero(signals.split == signals.split_names.index("train"))).limit(count)
     order = Stream("tune", "", 0).shuffle(len(training))
-    values_BKC = np.empty((len(training), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
-    for position, array in training.values(list(range(len(training)))):
-        values_BKC[position] = array.reshape(values_BKC.shape[1:])
-    return [training.ids[row] for row in order], values_BKC[order]
+    values_BKC = training.array(order.tolist())
+    return [training.ids[row] for row in order], values_BKC

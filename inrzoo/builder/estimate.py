@@ -17,11 +17,10 @@ from numpy.typing import NDArray
 
 from inrzoo.builder.fitter import Fitter, weights_of
 from inrzoo.builder.preparation import Request, disk_bytes, require_same, resolve
-from inrzoo.builder.worker import fit_to, one_thread, subset_keys
+from inrzoo.builder.worker import fit_to, one_thread, random_draws, subset_keys
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
-from inrzoo.seeding import Stream
 from inrzoo.sources import Signals
 from inrzoo.store import Partition, open_store
 from inrzoo.store.blocks import COLUMNS
@@ -168,12 +167,10 @@ def measure(
     """
     started, count = time.perf_counter(), min(block_rows, len(signals))
     chosen = np.linspace(0, len(signals) - 1, count).astype(np.int64)
-    values_BKC = np.empty((count, math.prod(signals.grid), signals.channels), dtype=np.uint8)
-    for position, (_, array) in enumerate(signals.values(chosen.tolist())):
-        values_BKC[position] = array.reshape(values_BKC.shape[1:])
+    values_BKC = signals.array(chosen.tolist())
     signal_seconds = (time.perf_counter() - started) / count
-    starts_BP = np.stack([inr.init(Stream("init", settings.name, 0, signals.ids[index])) for index in chosen])
-    keys_B = subset_keys(settings, 0, [signals.ids[index] for index in chosen])
+    ids = [signals.ids[index] for index in chosen]
+    starts_BP, keys_B = random_draws(inr, settings.name, 0, ids), subset_keys(settings, 0, ids)
     network = 0.0 if fitter is None else _network(fitter, inr, settings, signals.grid, values_BKC, device, seconds / 2)
 
     def once(steps: int) -> float:

@@ -235,7 +235,12 @@ def starts(store: Store, rows: slice, seed: int) -> NDArray[np.float32]:
     ids, name = store.signal_ids[rows], store.info.dataset
     if store.init is not None:
         return np.repeat(store.init[seed : seed + 1], len(ids), axis=0)
-    return np.stack([store.inr.init(Stream("init", name, seed, signal)) for signal in ids])
+    return random_draws(store.inr, name, seed, ids)
+
+
+def random_draws(inr: INR, dataset: str, seed: int, ids: Sequence[str]) -> NDArray[np.float32]:
+    """Draw initial weights, (B, P), each from the random stream of its own INR."""
+    return np.stack([inr.init(Stream("init", dataset, seed, signal)) for signal in ids])
 
 
 def shared_draw(inr: INR, settings: FitSettings, seed: int) -> NDArray[np.float32]:

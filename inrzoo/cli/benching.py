@@ -14,11 +14,6 @@ import click
 from inrzoo.cli import JSON, SOURCE, cli, say
 from inrzoo.errors import InrzooError
 
-ROUNDS, QUALITY_ROUNDS = 7, 3
-"""Default numbers of samples."""
-SECONDS = 0.5
-"""Default duration of a sample."""
-
 
 @cli.command()
 @click.option("--workload", "workloads", multiple=True, metavar="W1|W2|W3|W4", help="Workload; all by default.")
@@ -47,9 +42,8 @@ def bench(**options: Any) -> None:
     out, as_json = options["out"], options["as_json"]
     if out is not None:
         benchmark.check_path(out)
-    rounds = ROUNDS if options["rounds"] is None else options["rounds"]
-    seconds = SECONDS if options["seconds"] is None else options["seconds"]
-    results = benchmark.run(options["workloads"], options["methods"], rounds=rounds, seconds=seconds)
+    times = _given(options, "rounds", "seconds")
+    results = benchmark.run(options["workloads"], options["methods"], **times)
     if out is not None:
         benchmark.write(results, out, shlex.join(["inrzoo", *sys.argv[1:]]))
     say(json.dumps(results, indent=2) if as_json else benchmark.as_text(results))
@@ -67,19 +61,17 @@ def _at_quality(options: dict[str, Any], quality: dict[str, Any]) -> None:
 
     dataset, preset = quality["dataset"] or "digits", quality["preset"]
     own = manifest.load(dataset, preset, trusted=True)
-    settings = {f"preset {own.preset}" if own.preset else "own settings": own}
-    for name in manifest.recipes():
-        if manifest.recipe_serves(name, own.inr["name"]):
-            settings[f"recipe {name}"] = manifest.load(dataset, preset, recipe=name, trusted=True)
+    ways: dict[str, dict[str, Any]] = {f"preset {own.preset}" if own.preset else "own settings": {}}
+    ways |= {f"recipe {name}": keys for name, keys in manifest.recipes_for(own.inr["name"]).items()}
+    counts = _given(options, "rounds") | ({} if quality["signals"] is None else {"count": quality["signals"]})
+    target = options["target_psnr"]
     compared = report.with_bar(
         "fitting",
-        lambda bar: compare(
-            settings,
-            source=quality["source"],
-            target_psnr=options["target_psnr"],
-            count=256 if quality["signals"] is None else quality["signals"],
-            rounds=QUALITY_ROUNDS if options["rounds"] is None else options["rounds"],
-            on_progress=bar,
-        ),
+        lambda bar: compare(own, ways, source=quality["source"], target_psnr=target, on_progress=bar, **counts),
     )
     say(json.dumps(asdict(compared), indent=2) if options["as_json"] else report.of_comparison(compared))
+
+
+def _given(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Return the options that the user has given; the others keep the defaults of what is called."""
+    return {name: options[name] for name in names if options[name] is not None}

@@ -56,9 +56,7 @@ class Images:
                 f"{listing.signals[row].first} has label {listing.labels[row]}, image {self.ids[row]} of {where} has "
                 f"{own[row]}: these are not its images, or their numbering differs"
             )
-        self.values_NKC = np.empty((len(signals), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
-        for index, array in signals.values(range(len(signals))):
-            self.values_NKC[index] = array.reshape(self.values_NKC.shape[1:])
+        self.values_NKC = signals.array(range(len(signals)))
 
 
 def _rows(ids: list[str], listing: Listing, where: str) -> NDArray[np.int64]:

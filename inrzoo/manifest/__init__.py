@@ -1,7 +1,8 @@
 """Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
-from inrzoo.manifest.files import default_preset, folder, load, names, presets, recipe_serves, recipes, title
+from inrzoo.manifest.files import default_preset, load, names, presets, title
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint, without_defaults
+from inrzoo.manifest.recipe_files import recipes, recipes_for
 from inrzoo.manifest.settings import (
     RUNTIME_FIELDS,
     AntiAlias,
@@ -14,6 +15,7 @@ from inrzoo.manifest.settings import (
     Values,
     make_inr,
 )
+from inrzoo.manifest.shipped import folder
 
 __all__ = [
     "NOT_IN_FINGERPRINT",
@@ -34,8 +36,8 @@ __all__ = [
     "make_inr",
     "names",
     "presets",
-    "recipe_serves",
     "recipes",
+    "recipes_for",
     "title",
     "without_defaults",
 ]

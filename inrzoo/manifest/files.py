@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from inrzoo.errors import InrzooError
-from inrzoo.manifest import recipes as recipe_files
+from inrzoo.manifest.recipe_files import recipe as recipe_tables
 from inrzoo.manifest.settings import Manifest, from_tables
+from inrzoo.manifest.shipped import folder
 from inrzoo.trust import trust_tables
 from inrzoo.typecheck import check_type
 
@@ -17,13 +18,6 @@ from inrzoo.typecheck import check_type
 def names() -> list[str]:
     """Return the names of the manifests that come with inrzoo."""
     return sorted(path.stem for path in folder().glob("*.toml"))
-
-
-def folder() -> Path:
-    """Return the folder of the manifests: inside the installed package, or at the top of a source checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "manifests"
-    return inside if inside.is_dir() else package.parent / "manifests"
 
 
 def load(
@@ -72,16 +66,6 @@ def load(
     _override(tables, overrides or {}, path.name)
     tables = {"name": path.stem, "preset": preset, **tables}
     return from_tables(trust_tables(tables) if trusted else tables, path.name)
-
-
-def recipes() -> dict[str, str]:
-    """Return the names of the recipes that come with inrzoo, and what each is for."""
-    return recipe_files.names(folder())
-
-
-def recipe_serves(name: str, inr: str) -> bool:
-    """Whether a recipe has settings for an INR."""
-    return recipe_files.serves(name, inr, folder())
 
 
 def presets(dataset: str) -> list[str]:
@@ -137,7 +121,7 @@ def _apply_recipe(tables: dict[str, Any], name: str | None) -> None:
         return
     table = tables.get("inr", {})
     inr = table.get("name") if isinstance(table, dict) else None
-    _merge(tables, recipe_files.recipe(name, str(inr), folder()))
+    _merge(tables, recipe_tables(name, str(inr)))
     tables["recipe"] = name
 
 

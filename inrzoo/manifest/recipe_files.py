@@ -6,43 +6,48 @@ one purpose, for some INRs each.
 
 import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from inrzoo.errors import InrzooError
+from inrzoo.manifest.shipped import folder
 
 TITLE = "title"
 """Key of the sentence that says what a recipe is for."""
 
 
-def names(folder: Path) -> dict[str, str]:
-    """Return the names of the recipes in the folder of the manifests, and what each is for."""
-    return {path.stem: str(_tables(path)[TITLE]) for path in sorted((folder / "recipes").glob("*.toml"))}
+def recipes() -> dict[str, str]:
+    """Return the names of the recipes that come with inrzoo, and what each is for."""
+    return {name: str(tables[TITLE]) for name, tables in _recipes().items()}
 
 
-def recipe(name: str, inr: str, folder: Path) -> Mapping[str, Any]:
+def recipe(name: str, inr: str) -> Mapping[str, Mapping[str, Any]]:
     """Return the tables `fit` and `inr` of a recipe for an INR.
 
     Raises:
         InrzooError: there is no such recipe, or it has no settings for that INR.
     """
-    if name not in names(folder):
-        raise InrzooError(f"no recipe {name!r}; there are: {', '.join(names(folder))}")
-    tables = _tables(folder / "recipes" / f"{name}.toml")
-    known = [key for key in tables if key != TITLE]
+    all_recipes = _recipes()
+    if name not in all_recipes:
+        raise InrzooError(f"no recipe {name!r}; there are: {', '.join(all_recipes)}")
+    known = {key: tables for key, tables in all_recipes[name].items() if key != TITLE}
     if inr not in known:
         raise InrzooError(
             f"the recipe {name} has settings for {', '.join(known)}, not for {inr}; "
             f"inrzoo tune finds some for a dataset"
         )
-    chosen: Mapping[str, Any] = tables[inr]
+    chosen: Mapping[str, Mapping[str, Any]] = known[inr]
     return chosen
 
 
-def serves(name: str, inr: str, folder: Path) -> bool:
-    """Whether a recipe has settings for an INR."""
-    return inr in _tables(folder / "recipes" / f"{name}.toml")
+def recipes_for(inr: str) -> dict[str, dict[str, Any]]:
+    """Return the settings of every recipe for an INR, as dotted keys of a manifest."""
+    return {
+        name: {f"{table}.{key}": value for table, keys in tables[inr].items() for key, value in keys.items()}
+        for name, tables in _recipes().items()
+        if inr in tables
+    }
 
 
-def _tables(path: Path) -> dict[str, Any]:
-    return tomllib.loads(path.read_text(encoding="utf-8"))
+def _recipes() -> dict[str, dict[str, Any]]:
+    paths = sorted((folder() / "recipes").glob("*.toml"))
+    return {path.stem: tomllib.loads(path.read_text(encoding="utf-8")) for path in paths}

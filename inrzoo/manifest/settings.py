@@ -139,10 +139,8 @@ class Fit:
         _require("fit.final_lr_factor", self.final_lr_factor, 0 <= self.final_lr_factor <= 1, "from 0 to 1")
         _require("fit.warm_up", self.warm_up, 0 <= self.warm_up < max(1, self.steps), f"below fit.steps = {self.steps}")
         _require("fit.weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
-        unlimited = self.max_grad_norm is None
-        _require(
-            "fit.max_grad_norm", self.max_grad_norm, unlimited or 0 < (self.max_grad_norm or 0) < math.inf, "above 0"
-        )
+        allowed = self.max_grad_norm is None or 0 < self.max_grad_norm < math.inf
+        _require("fit.max_grad_norm", self.max_grad_norm, allowed, "above 0")
         _require("fit.num_coords", self.num_coords, self.num_coords is None or self.num_coords >= 1, "at least 1")
         _require("fit.evaluate_every", self.evaluate_every, self.evaluate_every >= 1, "at least 1")
         _require("fit.stop_psnr", self.stop_psnr, self.stop_psnr is None or math.isfinite(self.stop_psnr), "finite dB")

@@ -6,6 +6,7 @@ Shape letters: N signals, K coordinates (the product of the grid's shape), C cha
 from __future__ import annotations
 
 import dataclasses
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,14 @@ class Signals:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def array(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Read the values of different signals, (len(indices), K, C), in the order of `indices`."""
+        positions = {int(index): position for position, index in enumerate(indices)}
+        values_NKC = np.empty((len(positions), math.prod(self.grid), self.channels), dtype=np.uint8)
+        for index, array in self.values(list(positions)):
+            values_NKC[positions[index]] = array.reshape(values_NKC.shape[1:])
+        return values_NKC
 
     def take(self, indices: NDArray[np.int64]) -> Signals:
         """Return the signals at `indices`, in that order."""

@@ -178,9 +178,7 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     if not len(rows_N):
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}; its splits are: {', '.join(names)}")
     of_split = signals.take(rows_N)
-    values_NKC = np.empty((len(of_split), int(np.prod(signals.grid)), signals.channels), dtype=np.uint8)
-    for index, array in of_split.values(range(len(of_split))):
-        values_NKC[index] = array.reshape(values_NKC.shape[1:])
+    values_NKC = of_split.array(range(len(of_split)))
     labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
     tables, spacing, axis_order = dataset.to_json(), dataset.coords.spacing, dataset.coords.axis_order
     nyquist = float(grids.nyquist(signals.grid, spacing, axis_order).min())

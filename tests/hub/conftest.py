@@ -14,7 +14,7 @@ from inrzoo.builder import build
 
 @pytest.fixture(scope="session")
 def finished(finished_small: Path) -> Path:
-    """What is pushed is verified, drawn and pulled dozens of times."""
+    """A store that tests push, which verifies, draws and pulls it dozens of times."""
     return finished_small
 
 
