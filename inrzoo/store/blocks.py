@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from threading import Lock
 from typing import TypeVar
 
 import numpy as np
@@ -37,6 +38,9 @@ LARGE_SPLIT_SHARDS = 4
 """Minimum number of shards of a dataset that does not fit one shard."""
 CONCURRENT_REQUESTS = 16
 """Number of small objects that are requested at the same time."""
+_DECODING = Lock()
+"""numpy parses a header with `ast`, whose depth CPython 3.11 counts for all threads together (see gh-106905): in two at
+a time it raises SystemError, and a sound record would be taken for a damaged one."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +196,7 @@ def read_record(store: Location, block: Block) -> Record:
     path = record_path(store, block)
     content = io.BytesIO(path.read_bytes())
     try:
-        with np.load(content, allow_pickle=False) as arrays:
+        with _DECODING, np.load(content, allow_pickle=False) as arrays:
             record = Record(**{key: arrays[key] for key in arrays.files})
         columns = {name: getattr(record, name) for name in COLUMNS}
         whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1

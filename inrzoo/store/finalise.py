@@ -258,20 +258,22 @@ def _records(path: Location, partition: Partition, members: list[Block]) -> list
         rows = partition.rows(block.index)
         try:
             record = blocks.read_record(path, block)
-        except InrzooError:
-            raise _remove_damaged(path, block) from None
+        except InrzooError as error:
+            raise _remove_damaged(path, block, error) from None
         if len(record.psnr) != rows.stop - rows.start:
-            raise _remove_damaged(path, block)
+            raise _remove_damaged(path, block, f"its record has {len(record.psnr)} INRs")
         return record
 
     return blocks.map_blocks(path, read, members)
 
 
-def _remove_damaged(path: Location, block: Block) -> InrzooError:
+def _remove_damaged(path: Location, block: Block, reason: InrzooError | str) -> InrzooError:
     """Remove a damaged block, so that a build fits it again. Returns the error that says this."""
     blocks.drop_blocks(path, [block])
+    why = str(reason).removesuffix(f"; {blocks.REBUILD_HINT}")
     return InrzooError(
-        f"block {block.index} of seed {block.seed} in {path} was damaged on disk; run the same build again"
+        f"block {block.index} of seed {block.seed} in {path} was damaged on disk ({why}) and is removed; "
+        "run the same build again"
     )
 
 
@@ -282,13 +284,13 @@ def _write_shard(
         rows = partition.rows(block.index)
         try:
             return blocks.read_weights(path, block, rows.stop - rows.start, weights.shape[2])
-        except InrzooError:
-            raise _remove_damaged(path, block) from None
+        except InrzooError as error:
+            raise _remove_damaged(path, block, error) from None
 
     parts = blocks.map_blocks(path, read, members)
     for block, part, record in zip(members, parts, records, strict=True):
         if part.shape[2] != weights.shape[3] or not np.array_equal(blocks.digest(part), record.sha256):
-            raise _remove_damaged(path, block)
+            raise _remove_damaged(path, block, "its weights do not have the sha256 of its record")
     first, last = partition.rows(members[0].index), partition.rows(members[-1].index)
     weights[first.start : last.stop, members[0].seed] = np.concatenate(parts)
 

@@ -27,13 +27,20 @@ def _home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("INRZOO_CACHE", str(home / "cache"))
         patch.setenv("HF_HOME", str(home / "hf"))
         patch.setenv("MPLCONFIGDIR", str(home / "matplotlib"))
+        yield home
+    shutil.rmtree(home)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _nobody_answers() -> Iterator[None]:
+    """Buckets cannot be reached. Of a module, because tests of other folders run later in the same process."""
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr("sys.dont_write_bytecode", True)
         patch.setattr("inrzoo.store.objects.RETRIES", 0)  # nobody answers there, however often it is asked
         patch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "GOOGLE_SKIP_SIGNATURE"):
             patch.setenv(name, "true")
-        yield home
-    shutil.rmtree(home)
+        yield
 
 
 @pytest.fixture(scope="session")
