@@ -75,6 +75,7 @@ def evaluate(
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
     source: str | Path | None = None,
+    force: bool = False,
 ) -> Sequence[Measurement]:
     """Measure a checkpoint, or the best one of a run, as `inrzoo evaluate` does.
 
@@ -85,9 +86,11 @@ def evaluate(
         settings: fields of the task that change for the measurement: `{"test_ways": (5, 20)}`.
         device: `cpu`, `cuda` or `auto`.
         source: local files of a dataset's signals.
+        force: whether to go on, with a warning, if the INRs were fitted with other settings than those of the training.
 
     Raises:
-        InrzooError: there is no checkpoint, the store has other conventions, or a field cannot be changed.
+        InrzooError: there is no checkpoint, the store has other conventions or, without `force`, other fits, or a field
+            cannot be changed.
 
     Example:
         >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
@@ -97,7 +100,8 @@ def evaluate(
     """
     from inrzoo import tasks
 
-    return tasks.evaluate(Path(checkpoint), signals(store, source), split=split, device=device, **dict(settings or {}))
+    changes = dict(settings or {})
+    return tasks.evaluate(Path(checkpoint), signals(store, source), split=split, device=device, force=force, **changes)
 
 
 def signals(store: str | Path | Manifest, source: str | Path | None) -> Data:

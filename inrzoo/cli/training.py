@@ -14,6 +14,7 @@ OR_DATASET = ", or the name or .toml file of a dataset, to read its signals"
 SOURCE_HELP = "Local files of a dataset's signals."
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_HELP)
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitted with other settings.")
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -102,6 +103,7 @@ def _train(
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. test_ways=[5,20].")
 @DEVICE
 @SOURCE
+@FORCE
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 def evaluate(
     checkpoint: Path,
@@ -110,6 +112,7 @@ def evaluate(
     settings: tuple[str, ...],
     device: str,
     source: Path | None,
+    force: bool,
     as_json: bool,
 ) -> None:
     """Measure a checkpoint, or the best one of a run, on a store with the conventions of the training.
@@ -122,7 +125,9 @@ def evaluate(
     from inrzoo.tasks.training.options import value
 
     changes = {key: value(word) for key, word in map(_pair, settings)}
-    measurements = api.evaluate(checkpoint, store, split=split, settings=changes, device=device, source=source)
+    measurements = api.evaluate(
+        checkpoint, store, split=split, settings=changes, device=device, source=source, force=force
+    )
     if as_json:
         say(json.dumps([asdict(one) for one in measurements], indent=2))
     else:
@@ -156,11 +161,12 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .parquet file.")
 @click.option("--split", default=None, help="Name of a split; all signals by default.")
 @DEVICE
-def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str) -> None:
+@FORCE
+def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str, force: bool) -> None:
     """Write a trained encoder's features of the INRs in STORE: one row each, with labels and split."""
     from inrzoo.tasks.reporting.embedding import embed as write
 
-    rows, features = write(checkpoint, store, out, split=split, device=device)
+    rows, features = write(checkpoint, store, out, split=split, device=device, force=force)
     say(f"features {out}: {rows} INRs, {features} numbers each")
 
 

@@ -14,6 +14,8 @@ from inrzoo.store import Store
 
 OF_WEIGHTS = ("inr", "layout", "order of the layout", "coords", "values", "init.mode")
 """Keys of `conventions` that define the meaning of the numbers of a weight vector."""
+NOT_IN_WEIGHTS = ("engine", "products")
+"""Keys of the table `fit` that change the weights by rounding alone."""
 
 
 def require_alike(stores: Sequence[Store]) -> None:
@@ -54,15 +56,19 @@ def conventions(store: Store) -> dict[str, Any]:
 
 
 def weight_conventions(store: Store) -> dict[str, Any]:
-    """Return what a store must share with the one that a network of weights was trained on.
+    """Return what a store should share with the one that a network of weights was trained on.
 
-    Labels and splits may differ; where a shared initialisation starts may not.
+    Labels and splits may differ; where a shared initialisation starts may not. `fit` are the settings of the fits: they
+    change the distribution of weights and not their meaning.
     """
     start = None if store.init is None else hashlib.sha256(store.init.tobytes()).hexdigest()[:16]
     if store.info.fitter is not None:
         start = store.info.fitter.sha256[:16]
     means = conventions(store)
-    return {**{key: means[key] for key in OF_WEIGHTS}, "init.start": start}
+    manifest = store.info.manifest
+    fit = {key: value for key, value in manifest.fit.items() if key not in NOT_IN_WEIGHTS}
+    settings = {**without_defaults({"fit": fit})["fit"], **({"antialias": manifest.antialias} if fit else {})}
+    return {**{key: means[key] for key in OF_WEIGHTS}, "init.start": start, "fit": settings}
 
 
 def _short(names: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,13 @@ from inrzoo.tasks.reporting.cost import read_cost
 from inrzoo.tasks.training.loop import chosen_device, train
 from inrzoo.tasks.training.state import plain, task_table
 
+LOG = logging.getLogger("inrzoo.tasks")
+FIT = "fit"
+"""Key of the conventions of a task on weights: the settings of the fits."""
+
 
 def evaluate(
-    checkpoint: Path, path: Data, *, split: str = "test", device: Device = "auto", **changes: Any
+    checkpoint: Path, path: Data, *, split: str = "test", device: Device = "auto", force: bool = False, **changes: Any
 ) -> Sequence[Measurement]:
     """Measure a checkpoint on a split of a store.
 
@@ -29,15 +34,16 @@ def evaluate(
         path: the folder or URL of a store, or a dataset as in training; its conventions are those of the training data.
         split: name of the split.
         device: `cpu`, `cuda`, or `auto`.
+        force: whether to go on, with a warning, if the INRs were fitted with other settings than those of the training.
         changes: fields of the task to measure with, e.g. `test_ways=(20,)`; those of the network stay.
 
     Raises:
-        InrzooError: there is no checkpoint, conventions differ (the message names all differences), or a field cannot
-            be changed.
+        InrzooError: there is no checkpoint, conventions or settings of the fits differ (the message names all
+            differences), or a field cannot be changed.
     """
     trained = read(checkpoint)
     task = restored(trained, changes)
-    require_same_conventions(trained, task, path)
+    require_same_conventions(trained, task, path, force=force)
     data: Any = path
     with torch.no_grad():
         return task.evaluate(data, split, trained.module, chosen_device(device))
@@ -58,15 +64,31 @@ def restored(checkpoint: Checkpoint, changes: dict[str, Any]) -> Task:
     return changed
 
 
-def require_same_conventions(checkpoint: Checkpoint, task: Task, path: Data) -> None:
-    """Raise InrzooError if the weights in a store mean something else than those that were trained on."""
+def require_same_conventions(checkpoint: Checkpoint, task: Task, path: Data, *, force: bool = False) -> None:
+    """Refuse a store whose weights are not like those that a network was trained on.
+
+    Args:
+        force: whether to go on, with a warning, if the INRs were fitted with other settings. Conventions always count.
+
+    Raises:
+        InrzooError: the weights mean something else, or, without `force`, were fitted otherwise.
+    """
     task.require_readable(path)
     data: Any = path
-    differing = differences(checkpoint.conventions, plain(task.conventions(data)))
+    theirs, ours = checkpoint.conventions, plain(task.conventions(data))
+    differing = differences(theirs, ours, ignored=(FIT,))
     if differing:
         raise InrzooError(
             f"the network was trained on INRs of other conventions than those of {path}: {'; '.join(differing)}"
         )
+    if not (theirs.get(FIT) and ours.get(FIT)):
+        return  # a checkpoint of an earlier version, or INRs that others fitted
+    differing = differences(theirs[FIT], ours[FIT], prefix=f"{FIT}.")
+    if differing:
+        message = f"the network was trained on INRs of other fits than those of {path}: {'; '.join(differing)}"
+        if not force:
+            raise InrzooError(f"{message}; use --force (force=True) to measure it on them all the same")
+        LOG.warning("warning  %s", message)
 
 
 def measure(

@@ -17,6 +17,7 @@ from inrzoo.loaders.transforms import generator_for, make_transforms
 from inrzoo.tasks.classify import Classify, chosen
 from inrzoo.tasks.contrastive import Contrastive, ContrastiveNetwork
 from inrzoo.tasks.probes import linear_probe, retrieval
+from inrzoo.tasks.reporting.embedding import features
 from inrzoo.tasks.training.batches import TrainingBatches
 
 SMALL = {
@@ -70,6 +71,25 @@ def test_a_checkpoint_is_measured_and_training_moves_all_parameters(finished, tm
     learner.loss(0)[0].backward()
     without = [key for key, value in learner.module.named_parameters() if value.requires_grad and value.grad is None]
     assert without == []
+
+
+def test_stores_of_other_fits_need_force(finished, tmp_path, caplog):
+    """Other settings of the fits change the distribution of weights: refused by name, or measured with a warning."""
+    run, other, foreign = tmp_path / "run", tmp_path / "other.zarr", tmp_path / "foreign.zarr"
+    tasks.train(TASKS["classify"], finished, run, quiet=True, device="cpu")
+    build(tiny(fit__lr=2e-3, fit__schedule="cosine"), other, in_process=True, quiet=True)
+    build(tiny(fit__lr=2e-3, inr__omega_0=15.0), foreign, in_process=True, quiet=True)
+    for measured in (tasks.evaluate, features):
+        with pytest.raises(InrzooError, match="other fits than those") as caught:
+            measured(run, other)
+        named = ("fit.lr: ", " → 0.002", "fit.schedule: absent → cosine", "--force")
+        assert all(part in str(caught.value) for part in named) and "\n" not in str(caught.value)
+        caplog.clear()
+        with caplog.at_level("WARNING", "inrzoo.tasks"):
+            assert measured(run, other, force=True)
+        assert "fit.lr: " in caplog.text
+        with pytest.raises(InrzooError, match="other conventions"):
+            measured(run, foreign, force=True)
 
 
 def test_probes_read_features_and_retrieval_reads_projections(finished, tmp_path):

@@ -19,7 +19,13 @@ from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
 
 
 def embed(
-    checkpoint: Path, path: str | Path, out: Path, *, split: str | None = None, device: Device = "auto"
+    checkpoint: Path,
+    path: str | Path,
+    out: Path,
+    *,
+    split: str | None = None,
+    device: Device = "auto",
+    force: bool = False,
 ) -> tuple[int, int]:
     """Write a Parquet file: `signal_id`, `split`, `seed`, `step`, the label columns, `features` (list of float32).
 
@@ -31,17 +37,18 @@ def embed(
         out: the file; an older one is replaced.
         split: name of a split; None for all signals.
         device: `cpu`, `cuda`, or `auto`.
+        force: whether to go on, with a warning, if the INRs were fitted with other settings than those of the training.
 
     Returns:
         Number of rows, and length of a feature vector.
 
     Raises:
-        InrzooError: there is no such checkpoint, it is of another task, or the store has other conventions.
+        InrzooError: there is no such checkpoint, it is of another task, or the store has other conventions or fits.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    _, dataset, network, torch_device = _opened(checkpoint, path, split, device)
+    _, dataset, network, torch_device = _opened(checkpoint, path, split, device, force)
     store = dataset.stores[0]
     ids, splits = store.signal_ids, store.split
     split_names = store.info.split_names
@@ -71,21 +78,23 @@ def embed(
     return len(dataset), network.out_features
 
 
-def features(checkpoint: Path, path: str | Path, *, split: str | None = None, device: Device = "auto") -> Features:
+def features(
+    checkpoint: Path, path: str | Path, *, split: str | None = None, device: Device = "auto", force: bool = False
+) -> Features:
     """Features in memory, with labels, signals and seeds; arguments and errors as of `embed`."""
-    task, dataset, network, torch_device = _opened(checkpoint, path, split, device)
+    task, dataset, network, torch_device = _opened(checkpoint, path, split, device, force)
     return network.features_of(dataset, task.column(dataset), torch_device)
 
 
 def _opened(
-    checkpoint: Path, path: str | Path, split: str | None, device: Device
+    checkpoint: Path, path: str | Path, split: str | None, device: Device, force: bool
 ) -> tuple[WeightTask, WeightDataset, WeightNetwork, torch.device]:
     trained = read(checkpoint)
     task = restored(trained, {})
     if not isinstance(task, WeightTask):
         name = trained.task["name"]
         raise InrzooError(f"{checkpoint} is a checkpoint of {name}; embed takes those of contrastive and classify")
-    require_same_conventions(trained, task, path)
+    require_same_conventions(trained, task, path, force=force)
     torch_device = chosen_device(device)
     dataset = task.dataset(path, split)
     return task, dataset, task.trained(dataset, trained.module, torch_device), torch_device
