@@ -1,4 +1,4 @@
-"""Coordinate grids of signals in [-1, 1]^D.
+"""Coordinate grids of signals in [-1, 1]^D, or another cube around 0.
 
 Shape letters: K coordinates, D coordinate dimensions.
 """
@@ -12,39 +12,53 @@ from inrzoo.choices import AxisOrder, Spacing
 
 
 def grid(
-    sizes: tuple[int, ...], spacing: Spacing = "end_points", axis_order: AxisOrder = "row_col", finer: int = 1
+    sizes: tuple[int, ...],
+    spacing: Spacing = "end_points",
+    axis_order: AxisOrder = "row_col",
+    extent: float = 1.0,
+    finer: int = 1,
 ) -> NDArray[np.float32]:
-    """Return the coordinates of a grid over [-1, 1]^D in row-major order.
+    """Return the coordinates of a grid over [-extent, extent]^D in row-major order.
 
     Args:
         sizes: points along each axis, slowest axis first: (rows, columns) of an image, (samples,) of a sound.
         spacing: `"end_points"` puts the outer points at -1 and 1 (spacing 2/(n-1), as SIREN's code does);
-            `"pixel_centres"` puts points at -1 + (2i+1)/n (spacing 2/n). The point of an axis of one point is 0.
+            `"pixel_centres"` puts points at -1 + (2i+1)/n (spacing 2/n), times `extent`. The point of an axis of one
+            point is 0.
         axis_order: `"row_col"` gives coordinates in the order of the axes; `"x_y"` reverses them, as in DWSNets'
             sets (docs/derivations/grids.md#coordinates).
+        extent: highest coordinate, above 0.
         finer: factor by which the number of points along each axis grows, over the same extent.
 
     Returns:
         Shape (K, D), float32, K the product of `sizes` times `finer`^D.
 
     Raises:
-        ValueError: there is no axis, an axis without points, `finer` below 1, or an unknown name.
+        ValueError: there is no axis, an axis without points, `finer` below 1, no extent, or an unknown name.
+
+    Example:
+        >>> grid((3,), extent=10.0).tolist()
+        [[-10.0], [0.0], [10.0]]
     """
-    _check(sizes, spacing, axis_order, finer)
-    axes = [_axis(size * finer, spacing) for size in sizes]
+    _check(sizes, spacing, axis_order, extent, finer)
+    axes = [extent * _axis(size * finer, spacing) for size in sizes]
     coords = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, len(sizes))
     return coords[:, ::-1].astype(np.float32) if axis_order == "x_y" else coords.astype(np.float32)
 
 
 def nyquist(
-    sizes: tuple[int, ...], spacing: Spacing = "end_points", axis_order: AxisOrder = "row_col"
+    sizes: tuple[int, ...],
+    spacing: Spacing = "end_points",
+    axis_order: AxisOrder = "row_col",
+    extent: float = 1.0,
 ) -> NDArray[np.float64]:
     """Return the Nyquist frequency π/Δ of the grid with the same arguments, Δ being the distance of its points.
 
-    It is π(n−1)/2 for end points (Δ = 2/(n−1)), πn/2 for pixel centres (Δ = 2/n); hence 0 for one end point.
+    It is π(n−1)/2 for end points (Δ = 2/(n−1)), πn/2 for pixel centres (Δ = 2/n), over `extent`; hence 0 for one end
+    point.
 
     Args:
-        sizes, spacing, axis_order: as in `grid`.
+        sizes, spacing, axis_order, extent: as in `grid`.
 
     Returns:
         Shape (D,), float64, radians per coordinate unit, in the order of the coordinates.
@@ -52,17 +66,19 @@ def nyquist(
     Raises:
         ValueError: as in `grid`.
     """
-    _check(sizes, spacing, axis_order)
+    _check(sizes, spacing, axis_order, extent)
     counts = np.array(sizes, dtype=np.float64)
-    bounds = np.pi / 2 * (counts - 1 if spacing == "end_points" else counts)
+    bounds = np.pi / 2 * (counts - 1 if spacing == "end_points" else counts) / extent
     return bounds[::-1].copy() if axis_order == "x_y" else bounds
 
 
-def _check(sizes: tuple[int, ...], spacing: Spacing, axis_order: AxisOrder, finer: int = 1) -> None:
+def _check(sizes: tuple[int, ...], spacing: Spacing, axis_order: AxisOrder, extent: float, finer: int = 1) -> None:
     if spacing not in get_args(Spacing) or axis_order not in get_args(AxisOrder):
         raise ValueError(f"no grid {spacing!r}, {axis_order!r}; there are {get_args(Spacing)}, {get_args(AxisOrder)}")
     if not sizes or min(sizes) < 1 or finer < 1:
         raise ValueError(f"a grid needs at least one point on each axis, not {sizes}, {finer} times finer")
+    if not 0 < extent < np.inf:
+        raise ValueError(f"the extent of a grid is above 0, not {extent}")
 
 
 def _axis(count: int, spacing: Spacing) -> NDArray[np.float64]:

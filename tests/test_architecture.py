@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "registry": {"typecheck"},
     "trust": {"registry"},
     "differences": set(),
-    "manifest": {"registry", "trust", "typecheck", "differences"},
+    "manifest": {"registry", "trust", "typecheck", "differences", "coords"},
     "weights": set(),
     "coords": set(),
     "seeding": set(),

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inrzoo import coords, manifest, registry
+from inrzoo import manifest, registry
 from inrzoo.checkpoint import network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
@@ -111,7 +111,7 @@ def weights_of(
 ) -> NDArray[np.float32]:
     """Return the weights of `inr`, (B, P), that a network (its `Fitter.content`) makes of signals."""
     network = _loaded(content, device, inr, grid)
-    coords_KD = torch.from_numpy(coords.grid(grid, settings.coords.spacing, settings.coords.axis_order)).to(device)
+    coords_KD = torch.from_numpy(settings.coords.grid(grid)).to(device)
     values_BKC = to_values(signals_BKC, settings.values.range).to(device)
     with torch.no_grad():
         parts = [network(coords_KD, part) for part in values_BKC.split(batch_size(inr, len(coords_KD), device))]

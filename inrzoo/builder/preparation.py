@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from rich.filesize import decimal
 
 import inrzoo
-from inrzoo import coords, fit, manifest, registry
+from inrzoo import fit, manifest, registry
 from inrzoo.builder.fitter import Fitter
 from inrzoo.builder.worker import environment, environment_differences, fixed_start, shared_draw
 from inrzoo.errors import InrzooError
@@ -106,7 +106,7 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     signals = read_source(settings, request.source)
     if request.fitter is not None:
         request.fitter.require(signals, settings.name)
-    limit = coords.nyquist(signals.grid, settings.coords.spacing, settings.coords.axis_order).min()
+    limit = settings.coords.nyquist(tuple(signals.grid)).min()
     inr = manifest.make_inr(settings.inr, len(signals.grid), signals.channels, float(limit))
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))

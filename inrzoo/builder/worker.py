@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo import coords, fit, manifest
+from inrzoo import fit, manifest
 from inrzoo.builder.fitter import network_starts
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.frequencies import frequencies
@@ -163,13 +163,12 @@ def fit_to(
     keys_B: NDArray[np.uint64] | None = None,
 ) -> fit.Fit:
     """Fit INRs to signals; `keys_B` are those of `subset_keys`."""
-    spacing, axis_order = settings.coords.spacing, settings.coords.axis_order
     antialias = AntiAlias(**asdict(settings.antialias)) if settings.antialias.used else None
-    nyquist_D = torch.from_numpy(coords.nyquist(grid, spacing, axis_order)).to(device)
+    nyquist_D = torch.from_numpy(settings.coords.nyquist(grid)).to(device)
     problem = fit.FitProblem(
         inr,
         torch.from_numpy(starts_BP).to(device),
-        torch.from_numpy(coords.grid(grid, spacing, axis_order)).to(device),
+        torch.from_numpy(settings.coords.grid(grid)).to(device),
         to_values(signals_BKC, settings.values.range).to(device),
         lr=settings.fit.lr,
         snapshots=settings.fit.snapshots,

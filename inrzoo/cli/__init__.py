@@ -174,7 +174,9 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 @click.option(
     "--inr", "inr_settings", multiple=True, metavar="KEY=VALUE", help="A field of the SIREN that differs: omega_0=20."
 )
-@click.option("--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, range=LOW,HIGH.")
+@click.option(
+    "--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, extent=…, range=LOW,HIGH."
+)
 @click.option("--dataset", help="Dataset of the images, a name of `inrzoo list`; PSNRs are then computed.")
 @click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
 @click.option("--grid", help="Size of an image, e.g. 28x28, if the files do not contain it.")

@@ -32,6 +32,7 @@ def frequencies(
     sizes: tuple[int, ...],
     spacing: Spacing,
     axis_order: AxisOrder,
+    extent: float,
     evaluate: Callable[[INR, Tensor, Tensor], Tensor],
 ) -> tuple[Tensor, Tensor]:
     """Frequencies of INRs fitted on the grid of these arguments.
@@ -43,7 +44,7 @@ def frequencies(
         share of spectral energy outside the Nyquist box, (B, T), see `spectrum.out_of_band`; frequency bound per axis,
         in radians per coordinate unit, (B, T, D), NaN for a family without one.
     """
-    finer = torch.from_numpy(grid(sizes, spacing, axis_order, FINER)).to(weights_BTP.device)
+    finer = torch.from_numpy(grid(sizes, spacing, axis_order, extent, FINER)).to(weights_BTP.device)
     num_snapshots = weights_BTP.shape[1]
     # Batches as large in memory as those of a fit.
     rows = max(1, batch_size(inr, len(finer), weights_BTP.device.type) // num_snapshots)

@@ -26,7 +26,10 @@ ARCHITECTURES = {
     "gabor_net": "multiplicative filter network with Gabor filters (Fathony et al. 2021)",
     "relu_mlp": "multilayer perceptron with ReLU",
 }
-SPACINGS = {"end_points": "end points: the outer samples lie at -1 and 1", "pixel_centres": "pixel centres in [-1, 1]"}
+SPACINGS = {
+    "end_points": "end points: the outer samples lie at -{extent:g} and {extent:g}",
+    "pixel_centres": "pixel centres in [-{extent:g}, {extent:g}]",
+}
 ORDERS = {"row_col": "(row, column, …), row-major", "x_y": "(x, y): columns first, row-major samples"}
 INITS = {
     "random": "every (signal, seed) starts at its own draw",
@@ -103,7 +106,7 @@ def conventions(store: Store) -> str:
         else "",
         "added to every channel of the output": f"{inr['output_offset']:g}" if "output_offset" in inr else "",
         "frequency bound": _bound(store),
-        "grid": SPACINGS[coords.spacing],
+        "grid": SPACINGS[coords.spacing].format(extent=coords.extent),
         "coordinate order": ORDERS[coords.axis_order],
         "values": f"[{low:g}, {high:g}]: value = {low:g} + {high - low:g} · signal / 255",
         "PSNR": "10·log10((high − low)² / MSE) on the fitting grid: peak 1 on the [0, 1] scale, unclamped; "

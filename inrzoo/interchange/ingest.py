@@ -77,7 +77,7 @@ def import_state_dicts(
         split_points: see `folder.read`.
         name: name of the dataset; by default that of the export, the images or the folder.
         inr_settings: fields of the SIREN that differ from the convention, e.g. `{"omega_0": 20.0}`.
-        coords: `spacing`, `axis_order` or `range` (lowest and highest value) that differ from the convention.
+        coords: `spacing`, `axis_order`, `extent` or `range` (lowest and highest value) that differ from the convention.
         on_file: called with the progress.
 
     Returns:

@@ -14,7 +14,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.interchange.state_dict_conventions import IMPORTABLE, SIZES, Convention, convention_called, conventions_of
 from inrzoo.typecheck import check_type
 
-COORDS = ("spacing", "axis_order", "range")
+COORDS = ("spacing", "axis_order", "extent", "range")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,14 +24,14 @@ class Reading:
     Attributes:
         convention: convention of the key names.
         spec: the INR table.
-        coords: `spacing` and `axis_order`.
+        coords: the table `coords` of a manifest.
         value_range: lowest and highest value of a signal, on the scale of the INR's output.
         said_by: source of each setting and of the convention: `convention NAME`, `--inr`, `--coords`, …
     """
 
     convention: Convention
     spec: dict[str, Any]
-    coords: dict[str, str]
+    coords: dict[str, Any]
     value_range: tuple[float, float]
     said_by: dict[str, str]
 
@@ -50,7 +50,7 @@ def reading_of(
         named: the user's convention, or None.
         described: convention of an `inrzoo.json`, which has all settings, or None.
         inr: the user's fields of the SIREN, without sizes, which the tensors decide.
-        coords: the user's `spacing`, `axis_order` or `range`.
+        coords: the user's `spacing`, `axis_order`, `extent` or `range`.
 
     Raises:
         InrzooError: the keys are of no convention or not of the user's, several conventions fit and differ, the value
@@ -94,9 +94,12 @@ def _read(
     spec = {**assumed, **inr}
     siren = registry.make("inrs", spec)  # checks the values
     spec |= {key: getattr(siren, key) for key in inr}
-    grid = {"spacing": "end_points", "axis_order": convention.axis_order, "range": convention.value_range, **coords}
+    assumed_grid = {"spacing": "end_points", "axis_order": convention.axis_order, "extent": 1.0}
+    grid: dict[str, Any] = {**assumed_grid, "range": convention.value_range, **coords}
     check_type("--coords spacing", grid["spacing"], Spacing)
     check_type("--coords axis_order", grid["axis_order"], AxisOrder)
+    grid["extent"] = check_type("--coords extent", grid["extent"], float)
+    manifest.Coords(extent=grid["extent"])
     if grid["range"] is not None:
         low_high = grid["range"]
         low_high = list(low_high) if isinstance(low_high, tuple) else low_high
@@ -104,13 +107,15 @@ def _read(
         manifest.Values(range=grid["range"])
     keys = ["omega_0", "bias_inside", "output_offset", "convention", *inr]
     said_by = {"convention": by, **{f"inr.{key}": f"convention {convention.name}" for key in keys}}
-    said_by |= dict.fromkeys(("coords.spacing", "coords.axis_order", "values.range"), f"convention {convention.name}")
+    said_by |= dict.fromkeys(
+        (*(f"coords.{key}" for key in assumed_grid), "values.range"), f"convention {convention.name}"
+    )
     said_by |= {f"inr.{key}": "--inr" for key in inr}
     said_by |= {"values.range" if key == "range" else f"coords.{key}": "--coords" for key in coords}
     return Reading(
         convention=convention,
         spec=spec,
-        coords={key: grid[key] for key in ("spacing", "axis_order")},
+        coords={key: grid[key] for key in assumed_grid},
         value_range=grid["range"],
         said_by=said_by,
     )

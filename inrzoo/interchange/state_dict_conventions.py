@@ -96,7 +96,7 @@ class Convention:
 
         Args:
             inr: the SIREN.
-            coords: `spacing` and `axis_order`.
+            coords: `spacing`, `axis_order` and `extent`.
             value_range: range of the fitted values.
             grid: sizes of the signals' grid.
         """
@@ -106,6 +106,7 @@ class Convention:
         if inr.convention == "mwt":  # ω₀ in the first layer alone
             pairs["inr.convention"] = ("mwt", "sitzmann or dws")
         pairs["coords.spacing"] = (coords["spacing"], "end_points")
+        pairs["coords.extent"] = (coords["extent"], 1.0)
         if inr.in_features > 1:
             pairs["coords.axis_order"] = (coords["axis_order"], self.axis_order)
         pairs["values.range"] = (list(map(float, value_range)), list(self.value_range or ()))

@@ -43,10 +43,9 @@ def conventions(store: Store) -> dict[str, Any]:
     """Return the settings that define the meaning of a store's weights and labels."""
     info, manifest, tensors = store.info, store.info.manifest, store.layout.tensors
     return {
-        "inr": without_defaults({"inr": info.inr})["inr"],
+        **without_defaults({"inr": info.inr, "coords": asdict(manifest.coords)}),
         "layout": {tensor.name: f"{list(tensor.shape)} {list(tensor.axes)}" for tensor in tensors},
         "order of the layout": [tensor.name for tensor in tensors],
-        "coords": asdict(manifest.coords),
         "values": {"range": list(manifest.values.range)},
         "init.mode": manifest.init_mode,
         "label_columns": list(info.label_columns),
@@ -67,6 +66,8 @@ def weight_conventions(store: Store) -> dict[str, Any]:
     means = conventions(store)
     manifest = store.info.manifest
     fit = {key: value for key, value in manifest.fit.items() if key not in NOT_IN_WEIGHTS}
+    if store.info.imported is not None:
+        fit = {}  # others fitted them, with settings that are not recorded
     settings = {**without_defaults({"fit": fit})["fit"], **({"antialias": manifest.antialias} if fit else {})}
     return {**{key: means[key] for key in OF_WEIGHTS}, "init.start": start, "fit": settings}
 

@@ -29,6 +29,7 @@ ADDED_LATER = {
     "fit.lr_per_tensor": "equal",
     "fit.num_coords": None,
     "fit.evaluate_every": 10,
+    "coords.extent": 1.0,
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,
 }

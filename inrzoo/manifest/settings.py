@@ -8,12 +8,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Literal, Self, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, Self, get_type_hints
 
 from inrzoo import registry
 from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, ScheduleKind, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
 """Fields of an INR that depend on the signals and their grid."""
@@ -21,10 +25,27 @@ RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
 
 @dataclass(frozen=True, kw_only=True)
 class Coords:
-    """The coordinates of a signal's values; see `inrzoo.coords.grid`."""
+    """The coordinates of a signal's values, in [-extent, extent] on each axis; see `inrzoo.coords.grid`."""
 
     spacing: Spacing = "end_points"
     axis_order: AxisOrder = "row_col"
+    extent: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Reject an impossible extent."""
+        _require("coords.extent", self.extent, 0 < self.extent < math.inf, "above 0")
+
+    def grid(self, sizes: tuple[int, ...], finer: int = 1) -> NDArray[np.float32]:
+        """The grid of a signal, (K, D); see `inrzoo.coords.grid`."""
+        from inrzoo import coords  # with numpy, which a manifest alone does without
+
+        return coords.grid(sizes, self.spacing, self.axis_order, self.extent, finer)
+
+    def nyquist(self, sizes: tuple[int, ...]) -> NDArray[np.float64]:
+        """The Nyquist frequency of each axis, (D,), in radians per coordinate unit; see `inrzoo.coords.nyquist`."""
+        from inrzoo import coords
+
+        return coords.nyquist(sizes, self.spacing, self.axis_order, self.extent)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo import coords
 from inrzoo.choices import USABLE_STATUS
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
@@ -131,8 +130,7 @@ class Store(Shown):
 
     def coords(self, finer: int = 1) -> NDArray[np.float32]:
         """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D)."""
-        convention = self.info.manifest.coords
-        return coords.grid(self.info.grid, convention.spacing, convention.axis_order, finer=finer)
+        return self.info.manifest.coords.grid(self.info.grid, finer)
 
     # --- the INRs ----------------------------------------------------------------------------------------------
 

@@ -19,7 +19,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo import coords as grids
 from inrzoo import manifest, registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
@@ -28,7 +27,7 @@ from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
 from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
-from inrzoo.manifest import Manifest
+from inrzoo.manifest import Manifest, without_defaults
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import load_module
@@ -159,7 +158,9 @@ def signal_set(path: Data, split: str) -> SignalSet:
         grid=store.info.grid,
         coords=torch.from_numpy(store.coords()),
         value_range=store.value_range,
-        conventions={"coords": asdict(store.info.manifest.coords), "values": {"range": list(store.value_range)}},
+        conventions=without_defaults(
+            {"coords": asdict(store.info.manifest.coords), "values": {"range": list(store.value_range)}}
+        ),
         label_names=dict(dataset.label_names),
         identity={"fingerprint": store.info.fingerprint, "signals": len(dataset)},
         size=len(dataset),
@@ -180,8 +181,8 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     of_split = signals.take(rows_N)
     values_NKC = of_split.array(range(len(of_split)))
     labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
-    tables, spacing, axis_order = dataset.to_json(), dataset.coords.spacing, dataset.coords.axis_order
-    nyquist = float(grids.nyquist(signals.grid, spacing, axis_order).min())
+    tables, grid = dataset.to_json(), tuple(signals.grid)
+    nyquist = float(dataset.coords.nyquist(grid).min())
 
     def read_rows(rows: Rows) -> SignalBatch:
         index = rows if isinstance(rows, slice) else rows.numpy()
@@ -189,10 +190,10 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
 
     return SignalSet(
         inr=manifest.make_inr(dataset.inr, len(signals.grid), signals.channels, nyquist),
-        grid=tuple(signals.grid),
-        coords=torch.from_numpy(grids.grid(signals.grid, spacing, axis_order)),
+        grid=grid,
+        coords=torch.from_numpy(dataset.coords.grid(grid)),
         value_range=dataset.values.range,
-        conventions={key: tables[key] for key in ("coords", "values")},
+        conventions=without_defaults({key: tables[key] for key in ("coords", "values")}),
         label_names=signals.label_names,
         identity={
             "source": {key: value for key, value in tables["source"].items() if key not in ("url", "hashes")},
