@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from inrzoo import manifest, registry
+from inrzoo.cli import key_values
+from inrzoo.errors import InrzooError
 from inrzoo.preview import preview
 from inrzoo.store import open_store
 
@@ -78,3 +80,21 @@ def test_help_and_version_without_the_heavy_packages() -> None:
     for word in ("--help", "--version"):
         done = subprocess.run([sys.executable, "-c", code.format(word)], capture_output=True, text=True)
         assert done.returncode == 0 and done.stdout.strip().endswith("[]"), done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "table"),
+    [
+        (("fit.views=10,20", "fit.lr=1e-3"), {"fit.views": [10, 20], "fit.lr": 1e-3}),
+        (('title="a, b"', "citation=a, b"), {"title": "a, b", "citation": "a, b"}),
+        (("test_ways=[5, 20]", "inr.name=siren", "x=a=b"), {"test_ways": [5, 20], "inr.name": "siren", "x": "a=b"}),
+    ],
+)
+def test_values_of_settings(words: tuple[str, ...], table: dict[str, object]) -> None:
+    assert key_values("--set", words) == table
+
+
+@pytest.mark.parametrize("words", [("lr",), ("=1",), ("lr=",), ("lr=1", "lr=2")])
+def test_what_is_no_setting_is_refused(words: tuple[str, ...]) -> None:
+    with pytest.raises(InrzooError, match=r"--set (lr|=1)"):
+        key_values("--set", words)

@@ -196,7 +196,7 @@ def import_command(
     from inrzoo.interchange import import_state_dicts
 
     sizes, points = numbers("--grid", grid, "x", "28x28"), numbers("--split-points", split_points, ",", "45000,50000")
-    options |= {"inr_settings": settings("--inr", inr_settings), "coords": settings("--coords", coords)}
+    options |= {"inr_settings": key_values("--inr", inr_settings), "coords": key_values("--coords", coords)}
     store = report.with_bar(
         "reading INRs",
         lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
@@ -204,7 +204,7 @@ def import_command(
     say(f"{store}: show it with: inrzoo info {store}")
 
 
-def settings(option: str, words: tuple[str, ...]) -> dict[str, Any]:
+def key_values(option: str, words: tuple[str, ...]) -> dict[str, Any]:
     """Parse `KEY=VALUE` words; a value is a TOML value, numbers with commas between them, or a string."""
     table: dict[str, Any] = {}
     for word in words:
@@ -213,11 +213,17 @@ def settings(option: str, words: tuple[str, ...]) -> dict[str, Any]:
             raise InrzooError(f"{option} {word} is not allowed; expected KEY=VALUE")
         if key in table:
             raise InrzooError(f"{option} {key} occurs twice")
-        try:
-            table[key] = tomllib.loads(f"x = [{value}]" if "," in value and "[" not in value else f"x = {value}")["x"]
-        except tomllib.TOMLDecodeError:
-            table[key] = value
+        table[key] = _toml_value(value)
     return table
+
+
+def _toml_value(text: str) -> Any:
+    for content in (text, f"[{text}]") if "," in text else (text,):
+        try:
+            return tomllib.loads(f"x = {content}")["x"]
+        except tomllib.TOMLDecodeError:
+            continue
+    return text
 
 
 def numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import click
 
-from inrzoo.cli import SOURCE, FolderOrUrl, cli, numbers, say
+from inrzoo.cli import SOURCE, FolderOrUrl, cli, key_values, numbers, say
 from inrzoo.errors import InrzooError
 
 
@@ -62,7 +61,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     from inrzoo import api
 
     arguments = {key: value for key, value in options.items() if key not in ("planned", "nodes")}
-    arguments["preset"], arguments["settings"] = preset, settings_table(settings)
+    arguments["preset"], arguments["settings"] = preset, key_values("--set", settings)
     arguments["views"] = numbers("--views", options["views"], ",", "800,900")
     arguments["anti_alias"] = _weight(options["anti_alias"])
     arguments["per_worker"] = None if options["per_worker"] is None else _amounts(options["per_worker"])
@@ -101,17 +100,3 @@ def _weight(text: str | None) -> float | str | None:
         return float(str(text))
     except ValueError:
         raise InrzooError(f"--anti-alias {text} is not allowed; expected a weight such as 0.1, or projection") from None
-
-
-def settings_table(settings: tuple[str, ...]) -> dict[str, Any]:
-    """Parse `--set` as dotted manifest keys."""
-    table: dict[str, Any] = {}
-    for setting in settings:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise InrzooError(f"--set {setting} is not allowed; expected KEY=VALUE")
-        try:
-            table[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            table[key] = value
-    return table

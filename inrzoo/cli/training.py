@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from inrzoo import registry
-from inrzoo.cli import cli, say
+from inrzoo.cli import cli, key_values, say
 from inrzoo.trust import trust
 
 OR_DATASET = ", or the name or .toml file of a dataset, to read its signals"
@@ -84,7 +84,7 @@ def _train(
         name,
         store,
         out=out,
-        settings=dict(_pair(setting) for setting in settings),
+        settings=key_values("--set", settings),
         device=device,
         source=source,
         overwrite=overwrite,
@@ -122,9 +122,8 @@ def evaluate(
     from dataclasses import asdict
 
     from inrzoo import api
-    from inrzoo.tasks.training.options import value
 
-    changes = {key: value(word) for key, word in map(_pair, settings)}
+    changes = key_values("--set", settings)
     measurements = api.evaluate(
         checkpoint, store, split=split, settings=changes, device=device, source=source, force=force
     )
@@ -168,10 +167,3 @@ def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: st
 
     rows, features = write(checkpoint, store, out, split=split, device=device, force=force)
     say(f"features {out}: {rows} INRs, {features} numbers each")
-
-
-def _pair(setting: str) -> tuple[str, str]:
-    key, equals, word = setting.partition("=")
-    if not equals:
-        raise click.UsageError(f"--set {setting} is not allowed; expected KEY=VALUE")
-    return key, word

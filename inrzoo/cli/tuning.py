@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import JSON, SOURCE, cli, say
+from inrzoo.cli import JSON, SOURCE, cli, key_values, say
 
 
 @cli.command()
@@ -39,10 +39,9 @@ def tune(
     """
     from inrzoo import manifest, report
     from inrzoo.builder.workers import device_of
-    from inrzoo.cli.building import settings_table
     from inrzoo.tune import tune as search
 
-    overrides: dict[str, Any] = settings_table(settings)
+    overrides: dict[str, Any] = key_values("--set", settings)
     if inr is not None:
         overrides = {"inr.name": inr, **overrides}
     resolved = manifest.load(dataset, preset, overrides, trusted=True)
