@@ -1,4 +1,4 @@
-"""How fast INRs are fitted here: every engine, and the hardware's limit.
+"""The speed of every engine on this machine, and the hardware's limit.
 
 Everything is measured in one run. `fraction_of_limit` refers to as many cores as the method uses.
 `benchmarks/fitting.py` measures what a user would write instead in the same run.

@@ -98,7 +98,7 @@ def best(one: Limits, other: Limits) -> Limits:
 
 
 def count_of_peaks(threads: int) -> int:
-    """How often `measure` ticks."""
+    """Number of ticks of `measure`."""
     return len(_counts(threads)) * (len(_libraries()) + 1)
 
 

@@ -53,7 +53,7 @@ L0_WIDTH = 1.0
 
 @dataclass(frozen=True, kw_only=True)
 class AntiAlias:
-    """What `fit` does against aliasing; only for INRs with a frequency bound.
+    """The regulariser against aliasing; only for INRs with a frequency bound.
 
     With Ω_c the bound and N_c the Nyquist frequency along axis c, the penalty of one INR is
 
@@ -94,7 +94,7 @@ class AntiAlias:
             raise InrzooError(f"alpha = {self.alpha!r} is not allowed; it must be above 0")
 
     def addend(self, inr: INR, weights_BP: Tensor, nyquist_D: Tensor, num_values: int) -> Tensor:
-        """What joins a loss that is a mean over `num_values` = K·C values: λ_sum / (K·C) times the penalty. (B,)."""
+        """The term, (B,), beside a mean over `num_values` = K·C values: λ_sum / (K·C) times the penalty."""
         return self.weight / num_values * self.penalty(require_frequencies(inr, weights_BP), nyquist_D)
 
     def penalty(self, frequencies: Sequence[Tensor], nyquist_D: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""How many INRs make a batch of products."""
+"""Number of INRs in a batch of products."""
 
 from inrzoo.inrs import INR
 

@@ -44,7 +44,7 @@ def compiler() -> tuple[str, ...] | None:
 
 @functools.cache
 def compiler_version(command: tuple[str, ...]) -> str:
-    """What a compiler calls itself.
+    """The name and version that a compiler prints.
 
     Raises:
         InrzooError: it cannot be run.

@@ -65,7 +65,7 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
 
 
 def fit_batch(descent: Descent) -> loop.Kept:
-    """What each snapshot is of one batch. On a CPU the step is not recorded but called, with the same result."""
+    """The snapshots of one batch. On a CPU the step is not recorded but called, with the same result."""
     advance = recorded(descent) if descent.weights_BP.is_cuda else _step(descent)
     snapshots = descent.problem.snapshots
     kept: loop.Kept = []

@@ -1,4 +1,4 @@
-"""What is recorded of an INR's frequencies: the share above its grid's Nyquist, and a filter network's bound.
+"""Frequencies that a store records of an INR: the share above its grid's Nyquist, and a filter network's bound.
 
 Shape letters: B INRs, T snapshots, P parameters, D coordinate dimensions.
 """
@@ -23,7 +23,7 @@ else:
     torch = lazy("torch", globals())
 
 FINER = 4
-"""How much finer than the fitting grid the one is on which spectra are taken."""
+"""Factor by which the grid of a spectrum is finer than the fitting grid."""
 
 
 def frequencies(

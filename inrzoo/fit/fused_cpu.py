@@ -100,7 +100,7 @@ def capability() -> str:
 
 
 def environment(device: str = "cpu") -> dict[str, str]:
-    """What decides the bits of an INR that this engine fits: neither torch, nor the compiler, nor wider registers.
+    """Return the facts that decide the bits of an INR that this engine fits; torch and the compiler do not.
 
     Arm gives the same numbers, but what is not a number there has another sign.
     """
@@ -318,7 +318,7 @@ class _Job(ctypes.Structure):
 
 
 def fastest_axis(inputs_KF: NDArray[np.float32]) -> tuple[int, int]:
-    """How a grid runs: (points after which the other axes move on, the axis that runs fastest).
+    """Return the order of a grid: (points after which the other axes move on, the axis that runs fastest).
 
     (0, 0) for what is not a grid of two or more axes with two or more points on the fastest: scattered coordinates,
     features of an encoding.

@@ -151,7 +151,7 @@ def _shared(problem: FitProblem) -> dict[str, Tensor | None]:
 
 
 def _rows(problem: FitProblem) -> Tensor:
-    """What the first layer sees of each coordinate, (K, F) or (B, K, F), padded to whole tiles and the kernel's width.
+    """Input of the first layer at each coordinate, (K, F) or (B, K, F), padded to whole tiles and the kernel's width.
 
     Each INR's are computed by themselves, and so do not depend on the batch.
     """

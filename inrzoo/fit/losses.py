@@ -1,4 +1,4 @@
-"""What a fit minimises: the error of each INR over its points.
+"""Losses of a fit: the error of each INR over its points.
 Formulas: docs/derivations/fitting.md#losses.
 
 The native engines have the losses of `LOSSES`; the reference takes any function like them.

@@ -1,4 +1,4 @@
-"""What an engine is given: INRs, where they start, the signals to fit, and when to stop.
+"""The input of an engine: INRs, their initial weights, the signals to fit, and when to stop.
 
 Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_features, C out_features.
 """

@@ -14,7 +14,7 @@ from inrzoo.choices import ScheduleKind
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How the learning rate changes from step to step, as a factor of `lr`.
+    """The learning rate of each step, as a factor of `lr`.
 
     Step t is the one from t to t + 1. During warm-up the factor is (t + 1) / warm_up. After it `constant` is 1, and
     `cosine` (Loshchilov & Hutter 2017, eq. 5, without restarts) is f + (1 − f) (1 + cos πu) / 2 with

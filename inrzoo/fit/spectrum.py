@@ -1,4 +1,4 @@
-"""How much of an INR's energy lies above the Nyquist frequency of the grid that it was fitted on.
+"""The share of an INR's energy above the Nyquist frequency of the grid that it was fitted on.
 
 Evaluate the INR on a finer grid, transform, compare: frequencies outside the Nyquist box of the fitting grid cannot
 have been learned from it. Fig. 2 (e, f) of "Contrastive implicit representation learning" shows this spectrum and gives

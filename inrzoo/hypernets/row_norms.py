@@ -18,7 +18,7 @@ from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
 
 RowNorm = Literal["auto", "unit", "init"]
-"""How the norm of each row, over its fan-in, is chosen for generated and shared matrices.
+"""Ways to choose the norm of each row, over its fan-in, for generated and shared matrices.
 
 * unit: 1, as in TransINR and GINR-IPC, whose INRs are ReLU MLPs. (GINR-IPC calls it weight standardisation, but no mean
   is subtracted.)

@@ -45,7 +45,7 @@ a time it raises SystemError, and a sound record would be taken for a damaged on
 
 @dataclass(frozen=True)
 class Partition:
-    """How N signals are cut into chunks, blocks and shards: a function of N and of the bytes of one row (T·P·4) alone.
+    """The chunks, blocks and shards of N signals: a function of N and of the bytes of one row (T·P·4) alone.
 
     Rows are signals of one seed. A block is a whole number of chunks, a shard a whole number of blocks.
     """
@@ -104,7 +104,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Quality:
-    """How well the INRs of a block fit: one array for each of `COLUMNS`."""
+    """Quality of the fits of a block: one array for each of `COLUMNS`."""
 
     psnr: NDArray[np.float32]
     loss: NDArray[np.float32]

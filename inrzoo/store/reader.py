@@ -114,7 +114,7 @@ class Store(Shown):
 
     @property
     def settings(self) -> FitSettings:
-        """How its INRs were fitted; nothing of the source is needed for it.
+        """The settings that its INRs were fitted with; nothing of the source is needed for it.
 
         Raises:
             InrzooError: they were imported, or fitted with settings that this version does not know.

@@ -104,7 +104,7 @@ def _neighbours(train: Features, queries: Features, k: int) -> Tensor:
 
 
 def retrieval(features: Features, tops: tuple[int, ...] = (1, 5)) -> list[Measurement]:
-    """How often, in percent, the other fit of the same signal is among the k INRs with the largest cosines.
+    """Share of INRs, in percent, whose other fit of the same signal is among the k INRs with the largest cosines.
 
     Queries are the fits with each signal's smallest seed, and candidates those with its second smallest, so that chance
     is k/N: the contrastive paper's alignment (Sec. 2.2, 6).

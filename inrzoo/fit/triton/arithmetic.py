@@ -1,4 +1,4 @@
-"""What the kernels compute with: sine and cosine, an activation, sums over coordinates, and Adam over a flat vector."""
+"""Arithmetic of the kernels: sine and cosine, an activation, sums over coordinates, and Adam over a flat vector."""
 
 import math
 
@@ -70,7 +70,7 @@ def replaced(items, position: tl.constexpr, item):
 
 @triton.jit
 def clip_factor(gradients, own_scales, max_norm, SIZE: tl.constexpr, BLOCK: tl.constexpr):
-    """What clips the gradient to `max_norm`, an L2 norm of the gradient by the INR's own parameters.
+    """Return the factor that clips the gradient to `max_norm`, an L2 norm of the gradient by the INR's own parameters.
 
     A kernel's parameter is `own_scales` times the INR's, and so is the INR's gradient times the kernel's.
     """

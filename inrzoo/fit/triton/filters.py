@@ -14,7 +14,7 @@ from inrzoo.fit.triton.points import compare, draw
 
 @triton.jit
 def exponent(mu, feature, unit, DIMENSIONS: tl.constexpr, HIDDEN: tl.constexpr):
-    """What (x, 1, |x|²) is multiplied with to give -γ/2 |x - μ|² = γμ·x - γ/2 |μ|² - γ/2 |x|², as in the reference.
+    """Return the factors of (x, 1, |x|²) that give -γ/2 |x - μ|² = γμ·x - γ/2 |μ|² - γ/2 |x|², as in the reference.
 
     `mu` points at μ (DIMENSIONS, HIDDEN) and γ behind it. Shape (inputs, HIDDEN).
     """

@@ -38,7 +38,7 @@ MAX_NUMBERS_PER_THREAD = 512
 
 @dataclass(frozen=True)
 class Layout:
-    """What a kernel is compiled for, and where the parameters of an INR stand in its flat vector.
+    """Constants that a kernel is compiled for, and the places of an INR's parameters in its flat vector.
 
     Attributes:
         kind: sine, relu, fourier or gabor.
@@ -90,7 +90,7 @@ class Layout:
 
     @property
     def options(self) -> dict[str, Any]:
-        """How the kernel is compiled: warps of a program, and no software pipelining, which would want shared memory.
+        """Options of the compilation: warps of a program, and no software pipelining, which would want shared memory.
 
         Chosen by counting instructions and spilled registers, not by timing.
         """
