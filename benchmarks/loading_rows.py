@@ -83,7 +83,7 @@ def make_store(path: Path, count: int) -> None:
         weights = rows[partition.rows(index), None]
         ones = np.ones((len(weights), 1), dtype=np.float32)
         steps, status = ones.astype(np.int32), ones[:, 0].astype(np.uint8)
-        quality = Quality(ones, ones, steps, status, ones, np.repeat(ones[:, :, None], 2, axis=2))
+        quality = Quality(ones, ones, steps, status, ones, np.repeat(ones[:, :, None], 2, axis=2), ones)
         write_block(path, Block(0, index), weights, quality)
     publish_seed(path, 0)
     stats.run(open_store(path))

@@ -57,7 +57,7 @@ def write(path: Path, count: int) -> float:
         weights = draw.random((size, 1, PARAMS), dtype=np.float32)
         ones = np.ones((size, 1), dtype=np.float32)
         steps, status = ones.astype(np.int32), ones[:, 0].astype(np.uint8)
-        write_block(path, Block(0, index), weights, Quality(ones, ones, steps, status, ones, ones[:, :, None]))
+        write_block(path, Block(0, index), weights, Quality(ones, ones, steps, status, ones, ones[:, :, None], ones))
     publish_seed(path, 0)
     return count * PARAMS * 4 / 1e6 / (time.perf_counter() - started)
 

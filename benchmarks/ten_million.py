@@ -80,6 +80,7 @@ class NoFit(Worker):
             status=np.ones(num_rows, np.uint8),
             out_of_band=values,
             max_frequency=np.full((num_rows, 1, 2), np.nan, np.float32),
+            exact=values,
         )
         write_block(self._place, block, weights_BTP, quality)
         return quality

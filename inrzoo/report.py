@@ -164,6 +164,10 @@ def of_store(store: Store) -> dict[str, Any]:
             {"step": step, "mean": _mean(store.out_of_band[:, :, index][done])}
             for index, step in enumerate(store.snapshots)
         ],
+        "lossless": [
+            {"step": step, "share": _mean(np.where(np.isfinite(exact), exact == 1, np.nan))}
+            for step, exact in zip(store.snapshots, np.moveaxis(store.exact[done], -1, 0), strict=True)
+        ],
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
         "init": manifest.init,
         **({"hypernetwork": info.fitter.task.get("hypernet")} if info.fitter else {}),

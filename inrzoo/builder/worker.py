@@ -16,7 +16,9 @@ from torch import Tensor
 from inrzoo import fit, manifest
 from inrzoo.builder.fitter import network_starts
 from inrzoo.fit.antialias import AntiAlias
+from inrzoo.fit.batches import batch_size
 from inrzoo.fit.frequencies import frequencies
+from inrzoo.fit.metrics import exact_share
 from inrzoo.fit.schedule import Schedule
 from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
@@ -126,15 +128,21 @@ def _fit(
         )
         columns = [getattr(result, name).split(sizes) for name in ("weights_BTP", "psnr_BT", "loss_BT", "steps_BT")]
         return [
-            (weights_BTP.cpu().numpy(), _quality(store, weights_BTP, *columns))
-            for weights_BTP, *columns in zip(*columns, result.status_B.split(sizes), strict=True)
+            (weights_BTP.cpu().numpy(), _quality(store, signals_BKC, weights_BTP, *columns))
+            for signals_BKC, weights_BTP, *columns in zip(signals, *columns, result.status_B.split(sizes), strict=True)
         ]
 
 
 def _quality(
-    store: Store, weights_BTP: Tensor, psnr_BT: Tensor, loss_BT: Tensor, steps_BT: Tensor, status_B: Tensor
+    store: Store,
+    signals_BKC: NDArray[np.uint8],
+    weights_BTP: Tensor,
+    psnr_BT: Tensor,
+    loss_BT: Tensor,
+    steps_BT: Tensor,
+    status_B: Tensor,
 ) -> Quality:
-    """Return the quality of INRs, with the frequencies that are measured here."""
+    """Return the quality of INRs, with the frequencies and the share of exact values that are measured here."""
     out_of_band, max_frequency = frequencies(
         store.inr,
         weights_BTP,
@@ -149,7 +157,22 @@ def _quality(
         status=status_B.cpu().numpy(),
         out_of_band=out_of_band.cpu().numpy(),
         max_frequency=max_frequency.cpu().numpy(),
+        exact=_exact(store, signals_BKC, weights_BTP).cpu().numpy(),
     )
+
+
+def _exact(store: Store, signals_BKC: NDArray[np.uint8], weights_BTP: Tensor) -> Tensor:
+    """Return the share of the signals' values that INRs give back, (B, T); evaluated in batches as those of a fit."""
+    inr, device = store.inr, weights_BTP.device
+    coords_KD = torch.from_numpy(store.coords()).to(device)
+    rows = max(1, batch_size(inr, len(coords_KD), device.type) // weights_BTP.shape[1])
+    signals = torch.from_numpy(signals_BKC).to(device)[:, None]
+    evaluate, shares = fit.engine(store.settings.fit.engine).evaluate, []
+    with torch.inference_mode():
+        for part, wanted in zip(weights_BTP.split(rows), signals.split(rows), strict=True):
+            values = evaluate(inr, part.flatten(0, 1), coords_KD).unflatten(0, part.shape[:2])
+            shares.append(exact_share(values, wanted, store.value_range))
+    return torch.cat(shares)
 
 
 def fit_to(

@@ -32,6 +32,27 @@ def psnr(mse_B: Tensor, value_range: tuple[float, float]) -> Tensor:
     return (10.0 * (2.0 * math.log10(value_range[1] - value_range[0]) - mse_B.double().log10())).to(mse_B.dtype)
 
 
+def exact_share(values: Tensor, signals: Tensor, value_range: tuple[float, float]) -> Tensor:
+    """Share of a signal's 8-bit values that an INR gives back when its output is scaled and rounded; 1 if lossless.
+
+    Args:
+        values: (..., K, C), on the scale of `value_range`; what is not finite is not exact.
+        signals: (..., K, C), uint8; leading dimensions of both broadcast.
+        value_range: (low, high) that 0 and 255 are mapped to.
+
+    Returns:
+        Shape (...,), float32.
+
+    Example:
+        >>> signal = torch.tensor([[0], [100], [255]], dtype=torch.uint8)
+        >>> exact_share(torch.tensor([[-1.3], [100.4 / 127.5 - 1], [0.99]]), signal, (-1.0, 1.0))
+        tensor(0.6667)
+    """
+    low, high = value_range
+    rounded = ((values - low) * (255.0 / (high - low))).round().clamp(0, 255)
+    return (rounded == signals).float().mean(dim=(-2, -1))
+
+
 def mse_at(psnr_db: float, value_range: tuple[float, float]) -> float:
     """The mean squared error at a PSNR: inverse of `psnr`."""
     return float((value_range[1] - value_range[0]) ** 2 * 10.0 ** (-psnr_db / 10.0))

@@ -134,12 +134,24 @@ def quality(store: Store) -> str:
             if not rows.any():
                 continue
             counted = [int((status == kind).sum()) for kind in ("ok", "early stop", "diverged")]
-            figures = ["–"] * 4
+            figures, exact = ["–"] * 5, _finite(store.exact[rows, :, position])
             if psnr.size:
                 values = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
-                figures = [f"{value:.2f}" for value in values]
+                figures = [*(f"{value:.2f}" for value in values), f"{(exact == 1).mean():.1%}" if exact.size else "–"]
             lines.append([text(name), str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
-    head = ("split", "step", "INRs", "mean dB", "median", "5 % quantile", "lowest", "ok", "early stops", "diverged")
+    head = (
+        "split",
+        "step",
+        "INRs",
+        "mean dB",
+        "median",
+        "5 % quantile",
+        "lowest",
+        "lossless",
+        "ok",
+        "early stops",
+        "diverged",
+    )
     return table(head, lines)
 
 

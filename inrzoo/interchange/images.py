@@ -14,7 +14,7 @@ from inrzoo import manifest, registry
 from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
-from inrzoo.fit.metrics import mse, psnr
+from inrzoo.fit.metrics import exact_share, mse, psnr
 from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
 from inrzoo.interchange.folder import Listing
@@ -90,8 +90,10 @@ def quality(
     coords_KD: NDArray[np.float32],
     values_BKC: NDArray[np.uint8] | None,
     value_range: tuple[float, float],
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
-    """Return PSNR, loss and status of INRs as a fit records them, (B,) each; PSNR and loss are NaN without images.
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], NDArray[np.uint8]]:
+    """Return PSNR, loss, share of exact values and status of INRs as a fit records them, (B,) each.
+
+    Without images all but the status are NaN.
 
     An INR has diverged if its weights or its loss are not finite; where a fit of others began, nobody knows.
     """
@@ -99,16 +101,18 @@ def quality(
     if values_BKC is None:
         unknown_B = np.full(len(weights_BP), np.nan, dtype=np.float32)
         status_B = np.where(finite_B, int(Status.OK), int(Status.DIVERGED)).astype(np.uint8)
-        return unknown_B, unknown_B.copy(), status_B
+        return unknown_B, unknown_B.copy(), unknown_B.copy(), status_B
     coords = torch.from_numpy(coords_KD)
-    batch, losses = batch_size(inr, len(coords_KD)), []
+    batch, losses, shares = batch_size(inr, len(coords_KD)), [], []
     for start in range(0, len(weights_BP), batch):
         part = slice(start, start + batch)
         targets_BKC = to_values(values_BKC[part], value_range)
         with torch.inference_mode():
-            losses.append(mse(inr(torch.from_numpy(weights_BP[part]), coords), targets_BKC))
+            rendered_BKC = inr(torch.from_numpy(weights_BP[part]), coords)
+            losses.append(mse(rendered_BKC, targets_BKC))
+            shares.append(exact_share(rendered_BKC, torch.from_numpy(values_BKC[part]), value_range))
     loss_B = torch.cat(losses)
     psnr_B = psnr(loss_B, value_range)
     not_finite_B = ~finite_B | ~loss_B.isfinite()
     status = torch.where(not_finite_B, int(Status.DIVERGED), int(Status.OK)).to(torch.uint8)
-    return psnr_B.numpy(), loss_B.numpy(), status.numpy()
+    return psnr_B.numpy(), loss_B.numpy(), torch.cat(shares).numpy(), status.numpy()

@@ -199,7 +199,7 @@ def _block(
     rows = store.partition.rows(block.index)
     weights_BP = np.array(weights_SNP[block.seed, rows])
     values_BKC = None if matched is None else matched.values_NKC[rows]
-    psnr_B, loss_B, status_B = quality(store.inr, weights_BP, store.coords(), values_BKC, store.value_range)
+    psnr_B, loss_B, exact_B, status_B = quality(store.inr, weights_BP, store.coords(), values_BKC, store.value_range)
     copy = listing.copies[block.seed]
     status_B[[copy not in signal.files for signal in listing.signals[rows]]] = Status.PENDING
     steps_BT = np.full((len(weights_BP), 1), store.snapshots[0], dtype=np.int32)
@@ -217,4 +217,5 @@ def _block(
         status=status_B,
         out_of_band=shares.numpy(),
         max_frequency=bound.numpy(),
+        exact=exact_B[:, None],
     )

@@ -53,6 +53,7 @@ def load(
     max_steps: int | None = None,
     max_out_of_band: float | None = None,
     max_frequency: float | None = None,
+    min_exact: float | None = None,
     status: Sequence[str] | None = None,
     shuffle: bool = False,
     batch_size: int | None = None,
@@ -86,6 +87,7 @@ def load(
         max_steps: maximum number of optimiser steps.
         max_out_of_band: maximum share of spectral energy outside the Nyquist box, 0 to 1.
         max_frequency: maximum frequency on every axis, in radians per coordinate unit.
+        min_exact: minimum share of the signal's values that the INR gives back, 0 to 1.
         status: allowed names; `ok` and `early stop` if None.
         shuffle: for streams: whether to shuffle. The DataLoader shuffles a map-style dataset.
         batch_size: for streams, like the next six: INRs of a batch; 256 if None.
@@ -134,6 +136,7 @@ def load(
         "max_steps": max_steps,
         "max_out_of_band": max_out_of_band,
         "max_frequency": max_frequency,
+        "min_exact": min_exact,
         "status": status,
     }
 

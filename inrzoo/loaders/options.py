@@ -28,6 +28,7 @@ class DatasetKeywords(TypedDict, total=False):
     max_steps: int | None
     max_out_of_band: float | None
     max_frequency: float | None
+    min_exact: float | None
     status: Sequence[str] | None
     cache_limit: int | None
     retries: int

@@ -8,12 +8,12 @@ Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from threading import Lock
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +112,7 @@ class Quality:
     status: NDArray[np.uint8]
     out_of_band: NDArray[np.float32]
     max_frequency: NDArray[np.float32]
+    exact: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,10 @@ COLUMNS = {
     "status": Column("uint8", 0, ()),
     "out_of_band": Column("float32", np.nan, ("step",)),
     "max_frequency": Column("float32", np.nan, ("step", "axis")),
+    "exact": Column("float32", np.nan, ("step",)),
 }
+ADDED_LATER = ("exact",)
+"""Columns that stores of earlier versions lack; there they read as `fill`, and nothing is written."""
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,12 @@ class Record(Quality):
     """The commit record of a block: quality, and the sha256 (32 bytes) of its weights in row-major order."""
 
     sha256: NDArray[np.uint8]
+
+
+def make_record(columns: Mapping[str, NDArray[Any]]) -> Record:
+    """Make a record of the columns of an earlier version, too: those of `ADDED_LATER` that it lacks are unknown."""
+    unknown = {name: np.full(columns["psnr"].shape, COLUMNS[name].fill, COLUMNS[name].dtype) for name in ADDED_LATER}
+    return Record(**{**unknown, **columns})
 
 
 def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -197,7 +207,7 @@ def read_record(store: Location, block: Block) -> Record:
     content = io.BytesIO(path.read_bytes())
     try:
         with _DECODING, np.load(content, allow_pickle=False) as arrays:
-            record = Record(**{key: arrays[key] for key in arrays.files})
+            record = make_record({key: arrays[key] for key in arrays.files})
         columns = {name: getattr(record, name) for name in COLUMNS}
         whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1
         kinds = all(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
 from inrzoo.store import blocks
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Partition
+from inrzoo.store.blocks import ADDED_LATER, BUILD_FOLDER, COLUMNS, Block, Partition
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
 from inrzoo.store.files import file_sizes, is_partial, remove, remove_tree, sha256, sync, sync_tree, write_atomically
@@ -76,7 +76,7 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
             with every_chunk():
                 group["init"][:] = init_SP
         # The weights last: their size is what says how many seeds there are, so a crash before it grows anew.
-        for name in (*SEED_COLUMNS, "weights"):
+        for name in (*_seed_columns(group), "weights"):
             shape = group[name].shape
             group[name].resize((shape[0], num_seeds, *shape[2:]))
 
@@ -132,10 +132,12 @@ def _publish_seed(path: Location, seed: int, joined: Mapping[int, JoinedShard]) 
     partition = partition_of(group, info)
     shards = [joined.get(shard) or join_shard(path, seed, shard) for shard in range(partition.num_shards)]
     record = blocks.concatenate([shard.record for shard in shards])
-    for name in COLUMNS:
-        group[name][:, seed] = getattr(record, name)
+    names = _seed_columns(group)
+    for name in names:
+        if name in COLUMNS:
+            group[name][:, seed] = getattr(record, name)
     group["block_sha256"][:, seed] = record.sha256.reshape(-1, 32)
-    files = [f"{name}/{key}" for name in SEED_COLUMNS for key in [_chunk_key(group[name], 0, seed)]]
+    files = [f"{name}/{key}" for name in names for key in [_chunk_key(group[name], 0, seed)]]
     for file in files:
         sync(path / file)
     of_shards = {f"weights/{shard_key(number, seed)}": shard.sha256 for number, shard in enumerate(shards)}
@@ -209,7 +211,7 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
         from inrzoo.store.bounded import bounded_array
 
-        columns = {name: bounded_array(group[name])[:, seed] for name in SEED_COLUMNS}
+        columns = {name: bounded_array(group[name])[:, seed] for name in _seed_columns(group)}
     damaged = {shard for shard in range(partition.num_shards) if bad_blocks & {*partition.shard_blocks(shard)}}
     for shard in range(partition.num_shards):
         for index in partition.shard_blocks(shard):
@@ -221,14 +223,19 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
                 if part is None:
                     raise InrzooError(f"shard {shard} of seed {seed} in {path} is too short to hold block {index}")
                 write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data, path)
-            quality = {name: columns[name][rows] for name in COLUMNS}
-            record = blocks.Record(**quality, sha256=columns["block_sha256"][index])
+            quality = {name: column[rows] for name, column in columns.items() if name in COLUMNS}
+            record = blocks.make_record({**quality, "sha256": columns["block_sha256"][index]})
             blocks.write_record(path, Block(seed, index), record)
     dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}
     checksums = {name: digest for name, digest in info.checksums.items() if name not in dropped}
     change_info(path, checksums=checksums, published_seeds=[other for other in info.published_seeds if other != seed])
     for file in dropped:
         (path / file).unlink(missing_ok=True)
+
+
+def _seed_columns(group: Any) -> list[str]:
+    """The names of `SEED_COLUMNS` that a store has; those of earlier versions have fewer."""
+    return [name for name in SEED_COLUMNS if name not in ADDED_LATER or name in group]
 
 
 def shard_path(path: Location, shard: int, seed: int) -> Location:

@@ -21,7 +21,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, Block, Record, committed_blocks, read_records
+from inrzoo.store.blocks import ADDED_LATER, BUILD_FOLDER, COLUMNS, Block, Record, committed_blocks, read_records
 from inrzoo.store.checks import check_weights, no_store, opened, recorded_inr
 from inrzoo.store.description import description
 from inrzoo.store.info import StoreInfo
@@ -176,6 +176,14 @@ class Store(Shown):
         return self._column("max_frequency")
 
     @cached_property
+    def exact(self) -> NDArray[np.float32]:
+        """Share of the signal's values that the INR gives back, shape (N, S, T); 1 if it is lossless.
+
+        See `inrzoo.fit.metrics.exact_share`; NaN in stores of earlier versions and without the signals.
+        """
+        return self._column("exact")
+
+    @cached_property
     def init(self) -> NDArray[np.float32] | None:
         """The start that all signals of a seed share, shape (S, P); None if each has a start of its own."""
         return self._arrays.read("init", self.weights.shape[1::2], seed_axis=0) if self._arrays.has("init") else None
@@ -288,8 +296,10 @@ class Store(Shown):
 
     def _column(self, name: str) -> NDArray[Any]:
         sizes = {"step": len(self.snapshots), "axis": len(self.info.grid)}
-        further = (sizes[axis] for axis in COLUMNS[name].axes)
-        column = self._arrays.read(name, (self.num_signals, self.num_seeds, *further), seed_axis=1)
+        shape = (self.num_signals, self.num_seeds, *(sizes[axis] for axis in COLUMNS[name].axes))
+        if name in ADDED_LATER and not self._arrays.has(name):
+            return np.full(shape, COLUMNS[name].fill, COLUMNS[name].dtype)
+        column = self._arrays.read(name, shape, seed_axis=1)
         unfinished = set(range(self.num_seeds)) - set(self.info.published_seeds)
         # The seed may have been published before: the column may hold values of INRs that are gone.
         column[:, sorted(unfinished)] = COLUMNS[name].fill

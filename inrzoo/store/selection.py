@@ -28,6 +28,7 @@ def select(
     max_steps: int | None = None,
     max_out_of_band: float | None = None,
     max_frequency: float | None = None,
+    min_exact: float | None = None,
     status: Sequence[str] = USABLE_STATUS,
     split: str | None = None,
     step: int = -1,
@@ -40,6 +41,7 @@ def select(
         max_steps: optimiser steps taken.
         max_out_of_band: share of spectral energy outside the Nyquist box, 0 to 1.
         max_frequency: radians per unit, on every axis; INRs without a bound do not meet it.
+        min_exact: share of the signal's values that the INR gives back, 0 to 1.
         status: names that are let through; pending INRs never are unless named.
         split: name of a split.
         step: position on the step axis.
@@ -63,6 +65,7 @@ def select(
         ("steps", max_steps, np.less_equal),
         ("out_of_band", max_out_of_band, np.less_equal),
         ("max_frequency", max_frequency, np.less_equal),
+        ("exact", min_exact, np.greater_equal),
     )
     for name, limit, holds in floors_and_ceilings:
         if limit is not None:

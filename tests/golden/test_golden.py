@@ -95,6 +95,23 @@ def test_a_golden_store_grows(golden: Path, request: pytest.FixtureRequest) -> N
     assert hashlib.sha256(store.weights[:, -1].tobytes()).hexdigest() == GROWN[name]
 
 
+@pytest.mark.parametrize("golden", FITTED, indirect=True)
+def test_a_golden_store_is_repaired(golden: Path, inrzoo: CommandLine) -> None:
+    """Damaged blocks are fitted again to the same bytes, without the columns of later versions."""
+    if differing := environment_differences(open_store(golden), "cpu"):
+        pytest.skip(f"another environment: {'; '.join(differing)}")
+    shard = next(golden.glob("weights/c/0/0/0/0"))
+    whole, names = shard.read_bytes(), {str(file.relative_to(golden)) for file in golden.rglob("*")}
+    shard.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    code, out, err = inrzoo("verify", golden, "--repair")
+    assert code == 0, out + err
+    assert shard.read_bytes() == whole
+    assert {str(file.relative_to(golden)) for file in golden.rglob("*")} == names
+    store = open_store(golden)
+    assert np.isnan(store.exact).all() and not store.select(min_exact=0.0).any()
+    assert verify.verify(golden).problems == []
+
+
 @pytest.mark.parametrize("golden", STORES, indirect=True)
 def test_a_golden_store_is_trained_on(golden: Path, tmp_path: Path) -> None:
     batch = next(iter(load(golden, split="train", streaming=True, shuffle=True, batch_size=4)))

@@ -51,7 +51,8 @@ def test_figures_are_those_of_the_store(store: Store) -> None:
         psnr, status = store.psnr[store.split == code, :, 0], store.status[store.split == code]
         figures = [psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()]
         counts = [int((status == number).sum()) for number in (1, 2, 3)]
-        row = [name, "10", str(psnr.size), *(f"{figure:.2f}" for figure in figures), *map(str, counts)]
+        lossless = f"{(store.exact[store.split == code] == 1).mean():.1%}"
+        row = [name, "10", str(psnr.size), *(f"{figure:.2f}" for figure in figures), lossless, *map(str, counts)]
         assert f"| {' | '.join(row)} |" in text
     counted = [int(line.split()[-1]) for line in text.splitlines() if " dB  " in line]
     assert sum(counted) == store.psnr.size

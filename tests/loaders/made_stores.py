@@ -126,7 +126,7 @@ def _fill(path: Path, weights_NSTP: np.ndarray, diverged: tuple[tuple[int, int],
             psnr = psnr_NST[rows, seed]
             taken = np.broadcast_to(np.array(store.snapshots, dtype=np.int32), (size, num_steps)).copy()
             frequency = np.ones((size, num_steps, 2), dtype=np.float32)
-            quality = Quality(psnr, psnr / 1000, taken, status, psnr / 100, frequency)
+            quality = Quality(psnr, psnr / 1000, taken, status, psnr / 100, frequency, psnr / 100)
             write_block(path, Block(seed, index), weights_NSTP[rows, seed], quality)
         if publish is None or seed < publish:
             publish_seed(path, seed)

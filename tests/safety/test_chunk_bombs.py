@@ -116,6 +116,7 @@ READS: dict[str, Callable[[Any], Any]] = {
     "signals": lambda store: store.signals(slice(0, 1)),
     "psnr": lambda store: store.psnr,
     "max_frequency": lambda store: store.max_frequency,
+    "exact": lambda store: store.exact,
     "block_sha256": lambda store: store.block_sha256,
     "stats/mean": lambda store: store.stats,
     "weights": lambda store: store.weights[0, 0],

@@ -161,6 +161,7 @@ def quality_of(weights_BTP: np.ndarray) -> Quality:
         status=np.full(len(weights_BTP), 1, dtype=np.uint8),
         out_of_band=weights_BTP[..., 2],
         max_frequency=weights_BTP[..., :2],
+        exact=weights_BTP[..., 3],
     )
 
 
