@@ -17,7 +17,7 @@ import torch
 
 from inrzoo.builder.worker import blocks_at_once, environment_differences, fit_block, fit_blocks
 from inrzoo.errors import InrzooError
-from inrzoo.fit.interrupt import call_off, interruptible
+from inrzoo.fit.interrupt import cancel, interruptible
 from inrzoo.store import Block, JoinedShard, Location, Quality, Store, join_shard, location, open_store, write_block
 from inrzoo.store.blocks import is_committed, read_record
 from inrzoo.trust import trust
@@ -163,7 +163,7 @@ def run_in_process(
                     for shard in on_done(block, quality):
                         on_joined(shard, join_shard(path, shard.seed, shard.index))
         except BaseException:
-            call_off()
+            cancel()
             pool.shutdown(cancel_futures=True)
             raise
     return {}, threads

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.compiled import compiler, shared_library
-from inrzoo.fit.interrupt import CALLED_OFF, call_off, interruptible, raise_if_called_off
+from inrzoo.fit.interrupt import CANCELLED, cancel, interruptible, raise_if_cancelled
 from inrzoo.fit.losses import LOSSES
 from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
@@ -219,7 +219,7 @@ class _Job(ctypes.Structure):
         ("weight_decay", ctypes.c_double),
         ("max_grad_norm", ctypes.c_double),
         ("stop_loss", ctypes.c_float),
-        ("called_off", ctypes.POINTER(ctypes.c_int)),
+        ("cancelled", ctypes.POINTER(ctypes.c_int)),
         ("next", ctypes.c_int),
     )
 
@@ -250,7 +250,7 @@ class _Job(ctypes.Structure):
         for name, array in (("weights", self.results), ("losses", self.loss_BT), ("steps", self.steps_BT)):
             self._point(name, array)
         self._point("first_losses", self.first_loss_B)
-        self.called_off = ctypes.pointer(CALLED_OFF)
+        self.cancelled = ctypes.pointer(CANCELLED)
 
     def _point(self, name: str, given: Tensor | NDArray[Any]) -> NDArray[Any]:
         """Let field `name` point at an array, or at the numbers of a tensor in float32; return what it points at."""
@@ -309,12 +309,12 @@ class _Job(ctypes.Structure):
                 alive[0].join(0.1)
         except BaseException:  # the main thread's Ctrl-C: no other thread is interrupted here
             with interruptible():
-                call_off()
+                cancel()
                 for worker in workers:
                     if worker.ident is not None:
                         worker.join()
             raise
-        raise_if_called_off()
+        raise_if_cancelled()
 
 
 def fastest_axis(inputs_KF: NDArray[np.float32]) -> tuple[int, int]:

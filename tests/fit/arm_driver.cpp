@@ -41,7 +41,7 @@ static void write(const void *begin, size_t count) {
 
 extern "C" void _start() {
     const int *sizes = read<int>(6);
-    const int inrs = sizes[0], coords = sizes[1], params = sizes[2], snapshots = sizes[3], called_off = 0;
+    const int inrs = sizes[0], coords = sizes[1], params = sizes[2], snapshots = sizes[3], cancelled = 0;
     const size_t results = (size_t)inrs * snapshots;
     Job job = {};
     job.num_inrs = inrs, job.num_coords = coords, job.num_params = params, job.num_snapshots = snapshots;
@@ -54,7 +54,7 @@ extern "C" void _start() {
     job.weights = (float *)take(results * params * sizeof(float));
     job.losses = (float *)take(results * sizeof(float));
     job.steps = (int *)take(results * sizeof(int));
-    job.called_off = &called_off;
+    job.cancelled = &cancelled;
     run(&job, take(bytes_per_thread(coords)), FIT);
     write(job.weights, results * params * sizeof(float));
     write(job.losses, results * sizeof(float));

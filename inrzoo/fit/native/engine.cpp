@@ -33,7 +33,7 @@ struct Job {
     const double *frequency_limit;  // (IN)
     double weight_decay, max_grad_norm;  // the latter is 0 for no limit
     float stop_loss;                 // below 0 for never
-    const volatile int *called_off;  // looked at before every step
+    const volatile int *cancelled;  // looked at before every step
     int next;                        // the first INR that no thread has taken
 };
 
@@ -183,7 +183,7 @@ struct Worker {
                     job.steps[at] = step;
                 }
             }
-            if (kept == job.num_snapshots || *job.called_off) return;
+            if (kept == job.num_snapshots || *job.cancelled) return;
             if (job.num_drawn) draw(inr, step), pass(drawn, true);
 #if FILTERS
             const AntiAlias wanted{job.regulariser, job.regulariser_weight, job.frequency_limit};
@@ -228,7 +228,7 @@ enum Task { FIT, DIFFERENTIATE, EVALUATE };
 // thread's own.
 extern "C" void run(Job *job, char *memory, int task) {
     Worker worker(*job, memory);
-    for (int inr; (inr = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED)) < job->num_inrs && !*job->called_off;)
+    for (int inr; (inr = __atomic_fetch_add(&job->next, 1, __ATOMIC_RELAXED)) < job->num_inrs && !*job->cancelled;)
         task == FIT ? worker.fit(inr) : task == DIFFERENTIATE ? worker.differentiate(inr) : worker.evaluate(inr);
 }
 
