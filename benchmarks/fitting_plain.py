@@ -66,14 +66,20 @@ def module(inr: INR) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(sizes[-1], inr.out_features))
 
 
+def module_at(inr: INR, start_P: Tensor) -> nn.Module:
+    """`module` with these parameters."""
+    model = module(inr)
+    for parameter, tensor in zip(model.parameters(), inr.layout.split(start_P).values(), strict=True):
+        parameter.data.copy_(tensor)
+    return model
+
+
 def one_by_one(workload: Workload, starts_BP: Tensor, targets_BKC: Tensor) -> Run:
     """The loop of published code: a module and an optimiser for each INR, one INR after the other."""
     coords = workload.coords()
 
     def fit(start_P: Tensor, target_KC: Tensor, steps: int) -> Tensor:
-        model = module(workload.inr)
-        for parameter, tensor in zip(model.parameters(), workload.inr.layout.split(start_P).values(), strict=True):
-            parameter.data.copy_(tensor)
+        model = module_at(workload.inr, start_P)
         adam = torch.optim.Adam(model.parameters(), lr=workload.lr)
         for _ in range(steps):
             adam.zero_grad()

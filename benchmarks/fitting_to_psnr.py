@@ -12,32 +12,28 @@ preset for everything that is not a recipe. Writes fitting_to_psnr_DATASET_MACHI
 import argparse
 import math
 import os
-import shlex
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 
 import fitting_compiled
 import fitting_jax
 import numpy as np
 import torch
 from fitting_peers import MANY
-from fitting_plain import module
+from fitting_plain import module_at
+from quality_page import options as page_options
+from quality_page import origin, write
 from torch import Tensor, nn
 
 from inrzoo import manifest
-from inrzoo.bench import machine
 from inrzoo.bench.workloads import Workload
 from inrzoo.builder.worker import random_draws
 from inrzoo.errors import InrzooError
-from inrzoo.fit.metrics import psnr
+from inrzoo.fit.metrics import mse_at, psnr
 from inrzoo.fit.values import to_values
-from inrzoo.trials import Trials, compare
-
-RESULTS = Path(__file__).parent / "results"
+from inrzoo.trials import Trials
 
 
 @dataclass(frozen=True)
@@ -52,43 +48,33 @@ class Row:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--preset")
-    parser.add_argument("--source", type=Path)
-    parser.add_argument("--target-psnr", type=float, default=40.0)
+    parser = page_options(__doc__)
     parser.add_argument("--cores", type=int, default=1, help="that everything has, by affinity")
     parser.add_argument("--signals", type=int, default=256, help="that ours fit")
     parser.add_argument("--loop-signals", type=int, default=8, help="that the plain loop fits, one after the other")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cores])
     torch.set_num_threads(options.cores)
     try:
         own = manifest.load(options.dataset, options.preset)
-        text = page(own, options)
+        lines = page(own, options)
     except InrzooError as error:
         parser.error(str(error))
-    print(text)
-    name = f"fitting_to_psnr_{options.dataset}_{machine.slug(machine.describe())}_{datetime.now(UTC):%Y-%m-%d}.md"
-    options.out.mkdir(parents=True, exist_ok=True)
-    (options.out / name).write_text(text, encoding="utf-8")
+    write(lines, "fitting_to_psnr", own.name, options.out)
 
 
-def page(own: manifest.Manifest, options: argparse.Namespace) -> str:
-    """Measure, and return the page."""
+def page(own: manifest.Manifest, options: argparse.Namespace) -> list[str]:
+    """Measure, and return the lines of the page."""
     target, name = options.target_psnr, f"preset {own.preset}" if own.preset else "own settings"
     recipes = manifest.recipes_for(own.inr["name"])
     ways = {name: {}, **{f"recipe {recipe}": keys for recipe, keys in recipes.items()}}
-    compared = compare(
-        own, ways, source=options.source, target_psnr=target, count=options.signals, rounds=options.rounds
-    )
+    trials = Trials(own, options.source, target, max(options.signals, MANY, options.loop_signals), "cpu")
+    compared = trials.compare(ways, options.signals, options.rounds)
     rows = [
         Row("inrzoo", way, f"{trial.mean_steps:.1f}", trial.reached, trial.inrs_per_second)
         for way, trial in compared.trials.items()
     ]
-    trials = Trials(own, options.source, target, max(MANY, options.loop_signals), "cpu")
     workload = Workload("", "", trials.inr, sizes=tuple(trials.grid), lr=own.fit.lr)
     starts_BP = torch.from_numpy(random_draws(trials.inr, own.name, 0, trials.ids))
     targets_BKC = to_values(trials.values_BKC, own.values.range)
@@ -122,11 +108,10 @@ def page(own: manifest.Manifest, options: argparse.Namespace) -> str:
         reached = float((psnr(mse_B, own.values.range) >= target).float().mean())
         rows.append(Row(way, name, f"{min(most, limit)}", reached, rate))
     slowest = next(row for row in rows if row.way.startswith("torch, one"))
-    lines = [
+    return [
         f"# {own.name} to {target:g} dB",
         "",
-        f"{machine.in_a_line(machine.describe())}; {options.cores} core(s) for everything; "
-        f"{datetime.now(UTC):%Y-%m-%d}; `{shlex.join(['python', 'benchmarks/fitting_to_psnr.py', *sys.argv[1:]])}`.",
+        f"{origin()}; {options.cores} core(s) for everything.",
         "",
         f"{own.inr['name']}, {trials.inr.layout.num_params} parameters, grid {'×'.join(map(str, trials.grid))}; ours: "
         f"{next(iter(compared.trials.values())).num_inrs} training signals, median of {options.rounds} rounds that "
@@ -145,7 +130,6 @@ def page(own: manifest.Manifest, options: argparse.Namespace) -> str:
         "batch are the 99 % quantile with the same settings, or their limit.",
         "",
     ]
-    return "\n".join(lines)
 
 
 def plain_loop(
@@ -158,11 +142,9 @@ def plain_loop(
     limit: int,
 ) -> tuple[int, bool, float]:
     """The loop of published code for one INR, which stops at the PSNR: steps, whether it got there, and seconds."""
-    model = module(workload.inr)
-    for parameter, tensor in zip(model.parameters(), workload.inr.layout.split(start_P).values(), strict=True):
-        parameter.data.copy_(tensor)
+    model = module_at(workload.inr, start_P)
     adam = torch.optim.Adam(model.parameters(), lr=workload.lr)
-    enough = (value_range[1] - value_range[0]) ** 2 / 10 ** (target / 10)
+    enough = mse_at(target, value_range)
     begun = time.perf_counter()
     for step in range(limit):
         adam.zero_grad()

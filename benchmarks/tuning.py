@@ -8,21 +8,17 @@ Both fit the same training signals with the same engine; the grid has learning r
 lengths of cosines. Writes tuning_DATASET_MACHINE_DATE.md to benchmarks/results.
 """
 
-import argparse
 import itertools
-import shlex
-import sys
 import time
-from datetime import UTC, datetime
-from pathlib import Path
+
+from quality_page import options as page_options
+from quality_page import origin, write
 
 from inrzoo import manifest
-from inrzoo.bench import machine
 from inrzoo.errors import InrzooError
 from inrzoo.trials import REACHED, Trial, Trials
 from inrzoo.tune import tune
 
-RESULTS = Path(__file__).parent / "results"
 RATES, SCALES, LENGTHS = (1e-3, 2e-3, 5e-3, 1e-2, 2e-2), (1.0, 2.0), (0, 50, 100, 200)
 """The grid: learning rates, `init_scale`, steps of a cosine (0: a constant rate)."""
 SIGNALS = 288
@@ -30,15 +26,10 @@ SIGNALS = 288
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="mnist")
-    parser.add_argument("--preset")
-    parser.add_argument("--source", type=Path)
-    parser.add_argument("--target-psnr", type=float, default=40.0)
+    parser = page_options(__doc__)
     parser.add_argument("--budget", type=float, default=120.0, help="seconds of the search")
     parser.add_argument("--limit", type=int, default=1000, help="steps after which a constant rate gives up")
     parser.add_argument("--settings", type=int, default=40, help="of the grid, the first ones")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
     options = parser.parse_args()
     try:
         own = manifest.load(options.dataset, options.preset)
@@ -61,8 +52,7 @@ def main() -> None:
     lines = [
         f"# Tuning {own.name} to {options.target_psnr:g} dB",
         "",
-        f"{machine.in_a_line(machine.describe())}; {trials.threads} thread(s); {datetime.now(UTC):%Y-%m-%d}; "
-        f"`{shlex.join(['python', 'benchmarks/tuning.py', *sys.argv[1:]])}`; {found.num_inrs} training signals.",
+        f"{origin()}; {trials.threads} thread(s), {found.num_inrs} training signals.",
         "",
         "| | settings | mean steps | at the PSNR | seconds |",
         "|---|---|---:|---:|---:|",
@@ -73,11 +63,7 @@ def main() -> None:
         f"The search is at {found.mean_steps / best.mean_steps:.2f} of the grid's best.",
         "",
     ]
-    text = "\n".join(lines)
-    print(text)
-    options.out.mkdir(parents=True, exist_ok=True)
-    name = f"tuning_{own.name}_{machine.slug(machine.describe())}_{datetime.now(UTC):%Y-%m-%d}.md"
-    (options.out / name).write_text(text, encoding="utf-8")
+    write(lines, "tuning", own.name, options.out)
 
 
 def row(what: str, trial: Trial, seconds: float | None) -> str:

@@ -109,6 +109,31 @@ class Trials:
             seconds,
         )
 
+    def compare(
+        self,
+        ways: Mapping[str, Mapping[str, Any]],
+        count: int,
+        rounds: int,
+        on_progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> "Comparison":
+        """Fit the first `count` signals in several ways, which take turns; arguments as of the function `compare`."""
+        samples: dict[str, list[Trial]] = {name: [] for name in ways}
+        for number in range(rounds):
+            for position, (name, keys) in enumerate(ways.items(), start=1):
+                keys = {**keys, "fit.stop_psnr": self.target_psnr}
+                samples[name].append(self.measure(keys, count, keys.get("fit.steps", self.limit)))
+                on_progress(number * len(ways) + position, rounds * len(ways))
+        return Comparison(
+            dataset=self.manifest.name,
+            num_signals=self.num_signals,
+            target_psnr=self.target_psnr,
+            threads=self.threads,
+            trials={
+                name: replace(taken[0], seconds=float(np.median([one.seconds for one in taken])))
+                for name, taken in samples.items()
+            },
+        )
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -157,23 +182,7 @@ def compare(
     """
     if rounds < 1 or count < 1:
         raise InrzooError(f"--rounds {rounds}, --signals {count} are not allowed; both must be at least 1")
-    trials = Trials(settings, source, target_psnr, count, device)
-    samples: dict[str, list[Trial]] = {name: [] for name in ways}
-    for number in range(rounds):
-        for position, (name, keys) in enumerate(ways.items(), start=1):
-            keys = {**keys, "fit.stop_psnr": target_psnr}
-            samples[name].append(trials.measure(keys, count, keys.get("fit.steps", trials.limit)))
-            on_progress(number * len(ways) + position, rounds * len(ways))
-    return Comparison(
-        dataset=trials.manifest.name,
-        num_signals=trials.num_signals,
-        target_psnr=target_psnr,
-        threads=trials.threads,
-        trials={
-            name: replace(taken[0], seconds=float(np.median([one.seconds for one in taken])))
-            for name, taken in samples.items()
-        },
-    )
+    return Trials(settings, source, target_psnr, count, device).compare(ways, count, rounds, on_progress)
 
 
 def _training_signals(signals: Signals, count: int) -> tuple[list[str], NDArray[np.uint8]]:

@@ -16,7 +16,7 @@ from torch import Tensor
 from inrzoo import fit, manifest
 from inrzoo.builder.fitter import network_starts
 from inrzoo.fit.antialias import AntiAlias
-from inrzoo.fit.batches import batch_size
+from inrzoo.fit.batches import evaluated
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.fit.metrics import exact_share
 from inrzoo.fit.schedule import Schedule
@@ -162,16 +162,15 @@ def _quality(
 
 
 def _exact(store: Store, signals_BKC: NDArray[np.uint8], weights_BTP: Tensor) -> Tensor:
-    """Return the share of the signals' values that INRs give back, (B, T); evaluated in batches as those of a fit."""
-    inr, device = store.inr, weights_BTP.device
-    coords_KD = torch.from_numpy(store.coords()).to(device)
-    rows = max(1, batch_size(inr, len(coords_KD), device.type) // weights_BTP.shape[1])
-    signals = torch.from_numpy(signals_BKC).to(device)[:, None]
-    evaluate, shares = fit.engine(store.settings.fit.engine).evaluate, []
+    """Return the share of the signals' values that INRs give back, (B, T)"""
+    coords_KD = torch.from_numpy(store.coords()).to(weights_BTP.device)
+    signals_B1KC = torch.from_numpy(signals_BKC).to(weights_BTP.device)[:, None]
+    evaluate = fit.engine(store.settings.fit.engine).evaluate
     with torch.inference_mode():
-        for part, wanted in zip(weights_BTP.split(rows), signals.split(rows), strict=True):
-            values = evaluate(inr, part.flatten(0, 1), coords_KD).unflatten(0, part.shape[:2])
-            shares.append(exact_share(values, wanted, store.value_range))
+        shares = [
+            exact_share(values, signals_B1KC[rows], store.value_range)
+            for rows, values in evaluated(store.inr, weights_BTP, coords_KD, evaluate)
+        ]
     return torch.cat(shares)
 
 

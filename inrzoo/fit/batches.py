@@ -1,6 +1,17 @@
-"""Number of INRs in a batch of products."""
+"""Number of INRs in a batch of products, and INRs evaluated in such batches.
+
+Shape letters: B INRs, T snapshots, P parameters, K coordinates, D coordinate dimensions, C channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from inrzoo.inrs import INR
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def batch_size(inr: INR, num_coords: int, device: str = "cpu") -> int:
@@ -12,3 +23,19 @@ def batch_size(inr: INR, num_coords: int, device: str = "cpu") -> int:
     budget = (2 if device == "cpu" else 512) * 2**20
     fitting = max(1, budget // (4 * num_coords * max(1, neurons)))
     return int(min(max(2 ** (fitting.bit_length() - 1), 4), 128 if device == "cpu" else 8192))
+
+
+def evaluated(
+    inr: INR, weights_BTP: Tensor, coords_KD: Tensor, evaluate: Callable[[INR, Tensor, Tensor], Tensor]
+) -> Iterator[tuple[slice, Tensor]]:
+    """Yield rows of INRs and their values, (rows, T, K, C), in batches as large in memory as those of a fit.
+
+    Args:
+        evaluate: an engine's.
+    """
+    num_inrs, num_snapshots = weights_BTP.shape[:2]
+    size = max(1, batch_size(inr, len(coords_KD), weights_BTP.device.type) // num_snapshots)
+    for start in range(0, num_inrs, size):
+        rows = slice(start, min(start + size, num_inrs))
+        values = evaluate(inr, weights_BTP[rows].flatten(0, 1), coords_KD)
+        yield rows, values.unflatten(0, (-1, num_snapshots))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from inrzoo.choices import AxisOrder, Spacing
 from inrzoo.coords import grid
 from inrzoo.fit.antialias import frequency_bound
-from inrzoo.fit.batches import batch_size
+from inrzoo.fit.batches import evaluated
 from inrzoo.fit.spectrum import out_of_band
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
@@ -45,13 +45,10 @@ def frequencies(
         in radians per coordinate unit, (B, T, D), NaN for a family without one.
     """
     finer = torch.from_numpy(grid(sizes, spacing, axis_order, extent, FINER)).to(weights_BTP.device)
-    num_snapshots = weights_BTP.shape[1]
-    # Batches as large in memory as those of a fit.
-    rows = max(1, batch_size(inr, len(finer), weights_BTP.device.type) // num_snapshots)
     with torch.inference_mode():
-        rendered = (evaluate(inr, part.flatten(0, 1), finer) for part in weights_BTP.split(rows))
-        shares = torch.cat([out_of_band(values, sizes, spacing, FINER) for values in rendered])
+        rendered = evaluated(inr, weights_BTP, finer, evaluate)
+        shares = torch.cat([out_of_band(values.flatten(0, 1), sizes, spacing, FINER) for _, values in rendered])
         filters = inr.filter_frequencies(weights_BTP)
         none = torch.full((*weights_BTP.shape[:2], inr.in_features), torch.nan)
         bound = none if filters is None else frequency_bound(filters)
-    return shares.reshape(-1, num_snapshots), bound
+    return shares.reshape(weights_BTP.shape[:2]), bound

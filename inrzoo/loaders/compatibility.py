@@ -65,9 +65,9 @@ def weight_conventions(store: Store) -> dict[str, Any]:
         start = store.info.fitter.sha256[:16]
     means = conventions(store)
     manifest = store.info.manifest
-    fit = {key: value for key, value in manifest.fit.items() if key not in NOT_IN_WEIGHTS}
-    if store.info.imported is not None:
-        fit = {}  # others fitted them, with settings that are not recorded
+    fit = {}  # of imported INRs, which others fitted, the settings are not recorded
+    if store.info.imported is None:
+        fit = {key: value for key, value in manifest.fit.items() if key not in NOT_IN_WEIGHTS}
     settings = {**without_defaults({"fit": fit})["fit"], **({"antialias": manifest.antialias} if fit else {})}
     return {**{key: means[key] for key in OF_WEIGHTS}, "init.start": start, "fit": settings}
 

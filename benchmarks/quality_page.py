@@ -1,0 +1,37 @@
+"""What the scripts that measure fits to a PSNR share: their options, and the page that they write."""
+
+import argparse
+import shlex
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+from inrzoo.bench import machine
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def options(documentation: str | None) -> argparse.ArgumentParser:
+    """A parser with the dataset, the PSNR and the folder of the results."""
+    parser = argparse.ArgumentParser(description=documentation, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--dataset", default="mnist")
+    parser.add_argument("--preset")
+    parser.add_argument("--source", type=Path)
+    parser.add_argument("--target-psnr", type=float, default=40.0)
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the results")
+    return parser
+
+
+def origin() -> str:
+    """The machine, the day and the command."""
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    return f"{machine.in_a_line(machine.describe())}; {datetime.now(UTC):%Y-%m-%d}; `{command}`"
+
+
+def write(lines: list[str], kind: str, dataset: str, out: Path) -> None:
+    """Print a page, and write it as KIND_DATASET_MACHINE_DATE.md."""
+    text = "\n".join(lines)
+    print(text)
+    out.mkdir(parents=True, exist_ok=True)
+    name = f"{kind}_{dataset}_{machine.slug(machine.describe())}_{datetime.now(UTC):%Y-%m-%d}.md"
+    (out / name).write_text(text, encoding="utf-8")
