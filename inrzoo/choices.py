@@ -7,6 +7,10 @@ Spacing = Literal["end_points", "pixel_centres"]
 """Places of the points of a grid; see `inrzoo.coords.grid`."""
 AxisOrder = Literal["row_col", "x_y"]
 """Order of the coordinates of a grid."""
+ValueType = Literal["uint8", "int16", "float16", "float32"]
+"""Types of the numbers of a signal."""
+ValueScale = Literal["dtype", "dataset", "signal"]
+"""Sets of numbers whose smallest and largest ones are mapped to the ends of a value range; see `inrzoo.scale`."""
 Regulariser = Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"]
 """Bounds of a filter network's frequencies; see `inrzoo.fit.antialias`."""
 EngineName = Literal["auto", "triton", "cuda_graph", "fused", "reference", "numba"]

@@ -3,12 +3,50 @@
 Shape letters: K coordinates, D coordinate dimensions.
 """
 
+import math
+from dataclasses import dataclass
 from typing import get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.choices import AxisOrder, Spacing
+from inrzoo.errors import InrzooError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """What an axis of a signal's grid measures.
+
+    Attributes:
+        name: such as `time`.
+        unit: such as `s`; empty for none.
+        start: the measure at the first point.
+        step: the measure from one point to the next, not 0; negative for one that falls.
+
+    Raises:
+        InrzooError: a number is not finite, or `step` is 0.
+
+    Example:
+        >>> Axis(name="time", unit="s", step=1 / 8000).measures(3).tolist()
+        [0.0, 0.000125, 0.00025]
+    """
+
+    name: str
+    unit: str = ""
+    start: float = 0.0
+    step: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Reject an axis that measures nothing."""
+        if not (math.isfinite(self.start) and math.isfinite(self.step) and self.step):
+            raise InrzooError(
+                f"axis {self.name} has start {self.start} and step {self.step}; both finite, no step of 0"
+            )
+
+    def measures(self, count: int) -> NDArray[np.float64]:
+        """The measures of the first `count` points."""
+        return np.float64(self.start) + self.step * np.arange(count, dtype=np.float64)
 
 
 def grid(

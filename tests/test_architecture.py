@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "weights": set(),
     "coords": set(),
     "seeding": set(),
-    "sources": {"cache", "coords"},
+    "observations": {"coords", "typecheck"},
+    "sources": {"cache", "coords", "observations"},
     "inrs": {"weights", "seeding", "lazy"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy"},
     "bench": {"fit", "inrs", "coords", "seeding"},
@@ -80,7 +81,7 @@ MAY_IMPORT = {
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
-for room in ("manifest", "coords", "fit", "store", "interchange"):
+for room in ("manifest", "coords", "sources", "fit", "store", "interchange"):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}

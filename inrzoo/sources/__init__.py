@@ -11,11 +11,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.choices import ValueType
+from inrzoo.coords import Axis
 from inrzoo.errors import InrzooError
+from inrzoo.observations import ArraySpec
 
 SPLITS = ("train", "validation", "test")
 
@@ -53,7 +57,14 @@ class Signals:
         split_names: names of the splits.
         checksums: sha256 (hex) of each file that was read, by file name without folders.
         values: `values(indices)` yields `(index, array)` once for each index, in the order of the source; the array has
-            shape `(*grid, C)`, dtype uint8. A streaming source restarts at every call: pass many indices.
+            shape `(*grid, C)` and the type `dtype`. A streaming source restarts at every call: pass many indices.
+        dtype: type of the numbers: `uint8`, `int16`, `float16` or `float32`, the manifest's `values.dtype`.
+        axes: what each axis of the grid measures; empty if nothing is known.
+        valid: for a grid of one axis, the range of points that are the signal's own, (N, 2) int64, first and one after
+            the last; the points outside are padding. None if nothing is padded.
+        arrays: further arrays that each signal has, by name: for the observation `points`, `points` (K, D) and
+            `held_out_points`, `held_out_signals`. `values` then yields a table of these arrays and `signals`.
+        numbers: columns of N further numbers, int64 or float64, such as the sample at which a clip begins.
     """
 
     grid: tuple[int, ...]
@@ -62,17 +73,22 @@ class Signals:
     labels: dict[str, NDArray[np.int64]]
     label_names: dict[str, list[str]]
     split: NDArray[np.uint8]
-    values: Callable[[Sequence[int]], Iterator[tuple[int, NDArray[np.uint8]]]]
+    values: Callable[[Sequence[int]], Iterator[tuple[int, NDArray[Any]]]]
     split_names: tuple[str, ...] = SPLITS
     checksums: dict[str, str] = dataclasses.field(default_factory=dict)
+    dtype: ValueType = "uint8"
+    axes: tuple[Axis, ...] = ()
+    valid: NDArray[np.int64] | None = None
+    arrays: dict[str, ArraySpec] = dataclasses.field(default_factory=dict)
+    numbers: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)
 
-    def array(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+    def array(self, indices: Sequence[int]) -> NDArray[Any]:
         """Read the values of different signals, (len(indices), K, C), in the order of `indices`."""
         positions = {int(index): position for position, index in enumerate(indices)}
-        values_NKC = np.empty((len(positions), math.prod(self.grid), self.channels), dtype=np.uint8)
+        values_NKC = np.empty((len(positions), math.prod(self.grid), self.channels), dtype=self.dtype)
         for index, array in self.values(list(positions)):
             values_NKC[positions[index]] = array.reshape(values_NKC.shape[1:])
         return values_NKC
@@ -81,7 +97,7 @@ class Signals:
         """Return the signals at `indices`, in that order."""
         positions = {int(index): position for position, index in enumerate(indices)}
 
-        def values(subset: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        def values(subset: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
             for index, array in self.values([int(indices[position]) for position in subset]):
                 yield positions[index], array
 
@@ -91,6 +107,8 @@ class Signals:
             labels={column: codes[indices] for column, codes in self.labels.items()},
             split=self.split[indices],
             values=values,
+            valid=None if self.valid is None else self.valid[indices],
+            numbers={column: numbers[indices] for column, numbers in self.numbers.items()},
         )
 
     def by_split(self) -> Signals:

@@ -62,7 +62,7 @@ def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measuremen
     The interval is Student's, t s/√n with n − 1 degrees of freedom and s² the sample variance, because a few runs say
     little about their own spread. The interval of one run is infinite.
     """
-    from scipy.stats import t as student  # type: ignore[import-untyped]
+    from scipy.stats import t as student
 
     measurements = {}
     for name in runs[0]:
