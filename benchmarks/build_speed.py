@@ -19,7 +19,6 @@ from inrzoo import manifest, open_store
 from inrzoo.builder import build
 from inrzoo.builder.worker import one_thread, starts
 from inrzoo.fit import FitProblem, fused_cpu
-from inrzoo.fit.values import to_values
 
 CASES = [("low", 4840, {}), ("low", 4840, {"fit.lr": 2e-3}), ("high", 480, {})]
 """Preset, signals, and what is changed in it."""
@@ -45,7 +44,7 @@ def main() -> None:
             store = open_store(begun.path)
             stopped = build(stopping, Path(folder) / "stopped.zarr", source=data, quiet=True)
             rows = slice(0, min(limit, 64 * cores))
-            coords, targets = torch.from_numpy(store.coords()), to_values(store.signals(rows), store.value_range)
+            coords, targets = torch.from_numpy(store.coords()), torch.from_numpy(store.targets(rows).values_BKC)
             weights = torch.from_numpy(starts(store, rows, 0))
             problem = FitProblem(store.inr, weights, coords, targets, lr=full.fit.lr, snapshots=full.fit.snapshots)
             with one_thread():

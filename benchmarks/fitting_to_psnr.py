@@ -32,7 +32,6 @@ from inrzoo.bench.workloads import Workload
 from inrzoo.builder.worker import random_draws
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import mse_at, psnr
-from inrzoo.fit.values import to_values
 from inrzoo.trials import Trials
 
 
@@ -77,7 +76,7 @@ def page(own: manifest.Manifest, options: argparse.Namespace) -> list[str]:
     ]
     workload = Workload("", "", trials.inr, sizes=tuple(trials.grid), lr=own.fit.lr)
     starts_BP = torch.from_numpy(random_draws(trials.inr, own.name, 0, trials.ids))
-    targets_BKC = to_values(trials.values_BKC, own.values.range)
+    targets_BKC = torch.from_numpy(trials.targets.values_BKC)
     coords_KD = torch.from_numpy(own.coords.grid(tuple(trials.grid)))
     limit, most = own.fit.steps, math.ceil(compared.trials[name].most_steps)
     loop = [

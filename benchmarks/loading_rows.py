@@ -28,7 +28,8 @@ import inrzoo
 from inrzoo import stats
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
-from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import PartitionRows, RecordedManifest
 
 SIREN = Siren(in_features=2, out_features=1)
 PARAMS, BATCH = SIREN.layout.num_params, 256

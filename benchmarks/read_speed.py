@@ -17,7 +17,8 @@ import zarr
 
 import inrzoo
 from inrzoo.store import Block, Contents, Partition, Quality, create_store, open_store, publish_seed, write_block
-from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import PartitionRows, RecordedManifest
 from inrzoo.weights import WeightLayout, WeightTensor
 
 PARAMS, BATCH, ROUNDS = 1185, 256, 20

@@ -34,7 +34,8 @@ from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.worker import environment
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, create_store, open_store, publish_seed, write_block
-from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import PartitionRows, RecordedManifest
 
 SIREN = Siren(in_features=2, out_features=1, hidden_features=4, hidden_layers=1)
 P, GRID = SIREN.layout.num_params, (2, 2)

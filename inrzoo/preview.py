@@ -49,8 +49,7 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     finer = store.render(chosen, seed, step, coords=store.coords(FINER)).numpy()
     rows = [("reconstruction", _pixels(store, rendered, 1)), (f"{FINER}× finer grid", _pixels(store, finer, FINER))]
     if store.has_signals:
-        originals = store.signals(chosen).reshape(len(chosen), *grid, channels) / 255.0
-        rows.insert(0, ("original", originals))
+        rows.insert(0, ("original", _pixels(store, store.signal_table(chosen).values(), 1)))
     _draw(store, rows, chosen, seed, step, out)
     return len(chosen)
 

@@ -3,6 +3,7 @@
 Shape letters: N signals, T snapshots, P parameters, K coordinates, C channels.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,14 +85,16 @@ def refit(
             f"--refit = {count} is not possible with {len(finished)} finished INRs; both must be at least 1"
         )
     elsewhere = environment_differences(store, device)
-    signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
+    table = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     chosen = np.random.default_rng(draw).permutation(finished)[:count]
     refits: list[Refit] = []
     for signal, seed in sorted(chosen.tolist()):
         rows = _batch_of(store, signal, device)
-        signals_BKC = None if signals_NKC is None else signals_NKC[rows]
-        weights_BTP, _ = fit_rows(store, rows, seed, device, signals_BKC)
-        refits.append(_compare(store, signal, seed, weights_BTP[signal - rows.start], bool(elsewhere)))
+        targets = store.targets(rows) if table is None else table.targets(rows)
+        weights_BTP, _ = fit_rows(store, rows, seed, device, targets)
+        number = signal - rows.start
+        coords = targets.coords if targets.shared_coords else targets.coords[number]
+        refits.append(_compare(store, signal, seed, weights_BTP[number], coords, bool(elsewhere)))
         on_done(len(refits), len(chosen))
     return Refits(refits, elsewhere)
 
@@ -99,14 +102,16 @@ def refit(
 def _batch_of(store: Store, signal: int, device: str) -> slice:
     """Return the rows of the batch in which a signal was fitted."""
     block = store.partition.rows(signal // store.partition.block_rows)
-    batch = batch_size(store.inr, store.settings.fit.num_coords or len(store.coords()), device)
+    batch = batch_size(store.inr, store.settings.fit.num_coords or math.prod(store.info.grid), device)
     start = block.start + (signal - block.start) // batch * batch
     return slice(start, min(start + batch, block.stop))
 
 
-def _compare(store: Store, signal: int, seed: int, weights_TP: np.ndarray, elsewhere: bool) -> Refit:
+def _compare(
+    store: Store, signal: int, seed: int, weights_TP: np.ndarray, coords: np.ndarray, elsewhere: bool
+) -> Refit:
     stored_TP = store.weights[signal, seed]
-    coords_KD = torch.from_numpy(store.coords())
+    coords_KD = torch.from_numpy(coords)
     with torch.inference_mode():
         stored, again = (store.inr(torch.from_numpy(weights), coords_KD) for weights in (stored_TP, weights_TP))
     width = store.value_range[1] - store.value_range[0]

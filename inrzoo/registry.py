@@ -23,6 +23,7 @@ from inrzoo.typecheck import check_type
 
 KINDS = {
     "sources": ("inrzoo.sources", "Source"),
+    "observations": ("inrzoo.observations", "Observation"),
     "inrs": ("inrzoo.inrs", "INR"),
     "encoders": ("inrzoo.encoders", "Encoder"),
     "hypernets": ("inrzoo.hypernets", "Hypernet"),

@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inrzoo import manifest
-from inrzoo.builder.preparation import Request, resolve
+from inrzoo.builder.preparation import Request, resolve, signal_table
 from inrzoo.builder.worker import fit_to, random_draws, subset_keys
 from inrzoo.errors import InrzooError
 from inrzoo.fit import engine
 from inrzoo.manifest import Manifest
 from inrzoo.seeding import Stream
 from inrzoo.sources import Signals
+from inrzoo.targets import Targets
 
 REACHED = 0.99
 """Share of the INRs that must reach the PSNR."""
@@ -83,7 +83,7 @@ class Trials:
         )
         self.target_psnr, self.device, self.grid = target_psnr, device, signals.grid
         self.limit, self.num_signals = settings.fit.steps, len(signals)
-        self.ids, self.values_BKC = _training_signals(signals, count)
+        self.ids, self.targets = _training_signals(signals, self.manifest, count)
         self.engine = engine(self.manifest.fit.engine)
         self.threads = len(os.sched_getaffinity(0)) if self.engine.THREADED else 1
 
@@ -96,7 +96,8 @@ class Trials:
         starts_BP, keys_B = random_draws(inr, made.name, 0, ids), subset_keys(made, 0, ids)
         self.engine.prepare(inr)
         begun = time.monotonic()
-        fitted = fit_to(inr, starts_BP, self.values_BKC[:count], made, self.grid, self.device, self.threads, keys_B)
+        targets = self.targets.take(count)
+        fitted = fit_to(inr, starts_BP, targets, made, self.grid, self.device, self.threads, keys_B)
         seconds = time.monotonic() - begun
         reached_B = (fitted.psnr_BT[:, -1] >= self.target_psnr).cpu().numpy()
         steps_B = np.where(reached_B, fitted.steps_BT[:, -1].cpu().numpy(), 2 * limit)
@@ -185,9 +186,8 @@ def compare(
     return Trials(settings, source, target_psnr, count, device).compare(ways, count, rounds, on_progress)
 
 
-def _training_signals(signals: Signals, count: int) -> tuple[list[str], NDArray[np.uint8]]:
-    """Return ids and values (B, K, C) of training signals, an even share of every class in random order."""
+def _training_signals(signals: Signals, settings: Manifest, count: int) -> tuple[list[str], Targets]:
+    """Return ids and targets of training signals, an even share of every class in random order."""
     training = signals.take(np.flatnonzero(signals.split == signals.split_names.index("train"))).limit(count)
     order = Stream("tune", "", 0).shuffle(len(training))
-    values_BKC = training.array(order.tolist())
-    return [training.ids[row] for row in order], values_BKC
+    return [training.ids[row] for row in order], signal_table(training, settings, order.tolist()).targets()

@@ -16,17 +16,18 @@ from numpy.typing import NDArray
 from inrzoo import manifest
 from inrzoo.builder import finish
 from inrzoo.builder.preparation import read_signals
+from inrzoo.builder.quality import comparisons
 from inrzoo.builder.worker import environment_differences, fit_block, one_thread
 from inrzoo.errors import InrzooError
-from inrzoo.fit.batches import batch_size
-from inrzoo.fit.metrics import mse
-from inrzoo.fit.values import to_values
+from inrzoo.fit.loop import evaluate
+from inrzoo.fit.losses import LOSSES
 from inrzoo.store import Block, Location, Store, location, only_writer, open_store, unpublish, write_block
 from inrzoo.store.blocks import digest, read_record
-from inrzoo.store.finalise import SEED_COLUMNS
+from inrzoo.store.finalise import is_seed_column
 from inrzoo.store.intact import strays, wrong_files, wrong_root
 from inrzoo.store.names import is_metadata
 from inrzoo.store.root import change_info
+from inrzoo.targets import Targets
 
 OnBlock = Callable[[int, int], None]
 """Called with the numbers of INRs verified and of all INRs."""
@@ -143,12 +144,12 @@ def repair(path: str | Location, findings: Findings, device: str = "cpu", source
         if differing:
             raise InrzooError(f"{path} was fitted in another environment ({'; '.join(differing)}); repair it there")
         absent = bool(findings.bad_blocks) and not store.has_signals
-        signals_NKC = read_signals(store, source, lambda done, total: None) if absent else None
+        table = read_signals(store, source, lambda done, total: None) if absent else None
         damaged = [Block(seed, index) for seed, indices in findings.bad_blocks.items() for index in sorted(indices)]
         refitted = {}
         for block in damaged:
             rows = store.partition.rows(block.index)
-            refitted[block] = fit_block(store, block, device, None if signals_NKC is None else signals_NKC[rows])
+            refitted[block] = fit_block(store, block, device, None if table is None else table.targets(rows))
         # Recorded before anything is removed, so that the same command can finish an interrupted repair.
         recorded = {0: [], **{seed: sorted(indices) for seed, indices in findings.bad_blocks.items()}}
         change_info(path, complete=False, repairing=recorded)
@@ -175,7 +176,7 @@ def _blame(store: Store, name: str, findings: Findings) -> None:
             rows = store.partition.rows(block.index)
             signals = f"signals {rows.start} to {rows.stop - 1}"
             findings.damage(block, f"{name}: block {block.index} of seed {seed} ({signals}) must be fitted again")
-    elif array in SEED_COLUMNS:
+    elif is_seed_column(array):
         seed = int(key[2])
         findings.bad_blocks.setdefault(seed, set()).update(range(store.partition.num_blocks))
     elif array == "stats":
@@ -237,7 +238,7 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
             "--images PATH to have them checked"
         )
         return
-    signals_NKC = None if store.has_signals else read_signals(store, source, lambda done, total: None)
+    table = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     todo = [block for block in store.blocks() if store.is_done(block)]
     total = sum(map(store.num_rows, todo))
     on_block(0, total)
@@ -245,32 +246,38 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
         if block.index in findings.bad_blocks.get(block.seed, ()):
             continue  # already reported
         rows = store.partition.rows(block.index)
-        signals_BKC = store.signals(rows) if signals_NKC is None else signals_NKC[rows]
-        loss_BT = render_loss(store, block, signals_BKC)
-        wrong = _compare(store, loss_BT, store.loss[rows, block.seed], findings)
-        for index in np.flatnonzero(wrong):
-            findings.damage(
-                block,
-                f"signal {rows.start + index}, seed {block.seed}: rendered loss {loss_BT[index].tolist()}, "
-                f"stored {store.loss[rows, block.seed][index].tolist()}",
-            )
+        loss_BT, measures = rendered_quality(
+            store, block, store.targets(rows) if table is None else table.targets(rows)
+        )
+        wrong = {"loss": (loss_BT, store.loss, _compare(store, loss_BT, store.loss[rows, block.seed], findings))}
+        for name, rendered_BT in measures.items():
+            stored_NST = store.measures[name]
+            relative, absolute = store.observation.tolerance(name)
+            alike_BT = np.isclose(rendered_BT, stored_NST[rows, block.seed], relative, absolute, equal_nan=True)
+            wrong[name] = (rendered_BT, stored_NST, np.logical_not(alike_BT.all(axis=1)))
+        for name, (rendered_BT, stored_NST, wrong_B) in wrong.items():
+            for index in np.flatnonzero(wrong_B):
+                findings.damage(
+                    block,
+                    f"signal {rows.start + index}, seed {block.seed}: rendered {name} {rendered_BT[index].tolist()}, "
+                    f"stored {stored_NST[rows, block.seed][index].tolist()}",
+                )
         findings.num_inrs += rows.stop - rows.start
         on_block(findings.num_inrs, total)
 
 
-def render_loss(store: Store, block: Block, signals_BKC: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Return the mean squared errors of a block's stored INRs, (B, T), in the batches of the fit."""
+def rendered_quality(
+    store: Store, block: Block, targets: Targets
+) -> tuple[NDArray[np.float32], dict[str, NDArray[np.float32]]]:
+    """Return the losses of a block's stored INRs, (B, T), and the measures of the observation by name, (B, T) each."""
     weights_BTP = torch.from_numpy(np.array(store.weights.block(block)))
-    coords_KD, values_BKC = torch.from_numpy(store.coords()), to_values(signals_BKC, store.value_range)
-    batch = batch_size(store.inr, len(coords_KD))
-    losses = []
+    error, losses, measures = LOSSES[store.observation.loss_name], [], []
     with torch.inference_mode(), one_thread():
-        for step in range(weights_BTP.shape[1]):
-            pairs = zip(weights_BTP[:, step].split(batch), values_BKC.split(batch), strict=True)
-            losses.append(
-                torch.cat([mse(store.inr(weights.contiguous(), coords_KD), values) for weights, values in pairs])
-            )
-    return torch.stack(losses, dim=1).numpy()
+        for _, fitted, held_out in comparisons(store, targets, weights_BTP, evaluate):
+            losses.append(error(fitted.values_BTKC, fitted.targets_BKC[:, None]).mean(dim=(-2, -1)))
+            measures.append(store.observation.measure(fitted, held_out))
+    names = store.info.measures
+    return torch.cat(losses).numpy(), {name: torch.cat([part[name] for part in measures]).numpy() for name in names}
 
 
 def _compare(store: Store, loss_BT: NDArray[Any], stored_BT: NDArray[Any], findings: Findings) -> NDArray[np.bool_]:

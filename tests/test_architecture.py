@@ -44,7 +44,8 @@ MAY_IMPORT = {
     "weights": set(),
     "coords": set(),
     "seeding": set(),
-    "observations": {"coords", "typecheck"},
+    "observations": {"coords", "typecheck", "lazy"},
+    "targets": {"manifest"},
     "sources": {"cache", "coords", "observations"},
     "inrs": {"weights", "seeding", "lazy"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy"},
@@ -81,7 +82,9 @@ MAY_IMPORT = {
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
-for room in ("manifest", "coords", "sources", "fit", "store", "interchange"):
+for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks"):
+    MAY_IMPORT[room] |= {"targets", "observations"}
+for room in ("manifest", "coords", "sources", "fit", "store", "builder", "interchange"):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}

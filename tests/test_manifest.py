@@ -98,7 +98,9 @@ def test_defaults_are_filled_in(write):
     assert tables["source"]["num_test"] == 100
     assert {"num_validation", "split_seed"} < tables["source"].keys()
     assert tables["fit"]["lr"] == 5e-4
-    assert tables["values"] == {"range": [-1.0, 1.0]}
+    limits = {"dtype": "uint8", "scale": "dtype", "limits": None, "symmetric": False, "unit": ""}
+    assert tables["values"] == {"range": [-1.0, 1.0], **limits}
+    assert tables["observation"] == {"name": "grid", "measures": []}
 
 
 @pytest.mark.parametrize(

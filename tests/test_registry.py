@@ -183,7 +183,7 @@ def test_trusting_is_for_one_class_of_one_kind(stranger):
         ("inrs", "nowhere.net:Net", "cannot be imported: ModuleNotFoundError: No module named 'nowhere'"),
         ("inrs", "stranger", "expected KIND=package"),
         ("inrs", "../x:Net", "expected KIND=package"),
-        ("inr", "stranger:Net", "KIND one of sources, inrs, encoders"),
+        ("inr", "stranger:Net", "KIND one of sources, observations, inrs, encoders"),
     ],
 )
 def test_what_cannot_be_trusted_is_one_line(kind, word, reason, stranger, inrzoo):

@@ -13,10 +13,9 @@ import time
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from inrzoo.builder.fitter import Fitter, weights_of
-from inrzoo.builder.preparation import Request, disk_bytes, require_same, resolve
+from inrzoo.builder.preparation import Request, disk_bytes, require_same, resolve, signal_bytes, signal_table
 from inrzoo.builder.worker import fit_to, one_thread, random_draws, subset_keys
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
@@ -24,6 +23,7 @@ from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Partition, open_store
 from inrzoo.store.blocks import COLUMNS
+from inrzoo.targets import Targets
 
 SECONDS = 10.0
 """Duration of the measurement in seconds."""
@@ -167,11 +167,11 @@ def measure(
     """
     started, count = time.perf_counter(), min(block_rows, len(signals))
     chosen = np.linspace(0, len(signals) - 1, count).astype(np.int64)
-    values_BKC = signals.array(chosen.tolist())
+    targets = signal_table(signals, settings, chosen.tolist()).targets()
     signal_seconds = (time.perf_counter() - started) / count
     ids = [signals.ids[index] for index in chosen]
     starts_BP, keys_B = random_draws(inr, settings.name, 0, ids), subset_keys(settings, 0, ids)
-    network = 0.0 if fitter is None else _network(fitter, inr, settings, signals.grid, values_BKC, device, seconds / 2)
+    network = 0.0 if fitter is None else _network(fitter, inr, signals.grid, targets, device, seconds / 2)
 
     def once(steps: int) -> float:
         """Return the seconds of a number of steps, with the last snapshot at their end."""
@@ -185,7 +185,7 @@ def measure(
         )
         begun = time.perf_counter()
         with one_thread():
-            fit_to(inr, starts_BP, values_BKC, replace(settings, fit=shorter), signals.grid, device, keys_B=keys_B)
+            fit_to(inr, starts_BP, targets, replace(settings, fit=shorter), signals.grid, device, keys_B=keys_B)
         return time.perf_counter() - begun
 
     steps = min(1, settings.fit.steps)
@@ -212,9 +212,8 @@ def measure(
 def _network(
     fitter: Fitter,
     inr: INR,
-    settings: Manifest,
     grid: tuple[int, ...],
-    values_BKC: NDArray[np.uint8],
+    targets: Targets,
     device: str,
     seconds: float,
 ) -> float:
@@ -224,11 +223,11 @@ def _network(
         for _ in range(1 + (count == 1)):  # the first call also loads it
             begun = time.perf_counter()
             with one_thread():
-                weights_of(fitter.content, inr, settings, grid, values_BKC[:count], device)
+                weights_of(fitter.content, inr, grid, targets.take(count), device)
             last = time.perf_counter() - begun
-        if count == len(values_BKC) or time.perf_counter() + 2 * last > deadline:
+        if count == len(targets.values_BKC) or time.perf_counter() + 2 * last > deadline:
             return last / count
-        count = min(2 * count, len(values_BKC))
+        count = min(2 * count, len(targets.values_BKC))
 
 
 def _weight_bytes(partition: Partition, row_bytes: int) -> int:
@@ -242,13 +241,13 @@ def _weight_bytes(partition: Partition, row_bytes: int) -> int:
 
 def _other_bytes(signals: Signals, inr: INR, settings: Manifest, fitter: Fitter | None) -> int:
     """Return the size of columns, ids, statistics and signals without compression, and of the metadata."""
-    sizes = {"step": len(settings.fit.snapshots), "axis": len(signals.grid)}
+    sizes = {"step": len(settings.fit.snapshots), "axis": signals.num_axes}
     row = sum(
         np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
     )
     columns = len(signals) * (settings.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
     statistics_bytes = 3 * 8 * sizes["step"] * (inr.layout.num_params + len(inr.layout.tensors))
-    values = len(signals) * math.prod(signals.grid) * signals.channels if settings.redistributable else 0
+    values = signal_bytes(signals) if settings.redistributable else 0
     start = 0 if settings.init.mode == "random" else 4 * settings.seeds * inr.layout.num_params
     start = start if fitter is None else len(fitter.content)
     names = sum(len(name) + 8 for names in signals.label_names.values() for name in names)

@@ -18,11 +18,11 @@ from inrzoo import manifest, registry
 from inrzoo.checkpoint import network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
-from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
-from inrzoo.manifest import Coords, FitSettings, Init, Manifest, Values
+from inrzoo.manifest import Coords, Init, Manifest, Values
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
+from inrzoo.targets import Targets
 
 
 @dataclass(frozen=True)
@@ -100,19 +100,17 @@ def read_fitter(path: Path) -> Fitter:
     return Fitter(content, network_tables(content))
 
 
-def network_starts(store: Store, signals_BKC: NDArray[np.uint8], device: str) -> NDArray[np.float32]:
+def network_starts(store: Store, targets: Targets, device: str) -> NDArray[np.float32]:
     """Return the weights, (B, P), that the store's hypernetwork makes of signals, in the batches of a fit."""
     assert store.fitter is not None, "init mode hypernet has one"
-    return weights_of(store.fitter, store.inr, store.settings, store.info.grid, signals_BKC, device)
+    return weights_of(store.fitter, store.inr, store.info.grid, targets, device)
 
 
-def weights_of(
-    content: bytes, inr: INR, settings: FitSettings, grid: tuple[int, ...], signals_BKC: NDArray[np.uint8], device: str
-) -> NDArray[np.float32]:
+def weights_of(content: bytes, inr: INR, grid: tuple[int, ...], targets: Targets, device: str) -> NDArray[np.float32]:
     """Return the weights of `inr`, (B, P), that a network (its `Fitter.content`) makes of signals."""
     network = _loaded(content, device, inr, grid)
-    coords_KD = torch.from_numpy(settings.coords.grid(grid)).to(device)
-    values_BKC = to_values(signals_BKC, settings.values.range).to(device)
+    coords_KD = torch.from_numpy(targets.coords).to(device)
+    values_BKC = torch.from_numpy(targets.values_BKC).to(device)
     with torch.no_grad():
         parts = [network(coords_KD, part) for part in values_BKC.split(batch_size(inr, len(coords_KD), device))]
     weights: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()

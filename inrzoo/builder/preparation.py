@@ -3,8 +3,9 @@
 Shape letters: N signals, K coordinates, C channels.
 """
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +23,13 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import require_frequencies
 from inrzoo.inrs import INR
 from inrzoo.manifest import Manifest
+from inrzoo.observations import Observation
 from inrzoo.sources import Signals
-from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, signals_digest, stage_signals
+from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, stage_signals
 from inrzoo.store.files import clear, free_bytes, is_there, scratch
-from inrzoo.store.info import FitterInfo, PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import FitterInfo, PartitionRows, RecordedManifest
+from inrzoo.targets import SignalTable, limits_of
 
 COMPILED_SECONDS = 1.0
 """A kernel that takes longer to make ready was compiled; one of an earlier run is loaded in milliseconds."""
@@ -74,30 +78,30 @@ def prepare(request: Request, on_read: OnRead) -> Store:
     request = replace(request, manifest=settings)
     growing = settings.seeds > store.num_seeds
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
-        stage_signals(out, read_signals(store, request.source, on_read))
+        stage_signals(out, read_signals(store, request.source, on_read).arrays)
         store = open_store(out)
     if growing:
-        signals = store.signals(slice(None)) if settings.init.mode == "fixed" else None
-        init_SP = _inits(request, store.inr, store.split, signals, store.info.grid)
+        table = store.signal_table() if settings.init.mode == "fixed" else None
+        init_SP = _inits(request, store.inr, store.split, table)
         grow(out, settings.seeds, init_SP)
         store = open_store(out)
     return store
 
 
-def read_signals(store: Store, source: Path | None, on_read: OnRead) -> NDArray[np.uint8]:
-    """Read the signals of a store that does not hold them from their source, (N, K, C).
+def read_signals(store: Store, source: Path | None, on_read: OnRead) -> SignalTable:
+    """Read the signals of a store that does not hold them from their source.
 
     Raises:
         InrzooError: the store was fitted to other signals.
     """
     settings = Manifest.from_json(store.info.manifest.tables)
     signals = read_source(settings, source)
-    values = _decode(signals, np.empty(_shape(signals), dtype=np.uint8), on_read)
-    if signals_digest(list(signals.ids), values) != store.info.signals_sha256:
+    table = signal_table(signals, settings, range(len(signals)), on_read=on_read)
+    if table.digest(signals.ids) != store.info.signals_sha256:
         raise InrzooError(
             f"the signals at {source or 'the default source'} are not those that {store.path} was fitted to"
         )
-    return values
+    return table
 
 
 def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
@@ -106,8 +110,9 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     signals = read_source(settings, request.source)
     if request.fitter is not None:
         request.fitter.require(signals, settings.name)
-    limit = settings.coords.nyquist(tuple(signals.grid)).min()
-    inr = manifest.make_inr(settings.inr, len(signals.grid), signals.channels, float(limit))
+    _require_observable(settings, signals)
+    limit = None if "points" in signals.arrays else float(settings.coords.nyquist(tuple(signals.grid)).min())
+    inr = manifest.make_inr(settings.inr, signals.num_axes, signals.channels, limit)
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
     subsets = settings.fit.num_coords is not None
@@ -124,35 +129,85 @@ def disk_bytes(settings: Manifest, signals: Signals, inr: INR) -> int:
     """Return the maximum disk space in bytes during a build."""
     num_bytes = 4 * len(signals) * settings.seeds * len(settings.fit.snapshots) * inr.layout.num_params
     # A seed's blocks are removed after its shards are written, so one seed is stored twice for a moment.
-    return num_bytes + num_bytes // settings.seeds + int(np.prod(_shape(signals)))
+    return num_bytes + num_bytes // settings.seeds + signal_bytes(signals)
+
+
+def signal_bytes(signals: Signals) -> int:
+    """Return the size of all arrays of the signals in bytes."""
+    sizes = (math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in signals.array_specs.values())
+    return len(signals) * sum(sizes)
 
 
 def _create(request: Request, on_read: OnRead) -> Store:
     settings, out = request.manifest, request.out
     signals, inr, settings = resolve(request)
-    shape, request = _shape(signals), replace(request, manifest=settings)
+    request = replace(request, manifest=settings)
     needed = disk_bytes(settings, signals, inr)
     if needed > (free := free_bytes(out)):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free)} free")
-    staging = scratch(out, "signals")
+    staging = {name: scratch(out, name) for name in signals.array_specs}
+
+    def allocate(name: str, shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+        clear(staging[name])
+        return np.lib.format.open_memmap(staging[name], mode="w+", dtype=np.dtype(dtype), shape=shape)
+
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        clear(staging)
-        memory_map = np.lib.format.open_memmap(staging, mode="w+", dtype=np.uint8, shape=shape)
-        values = _decode(signals, memory_map, on_read)
-        init_SP = _inits(request, inr, signals.split, values, signals.grid)
-        create_store(out, _contents(request, signals, values, inr, init_SP))
+        table = signal_table(signals, settings, range(len(signals)), allocate=allocate, on_read=on_read)
+        init_SP = _inits(request, inr, signals.split, table)
+        create_store(out, _contents(request, signals, table, inr, init_SP))
     finally:
-        staging.unlink(missing_ok=True)
+        for file in staging.values():
+            file.unlink(missing_ok=True)
     return open_store(out)
+
+
+def _require_observable(settings: Manifest, signals: Signals) -> None:
+    """Raise InrzooError unless the source yields what the manifest's observation and values need."""
+    name, values = settings.source["name"], settings.values
+    if signals.dtype != values.dtype:
+        raise InrzooError(f"values.dtype = {values.dtype} is not allowed; {name} yields {signals.dtype}")
+    observation: Observation = registry.make("observations", settings.observation)
+    if {*observation.arrays} != {*signals.arrays}:
+        needed, has = (", ".join(sorted(names)) or "none" for names in (observation.arrays, signals.arrays))
+        raise InrzooError(
+            f"observation.name = {settings.observation['name']} does not go with {name}: it needs the arrays {needed}, "
+            f"the source has {has}"
+        )
+    if observation.loss_name == "bce" and (values.range != (0.0, 1.0) or settings.fit.stop_psnr is not None):
+        raise InrzooError('observation.loss = "bce" needs values.range = [0, 1] and no fit.stop_psnr')
+    if "points" in signals.arrays and settings.antialias.used:
+        raise InrzooError("antialias needs a grid; signals with points of their own have none")
+
+
+def signal_table(signals: Signals, settings: Manifest, indices: Sequence[int], **reading: Any) -> SignalTable:
+    """Read the arrays of some signals.
+
+    Args:
+        signals: of the source.
+        settings: what the numbers mean; extremes of the training split are those among `indices`.
+        indices: numbers of the signals.
+        reading: further arguments of `Signals.read_arrays`.
+    """
+    rows, arrays = np.asarray(indices), signals.read_arrays(indices, **reading)
+    train = signals.split_names.index("train") if "train" in signals.split_names else -1
+    return SignalTable(
+        arrays=arrays,
+        grid=signals.grid,
+        scale=settings.values,
+        coords=settings.coords,
+        limits_N2=limits_of(
+            arrays["signals"], settings.values, [signals.ids[row] for row in rows], signals.split[rows] == train
+        ),
+        valid_N2=None if signals.valid is None else signals.valid[rows],
+    )
 
 
 def _inits(
     request: Request,
     inr: INR,
     split: NDArray[np.uint8],
-    signals_NKC: NDArray[np.uint8] | None,
-    grid: tuple[int, ...],
+    table: SignalTable | None,
 ) -> NDArray[np.float32] | None:
     """Return the shared initial weights of each seed, (S, P), or None if those of signals differ."""
     settings, init_SP = request.manifest, request.init
@@ -168,19 +223,19 @@ def _inits(
         return np.ascontiguousarray(np.broadcast_to(init_SP, (settings.seeds, init_SP.shape[1])))
     if settings.init.mode == "shared":
         return np.stack([shared_draw(inr, settings, seed) for seed in range(settings.seeds)])
-    assert signals_NKC is not None
+    assert table is not None
     # Signals are sorted by split, train first. Without a train split all signals are candidates.
-    candidates = signals_NKC[: int((split == 0).sum()) or len(split)]
-    drawn = [fixed_start(inr, settings, seed, candidates, grid, request.device) for seed in range(settings.seeds)]
+    candidates = table[: int((split == 0).sum()) or len(split)]
+    drawn = [fixed_start(inr, settings, seed, candidates, request.device) for seed in range(settings.seeds)]
     return np.stack(drawn)
 
 
 def _contents(
-    request: Request, signals: Signals, values: NDArray[np.uint8], inr: Any, init_SP: NDArray[np.float32] | None
+    request: Request, signals: Signals, table: SignalTable, inr: Any, init_SP: NDArray[np.float32] | None
 ) -> Contents:
     settings = request.manifest
     resolved = settings.to_json()
-    sha = signals_digest(list(signals.ids), values)
+    sha = table.digest(signals.ids)
     fitter = request.fitter
     info = StoreInfo(
         dataset=settings.name,
@@ -199,14 +254,23 @@ def _contents(
         environment=environment(request.device, settings.fit.engine, settings.init.mode == "hypernet"),
         version=inrzoo.__version__,
         fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.metadata),
+        axes=signals.axes,
+        measures=registry.make("observations", settings.observation).measure_names,
+        arrays=signals.arrays,
+        numbers=tuple(signals.numbers),
+        padded=signals.valid is not None,
     )
     return Contents(
         info=info,
         ids=list(signals.ids),
         split=signals.split,
         labels=signals.labels,
-        signals_NKC=values,
+        signals_NKC=table.arrays["signals"],
         publish_signals=settings.redistributable,
+        arrays={name: array for name, array in table.arrays.items() if name != "signals"},
+        limits_N2=table.limits_N2,
+        valid_N2=table.valid_N2,
+        numbers=signals.numbers,
         init_SP=init_SP,
         fitter=None if fitter is None else fitter.content,
     )
@@ -236,18 +300,6 @@ def _as_begun(settings: Manifest, begun: Mapping[str, Any]) -> Manifest:
     """Replace `auto` by the engine and products of an existing store."""
     known = {key: begun[key] for key in ("engine", "products") if getattr(settings.fit, key) == "auto" and key in begun}
     return replace(settings, fit=replace(settings.fit, **known))
-
-
-def _shape(signals: Signals) -> tuple[int, int, int]:
-    return len(signals), int(np.prod(signals.grid)), signals.channels
-
-
-def _decode(signals: Signals, out: NDArray[np.uint8], on_read: OnRead) -> NDArray[np.uint8]:
-    on_read(0, len(signals))
-    for done, (index, array) in enumerate(signals.values(range(len(signals))), start=1):
-        out[index] = array.reshape(out.shape[1:])
-        on_read(done, len(signals))
-    return out
 
 
 def require_same(store: Store, request: Request) -> Manifest:

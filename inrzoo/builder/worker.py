@@ -11,20 +11,17 @@ from dataclasses import asdict
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from inrzoo import fit, manifest
+from inrzoo import fit, manifest, registry
 from inrzoo.builder.fitter import network_starts
+from inrzoo.builder.quality import measured
 from inrzoo.fit.antialias import AntiAlias
-from inrzoo.fit.batches import evaluated
-from inrzoo.fit.frequencies import frequencies
-from inrzoo.fit.metrics import exact_share
 from inrzoo.fit.schedule import Schedule
-from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
 from inrzoo.manifest import FitSettings
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
+from inrzoo.targets import SignalTable, Targets, concatenate
 
 BYTES_AT_ONCE = 2**28
 """Maximum size, in bytes, of the weights that `fit_blocks` returns."""
@@ -55,10 +52,10 @@ def environment_differences(store: Store, device: str) -> list[str]:
 
 
 def fit_block(
-    store: Store, block: Block, device: str, signals_BKC: NDArray[np.uint8] | None = None, threads: int = 1
+    store: Store, block: Block, device: str, targets: Targets | None = None, threads: int = 1
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of one block; see `fit_rows`."""
-    return fit_rows(store, store.partition.rows(block.index), block.seed, device, signals_BKC, threads)
+    return fit_rows(store, store.partition.rows(block.index), block.seed, device, targets, threads)
 
 
 def blocks_at_once(store: Store) -> int:
@@ -80,7 +77,7 @@ def fit_rows(
     rows: slice,
     seed: int,
     device: str,
-    signals_BKC: NDArray[np.uint8] | None = None,
+    targets: Targets | None = None,
     threads: int = 1,
 ) -> tuple[NDArray[np.float32], Quality]:
     """Fit the INRs of some signals.
@@ -90,17 +87,17 @@ def fit_rows(
         rows: range of the signals. To reproduce the bits of a build it must start with a batch.
         seed: number of the fit of each signal.
         device: `"cpu"` (with one thread, so that products round the same everywhere) or a CUDA device.
-        signals_BKC: the signals of `rows`, if the store does not hold them.
+        targets: what the INRs of `rows` are fitted to, if the store does not hold the signals.
         threads: number of threads of engines whose bits do not depend on it; others use one.
 
     Returns:
         Weights (B, T, P) and their quality.
     """
-    return _fit(store, [(rows, seed)], device, signals_BKC, threads)[0]
+    return _fit(store, [(rows, seed)], device, targets, threads)[0]
 
 
 def _fit(
-    store: Store, parts: Sequence[tuple[slice, int]], device: str, signals_BKC: NDArray[np.uint8] | None, threads: int
+    store: Store, parts: Sequence[tuple[slice, int]], device: str, targets: Targets | None, threads: int
 ) -> list[tuple[NDArray[np.float32], Quality]]:
     """Fit rows of some seeds in one call of the engine; return weights and quality of each part.
 
@@ -108,7 +105,7 @@ def _fit(
     """
     settings, sizes = store.settings, [rows.stop - rows.start for rows, _ in parts]
     with one_thread():
-        signals = [store.signals(rows) for rows, _ in parts] if signals_BKC is None else [signals_BKC]
+        signals = [store.targets(rows) for rows, _ in parts] if targets is None else [targets]
         by_network = settings.init.mode == "hypernet"
         starts_BP = [
             network_starts(store, part, device) if by_network else starts(store, rows, seed)
@@ -119,65 +116,24 @@ def _fit(
         result = fit_to(
             store.inr,
             np.concatenate(starts_BP),
-            np.concatenate(signals),
+            concatenate(signals),
             settings,
             store.info.grid,
             device,
             threads,
             keys_B,
         )
-        columns = [getattr(result, name).split(sizes) for name in ("weights_BTP", "psnr_BT", "loss_BT", "steps_BT")]
+        evaluate = fit.engine(settings.fit.engine).evaluate
         return [
-            (weights_BTP.cpu().numpy(), _quality(store, signals_BKC, weights_BTP, *columns))
-            for signals_BKC, weights_BTP, *columns in zip(signals, *columns, result.status_B.split(sizes), strict=True)
+            (part.weights_BTP.cpu().numpy(), measured(store, targets, part, evaluate))
+            for targets, part in zip(signals, result.split(sizes), strict=True)
         ]
-
-
-def _quality(
-    store: Store,
-    signals_BKC: NDArray[np.uint8],
-    weights_BTP: Tensor,
-    psnr_BT: Tensor,
-    loss_BT: Tensor,
-    steps_BT: Tensor,
-    status_B: Tensor,
-) -> Quality:
-    """Return the quality of INRs, with the frequencies and the share of exact values that are measured here."""
-    out_of_band, max_frequency = frequencies(
-        store.inr,
-        weights_BTP,
-        store.info.grid,
-        **asdict(store.settings.coords),
-        evaluate=fit.engine(store.settings.fit.engine).evaluate,
-    )
-    return Quality(
-        psnr=psnr_BT.cpu().numpy(),
-        loss=loss_BT.cpu().numpy(),
-        steps=steps_BT.cpu().numpy(),
-        status=status_B.cpu().numpy(),
-        out_of_band=out_of_band.cpu().numpy(),
-        max_frequency=max_frequency.cpu().numpy(),
-        exact=_exact(store, signals_BKC, weights_BTP).cpu().numpy(),
-    )
-
-
-def _exact(store: Store, signals_BKC: NDArray[np.uint8], weights_BTP: Tensor) -> Tensor:
-    """Return the share of the signals' values that INRs give back, (B, T)"""
-    coords_KD = torch.from_numpy(store.coords()).to(weights_BTP.device)
-    signals_B1KC = torch.from_numpy(signals_BKC).to(weights_BTP.device)[:, None]
-    evaluate = fit.engine(store.settings.fit.engine).evaluate
-    with torch.inference_mode():
-        shares = [
-            exact_share(values, signals_B1KC[rows], store.value_range)
-            for rows, values in evaluated(store.inr, weights_BTP, coords_KD, evaluate)
-        ]
-    return torch.cat(shares)
 
 
 def fit_to(
     inr: INR,
     starts_BP: NDArray[np.float32],
-    signals_BKC: NDArray[np.uint8],
+    targets: Targets,
     settings: FitSettings,
     grid: tuple[int, ...],
     device: str,
@@ -186,19 +142,19 @@ def fit_to(
 ) -> fit.Fit:
     """Fit INRs to signals; `keys_B` are those of `subset_keys`."""
     antialias = AntiAlias(**asdict(settings.antialias)) if settings.antialias.used else None
-    nyquist_D = torch.from_numpy(settings.coords.nyquist(grid)).to(device)
     problem = fit.FitProblem(
         inr,
         torch.from_numpy(starts_BP).to(device),
-        torch.from_numpy(settings.coords.grid(grid)).to(device),
-        to_values(signals_BKC, settings.values.range).to(device),
+        torch.from_numpy(targets.coords).to(device),
+        torch.from_numpy(targets.values_BKC).to(device),
         lr=settings.fit.lr,
         snapshots=settings.fit.snapshots,
         stop_psnr=settings.fit.effective_stop_psnr,
         value_range=settings.values.range,
         antialias=antialias,
-        nyquist_D=nyquist_D if antialias else None,
+        nyquist_D=torch.from_numpy(settings.coords.nyquist(grid)).to(device) if antialias else None,
         products=settings.fit.products,
+        loss=registry.make("observations", settings.observation).loss_name,
         schedule=Schedule(
             kind=settings.fit.schedule,
             steps=settings.fit.steps,
@@ -269,17 +225,15 @@ def shared_draw(inr: INR, settings: FitSettings, seed: int) -> NDArray[np.float3
     return inr.init(Stream("fixed init", settings.name, seed))
 
 
-def fixed_start(
-    inr: INR, settings: FitSettings, seed: int, signals_NKC: NDArray[np.uint8], grid: tuple[int, ...], device: str
-) -> NDArray[np.float32]:
+def fixed_start(inr: INR, settings: FitSettings, seed: int, signals: SignalTable, device: str) -> NDArray[np.float32]:
     """Fit the initial weights that all signals of a seed share, (P,), to one of the signals, drawn by the seed.
 
     Few-shot paper, Sec. 3.3.3; the fit starts from `shared_draw`.
     """
-    chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals_NKC))[0])
+    chosen = int(Stream("fixed init signal", settings.name, seed).shuffle(len(signals))[0])
     start = shared_draw(inr, settings, seed)
     with one_thread():
         keys_B = subset_keys(settings, seed, ["fixed init"])
-        signal = signals_NKC[chosen : chosen + 1]
-        result = fit_to(inr, start[None], signal, settings, grid, device, keys_B=keys_B)
+        signal = signals.targets(slice(chosen, chosen + 1))
+        result = fit_to(inr, start[None], signal, settings, signals.grid, device, keys_B=keys_B)
     return result.weights_BTP[0, -1].cpu().numpy()

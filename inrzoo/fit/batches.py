@@ -26,16 +26,18 @@ def batch_size(inr: INR, num_coords: int, device: str = "cpu") -> int:
 
 
 def evaluated(
-    inr: INR, weights_BTP: Tensor, coords_KD: Tensor, evaluate: Callable[[INR, Tensor, Tensor], Tensor]
+    inr: INR, weights_BTP: Tensor, coords: Tensor, evaluate: Callable[[INR, Tensor, Tensor], Tensor]
 ) -> Iterator[tuple[slice, Tensor]]:
     """Yield rows of INRs and their values, (rows, T, K, C), in batches as large in memory as those of a fit.
 
     Args:
+        coords: (K, D) if all INRs share them, or (B, K, D).
         evaluate: an engine's.
     """
     num_inrs, num_snapshots = weights_BTP.shape[:2]
-    size = max(1, batch_size(inr, len(coords_KD), weights_BTP.device.type) // num_snapshots)
+    size = max(1, batch_size(inr, coords.shape[-2], weights_BTP.device.type) // num_snapshots)
     for start in range(0, num_inrs, size):
         rows = slice(start, min(start + size, num_inrs))
-        values = evaluate(inr, weights_BTP[rows].flatten(0, 1), coords_KD)
+        where = coords if coords.ndim == 2 else coords[rows].repeat_interleave(num_snapshots, dim=0)
+        values = evaluate(inr, weights_BTP[rows].flatten(0, 1), where)
         yield rows, values.unflatten(0, (-1, num_snapshots))

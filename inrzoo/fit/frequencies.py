@@ -29,7 +29,7 @@ FINER = 4
 def frequencies(
     inr: INR,
     weights_BTP: Tensor,
-    sizes: tuple[int, ...],
+    sizes: tuple[int, ...] | None,
     spacing: Spacing,
     axis_order: AxisOrder,
     extent: float,
@@ -38,16 +38,20 @@ def frequencies(
     """Frequencies of INRs fitted on the grid of these arguments.
 
     Args:
+        sizes: points of the grid along each axis; None for INRs that were fitted to points without a grid.
         evaluate: an engine's.
 
     Returns:
-        share of spectral energy outside the Nyquist box, (B, T), see `spectrum.out_of_band`; frequency bound per axis,
+        share of spectral energy outside the Nyquist box, (B, T), see `spectrum.out_of_band`, NaN without a
+        grid; frequency bound per axis,
         in radians per coordinate unit, (B, T, D), NaN for a family without one.
     """
-    finer = torch.from_numpy(grid(sizes, spacing, axis_order, extent, FINER)).to(weights_BTP.device)
     with torch.inference_mode():
-        rendered = evaluated(inr, weights_BTP, finer, evaluate)
-        shares = torch.cat([out_of_band(values.flatten(0, 1), sizes, spacing, FINER) for _, values in rendered])
+        shares = torch.full(weights_BTP.shape[:2], torch.nan, dtype=torch.float64)
+        if sizes is not None:
+            finer = torch.from_numpy(grid(sizes, spacing, axis_order, extent, FINER)).to(weights_BTP.device)
+            rendered = evaluated(inr, weights_BTP, finer, evaluate)
+            shares = torch.cat([out_of_band(values.flatten(0, 1), sizes, spacing, FINER) for _, values in rendered])
         filters = inr.filter_frequencies(weights_BTP)
         none = torch.full((*weights_BTP.shape[:2], inr.in_features), torch.nan)
         bound = none if filters is None else frequency_bound(filters)

@@ -9,8 +9,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from inrzoo.lazy import lazy
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 def mse(values_BKC: Tensor, targets_BKC: Tensor) -> Tensor:
@@ -32,13 +37,19 @@ def psnr(mse_B: Tensor, value_range: tuple[float, float]) -> Tensor:
     return (10.0 * (2.0 * math.log10(value_range[1] - value_range[0]) - mse_B.double().log10())).to(mse_B.dtype)
 
 
-def exact_share(values: Tensor, signals: Tensor, value_range: tuple[float, float]) -> Tensor:
-    """Share of a signal's 8-bit values that an INR gives back when its output is scaled and rounded; 1 if lossless.
+def exact_share(
+    values: Tensor,
+    signals: Tensor,
+    value_range: tuple[float, float],
+    limits: tuple[float | Tensor, float | Tensor] = (0.0, 255.0),
+) -> Tensor:
+    """Share of a signal's integers that an INR gives back when its output is scaled and rounded; 1 if lossless.
 
     Args:
         values: (..., K, C), on the scale of `value_range`; what is not finite is not exact.
-        signals: (..., K, C), uint8; leading dimensions of both broadcast.
-        value_range: (low, high) that 0 and 255 are mapped to.
+        signals: (..., K, C), of an integer type; leading dimensions of both broadcast.
+        value_range: (low, high) that the limits are mapped to.
+        limits: numbers that are mapped to the ends of the range, or tensors of them that broadcast.
 
     Returns:
         Shape (...,), float32.
@@ -48,8 +59,8 @@ def exact_share(values: Tensor, signals: Tensor, value_range: tuple[float, float
         >>> exact_share(torch.tensor([[-1.3], [100.4 / 127.5 - 1], [0.99]]), signal, (-1.0, 1.0))
         tensor(0.6667)
     """
-    low, high = value_range
-    rounded = ((values - low) * (255.0 / (high - low))).round().clamp(0, 255)
+    (low, high), (first, last), bounds = value_range, limits, torch.iinfo(signals.dtype)
+    rounded = ((values - low) * ((last - first) / (high - low)) + first).round().clamp(bounds.min, bounds.max)
     return (rounded == signals).float().mean(dim=(-2, -1))
 
 

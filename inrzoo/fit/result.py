@@ -5,8 +5,9 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, C channe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inrzoo.choices import Status
 from inrzoo.fit.metrics import psnr
@@ -40,6 +41,14 @@ class Fit:
     steps_BT: Tensor
     status_B: Tensor
     bound_BTD: Tensor | None = None
+
+    def split(self, sizes: Sequence[int]) -> list[Fit]:
+        """The results of that many INRs each."""
+        columns: dict[str, Any] = {
+            name: [None] * len(sizes) if column is None else column.split(list(sizes))
+            for name, column in vars(self).items()
+        }
+        return [Fit(**{name: parts[number] for name, parts in columns.items()}) for number in range(len(sizes))]
 
 
 def conclude(problem: FitProblem, weights_BTP: Tensor, loss_BT: Tensor, steps_BT: Tensor, first_loss_B: Tensor) -> Fit:

@@ -9,7 +9,7 @@ import tomli_w
 from inrzoo import manifest
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
-from inrzoo.store.info import RecordedManifest
+from inrzoo.store.recorded import RecordedManifest
 
 PROSE = ("name", "title", "licence", "citation", "redistributable", "preset", "recipe", "source.url", "source.hashes")
 """Keys of a manifest that do not affect the INRs."""

@@ -16,9 +16,9 @@ from inrzoo.interchange import sidecar
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.images import Images
 from inrzoo.interchange.reading import Reading
-from inrzoo.store import signals_digest
 from inrzoo.store.files import sha256
-from inrzoo.store.info import ImportInfo, PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import ImportInfo, PartitionRows, RecordedManifest
 
 UNKNOWN_STEP = 0
 """Step count of a snapshot if it is unknown."""
@@ -113,7 +113,7 @@ def info_of(
     }
     ids, sha = ids_of(listing, matched), digest
     if matched is not None:
-        sha = signals_digest(ids, matched.values_NKC)
+        sha = matched.table.digest(ids)
     files = [file for file in (listing.splits_file, listing.sidecar and listing.folder / sidecar.NAME) if file]
     columns, label_names = _label_columns(listing, matched)
     copies = described.seeds if described and len(described.seeds) == len(listing.copies) else listing.copies

@@ -15,11 +15,11 @@ from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.metrics import exact_share, mse, psnr
-from inrzoo.fit.values import to_values
 from inrzoo.inrs import INR
 from inrzoo.interchange.folder import Listing
 from inrzoo.interchange.naming import image_number
-from inrzoo.manifest import Manifest
+from inrzoo.manifest import Manifest, Values
+from inrzoo.targets import SignalTable, to_values
 
 
 class Images:
@@ -43,6 +43,8 @@ class Images:
         where = f"dataset {self.manifest.name}"
         rows = _rows(list(source.ids), listing, where)
         signals = source.take(rows)
+        if signals.arrays or self.manifest.values.dtype != "uint8":
+            raise InrzooError(f"{where} is not of 8-bit images, and other signals cannot be matched to imported INRs")
         self.grid: tuple[int, ...] = signals.grid
         self.ids: list[str] = list(signals.ids)
         self.labels: dict[str, NDArray[np.int64]] = signals.labels
@@ -57,6 +59,12 @@ class Images:
                 f"{own[row]}: these are not its images, or their numbering differs"
             )
         self.values_NKC = signals.array(range(len(signals)))
+        self.table = SignalTable(
+            arrays={"signals": self.values_NKC},
+            grid=signals.grid,
+            scale=self.manifest.values,
+            coords=self.manifest.coords,
+        )
 
 
 def _rows(ids: list[str], listing: Listing, where: str) -> NDArray[np.int64]:
@@ -106,7 +114,7 @@ def quality(
     batch, losses, shares = batch_size(inr, len(coords_KD)), [], []
     for start in range(0, len(weights_BP), batch):
         part = slice(start, start + batch)
-        targets_BKC = to_values(values_BKC[part], value_range)
+        targets_BKC = torch.from_numpy(to_values(values_BKC[part], Values(range=value_range)))
         with torch.inference_mode():
             rendered_BKC = inr(torch.from_numpy(weights_BP[part]), coords)
             losses.append(mse(rendered_BKC, targets_BKC))

@@ -6,7 +6,7 @@ Shape letters: B INRs of a batch, L INRs of the dataset, P parameters, K coordin
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,6 @@ from torch.utils.data import Dataset
 
 from inrzoo.display import Shown, listed
 from inrzoo.errors import InrzooError
-from inrzoo.fit.values import to_values
 from inrzoo.loaders.batch import WeightBatch
 from inrzoo.loaders.compatibility import require_alike
 from inrzoo.loaders.normalise import Normalise, Normaliser, no_normaliser, normaliser
@@ -28,6 +27,7 @@ from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
 from inrzoo.store.description import described_inr
 from inrzoo.store.normalize_index import normalize_index
+from inrzoo.targets import SignalTable
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -243,22 +243,21 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
     def _values(self, locations: InrLocations) -> Tensor:
         """Return the target values, (B, K, C) float32."""
         pairs = zip(locations.store.tolist(), locations.signal.tolist(), strict=True)
-        signals = [self._signal(store, signal) for store, signal in pairs]
-        return to_values(np.stack(signals), self.stores[0].value_range)
+        values = [self._signal_values(store, signal) for store, signal in pairs]
+        return torch.from_numpy(np.concatenate(values))
 
-    def _signal(self, store: int, signal: int) -> NDArray[np.uint8]:
+    def _signal_values(self, store: int, signal: int) -> NDArray[np.float32]:
         part, row = divmod(signal, SIGNALS_AT_ONCE)
-        values: NDArray[np.uint8] = self._signal_parts(store, part)[row]
-        return values
+        return self._signal_parts(store, part).values(slice(row, row + 1))
 
     @cached_property
-    def _signal_parts(self) -> Any:
+    def _signal_parts(self) -> Callable[[int, int], SignalTable]:
         """A cached reader of many signals at once, as decoding a compressed chunk for every row would be slow."""
         num_bytes = SIGNALS_AT_ONCE * self.stores[0].signals(slice(0, 1)).nbytes
 
         @lru_cache(maxsize=max(2, CACHED_SIGNAL_BYTES // num_bytes))
-        def read(store: int, part: int) -> NDArray[np.uint8]:
-            return self.stores[store].signals(slice(part * SIGNALS_AT_ONCE, (part + 1) * SIGNALS_AT_ONCE))
+        def read(store: int, part: int) -> SignalTable:
+            return self.stores[store].signal_table(slice(part * SIGNALS_AT_ONCE, (part + 1) * SIGNALS_AT_ONCE))
 
         return read
 

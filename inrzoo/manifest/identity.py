@@ -30,6 +30,12 @@ ADDED_LATER = {
     "fit.num_coords": None,
     "fit.evaluate_every": 10,
     "coords.extent": 1.0,
+    "values.dtype": "uint8",
+    "values.scale": "dtype",
+    "values.limits": None,
+    "values.symmetric": False,
+    "values.unit": "",
+    "observation": {"name": "grid", "measures": []},
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,
 }

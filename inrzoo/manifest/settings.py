@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Literal, Self, get_type_hints
 
 from inrzoo import registry
-from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, ScheduleKind, Spacing
+from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, ScheduleKind, Spacing, ValueScale, ValueType
 from inrzoo.errors import InrzooError
 from inrzoo.typecheck import check_type
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
 """Fields of an INR that depend on the signals and their grid."""
+GRID = {"name": "grid", "measures": []}
+"""The observation of a manifest that names none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,18 +52,46 @@ class Coords:
 
 @dataclass(frozen=True, kw_only=True)
 class Values:
-    """The target values of an INR: value = low + (high − low) · signal / 255."""
+    """The target values of an INR: value = low + (high − low) · (number − first) / (last − first).
+
+    `first` and `last` are the numbers of a signal that become the ends of the range; see `inrzoo.targets`.
+
+    Attributes:
+        range: (low, high); the peak of the PSNR is its width.
+        dtype: type of the signals' numbers, as the source gives them and the store keeps them.
+        scale: where `first` and `last` come from: `dtype`: the smallest and the largest number of an integer type;
+            int16 counts from −32768 to 32768, so that 0 stays the middle. `dataset`: `limits`, or the extremes of the
+            training split. `signal`: the extremes of each signal.
+        limits: first and last, for `dataset`.
+        symmetric: whether the extremes are ± the largest magnitude, so that 0 stays the middle of the range.
+        unit: unit of the numbers, such as `m/s`.
+    """
 
     range: tuple[float, float] = (-1.0, 1.0)
+    dtype: ValueType = "uint8"
+    scale: ValueScale = "dtype"
+    limits: tuple[float, float] | None = None
+    symmetric: bool = False
+    unit: str = ""
 
     def __post_init__(self) -> None:
-        """Reject an empty range."""
-        _require(
-            "values.range",
-            list(self.range),
-            -math.inf < self.range[0] < self.range[1] < math.inf,
-            "[low, high] with low below high, both finite",
-        )
+        """Reject an empty range, and a scale that does not go with the other settings."""
+        allowed = "[low, high] with low below high, both finite"
+        _require("values.range", list(self.range), _ascending(self.range), allowed)
+        if self.scale == "dtype":
+            integers = "uint8 or int16 with values.scale = dtype; floats need dataset or signal"
+            _require("values.dtype", self.dtype, self.dtype in ("uint8", "int16"), integers)
+        if self.limits is not None:
+            _require("values.limits", list(self.limits), _ascending(self.limits), allowed)
+            _require(
+                "values.limits", list(self.limits), self.scale == "dataset", "left out unless values.scale = dataset"
+            )
+        extremes = self.scale == "signal" or (self.scale == "dataset" and self.limits is None)
+        _require("values.symmetric", self.symmetric, extremes or not self.symmetric, "false unless extremes are taken")
+
+
+def _ascending(pair: tuple[float, float]) -> bool:
+    return -math.inf < pair[0] < pair[1] < math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +236,7 @@ class Recorded:
 class DatasetSettings(Recorded):
     """The settings of a dataset, whether its INRs were fitted by inrzoo or imported.
 
-    `source` and `inr` are component tables: `name` and all fields.
+    `source`, `inr` and `observation` are component tables: `name` and all fields.
 
     Attributes:
         name: name of the dataset, part of the key of every random stream.
@@ -220,6 +250,7 @@ class DatasetSettings(Recorded):
     name: str
     coords: Coords = field(default_factory=Coords)
     values: Values = field(default_factory=Values)
+    observation: dict[str, Any] = field(default_factory=lambda: dict(GRID))
     source: dict[str, Any]
     inr: dict[str, Any]
     title: str = ""
@@ -249,6 +280,7 @@ class FitSettings(Recorded):
     name: str
     coords: Coords = field(default_factory=Coords)
     values: Values = field(default_factory=Values)
+    observation: dict[str, Any] = field(default_factory=lambda: dict(GRID))
     init: Init = field(default_factory=Init)
     fit: Fit = field(default_factory=Fit)
     antialias: AntiAlias = field(default_factory=AntiAlias)
@@ -272,7 +304,7 @@ class Manifest(DatasetSettings, FitSettings):
         return tables
 
     def filled(self) -> Manifest:
-        """Fill in the default fields of the source and the INR. Both are made once, which checks them.
+        """Fill in the default fields of the components. Each is made once, which checks them.
 
         Raises:
             InrzooError: a component or one of its fields is unknown, or a value is impossible.
@@ -281,7 +313,8 @@ class Manifest(DatasetSettings, FitSettings):
         inr = {**self.inr, **dataclasses.asdict(make_inr(self.inr, in_features=1, out_features=1, nyquist=1.0))}
         for key in RUNTIME_FIELDS:  # the signals decide these, not the manifest
             inr.pop(key, None)
-        return dataclasses.replace(self, source=source, inr=inr)
+        observation = {**self.observation, **dataclasses.asdict(registry.make("observations", self.observation))}
+        return dataclasses.replace(self, source=source, inr=inr, observation=json.loads(json.dumps(observation)))
 
     @classmethod
     def from_json(cls, tables: Mapping[str, Any]) -> Manifest:
@@ -289,7 +322,7 @@ class Manifest(DatasetSettings, FitSettings):
         return cls.recorded(tables)
 
 
-def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyquist: float) -> Any:
+def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyquist: float | None) -> Any:
     """Make the INR of a manifest's table `inr` for signals of D coordinate dimensions and C channels.
 
     Args:
@@ -297,7 +330,7 @@ def make_inr(spec: Mapping[str, Any], in_features: int, out_features: int, nyqui
         in_features: D.
         out_features: C.
         nyquist: Nyquist frequency of the fitting grid in radians per coordinate unit, the smallest of its axes; INRs
-            without such a field ignore it.
+            without such a field ignore it. None without a grid.
     """
     return registry.make("inrs", spec, in_features=in_features, out_features=out_features, nyquist=nyquist)
 

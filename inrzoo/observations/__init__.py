@@ -1,9 +1,16 @@
-"""Observations: how an INR is compared with a signal. This file holds what all of them share.
+"""Observations: how an INR is compared with a signal, one file each. This file holds what all of them share.
 
-Shape letters: K points, D coordinate dimensions, C channels.
+Shape letters: B INRs, T snapshots, K points, D coordinate dimensions, C channels.
 """
 
-from typing import NamedTuple
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class ArraySpec(NamedTuple):
@@ -16,3 +23,78 @@ class ArraySpec(NamedTuple):
 
     shape: tuple[int, ...]
     dtype: str
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """The values of INRs beside those of their signals.
+
+    Attributes:
+        values_BTKC: the INRs', float32.
+        targets_BKC: the signals', float32.
+        value_range: ends of the range of values.
+        unit_B: numbers of a signal in one unit of its values, float64: its limits over the width of the value range.
+        zero_B: value that the number 0 becomes, float64.
+        valid_BK: whether a point is the signal's own and no padding; None if all are.
+    """
+
+    values_BTKC: Tensor
+    targets_BKC: Tensor
+    value_range: tuple[float, float]
+    unit_B: Tensor
+    zero_B: Tensor
+    valid_BK: Tensor | None = None
+
+    @property
+    def squared_errors(self) -> Tensor:
+        """Sum of squared errors over the signal's own points and its channels, (B, T), float64."""
+        errors = (self.values_BTKC.double() - self.targets_BKC[:, None].double()).square().sum(dim=-1)
+        return (errors if self.valid_BK is None else errors * self.valid_BK[:, None]).sum(dim=-1)
+
+    @property
+    def num_values(self) -> Tensor | int:
+        """Number of values of the signal's own points, (B,) or the same for all."""
+        points = self.targets_BKC.shape[1] if self.valid_BK is None else self.valid_BK.sum(dim=1)
+        return points * self.targets_BKC.shape[2]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation(ABC):
+    """How an INR is compared with a signal; its fields are its configuration.
+
+    A subclass in `inrzoo/observations/<name>.py` says which arrays a signal has, which measures of quality a store
+    keeps beside loss and PSNR, and when a fit has failed.
+    """
+
+    arrays: ClassVar[tuple[str, ...]] = ()
+    """Names of the arrays that a signal has beside `signals`."""
+
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss that fits minimise, one of `inrzoo.fit.losses`."""
+        return "mse"
+
+    @property
+    @abstractmethod
+    def measure_names(self) -> tuple[str, ...]:
+        """Names of the measures of quality that a store keeps beside loss and PSNR."""
+
+    @abstractmethod
+    def measure(self, fitted: Comparison, held_out: Comparison | None) -> dict[str, Tensor]:
+        """Measure the quality of INRs.
+
+        Args:
+            fitted: on the points that INRs were fitted to.
+            held_out: on points that no fit has seen, if signals have them.
+
+        Returns:
+            For each of `measure_names` its values, (B, T), float32.
+        """
+
+    def tolerance(self, measure: str) -> tuple[float, float]:
+        """How far a measure may be from the recorded one on another machine: relative to that, and absolute."""
+        return 5e-3, 0.0
+
+    def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
+        """Whether fits count as diverged although their loss has fallen, (B,); None if this observation has no rule."""
+        return None

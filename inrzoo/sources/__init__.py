@@ -85,13 +85,49 @@ class Signals:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def array_specs(self) -> dict[str, ArraySpec]:
+        """Shape and type of every array of a signal: `signals`, (K, C), and `arrays`."""
+        return {"signals": ArraySpec((math.prod(self.grid), self.channels), self.dtype), **self.arrays}
+
+    @property
+    def num_axes(self) -> int:
+        """D, the coordinates of a point."""
+        return self.arrays["points"].shape[-1] if "points" in self.arrays else len(self.grid)
+
+    def tables(self, indices: Sequence[int]) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
+        """Read the arrays of some signals by name, in the shapes of `array_specs`; otherwise as `values`."""
+        shapes = {name: spec.shape for name, spec in self.array_specs.items()}
+        for index, read in self.values(indices):
+            arrays = read if isinstance(read, dict) else {"signals": read}
+            yield index, {name: arrays[name].reshape(shape) for name, shape in shapes.items()}
+
     def array(self, indices: Sequence[int]) -> NDArray[Any]:
         """Read the values of different signals, (len(indices), K, C), in the order of `indices`."""
+        return self.read_arrays(indices)["signals"]
+
+    def read_arrays(
+        self,
+        indices: Sequence[int],
+        allocate: Callable[[str, tuple[int, ...], str], NDArray[Any]] = lambda _, shape, dtype: np.empty(shape, dtype),
+        on_read: Callable[[int, int], None] = lambda done, total: None,
+    ) -> dict[str, NDArray[Any]]:
+        """Read every array of different signals, in the order of `indices`.
+
+        Args:
+            indices: numbers of the signals.
+            allocate: makes the array of a name for all signals, of a shape and a type.
+            on_read: called with the numbers of signals read and of all.
+        """
         positions = {int(index): position for position, index in enumerate(indices)}
-        values_NKC = np.empty((len(positions), math.prod(self.grid), self.channels), dtype=self.dtype)
-        for index, array in self.values(list(positions)):
-            values_NKC[positions[index]] = array.reshape(values_NKC.shape[1:])
-        return values_NKC
+        total = len(positions)
+        read = {name: allocate(name, (total, *spec.shape), spec.dtype) for name, spec in self.array_specs.items()}
+        on_read(0, total)
+        for done, (index, arrays) in enumerate(self.tables(list(positions)), start=1):
+            for name, array in arrays.items():
+                read[name][positions[index]] = array
+            on_read(done, total)
+        return read
 
     def take(self, indices: NDArray[np.int64]) -> Signals:
         """Return the signals at `indices`, in that order."""

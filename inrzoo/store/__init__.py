@@ -4,7 +4,7 @@
 """
 
 from inrzoo.store.blocks import Block, Partition, Quality, write_block
-from inrzoo.store.create import Contents, create_store, signals_digest, stage_signals
+from inrzoo.store.create import Contents, create_store, stage_signals
 from inrzoo.store.finalise import JoinedShard, complete, grow, join_shard, publish_seed, unpublish
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.lock import only_writer
@@ -31,7 +31,6 @@ __all__ = [
     "only_writer",
     "open_store",
     "publish_seed",
-    "signals_digest",
     "stage_signals",
     "unpublish",
     "write_block",

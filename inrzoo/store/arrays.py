@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.store.checks import guarded
-from inrzoo.store.info import damaged
+from inrzoo.store.recorded import damaged
 
 CODECS = frozenset({"blosc", "bytes", "crc32c", "gzip", "sharding_indexed", "transpose", "vlen-utf8", "zstd"})
 """Names of the codecs, of zarr format 3, that a store may use. None can run code, and `bounded` bounds each."""
@@ -69,10 +69,12 @@ class Arrays:
             raise damaged(self._where, f"{name} is {array.dtype} of shape {list(array.shape)}, not a row of bytes")
         return self._whole(name, array).tobytes()
 
-    def signals(self, name: str, shape: tuple[int, ...], rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Some signals, shape (rows, K, C), of an array of shape (N, K, C)."""
+    def signals(
+        self, name: str, shape: tuple[int, ...], rows: slice | NDArray[np.int64], dtype: str = "uint8"
+    ) -> NDArray[Any]:
+        """Some signals, shape (rows, K, C), of an array of that type and of shape (N, K, C)."""
         array = self.array(name)
-        if array.shape != shape or array.dtype != np.uint8:
+        if array.shape != shape or array.dtype != np.dtype(dtype):
             raise damaged(self._where, f"{name} is {array.dtype} of shape {list(array.shape)}, not {list(shape)}")
         picked = array if isinstance(rows, slice) else array.oindex
         return guarded(self._where, name, lambda: np.asarray(picked[rows]))

@@ -10,7 +10,7 @@ import hashlib
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from threading import Lock
 from typing import Any, TypeVar
@@ -104,7 +104,11 @@ class Block:
 
 @dataclass(frozen=True)
 class Quality:
-    """Quality of the fits of a block: one array for each of `COLUMNS`."""
+    """Quality of the fits of a block: one array for each of `COLUMNS`, and for each measure of the observation.
+
+    Attributes:
+        measures: name -> (B, T) float32.
+    """
 
     psnr: NDArray[np.float32]
     loss: NDArray[np.float32]
@@ -113,6 +117,12 @@ class Quality:
     out_of_band: NDArray[np.float32]
     max_frequency: NDArray[np.float32]
     exact: NDArray[np.float32]
+    measures: Mapping[str, NDArray[np.float32]] = field(default_factory=dict, kw_only=True)
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """All columns by the names that their arrays have in a store."""
+        own = {name: getattr(self, name) for name in COLUMNS}
+        return {**own, **{f"{MEASURE_PREFIX}{name}": values for name, values in self.measures.items()}}
 
 
 @dataclass(frozen=True)
@@ -138,6 +148,10 @@ COLUMNS = {
     "max_frequency": Column("float32", np.nan, ("step", "axis")),
     "exact": Column("float32", np.nan, ("step",)),
 }
+MEASURE_PREFIX = "quality."
+"""First part of the names of a store's arrays of measures; no label column has a full stop in its name."""
+MEASURE = Column("float32", np.nan, ("step",))
+"""The column of each measure."""
 ADDED_LATER = ("exact",)
 """Columns that stores of earlier versions lack; there they read as `fill`, and nothing is written."""
 
@@ -148,11 +162,24 @@ class Record(Quality):
 
     sha256: NDArray[np.uint8]
 
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """See `Quality.columns`; with `sha256`."""
+        return {**super().columns(), "sha256": self.sha256}
+
+
+def column_kind(name: str) -> Column:
+    """What is known of the array of a column, by its name."""
+    return MEASURE if name.startswith(MEASURE_PREFIX) else COLUMNS[name]
+
 
 def make_record(columns: Mapping[str, NDArray[Any]]) -> Record:
-    """Make a record of the columns of an earlier version, too: those of `ADDED_LATER` that it lacks are unknown."""
+    """Make a record of `Record.columns`. What an earlier version lacks of `ADDED_LATER` is unknown."""
     unknown = {name: np.full(columns["psnr"].shape, COLUMNS[name].fill, COLUMNS[name].dtype) for name in ADDED_LATER}
-    return Record(**{**unknown, **columns})
+    measures = {
+        name.removeprefix(MEASURE_PREFIX): array for name, array in columns.items() if name.startswith(MEASURE_PREFIX)
+    }
+    own = {name: {**unknown, **columns}[name] for name in (*COLUMNS, "sha256")}
+    return Record(**own, measures=measures)
 
 
 def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
@@ -185,13 +212,13 @@ def write_block(store: Location, block: Block, weights_BTP: NDArray[np.float32],
     content = np.ascontiguousarray(weights_BTP, dtype="<f4")
     weights_path(store, block).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(weights_path(store, block), content.data, store)
-    write_record(store, block, Record(**vars(quality), sha256=digest(content)))
+    write_record(store, block, make_record({**Quality.columns(quality), "sha256": digest(content)}))
 
 
 def write_record(store: Location, block: Block, record: Record) -> None:
     """Write a commit record."""
     buffer = io.BytesIO()
-    np.savez(buffer, **vars(record))
+    np.savez(buffer, **record.columns())  # type: ignore[arg-type]  # none is called allow_pickle
     write_atomically(record_path(store, block), buffer.getbuffer(), store)
 
 
@@ -208,11 +235,11 @@ def read_record(store: Location, block: Block) -> Record:
     try:
         with _DECODING, np.load(content, allow_pickle=False) as arrays:
             record = make_record({key: arrays[key] for key in arrays.files})
-        columns = {name: getattr(record, name) for name in COLUMNS}
-        whole = record.sha256.shape == (32,) and len({len(column) for column in columns.values()}) == 1
+        columns = Quality.columns(record)
+        whole = record.sha256.shape == (32,) and len({len(array) for array in columns.values()}) == 1
         kinds = all(
-            column.dtype.kind == np.dtype(COLUMNS[name].dtype).kind and column.ndim == 1 + len(COLUMNS[name].axes)
-            for name, column in columns.items()
+            array.dtype.kind == np.dtype(column_kind(name).dtype).kind and array.ndim == 1 + len(column_kind(name).axes)
+            for name, array in columns.items()
         )
     except Exception as error:  # of zip, zlib and numpy, a dozen classes
         raise InrzooError(f"{path} is damaged ({type(error).__name__}: {error}); {REBUILD_HINT}") from None
@@ -236,7 +263,8 @@ def read_records(store: Location, blocks: Iterable[Block]) -> list[Record]:
 
 def concatenate(records: Sequence[Record]) -> Record:
     """Join the records of several blocks into one."""
-    return Record(**{key: np.concatenate([getattr(record, key) for record in records]) for key in vars(records[0])})
+    columns = [record.columns() for record in records]
+    return make_record({name: np.concatenate([each[name] for each in columns]) for name in columns[0]})
 
 
 def committed_blocks(store: Location) -> Callable[[Block], bool]:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
-from inrzoo.store.info import StoreInfo, damaged
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.objects import Location, ObjectError
+from inrzoo.store.recorded import damaged
 
 if TYPE_CHECKING:
     import zarr
@@ -91,7 +92,7 @@ def check_weights(weights: Any, info: StoreInfo, where: str) -> None:
 def recorded_inr(info: StoreInfo, where: str) -> Any:
     """The recorded INR, if its weights and coordinates are as many as those of the store."""
     inr = guarded(where, "inr", lambda: _made(json.dumps(info.inr, sort_keys=True)))
-    num_params, num_axes = info.layout.num_params, len(info.grid)
+    num_params, num_axes = info.layout.num_params, info.num_axes
     if inr.layout.num_params != num_params or inr.in_features != num_axes:
         what = f"an INR of {inr.layout.num_params} parameters for {inr.in_features} axes"
         raise damaged(where, f"{what}; weights of {num_params}, a grid of {num_axes} axes")

@@ -5,12 +5,11 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, C c
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.lazy import lazy
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, MEASURE, MEASURE_PREFIX
 from inrzoo.store.files import clear, is_there, sync_tree
 from inrzoo.store.info import StoreInfo
-from inrzoo.store.names import label_arrays
+from inrzoo.store.names import LIMITS, VALID, label_arrays, number_array, signal_array
 from inrzoo.store.objects import Location, ObjectPath, upload
 from inrzoo.store.root import change_info
 
@@ -44,8 +43,12 @@ class Contents:
         ids: N signal ids.
         split: N uint8.
         labels: columns of N int64, the first one the class.
-        signals_NKC: uint8 array, may be memory-mapped.
-        publish_signals: whether the signals stay in the finished store.
+        signals_NKC: numbers of the signals, of the type in the manifest; may be memory-mapped.
+        publish_signals: whether the signals and `arrays` stay in the finished store.
+        arrays: further arrays of the signals, by name, N rows each.
+        limits_N2: numbers of each signal that become the ends of the value range; None for the scale `dtype`.
+        valid_N2: range of each signal's own points, int64; None if nothing is padded.
+        numbers: columns of N further numbers, int64 or float64.
         init_SP: where all signals of a seed start, or None where each has a start of its own.
         fitter: the hypernetwork that made the starts, a file's content; None where none did.
     """
@@ -54,8 +57,12 @@ class Contents:
     ids: list[str]
     split: NDArray[np.uint8]
     labels: Mapping[str, NDArray[np.int64]]
-    signals_NKC: NDArray[np.uint8]
+    signals_NKC: NDArray[Any]
     publish_signals: bool
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    limits_N2: NDArray[np.float64] | None = None
+    valid_N2: NDArray[np.int64] | None = None
+    numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     init_SP: NDArray[np.float32] | None = None
     fitter: bytes | None = None
 
@@ -100,8 +107,9 @@ def _write(path: Path, contents: Contents) -> None:
         filters=None,
         dimension_names=["signal", "seed", "step", "param"],
     )
-    sizes = {"step": num_steps, "axis": len(info.grid)}
-    for name, column in COLUMNS.items():
+    sizes = {"step": num_steps, "axis": info.num_axes}
+    measures = {f"{MEASURE_PREFIX}{name}": MEASURE for name in info.measures}
+    for name, column in {**COLUMNS, **measures}.items():
         shape = (num_signals, seeds, *(sizes[axis] for axis in column.axes))
         _column(group, name, shape, column.dtype, column.fill, ["signal", "seed", *column.axes])
     _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"])
@@ -114,20 +122,35 @@ def _write(path: Path, contents: Contents) -> None:
         _signal_column(group, name, codes)
     _signal_column(group, "split", contents.split)
     _signal_column(group, "signal_id", np.array(contents.ids, dtype=np.dtypes.StringDType()))
+    for name, numbers in contents.numbers.items():
+        _signal_column(group, number_array(name), numbers)
+    for name, pairs in ((LIMITS, contents.limits_N2), (VALID, contents.valid_N2)):
+        if pairs is not None:
+            group.create_array(name, data=pairs, chunks=pairs.shape, dimension_names=["signal", "end"])
     if contents.publish_signals:
+        for name, array in contents.arrays.items():
+            _signals(group, array, signal_array(name))
         _signals(group, contents.signals_NKC, "signals")
     else:
-        stage_signals(path, contents.signals_NKC)
+        stage_signals(path, {**contents.arrays, "signals": contents.signals_NKC})
 
 
-def stage_signals(path: Location, signals_NKC: NDArray[np.uint8]) -> None:
-    """Write signals that may not be published into the build folder, where the workers read them."""
+def stage_signals(path: Location, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write signals that may not be published into the build folder, where the workers read them.
+
+    Args:
+        arrays: `signals`, and the further arrays of the signals by name.
+    """
     from inrzoo.store.zarr_stores import FolderStore
 
     with _on_disk(path / BUILD_FOLDER, "signals/zarr.json", replaces=False) as home:
-        clear(home / "signals.partial")
-        _signals(zarr.open_group(FolderStore(home), mode="a"), signals_NKC, "signals.partial")
-        (home / "signals.partial").rename(home / "signals")
+        group = zarr.open_group(FolderStore(home), mode="a")
+        for name in sorted(arrays, key=lambda name: name == "signals"):  # the signals last: they say that all are there
+            final = "signals" if name == "signals" else signal_array(name)
+            clear(home / final)
+            clear(home / f"{final}.partial")
+            _signals(group, arrays[name], f"{final}.partial")
+            (home / f"{final}.partial").rename(home / final)
 
 
 @contextmanager
@@ -149,14 +172,14 @@ def _on_disk(place: Location, last: str, replaces: bool = True) -> Iterator[Path
         upload(folder, place, last=lambda name: name == last)
 
 
-def _signals(home: zarr.Group, signals_NKC: NDArray[np.uint8], name: str) -> None:
+def _signals(home: zarr.Group, signals_NKC: NDArray[Any], name: str) -> None:
     rows = max(1, SIGNAL_CHUNK_BYTES // signals_NKC[0].nbytes)
     array = home.create_array(
         name,
         shape=signals_NKC.shape,
         chunks=(min(rows, len(signals_NKC)), *signals_NKC.shape[1:]),
         dtype=signals_NKC.dtype,
-        dimension_names=["signal", "coord", "channel"],
+        dimension_names=["signal", "coord", "axis" if "points" in name else "channel"],
     )
     for start in range(0, len(signals_NKC), rows):
         array[start : start + rows] = signals_NKC[start : start + rows]
@@ -167,14 +190,6 @@ def every_chunk() -> Any:
     value: a column would lack its file, and the rows of a shard would move up.
     """
     return zarr.config.set({"array.write_empty_chunks": True})
-
-
-def signals_digest(ids: list[str], signals_NKC: NDArray[np.uint8]) -> str:
-    """sha256 (hex) over ids and values: what the fitted signals were, whatever archive they came in."""
-    total = hashlib.sha256("\n".join(ids).encode())
-    for signal in signals_NKC:
-        total.update(np.ascontiguousarray(signal).data)
-    return total.hexdigest()
 
 
 def _column(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, fill: float, dims: list[str]) -> None:

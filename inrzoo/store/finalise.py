@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
 from inrzoo.store import blocks
-from inrzoo.store.blocks import ADDED_LATER, BUILD_FOLDER, COLUMNS, Block, Partition
+from inrzoo.store.blocks import ADDED_LATER, BUILD_FOLDER, COLUMNS, MEASURE_PREFIX, Block, Partition
 from inrzoo.store.checks import guarded
 from inrzoo.store.create import every_chunk
 from inrzoo.store.files import file_sizes, is_partial, remove, remove_tree, sha256, sync, sync_tree, write_atomically
@@ -76,7 +76,7 @@ def grow(path: Location, num_seeds: int, init_SP: NDArray[np.float32] | None) ->
             with every_chunk():
                 group["init"][:] = init_SP
         # The weights last: their size is what says how many seeds there are, so a crash before it grows anew.
-        for name in (*_seed_columns(group), "weights"):
+        for name in (*seed_columns(group, info), "weights"):
             shape = group[name].shape
             group[name].resize((shape[0], num_seeds, *shape[2:]))
 
@@ -132,10 +132,10 @@ def _publish_seed(path: Location, seed: int, joined: Mapping[int, JoinedShard]) 
     partition = partition_of(group, info)
     shards = [joined.get(shard) or join_shard(path, seed, shard) for shard in range(partition.num_shards)]
     record = blocks.concatenate([shard.record for shard in shards])
-    names = _seed_columns(group)
+    names = seed_columns(group, info)
     for name in names:
-        if name in COLUMNS:
-            group[name][:, seed] = getattr(record, name)
+        if name != "block_sha256":
+            group[name][:, seed] = record.columns()[name]
     group["block_sha256"][:, seed] = record.sha256.reshape(-1, 32)
     files = [f"{name}/{key}" for name in names for key in [_chunk_key(group[name], 0, seed)]]
     for file in files:
@@ -211,7 +211,7 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
     if len(bad_blocks) < partition.num_blocks:  # else there is nothing to keep, and perhaps nothing that can be read
         from inrzoo.store.bounded import bounded_array
 
-        columns = {name: bounded_array(group[name])[:, seed] for name in _seed_columns(group)}
+        columns = {name: bounded_array(group[name])[:, seed] for name in seed_columns(group, info)}
     damaged = {shard for shard in range(partition.num_shards) if bad_blocks & {*partition.shard_blocks(shard)}}
     for shard in range(partition.num_shards):
         for index in partition.shard_blocks(shard):
@@ -223,7 +223,7 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
                 if part is None:
                     raise InrzooError(f"shard {shard} of seed {seed} in {path} is too short to hold block {index}")
                 write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data, path)
-            quality = {name: column[rows] for name, column in columns.items() if name in COLUMNS}
+            quality = {name: column[rows] for name, column in columns.items() if name != "block_sha256"}
             record = blocks.make_record({**quality, "sha256": columns["block_sha256"][index]})
             blocks.write_record(path, Block(seed, index), record)
     dropped = {f"weights/{_chunk_key(group['weights'], shard, seed)}" for shard in damaged}
@@ -233,9 +233,15 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
         (path / file).unlink(missing_ok=True)
 
 
-def _seed_columns(group: Any) -> list[str]:
-    """The names of `SEED_COLUMNS` that a store has; those of earlier versions have fewer."""
-    return [name for name in SEED_COLUMNS if name not in ADDED_LATER or name in group]
+def seed_columns(group: Any, info: StoreInfo) -> list[str]:
+    """The names of a store's columns by seed. Stores of earlier versions have fewer; measures are the observation's."""
+    own = [name for name in SEED_COLUMNS if name not in ADDED_LATER or name in group]
+    return [*own, *(f"{MEASURE_PREFIX}{name}" for name in info.measures)]
+
+
+def is_seed_column(array: str) -> bool:
+    """Whether an array is a column by seed, by its name."""
+    return array in SEED_COLUMNS or array.startswith(MEASURE_PREFIX)
 
 
 def shard_path(path: Location, shard: int, seed: int) -> Location:

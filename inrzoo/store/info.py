@@ -12,17 +12,17 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from functools import cached_property
-from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import Any, Self, get_type_hints
+from typing import Any, Self, get_args, get_type_hints
 
-from inrzoo.choices import STATUS_NAMES
+from inrzoo.choices import STATUS_NAMES, ValueType
+from inrzoo.coords import Axis
 from inrzoo.errors import InrzooError
-from inrzoo.manifest import DatasetSettings, FitSettings
-from inrzoo.store.blocks import COLUMNS, Partition
+from inrzoo.observations import ArraySpec
+from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
 from inrzoo.store.files import is_hidden
 from inrzoo.store.names import CHUNK
+from inrzoo.store.recorded import FitterInfo, ImportInfo, PartitionRows, RecordedManifest, damaged, require
 from inrzoo.typecheck import check_type
 from inrzoo.weights import WeightLayout
 
@@ -32,129 +32,15 @@ MAX_COORDS = 2**32
 """A grid with this many points or more is taken for damaged."""
 BY_SEED = ("weights", "block_sha256", *COLUMNS)
 """Arrays whose second axis counts seeds."""
+NAME = re.compile(r"[a-z0-9_]+")
+"""Names of measures, numbers and arrays."""
+ARRAY_TYPES = (*get_args(ValueType), "float64", "int64")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
-OPTIONAL = ("partial", "repairing", "imported", "fitter")
+OPTIONAL = ("partial", "repairing", "imported", "fitter", "axes", "measures", "arrays", "numbers", "padded", "skipped")
 """Fields that most stores do not record."""
 LAYOUT_TYPES: dict[str, Any] = {"name": str, "shape": list[int], "axes": list[str]}
-
-
-def damaged(where: str, what: object) -> InrzooError:
-    """The line for a store that contradicts itself."""
-    text = " ".join(str(what).split())
-    return InrzooError(f"{where} is damaged ({text[:300]}); see inrzoo verify, pull it again or build it anew")
-
-
-@dataclass(frozen=True, kw_only=True)
-class RecordedManifest(DatasetSettings):
-    """The manifest in a store. Keys that this version does not know are kept and not looked at.
-
-    Attributes:
-        tables: the manifest exactly as it is recorded: the fingerprint covers it.
-        init, fit, antialias: its tables of how the INRs came about, as they are recorded. `settings` reads them, for
-            INRs that inrzoo fitted.
-    """
-
-    tables: dict[str, Any]
-    init: dict[str, str | None] = field(default_factory=dict)
-    fit: dict[str, Any] = field(default_factory=dict)
-    antialias: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_tables(cls, tables: Mapping[str, Any]) -> Self:
-        """Read and check a recorded manifest.
-
-        Raises:
-            InrzooError: names the key that is missing or has an impossible value.
-        """
-        for key in ("coords", "values"):
-            if key not in tables:
-                raise InrzooError(f"manifest of the store: missing key {key}")
-        return cls.recorded({**tables, "tables": dict(tables)})
-
-    @cached_property
-    def settings(self) -> FitSettings:
-        """The settings that the INRs were fitted with.
-
-        Raises:
-            InrzooError: they were imported, or fitted with settings that this version does not know.
-        """
-        return FitSettings.recorded(self.tables)
-
-    @property
-    def init_mode(self) -> str:
-        """The mode of the starts: one of `inrzoo.manifest.Init`, or of a later version."""
-        return self.init.get("mode") or "random"
-
-    def with_seeds(self, num_seeds: int) -> Self:
-        """This manifest with another number of seeds."""
-        return self.from_tables({**self.tables, "seeds": num_seeds})
-
-
-@dataclass(frozen=True, kw_only=True)
-class PartitionRows:
-    """Rows of a chunk, of a block and of a shard; each a whole number of those before it."""
-
-    chunk_rows: int
-    block_rows: int
-    shard_rows: int
-
-    def __post_init__(self) -> None:
-        """Reject rows that do not divide each other."""
-        sizes = [self.chunk_rows, self.block_rows, self.shard_rows]
-        _require("partition", sizes, sizes[0] > 0 and all(b >= a and b % a == 0 for a, b in pairwise(sizes)))
-
-    @classmethod
-    def choose(cls, num_signals: int, num_numbers: int) -> Self:
-        """The rows for a new store, of which each INR has that many float32 numbers in all its snapshots."""
-        chosen = Partition.of(num_signals, 4 * num_numbers)
-        return cls(chunk_rows=chosen.chunk_rows, block_rows=chosen.block_rows, shard_rows=chosen.shard_rows)
-
-    def of(self, num_signals: int) -> Partition:
-        """The partition of a store with that many signals."""
-        return Partition(num_signals, self.chunk_rows, self.block_rows, self.shard_rows)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportInfo:
-    """The origin of imported INRs.
-
-    Attributes:
-        format: kind of the files.
-        convention: whose layout and key names they have.
-        said_by: the option, file or convention that decided each setting.
-        num_files: files that were read.
-        sha256: hex, over the sha256 of every file.
-        lists: sha256 (hex) of the files that list the others, by name.
-        copies: the number that each seed has in the folder.
-        exported_from: fingerprint of the store that was exported to the folder, if one was.
-    """
-
-    format: str = "state-dicts"
-    convention: str
-    said_by: dict[str, str] = field(default_factory=dict)
-    num_files: int
-    sha256: str
-    lists: dict[str, str] = field(default_factory=dict)
-    copies: tuple[int, ...] = ()
-    exported_from: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class FitterInfo:
-    """The hypernetwork that made the starts of the fits.
-
-    Attributes:
-        sha256: hex, of the file in the array `fitter`.
-        task, conventions, identity: how it was trained, what the weights that it makes mean, and on what it was
-            trained; from its checkpoint.
-    """
-
-    sha256: str
-    task: dict[str, Any]
-    conventions: dict[str, Any]
-    identity: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,6 +65,12 @@ class StoreInfo:
         checksums: sha256 (hex) of the store's files, by name.
         complete: whether all INRs and the statistics are there.
         partial: names of the splits that were pulled, where others were left out.
+        axes: what each axis of the grid measures; empty if nothing is known.
+        measures: measures of quality beside loss and PSNR, one column each.
+        arrays: arrays that each signal has beside its numbers.
+        numbers: columns of further numbers of each signal.
+        padded: whether signals are padded, so that the store says which points are their own.
+        skipped: files that could not be read and were left out, as the user asked for.
         repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
     """
 
@@ -206,21 +98,33 @@ class StoreInfo:
     repairing: dict[int, tuple[int, ...]] = field(default_factory=dict)
     imported: ImportInfo | None = None
     fitter: FitterInfo | None = None
+    axes: tuple[Axis, ...] = ()
+    measures: tuple[str, ...] = ()
+    arrays: dict[str, ArraySpec] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+    padded: bool = False
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
+        for key, names in (("measures", self.measures), ("numbers", self.numbers), ("arrays", tuple(self.arrays))):
+            require(key, names, len({*names}) == len(names) and all(map(NAME.fullmatch, names)))
+        for name, spec in self.arrays.items():
+            require(f"arrays.{name}", spec, 0 < len(spec.shape) <= 4 and 0 < math.prod(spec.shape) < MAX_COORDS)
+            require(f"arrays.{name}", spec, spec.dtype in ARRAY_TYPES)
+        require("axes", self.axes, len(self.axes) in (0, len(self.grid)))
         grid, splits, labels = self.grid, self.split_names, self.label_columns
-        _require("grid", grid, 0 < len(grid) <= 8 and min(grid) > 0 and math.prod(grid) < MAX_COORDS)
-        _require("snapshots", self.snapshots, bool(self.snapshots) and min(self.snapshots) >= 0)
-        _require("split_names", splits, 0 < len(splits) == len({*splits}) < 256)
-        _require("status_names", self.status_names, self.status_names == STATUS_NAMES)
-        _require("label_columns", labels, 0 < len(labels) == len({*labels}))
+        require("grid", grid, 0 < len(grid) <= 8 and min(grid) > 0 and math.prod(grid) < MAX_COORDS)
+        require("snapshots", self.snapshots, bool(self.snapshots) and min(self.snapshots) >= 0)
+        require("split_names", splits, 0 < len(splits) == len({*splits}) < 256)
+        require("status_names", self.status_names, self.status_names == STATUS_NAMES)
+        require("label_columns", labels, 0 < len(labels) == len({*labels}))
         for name in self.label_names:
-            _require("label_names", name, len(name) > 0 and name.isprintable() and not {*"/."} & {*name})
+            require("label_names", name, len(name) > 0 and name.isprintable() and not {*"/."} & {*name})
         for name in labels:
-            _require("label_columns", name, name in self.label_names)
+            require("label_columns", name, name in self.label_names)
         empty = [tensor.name for tensor in self.layout.tensors if min(tensor.shape, default=1) < 1]
-        _require("layout", empty, not empty)
+        require("layout", empty, not empty)
         for name, digest in self.checksums.items():
             _check_file(name, digest)
 
@@ -269,6 +173,11 @@ class StoreInfo:
         keys = ("format", "dataset", "fingerprint", "inr", "layout", "grid")
         return {key: json.loads(json.dumps(attributes[key], sort_keys=True)) for key in keys}
 
+    @property
+    def num_axes(self) -> int:
+        """D, the coordinates of a point."""
+        return self.arrays["points"].shape[-1] if "points" in self.arrays else len(self.grid)
+
     def status_codes(self, *names: str) -> list[int]:
         """Codes of names of a status."""
         return [self.status_names.index(name) for name in names]
@@ -308,10 +217,12 @@ def _encoded(name: str, value: Any) -> Any:
         return value.tables
     if isinstance(value, WeightLayout):
         return value.to_json()
-    return _plain(dataclasses.asdict(value) if dataclasses.is_dataclass(value) else value)  # type: ignore[arg-type]
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        value = dataclasses.asdict(value)  # type: ignore[arg-type]  # it is no class
     if isinstance(value, Mapping):
         return {str(key): _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list | tuple) else value
@@ -327,7 +238,7 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         return check_type(key, check_type(key, value, dict[str, list[str]]).get("splits", []), hint)
     if key == "repairing":
         blocks = check_type(key, value, dict[str, tuple[int, ...]])
-        _require(key, value, all(seed.isdecimal() and min(members, default=0) >= 0 for seed, members in blocks.items()))
+        require(key, value, all(seed.isdecimal() and min(members, default=0) >= 0 for seed, members in blocks.items()))
         return {int(seed): members for seed, members in blocks.items()}
     if key == "checksums":
         digests: dict[str, str] = check_type(key, value, hint)
@@ -336,6 +247,15 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         for name in hidden:  # the others are checked with the rest of the fields
             _check_name(name)
         return {name: digest for name, digest in digests.items() if name not in hidden}
+    if key == "axes":
+        return tuple(
+            _part(f"axes.{number}", table, Axis) for number, table in enumerate(check_type(key, value, list[Any]))
+        )
+    if key == "arrays":
+        return {
+            name: ArraySpec(*check_type(f"arrays.{name}", spec, tuple[tuple[int, ...], str]))
+            for name, spec in check_type(key, value, dict[str, Any]).items()
+        }
     for part in (PartitionRows, ImportInfo, FitterInfo):
         if hint == part or hint == part | None:
             return _part(key, value, part)
@@ -374,12 +294,8 @@ def _check_file(name: str, digest: str) -> None:
     chunk = CHUNK.fullmatch(name)
     if not chunk and PurePosixPath(name).name != "zarr.json":
         raise InrzooError(f"{name!r} is no file of a store")
-    if chunk and chunk[1] in BY_SEED and chunk[2].count("/") < 2:
+    by_seed = chunk and (chunk[1] in BY_SEED or chunk[1].startswith(MEASURE_PREFIX))
+    if chunk and by_seed and chunk[2].count("/") < 2:
         raise InrzooError(f"{name!r} is no chunk of {chunk[1]}")
     if not SHA256.fullmatch(digest):
         raise InrzooError(f"{digest!r} is no sha256 of {name}")
-
-
-def _require(key: str, value: Any, holds: bool) -> None:
-    if not holds:
-        raise InrzooError(f"{key} = {value!r}")

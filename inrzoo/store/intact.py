@@ -6,9 +6,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.files import sha256, special_files
-from inrzoo.store.info import StoreInfo, damaged
+from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import is_metadata
 from inrzoo.store.objects import Location
+from inrzoo.store.recorded import damaged
 from inrzoo.store.root import check_root, consolidated, own_files, visible_files
 
 NO_FILE: Callable[[str], bool] = lambda name: False  # noqa: E731

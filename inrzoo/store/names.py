@@ -20,7 +20,12 @@ RESERVED_NAMES = (
     "signals",
     "stats",
 )
-"""Names of a store's own arrays and its one group."""
+"""Names of a store's own arrays and its one group; further ones are `FURTHER`."""
+FURTHER = re.compile(r"(quality|signals|numbers)\.[a-z0-9_]+")
+"""Names of arrays that the observation and the source of a store decide: measures, arrays and limits of the signals,
+numbers of each signal. No label column has a full stop in its name."""
+LIMITS, VALID = "signals.limits", "signals.valid"
+"""Arrays of the numbers that become the ends of the value range, and of the range of each signal's own points."""
 STATISTICS = ("mean", "std", "count", "tensor_mean", "tensor_std", "tensor_count")
 """Names of the arrays in the group `stats`."""
 
@@ -28,6 +33,16 @@ STATISTICS = ("mean", "std", "count", "tensor_mean", "tensor_std", "tensor_count
 def label_arrays(columns: Iterable[str]) -> list[str]:
     """Array names of label columns: the first one is `label`, the class; the others keep theirs unless reserved."""
     return ["label", *(f"label_{name}" if name in RESERVED_NAMES else name for name in list(columns)[1:])]
+
+
+def signal_array(name: str) -> str:
+    """Name of a further array of the signals: `points` -> `signals.points`."""
+    return f"signals.{name}"
+
+
+def number_array(name: str) -> str:
+    """Name of a column of further numbers of each signal."""
+    return f"numbers.{name}"
 
 
 def is_own(name: str, label_columns: Iterable[str]) -> bool:
@@ -38,7 +53,8 @@ def is_own(name: str, label_columns: Iterable[str]) -> bool:
     """
     chunk = CHUNK.fullmatch(name)
     array = chunk[1] if chunk else name.removesuffix("/zarr.json")
-    return (chunk is not None or name.endswith("/zarr.json")) and array in _arrays(tuple(label_columns))
+    ours = array in _arrays(tuple(label_columns)) or bool(FURTHER.fullmatch(array))
+    return ours and (chunk is not None or name.endswith("/zarr.json"))
 
 
 def is_metadata(name: str) -> bool:

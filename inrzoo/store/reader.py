@@ -5,7 +5,6 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -21,13 +20,23 @@ from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
-from inrzoo.store.blocks import ADDED_LATER, BUILD_FOLDER, COLUMNS, Block, Record, committed_blocks, read_records
+from inrzoo.store.blocks import (
+    ADDED_LATER,
+    MEASURE_PREFIX,
+    Block,
+    Record,
+    column_kind,
+    committed_blocks,
+    read_records,
+)
 from inrzoo.store.checks import check_weights, no_store, opened, recorded_inr
 from inrzoo.store.description import description
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, is_object_url
+from inrzoo.store.recorded import damaged
 from inrzoo.store.selection import select
+from inrzoo.store.signal_reader import SignalReader
 from inrzoo.store.store_cache import StoreCache, Unfinished, is_url
 from inrzoo.store.subset import expected_blocks
 from inrzoo.store.weights_array import WeightsArray
@@ -40,7 +49,7 @@ if TYPE_CHECKING:
     from inrzoo.inrs import INR
 
 
-class Store(Shown):
+class Store(SignalReader, Shown):
     """A dataset of INRs on disk.
 
     Attributes:
@@ -129,7 +138,13 @@ class Store(Shown):
         return self.info.manifest.values.range
 
     def coords(self, finer: int = 1) -> NDArray[np.float32]:
-        """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D)."""
+        """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D).
+
+        Raises:
+            InrzooError: the signals have points of their own; `targets` gives them.
+        """
+        if "points" in self.info.arrays:
+            raise InrzooError(f"the signals of {self.location} have points of their own and no grid")
         return self.info.manifest.coords.grid(self.info.grid, finer)
 
     # --- the INRs ----------------------------------------------------------------------------------------------
@@ -182,6 +197,11 @@ class Store(Shown):
         See `inrzoo.fit.metrics.exact_share`; NaN in stores of earlier versions and without the signals.
         """
         return self._column("exact")
+
+    @cached_property
+    def measures(self) -> dict[str, NDArray[np.float32]]:
+        """Measures of quality beside loss and PSNR by name, (N, S, T) each: of a sound `snr`, in dB."""
+        return {name: self._column(f"{MEASURE_PREFIX}{name}") for name in self.info.measures}
 
     @cached_property
     def init(self) -> NDArray[np.float32] | None:
@@ -239,18 +259,6 @@ class Store(Shown):
         """The origin of each signal, e.g. its file name."""
         return [str(name) for name in self._arrays.read("signal_id", (self.num_signals,))]
 
-    @property
-    def has_signals(self) -> bool:
-        """Whether the store holds its signals, or holds them while it is being built."""
-        return self._signals_home is not None
-
-    def signals(self, rows: slice | NDArray[np.int64]) -> NDArray[np.uint8]:
-        """Signals as they were read, (rows, K, C), uint8. Raises InrzooError if their licence keeps them out."""
-        if (home := self._signals_home) is None:
-            raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        shape = (self.num_signals, math.prod(self.info.grid), self.inr.out_features)
-        return self._arrays.signals(home, shape, rows)
-
     @cached_property
     def stats(self) -> dict[str, NDArray[Any]]:
         """Statistics of the training split: `mean`, `std`, `count`, (T, P), and `tensor_mean`, `tensor_std`,
@@ -290,21 +298,19 @@ class Store(Shown):
         """Every block of the store, seed by seed."""
         return [Block(seed, index) for seed in range(self.num_seeds) for index in range(self.partition.num_blocks)]
 
-    @property
-    def _signals_home(self) -> str | None:
-        return next((name for name in ("signals", f"{BUILD_FOLDER}/signals") if self._arrays.has(name)), None)
-
     def _column(self, name: str) -> NDArray[Any]:
-        sizes = {"step": len(self.snapshots), "axis": len(self.info.grid)}
-        shape = (self.num_signals, self.num_seeds, *(sizes[axis] for axis in COLUMNS[name].axes))
+        sizes, kind = {"step": len(self.snapshots), "axis": self.info.num_axes}, column_kind(name)
+        shape = (self.num_signals, self.num_seeds, *(sizes[axis] for axis in kind.axes))
         if name in ADDED_LATER and not self._arrays.has(name):
-            return np.full(shape, COLUMNS[name].fill, COLUMNS[name].dtype)
+            return np.full(shape, kind.fill, kind.dtype)
         column = self._arrays.read(name, shape, seed_axis=1)
         unfinished = set(range(self.num_seeds)) - set(self.info.published_seeds)
         # The seed may have been published before: the column may hold values of INRs that are gone.
-        column[:, sorted(unfinished)] = COLUMNS[name].fill
+        column[:, sorted(unfinished)] = kind.fill
         for block, record in self._waiting.items():
-            column[self.partition.rows(block.index), block.seed] = getattr(record, name)
+            if name not in (columns := record.columns()):
+                raise damaged(self.location, f"the record of a block lacks {name}")
+            column[self.partition.rows(block.index), block.seed] = columns[name]
         return column
 
     @cached_property

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.store.blocks import Block, Partition
-from inrzoo.store.finalise import SEED_COLUMNS, info_of, open_group, partition_of, unpublish
+from inrzoo.store.finalise import info_of, is_seed_column, open_group, partition_of, seed_columns, unpublish
 from inrzoo.store.names import is_metadata
 from inrzoo.store.root import change_info, own_files
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 def seed_of(file: str) -> int | None:
     """The one seed that a file of a store belongs to, by its relative name; None for those of all seeds."""
     array, *key = file.split("/")
-    if array in ("weights", *SEED_COLUMNS) and key[0] == "c":
+    if (array == "weights" or is_seed_column(array)) and key[0] == "c":
         return int(key[2])
     if array == "init" and key[0] == "c":
         return int(key[1])
@@ -106,7 +106,7 @@ def keep_seeds(path: Path, num_seeds: int) -> None:
         published_seeds=[seed for seed in info.published_seeds if seed < num_seeds],
         checksums={name: digest for name, digest in info.checksums.items() if (seed_of(name) or 0) < num_seeds},
     )
-    for name in ("init", *SEED_COLUMNS, "weights"):
+    for name in ("init", *seed_columns(group, info), "weights"):
         if name in group:
             first = () if name == "init" else group[name].shape[:1]
             group[name].resize((*first, num_seeds, *group[name].shape[len(first) + 1 :]))

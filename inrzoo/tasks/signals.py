@@ -22,12 +22,12 @@ from torch import Tensor
 from inrzoo import manifest, registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
-from inrzoo.fit.values import to_values
 from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
 from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.manifest import Manifest, without_defaults
+from inrzoo.targets import SignalTable, limits_of
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import load_module
@@ -179,14 +179,23 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     if not len(rows_N):
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}; its splits are: {', '.join(names)}")
     of_split = signals.take(rows_N)
-    values_NKC = of_split.array(range(len(of_split)))
+    if of_split.arrays:
+        raise InrzooError(f"the signals of {dataset.name} have points of their own; tasks on signals need a grid")
+    arrays = of_split.read_arrays(range(len(of_split)))
+    table = SignalTable(
+        arrays=arrays,
+        grid=of_split.grid,
+        scale=dataset.values,
+        coords=dataset.coords,
+        limits_N2=limits_of(arrays["signals"], dataset.values, of_split.ids),
+    )
     labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
     tables, grid = dataset.to_json(), tuple(signals.grid)
     nyquist = float(dataset.coords.nyquist(grid).min())
 
     def read_rows(rows: Rows) -> SignalBatch:
-        index = rows if isinstance(rows, slice) else rows.numpy()
-        return to_values(values_NKC[index], dataset.values.range), {name: part[rows] for name, part in labels.items()}
+        values_BKC = table.values(rows if isinstance(rows, slice) else rows.numpy())
+        return torch.from_numpy(values_BKC), {name: part[rows] for name, part in labels.items()}
 
     return SignalSet(
         inr=manifest.make_inr(dataset.inr, len(signals.grid), signals.channels, nyquist),

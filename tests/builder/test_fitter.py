@@ -81,13 +81,13 @@ def test_a_plan_is_what_a_build_does(tto, runs, tmp_path, monkeypatch):
     run, out, timed = runs("trans_inr"), tmp_path / "made.zarr", []
     network, fit_to = estimate.weights_of, estimate.fit_to
 
-    def weights_of(content, inr, settings, grid, values_BKC, device):
-        time.sleep(0.05 * len(values_BKC))
-        return network(content, inr, settings, grid, values_BKC, device)
+    def weights_of(content, inr, grid, targets, device):
+        time.sleep(0.05 * len(targets.values_BKC))
+        return network(content, inr, grid, targets, device)
 
-    def timed_fit(inr, starts_BP, values_BKC, settings, *words, **others):
+    def timed_fit(inr, starts_BP, targets, settings, *words, **others):
         timed.append(settings.fit.steps)
-        return fit_to(inr, starts_BP, values_BKC, settings, *words, **others)
+        return fit_to(inr, starts_BP, targets, settings, *words, **others)
 
     monkeypatch.setattr(estimate, "weights_of", weights_of)
     monkeypatch.setattr(estimate, "fit_to", timed_fit)

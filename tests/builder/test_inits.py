@@ -128,7 +128,7 @@ def test_a_learned_start(tmp_path: Path, store: Store) -> None:
     build(settings, tmp_path / "store.zarr", in_process=True, quiet=True, init=tmp_path / "learned.safetensors")
     built = open_store(tmp_path / "store.zarr")
     assert (built.init == learned).all() and built.settings.init.mode == "file"
-    by_hand = fit_to(built.inr, learned[None], built.signals(slice(0, 1)), settings, (8, 8), "cpu")
+    by_hand = fit_to(built.inr, learned[None], built.targets(slice(0, 1)), settings, (8, 8), "cpu")
     np.testing.assert_allclose(built.weights[0, 0, 0], by_hand.weights_BTP[0, 0], atol=1e-6)
 
 

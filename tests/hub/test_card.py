@@ -18,7 +18,7 @@ from inrzoo.hub.card import card, size_category
 from inrzoo.hub.rebuild import rebuild, to_toml
 from inrzoo.interchange.parquet import features
 from inrzoo.store import Store, open_store
-from inrzoo.store.info import RecordedManifest
+from inrzoo.store.recorded import RecordedManifest
 
 
 def record(store: Store, **changes: str) -> None:

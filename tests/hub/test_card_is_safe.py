@@ -20,7 +20,7 @@ from markdown_it.token import Token
 from inrzoo.hub.card import card
 from inrzoo.hub.markdown import one_line
 from inrzoo.store import Store, open_store
-from inrzoo.store.info import ImportInfo, RecordedManifest
+from inrzoo.store.recorded import ImportInfo, RecordedManifest
 
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 FRAGMENTS = (

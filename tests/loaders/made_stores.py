@@ -17,7 +17,8 @@ from inrzoo import stats
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import Block, Contents, Quality, Store, create_store, open_store, publish_seed, write_block
 from inrzoo.store import blocks as blocks_module
-from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import PartitionRows, RecordedManifest
 
 SIREN = Siren(in_features=2, out_features=1, hidden_features=2, hidden_layers=1)
 FIELDS = ("in_features", "out_features", "hidden_features", "hidden_layers")

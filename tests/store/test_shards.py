@@ -11,7 +11,8 @@ from tiny_store import REAL_MIN_BLOCKS
 from inrzoo.errors import InrzooError
 from inrzoo.store import Block, Contents, Quality, blocks, create_store, open_store, publish_seed, write_block
 from inrzoo.store.finalise import block_in_shard, shard_path
-from inrzoo.store.info import PartitionRows, RecordedManifest, StoreInfo
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.recorded import PartitionRows, RecordedManifest
 from inrzoo.store.shards import map_shard, raw_rows
 from inrzoo.weights import WeightLayout, WeightTensor
 
