@@ -1,5 +1,6 @@
 """Chooses the device, the number of workers and their resources."""
 
+import math
 import os
 from typing import Literal
 
@@ -54,7 +55,9 @@ def one_worker(device: str) -> dict[str, float]:
 def is_quick(store: Store, todo: list[Block]) -> bool:
     """Estimate whether a build in this process takes less than `QUICK_SECONDS`, as starting Ray takes time."""
     settings = store.settings.fit
-    per_step = 6 * store.layout.num_params * len(store.coords())  # forward pass, and two products of the backward pass
+    per_step = (
+        6 * store.layout.num_params * math.prod(store.info.grid)
+    )  # two thirds of it backward
     operations = per_step * settings.steps * sum(map(store.num_rows, todo))
     limit = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
     return fit.engine(settings.engine).THREADED and operations < limit

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from inrzoo.coords import Axis
 from inrzoo.errors import InrzooError
 from inrzoo.observations import ArraySpec
 
+Reading = NDArray[Any] | Mapping[str, NDArray[Any]]
+"""The numbers of a signal, or all of its arrays by name."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -73,7 +75,7 @@ class Signals:
     labels: dict[str, NDArray[np.int64]]
     label_names: dict[str, list[str]]
     split: NDArray[np.uint8]
-    values: Callable[[Sequence[int]], Iterator[tuple[int, NDArray[Any]]]]
+    values: Callable[[Sequence[int]], Iterator[tuple[int, Reading]]]
     split_names: tuple[str, ...] = SPLITS
     checksums: dict[str, str] = dataclasses.field(default_factory=dict)
     dtype: ValueType = "uint8"
@@ -99,7 +101,7 @@ class Signals:
         """Read the arrays of some signals by name, in the shapes of `array_specs`; otherwise as `values`."""
         shapes = {name: spec.shape for name, spec in self.array_specs.items()}
         for index, read in self.values(indices):
-            arrays = read if isinstance(read, dict) else {"signals": read}
+            arrays = read if isinstance(read, Mapping) else {"signals": read}
             yield index, {name: arrays[name].reshape(shape) for name, shape in shapes.items()}
 
     def array(self, indices: Sequence[int]) -> NDArray[Any]:
@@ -133,7 +135,7 @@ class Signals:
         """Return the signals at `indices`, in that order."""
         positions = {int(index): position for position, index in enumerate(indices)}
 
-        def values(subset: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
+        def values(subset: Sequence[int]) -> Iterator[tuple[int, Reading]]:
             for index, array in self.values([int(indices[position]) for position in subset]):
                 yield positions[index], array
 
