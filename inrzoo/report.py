@@ -51,6 +51,12 @@ def of_build(report: Report) -> str:
         f"store    {report.path} ({decimal(report.num_bytes)})",
         f"INRs     {report.num_inrs}, {how}",
         f"PSNR     mean {report.psnr_mean:.2f}, median {report.psnr_median:.2f}, 5 % quantile {report.psnr_low:.2f} dB",
+        *(
+            f"{name:<8} mean {_figure(of['mean'])}, median {_figure(of['median'])}, "
+            f"5 and 95 % quantiles {_figure(of['low'])} and {_figure(of['high'])}"
+            for name, of in report.measures.items()
+            if of
+        ),
         f"engine   {report.engine}",
         f"fits     {report.early_stops} early stops, {report.diverged} diverged",
         f"time     {report.seconds:.1f} s, {report.preparation_seconds:.1f} s of them before fits began{compiled}",
@@ -152,6 +158,8 @@ def of_store(store: Store) -> dict[str, Any]:
         "grid": list(info.grid),
         "coords": dict(sorted(asdict(manifest.coords).items())),
         "value_range": list(store.value_range),
+        "values": {key: value for key, value in asdict(manifest.values).items() if key != "range" and value},
+        "observation": manifest.observation,
         "fit": manifest.fit,
         "splits": dict(zip(info.split_names, splits.tolist(), strict=True)),
         "labels": {column: len(info.label_names[column]) for column in info.label_columns},
@@ -160,6 +168,10 @@ def of_store(store: Store) -> dict[str, Any]:
         "psnr": [
             {"step": step, **_quantiles(store.psnr[:, :, index][done])} for index, step in enumerate(store.snapshots)
         ],
+        "measures": {
+            name: [{"step": step, **_quantiles(values[done][:, index])} for index, step in enumerate(store.snapshots)]
+            for name, values in store.measures.items()
+        },
         "out_of_band": [
             {"step": step, "mean": _mean(store.out_of_band[:, :, index][done])}
             for index, step in enumerate(store.snapshots)
@@ -176,6 +188,10 @@ def of_store(store: Store) -> dict[str, Any]:
         "fingerprint": info.fingerprint,
         "environment": {"inrzoo": info.version, **info.environment},
     }
+
+
+def _figure(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
 
 
 def as_text(content: dict[str, Any]) -> str:

@@ -54,6 +54,8 @@ class Report:
         num_bytes: size of the store on disk in bytes.
         psnr_mean, psnr_median, psnr_low: PSNR in dB over signals and seeds at the last snapshot, without diverged INRs;
             `low` is the 5 % quantile.
+        measures: the observation's measures by name, over the same INRs: `mean`, `median`, `low` and `high`, the 5 and
+            95 % quantiles; empty where none is finite.
         early_stops, diverged: numbers of such INRs in the store.
         workers: number of processes, or of threads of this process, that fitted.
         executor: `ray` or `in process`.
@@ -70,6 +72,7 @@ class Report:
     psnr_mean: float
     psnr_median: float
     psnr_low: float
+    measures: dict[str, dict[str, float]]
     early_stops: int
     diverged: int
     workers: int
@@ -267,12 +270,23 @@ def _report(store: Store, todo: list[Block], times: tuple[float, float, float], 
         psnr_mean=float(mean),
         psnr_median=float(median),
         psnr_low=float(low),
+        measures={
+            name: _summary(values[:, :, -1][store.status != diverged]) for name, values in store.measures.items()
+        },
         early_stops=int((store.status == early_stop).sum()),
         diverged=int((store.status == diverged).sum()),
         workers=workers,
         executor=executor,
         engine=store.settings.fit.engine,
     )
+
+
+def _summary(values: NDArray[np.float32]) -> dict[str, float]:
+    finite = values[np.isfinite(values)]
+    if not finite.size:
+        return {}
+    low, median, high = np.quantile(finite, (0.05, 0.5, 0.95))
+    return {"mean": float(finite.mean()), "median": float(median), "low": float(low), "high": float(high)}
 
 
 def _write_run_log(out: Location, report: Report) -> None:

@@ -55,9 +55,7 @@ def one_worker(device: str) -> dict[str, float]:
 def is_quick(store: Store, todo: list[Block]) -> bool:
     """Estimate whether a build in this process takes less than `QUICK_SECONDS`, as starting Ray takes time."""
     settings = store.settings.fit
-    per_step = (
-        6 * store.layout.num_params * math.prod(store.info.grid)
-    )  # two thirds of it backward
+    per_step = 6 * store.layout.num_params * math.prod(store.info.grid)  # two thirds of it backward
     operations = per_step * settings.steps * sum(map(store.num_rows, todo))
     limit = QUICK_SECONDS * OPERATIONS_PER_SECOND * len(os.sched_getaffinity(0))
     return fit.engine(settings.engine).THREADED and operations < limit

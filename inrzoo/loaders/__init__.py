@@ -54,6 +54,8 @@ def load(
     max_out_of_band: float | None = None,
     max_frequency: float | None = None,
     min_exact: float | None = None,
+    min_measures: Mapping[str, float] | None = None,
+    max_measures: Mapping[str, float] | None = None,
     status: Sequence[str] | None = None,
     shuffle: bool = False,
     batch_size: int | None = None,
@@ -88,6 +90,7 @@ def load(
         max_out_of_band: maximum share of spectral energy outside the Nyquist box, 0 to 1.
         max_frequency: maximum frequency on every axis, in radians per coordinate unit.
         min_exact: minimum share of the signal's values that the INR gives back, 0 to 1.
+        min_measures, max_measures: smallest and largest values of measures of the observation: `{"snr": 20}`.
         status: allowed names; `ok` and `early stop` if None.
         shuffle: for streams: whether to shuffle. The DataLoader shuffles a map-style dataset.
         batch_size: for streams, like the next six: INRs of a batch; 256 if None.
@@ -137,6 +140,8 @@ def load(
         "max_out_of_band": max_out_of_band,
         "max_frequency": max_frequency,
         "min_exact": min_exact,
+        "min_measures": min_measures,
+        "max_measures": max_measures,
         "status": status,
     }
 

@@ -29,6 +29,8 @@ class DatasetKeywords(TypedDict, total=False):
     max_out_of_band: float | None
     max_frequency: float | None
     min_exact: float | None
+    min_measures: Mapping[str, float] | None
+    max_measures: Mapping[str, float] | None
     status: Sequence[str] | None
     cache_limit: int | None
     retries: int

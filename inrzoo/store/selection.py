@@ -5,7 +5,7 @@ Shape letters: N signals, S seeds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,6 +29,8 @@ def select(
     max_out_of_band: float | None = None,
     max_frequency: float | None = None,
     min_exact: float | None = None,
+    min_measures: Mapping[str, float] | None = None,
+    max_measures: Mapping[str, float] | None = None,
     status: Sequence[str] = USABLE_STATUS,
     split: str | None = None,
     step: int = -1,
@@ -42,6 +44,8 @@ def select(
         max_out_of_band: share of spectral energy outside the Nyquist box, 0 to 1.
         max_frequency: radians per unit, on every axis; INRs without a bound do not meet it.
         min_exact: share of the signal's values that the INR gives back, 0 to 1.
+        min_measures, max_measures: smallest and largest values of measures of the observation, such as
+            `{"snr": 20}`, dB.
         status: names that are let through; pending INRs never are unless named.
         split: name of a split.
         step: position on the step axis.
@@ -50,7 +54,7 @@ def select(
         (N, S), boolean.
 
     Raises:
-        InrzooError: a status or split that the store does not have.
+        InrzooError: a status, split or measure that the store does not have.
 
     Example:
         >>> signals, seeds = store.select(min_psnr=5, split="train").nonzero()
@@ -71,6 +75,10 @@ def select(
         if limit is not None:
             column = getattr(store, name)[:, :, step]
             keep &= holds(column.max(axis=-1) if column.ndim == 3 else column, limit)  # NaN meets nothing
+    for limits, holds in ((min_measures, np.greater_equal), (max_measures, np.less_equal)):
+        for name, limit in (limits or {}).items():
+            _position(store.info.measures, name, "measure")
+            keep &= holds(store.measures[name][:, :, step], limit)
     if split is not None:
         keep &= (store.split == _position(store.info.split_names, split, "split"))[:, None]
     return keep
@@ -78,5 +86,5 @@ def select(
 
 def _position(names: Sequence[str], name: str, kind: str) -> int:
     if name not in names:
-        raise InrzooError(f"no {kind} {name!r} in this store; there are: {', '.join(names)}")
+        raise InrzooError(f"no {kind} {name!r} in this store; there are: {', '.join(names) or 'none'}")
     return names.index(name)

@@ -1,0 +1,204 @@
+"""Builds of sounds and shapes: what is stored, measured, verified and repeated, as for images."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+from tiny_store import store_bytes
+
+from inrzoo import manifest, verify
+from inrzoo.builder import build
+from inrzoo.errors import InrzooError
+from inrzoo.loaders import load
+from inrzoo.refit import refit
+from inrzoo.report import of_build, of_store
+from inrzoo.store import Store, open_store
+from inrzoo.store.files import sha256
+from inrzoo.store.root import seal
+from inrzoo.targets import to_numbers
+
+TONES = {"fit.steps": 60, "fit.lr": 1e-2, "fit.views": [30, 60], "source.num_samples": 64, "seeds": 2}
+SOLIDS = {"fit.steps": 60, "fit.num_coords": 50, "source.num_points": 128, "source.num_held_out": 64, "seeds": 2}
+CHANGES = {"tones": TONES, "solids": SOLIDS}
+NAMES = list(CHANGES)
+
+
+def settings(name: str, **changes: object) -> manifest.Manifest:
+    keys = {key.replace("__", "."): value for key, value in changes.items()}
+    return manifest.load(name, None, {"fit.engine": "reference", "inr.hidden_features": 16, **CHANGES[name], **keys})
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("observations")
+    reports = {name: build(settings(name), folder / f"{name}.zarr", in_process=True, quiet=True) for name in NAMES}
+    assert "snr      mean" in of_build(reports["tones"]) and "iou      mean" in of_build(reports["solids"])
+    return {name: folder / f"{name}.zarr" for name in NAMES}
+
+
+@pytest.fixture
+def tones(built: dict[str, Path]) -> Store:
+    return open_store(built["tones"])
+
+
+@pytest.fixture
+def solids(built: dict[str, Path]) -> Store:
+    return open_store(built["solids"])
+
+
+def test_the_snr_is_that_of_a_sounds_own_part(tones: Store) -> None:
+    """In float64, for one sound after the other; the error in the padding counts for nothing."""
+    values, rendered = tones.targets(slice(None)).values_BKC, tones.render(slice(None), 1, 0).numpy().astype(np.float64)
+    assert (tones.valid[::2] != tones.valid[1::2]).any(), "one of two is padded"
+    for signal, (start, stop) in enumerate(tones.valid):
+        own = slice(start, stop)
+        error = np.square(rendered[signal, own] - values[signal, own]).sum()
+        by_hand = 10 * np.log10(np.square(values[signal, own].astype(np.float64)).sum() / error)
+        assert tones.measures["snr"][signal, 1, 0] == pytest.approx(by_hand, abs=1e-3)
+    # On the whole, padding would flatter: most of it is met at once.
+    assert tones.psnr.mean() > tones.measures["snr"].mean()
+
+
+def test_a_sound_comes_back_as_loud_as_it_was(tones: Store) -> None:
+    assert tones.signals(slice(None)).dtype == np.int16 and len({*np.abs(tones.limits[:, 0])}) >= 3
+    values = tones.signal_table().values()
+    assert np.array_equal(to_numbers(values, tones.info.manifest.values, tones.limits), tones.signals(slice(None)))
+    assert tones.info.axes[0].unit == "s" and tones.numbers["fundamental"].min() == 200.0
+
+
+def test_measures_of_a_shape_are_those_of_points_that_no_fit_saw(solids: Store) -> None:
+    targets = solids.targets(slice(None))
+    points, distances = targets.held_out
+    for signal in range(solids.num_signals):
+        rendered = solids.render(signal, 0, -1, coords=points[signal]).numpy()
+        unit = 0.5  # limits of ±0.5 on a range of ±1
+        mae = np.abs(rendered - distances[signal]).mean() * unit
+        assert solids.measures["mae"][signal, 0, -1] == pytest.approx(mae, rel=1e-4)
+        both, either = (np.logical_and, np.logical_or)
+        inside, truth = rendered < 0, distances[signal] < 0
+        iou = both(inside, truth).sum() / max(1, either(inside, truth).sum())
+        assert solids.measures["iou"][signal, 0, -1] == pytest.approx(iou, abs=1e-6)
+    assert len({tuple(row) for row in points[0]} & {tuple(row) for row in targets.coords[0]}) == 0
+
+
+def test_held_out_points_reach_no_fit(built: dict[str, Path], tmp_path: Path) -> None:
+    fewer = settings("solids", source__num_held_out=16, seeds=1)
+    build(fewer, tmp_path / "store.zarr", in_process=True, quiet=True)
+    store = open_store(tmp_path / "store.zarr")
+    assert np.array_equal(store.weights[:, 0], open_store(built["solids"]).weights[:, 0])
+    assert store.info.fingerprint != open_store(built["solids"]).info.fingerprint  # other measures are recorded
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("engine", ["reference", "fused"])
+def test_more_seeds_later_and_by_two_threads_are_the_same_bytes(name: str, engine: str, tmp_path: Path) -> None:
+    made = settings(name, fit__engine=engine)
+    build(made, tmp_path / "whole.zarr", in_process=True, quiet=True, workers=1)
+    build(settings(name, fit__engine=engine, seeds=1), tmp_path / "grown.zarr", in_process=True, quiet=True)
+    build(made, tmp_path / "grown.zarr", in_process=True, quiet=True, workers=2)
+    whole, grown = (store_bytes(tmp_path / f"{name}.zarr") for name in ("whole", "grown"))
+    assert {file: digest for file, digest in whole.items() if not file.endswith("zarr.json")} == {
+        file: digest for file, digest in grown.items() if not file.endswith("zarr.json")
+    }
+    again = refit(tmp_path / "grown.zarr", 4, draw=0)
+    assert again.elsewhere == [] and [one.bit_equal for one in again.refits] == [True] * 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_lost_block_is_fitted_again_to_the_byte(name: str, built: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(built[name], copy)
+    assert verify.verify(copy).problems == []
+    chunk = next(file for file in sorted((copy / "weights" / "c").rglob("*")) if file.is_file())
+    chunk.unlink()
+    verify.repair(copy, verify.verify(copy))
+    assert store_bytes(copy) == store_bytes(built[name])
+
+
+@pytest.mark.parametrize(("name", "column"), [("tones", "snr"), ("solids", "mae"), ("solids", "iou")])
+def test_a_false_measure_is_found_by_rendering(name: str, column: str, built: dict[str, Path], tmp_path: Path) -> None:
+    """A store whose checksums are all right but whose INRs are not as good as it claims."""
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(built[name], copy)
+    array, file = zarr.open_array(copy / f"quality.{column}", mode="r+"), f"quality.{column}/c/0/0/0"
+    array[3, 0, -1] = array[3, 0, -1] * 0.7
+    seal(copy, {**open_store(copy).info.checksums, file: sha256(copy / file)})
+    [problem] = verify.verify(copy).problems
+    assert problem.startswith(f"signal 3, seed 0: rendered {column}")
+
+
+@pytest.mark.parametrize(
+    "file", ["signals.limits/c/0/0", "signals.valid/c/0/0", "numbers.fundamental/c/0", "quality.snr/c/0/1/0"]
+)
+def test_a_damaged_array_of_a_sound_is_named(file: str, built: dict[str, Path], tmp_path: Path) -> None:
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(built["tones"], copy)
+    content = bytearray((copy / file).read_bytes())
+    content[len(content) // 2] ^= 1
+    (copy / file).write_bytes(bytes(content))
+    try:
+        problems = verify.verify(copy).problems
+    except InrzooError as error:
+        problems = [str(error)]
+    assert any(file in problem for problem in problems)
+
+
+def test_silence_is_no_fit(tmp_path: Path) -> None:
+    """INRs whose loss has fallen by a hair, but that are no better than no sound at all, have diverged."""
+    build(
+        settings("tones", fit__lr=1e-7, fit__steps=2, fit__views=[], seeds=1),
+        tmp_path / "s.zarr",
+        in_process=True,
+        quiet=True,
+    )
+    store = open_store(tmp_path / "s.zarr")
+    silent = store.measures["snr"][:, 0, -1] <= 0
+    assert silent.sum() > 3 and np.array_equal(store.status[:, 0] == 3, silent)
+
+
+def test_an_inr_without_an_inside_is_no_shape(tmp_path: Path) -> None:
+    keys = {"fit__lr": 1e-7, "fit__steps": 2, "seeds": 1}
+    build(settings("solids", **keys), tmp_path / "s.zarr", in_process=True, quiet=True)
+    assert (open_store(tmp_path / "s.zarr").status == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "line"),
+    [
+        ("tones", {"values__dtype": "uint8"}, "values.dtype = uint8 is not allowed; tones yields int16"),
+        ("tones", {"observation__name": "points", "observation__measures": None}, "unknown|points"),
+        ("digits", {"observation": {"name": "points"}}, "observation.name = points does not go with digits"),
+        ("solids", {"observation": {"name": "grid"}}, "observation.name = grid does not go with solids"),
+        ("solids", {"observation__loss": "bce"}, 'points.loss = "bce" is not allowed for sdf'),
+        ("solids", {"antialias__weight": 1.0, "inr": {"name": "fourier_net"}}, "antialias needs a grid"),
+    ],
+)
+def test_what_does_not_go_together_is_one_line(name: str, changes: dict, line: str, tmp_path: Path) -> None:
+    with pytest.raises(InrzooError, match=line) as caught:
+        made = manifest.load(name, None, {key.replace("__", "."): value for key, value in changes.items()})
+        build(made, tmp_path / "store.zarr", in_process=True, quiet=True)
+    assert "\n" not in str(caught.value) and not (tmp_path / "store.zarr").exists()
+
+
+def test_inrs_are_chosen_and_loaded_by_their_measures(tones: Store, solids: Store) -> None:
+    snr = tones.measures["snr"][:, :, -1]
+    floor = float(np.median(snr))
+    assert np.array_equal(tones.select(min_measures={"snr": floor}), (snr >= floor) & (tones.status != 3))
+    assert len(load(solids.path, split=None, max_measures={"mae": 1.0})) == 24
+    with pytest.raises(InrzooError, match="no measure 'snr' in this store; there are: mae, iou"):
+        solids.select(min_measures={"snr": 1.0})
+    batch = load(tones.path, split="train", normalise="none", signals=True)[:4]
+    assert np.array_equal(batch.values.numpy(), tones.targets(batch.signal.numpy()).values_BKC)
+    assert [entry["step"] for entry in of_store(tones)["measures"]["snr"]] == [30, 60]
+
+
+def test_signals_that_may_not_be_copied_are_read_again(tmp_path: Path) -> None:
+    """From the source, for a repair as for a continued build; points and limits with them."""
+    for name in NAMES:
+        out = tmp_path / f"{name}.zarr"
+        build(settings(name, redistributable=False, seeds=1), out, in_process=True, quiet=True)
+        assert not open_store(out).has_signals and verify.verify(out).problems == []
+        build(settings(name, redistributable=False), out, in_process=True, quiet=True)
+        assert verify.verify(out).problems == [] and not (out / "_build").exists()
