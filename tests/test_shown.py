@@ -66,7 +66,9 @@ def test_names_in_a_store_cannot_command_a_terminal_or_a_browser(finished):
         "label_names": {HOSTILE: ["0"]},
         "inr": {"name": HOSTILE, HOSTILE: HOSTILE},
     }
-    store.info = SimpleNamespace(**{**vars(store.info), **hostile, "status_codes": store.info.status_codes})
+    store.info = SimpleNamespace(
+        **{**vars(store.info), **hostile, "status_codes": store.info.status_codes, "num_axes": 2}
+    )
     store.location = HOSTILE
     text, page = both(store)
     assert all(letter.isprintable() or letter == "\n" for letter in text + page)

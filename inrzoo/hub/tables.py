@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from inrzoo.hub.markdown import code, fenced, table, text
 from inrzoo.interchange.parquet import features
+from inrzoo.manifest import Values
 from inrzoo.store import Store
 
 BINS, BAR = 16, 40
@@ -108,7 +109,8 @@ def conventions(store: Store) -> str:
         "frequency bound": _bound(store),
         "grid": SPACINGS[coords.spacing].format(extent=coords.extent),
         "coordinate order": ORDERS[coords.axis_order],
-        "values": f"[{low:g}, {high:g}]: value = {low:g} + {high - low:g} · signal / 255",
+        "values": f"[{low:g}, {high:g}]: value = {low:g} + {high - low:g} · {_number(recorded.values)}",
+        "observation": _settings(recorded.observation) if recorded.observation.get("name") != "grid" else "",
         "PSNR": "10·log10((high − low)² / MSE) on the fitting grid: peak 1 on the [0, 1] scale, unclamped; "
         "of a set, the mean of the dB values",
         "loss": "mean over coordinates and channels of one INR, summed over a batch: INRs do not influence each other",
@@ -139,6 +141,7 @@ def quality(store: Store) -> str:
                 values = psnr.mean(dtype=np.float64), np.median(psnr), np.quantile(psnr, 0.05), psnr.min()
                 figures = [*(f"{value:.2f}" for value in values), f"{(exact == 1).mean():.1%}" if exact.size else "–"]
             lines.append([text(name), str(step), f"{int((status != 'pending').sum()):,}", *figures, *map(str, counted)])
+    measures = measured(store)
     head = (
         "split",
         "step",
@@ -152,7 +155,19 @@ def quality(store: Store) -> str:
         "early stops",
         "diverged",
     )
-    return table(head, lines)
+    return "\n\n".join(part for part in (table(head, lines), measures) if part)
+
+
+def measured(store: Store) -> str:
+    """Return the table of the observation's measures by split, at the last snapshot; empty if it has none."""
+    lines = []
+    for name, values in store.measures.items():
+        for index, split in enumerate(store.info.split_names):
+            finite = _finite(values[store.split == index, :, -1][_status(store)[store.split == index] != "diverged"])
+            if finite.size:
+                figures = (finite.mean(dtype=np.float64), *np.quantile(finite, (0.05, 0.5, 0.95)))
+                lines.append([code(name), text(split), *(f"{figure:.4g}" for figure in figures)])
+    return table(("measure", "split", "mean", "5 % quantile", "median", "95 % quantile"), lines) if lines else ""
 
 
 def histogram(store: Store) -> str:
@@ -174,8 +189,23 @@ def columns(store: Store) -> str:
     for name, feature in features(store).items():
         kind = {"List": "list of {} float32", "ClassLabel": "class of {}"}.get(feature["_type"], "{}")
         size = feature.get("length") or len(feature.get("names", ())) or feature.get("dtype")
-        rows.append((code(name), text(kind.format(size)), MEANINGS.get(name, "label of the signal")))
+        of_quality = "measure of quality at that snapshot" if name in store.info.measures else "label of the signal"
+        rows.append((code(name), text(kind.format(size)), MEANINGS.get(name, of_quality)))
     return table(("column", "type", "what"), rows)
+
+
+def _number(values: Values) -> str:
+    """Return how a number of a signal becomes a share of the range."""
+    if values.dtype == "uint8" and values.scale == "dtype":
+        return "signal / 255"
+    limits = {
+        "dtype": f"of {values.dtype}",
+        "dataset": "[{:g}, {:g}]".format(*values.limits) if values.limits else "of the training split",
+        "signal": "of each signal, in `signals.limits`",
+    }
+    unit = f", in {text(values.unit)}" if values.unit else ""
+    around = ", the same on both sides of 0" if values.symmetric else ""
+    return f"(number − first) / (last − first); first and last: {limits[values.scale]}{around}{unit}"
 
 
 def _settings(settings: Mapping[str, Any]) -> str:

@@ -93,6 +93,7 @@ def features(store: Store) -> dict[str, Any]:
         },
         "split": value["string"],
         "psnr": value["float32"],
+        **dict.fromkeys(store.info.measures, value["float32"]),
         "steps": value["int32"],
         "status": value["string"],
     }
@@ -163,6 +164,7 @@ def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> i
 def _label_columns(store: Store) -> list[str]:
     """Name the first label column `label`, the class, as in the store's arrays; others keep their names."""
     reserved = {"weights", "signal", "signal_id", "seed", "step", "split", "psnr", "steps", "status", "label"}
+    reserved |= {*store.info.measures}
     return ["label", *(f"label_{name}" if name in reserved else name for name in list(store.labels)[1:])]
 
 
@@ -200,6 +202,7 @@ def _table(store: Store, schema: pa.Schema, rows: slice, seed: int, split: str) 
         **{column: codes[signals] for column, codes in zip(_label_columns(store), store.labels.values(), strict=True)},
         "split": [split] * each,
         "psnr": store.psnr[present, seed].reshape(-1),
+        **{name: values[present, seed].reshape(-1) for name, values in store.measures.items()},
         "steps": store.steps[present, seed].reshape(-1),
         "status": names[store.status[signals, seed]],
     }
