@@ -77,7 +77,7 @@ def labels_of_table(
     except (UnicodeDecodeError, csv.Error) as error:
         raise InrzooError(f"{place} is not a table in UTF-8 ({error})") from error
     if absent := [column for column in (file_column, *label_columns) if column not in columns]:
-        raise InrzooError(f"{place} has no column {absent[0]!r}; it has: {', '.join(columns) or 'none'}")
+        raise InrzooError(f"{place} has no column {absent[0]!r}; it has: {_listed(columns)}")
     name_of = _by_short_name(names)
     labels: dict[str, dict[str, str]] = {}
     for line, row in enumerate(table, start=2):
@@ -118,17 +118,22 @@ def held_out_split(
     test = np.zeros(count, dtype=bool)
     for column, names in held_out.items():
         if column not in columns:
-            raise InrzooError(f"{field} has no column {column!r}; there are: {', '.join(columns)}")
+            raise InrzooError(f"{field} has no column {column!r}; there are: {_listed(columns)}")
         known = encode_labels(columns[column])[1]
         if absent := set(names) - set(known):
             raise InrzooError(
-                f"{field}.{column} names {min(absent)!r}, which no signal has; there are: "
-                f"{', '.join(known[:8])}{', …' if len(known) > 8 else ''}"
+                f"{field}.{column} names {min(absent)!r}, which no signal has; there are: {_listed(known)}"
             )
         test |= np.isin(columns[column], names)
     if test.all() or not test.any():
         raise InrzooError(f"{field} holds out {test.sum()} of the {count} signals; expected some, but not all")
     return np.where(test, SPLITS.index("test"), SPLITS.index("train")).astype(np.uint8)
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Join the first eight names, quoted, as a table may hold any characters."""
+    every = [repr(name) for name in names]
+    return (", ".join(every[:8]) or "none") + (", …" if len(every) > 8 else "")
 
 
 def _is_number(label: str) -> bool:

@@ -174,8 +174,9 @@ def test_the_checksum_of_a_folder_covers_the_table(tmp_path):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (b"file,kind\na,b\n", "has no column 'filename'; it has: file, kind"),
+        (b"file,kind\na,b\n", "has no column 'filename'; it has: 'file', 'kind'"),
         (b"filename,sort\na,b\n", "has no column 'kind'"),
+        (b'"file\nname",kind\na,b\n', r"it has: 'file\\nname', 'kind'"),
         (b"", "has no column 'filename'; it has: none"),
         (b"filename,kind\n", "has no rows"),
         (b"filename,kind\na\n", "row 2 has no kind"),
@@ -211,8 +212,8 @@ def test_held_out_labels_are_the_test_split(tmp_path):
     speaker = AudioFolder(**fields, held_out={"speaker": ["bob"]}).read(path)
     np.testing.assert_array_equal(speaker.split == 2, ["bob" in identifier for identifier in speaker.ids])
     for held_out, said in (
-        ({"speaker": ["eve"]}, "held_out.speaker names 'eve', which no signal has; there are: ann, bob"),
-        ({"singer": ["bob"]}, "held_out has no column 'singer'; there are: digit, speaker, index"),
+        ({"speaker": ["eve"]}, "held_out.speaker names 'eve', which no signal has; there are: 'ann', 'bob'"),
+        ({"singer": ["bob"]}, "held_out has no column 'singer'; there are: 'digit', 'speaker', 'index'"),
         ({"speaker": ["ann", "bob"]}, "holds out 36 of the 36 signals"),
         ({"speaker": []}, "holds out 0 of the 36 signals"),
     ):
