@@ -109,6 +109,11 @@ def test_the_window_of_greatest_energy_is_that_of_brute_force(dtype, monkeypatch
         assert window_start(samples, count, "energy") == int(np.argmax(energies))
 
 
+def test_the_first_of_equal_windows_is_taken_in_whichever_block_it_begins(monkeypatch):
+    monkeypatch.setattr(_sounds, "BLOCK_FRAMES", 4)
+    assert window_start(np.array([0, 0, 0, 5, 0, 5, 0, 0, 5, 0], np.int16), 2, "energy") == 2
+
+
 def test_loud_samples_do_not_overflow_the_energy():
     samples = np.concatenate([np.full(70_000, 1, np.int16), np.full(70_000, -(2**15), np.int16)])
     assert window_start(samples, 70_000, "energy") == 70_000
@@ -231,6 +236,9 @@ def test_split_folders_and_drawn_splits(tmp_path):
         AudioFolder(num_test=1).read(tmp_path / "a.zip")
     named = AudioFolder(label_pattern=r"(?P<take>\d)$").read(tmp_path / "a.zip")
     assert np.bincount(named.split).tolist() == [8, 0, 8]
+    files = {name: content for name, content in files.items() if name.startswith("test/")}
+    only_test = AudioFolder(label_pattern=r"(?P<take>\d)$").read(write_zip(tmp_path / "c.zip", files))
+    assert set(only_test.split) == {2} and only_test.ids[0] == "test/a/0.wav"
     drawn = AudioFolder(num_samples=40, label_pattern=DIGITS, num_validation=3, num_test=6)
     signals = drawn.read(write_zip(tmp_path / "b.zip", digit_files()))
     assert [np.bincount(signals.split[signals.labels["digit"] == d]).tolist() for d in range(3)] == [[9, 1, 2]] * 3
@@ -319,6 +327,17 @@ def test_hours_of_silence_in_a_small_file_are_not_decoded(tmp_path, monkeypatch)
         decode(sound(hiss(0), 1_000_000), "x", 8000)
 
 
+def test_a_header_that_states_hours_is_enough():
+    class Hours:
+        samplerate, channels, format, frames = 8000, 1, "FLAC", 8000 * 3600
+
+        def read(self, frames, **_):
+            raise AssertionError("the file was decoded")
+
+    with pytest.raises(UnreadableSound, match="lasts longer than 600 s"):
+        list(_sounds._mono_blocks(Hours(), "refuse"))
+
+
 def test_a_recording_whose_header_states_no_length_is_cut_off_as_well(monkeypatch):
     class Stream:
         samplerate, channels, format, frames = 8000, 1, "OGG", np.iinfo(np.int64).max
@@ -326,12 +345,11 @@ def test_a_recording_whose_header_states_no_length_is_cut_off_as_well(monkeypatc
 
         def read(self, frames, **_):
             self.num_read += frames
+            assert self.num_read < 601 * 8000 + _sounds.BLOCK_FRAMES
             return np.ones((frames, 1))
 
-    stream = Stream()
     with pytest.raises(UnreadableSound, match="lasts longer than 600 s"):
-        list(_sounds._mono_blocks(stream, "refuse"))
-    assert stream.num_read < 601 * 8000 + _sounds.BLOCK_FRAMES
+        list(_sounds._mono_blocks(Stream(), "refuse"))
 
 
 def test_a_streamed_wav_file_without_a_size_is_read():
