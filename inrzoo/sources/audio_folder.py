@@ -170,7 +170,10 @@ class AudioFolder(Source):
             return {name: split for name, split in splits.items() if name in rows_of}, rows_of
         labels = {}
         for identifier in ids:
-            splits[identifier], class_name = split_and_class(tree.path, identifier)
+            try:
+                splits[identifier], class_name = split_and_class(tree.path, identifier)
+            except InrzooError as error:
+                raise InrzooError(f"{error}; label_pattern and labels_csv take labels from elsewhere") from None
             labels[identifier] = {self.class_column: class_name}
         return splits, labels
 
