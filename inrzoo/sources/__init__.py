@@ -67,6 +67,7 @@ class Signals:
         arrays: further arrays that each signal has, by name: for the observation `points`, `points` (K, D) and
             `held_out_points`, `held_out_signals`. `values` then yields a table of these arrays and `signals`.
         numbers: columns of N further numbers, int64 or float64, such as the sample at which a clip begins.
+        skipped: files that were left out because they cannot be read, each with the reason.
     """
 
     grid: tuple[int, ...]
@@ -83,6 +84,7 @@ class Signals:
     valid: NDArray[np.int64] | None = None
     arrays: dict[str, ArraySpec] = dataclasses.field(default_factory=dict)
     numbers: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
+    skipped: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.ids)

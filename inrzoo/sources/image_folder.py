@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Signals
-from inrzoo.sources._files import FileTree, open_tree
+from inrzoo.sources._files import FileTree
+from inrzoo.sources._folders import folder_split, open_folder, outer_folders, split_and_class
 from inrzoo.sources._pixels import ImageSource
-from inrzoo.sources._splits import check_counts, check_split_table, draw_validation, stratified_split
+from inrzoo.sources._splits import check_counts, check_split_table
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
-SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,10 +58,10 @@ class ImageFolder(ImageSource):
             raise InrzooError(
                 "image_folder has no download; pass --source PATH, a folder or zip of [SPLIT/]CLASS/IMAGE"
             )
-        tree = _open(path)
-        wrapper = _wrapper(tree.names)
-        members = {name.removeprefix(wrapper): name for name in tree.names}
-        images = [(identifier, *_split_and_class(path, identifier)) for identifier in sorted(members)]
+        tree = open_folder(path, SUFFIXES, "images", "[SPLIT/]CLASS/IMAGE")
+        outer = outer_folders(tree.names)
+        members = {name.removeprefix(outer): name for name in tree.names}
+        images = [(identifier, *split_and_class(path, identifier)) for identifier in sorted(members)]
         if self.classes is not None:
             images = _of_classes(images, check_split_table("image_folder.classes", self.classes), path)
         ids = [identifier for identifier, _, _ in images]
@@ -82,7 +82,15 @@ class ImageFolder(ImageSource):
             ids=ids,
             labels={self.class_column: codes},
             label_names={self.class_column: names},
-            split=self._split([split for _, split, _ in images], codes, path),
+            split=folder_split(
+                "image_folder",
+                path,
+                [split for _, split, _ in images],
+                codes,
+                self.num_validation,
+                self.num_test,
+                self.split_seed,
+            ),
             values=values,
             checksums=tree.checksums(members[identifier] for identifier in ids),
         )
@@ -98,51 +106,6 @@ class ImageFolder(ImageSource):
                         "set size to bring all of them to one size"
                     )
         return grid
-
-    def _split(self, splits: list[int | None], codes: NDArray[np.int64], path: Path) -> NDArray[np.uint8]:
-        known = [split for split in splits if split is not None]
-        if not known:
-            return stratified_split(codes, self.num_validation, self.num_test, self.split_seed)
-        if len(known) < len(splits):
-            raise InrzooError(f"{path} mixes split folders ({', '.join(SPLIT_FOLDERS)}) with class folders beside them")
-        if self.num_test:
-            raise InrzooError(f"image_folder.num_test = {self.num_test}, but {path} has split folders; leave it at 0")
-        return draw_validation(np.array(known, dtype=np.uint8), codes, self.num_validation, self.split_seed)
-
-
-def _open(path: Path) -> FileTree:
-    tree = open_tree(path, SUFFIXES)
-    if path.is_dir() and not tree.names:
-        archives = sorted(path.glob("*.zip"))
-        if len(archives) > 1:
-            raise InrzooError(f"{path} holds {len(archives)} zip archives; name one: {', '.join(map(str, archives))}")
-        tree = open_tree(archives[0], SUFFIXES) if archives else tree
-    if not tree.names:
-        raise InrzooError(f"no images in {path}; expected [SPLIT/]CLASS/IMAGE with one of {', '.join(SUFFIXES)}")
-    return tree
-
-
-def _wrapper(names: Sequence[str]) -> str:
-    """Return the outer folders that are neither class nor split; archives often hold one with their own name."""
-    wrapper = ""
-    while True:
-        tops = {name.removeprefix(wrapper).split("/")[0] for name in names}
-        deep = all(name.removeprefix(wrapper).count("/") >= 2 for name in names)
-        if len(tops) > 1 or not deep or (top := tops.pop()).lower() in SPLIT_FOLDERS:
-            return wrapper
-        wrapper += f"{top}/"
-
-
-def _split_and_class(path: Path, identifier: str) -> tuple[int | None, str]:
-    """Return split (None if unknown) and class of an image from the names of its folders."""
-    folders = identifier.split("/")[:-1]
-    if len(folders) == 1:
-        return None, folders[0]
-    if len(folders) == 2 and folders[0].lower() in SPLIT_FOLDERS:
-        return SPLIT_FOLDERS[folders[0].lower()], folders[1]
-    raise InrzooError(
-        f"{path}: {identifier} is not in a folder CLASS/ or SPLIT/CLASS/ with a split of {', '.join(SPLIT_FOLDERS)}"
-    )
 
 
 def _of_classes(

@@ -24,6 +24,20 @@ def noise(seed: int, rows: int = 8, columns: int = 8, channels: int = 3) -> np.n
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
 
+def sound(samples: Any, rate: int = 8000, kind: str = "WAV", subtype: str | None = None) -> bytes:
+    """A sound file; `samples` (S,) or (S, C) are int16, or floats with full scale at -1 and 1."""
+    import soundfile
+
+    buffer = io.BytesIO()
+    soundfile.write(buffer, np.asarray(samples), rate, format=kind, subtype=subtype)
+    return buffer.getvalue()
+
+
+def hiss(seed: int, count: int = 100) -> np.ndarray:
+    """int16 noise without a zero."""
+    return np.random.default_rng(seed).integers(1, 2**15, count, dtype=np.int16)
+
+
 def write_zip(path: Path, files: Mapping[str, bytes]) -> Path:
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in files.items():

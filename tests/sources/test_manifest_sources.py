@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from inrzoo import registry
+from inrzoo import manifest, registry
 
 MANIFESTS = {path.stem: path for path in sorted((Path(__file__).parents[2] / "manifests").glob("*.toml"))}
 
@@ -46,3 +46,17 @@ def test_idx_manifests_name_the_four_files():
         assert sorted(source.hashes) == [
             f"{part}-{kind}-ubyte.gz" for part in ("t10k", "train") for kind in ("images-idx3", "labels-idx1")
         ]
+
+
+def test_sounds_have_coordinates_of_one_distance_and_the_parameters_that_their_manifests_say():
+    for name, preset, num_params in (
+        ("spoken_digits", "standard", 4849),
+        ("spoken_digits", "small", 2209),
+        ("speech", "one_second", 8513),
+        ("speech", "three_seconds", 18_913),
+    ):
+        settings = manifest.load(name, preset=preset)
+        assert settings.coords.extent / settings.source["num_samples"] == 33 / 4096
+        inr = registry.make("inrs", settings.inr, in_features=1, out_features=1)
+        assert inr.layout.num_params == num_params
+        assert f"{num_params:,} parameters" in MANIFESTS[name].read_text(encoding="utf-8")

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_datasets import all_values, image_files, omniglot_files, write_idx, write_zip
+from small_datasets import all_values, hiss, image_files, omniglot_files, sound, write_idx, write_zip
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
@@ -41,12 +41,19 @@ def image_folder(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[s
     return {"size": 8, "num_validation": 3, "num_test": 3}, write_zip(tmp_path / "animals.zip", files)
 
 
+def audio_folder(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    files = {f"{name}/{take}.wav": sound(hiss(take, 20 + 9 * take)) for name in ("one", "two") for take in range(8)}
+    return {"num_samples": 50, "num_validation": 2, "num_test": 4}, write_zip(tmp_path / "words.zip", files)
+
+
 def hub_images(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
     columns = {"image_column": "img", "label_column": "fine_label", "extra_columns": ["coarse_label", "photographer"]}
     return {"repo": "a/b", "num_validation": 80, **columns}, request.getfixturevalue("parquet")
 
 
-CASES: dict[str, Case] = {case.__name__: case for case in (digits, omniglot, idx_images, image_folder, hub_images)}
+CASES: dict[str, Case] = {
+    case.__name__: case for case in (digits, omniglot, idx_images, image_folder, audio_folder, hub_images)
+}
 
 
 @pytest.fixture(params=CASES)
@@ -81,7 +88,7 @@ def test_the_catalogue_is_whole(read):
 def test_values_come_once_each_and_depend_on_the_index_alone(read):
     signals = read()
     everything = all_values(signals)
-    assert everything.shape == (len(signals), *signals.grid, signals.channels) and everything.dtype == np.uint8
+    assert everything.shape == (len(signals), *signals.grid, signals.channels) and everything.dtype == signals.dtype
     assert everything.std() > 0
     wanted = [int(index) for index in np.random.default_rng(0).permutation(len(signals))[:7]]
     got = list(signals.values(wanted))
@@ -133,7 +140,7 @@ def test_an_empty_folder_is_one_line(name, tmp_path):
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["omniglot", "idx_images", "image_folder"])
+@pytest.mark.parametrize("name", ["omniglot", "idx_images", "image_folder", "audio_folder"])
 def test_without_a_path_and_nothing_to_download(name):
     with pytest.raises(InrzooError, match="--source PATH"):
         registry.make("sources", {"name": name}).read(None)
@@ -154,6 +161,15 @@ def test_without_a_path_and_nothing_to_download(name):
         ({"name": "image_folder", "classes": {"train": ["a"], "test": ["a"]}}, "'a' twice"),
         ({"name": "image_folder", "classes": {}}, "names no class"),
         ({"name": "image_folder", "classes": {"train": ["a"]}, "num_test": 1}, "leave num_validation"),
+        ({"name": "audio_folder", "sample_rate": 0}, "sample_rate = 0"),
+        ({"name": "audio_folder", "num_samples": -1}, "num_samples = -1"),
+        ({"name": "audio_folder", "channels": "right"}, "right"),
+        ({"name": "audio_folder", "label_pattern": "("}, "not a regular expression"),
+        ({"name": "audio_folder", "label_pattern": "a_(b)"}, "names no group"),
+        ({"name": "audio_folder", "label_pattern": "(?P<a>b)", "labels_csv": "a.csv"}, "set one of them"),
+        ({"name": "audio_folder", "labels_csv": "a.csv"}, "belong together"),
+        ({"name": "audio_folder", "labels_csv": "a.txt", "label_columns": ["a"]}, "must end in .csv or .tsv"),
+        ({"name": "audio_folder", "held_out": {"speaker": ["theo"]}, "num_test": 1}, "leave num_test at 0"),
         ({"name": "hub_images"}, "needs repo"),
         ({"name": "hub_images", "repo": "a/b", "splits": {"dev": "x"}}, "'dev'"),
         ({"name": "hub_images", "repo": "a/b", "splits": {"train": "x", "test": "x"}}, "each once"),
@@ -171,7 +187,7 @@ def test_impossible_fields_are_one_line(spec, named):
 
 
 def test_importing_the_room_is_cheap():
-    heavy = ("PIL", "datasets", "pooch", "rich", "sklearn", "torch")
+    heavy = ("PIL", "datasets", "pooch", "rich", "sklearn", "soundfile", "soxr", "torch")
     code = f"import sys, inrzoo.sources; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

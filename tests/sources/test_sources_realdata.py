@@ -1,15 +1,23 @@
 """The public datasets themselves, where a machine has them."""
 
+import io
+import tomllib
+import wave
+import zipfile
+from pathlib import Path
+
 import numpy as np
 import pytest
 from small_datasets import all_values
 
 from inrzoo import registry
+from inrzoo.sources.audio_folder import AudioFolder
 from inrzoo.sources.hub_images import HubImages
 from inrzoo.sources.idx_images import IdxImages
 from inrzoo.sources.omniglot import Omniglot
 
 pytestmark = pytest.mark.realdata
+MANIFESTS = Path(__file__).parents[2] / "manifests"
 
 
 def test_omniglot_is_whole(real_data):
@@ -50,15 +58,44 @@ def test_a_share_of_cifar10(real_data):
     np.testing.assert_allclose(some.mean(axis=(0, 1, 2)), [0.491, 0.482, 0.447], atol=0.03)
 
 
-def test_manifests_fit_what_is_there(real_data):
-    import tomllib
-    from pathlib import Path
+def test_spoken_digits_are_the_files_samples(real_data):
+    spec = tomllib.loads((MANIFESTS / "spoken_digits.toml").read_text(encoding="utf-8"))["source"]
+    archive = real_data / "fsdd" / "fsdd_recordings.zip"
+    signals = registry.make("sources", spec).read(archive)
+    assert len(signals) == 1200 and signals.skipped == {}
+    assert signals.label_names["digit"] == list("0123456789") and len(signals.label_names["speaker"]) == 6
+    assert np.bincount(signals.split).tolist() == [800, 100, 300]  # 5 of 20 recordings of each digit and speaker
+    assert set(np.bincount(signals.labels["digit"][signals.split == 2])) == {30}
+    lengths, offsets = signals.numbers["num_samples"], signals.numbers["offset"]
+    rows = [int(np.argmin(lengths)), int(np.argmax(lengths)), 0, 700]
+    clips = dict(zip(rows, signals.array(rows)[:, :, 0], strict=True))
+    with zipfile.ZipFile(archive) as files:
+        for row, clip in clips.items():
+            with wave.open(io.BytesIO(files.read(f"recordings/{signals.ids[row]}"))) as file:  # not libsndfile
+                samples = np.frombuffer(file.readframes(file.getnframes()), "<i2")
+            assert len(samples) == lengths[row]
+            start, stop = signals.valid[row]
+            np.testing.assert_array_equal(clip[start:stop], samples[offsets[row] :][: stop - start])
+            assert not clip[:start].any() and not clip[stop:].any() and stop - start == min(len(samples), 4096)
 
-    folder = Path(__file__).parents[2] / "manifests"
+
+def test_speech_prompts(real_data):
+    spec = tomllib.loads((MANIFESTS / "speech.toml").read_text(encoding="utf-8"))["source"]
+    pattern = "(?P<word>[^/]+)/(?P<language>[a-z]{2})_[A-Z]{2}_(?P<speaker>[^/]+)$"
+    source = AudioFolder(**{key: value for key, value in spec.items() if key != "name"}, label_pattern=pattern)
+    signals = source.read(real_data / "speech_prompts")
+    assert len(signals) == 660
+    assert signals.label_names["language"] == ["en", "es", "fr", "it", "ru"]
+    assert len(signals.label_names["speaker"]) == 4
+    some = all_values(signals.limit(40))
+    assert some.shape == (len(some), 4096, 1) and some.dtype == np.int16 and np.abs(some).max(axis=(1, 2)).min() > 100
+
+
+def test_manifests_fit_what_is_there(real_data):
     for name, place, count in (
         ("omniglot", "omniglot", 32_460),
         ("mnist", "mnist", 70_000),
         ("cifar10", "cifar10", 12_000),
     ):
-        spec = tomllib.loads((folder / f"{name}.toml").read_text(encoding="utf-8"))["source"]
+        spec = tomllib.loads((MANIFESTS / f"{name}.toml").read_text(encoding="utf-8"))["source"]
         assert len(registry.make("sources", spec).read(real_data / place)) == count

@@ -1,0 +1,105 @@
+"""Folders whose names are classes and splits: `class/file` or `split/class/file`, in a directory or a zip archive."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+from inrzoo.sources._files import FileTree, open_tree
+from inrzoo.sources._splits import draw_validation, stratified_split
+
+SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
+
+
+def open_folder(
+    path: Path, suffixes: tuple[str, ...], kind: str, layout: str, others: tuple[str, ...] = ()
+) -> FileTree:
+    """Open a zip archive, a folder of files, or a folder that holds one zip archive.
+
+    Args:
+        path: the archive or the folder.
+        suffixes: endings of the signals' files, in lower case.
+        kind: plural of what the files are, for messages.
+        layout: expected names, for messages.
+        others: endings of further files to list.
+
+    Raises:
+        InrzooError: there are no such files or several archives; or as `open_tree`.
+    """
+    tree = open_tree(path, suffixes + others)
+    if path.is_dir() and not tree.names:
+        archives = sorted(path.glob("*.zip"))
+        if len(archives) > 1:
+            raise InrzooError(f"{path} holds {len(archives)} zip archives; name one: {', '.join(map(str, archives))}")
+        tree = open_tree(archives[0], suffixes + others) if archives else tree
+    if not any(name.lower().endswith(suffixes) for name in tree.names):
+        raise InrzooError(f"no {kind} in {path}; expected {layout} with one of {', '.join(suffixes)}")
+    return tree
+
+
+def outer_folders(names: Sequence[str], num_folders: int = 1) -> str:
+    """Return the outer folders that all names share and that are not splits; archives often hold one with their own
+    name.
+
+    Args:
+        names: names with forward slashes.
+        num_folders: number of folders that each name keeps at least: 1 if the innermost one is the class.
+    """
+    outer = ""
+    while True:
+        tops = {name.removeprefix(outer).split("/")[0] for name in names}
+        deep = all(name.removeprefix(outer).count("/") > num_folders for name in names)
+        if len(tops) > 1 or not deep or (top := tops.pop()).lower() in SPLIT_FOLDERS:
+            return outer
+        outer += f"{top}/"
+
+
+def split_and_class(path: Path, identifier: str) -> tuple[int | None, str]:
+    """Return split (None if unknown) and class of a file from the names of its folders.
+
+    Raises:
+        InrzooError: the folders are neither `class` nor `split/class`.
+    """
+    folders = identifier.split("/")[:-1]
+    if len(folders) == 1:
+        return None, folders[0]
+    if len(folders) == 2 and folders[0].lower() in SPLIT_FOLDERS:
+        return SPLIT_FOLDERS[folders[0].lower()], folders[1]
+    raise InrzooError(
+        f"{path}: {identifier} is not in a folder CLASS/ or SPLIT/CLASS/ with a split of {', '.join(SPLIT_FOLDERS)}"
+    )
+
+
+def folder_split(
+    source: str,
+    path: Path,
+    splits: Sequence[int | None],
+    codes: NDArray[np.int64],
+    num_validation: int,
+    num_test: int,
+    seed: int,
+) -> NDArray[np.uint8]:
+    """Return the split of each signal: that of its folder, of which validation may be drawn, or else a random draw.
+
+    Args:
+        source: name of the source, for messages.
+        path: place of the files, for messages.
+        splits: for each signal the index into `SPLITS` of its split folder, or None.
+        codes: N class codes.
+        num_validation, num_test, seed: as in `stratified_split`.
+
+    Raises:
+        InrzooError: only some signals are in split folders, or the numbers do not fit.
+    """
+    known = [split for split in splits if split is not None]
+    if not known:
+        return stratified_split(codes, num_validation, num_test, seed)
+    if len(known) < len(splits):
+        raise InrzooError(f"{path} mixes split folders ({', '.join(SPLIT_FOLDERS)}) with class folders beside them")
+    if num_test:
+        raise InrzooError(f"{source}.num_test = {num_test}, but {path} has split folders; leave it at 0")
+    return draw_validation(np.array(known, dtype=np.uint8), codes, num_validation, seed)
