@@ -164,6 +164,7 @@ def of_store(store: Store) -> dict[str, Any]:
         "splits": dict(zip(info.split_names, splits.tolist(), strict=True)),
         "labels": {column: len(info.label_names[column]) for column in info.label_columns},
         "signals_in_store": store.has_signals,
+        "skipped": list(info.skipped),
         "status": dict(zip(names, np.bincount(store.status.ravel(), minlength=len(names)).tolist(), strict=True)),
         "psnr": [
             {"step": step, **_quantiles(store.psnr[:, :, index][done])} for index, step in enumerate(store.snapshots)

@@ -259,6 +259,7 @@ def _contents(
         arrays=signals.arrays,
         numbers=tuple(signals.numbers),
         padded=signals.valid is not None,
+        skipped=signals.skipped,
     )
     return Contents(
         info=info,

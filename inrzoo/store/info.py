@@ -70,7 +70,7 @@ class StoreInfo:
         arrays: arrays that each signal has beside its numbers.
         numbers: columns of further numbers of each signal.
         padded: whether signals are padded, so that the store says which points are their own.
-        skipped: files that could not be read and were left out, as the user asked for.
+        skipped: files that could not be read and were left out, as the user asked for, and why.
         repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
     """
 
@@ -103,7 +103,7 @@ class StoreInfo:
     arrays: dict[str, ArraySpec] = field(default_factory=dict)
     numbers: tuple[str, ...] = ()
     padded: bool = False
-    skipped: tuple[str, ...] = ()
+    skipped: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Reject impossible values."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Tree = dict[str, tuple[str, bool]]
 """path -> (sha256 of the content, whether it is stored as a large file)."""
-LICENCES = {"mit", "cc-by-4.0", "cc-by-sa-3.0", "apache-2.0", "other", "unknown"}
+LICENCES = {"mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "apache-2.0", "other", "unknown"}
 PAGE = 40
 """Entries of a page of a listing: few, so that paging happens."""
 
