@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import tokenize
 import zipfile
 from typing import IO, Any
 
@@ -43,7 +44,7 @@ def read_npy(file: IO[bytes], size: int, max_bytes: int) -> NDArray[Any]:
         # A copy, so that the array can be written to, as numpy.load's.
         array = np.frombuffer(file.read(declared), dtype).copy() if declared else np.empty(0, dtype)
         return array.reshape(shape, order="F" if fortran_order else "C")
-    except (*ZIP_ERRORS, SyntaxError) as error:
+    except (*ZIP_ERRORS, SyntaxError, tokenize.TokenError, MemoryError) as error:
         raise UnreadableError(f"is not a whole array of numpy ({' '.join(str(error).split())[:100]})") from error
 
 

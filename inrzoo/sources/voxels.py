@@ -128,6 +128,6 @@ def _classes(file: Path, arrays: dict[str, NDArray[Any]]) -> tuple[list[str], ND
         return [str(label) for label in present], codes.astype(np.int64)
     if names.ndim != 1 or names.dtype.kind != "U" or len(set(names.tolist())) != len(names):
         raise InrzooError(f"{file} has classes of shape {names.shape} and type {names.dtype}; expected different names")
-    if labels.min() < 0 or labels.max() >= len(names):
-        raise InrzooError(f"{file} has the label {labels.max()}, but classes has {len(names)} names")
+    if unnamed := [label for label in (labels.min(), labels.max()) if not 0 <= label < len(names)]:
+        raise InrzooError(f"{file} has the label {unnamed[0]}, but classes has {len(names)} names")
     return names.tolist(), labels.astype(np.int64)
