@@ -58,4 +58,6 @@ def test_sounds_have_coordinates_of_one_distance_and_the_parameters_that_their_m
         settings = manifest.load(name, preset=preset)
         assert settings.coords.extent / settings.source["num_samples"] == 33 / 4096
         inr = registry.make("inrs", settings.inr, in_features=1, out_features=1)
-        assert inr.layout.num_params == num_params and f"{num_params:,} parameters" in MANIFESTS[name].read_text("utf-8")
+        assert inr.layout.num_params == num_params and f"{num_params:,} parameters" in MANIFESTS[name].read_text(
+            "utf-8"
+        )
