@@ -46,7 +46,7 @@ MAY_IMPORT = {
     "seeding": set(),
     "observations": {"coords", "typecheck", "lazy"},
     "targets": {"manifest"},
-    "sources": {"cache", "coords", "observations"},
+    "sources": {"cache", "coords", "observations", "seeding"},
     "inrs": {"weights", "seeding", "lazy"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy"},
     "bench": {"fit", "inrs", "coords", "seeding"},

@@ -9,8 +9,13 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from inrzoo.lazy import lazy
+
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+else:
+    torch = lazy("torch", globals())
 
 
 class ArraySpec(NamedTuple):
@@ -56,6 +61,17 @@ class Comparison:
         """Number of values of the signal's own points, (B,) or the same for all."""
         points = self.targets_BKC.shape[1] if self.valid_BK is None else self.valid_BK.sum(dim=1)
         return points * self.targets_BKC.shape[2]
+
+
+def intersection_over_union(ours: Tensor, theirs: Tensor) -> Tensor:
+    """|ours ∩ theirs| / |ours ∪ theirs| over the last two axes, float64; 1 where both are empty.
+
+    Example:
+        >>> intersection_over_union(torch.tensor([[[True], [True]]]), torch.tensor([[[True], [False]]]))
+        tensor([0.5000], dtype=torch.float64)
+    """
+    both, either = (ours & theirs).sum(dim=(-2, -1)), (ours | theirs).sum(dim=(-2, -1))
+    return torch.where(either == 0, 1.0, both.double() / either)
 
 
 @dataclass(frozen=True, kw_only=True)

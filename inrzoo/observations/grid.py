@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from inrzoo.observations import Comparison, Observation
+from inrzoo.observations import Comparison, Observation, intersection_over_union
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,14 +19,15 @@ class Grid(Observation):
         measures: measures of quality beside loss and PSNR. `snr`, for signals around 0 such as sounds: 10·log10(Σ y² /
             Σ (f − y)²), dB, over the points that are not padding; an INR at or below 0 dB, which is no better than
             silence, has diverged. `rmse`: root of the mean squared error over the same points, in the unit of the
-            signal's numbers.
+            signal's numbers. `iou`, for occupancies: intersection over union of the values above the middle of the
+            range.
 
     Example:
         >>> Grid(measures=("snr",)).measure_names
         ('snr',)
     """
 
-    measures: tuple[Literal["snr", "rmse"], ...] = ()
+    measures: tuple[Literal["snr", "rmse", "iou"], ...] = ()
 
     @property
     def measure_names(self) -> tuple[str, ...]:
@@ -43,11 +44,16 @@ class Grid(Observation):
             measured["snr"] = (10.0 * (energy_B[:, None] / errors_BT).log10()).float()
         if "rmse" in self.measures:
             measured["rmse"] = ((errors_BT.T / fitted.num_values).sqrt() * fitted.unit_B).T.float()
+        if "iou" in self.measures:
+            middle = sum(fitted.value_range) / 2
+            measured["iou"] = intersection_over_union(
+                fitted.values_BTKC > middle, (fitted.targets_BKC > middle)[:, None]
+            ).float()
         return measured
 
     def tolerance(self, measure: str) -> tuple[float, float]:
-        """See `Observation.tolerance`; decibels may be near 0."""
-        return (2e-3, 0.05) if measure == "snr" else super().tolerance(measure)
+        """See `Observation.tolerance`; decibels may be near 0, and a voxel may change sides."""
+        return {"snr": (2e-3, 0.05), "iou": (0.0, 0.02)}.get(measure, super().tolerance(measure))
 
     def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
         """See `Observation.failed`."""

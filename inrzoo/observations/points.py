@@ -6,14 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from inrzoo.errors import InrzooError
-from inrzoo.lazy import lazy
-from inrzoo.observations import Comparison, Observation
+from inrzoo.observations import Comparison, Observation, intersection_over_union
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-else:
-    torch = lazy("torch", globals())
 
 MEASURES = {
     "values": ("mae", "held_out_psnr"),
@@ -76,9 +72,7 @@ class Points(Observation):
             measured["held_out_psnr"] = 10.0 * ((high - low) ** 2 / mean_BT).log10()
         if "iou" in self.measure_names:
             ours, theirs = self._inside(values_BTKC, held_out, True), self._inside(targets_B1KC, held_out, False)
-            both, either = (ours & theirs).sum(dim=(2, 3)), (ours | theirs).sum(dim=(2, 3))
-            # A shape without a held-out point inside, fitted by an INR without one, is met.
-            measured["iou"] = torch.where(either == 0, 1.0, both / either.double())
+            measured["iou"] = intersection_over_union(ours, theirs)
         return {name: measured[name].float() for name in self.measure_names}
 
     def tolerance(self, measure: str) -> tuple[float, float]:

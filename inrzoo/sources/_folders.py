@@ -1,8 +1,11 @@
-"""Folders whose names are classes and splits: `class/file` or `split/class/file`, in a directory or a zip archive."""
+"""Folders whose names are classes and splits: `class/file` or `split/class/file`, in a directory or a zip archive.
+
+Sets of shapes may also have `class/split/file`, as ModelNet does.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -41,13 +44,14 @@ def open_folder(
     return tree
 
 
-def outer_folders(names: Sequence[str], num_folders: int = 1) -> str:
+def outer_folders(names: Sequence[str], num_folders: int = 1, split_inside: bool = False) -> str:
     """Return the outer folders that all names share and that are not splits; archives often hold one with their own
     name.
 
     Args:
         names: names with forward slashes.
         num_folders: number of folders that each name keeps at least: 1 if the innermost one is the class.
+        split_inside: whether `class/split/file` is a layout, so that a folder of split folders is a class.
     """
     outer = ""
     while True:
@@ -55,23 +59,49 @@ def outer_folders(names: Sequence[str], num_folders: int = 1) -> str:
         deep = all(name.removeprefix(outer).count("/") > num_folders for name in names)
         if len(tops) > 1 or not deep or (top := tops.pop()).lower() in SPLIT_FOLDERS:
             return outer
+        if split_inside and all(name.removeprefix(outer).split("/")[1].lower() in SPLIT_FOLDERS for name in names):
+            return outer
         outer += f"{top}/"
 
 
-def split_and_class(path: Path, identifier: str) -> tuple[int | None, str]:
+def split_and_class(path: Path, identifier: str, split_inside: bool = False) -> tuple[int | None, str]:
     """Return split (None if unknown) and class of a file from the names of its folders.
 
     Raises:
-        InrzooError: the folders are neither `class` nor `split/class`.
+        InrzooError: the folders are neither `class` nor `split/class`, nor, with `split_inside`, `class/split`.
     """
     folders = identifier.split("/")[:-1]
     if len(folders) == 1:
         return None, folders[0]
     if len(folders) == 2 and folders[0].lower() in SPLIT_FOLDERS:
         return SPLIT_FOLDERS[folders[0].lower()], folders[1]
-    raise InrzooError(
-        f"{path}: {identifier} is not in a folder CLASS/ or SPLIT/CLASS/ with a split of {', '.join(SPLIT_FOLDERS)}"
-    )
+    if split_inside and len(folders) == 2 and folders[1].lower() in SPLIT_FOLDERS:
+        return SPLIT_FOLDERS[folders[1].lower()], folders[0]
+    layouts = "CLASS/, SPLIT/CLASS/ or CLASS/SPLIT/" if split_inside else "CLASS/ or SPLIT/CLASS/"
+    raise InrzooError(f"{path}: {identifier} is not in a folder {layouts} with a split of {', '.join(SPLIT_FOLDERS)}")
+
+
+def of_classes(
+    field: str, path: Path, files: Sequence[tuple[str, int | None, str]], split_of: Mapping[str, int]
+) -> list[tuple[str, int | None, str]]:
+    """Return the files of some classes, each with the split of its class.
+
+    Args:
+        field: the source's field that names the classes, for messages.
+        path: place of the files, for messages.
+        files: identifier, split and class of each file.
+        split_of: split of each class; files of other classes are left out.
+
+    Raises:
+        InrzooError: a class has no files.
+    """
+    classes = {class_name for _, _, class_name in files}
+    if absent := [name for name in split_of if name not in classes]:
+        raise InrzooError(
+            f"{path} lacks {len(absent)} of the {len(split_of)} classes in {field} "
+            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}); it has: {', '.join(sorted(classes)[:3])}, …"
+        )
+    return [(name, split_of[class_name], class_name) for name, _, class_name in files if class_name in split_of]
 
 
 def folder_split(

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Signals
 from inrzoo.sources._files import FileTree
-from inrzoo.sources._folders import folder_split, open_folder, outer_folders, split_and_class
+from inrzoo.sources._folders import folder_split, of_classes, open_folder, outer_folders, split_and_class
 from inrzoo.sources._pixels import ImageSource
 from inrzoo.sources._splits import check_counts, check_split_table
 
@@ -63,7 +63,8 @@ class ImageFolder(ImageSource):
         members = {name.removeprefix(outer): name for name in tree.names}
         images = [(identifier, *split_and_class(path, identifier)) for identifier in sorted(members)]
         if self.classes is not None:
-            images = _of_classes(images, check_split_table("image_folder.classes", self.classes), path)
+            split_of = check_split_table("image_folder.classes", self.classes)
+            images = of_classes("image_folder.classes", path, images, split_of)
         ids = [identifier for identifier, _, _ in images]
         names = sorted({class_name for _, _, class_name in images})
         code_of = {name: code for code, name in enumerate(names)}
@@ -106,16 +107,3 @@ class ImageFolder(ImageSource):
                         "set size to bring all of them to one size"
                     )
         return grid
-
-
-def _of_classes(
-    images: list[tuple[str, int | None, str]], split_of: dict[str, int], path: Path
-) -> list[tuple[str, int | None, str]]:
-    """Return the images of the classes in `split_of`, each with the split of its class."""
-    classes = {class_name for _, _, class_name in images}
-    if absent := [name for name in split_of if name not in classes]:
-        raise InrzooError(
-            f"{path} lacks {len(absent)} of the {len(split_of)} classes in image_folder.classes "
-            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}); it has: {', '.join(sorted(classes)[:3])}, …"
-        )
-    return [(name, split_of[class_name], class_name) for name, _, class_name in images if class_name in split_of]

@@ -53,6 +53,7 @@ class Solids(Source):
         num_signals: number of solids.
         num_points: points that INRs are fitted to.
         num_held_out: points that quality is measured at.
+        num_validation: number of solids drawn for validation, evenly over the classes.
         num_test: number of solids drawn for test, evenly over the kinds.
         split_seed: seed of the random draw.
     """
@@ -60,13 +61,14 @@ class Solids(Source):
     num_signals: int = 12
     num_points: int = 1024
     num_held_out: int = 512
+    num_validation: int = 3
     num_test: int = 3
     split_seed: int = 0
 
     def __post_init__(self) -> None:
         counts = {"num_signals": self.num_signals, "num_points": self.num_points, "num_held_out": self.num_held_out}
         check_counts("solids", 1, **counts)
-        check_counts("solids", num_test=self.num_test, split_seed=self.split_seed)
+        check_counts("solids", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed)
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` must be None."""
@@ -101,7 +103,7 @@ class Solids(Source):
             ids=[f"solids/{number:03d}" for number in numbers],
             labels={"kind": codes},
             label_names={"kind": names},
-            split=stratified_split(codes, 0, self.num_test, self.split_seed),
+            split=stratified_split(codes, self.num_validation, self.num_test, self.split_seed),
             values=values,
             dtype="float16",
             arrays={

@@ -31,6 +31,7 @@ class Tones(Source):
         num_signals: number of tones.
         num_samples: samples of each signal.
         sample_rate: samples per second.
+        num_validation: number of tones drawn for validation, evenly over the classes.
         num_test: number of tones drawn for test, evenly over the timbres.
         split_seed: seed of the random draw.
     """
@@ -38,13 +39,14 @@ class Tones(Source):
     num_signals: int = 12
     num_samples: int = 256
     sample_rate: int = 8000
+    num_validation: int = 3
     num_test: int = 3
     split_seed: int = 0
 
     def __post_init__(self) -> None:
         check_counts("tones", 1, num_signals=self.num_signals, sample_rate=self.sample_rate)
         check_counts("tones", 8, num_samples=self.num_samples)
-        check_counts("tones", num_test=self.num_test, split_seed=self.split_seed)
+        check_counts("tones", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed)
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` must be None."""
@@ -64,7 +66,7 @@ class Tones(Source):
             ids=[f"tones/{number:03d}" for number in numbers],
             labels={"timbre": codes},
             label_names={"timbre": list(TIMBRES)},
-            split=stratified_split(codes, 0, self.num_test, self.split_seed),
+            split=stratified_split(codes, self.num_validation, self.num_test, self.split_seed),
             values=values,
             dtype="int16",
             axes=(Axis(name="time", unit="s", step=1 / self.sample_rate),),

@@ -32,10 +32,10 @@ def test_pushed_streamed_pulled_and_read_by_datasets(name: str, hub: Hub, client
 
     script = (
         "import inrzoo, numpy\n"
-        "remote = inrzoo.load('hf://ada/other', split='train', streaming=True, normalise='none', batch_size=4)\n"
+        "remote = inrzoo.load('hf://datasets/ada/other', split='train', streaming=True, normalise='none', batch_size=4)\n"
         "rows = [(int(s), w) for batch in remote for s, w in zip(batch.signal, batch.weights.numpy())]\n"
         "numpy.savez('rows.npz', signal=[s for s, _ in rows], weights=[w for _, w in rows])\n"
-        "store = inrzoo.open_store('hf://ada/other')\n"
+        "store = inrzoo.open_store('hf://datasets/ada/other')\n"
         "measure = store.measures[store.info.measures[0]]\n"
         "numpy.savez('targets.npz', values=store.signal_table().values(), measure=measure)\n"
         "import datasets\n"

@@ -97,8 +97,8 @@ def hash_of(text: str) -> int:
 
 def all_values(signals: Signals) -> np.ndarray:
     """The values of all signals in their order, shape (N, *grid, C)."""
-    found = dict(signals.values(range(len(signals))))
-    return np.stack([found[index] for index in range(len(signals))])
+    found = {index: table["signals"] for index, table in signals.tables(range(len(signals)))}
+    return np.stack([found[index].reshape(*signals.grid, signals.channels) for index in range(len(signals))])
 
 
 def hub_dataset(count: int, seed: int, damaged: Iterable[int] = (), size: Callable[[int], int] = lambda row: 8) -> Any:
