@@ -55,8 +55,9 @@ class ShapeFolder(Source):
 
     A shape is moved and scaled into [-1, 1]^3. Of its K points the first `round(share_near · K)` lie near the surface:
     points drawn evenly over it plus N(0, 0.01) and N(0, 0.05) in turn, cut off at the cube; the others are uniform in
-    the cube. M held-out points are drawn in the same way from another stream. Coordinates are rounded to float16
-    before anything is measured at them. The points of a shape depend on `seed` and on its id alone.
+    the cube. M held-out points are uniform in the cube, so that an intersection over union is one of volumes; they are
+    of another stream. Coordinates are rounded to float16 before anything is measured at them. The points of a shape
+    depend on `seed` and on its id alone.
 
     Classes and splits are read off the folders, `[SPLIT/]CLASS/file` as in `image_folder` or `CLASS/SPLIT/file` as in
     ModelNet. `read` loads every file once, to find damaged ones before anything is fitted.
@@ -258,14 +259,14 @@ class ShapeFolder(Source):
 
     def _table(self, shape: Shape, identifier: str) -> dict[str, NDArray[Any]]:
         table: dict[str, NDArray[Any]] = {}
-        for prefix, count in (("", self.num_points), ("held_out_", self.num_held_out)):
-            points = self._draw(shape, Stream(f"{prefix}points", self.SOURCE, self.seed, identifier), count)
+        near = round(self.share_near * self.num_points)
+        for prefix, count, num_near in (("", self.num_points, near), ("held_out_", self.num_held_out, 0)):
+            points = self._draw(shape, Stream(f"{prefix}points", self.SOURCE, self.seed, identifier), count, num_near)
             table[f"{prefix}points"] = points
             table[f"{prefix}signals"] = self.measure(shape, points.astype(np.float64))[:, None]
         return table
 
-    def _draw(self, shape: Shape, stream: Stream, count: int) -> NDArray[np.float16]:
-        num_near = round(self.share_near * count)
+    def _draw(self, shape: Shape, stream: Stream, count: int, num_near: int) -> NDArray[np.float16]:
         width = np.resize(NEAR_WIDTHS, num_near)[:, None]
         near = self.on_surface(shape, stream, num_near) + width * stream.normal(3 * num_near).reshape(-1, 3)
         uniform = stream.uniform(-1, 1, 3 * (count - num_near)).reshape(-1, 3)

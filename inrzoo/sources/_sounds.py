@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.sources._unreadable import UnreadableError
 
 Channels = Literal["refuse", "mean", "first"]
 Crop = Literal["energy", "start", "centre"]
@@ -29,10 +30,6 @@ MP3_SLACK = 2 * 1152
 """Number of frames that an MP3 file may lack: its length is stated to one or two MPEG frames of 1,152."""
 STREAMED_SIZES = (0, 2**32 - 1)
 """Sizes in the header of a WAV file whose writer could not go back to fill in the size."""
-
-
-class UnreadableSound(Exception):
-    """The reason why a file gives no signal: a predicate whose subject is the file's name."""
 
 
 def decode(
@@ -56,7 +53,7 @@ def decode(
         Shape (S,), `dtype`; S = 0 for an empty recording.
 
     Raises:
-        UnreadableSound: the file is damaged, in another format, longer than `MAX_SECONDS`, or has NaN.
+        UnreadableError: the file is damaged, in another format, longer than `MAX_SECONDS`, or has NaN.
         InrzooError: the file has several channels, or soundfile or soxr are not installed.
     """
     soundfile, soxr = _libraries()
@@ -64,7 +61,7 @@ def decode(
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             if file.samplerate > MAX_SAMPLE_RATE:
-                raise UnreadableSound(f"states {file.samplerate} samples a second; the maximum is {MAX_SAMPLE_RATE}")
+                raise UnreadableError(f"states {file.samplerate} samples a second; the maximum is {MAX_SAMPLE_RATE}")
             if file.channels > 1 and channels == "refuse":
                 raise InrzooError(
                     f'{name} has {file.channels} channels; --set source.channels="mean" mixes them, '
@@ -76,7 +73,7 @@ def decode(
             return np.concatenate([_converted(block, dtype) for block in blocks] or [np.zeros(0, dtype)])
     except soundfile.SoundFileError as error:
         reason = str(getattr(error, "error_string", error)).strip().rstrip(".")
-        raise UnreadableSound(f"cannot be decoded ({' '.join(reason.split())})") from error
+        raise UnreadableError(f"cannot be decoded ({' '.join(reason.split())})") from error
 
 
 def window_start(samples_S: NDArray[Any], num_samples: int, crop: Crop) -> int:
@@ -126,9 +123,9 @@ def _check_container(content: bytes) -> None:
     if head == b"RIFF":
         size = int.from_bytes(content[4:8], "little")
         if size not in STREAMED_SIZES and size > len(content) - 8:
-            raise UnreadableSound(f"ends after {len(content)} of {size + 8} bytes")
+            raise UnreadableError(f"ends after {len(content)} of {size + 8} bytes")
     elif not (head in (b"RF64", b"fLaC", b"OggS") or head[:3] == b"ID3" or _is_mpeg(head)):
-        raise UnreadableSound("is empty" if not content else "is no WAV, FLAC, Ogg or MP3 file")
+        raise UnreadableError("is empty" if not content else "is no WAV, FLAC, Ogg or MP3 file")
 
 
 def _is_mpeg(head: bytes) -> bool:
@@ -138,7 +135,7 @@ def _is_mpeg(head: bytes) -> bool:
 def _mono_blocks(file: Any, channels: Channels) -> Iterator[NDArray[np.float64]]:
     """Yield blocks of one channel, full scale -1 to 1, which hold 16-bit numbers exactly."""
     maximum = MAX_SECONDS * file.samplerate
-    too_long = UnreadableSound(f"lasts longer than {MAX_SECONDS} s; cut it into clips")
+    too_long = UnreadableError(f"lasts longer than {MAX_SECONDS} s; cut it into clips")
     # Streams do not know their length, and libsndfile then states the greatest number.
     if maximum < file.frames < np.iinfo(np.int64).max:
         raise too_long
@@ -148,11 +145,11 @@ def _mono_blocks(file: Any, channels: Channels) -> Iterator[NDArray[np.float64]]
         if num_frames > maximum:
             raise too_long
         if not (np.abs(block_FC) <= np.finfo(np.float32).max).all():
-            raise UnreadableSound("holds NaN or infinite samples")
+            raise UnreadableError("holds NaN or infinite samples")
         yield block_FC.mean(axis=1) if channels == "mean" and file.channels > 1 else block_FC[:, 0]
     slack = MP3_SLACK if file.format == "MP3" else 0
     if num_frames + slack < file.frames < np.iinfo(np.int64).max:
-        raise UnreadableSound(f"ends after {num_frames} of {file.frames} samples")
+        raise UnreadableError(f"ends after {num_frames} of {file.frames} samples")
 
 
 def _resampled(blocks: Iterator[NDArray[np.float64]], stream: Any) -> Iterator[NDArray[np.float64]]:

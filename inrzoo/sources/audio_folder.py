@@ -5,7 +5,6 @@ Shape letters: N signals.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,10 @@ from inrzoo.sources import Signals, Source
 from inrzoo.sources._files import FileTree
 from inrzoo.sources._folders import SPLIT_FOLDERS, folder_split, open_folder, outer_folders, split_and_class
 from inrzoo.sources._labels import check_pattern, encode_labels, held_out_split, labels_of_names, labels_of_table
-from inrzoo.sources._sounds import SUFFIXES, Channels, Crop, SampleType, UnreadableSound, decode, window_start
+from inrzoo.sources._sounds import SUFFIXES, Channels, Crop, SampleType, decode, window_start
 from inrzoo.sources._splits import check_counts, draw_validation
+from inrzoo.sources._unreadable import UnreadableError, leave_out
 
-LOG = logging.getLogger("inrzoo.sources")
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 """Character between two cells of a table of labels, by the ending of its name."""
 
@@ -212,44 +211,32 @@ class AudioFolder(Source):
             for identifier, name in members.items():
                 try:
                     clips[identifier] = self._clip(name, self._recording(tree, read, name))
-                except UnreadableSound as reason:
+                except UnreadableError as reason:
                     skipped[identifier] = str(reason)
-        if not skipped:
-            return clips, skipped
-        first, reason_of_first = next(iter(skipped.items()))
-        number = f"{len(skipped)} of {len(members)} files {'is' if len(skipped) == 1 else 'are'} unreadable"
-        if not clips:
-            raise InrzooError(f"{tree.path}: {number}, which leaves none; {first} {reason_of_first}")
-        if not self.skip_unreadable:
-            raise InrzooError(
-                f"{tree.path}: {first} {reason_of_first}; {number}, --set source.skip_unreadable=true leaves "
-                f"{'it' if len(skipped) == 1 else 'them'} out"
-            )
-        for identifier, reason_of_skip in skipped.items():
-            LOG.warning("left out: %s: %s %s", tree.path, identifier, reason_of_skip)
+        leave_out(tree.path, skipped, len(members), self.skip_unreadable)
         return clips, skipped
 
     def _recording(self, tree: FileTree, read: Callable[[str], bytes], name: str) -> NDArray[Any]:
         """Return the samples of a whole recording.
 
         Raises:
-            UnreadableSound: it cannot be read or decoded.
+            UnreadableError: it cannot be read or decoded.
         """
         try:
             content = read(name)
         except InrzooError as error:
             # The reason goes into the store, which must not depend on where the files lie.
             reason = str(error).replace(f"{tree.path}: ", "").replace(f"{tree.path}/", "")
-            raise UnreadableSound(f"cannot be read ({reason})") from error
+            raise UnreadableError(f"cannot be read ({reason})") from error
         return decode(content, f"{tree.path}: {name}", self.sample_rate, self.channels, self.dtype)
 
     def _clip(self, name: str, samples: NDArray[Any]) -> Clip:
         if not len(samples):
-            raise UnreadableSound("is of zero length")
+            raise UnreadableError("is of zero length")
         offset = window_start(samples, self.num_samples, self.crop)
         size = min(len(samples), self.num_samples)
         if not samples[offset : offset + size].any():
-            raise UnreadableSound(f"is silent (crop = {self.crop!r}: all samples are 0)")
+            raise UnreadableError(f"is silent (crop = {self.crop!r}: all samples are 0)")
         start = (self.num_samples - size) // 2
         return Clip(name, len(samples), offset, start, start + size)
 
@@ -262,7 +249,7 @@ class AudioFolder(Source):
                     clip = clips[index]
                     try:
                         samples = self._recording(tree, read, clip.name)
-                    except UnreadableSound as reason:
+                    except UnreadableError as reason:
                         raise InrzooError(
                             f"{tree.path}: {ids[index]} {reason}; it changed after it was listed"
                         ) from reason

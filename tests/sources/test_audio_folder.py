@@ -9,7 +9,8 @@ from small_datasets import all_values, hiss, sound, write_folder, write_zip
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources import _sounds
-from inrzoo.sources._sounds import UnreadableSound, decode, window_start
+from inrzoo.sources._sounds import decode, window_start
+from inrzoo.sources._unreadable import UnreadableError
 from inrzoo.sources.audio_folder import AudioFolder
 
 EVERY_INT16 = np.arange(-(2**15), 2**15).astype(np.int16)
@@ -321,9 +322,9 @@ def test_hours_of_silence_in_a_small_file_are_not_decoded(tmp_path, monkeypatch)
     monkeypatch.setattr(_sounds, "MAX_SECONDS", 1)
     second = sound(hiss(0, 8000), kind="FLAC")
     assert len(decode(second, "x", 8000)) == 8000
-    with pytest.raises(UnreadableSound, match="lasts longer than 1 s"):
+    with pytest.raises(UnreadableError, match="lasts longer than 1 s"):
         decode(sound(hiss(0, 8001), kind="FLAC"), "x", 8000)
-    with pytest.raises(UnreadableSound, match="states 1000000 samples a second; the maximum is 768000"):
+    with pytest.raises(UnreadableError, match="states 1000000 samples a second; the maximum is 768000"):
         decode(sound(hiss(0), 1_000_000), "x", 8000)
 
 
@@ -334,7 +335,7 @@ def test_a_header_that_states_hours_is_enough():
         def read(self, frames, **_):
             raise AssertionError("the file was decoded")
 
-    with pytest.raises(UnreadableSound, match="lasts longer than 600 s"):
+    with pytest.raises(UnreadableError, match="lasts longer than 600 s"):
         list(_sounds._mono_blocks(Hours(), "refuse"))
 
 
@@ -348,7 +349,7 @@ def test_a_recording_whose_header_states_no_length_is_cut_off_as_well(monkeypatc
             assert self.num_read < 601 * 8000 + _sounds.BLOCK_FRAMES
             return np.ones((frames, 1))
 
-    with pytest.raises(UnreadableSound, match="lasts longer than 600 s"):
+    with pytest.raises(UnreadableError, match="lasts longer than 600 s"):
         list(_sounds._mono_blocks(Stream(), "refuse"))
 
 
