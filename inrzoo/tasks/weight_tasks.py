@@ -33,7 +33,8 @@ from inrzoo.tasks.probes import Features
 from inrzoo.tasks.training.batches import in_order
 
 DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
-"""Transforms of docs/derivations/augmentation.md#strengths, each with its default fields."""
+"""Transforms of docs/derivations/augmentation.md#strengths, each with its default fields. A signal of one axis, such as
+a sound, has no rotation: of the default, that one is left out."""
 ROWS_AT_ONCE = 256
 """INRs that are read at once where all of a split are measured."""
 
@@ -113,7 +114,11 @@ class WeightTask(Task):
         Raises:
             InrzooError: `augment` names an unknown transform or an impossible value.
         """
-        as_fitted, normalised = make_transforms(self.augment if augmented else (), dataset.inr)
+        tables = self.augment if augmented else ()
+        if tables == DEFAULT_AUGMENT and dataset.inr.in_features == 1:
+            tables = tuple(table for table in tables if table["name"] != "rotate")
+        extent = dataset.stores[0].info.manifest.coords.extent
+        as_fitted, normalised = make_transforms(tables, dataset.inr, extent)
         if self.inputs == "canonical":
             as_fitted = Compose((*as_fitted.transforms, Canonical(inr=dataset.inr)))
         return dataset.prepared(statistics, as_fitted, normalised)

@@ -105,12 +105,13 @@ def short_table(name: str, value: Any) -> dict[str, Any]:
         raise InrzooError(f"{name}={value} is not allowed: {error}; write {name}") from None
 
 
-def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR) -> tuple[Compose, Compose]:
+def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR, extent: float = 1.0) -> tuple[Compose, Compose]:
     """Transforms from their tables, in the order of the tables.
 
     Args:
         tables: `name` and fields of each transform.
         inr: the family that the weights are of.
+        extent: highest coordinate of the signals.
 
     Returns:
         Those of weights as they were fitted, and those of normalised weights.
@@ -128,7 +129,7 @@ def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR) -> tuple[Comp
     transforms: list[Transform] = []
     for table in tables:
         try:
-            transforms.append(registry.make("transforms", table, inr=inr))
+            transforms.append(registry.make("transforms", table, inr=inr, extent=extent))
         except InrzooError as error:
             raise InrzooError(f"augment {table.get('name', '')}: {error}") from None
     as_fitted = tuple(transform for transform in transforms if not transform.of_normalised)

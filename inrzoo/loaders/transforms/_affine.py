@@ -30,9 +30,11 @@ class Affine(Transform):
 
     Attributes:
         inr: family of the weights.
+        extent: highest coordinate of the signals, see `inrzoo.coords.grid`.
     """
 
     inr: INR
+    extent: float = 1.0
 
     @abstractmethod
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

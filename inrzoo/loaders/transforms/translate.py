@@ -21,8 +21,8 @@ class Translate(Affine):
     (docs/derivations/augmentation.md#dwsnets-and-neural-graphs). Here all shifts are exact.
 
     Attributes:
-        distance: maximum shift along each axis in coordinate units; the default is an eighth of the width, see
-            docs/derivations/augmentation.md#strengths.
+        distance: maximum shift along each axis in halves of the signal's width, which are coordinate units where the
+            extent is 1; the default is an eighth of the width, see docs/derivations/augmentation.md#strengths.
     """
 
     distance: float = 0.25
@@ -38,4 +38,5 @@ class Translate(Affine):
     def draw(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Draw A = 1, shifts t (B, D)."""
         matrix_BDD, shift_BD = self.identity(count, generator)
-        return matrix_BDD, uniform(-self.distance, self.distance, tuple(shift_BD.shape), generator)
+        furthest = self.distance * self.extent
+        return matrix_BDD, uniform(-furthest, furthest, tuple(shift_BD.shape), generator)
