@@ -17,7 +17,7 @@ from inrzoo.inrs.relu_mlp import ReluMlp
 from inrzoo.inrs.siren import Siren
 from inrzoo.loaders.transforms import Compose
 from inrzoo.loaders.transforms.flip import Flip
-from inrzoo.loaders.transforms.rotate import Rotate, rotation
+from inrzoo.loaders.transforms.rotate import Rotate, rotation, rotation_about
 from inrzoo.loaders.transforms.scale import Scale
 from inrzoo.loaders.transforms.shear import Shear
 from inrzoo.loaders.transforms.translate import Translate
@@ -283,3 +283,32 @@ def test_a_gabor_net_refuses_a_shear():
 def test_impossible_fields_are_refused(motion, fields, words):
     with pytest.raises(InrzooError, match=words):
         motion(**{"inr": SIREN} | fields)
+
+
+def test_rotations_in_space_are_rotations_by_at_most_the_angle_about_axes_of_all_directions():
+    inr = Siren(in_features=3, out_features=1, hidden_features=4)
+    matrix, shift = Rotate(inr=inr, degrees=40.0).draw(4000, torch.Generator().manual_seed(0))
+    one = torch.eye(3, dtype=torch.float64).expand_as(matrix)
+    torch.testing.assert_close(matrix @ matrix.mT, one, rtol=0, atol=1e-14)
+    torch.testing.assert_close(torch.linalg.det(matrix), torch.ones(4000, dtype=torch.float64))
+    angle = ((matrix.diagonal(dim1=1, dim2=2).sum(dim=1) - 1) / 2).clamp(-1, 1).acos() * (180 / math.pi)
+    assert angle.max() <= 40 and 18 < angle.mean() < 22 and (shift == 0).all()
+    axis = torch.stack([matrix[:, 2, 1], matrix[:, 0, 2], matrix[:, 1, 0]], dim=-1)
+    axis = (axis - torch.stack([matrix[:, 1, 2], matrix[:, 2, 0], matrix[:, 0, 1]], dim=-1)) / 2
+    axis = axis / axis.norm(dim=1, keepdim=True)
+    torch.testing.assert_close((axis.mT @ axis) / 4000, torch.eye(3, dtype=torch.float64) / 3, rtol=0, atol=0.02)
+
+
+def test_a_quarter_turn_about_the_first_axis_takes_the_second_to_the_third():
+    turn = rotation_about(torch.tensor([1.0, 0.0, 0.0]), torch.tensor(math.pi / 2))
+    torch.testing.assert_close(turn @ torch.tensor([0.0, 1.0, 0.0]), torch.tensor([0.0, 0.0, 1.0]), rtol=0, atol=1e-6)
+
+
+def test_a_shift_is_a_share_of_the_extent():
+    inr = Siren(in_features=1, out_features=1, hidden_features=4)
+    drawn = [
+        Translate(inr=inr, distance=0.25, extent=extent).draw(1000, torch.Generator().manual_seed(0))[1]
+        for extent in (1.0, 33.0)
+    ]
+    torch.testing.assert_close(drawn[1], 33 * drawn[0])
+    assert 0.24 < drawn[0].abs().max() <= 0.25

@@ -24,6 +24,9 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 
+RUNTIME_FIELDS = ("inr", "extent")
+"""Fields that a store gives and no user: the family of the weights, and the extent of the signals."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Transform(ABC):
@@ -46,7 +49,7 @@ class Transform(ABC):
         Raises:
             InrzooError: the transform has no fields.
         """
-        names = [field.name for field in fields(cls) if field.name != "inr"]
+        names = [field.name for field in fields(cls) if field.name not in RUNTIME_FIELDS]
         if not names:
             raise InrzooError("it has no fields")
         return {names[0]: value}
