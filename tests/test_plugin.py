@@ -8,6 +8,7 @@ import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -25,6 +26,7 @@ WORDS = {
     "inrs": f"{PACKAGE}.gaussian_mixture:GaussianMixture",
     "encoders": f"{PACKAGE}.moments:Moments",
     "sources": f"{PACKAGE}.stripes:Stripes",
+    "observations": f"{PACKAGE}.worst_point:WorstPoint",
     "transforms": f"{PACKAGE}.negative:Negative",
     "tasks": f"{PACKAGE}.label_regression:LabelRegression",
 }
@@ -32,6 +34,7 @@ NAMES = {
     "inrs": "gaussian_mixture",
     "encoders": "moments",
     "sources": "stripes",
+    "observations": "worst_point",
     "transforms": "negative",
     "tasks": "label_regression",
 }
@@ -114,6 +117,20 @@ def test_an_installed_package_is_built_verified_trained_and_listed(
     assert code == 0 and all(name in listed[kind] for kind, name in NAMES.items())
     assert listed["inrs"]["gaussian_mixture"] == ["reference"]
     assert all(name in inrzoo("list")[1] for name in NAMES.values())
+
+
+def test_an_observation_of_a_package_measures_and_judges_fits(
+    installed: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    store, words = tmp_path / "digits.zarr", ("--limit", 12, "--set", "fit.steps=20", "--in-process")
+    named = ("--set", "observation.name=worst_point", "--set", "observation.tolerable=200")
+    code, out, err = inrzoo("build", "digits", *words, *named, "--out", store)
+    assert code == 0 and "worst    mean" in out, err
+    opened = open_store(store)
+    errors = (opened.render(slice(None), 0, -1).numpy() - opened.signal_table().values()) * 127.5
+    np.testing.assert_allclose(opened.measures["worst"][:, 0, 0], np.abs(errors).max(axis=(1, 2)), rtol=1e-3)
+    assert np.array_equal(opened.status[:, 0] == 3, opened.measures["worst"][:, 0, 0] > 200)
+    assert inrzoo("verify", store)[0] == 0 and "worst_point" in inrzoo("list")[1]
 
 
 def test_words_of_the_user_s_serve_without_an_installation(
