@@ -15,13 +15,15 @@ LONG_STEPS = 250
 """Steps of a build that is to be caught half-way."""
 
 
-def command(out: Path, *words: str, steps: int = LONG_STEPS, engine: str = "reference") -> list[str]:
+def command(
+    out: Path, *words: str, steps: int = LONG_STEPS, engine: str = "reference", dataset: str = "digits"
+) -> list[str]:
     """The tiny build as a command line, without early stopping, so that every block takes its time."""
     settings = {key: value for key, value in TINY.items() if key.startswith("inr.")}
     sets = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     size = ["--limit", str(TINY["limit"]), "--seeds", str(TINY["seeds"])]
     fit = ["--steps", str(steps), "--stop-psnr", "0", "--engine", engine]
-    return [sys.executable, "-m", "inrzoo", "build", "digits", "--out", str(out), *size, *fit, *sets, *words]
+    return [sys.executable, "-m", "inrzoo", "build", dataset, "--out", str(out), *size, *fit, *sets, *words]
 
 
 def start(out: Path, *words: str, **settings: Any) -> subprocess.Popen[str]:

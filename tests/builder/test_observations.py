@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from processes import committed, complete, kill, start, wait_until
 from tiny_store import store_bytes
 
 from inrzoo import manifest, verify
@@ -52,8 +54,8 @@ def test_the_snr_is_that_of_a_sounds_own_part(tones: Store) -> None:
     """In float64, for one sound after the other; the error in the padding counts for nothing."""
     values, rendered = tones.targets(slice(None)).values_BKC, tones.render(slice(None), 1, 0).numpy().astype(np.float64)
     assert (tones.valid[::2] != tones.valid[1::2]).any(), "one of two is padded"
-    for signal, (start, stop) in enumerate(tones.valid):
-        own = slice(start, stop)
+    for signal, (first, last) in enumerate(tones.valid):
+        own = slice(first, last)
         error = np.square(rendered[signal, own] - values[signal, own]).sum()
         by_hand = 10 * np.log10(np.square(values[signal, own].astype(np.float64)).sum() / error)
         assert tones.measures["snr"][signal, 1, 0] == pytest.approx(by_hand, abs=1e-3)
@@ -104,6 +106,22 @@ def test_more_seeds_later_and_by_two_threads_are_the_same_bytes(name: str, engin
     }
     again = refit(tmp_path / "grown.zarr", 4, draw=0)
     assert again.elsewhere == [] and [one.bit_equal for one in again.refits] == [True] * 4
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("workers", ["2", "4"])
+def test_a_killed_build_goes_on_by_any_number_of_workers(name: str, workers: str, tmp_path: Path) -> None:
+    made: dict[str, Any] = {"dataset": name, "steps": 300}
+    words = ["--set", "source.num_signals=48"]
+    words += ["--set", "source.num_points=256"] if name == "solids" else ["--set", "source.num_samples=128"]
+    complete(tmp_path / "whole.zarr", "--in-process", "--workers", "1", *words, **made)
+    out = tmp_path / "store.zarr"
+    process = start(out, "--in-process", "--workers", "1", *words, **made)
+    wait_until(lambda: committed(out) >= 2, process)
+    kill(process)
+    complete(out, "--workers", workers, *words, **made)
+    assert store_bytes(out) == store_bytes(tmp_path / "whole.zarr")
 
 
 @pytest.mark.parametrize("name", NAMES)
