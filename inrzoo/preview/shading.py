@@ -18,7 +18,7 @@ AZIMUTH, ELEVATION = 35.0, 22.0
 """Direction of the camera in degrees, around the second axis and above the plane of the others."""
 AMBIENT = 0.4
 """Share of the light that comes from everywhere."""
-SAMPLES_AT_ONCE = 2**20
+SAMPLES_AT_ONCE = 2**18
 """Samples of triangles that are drawn at once; each takes about 100 bytes."""
 DOT_RADIUS = 0.02
 """Radius of a point, in the units of the cube."""
@@ -47,18 +47,23 @@ class Canvas:
         normals_V3: NDArray[np.float64],
         colour: tuple[float, float, float],
     ) -> None:
-        """Draw triangles, both sides alike; `vertices_V3` lie in the cube [-1, 1]³."""
-        facing_V3 = normals_V3 * np.where(normals_V3 @ self.axes_33[2] < 0, -1.0, 1.0)[:, None]
-        shades_V = AMBIENT + (1 - AMBIENT) * np.maximum(facing_V3 @ self.light_3, 0.0)
+        """Draw a closed surface: triangles that are counter-clockwise seen from outside, in the cube [-1, 1]³."""
+        shades_V = AMBIENT + (1 - AMBIENT) * np.maximum(normals_V3 @ self.light_3, 0.0)
         corners_F33, shades_F3 = self._projected(vertices_V3)[faces_F3], shades_V[faces_F3]
+        first_F3, second_F3 = corners_F33[:, 1] - corners_F33[:, 0], corners_F33[:, 2] - corners_F33[:, 0]
+        # Rows count downwards, so what is counter-clockwise has a negative area. Others are behind the surface.
+        front_F = first_F3[:, 0] * second_F3[:, 1] - first_F3[:, 1] * second_F3[:, 0] < 0
+        # The nearest first, as they hide most of the others.
+        order_F = np.flatnonzero(front_F)[np.argsort(-corners_F33[front_F, :, 2].max(axis=1), kind="stable")]
+        corners_F33, shades_F3 = corners_F33[order_F], shades_F3[order_F]
         edges_F33 = corners_F33 - np.roll(corners_F33, 1, axis=1)
         longest = float(np.abs(edges_F33[..., :2]).max(initial=0.0))
-        # As many points on each edge that two neighbours are less than a sample apart.
-        weights_M3 = _barycentric(int(np.ceil(1.5 * longest)) + 1)
+        # As many points on each edge that two neighbours are less than a sample apart, also between edges.
+        weights_M3 = _barycentric(int(np.ceil(1.2 * longest)) + 1)
         together = max(1, SAMPLES_AT_ONCE // len(weights_M3))
-        for start in range(0, len(faces_F3), together):
+        for start in range(0, len(order_F), together):
             part = slice(start, start + together)
-            points_M3 = np.einsum("mc,fcd->fmd", weights_M3, corners_F33[part]).reshape(-1, 3)
+            points_M3 = (weights_M3 @ corners_F33[part]).reshape(-1, 3)
             shades_M = (shades_F3[part] @ weights_M3.T).ravel()
             self._put(points_M3, shades_M[:, None] * np.array(colour))
 
@@ -90,13 +95,12 @@ class Canvas:
         """Give samples the colours of the nearest points that fall on them."""
         columns_M, rows_M = np.floor(points_M3[:, :2]).astype(np.int64).T
         inside_M = (columns_M >= 0) & (columns_M < self.side) & (rows_M >= 0) & (rows_M < self.side)
-        samples_M, nearness_M = (rows_M * self.side + columns_M)[inside_M], points_M3[inside_M, 2]
-        colours_M3 = colours_M3[inside_M]
+        samples_M = np.where(inside_M, rows_M * self.side + columns_M, 0)
+        seen = np.flatnonzero(inside_M & (points_M3[:, 2] > self.nearness_HW.ravel()[samples_M]))
         # Of points on one sample the last one stays, so the nearest comes last.
-        order_M = np.argsort(nearness_M, kind="stable")
-        order_M = order_M[nearness_M[order_M] > self.nearness_HW.ravel()[samples_M[order_M]]]
-        self.nearness_HW.ravel()[samples_M[order_M]] = nearness_M[order_M]
-        self.colours_HW3.reshape(-1, 3)[samples_M[order_M]] = colours_M3[order_M]
+        seen = seen[np.argsort(points_M3[seen, 2], kind="stable")]
+        self.nearness_HW.ravel()[samples_M[seen]] = points_M3[seen, 2]
+        self.colours_HW3.reshape(-1, 3)[samples_M[seen]] = colours_M3[seen]
 
 
 def _barycentric(count: int) -> NDArray[np.float64]:

@@ -101,8 +101,7 @@ def surface_of(
     grid = sampling(store) if grid is None else grid
     level = level_of(store, signal, grid.sizes, number)
     values_K1 = values_at(store, signal, seed, step, grid.coords_KD)
-    surface = volume_surface(values_K1.reshape(grid.sizes), level)
-    return Surface(placed(store, surface.vertices_V3, grid.sizes), surface.faces_F3, surface.normals_V3), level
+    return placed(store, volume_surface(values_K1.reshape(grid.sizes), level), grid.sizes), level
 
 
 def volume_surface(volume_XYZ: NDArray[Any], level: Level) -> Surface:
@@ -121,7 +120,10 @@ def volume_surface(volume_XYZ: NDArray[Any], level: Level) -> Surface:
     outside = -float(np.abs(inside_XYZ).max())
     marching_cubes = require_surfaces()
     vertices_V3, faces_F3, normals_V3, _ = marching_cubes(
-        np.pad(inside_XYZ, 1, constant_values=outside).astype(np.float32), 0.0, allow_degenerate=False
+        np.pad(inside_XYZ, 1, constant_values=outside).astype(np.float32),
+        0.0,
+        gradient_direction="ascent",
+        allow_degenerate=False,
     )
     return Surface(vertices_V3.astype(np.float64) - 1, faces_F3.astype(np.int64), normals_V3.astype(np.float64))
 
@@ -136,7 +138,17 @@ def require_surfaces() -> Callable[..., Any]:
     return function
 
 
-def placed(store: Store, vertices_V3: NDArray[np.float64], sizes: tuple[int, ...]) -> NDArray[np.float64]:
+def placed(store: Store, surface: Surface, sizes: tuple[int, ...]) -> Surface:
+    """A surface whose vertices are given in steps of a grid of `sizes`, at its place; see `Surface`."""
+    vertices_V3, faces_F3 = positions(store, surface.vertices_V3, sizes), surface.faces_F3
+    steps_3 = np.diff(positions(store, np.array([[0.0] * 3, [1.0] * 3]), sizes), axis=0)[0]
+    # Axes that fall mirror the surface, and triangles then turn the other way. Normals go with the inverse scale.
+    faces_F3 = faces_F3[:, ::-1] if steps_3.prod() < 0 else faces_F3
+    normals_V3 = surface.normals_V3 / steps_3
+    return Surface(vertices_V3, faces_F3, normals_V3 / np.linalg.norm(normals_V3, axis=1, keepdims=True))
+
+
+def positions(store: Store, vertices_V3: NDArray[np.float64], sizes: tuple[int, ...]) -> NDArray[np.float64]:
     """Positions of vertices that are given in steps of a grid of `sizes`; see `Surface`."""
     counts = np.array(sizes)
     if kind_of(store) == "shape":
@@ -145,7 +157,7 @@ def placed(store: Store, vertices_V3: NDArray[np.float64], sizes: tuple[int, ...
     if store.info.manifest.coords.spacing == "pixel_centres":
         steps_V3 = (vertices_V3 + 0.5) * fitted / counts - 0.5
     else:
-        steps_V3 = vertices_V3 * (fitted - 1) / np.maximum(counts - 1, 1)
+        steps_V3 = vertices_V3 * np.maximum(fitted - 1, 1) / np.maximum(counts - 1, 1)
     if not store.info.axes:
         return np.asarray(steps_V3)
     starts_3, steps_3 = np.array([(axis.start, axis.step) for axis in store.info.axes]).T
