@@ -36,8 +36,8 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
         The number of INRs in the picture.
 
     Raises:
-        InrzooError: there is no picture for signals of this kind, no INR of this seed is finished, or a package that
-            draws surfaces is missing.
+        InrzooError: there is no picture for signals of this kind, or no INR of this seed is finished.
+        MissingPackageError: a package that makes surfaces is not installed.
     """
     kind = kind_of(store)
     if kind not in DRAWINGS:

@@ -94,11 +94,12 @@ def draw_histogram(store: Store, step: int, axis: Any) -> None:
         axis.hist(values, bins=60)
         axis.axvline(values.mean(), color="black", linewidth=1)
         unit = f" in {store.info.manifest.values.unit}" if store.info.manifest.values.unit else ""
+        where = " at held-out points" if "points" in store.info.arrays else ""
         titles = {
             None: "PSNR in dB",
             "snr": "SNR in dB",
-            "iou": "intersection over union at held-out points",
-            "mae": f"mean absolute error{unit} at held-out points",
+            "iou": f"intersection over union{where}",
+            "mae": f"mean absolute error{unit}{where}",
             "held_out_psnr": "PSNR in dB at held-out points",
         }
         places = 4 if name in ("iou", "mae") else 2

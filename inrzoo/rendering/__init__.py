@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
-from inrzoo.rendering.formats import mesh_bytes, png_bytes, wav_bytes
+from inrzoo.rendering.formats import mesh_bytes, png_bytes, require_soundfile, require_trimesh, wav_bytes
 from inrzoo.rendering.kinds import Kind, kind_of
 from inrzoo.rendering.surfaces import surface_of
 from inrzoo.rendering.values import numbers_of, sampling, values_at
@@ -151,6 +151,7 @@ def _sound(request: Request) -> tuple[bytes, str]:
         raise InrzooError(f".wav holds int16 or float32; the numbers of {store.location} are uint8: write .npy")
     if not store.info.axes or store.info.axes[0].unit != "s" or store.info.axes[0].step < 0:
         raise InrzooError(f"{store.location} does not say how many seconds a sample takes: write .npy")
+    require_soundfile()  # before the INR is evaluated at many points
     rate = round(request.finer / store.info.axes[0].step)
     samples = _numbers(request)
     samples = samples if dtype == "int16" else samples.astype(np.float32)
@@ -168,6 +169,7 @@ def _array(request: Request) -> tuple[bytes, str]:
 
 def _mesh(ending: str) -> Callable[[Request], tuple[bytes, str]]:
     def write(request: Request) -> tuple[bytes, str]:
+        require_trimesh()
         store = request.store
         surface, level = surface_of(
             store, request.signal, request.seed, request.step, sampling(store, request.finer), request.level

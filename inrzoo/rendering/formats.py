@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, MissingPackageError
 from inrzoo.rendering.surfaces import MESHES, Surface
 
 MAX_RATE = 2**31 - 1
@@ -34,12 +34,10 @@ def wav_bytes(samples_KC: NDArray[Any], rate: int) -> bytes:
         rate: samples a second of each channel, in Hz.
 
     Raises:
-        InrzooError: soundfile is not installed, or the rate or the number of channels does not fit into a WAV file.
+        InrzooError: the rate or the number of channels does not fit into a WAV file.
+        MissingPackageError: soundfile is not installed.
     """
-    try:
-        import soundfile
-    except (ImportError, OSError) as error:  # OSError: the library behind soundfile is absent
-        raise InrzooError(f'sounds are written with soundfile ({error}); pip install "inrzoo[audio]"') from error
+    soundfile = require_soundfile()
     if not 1 <= rate <= MAX_RATE:
         raise InrzooError(f"a WAV file has no sample rate of {rate} Hz: write .npy")
     content = io.BytesIO()
@@ -55,16 +53,32 @@ def wav_bytes(samples_KC: NDArray[Any], rate: int) -> bytes:
     return bytes(written)
 
 
+def require_soundfile() -> Any:
+    """The package soundfile. Raises MissingPackageError."""
+    try:
+        import soundfile
+    except (ImportError, OSError) as error:  # OSError: the library behind soundfile is absent
+        raise MissingPackageError(
+            f'sounds are written with soundfile ({error}); pip install "inrzoo[audio]"'
+        ) from error
+    return soundfile
+
+
+def require_trimesh() -> Any:
+    """The package trimesh. Raises MissingPackageError."""
+    try:
+        import trimesh
+    except ImportError as error:
+        raise MissingPackageError(MESHES.format("trimesh", error)) from error
+    return trimesh
+
+
 def mesh_bytes(surface: Surface, ending: str) -> bytes:
     """A binary PLY or an OBJ of a surface.
 
     Raises:
-        InrzooError: trimesh is not installed.
+        MissingPackageError: trimesh is not installed.
     """
-    try:
-        import trimesh
-    except ImportError as error:
-        raise InrzooError(MESHES.format("trimesh", error)) from error
-    mesh = trimesh.Trimesh(surface.vertices_V3, surface.faces_F3, process=False)
+    mesh = require_trimesh().Trimesh(surface.vertices_V3, surface.faces_F3, process=False)
     content: bytes | str = mesh.export(file_type=ending.removeprefix("."))
     return content.encode() if isinstance(content, str) else content

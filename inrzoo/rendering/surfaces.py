@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, MissingPackageError
 from inrzoo.observations.points import Points
 from inrzoo.rendering.kinds import kind_of
 from inrzoo.rendering.values import Sampling, limits_of, sampling, values_at
@@ -96,8 +96,10 @@ def surface_of(
         number: level, in the unit of the signals' numbers; see `level_of`.
 
     Raises:
-        InrzooError: the INR has no surface at that level, its values are not finite, or scikit-image is not installed.
+        InrzooError: the INR has no surface at that level, or its values are not finite.
+        MissingPackageError: scikit-image is not installed.
     """
+    require_surfaces()  # before the INR is evaluated at many points
     grid = sampling(store) if grid is None else grid
     level = level_of(store, signal, grid.sizes, number)
     values_K1 = values_at(store, signal, seed, step, grid.coords_KD)
@@ -108,17 +110,19 @@ def volume_surface(volume_XYZ: NDArray[Any], level: Level) -> Surface:
     """The closed surface of a volume, in steps of its grid; where it meets the border, it is closed outside of that.
 
     Raises:
-        InrzooError: there is no surface at that level, values are not finite, or scikit-image is not installed.
+        InrzooError: there is no surface at that level, or values are not finite.
+        MissingPackageError: scikit-image is not installed.
     """
+    marching_cubes = require_surfaces()
     if not np.isfinite(volume_XYZ).all():
         raise InrzooError("the INR has values that are not finite, as diverged ones may, and so no surface")
     # Signed so that the inside is above 0.
     inside_XYZ = (volume_XYZ.astype(np.float64) - level.value) * (1 if level.inside_above else -1)
     if inside_XYZ.max() <= 0:
         extremes = f"{volume_XYZ.min():.3g} to {volume_XYZ.max():.3g}"
-        raise InrzooError(f"the INR has no surface at the value {level.value:.3g}; its values are {extremes}")
+        place = f"where the signal is {level.number:g}, at the value {level.value:.3g}"
+        raise InrzooError(f"the INR has no surface {place}; its values are {extremes}")
     outside = -float(np.abs(inside_XYZ).max())
-    marching_cubes = require_surfaces()
     vertices_V3, faces_F3, normals_V3, _ = marching_cubes(
         np.pad(inside_XYZ, 1, constant_values=outside).astype(np.float32),
         0.0,
@@ -129,11 +133,11 @@ def volume_surface(volume_XYZ: NDArray[Any], level: Level) -> Surface:
 
 
 def require_surfaces() -> Callable[..., Any]:
-    """The function of scikit-image that makes surfaces. Raises InrzooError if the package is not installed."""
+    """The function of scikit-image that makes surfaces. Raises MissingPackageError."""
     try:
         from skimage.measure import marching_cubes
     except ImportError as error:
-        raise InrzooError(MESHES.format("scikit-image", error)) from error
+        raise MissingPackageError(MESHES.format("scikit-image", error)) from error
     function: Callable[..., Any] = marching_cubes
     return function
 
