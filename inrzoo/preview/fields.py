@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.preview.page import Page, label, quality
-from inrzoo.rendering.values import real_numbers_of
+from inrzoo.rendering.values import real_numbers_of, values_of
 from inrzoo.store import Store
 
 CAPTION = "Maps of the fields, of their INRs on a finer grid and of the difference, and a histogram of quality"
@@ -32,7 +32,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
     finer = _numbers(store, chosen, seed, step, FINER)
     signals = differences = None
     if store.has_signals:
-        signals = _maps(store, store.signals(chosen).astype(np.float64), 1)
+        signals = _signals(store, chosen)
         differences = fitted - signals
     kinds = [("signal", signals), (f"INR, {FINER}× finer", finer), ("INR − signal", differences)]
     drawn = [(title, maps) for title, maps in kinds if maps is not None]
@@ -44,8 +44,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
         low, high = _extremes(signals if signals is not None else finer, channel)
         for (title, maps), row in zip(drawn, part, strict=True):
             if maps is differences:
-                # The largest differences are few; beside them the others would be one colour.
-                bound = float(np.nanquantile(np.abs(maps[..., channel]), 0.999)) or 1.0
+                bound = _bound(maps[..., channel])
                 style = {"cmap": "RdBu_r", "vmin": -bound, "vmax": bound}
             else:
                 style = {"cmap": "viridis", "vmin": low, "vmax": high}
@@ -67,17 +66,27 @@ def _draw_bar(store: Store, image: Any, row: NDArray[Any]) -> None:
 
 def _numbers(store: Store, chosen: NDArray[np.int64], seed: int, step: int, finer: int) -> NDArray[np.float64]:
     """Maps of the numbers that INRs say, (N, rows, columns, C)."""
-    values_NKC = store.render(chosen, seed, step, coords=store.coords(finer)).numpy()
-    return _maps(store, real_numbers_of(store, chosen, values_NKC), finer)
+    coords, grid = store.info.manifest.coords, store.info.grid
+    coords_K2 = coords.grid(grid[-2:], finer)
+    # Coordinates of the first axes are those of the fit, whatever is made finer.
+    first_D = store.coords().reshape(*grid, -1)[_middle(store)][0, 0]
+    reverse = coords.axis_order == "x_y"
+    first_KD = np.broadcast_to(first_D[2:] if reverse else first_D[:-2], (len(coords_K2), len(grid) - 2))
+    coords_KD = np.concatenate([coords_K2, first_KD] if reverse else [first_KD, coords_K2], axis=1)
+    numbers_NKC = real_numbers_of(store, chosen, values_of(store, chosen, seed, step, coords_KD))
+    return numbers_NKC.reshape(len(chosen), grid[-2] * finer, grid[-1] * finer, -1)
 
 
-def _maps(store: Store, numbers_NKC: NDArray[np.float64], finer: int) -> NDArray[np.float64]:
-    """The maps of the last two axes, at the middle of the others."""
-    sizes = [size * finer for size in store.info.grid]
-    table = numbers_NKC.reshape(len(numbers_NKC), *sizes, -1)
-    for size in sizes[:-2]:
-        table = table[:, size // 2]
-    return table
+def _signals(store: Store, chosen: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Maps of the numbers of signals, (N, rows, columns, C)."""
+    numbers = store.signals(chosen).reshape(len(chosen), *store.info.grid, -1)
+    index: tuple[Any, ...] = (slice(None), *_middle(store))
+    return np.asarray(numbers[index], dtype=np.float64)
+
+
+def _middle(store: Store) -> tuple[int, ...]:
+    """The point of the first axes, all but two, at which maps are drawn."""
+    return tuple(size // 2 for size in store.info.grid[:-2])
 
 
 def _place(store: Store) -> str:
@@ -86,11 +95,17 @@ def _place(store: Store) -> str:
     if len(grid) == 2:
         return ""
     if not axes:
-        return f"at point {', '.join(str(size // 2) for size in grid[:-2])}\n"
-    places = zip(axes[:-2], grid[:-2], strict=True)
+        return f"at point {', '.join(map(str, _middle(store)))}\n"
+    places = zip(axes[:-2], _middle(store), strict=True)
     return (
-        ", ".join(f"{axis.name} {axis.measures(size)[size // 2]:g} {axis.unit}".strip() for axis, size in places) + "\n"
+        ", ".join(f"{axis.name} {axis.measures(point + 1)[-1]:g} {axis.unit}".strip() for axis, point in places) + "\n"
     )
+
+
+def _bound(differences: NDArray[np.float64]) -> float:
+    """The end of a colour bar of differences; the largest are few, and beside them the others would be one colour."""
+    finite = np.abs(differences[np.isfinite(differences)])
+    return float(np.quantile(finite, 0.999)) or 1.0 if finite.size else 1.0
 
 
 def _extremes(maps: NDArray[np.float64], channel: int) -> tuple[float, float]:

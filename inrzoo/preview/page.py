@@ -80,6 +80,8 @@ def quality(store: Store, signal: int, seed: int, step: int) -> str:
         "held_out_psnr": f"{value:.1f} dB held out",
     }[name]
     first = text if np.isfinite(value) else "PSNR unknown"
+    if "rmse" in store.measures:
+        first += f", RMSE {store.measures['rmse'][signal, seed, step]:.3g}{unit}"
     return f"{first}\n{above:.1%} above Nyquist" if np.isfinite(above) else first
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.preview.page import Page, quality
-from inrzoo.rendering.values import real_numbers_of
+from inrzoo.rendering.values import real_numbers_of, values_of
 from inrzoo.store import Store
 
 CAPTION = "Waveforms and spectrograms, of the INR above those of the sound, and a histogram of quality"
@@ -20,7 +20,7 @@ FEWEST_SAMPLES = 32
 
 def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
     """Draw the signals `chosen`, one a column; of several channels the first."""
-    waves = {"INR": real_numbers_of(store, chosen, store.render(chosen, seed, step).numpy())[..., 0]}
+    waves = {"INR": real_numbers_of(store, chosen, values_of(store, chosen, seed, step, store.coords()))[..., 0]}
     if store.has_signals:
         waves["signal"] = store.signals(chosen)[..., 0].astype(np.float64)
     scale_NK = waves.get("signal", waves["INR"])

@@ -79,6 +79,13 @@ def values_at(store: Store, signal: int, seed: int, step: int, coords_KD: NDArra
     return np.concatenate(parts)
 
 
+def values_of(
+    store: Store, signals: NDArray[np.int64], seed: int, step: int, coords_KD: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Values of some INRs, (B, K, C), as `values_at`."""
+    return np.stack([values_at(store, int(signal), seed, step, coords_KD) for signal in signals])
+
+
 def limits_of(store: Store, signals: NDArray[np.int64]) -> NDArray[np.float64]:
     """Numbers of some signals that became the ends of the value range, (B, 2)."""
     if store.limits is not None:
