@@ -227,15 +227,15 @@ def test_a_missing_package_is_named_with_its_extra(
 def test_a_kill_before_the_rename_leaves_the_old_file(
     name: str, out: str, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    store = stores(name)  # built before nothing can be renamed
+    if name == "solids":
+        monkeypatch.setattr(store, "render", sphere)
     (tmp_path / out).write_bytes(b"years of work")
 
     def killed(self: Path, target: Path) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Path, "replace", killed)
-    store = stores(name)
-    if name == "solids":
-        monkeypatch.setattr(store, "render", sphere)
     with pytest.raises(KeyboardInterrupt):
         write_rendering(store, tmp_path / out, 0)
     assert [file.name for file in tmp_path.iterdir()] == [out]
