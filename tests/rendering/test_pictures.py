@@ -149,6 +149,11 @@ def test_a_ball_is_drawn_as_a_disc_lit_from_above() -> None:
     assert covered == pytest.approx(np.pi * 0.25, rel=0.03)
     rows, columns = np.nonzero(pixels[..., 2] < 0.9)
     np.testing.assert_allclose([rows.mean(), columns.mean()], SIZE / 2 - 0.5, atol=1)
+    # Of its two sides the near one is drawn, on which the brightest place is.
+    assert (
+        canvas.nearness_HW.max() == pytest.approx(0.5, abs=0.01)
+        and canvas.colours_HW3[np.isfinite(canvas.nearness_HW)].max() > 0.98
+    )
     middle = SIZE // 2
     column = pixels[rows.min() + 2 : rows.max() - 2, middle, 0]
     assert column[0] > column[-1] and column.min() >= AMBIENT - 1e-6
