@@ -1,4 +1,4 @@
-"""The exception for errors that the user can fix, and the exception for SIGTERM."""
+"""The exceptions for errors that the user can fix, and the exception for SIGTERM."""
 
 import signal
 import threading
@@ -12,6 +12,10 @@ class InrzooError(Exception):
 
     The message says what was wrong, where the value came from, and what would have worked.
     """
+
+
+class MissingPackageError(InrzooError):
+    """A package of one of inrzoo's extras is not installed."""
 
 
 class Terminated(KeyboardInterrupt):

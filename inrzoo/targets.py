@@ -194,15 +194,20 @@ def to_numbers(values_BKC: NDArray[Any], values: Values, limits_B2: NDArray[np.f
     """The numbers, of the signals' type, of values (B, K, C): inverse of `to_values`, rounded and clipped to an integer
     type.
     """
-    low, high = values.range
-    first, last = limits_B2[:, 0, None, None], limits_B2[:, 1, None, None]
-    numbers = (values_BKC.astype(np.float64) - low) * ((last - first) / (high - low)) + first
+    numbers = to_real_numbers(values_BKC, values, limits_B2)
     dtype = np.dtype(values.dtype)
     if dtype.kind == "f":
         return numbers.astype(dtype)
     bounds = np.iinfo(dtype)
     # What is not finite has no number; it becomes the lowest one.
     return np.nan_to_num(np.rint(numbers), nan=bounds.min).clip(bounds.min, bounds.max).astype(dtype)
+
+
+def to_real_numbers(values_BKC: NDArray[Any], values: Values, limits_B2: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The numbers of values (B, K, C) as float64, neither rounded nor clipped to the signals' type."""
+    low, high = values.range
+    first, last = limits_B2[:, 0, None, None], limits_B2[:, 1, None, None]
+    return (values_BKC.astype(np.float64) - low) * ((last - first) / (high - low)) + first
 
 
 def limits_of(

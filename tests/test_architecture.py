@@ -72,7 +72,8 @@ MAY_IMPORT = {
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},
     "verify": BUILD | {"builder"},
-    "preview": {"store"},
+    "rendering": {"store", "coords"},
+    "preview": {"store", "rendering"},
     "refit": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
@@ -82,9 +83,10 @@ MAY_IMPORT = {
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
-for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks"):
+for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):
     MAY_IMPORT[room] |= {"targets", "observations"}
-for room in ("manifest", "coords", "sources", "fit", "store", "builder", "interchange"):
+MAY_IMPORT["preview"] |= {"observations"}
+for room in ("manifest", "coords", "sources", "fit", "store", "builder", "interchange", "rendering"):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}
@@ -100,6 +102,7 @@ ONLY_IMPORTER = {
     "obstore": {"store"},
     "pyarrow": {"interchange", "loaders", "store", "tasks"},
     "ray": {"builder", "loaders"},
+    "skimage": {"rendering"},
     "tenacity": {"retry"},
     "triton": {"fit"},
     "zarr": {"store"},

@@ -19,6 +19,7 @@ COMMANDS = {
     "stats": ["stats", "{store}"],
     "verify --repair": ["verify", "{damaged}", "--repair"],
     "preview": ["preview", "{store}", "--out", "{folder}/made"],
+    "render": ["render", "{store}", "--signal", "0", "--out", "{folder}/made.png"],
     "export state-dicts": ["export", "{store}", "--convention", "sitzmann", "--out", "{folder}/made"],
     "export parquet": ["export", "{store}", "--format", "parquet", "--out", "{folder}/made"],
     "export safetensors": ["export", "{store}", "--format", "safetensors", "--signal", "0:5", "--out", "{folder}/made"],

@@ -51,6 +51,7 @@ ANSWERS = [
     (["info", "none.zarr"], 2, "no store at none.zarr"),
     (["verify", "none.zarr"], 2, "no store at none.zarr"),
     (["preview", "none.zarr"], 2, "no store at none.zarr"),
+    (["render", "none.zarr", "--signal", "0", "--out", "a.png"], 2, "no store at none.zarr"),
     (["stats", "none.zarr"], 2, "no store at none.zarr"),
     (["export", "none.zarr", "--format", "parquet", "--out", "x"], 2, "no store at none.zarr"),
     (["train", "no-such", "none.zarr"], 2, "No such command 'no-such'"),

@@ -1,6 +1,7 @@
-"""The command `export`, which writes a store in other formats."""
+"""The commands `export`, which writes a store in other formats, and `render`, which writes what an INR says."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -49,6 +50,26 @@ def export(
     else:
         written = interchange.export_state_dicts(store, out, str(convention), seed or "0", step)
         say(f"{out}: {written} INRs as {convention} {kind}")
+
+
+@cli.command()
+@STORE
+@click.option("--signal", type=int, required=True, help="Number of the signal.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="FILE.png, .wav, .ply, .obj or .npy.")
+@click.option("--seed", default=0, show_default=True, help="Number of the fit of the signal.")
+@click.option("--view", "step", default=-1, show_default=True, help="Index of the view; -1 is the last one.")
+@click.option("--finer", default=1, show_default=True, help="Factor of a finer grid, or of the sample rate of a sound.")
+@click.option("--valid", is_flag=True, help="Leave out the padding of a sound.")
+@click.option("--numbers", is_flag=True, help="For .npy: the signals' numbers, not values on the range of the fit.")
+@click.option("--level", type=float, help="For .ply and .obj: where the surface lies, in the signals' unit.")
+def render(store: str | Path, out: Path, **options: Any) -> None:
+    """Write what an INR says: an image as .png, a sound as .wav, a shape as .ply or .obj, anything as .npy."""
+    from inrzoo import open_store
+
+    opened = open_store(store)  # fails before torch is imported
+    from inrzoo.rendering import write_rendering
+
+    say(f"{out}: {write_rendering(opened, out, **options)}")
 
 
 def _seed(seed: str | None) -> int:

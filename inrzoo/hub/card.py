@@ -4,6 +4,7 @@ The Hub and `datasets` read the YAML header, people read the rest.
 """
 
 import hashlib
+import logging
 import re
 import shlex
 from pathlib import Path
@@ -13,13 +14,15 @@ import numpy as np
 from huggingface_hub.utils import yaml_dump
 from rich.filesize import decimal
 
+from inrzoo.errors import MissingPackageError
 from inrzoo.hub import tables
 from inrzoo.hub.markdown import code, fenced, one_line, python, table, text
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.interchange.parquet import parts, prefix, split_name
-from inrzoo.preview import preview
+from inrzoo.preview import caption, preview
 from inrzoo.store import Store
 
+LOG = logging.getLogger("inrzoo.hub")
 TAG = "inrzoo"
 """Tag of the datasets of inrzoo."""
 LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
@@ -41,7 +44,7 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
     sections = [
         f"# {text(_title(store))}",
         _introduction(store, version),
-        "![Originals, reconstructions, a finer grid, and the PSNR histogram](preview.png)" if with_preview else "",
+        f"![{caption(store)}](preview.png)" if with_preview else "",
         f"## Load it\n\n{_loading(store, repo_id)}",
         f"## What was fitted, and how\n\n{tables.fitting(store)}",
         f"## Conventions\n\n{tables.conventions(store)}",
@@ -55,12 +58,19 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
 
 
 def draw_preview(store: Store, out: Path) -> bool:
-    """Draw the picture of the card; return False if the signals are not images, or no INR has a finite PSNR."""
-    if len(store.info.grid) != 2 or store.inr.out_features not in (1, 3):
+    """Draw the picture of the card.
+
+    Returns:
+        False if its signals are of a kind without a picture, no INR has a finite PSNR, or a package that draws them is
+        not installed; that is logged, and the card has no picture.
+    """
+    if caption(store) is None or not np.isfinite(store.psnr[:, 0, -1]).any():
         return False
-    if not np.isfinite(store.psnr[:, 0, -1]).any():
+    try:
+        preview(store, out)
+    except MissingPackageError as error:
+        LOG.warning("the card has no picture: %s", error)
         return False
-    preview(store, out)
     return True
 
 

@@ -63,6 +63,7 @@ HONEST = (
     ["info", "tiny.zarr"],
     ["stats", "tiny.zarr"],
     ["preview", "tiny.zarr", "--count", "2"],
+    ["render", "tiny.zarr", "--signal", "1", "--out", "a.png"],
     ["verify", "tiny.zarr"],
     ["list"],
     ["export", "tiny.zarr", "--format", "parquet", "--out", "rows"],

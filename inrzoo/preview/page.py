@@ -1,0 +1,122 @@
+"""What all pictures of stores share: the page, the quality below each column, the histogram, the file."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import matplotlib
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.store import Store
+from inrzoo.store.files import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+HEADLINES = ("snr", "iou", "mae", "held_out_psnr")
+"""Measures of which a picture shows the first one that a store has; else it shows the PSNR."""
+
+
+class Page:
+    """A figure: a table of panels, one column an INR, above a histogram of their quality.
+
+    Attributes:
+        figure: the figure of matplotlib.
+        panels: its axes, (rows, columns).
+        histogram: the part below them.
+    """
+
+    def __init__(self, rows: int, columns: int, width: float = 1.1, heights: tuple[float, ...] = ()) -> None:
+        """Make a page.
+
+        Args:
+            width: inches of a column.
+            heights: inches of each row; 1.15 if empty.
+        """
+        matplotlib.use("Agg")
+        from matplotlib import pyplot
+
+        heights = heights or (1.15,) * rows
+        total = sum(heights)
+        self.figure: Figure = pyplot.figure(
+            figsize=(width * max(columns, 6 * 1.1 / width) + 1, total + 2.6), layout="constrained"
+        )
+        upper, self.histogram = self.figure.subfigures(2, 1, height_ratios=[1.2 * total / 1.15, 2.2])
+        ratios = {} if len(set(heights)) == 1 else {"height_ratios": heights}
+        self.panels: NDArray[Any] = upper.subplots(rows, columns, squeeze=False, **ratios)
+
+    def save(self, store: Store, step: int, out: Path) -> None:
+        """Draw the histogram and the title, and write the picture."""
+        from matplotlib import pyplot
+
+        draw_histogram(store, step, self.histogram.subplots())
+        self.figure.suptitle(f"{store.info.dataset}: {store.info.manifest.title}", fontsize=9)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        # Without the library's version in the metadata, equal stores have equal pictures, byte for byte.
+        picture = io.BytesIO()
+        self.figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
+        pyplot.close(self.figure)
+        write_atomically(out, picture.getvalue())
+
+
+def headline(store: Store) -> str | None:
+    """Name of the measure by which a picture says the quality of INRs; None for the PSNR."""
+    return next((name for name in HEADLINES if name in store.measures), None)
+
+
+def quality(store: Store, signal: int, seed: int, step: int) -> str:
+    """Two lines on the quality of an INR, the second empty for INRs without a share of energy above Nyquist."""
+    name, above = headline(store), store.out_of_band[signal, seed, step]
+    value = float((store.psnr if name is None else store.measures[name])[signal, seed, step])
+    unit = f" {store.info.manifest.values.unit}".rstrip()
+    text = {
+        None: f"{value:.1f} dB",
+        "snr": f"SNR {value:.1f} dB",
+        "iou": f"IoU {value:.3f}",
+        "mae": f"error {value:.3g}{unit}",
+        "held_out_psnr": f"{value:.1f} dB held out",
+    }[name]
+    first = text if np.isfinite(value) else "PSNR unknown"
+    if "rmse" in store.measures:
+        first += f", RMSE {store.measures['rmse'][signal, seed, step]:.3g}{unit}"
+    return f"{first}\n{above:.1%} above Nyquist" if np.isfinite(above) else first
+
+
+def draw_histogram(store: Store, step: int, axis: Any) -> None:
+    """Draw the histogram of the quality; if it is unknown (an import without images), of the energy above Nyquist."""
+    name = headline(store)
+    values = (store.psnr if name is None else store.measures[name])[:, :, step]
+    share = store.out_of_band[:, :, step]
+    values, share = values[np.isfinite(values)], share[np.isfinite(share)]
+    above = f"energy above Nyquist: mean {share.mean():.2%}" if share.size else "energy above Nyquist unknown"
+    if values.size:
+        axis.hist(values, bins=60)
+        axis.axvline(values.mean(), color="black", linewidth=1)
+        unit = f" in {store.info.manifest.values.unit}" if store.info.manifest.values.unit else ""
+        where = " at held-out points" if "points" in store.info.arrays else ""
+        titles = {
+            None: "PSNR in dB",
+            "snr": "SNR in dB",
+            "iou": f"intersection over union{where}",
+            "mae": f"mean absolute error{unit}{where}",
+            "held_out_psnr": "PSNR in dB at held-out points",
+        }
+        places = 4 if name in ("iou", "mae") else 2
+        middle = f"mean {values.mean():.{places}f}, median {np.median(values):.{places}f}"
+        line = f"{titles[name]} of {values.size} INRs: {middle}"
+    else:
+        axis.hist(share, bins=60)
+        line = "share of energy above Nyquist; PSNR unknown, as the signals are unknown"
+    axis.set_xlabel(line if "points" in store.info.arrays else f"{line}; {above}", fontsize=8)
+    axis.set_ylabel("INRs", fontsize=8)
+
+
+def label(row: NDArray[Any], title: str) -> None:
+    """Write the title of a row of panels, and take their ticks away."""
+    row[0].set_ylabel(title, fontsize=8)
+    for axis in row:
+        axis.set_xticks([])
+        axis.set_yticks([])
