@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import functools
+import gc
 import json
+import traceback
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +75,14 @@ def opened(path: Path) -> Iterator[Any]:
     except UnreadableError as error:
         raise InrzooError(f"{path} {error}") from error
     except Exception as error:  # the libraries raise whatever they meet in damaged bytes
-        raise InrzooError(f"{path} is damaged ({_short(error)}); fetch it again") from error
+        reason = _short(error)
+        with warnings.catch_warnings():
+            # scipy warns when a file that it has mapped and could not read is freed.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            traceback.clear_frames(error.__traceback__)
+            del error
+            gc.collect()
+        raise InrzooError(f"{path} is damaged ({reason}); fetch it again") from None
     with dataset:
         yield dataset
 

@@ -94,9 +94,10 @@ def globe_points(
     seen = np.zeros(positions.shape, dtype=bool)
     seen[::stride, ::stride] = True
     fitted, held_out = positions[taken & seen], positions[taken & ~seen]
-    if not len(fitted) or not len(held_out):
+    if len(fitted) < 2 or not len(held_out):
         raise InrzooError(
-            f"{place}: source.stride = {stride} leaves {len(fitted)} points to fit and {len(held_out)} held out"
+            f"{place}: source.stride = {stride} leaves {len(fitted)} of the points to fit, {len(held_out)} held out; "
+            "a lower one leaves more to fit"
         )
     if len(held_out) > num_held_out:
         area = np.cos(np.radians(latitudes_R[held_out // len(longitudes_M)])).clip(1e-6)
