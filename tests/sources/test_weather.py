@@ -12,7 +12,7 @@ CHANGES = {"source.stride": 2, "values.unit": "K", "fit.engine": "reference"}
 
 
 def test_smooth_fields_are_those_of_the_file_between_the_points_of_the_fit(tmp_path):
-    """Waves of up to 4 radians per radius on 25 × 48 points, packed into int16: above 45 dB of each field's own range."""
+    """Packed into int16, on 25 × 48 points of which a quarter is fitted."""
     path = save(globe(25, 48)[["z"]], tmp_path / "waves.nc", **PACKED)
     settings = manifest.load("weather", None, CHANGES)
     build(settings, tmp_path / "weather.zarr", source=path, in_process=True, quiet=True)
