@@ -78,7 +78,7 @@ class FieldReader:
         """See `Signals.values`."""
         for index, numbers in self._fields(indices):
             if self.globe is None:
-                turned = np.flip(numbers, [axis for axis, turn in enumerate(self.descending) if turn])
+                turned = np.flip(numbers, tuple(axis for axis, turn in enumerate(self.descending) if turn))
                 yield index, turned[tuple(slice(None, None, self.stride) for _ in self.coords)]
             else:
                 numbers_KC = numbers.reshape(-1, self.num_channels)

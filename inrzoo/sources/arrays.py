@@ -272,8 +272,8 @@ class _Positions:
         if " since " in _unit(dataset, dim):
             times = _times(dataset, dim)
         if times is not None:
-            names, numbers = np.datetime_as_string(times), times.astype("datetime64[s]").astype(np.int64)
-            names = [re.sub(r"T00:00:00\.?0*$|\.0+$", "", name) for name in names.tolist()]
+            texts, numbers = np.datetime_as_string(times), times.astype("datetime64[s]").astype(np.int64)
+            names = [re.sub(r"T00:00:00\.?0*$|\.0+$", "", name) for name in texts.tolist()]
             return cls(dim, _unique(names), numbers, times)
         kind = values.dtype.kind
         names = [str(value).removesuffix(".0") for value in values]
@@ -312,7 +312,9 @@ def _measures(file: Path, dataset: Any, dim: str) -> NDArray[np.float64]:
 
 
 def _unit(dataset: Any, name: str) -> str:
-    return str(dataset[name].attrs.get("units", "")).strip() if name in dataset.variables else ""
+    if name not in dataset.variables or "units" not in dataset[name].attrs:
+        return ""
+    return str(dataset[name].attrs["units"]).strip()
 
 
 def _unique(names: list[str]) -> list[str]:
@@ -327,4 +329,5 @@ def _column(name: str) -> str:
 
 def _along(values: NDArray[Any], axis: int, sizes: list[int]) -> NDArray[Any]:
     """The value of each signal, of those along one dimension."""
-    return values[np.indices(sizes)[axis].ravel()]
+    every: NDArray[Any] = values[np.indices(sizes)[axis].ravel()]
+    return every
