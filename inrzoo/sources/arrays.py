@@ -312,9 +312,8 @@ def _measures(file: Path, dataset: Any, dim: str) -> NDArray[np.float64]:
 
 
 def _unit(dataset: Any, name: str) -> str:
-    if name not in dataset.variables or "units" not in dataset[name].attrs:
-        return ""
-    return str(dataset[name].attrs["units"]).strip()
+    attributes = dataset[name].attrs if name in dataset.variables else {}
+    return str(attributes.get("units", "")).strip()
 
 
 def _unique(names: list[str]) -> list[str]:
