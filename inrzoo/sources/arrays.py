@@ -312,8 +312,8 @@ def _measures(file: Path, dataset: Any, dim: str) -> NDArray[np.float64]:
 
 
 def _unit(dataset: Any, name: str) -> str:
-    attributes = dataset[name].attrs if name in dataset.variables else {}
-    return str(attributes.get("units", "")).strip()
+    of_variable = dataset[name].attrs if name in dataset.variables else {}
+    return str(of_variable.get("units", "")).strip()
 
 
 def _unique(names: list[str]) -> list[str]:
