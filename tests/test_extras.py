@@ -25,10 +25,12 @@ sys.meta_path.insert(0, Blocker())
         pytest.param(["verify", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'", marks=pytest.mark.slow),
         pytest.param(["info", "s3://bucket/x.zarr"], "pip install 'inrzoo[s3]'", marks=pytest.mark.slow),
         (["build", "digits", "--limit", "2", "--out", "x.zarr", "--engine", "triton"], "triton"),
+        (["build", "weather", "--source", "hdf5.nc", "--out", "x.zarr"], "pip install 'inrzoo[fields]'"),
     ],
 )
 def test_the_hint_of_a_missing_extra(words: list[str], hint: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(BLOCKER)
+    (tmp_path / "hdf5.nc").write_bytes(b"\x89HDF\r\n\x1a\n")
     path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[1])])
     done = subprocess.run(
         [sys.executable, "-m", "inrzoo", *words],

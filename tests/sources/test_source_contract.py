@@ -75,6 +75,14 @@ def voxels(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, An
     return {"num_validation": 2, "num_test": 4}, tmp_path / "v.npz"
 
 
+def arrays(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    from small_fields import globe, save
+
+    fields = {"variable": "z", "coords": ["latitude", "longitude"], "signals": ["month", "level"], "labels": ["level"]}
+    globe_fields = {"globe": True, "stride": 3, "num_held_out": 50, "num_validation": 1, "num_test": 2}
+    return {**fields, **globe_fields}, save(globe(), tmp_path / "weather.nc")
+
+
 def tones(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
     return {"num_samples": 40}, None
 
@@ -99,6 +107,7 @@ CASES: dict[str, Case] = {
         mesh_folder,
         point_clouds,
         voxels,
+        arrays,
         tones,
         solids,
         hub_images,
@@ -195,7 +204,8 @@ def test_an_empty_folder_is_one_line(name, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "name", ["omniglot", "idx_images", "image_folder", "audio_folder", "mesh_folder", "point_clouds", "voxels"]
+    "name",
+    ["omniglot", "idx_images", "image_folder", "audio_folder", "mesh_folder", "point_clouds", "voxels", "arrays"],
 )
 def test_without_a_path_and_nothing_to_download(name):
     with pytest.raises(InrzooError, match="--source PATH"):
@@ -238,6 +248,14 @@ def test_without_a_path_and_nothing_to_download(name):
         ({"name": "mesh_folder", "classes": {"train": ["a"]}, "num_test": 1}, "leave num_validation"),
         ({"name": "point_clouds", "clip": 5.0}, "clip = 5.0"),
         ({"name": "voxels", "num_validation": -1}, "num_validation = -1"),
+        ({"name": "arrays", "stride": 0}, "stride = 0"),
+        ({"name": "arrays", "num_held_out": 0}, "num_held_out = 0"),
+        ({"name": "arrays", "globe": True}, "globe needs stride = 2"),
+        ({"name": "arrays", "globe": True, "stride": 2, "coords": ["x"]}, "a latitude and a longitude"),
+        ({"name": "arrays", "coords": ["x"], "signals": ["x"]}, "'x' twice"),
+        ({"name": "arrays", "signals": ["time"], "labels": ["level"]}, "'level', which is none of signals"),
+        ({"name": "arrays", "signals": ["time"], "labels": ["time.week"]}, "parts of a time are: year, month"),
+        ({"name": "arrays", "poles": "mean"}, "'same', 'first', 'drop'"),
         ({"name": "hub_images"}, "needs repo"),
         ({"name": "hub_images", "repo": "a/b", "splits": {"dev": "x"}}, "'dev'"),
         ({"name": "hub_images", "repo": "a/b", "splits": {"train": "x", "test": "x"}}, "each once"),
@@ -255,7 +273,7 @@ def test_impossible_fields_are_one_line(spec, named):
 
 
 def test_importing_the_room_is_cheap():
-    heavy = ("PIL", "datasets", "pooch", "rich", "scipy", "sklearn", "soundfile", "soxr", "torch", "trimesh")
+    heavy = ("PIL", "datasets", "pooch", "rich", "scipy", "sklearn", "soundfile", "soxr", "torch", "trimesh", "xarray")
     code = f"import sys, inrzoo.sources; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
