@@ -202,4 +202,5 @@ def test_transforms_are_components(stranger):
     made = registry.make("transforms", {"name": "rotate", "degrees": 30}, inr=siren)
     assert (type(made).__name__, made.degrees, made.inr) == ("Rotate", 30.0, siren)
     assert registry.make("transforms", {"name": "dropout", "p": 0.5}, inr=siren).p == 0.5  # it has no field `inr`
-    assert one_line(registry.make, "transforms", {"name": "rotate", "degree": 30}, inr=siren).endswith("has: degrees")
+    unknown = {"name": "rotate", "degree": 30}
+    assert one_line(registry.make, "transforms", unknown, inr=siren, extent=1.0).endswith("has: degrees")

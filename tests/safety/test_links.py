@@ -71,13 +71,13 @@ def test_the_lock_is_no_way_out(linked: Path) -> None:
 def test_a_link_that_appears_while_a_store_is_built_is_not_followed(linked: Path) -> None:
     """Checked again at every write: another process may put it there after the first look."""
     from inrzoo.store import Block, finalise, write_block
-    from inrzoo.store.blocks import Quality
+    from inrzoo.store.blocks import COLUMNS, Quality
 
     outside = linked.parent / "outside"
     outside.mkdir()
     store = open_store(linked)
     weights = store.weights[:3, 0]
-    quality = Quality(**{name: getattr(store, name)[:3, 0] for name in Quality.__dataclass_fields__})
+    quality = Quality(**{name: getattr(store, name)[:3, 0] for name in COLUMNS})
     (linked / "_build").symlink_to(outside)
     with pytest.raises(InrzooError, match="_build is a link"):
         write_block(linked, Block(0, 0), weights, quality)
