@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from inrzoo import registry
 from inrzoo.builder.fitter import Fitter, weights_of
 from inrzoo.builder.preparation import Request, disk_bytes, require_same, resolve, signal_bytes, signal_table
 from inrzoo.builder.worker import fit_to, one_thread, random_draws, subset_keys
@@ -245,7 +246,10 @@ def _other_bytes(signals: Signals, inr: INR, settings: Manifest, fitter: Fitter 
     row = sum(
         np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
     )
-    columns = len(signals) * (settings.seeds * row + 1 + 8 * len(signals.labels)) + sum(4 + len(i) for i in signals.ids)
+    observation = registry.make("observations", settings.observation)
+    row += 4 * sizes["step"] * len(observation.measure_names)
+    of_signal = 1 + 8 * (len(signals.labels) + len(signals.numbers)) + 32  # limits, and the range that is no padding
+    columns = len(signals) * (settings.seeds * row + of_signal) + sum(4 + len(i) for i in signals.ids)
     statistics_bytes = 3 * 8 * sizes["step"] * (inr.layout.num_params + len(inr.layout.tensors))
     values = signal_bytes(signals) if settings.redistributable else 0
     start = 0 if settings.init.mode == "random" else 4 * settings.seeds * inr.layout.num_params

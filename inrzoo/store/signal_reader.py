@@ -65,6 +65,7 @@ class SignalReader:
         Raises:
             InrzooError: as `signals`.
         """
+        _ = self.observation  # checks what the store records of the arrays
         arrays = {"signals": self.signals(rows)}
         for name, spec in self.info.arrays.items():
             place = f"{self._signals_home}".removesuffix("signals") + signal_array(name)
@@ -108,8 +109,22 @@ class SignalReader:
 
     @cached_property
     def observation(self) -> Observation:
-        """How INRs are compared with signals."""
+        """How INRs are compared with signals.
+
+        Raises:
+            InrzooError: it is unknown, or does not go with the arrays and measures that the store records.
+        """
         made: Observation = registry.make("observations", self.info.manifest.observation)
+        if made.measure_names != self.info.measures or {*made.arrays} != {*self.info.arrays}:
+            what = f"measures {list(self.info.measures)} and arrays {list(self.info.arrays)}"
+            raise damaged(self.location, f"{what} are not those of the observation {self.info.manifest.observation}")
+        shapes = {name: spec.shape for name, spec in self.info.arrays.items()}
+        if "points" in shapes:
+            num_axes, channels = self.inr.in_features, self.inr.out_features
+            fitted, held_out = (math.prod(self.info.grid), num_axes), shapes.get("held_out_points", (0, num_axes))
+            expected = {"points": fitted, "held_out_points": held_out, "held_out_signals": (held_out[0], channels)}
+            if shapes != {name: expected.get(name) for name in shapes} or held_out[1:] != (num_axes,):
+                raise damaged(self.location, f"arrays of points have the shapes {shapes}")
         return made
 
     @property

@@ -24,7 +24,11 @@ from inrzoo.store.links import require_plain_path
 from inrzoo.store.objects import Location, ObjectPath
 from inrzoo.store.store_cache import ROOT, StoreCache
 
-SIGNALS = ("signals/c/", "_build/signals/c/")
+SIGNALS = tuple(
+    f"{home}signals{name}/c/"
+    for home in ("", "_build/")
+    for name in ("", ".points", ".held_out_points", ".held_out_signals")
+)
 """Prefixes of the names of the signals' chunks."""
 STALE_SECONDS = 24 * 3600
 """Age, in seconds since their last use, at which cached signals are removed: the build that read them has ended."""

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import zarr
 from processes import committed, complete, kill, start, wait_until
-from tiny_store import store_bytes
+from tiny_store import set_attributes, store_bytes
 
 from inrzoo import manifest, verify
-from inrzoo.builder import build
+from inrzoo.builder import build, plan
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.refit import refit
@@ -219,3 +219,59 @@ def test_signals_that_may_not_be_copied_are_read_again(tmp_path: Path) -> None:
         assert not open_store(out).has_signals and verify.verify(out).problems == []
         build(settings(name, redistributable=False), out, in_process=True, quiet=True)
         assert verify.verify(out).problems == [] and not (out / "_build").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "attributes"),
+    [
+        ("tones", {"measures": ["snr", "rmse"]}),
+        ("tones", {"measures": []}),
+        ("tones", {"measures": ["../x"]}),
+        ("tones", {"axes": [{"name": "time", "step": 0.0}]}),
+        ("tones", {"axes": 3}),
+        ("tones", {"numbers": ["fundamental", "fundamental"]}),
+        ("tones", {"arrays": {"points": [[64, 1], "float16"]}}),
+        ("solids", {"arrays": {}}),
+        ("solids", {"arrays": {"points": [[128, 3], "object"]}}),
+        ("solids", {"arrays": {"points": [[128], "float16"]}}),
+        (
+            "solids",
+            {
+                "arrays": {
+                    "points": [[64, 3], "float16"],
+                    "held_out_points": [[64, 3], "float16"],
+                    "held_out_signals": [[64, 1], "float16"],
+                }
+            },
+        ),
+        (
+            "solids",
+            {
+                "arrays": {
+                    "points": [[128, 3], "float16"],
+                    "held_out_points": [[64, 3], "float16"],
+                    "held_out_signals": [[63, 1], "float16"],
+                }
+            },
+        ),
+        ("solids", {"arrays": {"points": "x"}}),
+    ],
+)
+def test_a_store_that_contradicts_its_observation_is_one_line(
+    name: str, attributes: dict, built: dict[str, Path], tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.zarr"
+    shutil.copytree(built[name], copy)
+    set_attributes(copy, **attributes)
+    try:
+        lines = verify.verify(copy).problems
+        lines = lines if "numbers" not in attributes else []
+    except InrzooError as error:
+        lines = [str(error)]
+    assert lines and all("\n" not in line for line in lines) and "Error:" not in lines[0]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_plan_holds_what_a_build_takes(name: str, built: dict[str, Path]) -> None:
+    planned = plan(settings(name), built[name].with_name("planned.zarr"), seconds=0.1)
+    assert planned.store_bytes >= sum(file.stat().st_size for file in built[name].rglob("*") if file.is_file())
