@@ -1,6 +1,7 @@
 """The arrays of signals, and what INRs are fitted to: coordinates, and values on the range of a manifest.
 
-A number of a signal becomes a value by a straight line: its limits, `first` and `last`, become the ends of the range.
+A number of a signal becomes a value by a straight line: its limits, `first` and `last`, become the ends of the range
+(docs/derivations/measures.md#scale).
 
 Shape letters: N signals, B some of them, K points, D coordinate dimensions, C channels.
 """

@@ -1,4 +1,5 @@
 """Observations: how an INR is compared with a signal, one file each. This file holds what all of them share.
+Formulas: docs/derivations/measures.md#signal-to-noise-ratio and docs/derivations/measures.md#intersection-over-union.
 
 Shape letters: B INRs, T snapshots, K points, D coordinate dimensions, C channels.
 """
