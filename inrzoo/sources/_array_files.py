@@ -116,10 +116,10 @@ def _open(path: Path) -> Any:
     with path.open("rb") as stream:
         head = stream.read(len(HDF5))
     if head.startswith(NETCDF3):
-        _need("NetCDF-3", "scipy")
+        _need_netcdf_3()
         return xarray.open_dataset(path, engine="scipy", **options)
     if head == HDF5:
-        _need("NetCDF-4", "h5netcdf", "h5py")
+        _need_netcdf_4()
         return xarray.open_dataset(path, engine="h5netcdf", **options)
     if head.startswith(ZIP):
         status = path.stat()
@@ -127,14 +127,25 @@ def _open(path: Path) -> Any:
     raise InrzooError(f"{path} is no NetCDF, zarr or npz file: it begins with {head[:4]!r}")
 
 
-def _need(kind: str, *libraries: str) -> None:
-    for library in libraries:
-        try:
-            __import__(library)
-        except ImportError as error:
-            raise InrzooError(
-                f"{kind} files are read with {library} ({error}); pip install 'inrzoo[fields]'"
-            ) from error
+def _need_netcdf_3() -> None:
+    try:
+        import scipy
+    except ImportError as error:
+        raise _missing("NetCDF-3", error) from error
+    del scipy
+
+
+def _need_netcdf_4() -> None:
+    try:
+        import h5netcdf
+        import h5py
+    except ImportError as error:
+        raise _missing("NetCDF-4", error) from error
+    del h5netcdf, h5py
+
+
+def _missing(kind: str, error: ImportError) -> InrzooError:
+    return InrzooError(f"{kind} files are read with {error.name} ({error}); pip install 'inrzoo[fields]'")
 
 
 # A compressed file cannot be read from the middle, so each process holds the last one in memory.
