@@ -23,8 +23,9 @@ def options(documentation: str | None) -> argparse.ArgumentParser:
 
 
 def origin() -> str:
-    """The machine, the day and the command."""
-    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *sys.argv[1:]])
+    """The machine, the day and the command, in which folders of this machine are called by their last name."""
+    words = [Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:]]
+    command = shlex.join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *words])
     return f"{machine.in_a_line(machine.describe())}; {datetime.now(UTC):%Y-%m-%d}; `{command}`"
 
 

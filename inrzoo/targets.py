@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.manifest import Coords, Values
+from inrzoo.manifest import Coords, DatasetSettings, Values
 
 DTYPE_LIMITS = {"uint8": (0.0, 255.0), "int16": (-32768.0, 32768.0)}
 """Limits of the scale `dtype`."""
@@ -94,7 +94,7 @@ class SignalTable:
     Attributes:
         arrays: `signals`, (N, K, C), and further arrays of the observation, by name; may be memory-mapped.
         grid: sizes of the grid, slowest axis first; (K,) for signals with points of their own.
-        settings, coords: tables of the manifest.
+        scale, coords: tables `values` and `coords` of the manifest.
         limits_N2: see `limits_of`; None for the scale `dtype`.
         valid_N2: see `Targets`.
     """
@@ -105,6 +105,36 @@ class SignalTable:
     coords: Coords
     limits_N2: NDArray[np.float64] | None = None
     valid_N2: NDArray[np.int64] | None = None
+
+    @classmethod
+    def of(
+        cls,
+        arrays: Mapping[str, NDArray[Any]],
+        grid: tuple[int, ...],
+        settings: DatasetSettings,
+        ids: Sequence[str],
+        training_N: NDArray[np.bool_] | None = None,
+        valid_N2: NDArray[np.int64] | None = None,
+    ) -> SignalTable:
+        """Make a table of arrays as a source yields them, and take the limits of their numbers.
+
+        Args:
+            arrays, grid, valid_N2: see above.
+            settings: the manifest.
+            ids, training_N: see `limits_of`.
+
+        Raises:
+            InrzooError: as `limits_of`.
+        """
+        limits_N2 = limits_of(arrays["signals"], settings.values, ids, training_N)
+        return cls(
+            arrays=arrays,
+            grid=grid,
+            scale=settings.values,
+            coords=settings.coords,
+            limits_N2=limits_N2,
+            valid_N2=valid_N2,
+        )
 
     def __len__(self) -> int:
         return len(self.arrays["signals"])
@@ -124,11 +154,8 @@ class SignalTable:
         return to_values(np.asarray(self.arrays["signals"][rows]), self.scale, limits_N2)
 
     def targets(self, rows: Rows = slice(None)) -> Targets:
-        """What the INRs of some rows are fitted to."""
+        """Return what the INRs of some rows are fitted to."""
         part = self[rows]
-        limits_B2 = part.limits_N2
-        if limits_B2 is None:
-            limits_B2 = np.tile(np.array(DTYPE_LIMITS[self.scale.dtype]), (len(part), 1))
         numbers_BKC = np.asarray(part.arrays["signals"])
         coords, held_out = part.arrays.get("points"), None
         if "held_out_points" in part.arrays:
@@ -140,7 +167,7 @@ class SignalTable:
             coords=self.coords.grid(self.grid) if coords is None else self._placed(coords),
             values_BKC=to_values(numbers_BKC, self.scale, part.limits_N2),
             numbers_BKC=numbers_BKC,
-            limits_B2=limits_B2,
+            limits_B2=limits_or_own(self.scale, part.limits_N2, len(part)),
             valid_B2=part.valid_N2,
             held_out=held_out,
         )
@@ -170,6 +197,11 @@ class SignalTable:
         return np.asarray(points, dtype=np.float32) * np.float32(self.coords.extent)
 
 
+def limits_or_own(values: Values, limits_B2: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:
+    """The limits of `count` signals, (count, 2): those given, or for the scale `dtype` those of the type."""
+    return np.tile(np.array(DTYPE_LIMITS[values.dtype]), (count, 1)) if limits_B2 is None else limits_B2
+
+
 def to_values(
     numbers: NDArray[Any], values: Values, limits_B2: NDArray[np.float64] | None = None
 ) -> NDArray[np.float32]:
@@ -185,7 +217,7 @@ def to_values(
     low, high = values.range
     if limits_B2 is None and values.dtype == "uint8":  # the arithmetic of the first stores, to the bit
         return numbers.astype(np.float32) * np.float32((high - low) / 255.0) + np.float32(low)
-    limits = np.array([DTYPE_LIMITS[values.dtype]]) if limits_B2 is None else limits_B2
+    limits = limits_or_own(values, limits_B2, 1)
     first, last = limits[:, 0, None, None], limits[:, 1, None, None]
     scaled = (numbers.astype(np.float64) - first) * ((high - low) / (last - first)) + low
     return scaled.astype(np.float32)
@@ -229,8 +261,8 @@ def limits_of(
     limits_N2 = np.empty((count, 2))
     step = max(1, SIGNALS_AT_ONCE_BYTES // max(1, signals_NKC[0].nbytes))
     for start in range(0, count, step):
-        part = signals_NKC[start : start + step].reshape(len(signals_NKC[start : start + step]), -1).astype(np.float64)
-        limits_N2[start : start + step] = np.stack([part.min(axis=1), part.max(axis=1)], axis=1)
+        part = signals_NKC[start : start + step].astype(np.float64)
+        limits_N2[start : start + step] = np.stack([part.min(axis=(1, 2)), part.max(axis=(1, 2))], axis=1)
     if not np.isfinite(limits_N2).all():
         bad = ids[int(np.flatnonzero(~np.isfinite(limits_N2).all(axis=1))[0])]
         raise InrzooError(f"signal {bad} holds numbers that are not finite; leave it out or mend it")

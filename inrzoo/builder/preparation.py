@@ -29,7 +29,7 @@ from inrzoo.store import Contents, Location, Store, create_store, grow, open_sto
 from inrzoo.store.files import clear, free_bytes, is_there, scratch
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.recorded import FitterInfo, PartitionRows, RecordedManifest
-from inrzoo.targets import SignalTable, limits_of
+from inrzoo.targets import SignalTable
 
 COMPILED_SECONDS = 1.0
 """A kernel that takes longer to make ready was compiled; one of an earlier run is loaded in milliseconds."""
@@ -191,16 +191,8 @@ def signal_table(signals: Signals, settings: Manifest, indices: Sequence[int], *
     """
     rows, arrays = np.asarray(indices), signals.read_arrays(indices, **reading)
     train = signals.split_names.index("train") if "train" in signals.split_names else -1
-    return SignalTable(
-        arrays=arrays,
-        grid=signals.grid,
-        scale=settings.values,
-        coords=settings.coords,
-        limits_N2=limits_of(
-            arrays["signals"], settings.values, [signals.ids[row] for row in rows], signals.split[rows] == train
-        ),
-        valid_N2=None if signals.valid is None else signals.valid[rows],
-    )
+    ids, valid_N2 = [signals.ids[row] for row in rows], None if signals.valid is None else signals.valid[rows]
+    return SignalTable.of(arrays, signals.grid, settings, ids, signals.split[rows] == train, valid_N2)
 
 
 def _inits(

@@ -59,12 +59,7 @@ class Images:
                 f"{own[row]}: these are not its images, or their numbering differs"
             )
         self.values_NKC = signals.array(range(len(signals)))
-        self.table = SignalTable(
-            arrays={"signals": self.values_NKC},
-            grid=signals.grid,
-            scale=self.manifest.values,
-            coords=self.manifest.coords,
-        )
+        self.table = SignalTable.of({"signals": self.values_NKC}, signals.grid, self.manifest, self.ids)
 
 
 def _rows(ids: list[str], listing: Listing, where: str) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ Shape letters: B INRs of a batch, L INRs of the dataset, P parameters, K coordin
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,7 @@ from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
 from inrzoo.store.description import described_inr
 from inrzoo.store.normalize_index import normalize_index
-from inrzoo.targets import SignalTable
+from inrzoo.targets import to_values
 from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
@@ -242,22 +242,33 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
 
     def _values(self, locations: InrLocations) -> Tensor:
         """Return the target values, (B, K, C) float32."""
-        pairs = zip(locations.store.tolist(), locations.signal.tolist(), strict=True)
-        values = [self._signal_values(store, signal) for store, signal in pairs]
-        return torch.from_numpy(np.concatenate(values))
+        values_BKC: NDArray[np.float32] | None = None
+        for number in np.unique(locations.store).tolist():
+            mask_B, store = locations.store == number, self.stores[number]
+            signals = locations.signal[mask_B]
+            numbers = np.stack([self._signal(number, signal) for signal in signals.tolist()])
+            limits = None if store.limits is None else store.limits[signals]
+            values = to_values(numbers, store.info.manifest.values, limits)
+            if len(values) == len(mask_B):
+                return torch.from_numpy(values)
+            if values_BKC is None:
+                values_BKC = np.empty((len(mask_B), *values.shape[1:]), dtype=np.float32)
+            values_BKC[mask_B] = values
+        return torch.from_numpy(values_BKC)
 
-    def _signal_values(self, store: int, signal: int) -> NDArray[np.float32]:
+    def _signal(self, store: int, signal: int) -> NDArray[Any]:
         part, row = divmod(signal, SIGNALS_AT_ONCE)
-        return self._signal_parts(store, part).values(slice(row, row + 1))
+        numbers: NDArray[Any] = self._signal_parts(store, part)[row]
+        return numbers
 
     @cached_property
-    def _signal_parts(self) -> Callable[[int, int], SignalTable]:
+    def _signal_parts(self) -> Any:
         """A cached reader of many signals at once, as decoding a compressed chunk for every row would be slow."""
         num_bytes = SIGNALS_AT_ONCE * self.stores[0].signals(slice(0, 1)).nbytes
 
         @lru_cache(maxsize=max(2, CACHED_SIGNAL_BYTES // num_bytes))
-        def read(store: int, part: int) -> SignalTable:
-            return self.stores[store].signal_table(slice(part * SIGNALS_AT_ONCE, (part + 1) * SIGNALS_AT_ONCE))
+        def read(store: int, part: int) -> NDArray[Any]:
+            return self.stores[store].signals(slice(part * SIGNALS_AT_ONCE, (part + 1) * SIGNALS_AT_ONCE))
 
         return read
 

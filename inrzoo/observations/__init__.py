@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
+TOLERANCES = {"snr": (2e-3, 0.05), "held_out_psnr": (2e-3, 0.05), "iou": (0.0, 0.02)}
+"""Relative and absolute tolerances of measures that want others than most: decibels may be near 0, and a point at the
+surface of a shape may change sides."""
+
 
 class ArraySpec(NamedTuple):
     """Shape and type of an array that each signal of a source has.
@@ -110,7 +114,7 @@ class Observation(ABC):
 
     def tolerance(self, measure: str) -> tuple[float, float]:
         """How far a measure may be from the recorded one on another machine: relative to that, and absolute."""
-        return 5e-3, 0.0
+        return TOLERANCES.get(measure, (5e-3, 0.0))
 
     def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
         """Whether fits count as diverged although their loss has fallen, (B,); None if this observation has no rule."""

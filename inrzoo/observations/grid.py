@@ -36,24 +36,19 @@ class Grid(Observation):
 
     def measure(self, fitted: Comparison, held_out: Comparison | None) -> dict[str, Tensor]:
         """See `Observation.measure`."""
-        errors_BT = fitted.squared_errors
         measured = {}
         if "snr" in self.measures:
             # Padding is 0, so that it adds nothing to the energy.
             energy_B = fitted.targets_BKC.double().square().sum(dim=(1, 2))
-            measured["snr"] = (10.0 * (energy_B[:, None] / errors_BT).log10()).float()
+            measured["snr"] = (10.0 * (energy_B[:, None] / fitted.squared_errors).log10()).float()
         if "rmse" in self.measures:
-            measured["rmse"] = ((errors_BT.T / fitted.num_values).sqrt() * fitted.unit_B).T.float()
+            measured["rmse"] = ((fitted.squared_errors.T / fitted.num_values).sqrt() * fitted.unit_B).T.float()
         if "iou" in self.measures:
             middle = sum(fitted.value_range) / 2
             measured["iou"] = intersection_over_union(
                 fitted.values_BTKC > middle, (fitted.targets_BKC > middle)[:, None]
             ).float()
         return measured
-
-    def tolerance(self, measure: str) -> tuple[float, float]:
-        """See `Observation.tolerance`; decibels may be near 0, and a voxel may change sides."""
-        return {"snr": (2e-3, 0.05), "iou": (0.0, 0.02)}.get(measure, super().tolerance(measure))
 
     def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
         """See `Observation.failed`."""

@@ -75,10 +75,6 @@ class Points(Observation):
             measured["iou"] = intersection_over_union(ours, theirs)
         return {name: measured[name].float() for name in self.measure_names}
 
-    def tolerance(self, measure: str) -> tuple[float, float]:
-        """See `Observation.tolerance`; a held-out point at the surface of a shape may change sides."""
-        return {"iou": (0.0, 0.02), "held_out_psnr": (2e-3, 0.05)}.get(measure, super().tolerance(measure))
-
     def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
         """See `Observation.failed`: a fit fails that is no better than the mean, or for `bce` finds no inside."""
         if self.loss == "bce":

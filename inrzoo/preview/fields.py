@@ -90,7 +90,7 @@ def _middle(store: Store) -> tuple[int, ...]:
 
 
 def _place(store: Store) -> str:
-    """Where along the first axes the maps lie."""
+    """Return the point of the first axes at which the maps lie, for the label below; empty for grids of two axes."""
     grid, axes = store.info.grid, store.info.axes
     if len(grid) == 2:
         return ""

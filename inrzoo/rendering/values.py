@@ -15,7 +15,7 @@ from inrzoo import coords
 from inrzoo.errors import InrzooError
 from inrzoo.rendering.kinds import kind_of
 from inrzoo.store import Store
-from inrzoo.targets import DTYPE_LIMITS, to_numbers, to_real_numbers
+from inrzoo.targets import limits_or_own, to_numbers, to_real_numbers
 
 POINTS_AT_ONCE = 2**16
 """Points at which an INR is evaluated at once; a layer of 64 neurons then takes 16 MiB."""
@@ -88,9 +88,8 @@ def values_of(
 
 def limits_of(store: Store, signals: NDArray[np.int64]) -> NDArray[np.float64]:
     """Numbers of some signals that became the ends of the value range, (B, 2)."""
-    if store.limits is not None:
-        return store.limits[signals]
-    return np.tile(np.array(DTYPE_LIMITS[store.info.manifest.values.dtype]), (len(signals), 1))
+    limits_B2 = None if store.limits is None else store.limits[signals]
+    return limits_or_own(store.info.manifest.values, limits_B2, len(signals))
 
 
 def numbers_of(store: Store, signals: NDArray[np.int64], values_BKC: NDArray[np.float32]) -> NDArray[Any]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.sources._arrays import read_numpy
-from inrzoo.sources._files import FileTree, sha256
+from inrzoo.sources._files import FileTree, only_file, sha256
 from inrzoo.sources._unreadable import UnreadableError
 
 SUFFIXES = (".nc", ".nc4", ".cdf", ".h5", ".npz", ".zarr")
@@ -38,16 +38,9 @@ def array_file(path: Path) -> Path:
     Raises:
         InrzooError: there is none, or there are several.
     """
-    if not path.exists():
-        raise InrzooError(f"no file or folder {path}; --source must name one that exists")
-    if not path.is_dir() or _is_zarr(path):
+    if path.is_dir() and _is_zarr(path):
         return path
-    files = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES)
-    if len(files) > 1:
-        raise InrzooError(f"{path} holds {len(files)} files of arrays; name one: {', '.join(map(str, files))}")
-    if not files:
-        raise InrzooError(f"no NetCDF, zarr or npz file in {path}; --source must name one ({', '.join(SUFFIXES)})")
-    return files[0]
+    return only_file(path, SUFFIXES, "files of arrays", "NetCDF, zarr or npz file", f"({', '.join(SUFFIXES)})")
 
 
 def checksums(path: Path) -> dict[str, str]:

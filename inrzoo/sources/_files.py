@@ -85,6 +85,31 @@ class FileTree:
         return {"unpacked/": digest.hexdigest()}
 
 
+def only_file(path: Path, suffixes: tuple[str, ...], files: str, kind: str, named: str) -> Path:
+    """Return `path`, or the only entry of the folder `path` with one of `suffixes`, in lower or upper case.
+
+    Args:
+        path: a file or a folder.
+        suffixes: ends of the names that are looked for.
+        files: what several of them are called, for messages.
+        kind: what one of them is called, for messages.
+        named: what such a file holds or is called, the end of the message that there is none.
+
+    Raises:
+        InrzooError: `path` is absent, or a folder with none or several.
+    """
+    if not path.exists():
+        raise InrzooError(f"no file or folder {path}; --source must name one that exists")
+    if not path.is_dir():
+        return path
+    found = sorted(entry for entry in path.iterdir() if entry.suffix.lower() in suffixes)
+    if len(found) > 1:
+        raise InrzooError(f"{path} holds {len(found)} {files}; name one: {', '.join(map(str, found))}")
+    if not found:
+        raise InrzooError(f"no {kind} in {path}; --source must name one {named}")
+    return found[0]
+
+
 def read_file(path: Path) -> bytes:
     """Read a regular file of at most `MAX_BYTES`.
 

@@ -23,8 +23,8 @@ from inrzoo.sources import Signals, Source
 from inrzoo.sources._files import FileTree
 from inrzoo.sources._folders import folder_split, of_classes, open_folder, outer_folders, split_and_class
 from inrzoo.sources._labels import encode_labels
-from inrzoo.sources._splits import check_counts, check_split_table
-from inrzoo.sources._unreadable import UnreadableError, leave_out
+from inrzoo.sources._splits import check_counts, check_split_table, check_splits
+from inrzoo.sources._unreadable import UnreadableError, leave_out, unread
 
 MAX_COORDINATE = 1e9
 """Largest coordinate that is taken for a measure of a shape, in units of the file; larger ones are taken for damage."""
@@ -103,12 +103,8 @@ class ShapeFolder(Source):
 
     def __post_init__(self) -> None:
         check_counts(self.SOURCE, 1, num_points=self.num_points, num_held_out=self.num_held_out)
-        counts = {"num_validation": self.num_validation, "num_test": self.num_test, "split_seed": self.split_seed}
-        check_counts(self.SOURCE, seed=self.seed, **counts)
-        if self.classes is not None:
-            check_split_table(f"{self.SOURCE}.classes", self.classes)
-            if self.num_validation or self.num_test:
-                raise InrzooError(f"{self.SOURCE}.classes decides the splits; leave num_validation and num_test at 0")
+        check_counts(self.SOURCE, seed=self.seed)
+        check_splits(self.SOURCE, self.classes, self.num_validation, self.num_test, self.split_seed)
         for field, value, possible, allowed in (
             ("share_near", self.share_near, 0 <= self.share_near <= 1, "from 0 to 1"),
             ("fill", self.fill, 0 < self.fill <= 1, "above 0 and at most 1"),
@@ -240,9 +236,7 @@ class ShapeFolder(Source):
                 except UnreadableError as error:
                     unreadable[identifier] = str(error)
                 except InrzooError as error:
-                    # The reason goes into the store, which must not depend on where the files lie.
-                    reason = str(error).replace(f"{tree.path}: ", "").replace(f"{tree.path}/", "")
-                    unreadable[identifier] = f"cannot be read ({reason})"
+                    unreadable[identifier] = str(unread(tree.path, error))
         leave_out(tree.path, unreadable, len(members), self.skip_unreadable)
         unsuitable = {name: why for name, shape in shapes.items() if (why := self.unsuitable(shape))}
         leave_out(tree.path, unsuitable, len(shapes), self.skips_unsuitable, "skip_open", "not watertight")

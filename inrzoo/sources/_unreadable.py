@@ -15,6 +15,15 @@ class UnreadableError(Exception):
     """A file cannot become a signal; the message continues a sentence that begins with the name of the file."""
 
 
+def unread(path: Path, error: InrzooError) -> UnreadableError:
+    """Why a file of a folder or archive cannot be read, as an error that says nothing of where that lies.
+
+    The reason goes into the store, which must not depend on it.
+    """
+    reason = str(error).replace(f"{path}: ", "").replace(f"{path}/", "")
+    return UnreadableError(f"cannot be read ({reason})")
+
+
 def leave_out(
     path: Path,
     problems: Mapping[str, str],

@@ -21,7 +21,7 @@ from inrzoo.sources._folders import SPLIT_FOLDERS, folder_split, open_folder, ou
 from inrzoo.sources._labels import check_pattern, encode_labels, held_out_split, labels_of_names, labels_of_table
 from inrzoo.sources._sounds import SUFFIXES, Channels, Crop, SampleType, decode, window_start
 from inrzoo.sources._splits import check_counts, draw_validation
-from inrzoo.sources._unreadable import UnreadableError, leave_out
+from inrzoo.sources._unreadable import UnreadableError, leave_out, unread
 
 DELIMITERS = {".csv": ",", ".tsv": "\t"}
 """Character between two cells of a table of labels, by the ending of its name."""
@@ -225,9 +225,7 @@ class AudioFolder(Source):
         try:
             content = read(name)
         except InrzooError as error:
-            # The reason goes into the store, which must not depend on where the files lie.
-            reason = str(error).replace(f"{tree.path}: ", "").replace(f"{tree.path}/", "")
-            raise UnreadableError(f"cannot be read ({reason})") from error
+            raise unread(tree.path, error) from error
         return decode(content, f"{tree.path}: {name}", self.sample_rate, self.channels, self.dtype)
 
     def _clip(self, name: str, samples: NDArray[Any]) -> Clip:

@@ -14,7 +14,7 @@ from inrzoo.sources import Signals
 from inrzoo.sources._files import FileTree
 from inrzoo.sources._folders import folder_split, of_classes, open_folder, outer_folders, split_and_class
 from inrzoo.sources._pixels import ImageSource
-from inrzoo.sources._splits import check_counts, check_split_table
+from inrzoo.sources._splits import check_split_table, check_splits
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
@@ -43,14 +43,7 @@ class ImageFolder(ImageSource):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_counts(
-            "image_folder", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed
-        )
-        if self.classes is None:
-            return
-        check_split_table("image_folder.classes", self.classes)
-        if self.num_validation or self.num_test:
-            raise InrzooError("image_folder.classes decides the splits; leave num_validation and num_test at 0")
+        check_splits("image_folder", self.classes, self.num_validation, self.num_test, self.split_seed)
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` is a zip archive, a folder of images, or a folder that holds one zip archive."""

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.errors import InrzooError
 from inrzoo.observations import ArraySpec
-from inrzoo.sources import Signals, Source
-from inrzoo.sources._splits import check_counts, stratified_split
+from inrzoo.sources import Signals
+from inrzoo.sources._formula import FormulaSource
+from inrzoo.sources._splits import check_counts
 
 PLASTIC = 1.22074408460575947536
 """The real root of x⁴ = x + 1; its powers make the sequence of points."""
@@ -42,7 +43,7 @@ KINDS: dict[str, Callable[[NDArray[np.float64], float], NDArray[np.float64]]] = 
 
 
 @dataclass(frozen=True, kw_only=True)
-class Solids(Source):
+class Solids(FormulaSource):
     """Spheres, boxes and tori as signed distances at points, float16: twelve by default.
 
     Solid `n` is of kind `n mod 3` and has a size of 0.4 to 0.6. Its points are the first of a sequence that fills the
@@ -50,30 +51,22 @@ class Solids(Source):
     Distances are those at the points as they are stored.
 
     Attributes:
-        num_signals: number of solids.
         num_points: points that INRs are fitted to.
         num_held_out: points that quality is measured at.
-        num_validation: number of solids drawn for validation, evenly over the classes.
-        num_test: number of solids drawn for test, evenly over the kinds.
-        split_seed: seed of the random draw.
     """
 
-    num_signals: int = 12
+    SOURCE: ClassVar[str] = "solids"
+
     num_points: int = 1024
     num_held_out: int = 512
-    num_validation: int = 3
-    num_test: int = 3
-    split_seed: int = 0
 
     def __post_init__(self) -> None:
-        counts = {"num_signals": self.num_signals, "num_points": self.num_points, "num_held_out": self.num_held_out}
-        check_counts("solids", 1, **counts)
-        check_counts("solids", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed)
+        super().__post_init__()
+        check_counts("solids", 1, num_points=self.num_points, num_held_out=self.num_held_out)
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` must be None."""
-        if path is not None:
-            raise InrzooError(f"solids are made by a formula and cannot be read from {path}; leave --source out")
+        self.require_no_path(path)
         numbers = np.arange(self.num_signals)
         sizes = 0.4 + 0.2 * numbers / max(1, self.num_signals - 1)
         codes = numbers.astype(np.int64) % len(KINDS)
@@ -103,7 +96,7 @@ class Solids(Source):
             ids=[f"solids/{number:03d}" for number in numbers],
             labels={"kind": codes},
             label_names={"kind": names},
-            split=stratified_split(codes, self.num_validation, self.num_test, self.split_seed),
+            split=self.draw_split(codes),
             values=values,
             dtype="float16",
             arrays={

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.coords import Axis
-from inrzoo.errors import InrzooError
-from inrzoo.sources import Signals, Source
-from inrzoo.sources._splits import check_counts, stratified_split
+from inrzoo.sources import Signals
+from inrzoo.sources._formula import FormulaSource
+from inrzoo.sources._splits import check_counts
 
 TIMBRES = {"flute": (1.0, 0.1, 0.05), "clarinet": (1.0, 0.0, 0.6), "string": (1.0, 0.5, 0.33)}
 """Amplitudes of the first three partials of each class."""
@@ -21,37 +22,30 @@ LOUDNESS = (0.9, 0.25, 0.05)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tones(Source):
+class Tones(FormulaSource):
     """Short tones of three timbres, int16, mono: twelve by default.
 
     Tone `n` has timbre `n mod 3` and a fundamental of 200 · 2^(n / 12) Hz. Its envelope is a Hann window over its
     length; every second tone is a quarter shorter than the others, and centred in padding.
 
     Attributes:
-        num_signals: number of tones.
         num_samples: samples of each signal.
         sample_rate: samples per second.
-        num_validation: number of tones drawn for validation, evenly over the classes.
-        num_test: number of tones drawn for test, evenly over the timbres.
-        split_seed: seed of the random draw.
     """
 
-    num_signals: int = 12
+    SOURCE: ClassVar[str] = "tones"
+
     num_samples: int = 256
     sample_rate: int = 8000
-    num_validation: int = 3
-    num_test: int = 3
-    split_seed: int = 0
 
     def __post_init__(self) -> None:
-        check_counts("tones", 1, num_signals=self.num_signals, sample_rate=self.sample_rate)
+        super().__post_init__()
+        check_counts("tones", 1, sample_rate=self.sample_rate)
         check_counts("tones", 8, num_samples=self.num_samples)
-        check_counts("tones", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed)
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` must be None."""
-        if path is not None:
-            raise InrzooError(f"tones are made by a formula and cannot be read from {path}; leave --source out")
+        self.require_no_path(path)
         numbers = np.arange(self.num_signals)
         margin = self.num_samples // 8 * (numbers % 2)
         codes = numbers.astype(np.int64) % len(TIMBRES)
@@ -66,7 +60,7 @@ class Tones(Source):
             ids=[f"tones/{number:03d}" for number in numbers],
             labels={"timbre": codes},
             label_names={"timbre": list(TIMBRES)},
-            split=stratified_split(codes, self.num_validation, self.num_test, self.split_seed),
+            split=self.draw_split(codes),
             values=values,
             dtype="int16",
             axes=(Axis(name="time", unit="s", step=1 / self.sample_rate),),

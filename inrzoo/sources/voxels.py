@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Signals, Source
 from inrzoo.sources._arrays import read_numpy
-from inrzoo.sources._files import sha256
+from inrzoo.sources._files import only_file, sha256
 from inrzoo.sources._splits import check_counts, stratified_split
 from inrzoo.sources._unreadable import UnreadableError
 
+SUFFIXES = (".npz", ".npy")
 MAX_BYTES = 8 * 2**30
 """Maximum unpacked size of a file in bytes; it is read into memory. All of ModelNet40 at 64^3 has 3.2 GB."""
 
@@ -49,7 +50,7 @@ class Voxels(Source):
         """See `Source.read`; `path` is the file, or a folder that holds one."""
         if path is None:
             raise InrzooError("voxels has no download; pass --source PATH, a .npz or .npy file")
-        file = _file(path)
+        file = only_file(path, SUFFIXES, "files of numpy", ".npz or .npy file", "with voxels (N, X, Y, Z)")
         arrays = _arrays(file)
         voxels_NXYZ = arrays["voxels"]
         names, codes = _classes(file, arrays)
@@ -68,19 +69,6 @@ class Voxels(Source):
             values=values,
             checksums={file.name: sha256(file)},
         )
-
-
-def _file(path: Path) -> Path:
-    if not path.exists():
-        raise InrzooError(f"no file or folder {path}; --source must name one that exists")
-    if not path.is_dir():
-        return path
-    files = sorted(file for file in path.iterdir() if file.suffix.lower() in (".npz", ".npy"))
-    if len(files) > 1:
-        raise InrzooError(f"{path} holds {len(files)} files of numpy; name one: {', '.join(map(str, files))}")
-    if not files:
-        raise InrzooError(f"no .npz or .npy file in {path}; --source must name one with voxels (N, X, Y, Z)")
-    return files[0]
 
 
 def _arrays(file: Path) -> dict[str, NDArray[Any]]:

@@ -168,7 +168,7 @@ class Record(Quality):
 
 
 def column_kind(name: str) -> Column:
-    """What is known of the array of a column, by its name."""
+    """Return type, fill value and axes of a column, by its name."""
     return MEASURE if name.startswith(MEASURE_PREFIX) else COLUMNS[name]
 
 

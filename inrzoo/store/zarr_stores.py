@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import re
 import shutil
 import time
 from collections.abc import AsyncIterator, Iterable
@@ -24,12 +25,8 @@ from inrzoo.store.links import require_plain_path
 from inrzoo.store.objects import Location, ObjectPath
 from inrzoo.store.store_cache import ROOT, StoreCache
 
-SIGNALS = tuple(
-    f"{home}signals{name}/c/"
-    for home in ("", "_build/")
-    for name in ("", ".points", ".held_out_points", ".held_out_signals")
-)
-"""Prefixes of the names of the signals' chunks."""
+SIGNALS = re.compile(r"(_build/)?signals(\.[a-z0-9_]+)?/c/")
+"""Beginning of the names of the chunks of signals and of their further arrays."""
 STALE_SECONDS = 24 * 3600
 """Age, in seconds since their last use, at which cached signals are removed: the build that read them has ended."""
 
@@ -172,7 +169,7 @@ class BucketStore(Store):  # type: ignore[misc]
         raise AssertionError(byte_range)
 
     def _read_whole(self, key: str) -> bytes:
-        if self.signal_cache is None or not key.startswith(SIGNALS):
+        if self.signal_cache is None or not SIGNALS.match(key):
             return (self.root / key).read_bytes()
         file = self.signal_cache / key.replace("/", "-")
         with suppress(FileNotFoundError):

@@ -27,7 +27,7 @@ from inrzoo.inrs import INR
 from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.manifest import Manifest, without_defaults
-from inrzoo.targets import SignalTable, limits_of
+from inrzoo.targets import SignalTable
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import load_module
@@ -181,14 +181,7 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     of_split = signals.take(rows_N)
     if of_split.arrays:
         raise InrzooError(f"the signals of {dataset.name} have points of their own; tasks on signals need a grid")
-    arrays = of_split.read_arrays(range(len(of_split)))
-    table = SignalTable(
-        arrays=arrays,
-        grid=of_split.grid,
-        scale=dataset.values,
-        coords=dataset.coords,
-        limits_N2=limits_of(arrays["signals"], dataset.values, of_split.ids),
-    )
+    table = SignalTable.of(of_split.read_arrays(range(len(of_split))), of_split.grid, dataset, of_split.ids)
     labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
     tables, grid = dataset.to_json(), tuple(signals.grid)
     nyquist = float(dataset.coords.nyquist(grid).min())

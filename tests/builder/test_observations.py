@@ -265,7 +265,6 @@ def test_a_store_that_contradicts_its_observation_is_one_line(
     set_attributes(copy, **attributes)
     try:
         lines = verify.verify(copy).problems
-        lines = lines if "numbers" not in attributes else []
     except InrzooError as error:
         lines = [str(error)]
     assert lines and all("\n" not in line for line in lines) and "Error:" not in lines[0]

@@ -1,4 +1,4 @@
-"""What an INR says, as files."""
+"""`inrzoo render` writes the values of one INR into a file: WAV, PNG, PLY, OBJ or NPY."""
 
 import builtins
 import io
