@@ -9,7 +9,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, Generic, TypeVar
@@ -27,7 +27,7 @@ from inrzoo.inrs import INR
 from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.manifest import Manifest, without_defaults
-from inrzoo.targets import SignalTable
+from inrzoo.targets import SignalTable, limits_of
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import load_module
@@ -174,14 +174,14 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     dataset = Manifest.from_json(json.loads(resolved))
     signals = registry.make("sources", dataset.source).read(source)
     signals = (signals if dataset.limit is None else signals.limit(dataset.limit)).by_split()
-    names = list(signals.split_names)
-    rows_N = np.flatnonzero(signals.split == names.index(split)) if split in names else np.empty(0, dtype=np.int64)
-    if not len(rows_N):
-        raise InrzooError(f"{dataset.name} has no signals in split {split!r}; its splits are: {', '.join(names)}")
-    of_split = signals.take(rows_N)
+    of_split = _of_split(signals, split)
+    if not len(of_split):
+        listed = ", ".join(signals.split_names)
+        raise InrzooError(f"{dataset.name} has no signals in split {split!r}; its splits are: {listed}")
     if of_split.arrays:
         raise InrzooError(f"the signals of {dataset.name} have points of their own; tasks on signals need a grid")
-    table = SignalTable.of(of_split.read_arrays(range(len(of_split))), of_split.grid, dataset, of_split.ids)
+    scaled = dataset if split == "train" else _with_training_limits(dataset, signals)
+    table = SignalTable.of(of_split.read_arrays(range(len(of_split))), of_split.grid, scaled, of_split.ids)
     labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
     tables, grid = dataset.to_json(), tuple(signals.grid)
     nyquist = float(dataset.coords.nyquist(grid).min())
@@ -206,6 +206,23 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
         size=len(of_split),
         read_rows=read_rows,
     )
+
+
+def _of_split(signals: Any, split: str) -> Any:
+    """The signals of a split; none if there is no split of that name."""
+    names = list(signals.split_names)
+    return signals.take(np.flatnonzero(signals.split == (names.index(split) if split in names else -1)))
+
+
+def _with_training_limits(dataset: Manifest, signals: Any) -> Manifest:
+    """The manifest with the limits of the training split written into it, where the scale is that of the dataset."""
+    values, training = dataset.values, _of_split(signals, "train")
+    if values.scale != "dataset" or values.limits is not None or not len(training):
+        return dataset
+    limits_N2 = limits_of(training.array(range(len(training))), values, training.ids)
+    assert limits_N2 is not None, "only the scale of a type has none"
+    first, last = map(float, limits_N2[0])
+    return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))
 
 
 class SignalTarget(ABC, Generic[Network_co]):

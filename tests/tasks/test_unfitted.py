@@ -7,6 +7,7 @@ from stand_ins import write_idx
 from tiny_store import tiny
 
 from inrzoo import manifest, registry, tasks
+from inrzoo.builder import build
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
@@ -132,3 +133,16 @@ def test_bad_words_are_one_line(words, says, finished, tmp_path, inrzoo, monkeyp
     monkeypatch.chdir(tmp_path)
     code, _, error = inrzoo(*[str(finished) if word == "STORE" else word for word in words])
     assert code == 2 and says in error and error.count("\n") == 1, error
+
+
+@pytest.mark.parametrize("symmetric", [False, True])
+def test_all_splits_have_the_scale_of_the_training_split(symmetric, tmp_path):
+    """As in a store: otherwise a network would be tested on other signals than those that it was trained on."""
+    keys = {"values.scale": "dataset", "values.symmetric": symmetric, "source.num_samples": 64, "fit.steps": 2}
+    settings = manifest.load("tones", None, {**keys, "fit.engine": "reference", "inr.hidden_features": 8})
+    build(settings, tmp_path / "store.zarr", in_process=True, quiet=True)
+    store = open_store(tmp_path / "store.zarr")
+    for code, split in enumerate(store.info.split_names):
+        values, _ = signal_set(UnfittedDataset(settings), split).read_rows(slice(None))
+        expected = store.signal_table(np.flatnonzero(store.split == code)).values()
+        torch.testing.assert_close(values, torch.from_numpy(expected), rtol=0, atol=0)
