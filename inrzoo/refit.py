@@ -102,7 +102,8 @@ def refit(
 def _batch_of(store: Store, signal: int, device: str) -> slice:
     """Return the rows of the batch in which a signal was fitted."""
     block = store.partition.rows(signal // store.partition.block_rows)
-    batch = batch_size(store.inr, store.settings.fit.num_coords or math.prod(store.info.grid), device)
+    points = store.settings.fit.num_coords or math.prod(store.info.grid)
+    batch = batch_size(store.inr, points, device, store.observation.evaluations)
     start = block.start + (signal - block.start) // batch * batch
     return slice(start, min(start + batch, block.stop))
 
@@ -111,9 +112,11 @@ def _compare(
     store: Store, signal: int, seed: int, weights_TP: np.ndarray, coords: np.ndarray, elsewhere: bool
 ) -> Refit:
     stored_TP = store.weights[signal, seed]
-    coords_KD = torch.from_numpy(coords)
+    where = torch.from_numpy(coords)
+    if coords.ndim == 2 and not store.observation.direct:
+        where = where.expand(len(stored_TP), *coords.shape)
     with torch.inference_mode():
-        stored, again = (store.inr(torch.from_numpy(weights), coords_KD) for weights in (stored_TP, weights_TP))
+        stored, again = (store.predict(torch.from_numpy(weights), where) for weights in (stored_TP, weights_TP))
     width = store.value_range[1] - store.value_range[0]
     difference = (again - stored).square().mean(dim=(1, 2)).sqrt() / width
     own_error = float(np.sqrt(np.nanmax(store.loss[signal, seed]))) / width

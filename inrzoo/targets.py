@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Coords, DatasetSettings, Values
+from inrzoo.observations import Observation, ValuesAt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 DTYPE_LIMITS = {"uint8": (0.0, 255.0), "int16": (-32768.0, 32768.0)}
 """Limits of the scale `dtype`."""
@@ -32,7 +37,8 @@ class Targets:
     """What B INRs are fitted to and measured by.
 
     Attributes:
-        coords: of the fit, float32: (K, D) if all signals share them, or (B, K, D).
+        coords: of the fit, float32: (K, D) if all signals share them, or (B, K, D); for an observation that is not
+            direct, what its `predict` takes, such as rays (B, K, 6).
         values_BKC: float32, on the value range.
         numbers_BKC: the same as the signals' own numbers.
         limits_B2: float64, the numbers that become the ends of the value range.
@@ -95,6 +101,7 @@ class SignalTable:
         arrays: `signals`, (N, K, C), and further arrays of the observation, by name; may be memory-mapped.
         grid: sizes of the grid, slowest axis first; (K,) for signals with points of their own.
         scale, coords: tables `values` and `coords` of the manifest.
+        observation: how INRs are compared with the signals.
         limits_N2: see `limits_of`; None for the scale `dtype`.
         valid_N2: see `Targets`.
     """
@@ -103,6 +110,7 @@ class SignalTable:
     grid: tuple[int, ...]
     scale: Values
     coords: Coords
+    observation: Observation
     limits_N2: NDArray[np.float64] | None = None
     valid_N2: NDArray[np.int64] | None = None
 
@@ -132,6 +140,7 @@ class SignalTable:
             grid=grid,
             scale=settings.values,
             coords=settings.coords,
+            observation=registry.make("observations", settings.observation),
             limits_N2=limits_N2,
             valid_N2=valid_N2,
         )
@@ -157,19 +166,15 @@ class SignalTable:
         """Return what the INRs of some rows are fitted to."""
         part = self[rows]
         numbers_BKC = np.asarray(part.arrays["signals"])
-        coords, held_out = part.arrays.get("points"), None
-        if "held_out_points" in part.arrays:
-            held_out = (
-                self._placed(part.arrays["held_out_points"]),
-                to_values(part.arrays["held_out_signals"], self.scale, part.limits_N2),
-            )
+        where = self.observation.where(part.arrays, self.grid, self.coords.extent)
+        held_out = self.observation.held_out(part.arrays, self.grid, self.coords.extent)
         return Targets(
-            coords=self.coords.grid(self.grid) if coords is None else self._placed(coords),
+            coords=self.coords.grid(self.grid) if where is None else where,
             values_BKC=to_values(numbers_BKC, self.scale, part.limits_N2),
             numbers_BKC=numbers_BKC,
             limits_B2=limits_or_own(self.scale, part.limits_N2, len(part)),
             valid_B2=part.valid_N2,
-            held_out=held_out,
+            held_out=None if held_out is None else (held_out[0], to_values(held_out[1], self.scale, part.limits_N2)),
         )
 
     def digest(self, ids: Sequence[str]) -> str:
@@ -192,9 +197,16 @@ class SignalTable:
         _update(total, self.arrays["signals"])
         return total.hexdigest()
 
-    def _placed(self, points: NDArray[Any]) -> NDArray[np.float32]:
-        """Coordinates of points in [-1, 1]^D on the extent of the manifest."""
-        return np.asarray(points, dtype=np.float32) * np.float32(self.coords.extent)
+
+def predictor(observation: Observation, coords: Coords, values: Values) -> Callable[..., Tensor]:
+    """The method `predict` of an observation, (values_at, weights_BP, where, draws) -> (B, K, C), for a manifest."""
+
+    def predict(values_at: ValuesAt, weights_BP: Tensor, where: Tensor, draws: Tensor | None = None) -> Tensor:
+        return observation.predict(
+            values_at, weights_BP, where, extent=coords.extent, value_range=values.range, draws=draws
+        )
+
+    return predict
 
 
 def limits_or_own(values: Values, limits_B2: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Coords, Values
+from inrzoo.observations.grid import Grid
 from inrzoo.targets import SignalTable, limits_of, to_numbers, to_values
 
 IDS = ["a", "b", "c"]
@@ -93,6 +94,7 @@ def table(**changes: object) -> SignalTable:
         grid=(32,),
         scale=Values(),
         coords=Coords(),
+        observation=Grid(),
     )
     return dataclasses.replace(made, **changes)
 

@@ -242,7 +242,7 @@ def _weight_bytes(partition: Partition, row_bytes: int) -> int:
 
 def _other_bytes(signals: Signals, inr: INR, settings: Manifest, fitter: Fitter | None) -> int:
     """Return the size of columns, ids, statistics and signals without compression, and of the metadata."""
-    sizes = {"step": len(settings.fit.snapshots), "axis": signals.num_axes}
+    sizes = {"step": len(settings.fit.snapshots), "axis": inr.in_features}
     row = sum(
         np.dtype(column.dtype).itemsize * math.prod(sizes[axis] for axis in column.axes) for column in COLUMNS.values()
     )

@@ -111,13 +111,15 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     if request.fitter is not None:
         request.fitter.require(signals, settings.name)
     _require_observable(settings, signals)
-    limit = None if "points" in signals.arrays else float(settings.coords.nyquist(tuple(signals.grid)).min())
-    inr = manifest.make_inr(settings.inr, signals.num_axes, signals.channels, limit)
+    observation: Observation = registry.make("observations", settings.observation)
+    num_axes, outputs = observation.num_axes(signals.grid, signals.arrays), signals.channels + observation.extra_outputs
+    limit = None if signals.arrays else float(settings.coords.nyquist(tuple(signals.grid)).min())
+    inr = manifest.make_inr(settings.inr, num_axes, outputs, limit)
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
-    subsets = settings.fit.num_coords is not None
+    uses = (settings.antialias.used, settings.fit.num_coords is not None, not observation.direct)
     begun = time.monotonic()
-    engine, reason = fit.choose(settings.fit.engine, inr, request.device, settings.antialias.used, subsets, ready=True)
+    engine, reason = fit.choose(settings.fit.engine, inr, request.device, *uses, ready=True)
     if (seconds := time.monotonic() - begun) > COMPILED_SECONDS:
         request.on_compiled(seconds)
     if reason is not None:
@@ -176,8 +178,18 @@ def _require_observable(settings: Manifest, signals: Signals) -> None:
         )
     if observation.loss_name == "bce" and (values.range != (0.0, 1.0) or settings.fit.stop_psnr is not None):
         raise InrzooError('observation.loss = "bce" needs values.range = [0, 1] and no fit.stop_psnr')
-    if "points" in signals.arrays and settings.antialias.used:
-        raise InrzooError("antialias needs a grid; signals with points of their own have none")
+    if signals.arrays and settings.antialias.used:
+        raise InrzooError("antialias needs a grid; signals with points or views of their own have none")
+    expected = observation.expected(signals.grid, signals.arrays, signals.channels)
+    shapes = {array: spec.shape for array, spec in signals.arrays.items()}
+    assert shapes == expected, f"{name} yields arrays of {shapes}; its observation expects {expected}"
+    # What both tables say, such as a quantity or a background, is one fact.
+    for key in settings.source.keys() & settings.observation.keys() - {"name"}:
+        if settings.source[key] != settings.observation[key]:
+            raise InrzooError(
+                f"observation.{key} = {settings.observation[key]} is not allowed; source.{key} is "
+                f"{settings.source[key]}, and both must be the same"
+            )
 
 
 def signal_table(signals: Signals, settings: Manifest, indices: Sequence[int], **reading: Any) -> SignalTable:

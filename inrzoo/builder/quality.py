@@ -5,7 +5,7 @@ Shape letters: B INRs, T snapshots, P parameters, K points, C channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 
 import numpy as np
@@ -20,10 +20,8 @@ from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.observations import Comparison
 from inrzoo.store import Quality, Store
+from inrzoo.store.signal_reader import Evaluate
 from inrzoo.targets import Targets
-
-Evaluate = Callable[[INR, Tensor, Tensor], Tensor]
-"""Values of INRs at coordinates, as an engine has it."""
 
 
 def measured(store: Store, targets: Targets, fit: Fit, evaluate: Evaluate) -> Quality:
@@ -79,17 +77,22 @@ def comparisons(
             value_range=value_range,
             unit_B=unit_B[rows],
             zero_B=zero_B[rows],
+            grid=store.info.grid,
             valid_BK=None if own_BK is None else own_BK[rows],
         )
 
-    for rows, values_BTKC in evaluated(store.inr, weights_BTP, torch.from_numpy(targets.coords).to(device), evaluate):
+    def predict(inr: INR, weights_BP: Tensor, where: Tensor) -> Tensor:
+        return store.predict(weights_BP, where, evaluate)
+
+    where, evaluations = torch.from_numpy(targets.coords).to(device), store.observation.evaluations
+    for rows, values_BTKC in evaluated(store.inr, weights_BTP, where, predict, evaluations):
         fitted, unseen = compared(rows, values_BTKC, targets.values_BKC, valid_BK), None
         if targets.held_out is not None:
             points, values = targets.held_out
             # As many INRs at a time as on the points of the fits, so that one loop serves both.
             flat = weights_BTP[rows].flatten(0, 1)
-            where = torch.from_numpy(points[rows]).to(device).repeat_interleave(weights_BTP.shape[1], dim=0)
-            there_BTKC = evaluate(store.inr, flat, where).unflatten(0, (-1, weights_BTP.shape[1]))
+            there = torch.from_numpy(points[rows]).to(device).repeat_interleave(weights_BTP.shape[1], dim=0)
+            there_BTKC = predict(store.inr, flat, there).unflatten(0, (-1, weights_BTP.shape[1]))
             unseen = compared(rows, there_BTKC, values, None)
         yield rows, fitted, unseen
 

@@ -19,9 +19,10 @@ from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.schedule import Schedule
 from inrzoo.inrs import INR
 from inrzoo.manifest import FitSettings
+from inrzoo.observations import Observation
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
-from inrzoo.targets import SignalTable, Targets, concatenate
+from inrzoo.targets import SignalTable, Targets, concatenate, predictor
 
 BYTES_AT_ONCE = 2**28
 """Maximum size, in bytes, of the weights that `fit_blocks` returns."""
@@ -142,6 +143,7 @@ def fit_to(
 ) -> fit.Fit:
     """Fit INRs to signals; `keys_B` are those of `subset_keys`."""
     antialias = AntiAlias(**asdict(settings.antialias)) if settings.antialias.used else None
+    observation: Observation = registry.make("observations", settings.observation)
     problem = fit.FitProblem(
         inr,
         torch.from_numpy(starts_BP).to(device),
@@ -154,7 +156,7 @@ def fit_to(
         antialias=antialias,
         nyquist_D=torch.from_numpy(settings.coords.nyquist(grid)).to(device) if antialias else None,
         products=settings.fit.products,
-        loss=registry.make("observations", settings.observation).loss_name,
+        loss=observation.loss_name,
         schedule=Schedule(
             kind=settings.fit.schedule,
             steps=settings.fit.steps,
@@ -167,6 +169,8 @@ def fit_to(
         num_coords=settings.fit.num_coords,
         keys_B=keys_B,
         evaluate_every=settings.fit.evaluate_every,
+        observe=None if observation.direct else predictor(observation, settings.coords, settings.values),
+        evaluations=observation.evaluations,
     )
     return fit.engine(settings.fit.engine).fit(problem, threads)
 

@@ -61,9 +61,10 @@ def export(
 @click.option("--finer", default=1, show_default=True, help="Factor of a finer grid, or of the sample rate of a sound.")
 @click.option("--valid", is_flag=True, help="Leave out the padding of a sound.")
 @click.option("--numbers", is_flag=True, help="For .npy: the signals' numbers, not values on the range of the fit.")
+@click.option("--camera", type=int, help="For radiance fields: number of a held-out view; one from above if absent.")
 @click.option("--level", type=float, help="For .ply and .obj: where the surface lies, in the signals' unit.")
 def render(store: str | Path, out: Path, **options: Any) -> None:
-    """Write what an INR says: an image as .png, a sound as .wav, a shape as .ply or .obj, anything as .npy."""
+    """Write what an INR says: images and views as .png, sounds as .wav, shapes as .ply or .obj, anything as .npy."""
     from inrzoo import open_store
 
     opened = open_store(store)  # fails before torch is imported

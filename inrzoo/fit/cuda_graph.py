@@ -33,7 +33,7 @@ WARM_UP_STEPS = 3
 
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
-THREADED, REGULARISES, SUBSETS = False, True, False
+THREADED, REGULARISES, SUBSETS, OBSERVES = False, True, False, False
 INRS_AT_ONCE = 1
 PRODUCTS = loop.PRODUCTS
 
@@ -61,6 +61,8 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
         raise InrzooError(f"{reason}; --engine reference serves every device")
     if problem.num_coords is not None:
         raise InrzooError("the cuda_graph engine takes all coordinates in each step; --engine reference takes fewer")
+    if problem.observe is not None:
+        raise InrzooError("the cuda_graph engine takes values at coordinates alone; --engine reference takes others")
     return loop.in_batches(fit_batch, problem)
 
 

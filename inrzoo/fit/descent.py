@@ -30,7 +30,7 @@ class Descent:
     Attributes:
         weights_BP: at the step that `look` takes next.
         loss_B: errors on all points that `look` saw.
-        first_loss_B: those at the start.
+        first_loss_B: those at the start; infinite if `look` did not see it.
         steps_B: int32, steps taken until then, fewer for INRs that have stopped.
         stopped_B: INRs that had reached `stop_loss`, or had a loss that is not finite.
     """
@@ -50,7 +50,7 @@ class Descent:
         self.adam = torch.optim.Adam([self.weights_BP], lr=lr, fused=True, capturable=starts_BP.is_cuda)
         self.factors_P = torch.from_numpy(problem.lr_factors_P).to(starts_BP)
         self.loss_B = starts_BP.new_zeros(len(starts_BP))
-        self.first_loss_B = torch.zeros_like(self.loss_B)
+        self.first_loss_B = torch.full_like(self.loss_B, torch.inf)
         self.steps_B = torch.zeros_like(self.loss_B, dtype=torch.int32)
         self.stopped_B = torch.zeros_like(self.loss_B, dtype=torch.bool)
         self.step = torch.zeros((), dtype=torch.int32, device=starts_BP.device)
@@ -59,7 +59,7 @@ class Descent:
     def look(self) -> None:
         """Evaluate the batch where it stands, and mark the INRs that stop here."""
         if self.problem.num_coords is None:
-            self.objective_B = self.problem.errors(self.inr(self.weights_BP, self.problem.coords))
+            self._evaluate_all()
             self.loss_B.copy_(self.objective_B.detach())
         else:
             self.loss_B.copy_(self._loss_in_parts())
@@ -70,13 +70,20 @@ class Descent:
     def advance(self) -> None:
         """Take one step; weights and moments of stopped INRs stay as they are.
 
-        Without subsets the step is the one for which `look` has evaluated.
+        Without subsets the step is the one for which `look` has evaluated, if it has.
         """
         problem = self.problem
+        if problem.num_coords is None and not problem.looks_at(self.taken):
+            self._evaluate_all()
         if problem.num_coords is not None and problem.keys_B is not None:
             drawn = subsets.drawn(problem.keys_B, self.taken, problem.num_coords, problem.num_points)
             index_BM = torch.from_numpy(drawn).to(self.weights_BP.device)
-            self.objective_B = problem.errors(self.inr(self.weights_BP, problem.points(index_BM)), index_BM)
+            draws_BM = None
+            if problem.observe is not None:
+                places = subsets.places(problem.keys_B, self.taken, problem.num_coords)
+                draws_BM = torch.from_numpy(places).to(self.weights_BP.device)
+            values_BMC = problem.predict(self.weights_BP, problem.points(index_BM), draws_BM)
+            self.objective_B = problem.errors(values_BMC, index_BM)
         if self.antialias is not None:
             num_values = problem.targets_BKC[0].numel()
             penalty_B = self.antialias.addend(self.inr, self.weights_BP, self.nyquist_D, num_values)
@@ -113,10 +120,15 @@ class Descent:
         self.adam.step()
         weights_BP.copy_(decayed_BP + self.factors_P * (weights_BP - decayed_BP))
 
+    def _evaluate_all(self) -> None:
+        self.objective_B = self.problem.errors(self.problem.predict(self.weights_BP, self.problem.coords))
+
     def _loss_in_parts(self) -> Tensor:
         """The loss on all points, with no more of them in memory than a step has."""
         problem, parts = self.problem, []
         with torch.no_grad():
+            if problem.observe is not None:  # which parts the points itself
+                return problem.errors(problem.predict(self.weights_BP, problem.coords))
             for first in range(0, problem.num_points, problem.num_coords or 1):
                 coords = problem.coords[..., first : first + (problem.num_coords or 1), :]
                 parts.append(self.inr(self.weights_BP, coords))

@@ -26,6 +26,7 @@ class Engine(Protocol):
         THREADED: whether it fits several INRs at the same time, without a change of bits.
         REGULARISES: whether it takes `antialias`.
         SUBSETS: whether it takes `num_coords`.
+        OBSERVES: whether it takes `observe`.
         INRS_AT_ONCE: INRs that one call needs to fill the device; above 1 only where an INR's bits do not depend on the
             batch.
         PRODUCTS: precisions of its matrix products, the default first; `ieee` is float32.
@@ -35,6 +36,7 @@ class Engine(Protocol):
     THREADED: bool
     REGULARISES: bool
     SUBSETS: bool
+    OBSERVES: bool
     INRS_AT_ONCE: int
     PRODUCTS: tuple[str, ...]
 
@@ -89,13 +91,16 @@ def engine(name: str) -> Engine:
     return ENGINES[name]
 
 
-def unavailable(name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False) -> str | None:
+def unavailable(
+    name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, observed: bool = False
+) -> str | None:
     """Why an engine cannot fit an INR on a device, in one line; None if it can.
 
     Args:
         device: `cpu`, or a CUDA device.
         regularised: whether an anti-aliasing regulariser takes part.
         subsets: whether each step takes a part of the coordinates.
+        observed: whether a prediction is more than the value of the INR at a coordinate.
     """
     asked = engine(name)
     if asked.DEVICE not in (None, _kind(device)):
@@ -104,6 +109,8 @@ def unavailable(name: str, inr: INR, device: str, regularised: bool = False, sub
         return f"the {name} engine has no anti-aliasing regulariser"
     if subsets and not asked.SUBSETS:
         return f"the {name} engine takes all coordinates in each step"
+    if observed and not asked.OBSERVES:
+        return f"the {name} engine compares an INR with values at coordinates alone"
     return asked.unavailable(inr, device)
 
 
@@ -113,27 +120,33 @@ def serving(inr: INR, device: str) -> list[str]:
 
 
 def choose(
-    wanted: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, ready: bool = False
+    wanted: str,
+    inr: INR,
+    device: str,
+    regularised: bool = False,
+    subsets: bool = False,
+    observed: bool = False,
+    ready: bool = False,
 ) -> tuple[str, str | None]:
     """The engine to use and, where `auto` could not have the fastest of that device, why.
 
     Args:
         wanted: a name of `ENGINES`, or `auto`.
-        regularised, subsets: as in `unavailable`.
+        regularised, subsets, observed: as in `unavailable`.
         ready: also make the engine ready to fit this INR; `auto` goes on to the next one if that fails.
 
     Raises:
         InrzooError: the named engine cannot serve this INR here.
     """
     if wanted != "auto":
-        reason = _refusal(wanted, inr, device, regularised, subsets, ready)
+        reason = _refusal(wanted, inr, device, ready, regularised, subsets, observed)
         if reason is not None:
             raise InrzooError(f"--engine {wanted}: {reason}; --engine reference serves every INR")
         return wanted, None
     here = [name for name, one in ENGINES.items() if one.DEVICE in (None, _kind(device))]
     reasons = {}
     for name in here:
-        reasons[name] = _refusal(name, inr, device, regularised, subsets, ready)
+        reasons[name] = _refusal(name, inr, device, ready, regularised, subsets, observed)
         if reasons[name] is None:
             break
     return name, reasons[here[0]]
@@ -151,8 +164,8 @@ def choose_products(wanted: str, name: str) -> str:
     return there[0] if wanted == "auto" else wanted
 
 
-def _refusal(name: str, inr: INR, device: str, regularised: bool, subsets: bool, ready: bool) -> str | None:
-    reason = unavailable(name, inr, device, regularised, subsets)
+def _refusal(name: str, inr: INR, device: str, ready: bool, *uses: bool) -> str | None:
+    reason = unavailable(name, inr, device, *uses)
     if reason is None and ready:
         try:
             engine(name).prepare(inr)

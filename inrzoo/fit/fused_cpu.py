@@ -42,7 +42,7 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cpu"
-THREADED, REGULARISES, SUBSETS = True, True, True
+THREADED, REGULARISES, SUBSETS, OBSERVES = True, True, True, False
 INRS_AT_ONCE = 1
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
@@ -266,6 +266,8 @@ class _Job(ctypes.Structure):
         Raises:
             InrzooError: the loss is a function, which only the reference engine calls.
         """
+        if problem.observe is not None:
+            raise InrzooError("the fused engine takes values at coordinates alone; --engine reference takes others")
         if not isinstance(problem.loss, str):
             raise InrzooError("the fused engine has the losses mse and bce; --engine reference takes any function")
         self.loss = list(LOSSES).index(problem.loss)

@@ -32,7 +32,7 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
-THREADED, REGULARISES, SUBSETS = False, False, True
+THREADED, REGULARISES, SUBSETS, OBSERVES = False, False, True, False
 PRODUCTS: tuple[str, ...] = ("bf16x3", "ieee", "tf32")
 
 evaluate, prepare = loop.evaluate, loop.prepare
@@ -117,6 +117,8 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
         reason = "the triton engine has no anti-aliasing regulariser"
     if reason is None and not isinstance(problem.loss, str):
         reason = f"the triton engine has the losses {' and '.join(LOSSES)}"
+    if reason is None and problem.observe is not None:
+        reason = "the triton engine takes values at coordinates alone"
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every INR and loss")
     products = problem.products_among(PRODUCTS)

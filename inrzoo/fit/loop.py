@@ -32,7 +32,7 @@ Kept: TypeAlias = "list[tuple[Tensor, Tensor, Tensor]]"
 
 
 DEVICE: Literal["cpu", "cuda"] | None = None
-THREADED, REGULARISES, SUBSETS = False, True, True
+THREADED, REGULARISES, SUBSETS, OBSERVES = False, True, True, True
 INRS_AT_ONCE = 1
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
@@ -77,7 +77,8 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
 def in_batches(fit_batch: Callable[[Descent], Kept], problem: FitProblem) -> Fit:
     """`fit` by `fit_batch(descent)`, batch after batch of the size that suits the INR and the device."""
     problem.products_among(PRODUCTS)
-    size = batch_size(problem.inr, problem.num_coords or problem.num_points, problem.starts_BP.device.type)
+    points, device = problem.num_coords or problem.num_points, problem.starts_BP.device.type
+    size = batch_size(problem.inr, points, device, problem.evaluations)
     parts, first_losses = [], []
     for batch in problem.split(size):
         descent = Descent(batch)
@@ -92,9 +93,8 @@ def in_batches(fit_batch: Callable[[Descent], Kept], problem: FitProblem) -> Fit
 def _fit_batch(descent: Descent) -> Kept:
     kept: Kept = []
     snapshots = descent.problem.snapshots
-    every = 1 if descent.problem.num_coords is None else descent.problem.evaluate_every
     for step in range(snapshots[-1] + 1):
-        if step % every == 0 or step in snapshots:
+        if descent.problem.looks_at(step):
             descent.look()
         if step in snapshots:
             kept.append(descent.state())

@@ -5,11 +5,11 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 else:
     torch = lazy("torch", globals())
+
+Observe: TypeAlias = "Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor, Tensor | None], Tensor]"
+"""A prediction, (B, K, C), of the INR's function, weights (B, P), what stands in for coordinates (B, K, R), and random
+numbers in [0, 1) of each point, (B, K), or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +62,9 @@ class FitProblem:
             INR is always that of all points.
         keys_B: the key of each INR's draws, uint64; with `num_coords` alone.
         evaluate_every: steps between two looks at all points, with `num_coords` alone; snapshots are looked at anyway.
+        observe: how values are predicted, for the reference engine; None for the value of the INR at a coordinate.
+            `coords` may then hold something else than coordinates, such as rays.
+        evaluations: evaluations of the INR that one prediction takes.
 
     Raises:
         ValueError: snapshots that are empty, negative or not ascending; shapes that do not fit each other; `antialias`
@@ -87,13 +94,16 @@ class FitProblem:
     num_coords: int | None = None
     keys_B: NDArray[np.uint64] | None = None
     evaluate_every: int = 1
+    observe: Observe | None = None
+    evaluations: int = 1
 
     def __post_init__(self) -> None:
         """Reject what no engine could fit."""
         snapshots = self.snapshots
         if not snapshots or snapshots[0] < 0 or any(a >= b for a, b in pairwise(snapshots)):
             raise ValueError(f"snapshots must ascend from 0, given {list(snapshots)}")
-        shape = (len(self.starts_BP), self.num_points, self.inr.out_features)
+        channels = self.inr.out_features if self.observe is None else self.targets_BKC.shape[-1]
+        shape = (len(self.starts_BP), self.num_points, channels)
         if self.targets_BKC.shape != shape:
             raise ValueError(
                 f"targets of {shape[0]} INRs on {shape[1]} coordinates have shape {shape}, "
@@ -158,6 +168,24 @@ class FitProblem:
     def relative_point_weights(self) -> Tensor | None:
         """The weights of the points over their mean; None for equal ones."""
         return None if self.point_weights_BK is None else relative_weights(self.point_weights_BK)
+
+    def predict(self, weights_BP: Tensor, where: Tensor, draws_BM: Tensor | None = None) -> Tensor:
+        """Predict values at coordinates, or at what stands in for them, (B, M, C)."""
+        if self.observe is None:
+            return self.inr(weights_BP, where)
+        return self.observe(self.inr, weights_BP, where, draws_BM)
+
+    def looks_at(self, step: int) -> bool:
+        """Whether all points are evaluated at a step.
+
+        Looks between the snapshots can only stop a fit. Where one costs hundreds of steps, as for rays, they are left
+        out if nothing stops one.
+        """
+        if step in self.snapshots:
+            return True
+        if self.observe is not None and self.stop_psnr is None:
+            return False
+        return step % (1 if self.num_coords is None else self.evaluate_every) == 0
 
     def errors(self, values_BKC: Tensor, index_BM: Tensor | None = None) -> Tensor:
         """The loss of each INR, (B,).

@@ -30,13 +30,33 @@ def drawn(keys_B: NDArray[np.uint64], step: int, count: int, num_coords: int) ->
     Returns:
         Shape (B, M), indices below K.
     """
+    index_BM: NDArray[np.int64] = (_words(keys_B, step, count, 0) * np.uint64(num_coords) >> HALF).astype(np.int64)
+    return index_BM
+
+
+def places(keys_B: NDArray[np.uint64], step: int, count: int) -> NDArray[np.float32]:
+    """Draw numbers of one step from U[0, 1), 24 random bits each: the places of samples in their intervals.
+
+    The word is that of the counter (position, step, 1, 0), so that they are independent of `drawn`.
+
+    Args:
+        keys_B, step, count: as for `drawn`.
+
+    Returns:
+        Shape (B, M).
+    """
+    unit_BM: NDArray[np.float32] = (_words(keys_B, step, count, 1) >> np.uint64(8)).astype(np.float32)
+    return unit_BM * np.float32(2.0**-24)
+
+
+def _words(keys_B: NDArray[np.uint64], step: int, count: int, stream: int) -> NDArray[np.uint64]:
+    """Words of 32 bits, (B, count), of the counters (position, step, stream, 0)."""
     shape = (len(keys_B), count)
     words = [np.broadcast_to(np.arange(count, dtype=np.uint64), shape), np.full(shape, step, dtype=np.uint64)]
-    words += [np.zeros(shape, dtype=np.uint64)] * 2
+    words += [np.full(shape, stream, dtype=np.uint64), np.zeros(shape, dtype=np.uint64)]
     keys = [keys_B[:, None] & LOW, keys_B[:, None] >> HALF]
     for number in range(ROUNDS):
         first, second = (words[2 * i] * MULTIPLIERS[i] for i in range(2))
         key_0, key_1 = ((keys[i] + np.uint64(number * INCREMENTS[i])) & LOW for i in range(2))
         words = [second >> HALF ^ words[1] ^ key_0, second & LOW, first >> HALF ^ words[3] ^ key_1, first & LOW]
-    index_BM: NDArray[np.int64] = (words[0] * np.uint64(num_coords) >> HALF).astype(np.int64)
-    return index_BM
+    return words[0]

@@ -73,7 +73,7 @@ def fitting(store: Store) -> str:
     info = store.info
     rows = {
         "signals": f"{store.num_signals:,} of {code(info.dataset)}, grid {_times(info.grid)}, "
-        f"{store.inr.out_features} channel(s)",
+        f"{store.channels} channel(s)",
         "splits": ", ".join(f"{text(name)} {count:,}" for name, count in _split_sizes(store).items()),
         "labels": ", ".join(f"{text(name)} ({len(info.label_names[name])})" for name in store.labels),
         "architecture": _settings(info.inr),

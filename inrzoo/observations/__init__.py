@@ -7,8 +7,12 @@ Shape letters: B INRs, T snapshots, K points, D coordinate dimensions, C channel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inrzoo.lazy import lazy
 
@@ -18,6 +22,8 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
+ValuesAt: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
+"""Values of INRs, (B, K, C), of their weights, (B, P), at coordinates, (K, D) or (B, K, D)."""
 TOLERANCES = {"snr": (2e-3, 0.05), "held_out_psnr": (2e-3, 0.05), "iou": (0.0, 0.02)}
 """Relative and absolute tolerances of measures that want others than most: decibels may be near 0, and a point at the
 surface of a shape may change sides."""
@@ -45,6 +51,7 @@ class Comparison:
         value_range: ends of the range of values.
         unit_B: numbers of a signal in one unit of its values, float64: its limits over the width of the value range.
         zero_B: value that the number 0 becomes, float64.
+        grid: sizes of the signals' grid.
         valid_BK: whether a point is the signal's own and no padding; None if all are.
     """
 
@@ -53,6 +60,7 @@ class Comparison:
     value_range: tuple[float, float]
     unit_B: Tensor
     zero_B: Tensor
+    grid: tuple[int, ...] = ()
     valid_BK: Tensor | None = None
 
     @property
@@ -83,17 +91,82 @@ def intersection_over_union(ours: Tensor, theirs: Tensor) -> Tensor:
 class Observation(ABC):
     """How an INR is compared with a signal; its fields are its configuration.
 
-    A subclass in `inrzoo/observations/<name>.py` says which arrays a signal has, which measures of quality a store
-    keeps beside loss and PSNR, and when a fit has failed.
+    A subclass in `inrzoo/observations/<name>.py` says which arrays a signal has, where an INR is evaluated and how its
+    values become a prediction, which measures of quality a store keeps beside loss and PSNR, and when a fit has failed.
     """
 
-    arrays: ClassVar[tuple[str, ...]] = ()
-    """Names of the arrays that a signal has beside `signals`."""
+    arrays: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    """Names of the arrays that a signal has beside `signals`, each with the names of its dimensions."""
+    direct: ClassVar[bool] = True
+    """Whether a prediction is the value of the INR at a coordinate; other observations define `predict`."""
+    extra_outputs: ClassVar[int] = 0
+    """Outputs of an INR beyond the channels of its signal, such as a density."""
 
     @property
     def loss_name(self) -> str:
         """Name of the loss that fits minimise, one of `inrzoo.fit.losses`."""
         return "mse"
+
+    @property
+    def evaluations(self) -> int:
+        """Number of evaluations of an INR for one prediction."""
+        return 1
+
+    def num_axes(self, grid: Sequence[int], declared: Mapping[str, ArraySpec]) -> int:
+        """D, the coordinates of a point.
+
+        Args:
+            grid: sizes of the signals' grid.
+            declared: shapes and types of `arrays`.
+        """
+        return len(grid)
+
+    def expected(
+        self, grid: Sequence[int], declared: Mapping[str, ArraySpec], channels: int
+    ) -> dict[str, tuple[int, ...]]:
+        """Shapes of `arrays`, given the parts of `declared` that this observation leaves open."""
+        return {}
+
+    def where(
+        self, arrays: Mapping[str, NDArray[Any]], grid: Sequence[int], extent: float
+    ) -> NDArray[np.float32] | None:
+        """Coordinates of each signal, (B, K, D), or what `predict` takes instead; None for the grid that all share.
+
+        Args:
+            arrays: of B signals.
+            extent: highest coordinate.
+        """
+        return None
+
+    def held_out(
+        self, arrays: Mapping[str, NDArray[Any]], grid: Sequence[int], extent: float
+    ) -> tuple[NDArray[np.float32], NDArray[Any]] | None:
+        """Coordinates as `where` gives them, and numbers (B, M, C), that no fit sees; None if there are none."""
+        return None
+
+    def predict(
+        self,
+        values_at: ValuesAt,
+        weights_BP: Tensor,
+        where: Tensor,
+        *,
+        extent: float,
+        value_range: tuple[float, float],
+        draws: Tensor | None = None,
+    ) -> Tensor:
+        """Predict the values of signals from INRs.
+
+        Args:
+            values_at: the INR's function.
+            weights_BP: weights of INRs.
+            where: see the method `where`.
+            extent, value_range: of the manifest.
+            draws: random numbers in [0, 1) of each point, (B, K); None for a deterministic prediction.
+
+        Returns:
+            (B, K, C).
+        """
+        return values_at(weights_BP, where)
 
     @property
     @abstractmethod

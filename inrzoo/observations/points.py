@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
-from inrzoo.observations import Comparison, Observation, intersection_over_union
+from inrzoo.observations import ArraySpec, Comparison, Observation, intersection_over_union
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +44,11 @@ class Points(Observation):
         ('mae', 'iou')
     """
 
-    arrays: ClassVar[tuple[str, ...]] = ("points", "held_out_points", "held_out_signals")
+    arrays: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "points": ("coord", "axis"),
+        "held_out_points": ("held_out_coord", "axis"),
+        "held_out_signals": ("held_out_coord", "channel"),
+    }
     quantity: Literal["values", "udf", "sdf", "occupancy"] = "values"
     loss: Literal["mse", "bce"] = "mse"
 
@@ -57,6 +66,33 @@ class Points(Observation):
     def measure_names(self) -> tuple[str, ...]:
         """See `Observation.measure_names`."""
         return MEASURES[self.quantity]
+
+    def num_axes(self, grid: Sequence[int], declared: Mapping[str, ArraySpec]) -> int:
+        """See `Observation.num_axes`."""
+        return declared["points"].shape[-1]
+
+    def expected(
+        self, grid: Sequence[int], declared: Mapping[str, ArraySpec], channels: int
+    ) -> dict[str, tuple[int, ...]]:
+        """See `Observation.expected`."""
+        num_axes, held_out = declared["points"].shape[-1], declared["held_out_points"].shape[0]
+        return {
+            "points": (math.prod(grid), num_axes),
+            "held_out_points": (held_out, num_axes),
+            "held_out_signals": (held_out, channels),
+        }
+
+    def where(
+        self, arrays: Mapping[str, NDArray[Any]], grid: Sequence[int], extent: float
+    ) -> NDArray[np.float32] | None:
+        """See `Observation.where`."""
+        return _placed(arrays["points"], extent)
+
+    def held_out(
+        self, arrays: Mapping[str, NDArray[Any]], grid: Sequence[int], extent: float
+    ) -> tuple[NDArray[np.float32], NDArray[Any]] | None:
+        """See `Observation.held_out`."""
+        return _placed(arrays["held_out_points"], extent), arrays["held_out_signals"]
 
     def measure(self, fitted: Comparison, held_out: Comparison | None) -> dict[str, Tensor]:
         """See `Observation.measure`."""
@@ -89,3 +125,8 @@ class Points(Observation):
         if self.quantity == "sdf":
             return values < held_out.zero_B[:, None, None, None]
         return values > (0.0 if predicted and self.loss == "bce" else (low + high) / 2)
+
+
+def _placed(points: NDArray[Any], extent: float) -> NDArray[np.float32]:
+    """Coordinates of points in [-1, 1]^D on an extent."""
+    return np.asarray(points, dtype=np.float32) * np.float32(extent)

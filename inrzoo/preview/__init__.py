@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from inrzoo.errors import InrzooError
-from inrzoo.preview import fields, images, shapes, sounds
+from inrzoo.preview import fields, images, shapes, sounds, views
 from inrzoo.rendering.kinds import Kind, kind_of
 from inrzoo.store import Store
 
@@ -19,6 +19,7 @@ DRAWINGS = {
     "field": fields,
     "voxels": shapes,
     "shape": shapes,
+    "views": views,
 }
 """The module that draws each kind of signals: its function `draw` makes a page, its `CAPTION` says what is on it."""
 
@@ -43,7 +44,7 @@ def preview(store: Store, out: Path, num_signals: int = 10, seed: int = 0, step:
     if kind not in DRAWINGS:
         raise InrzooError(
             f"preview draws grids, and distances or occupancies at points in 3 dimensions; the signals of "
-            f"{store.location} are {store.inr.out_features} values at points in {store.info.num_axes} dimensions"
+            f"{store.location} are {store.channels} values at points in {store.info.num_axes} dimensions"
         )
     if num_signals < 1 or not 0 <= seed < store.num_seeds:
         allowed = f"1 or more INRs of seed 0 to {store.num_seeds - 1}"

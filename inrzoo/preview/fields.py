@@ -27,7 +27,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
 
     Of grids of more than two axes the picture shows the map at the middle of the first ones.
     """
-    channels = min(store.inr.out_features, MAX_CHANNELS)
+    channels = min(store.channels, MAX_CHANNELS)
     fitted = _numbers(store, chosen, seed, step, 1)
     finer = _numbers(store, chosen, seed, step, FINER)
     signals = differences = None
@@ -50,7 +50,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
                 style = {"cmap": "viridis", "vmin": low, "vmax": high}
             for picture, axis in zip(maps[..., channel], row, strict=True):
                 image = axis.imshow(picture, aspect="auto", **style)
-            number = f"\nchannel {channel}" if store.inr.out_features > 1 else ""
+            number = f"\nchannel {channel}" if store.channels > 1 else ""
             label(row, f"{title}{number}")
             _draw_bar(store, image, row)
     for signal, axis in zip(chosen, page.panels[-1], strict=True):

@@ -96,13 +96,14 @@ def draw_histogram(store: Store, step: int, axis: Any) -> None:
         axis.hist(values, bins=60)
         axis.axvline(values.mean(), color="black", linewidth=1)
         unit = f" in {store.info.manifest.values.unit}" if store.info.manifest.values.unit else ""
-        where = " at held-out points" if "points" in store.info.arrays else ""
+        held_out = "views" if "poses" in store.info.arrays else "points"
+        where = f" at held-out {held_out}" if store.info.arrays else ""
         titles = {
             None: "PSNR in dB",
             "snr": "SNR in dB",
             "iou": f"intersection over union{where}",
             "mae": f"mean absolute error{unit}{where}",
-            "held_out_psnr": "PSNR in dB at held-out points",
+            "held_out_psnr": f"PSNR in dB{where}",
         }
         places = 4 if name in ("iou", "mae") else 2
         middle = f"mean {values.mean():.{places}f}, median {np.median(values):.{places}f}"
@@ -110,7 +111,7 @@ def draw_histogram(store: Store, step: int, axis: Any) -> None:
     else:
         axis.hist(share, bins=60)
         line = "share of energy above Nyquist; PSNR unknown, as the signals are unknown"
-    axis.set_xlabel(line if "points" in store.info.arrays else f"{line}; {above}", fontsize=8)
+    axis.set_xlabel(line if store.info.arrays else f"{line}; {above}", fontsize=8)
     axis.set_ylabel("INRs", fontsize=8)
 
 

@@ -19,6 +19,7 @@ from inrzoo.rendering.formats import mesh_bytes, png_bytes, require_soundfile, r
 from inrzoo.rendering.kinds import Kind, kind_of
 from inrzoo.rendering.surfaces import surface_of
 from inrzoo.rendering.values import numbers_of, sampling, values_at
+from inrzoo.rendering.views import view_of
 from inrzoo.store import Store
 from inrzoo.store.files import write_atomically
 
@@ -30,6 +31,7 @@ ENDINGS: dict[Kind, tuple[str, ...]] = {
     "voxels": (*MESHES, ".npy"),
     "shape": (*MESHES, ".npy"),
     "points": (".npy",),
+    "views": (".png", ".npy"),
 }
 """Endings of the files that the signals of each kind become."""
 
@@ -45,6 +47,7 @@ class Request(NamedTuple):
     valid: bool
     numbers: bool
     level: float | None
+    camera: int | None
 
 
 def write_rendering(
@@ -57,6 +60,7 @@ def write_rendering(
     valid: bool = False,
     numbers: bool = False,
     level: float | None = None,
+    camera: int | None = None,
 ) -> str:
     """Write what an INR says into a file; after a crash the file is the old one or the new one, never a part.
 
@@ -68,6 +72,7 @@ def write_rendering(
         signal, seed, step: number of the signal and the fit, index of the view.
         finer: factor of a finer grid; see `inrzoo.rendering.values.sampling`. 1 is the grid of the fit.
         valid: leave out the padding of a sound.
+        camera: of a radiance field, the number of the held-out view whose camera is used; None for one from above.
         level: where the surface lies, in the unit of the signals' numbers; see `inrzoo.rendering.surfaces.level_of`.
 
     Returns:
@@ -80,7 +85,8 @@ def write_rendering(
     kind, ending = kind_of(store), out.suffix.lower()
     if ending not in ENDINGS[kind]:
         article = "an" if kind == "image" else "a"
-        noun = {"voxels": "a grid of voxels", "points": "values at points"}.get(kind, f"{article} {kind}")
+        nouns = {"voxels": "a grid of voxels", "points": "values at points", "views": "a radiance field"}
+        noun = nouns.get(kind, f"{article} {kind}")
         raise InrzooError(
             f"--out {out} is not allowed; a signal of {store.location} is {noun} "
             f"and becomes {' or '.join(ENDINGS[kind])}"
@@ -89,7 +95,9 @@ def write_rendering(
         raise InrzooError(f"--level {level} is not allowed; it is a finite number, for {' and '.join(MESHES)}")
     if numbers and ending != ".npy":
         raise InrzooError(f"--numbers is for .npy; {ending} always holds what the signals' numbers say")
-    request = Request(store, signal, seed, step, finer, valid, numbers, level)
+    if camera is not None and kind != "views":
+        raise InrzooError(f"--camera {camera} is for radiance fields; {store.location} holds others")
+    request = Request(store, signal, seed, step, finer, valid, numbers, level, camera)
     _require_finished(request)
     write = {".png": _picture, ".wav": _sound, ".npy": _array}.get(ending, _mesh(ending))
     content, said = write(request)
@@ -118,6 +126,8 @@ def _require_finished(request: Request) -> None:
 def _values(request: Request) -> NDArray[np.float32]:
     """Values on the value scale, (*sizes, C); without the padding if that was asked for."""
     store, finer = request.store, request.finer
+    if kind_of(store) == "views":
+        return view_of(store, request.signal, request.seed, request.step, request.camera, finer)
     grid = sampling(store, finer)
     values_KC = values_at(store, request.signal, request.seed, request.step, grid.coords_KD)
     values = values_KC.reshape(*grid.sizes, -1)

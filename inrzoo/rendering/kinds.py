@@ -5,18 +5,21 @@ from __future__ import annotations
 from typing import Literal
 
 from inrzoo.observations.points import Points
+from inrzoo.observations.rays import Rays
 from inrzoo.store import Store
 
-Kind = Literal["image", "sound", "field", "voxels", "shape", "points"]
+Kind = Literal["image", "sound", "field", "voxels", "shape", "points", "views"]
 """`image`: 8-bit numbers of one or three channels on a grid of two axes. `sound`: a grid of one axis. `voxels`: 8-bit
 numbers of one channel on a grid of three axes. `field`: any other grid. `shape`: distances or occupancies at points in
-three dimensions. `points`: any other values at points."""
+three dimensions. `points`: any other values at points. `views`: 8-bit colours along the rays of posed views."""
 
 
 def kind_of(store: Store) -> Kind:
     """The kind of a store's signals."""
-    axes, channels = store.info.num_axes, store.inr.out_features
-    if "points" in store.info.arrays:
+    axes, channels = store.info.num_axes, store.channels
+    if isinstance(store.observation, Rays):
+        return "views"
+    if store.info.arrays:
         shape = isinstance(store.observation, Points) and store.observation.quantity != "values"
         return "shape" if shape and (axes, channels) == (3, 1) else "points"
     eight_bits = store.info.manifest.values.dtype == "uint8"

@@ -94,11 +94,6 @@ class Signals:
         """Shape and type of every array of a signal: `signals`, (K, C), and `arrays`."""
         return {"signals": ArraySpec((math.prod(self.grid), self.channels), self.dtype), **self.arrays}
 
-    @property
-    def num_axes(self) -> int:
-        """D, the coordinates of a point."""
-        return self.arrays["points"].shape[-1] if "points" in self.arrays else len(self.grid)
-
     def tables(self, indices: Sequence[int]) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
         """Read the arrays of some signals by name, in the shapes of `array_specs`; otherwise as `values`."""
         shapes = {name: spec.shape for name, spec in self.array_specs.items()}

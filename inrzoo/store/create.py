@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo import registry
 from inrzoo.lazy import lazy
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, MEASURE, MEASURE_PREFIX
 from inrzoo.store.files import clear, is_there, sync_tree
@@ -128,8 +129,9 @@ def _write(path: Path, contents: Contents) -> None:
         if pairs is not None:
             group.create_array(name, data=pairs, chunks=pairs.shape, dimension_names=["signal", "end"])
     if contents.publish_signals:
+        dimensions = registry.find("observations", info.manifest.observation["name"]).arrays
         for name, array in contents.arrays.items():
-            _signals(group, array, signal_array(name))
+            _signals(group, array, signal_array(name), dimensions[name])
         _signals(group, contents.signals_NKC, "signals")
     else:
         stage_signals(path, {**contents.arrays, "signals": contents.signals_NKC})
@@ -149,7 +151,7 @@ def stage_signals(path: Location, arrays: Mapping[str, NDArray[Any]]) -> None:
             final = "signals" if name == "signals" else signal_array(name)
             clear(home / final)
             clear(home / f"{final}.partial")
-            _signals(group, arrays[name], f"{final}.partial")
+            _signals(group, arrays[name], f"{final}.partial", None)
             (home / f"{final}.partial").rename(home / final)
 
 
@@ -172,14 +174,16 @@ def _on_disk(place: Location, last: str, replaces: bool = True) -> Iterator[Path
         upload(folder, place, last=lambda name: name == last)
 
 
-def _signals(home: zarr.Group, signals_NKC: NDArray[Any], name: str) -> None:
+def _signals(
+    home: zarr.Group, signals_NKC: NDArray[Any], name: str, dimensions: Sequence[str] | None = ("coord", "channel")
+) -> None:
     rows = max(1, SIGNAL_CHUNK_BYTES // signals_NKC[0].nbytes)
     array = home.create_array(
         name,
         shape=signals_NKC.shape,
         chunks=(min(rows, len(signals_NKC)), *signals_NKC.shape[1:]),
         dtype=signals_NKC.dtype,
-        dimension_names=["signal", "coord", "axis" if "points" in name else "channel"],
+        dimension_names=None if dimensions is None else ["signal", *dimensions],
     )
     for start in range(0, len(signals_NKC), rows):
         array[start : start + rows] = signals_NKC[start : start + rows]

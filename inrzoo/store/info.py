@@ -176,7 +176,7 @@ class StoreInfo:
     @property
     def num_axes(self) -> int:
         """D, the coordinates of a point."""
-        return self.arrays["points"].shape[-1] if "points" in self.arrays else len(self.grid)
+        return int(self.inr.get("in_features", 0)) if self.arrays else len(self.grid)
 
     def status_codes(self, *names: str) -> list[int]:
         """Codes of names of a status."""

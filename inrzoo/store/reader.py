@@ -141,9 +141,9 @@ class Store(SignalReader, Shown):
         """The fitting grid, or one `finer` times as fine over the same extent. Shape (K, D).
 
         Raises:
-            InrzooError: the signals have points of their own; `targets` gives them.
+            InrzooError: the signals have points or views of their own; `targets` gives them.
         """
-        if "points" in self.info.arrays:
+        if self.info.arrays:
             raise InrzooError(f"the signals of {self.location} have points of their own and no grid")
         return self.info.manifest.coords.grid(self.info.grid, finer)
 

@@ -6,8 +6,9 @@ Shape letters: N signals, K coordinates, D coordinate dimensions, C channels.
 from __future__ import annotations
 
 import math
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from functools import cached_property, partial
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,14 +17,20 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import BUILD_FOLDER
+from inrzoo.store.checks import guarded
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import LIMITS, VALID, number_array, signal_array
 from inrzoo.store.recorded import damaged
-from inrzoo.targets import SignalTable, Targets
+from inrzoo.targets import SignalTable, Targets, predictor
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from inrzoo.inrs import INR
     from inrzoo.observations import Observation
+
+Evaluate: TypeAlias = "Callable[[INR, Tensor, Tensor], Tensor]"
+"""Values of INRs at coordinates, as an engine has it."""
 
 
 class SignalReader:
@@ -56,7 +63,7 @@ class SignalReader:
         """
         if (home := self._signals_home) is None:
             raise InrzooError(f"{self.location} does not hold its signals; name them with --source PATH")
-        shape = (self.num_signals, math.prod(self.info.grid), self.inr.out_features)
+        shape = (self.num_signals, math.prod(self.info.grid), self.channels)
         return self._arrays.signals(home, shape, rows, self.info.manifest.values.dtype)
 
     def signal_table(self, rows: slice | NDArray[np.int64] = slice(None)) -> SignalTable:
@@ -65,7 +72,7 @@ class SignalReader:
         Raises:
             InrzooError: as `signals`.
         """
-        _ = self.observation  # checks what the store records of the arrays
+        observation = self.observation  # checks what the store records of the arrays
         arrays = {"signals": self.signals(rows)}
         for name, spec in self.info.arrays.items():
             place = f"{self._signals_home}".removesuffix("signals") + signal_array(name)
@@ -75,6 +82,7 @@ class SignalReader:
             grid=self.info.grid,
             scale=self.info.manifest.values,
             coords=self.info.manifest.coords,
+            observation=observation,
             limits_N2=None if self.limits is None else self.limits[rows],
             valid_N2=None if self.valid is None else self.valid[rows],
         )
@@ -108,6 +116,27 @@ class SignalReader:
         return {name: self._arrays.read(number_array(name), (self.num_signals,)) for name in self.info.numbers}
 
     @cached_property
+    def channels(self) -> int:
+        """C, the values of a signal at a point; an INR may have further outputs, such as a density."""
+        extra: int = registry.find("observations", str(self.info.manifest.observation.get("name"))).extra_outputs
+        return self.inr.out_features - extra
+
+    def predict(self, weights_BP: Tensor, where: Tensor, evaluate: Evaluate | None = None) -> Tensor:
+        """Predict the values of signals from INRs.
+
+        Args:
+            weights_BP: weights of INRs.
+            where: coordinates, or what `Targets.coords` has instead.
+            evaluate: values of an INR as an engine has them; None for torch's.
+
+        Returns:
+            (B, K, C), on the value scale.
+        """
+        recorded, inr = self.info.manifest, self.inr
+        predict = predictor(self.observation, recorded.coords, recorded.values)
+        return predict(inr if evaluate is None else partial(evaluate, inr), weights_BP, where)
+
+    @cached_property
     def observation(self) -> Observation:
         """How INRs are compared with signals.
 
@@ -118,13 +147,13 @@ class SignalReader:
         if made.measure_names != self.info.measures or {*made.arrays} != {*self.info.arrays}:
             what = f"measures {list(self.info.measures)} and arrays {list(self.info.arrays)}"
             raise damaged(self.location, f"{what} are not those of the observation {self.info.manifest.observation}")
-        shapes = {name: spec.shape for name, spec in self.info.arrays.items()}
-        if "points" in shapes:
-            num_axes, channels = self.inr.in_features, self.inr.out_features
-            fitted, held_out = (math.prod(self.info.grid), num_axes), shapes.get("held_out_points", (0, num_axes))
-            expected = {"points": fitted, "held_out_points": held_out, "held_out_signals": (held_out[0], channels)}
-            if shapes != {name: expected.get(name) for name in shapes} or held_out[1:] != (num_axes,):
-                raise damaged(self.location, f"arrays of points have the shapes {shapes}")
+        declared, grid = self.info.arrays, self.info.grid
+        shapes = {name: spec.shape for name, spec in declared.items()}
+        if shapes:
+            expected = guarded(self.location, "arrays", lambda: made.expected(grid, declared, self.channels))
+            num_axes = guarded(self.location, "arrays", lambda: made.num_axes(grid, declared))
+            if shapes != expected or num_axes != self.inr.in_features:
+                raise damaged(self.location, f"arrays of the signals have the shapes {shapes}")
         return made
 
     @property

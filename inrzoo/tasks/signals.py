@@ -179,7 +179,9 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
         listed = ", ".join(signals.split_names)
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}; its splits are: {listed}")
     if of_split.arrays:
-        raise InrzooError(f"the signals of {dataset.name} have points of their own; tasks on signals need a grid")
+        raise InrzooError(
+            f"the signals of {dataset.name} have points or views of their own; tasks on signals need a grid"
+        )
     scaled = dataset if split == "train" else _with_training_limits(dataset, signals)
     table = SignalTable.of(of_split.read_arrays(range(len(of_split))), of_split.grid, scaled, of_split.ids)
     labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}

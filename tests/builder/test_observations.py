@@ -6,12 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import zarr
 from processes import committed, complete, kill, start, wait_until
 from tiny_store import set_attributes, store_bytes
 
 from inrzoo import manifest, verify
 from inrzoo.builder import build, plan
+from inrzoo.builder.worker import fit_rows
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.refit import refit
@@ -23,8 +25,18 @@ from inrzoo.targets import to_numbers
 
 TONES = {"fit.steps": 60, "fit.lr": 1e-2, "fit.views": [30, 60], "source.num_samples": 64, "seeds": 2}
 SOLIDS = {"fit.steps": 60, "fit.num_coords": 50, "source.num_points": 128, "source.num_held_out": 64, "seeds": 2}
-CHANGES = {"tones": TONES, "solids": SOLIDS}
+BALLS = {"fit.steps": 30, "fit.num_coords": 32, "source.size": 8, "source.num_views": 4, "source.num_held_out": 2}
+BALLS |= {"observation.samples": 4, "seeds": 2}
+CHANGES = {"tones": TONES, "solids": SOLIDS, "balls": BALLS}
 NAMES = list(CHANGES)
+
+VIEWS = {
+    "poses": [[4, 3, 4], "float32"],
+    "intrinsics": [[4], "float32"],
+    "held_out_poses": [[2, 3, 4], "float32"],
+    "held_out_signals": [[128, 3], "uint8"],
+}
+"""What a store of these balls records of its arrays."""
 
 
 def settings(name: str, **changes: object) -> manifest.Manifest:
@@ -43,6 +55,11 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 @pytest.fixture
 def tones(built: dict[str, Path]) -> Store:
     return open_store(built["tones"])
+
+
+@pytest.fixture
+def balls(built: dict[str, Path]) -> Store:
+    return open_store(built["balls"])
 
 
 @pytest.fixture
@@ -93,8 +110,10 @@ def test_held_out_points_reach_no_fit(built: dict[str, Path], tmp_path: Path) ->
     assert store.info.fingerprint != open_store(built["solids"]).info.fingerprint  # other measures are recorded
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("engine", ["reference", "fused"])
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [("tones", "reference"), ("tones", "fused"), ("solids", "reference"), ("solids", "fused"), ("balls", "reference")],
+)
 def test_more_seeds_later_and_by_two_threads_are_the_same_bytes(name: str, engine: str, tmp_path: Path) -> None:
     made = settings(name, fit__engine=engine)
     build(made, tmp_path / "whole.zarr", in_process=True, quiet=True, workers=1)
@@ -113,7 +132,10 @@ def test_more_seeds_later_and_by_two_threads_are_the_same_bytes(name: str, engin
 def test_a_killed_build_goes_on_by_any_number_of_workers(name: str, tmp_path: Path) -> None:
     made: dict[str, Any] = {"dataset": name, "steps": 120}
     words = ["--set", "source.num_signals=48"]
-    words += ["--set", "source.num_points=256"] if name == "solids" else ["--set", "source.num_samples=128"]
+    words += [
+        "--set",
+        {"solids": "source.num_points=256", "tones": "source.num_samples=128"}.get(name, "source.size=8"),
+    ]
     complete(tmp_path / "whole.zarr", "--in-process", "--workers", "1", *words, **made)
     out = tmp_path / "store.zarr"
     process = start(out, "--in-process", "--workers", "1", *words, **made)
@@ -134,7 +156,9 @@ def test_a_lost_block_is_fitted_again_to_the_byte(name: str, built: dict[str, Pa
     assert store_bytes(copy) == store_bytes(built[name])
 
 
-@pytest.mark.parametrize(("name", "column"), [("tones", "snr"), ("solids", "mae"), ("solids", "iou")])
+@pytest.mark.parametrize(
+    ("name", "column"), [("tones", "snr"), ("solids", "mae"), ("solids", "iou"), ("balls", "held_out_psnr")]
+)
 def test_a_false_measure_is_found_by_rendering(name: str, column: str, built: dict[str, Path], tmp_path: Path) -> None:
     """A store whose checksums are all right but whose INRs are not as good as it claims."""
     copy = tmp_path / "copy.zarr"
@@ -175,6 +199,40 @@ def test_silence_is_no_fit(tmp_path: Path) -> None:
     assert silent.sum() > 3 and np.array_equal(store.status[:, 0] == 3, silent)
 
 
+def test_an_empty_cube_is_no_view(tmp_path: Path) -> None:
+    """A density that is 0 everywhere shows the background, which is most of each view; it has no gradient either."""
+    keys = {"observation__density": "relu", "observation__density_shift": -1e3, "seeds": 1}
+    build(settings("balls", **keys), tmp_path / "s.zarr", in_process=True, quiet=True)
+    store = open_store(tmp_path / "s.zarr")
+    assert (store.status == 3).all() and store.psnr.min() > 5
+    views = store.signals(slice(None)).astype(np.float64) / 255
+    white = 10 * np.log10(1 / np.square(views - 1).mean(axis=(1, 2)))
+    np.testing.assert_allclose(store.psnr[:, 0, 0], white, rtol=1e-4)
+
+
+def test_a_mean_of_psnrs_is_taken_over_the_held_out_views(balls: Store) -> None:
+    """In float64, view by view; the PSNR of all pixels at once is another number."""
+    targets = balls.targets(slice(None))
+    rays, values = targets.held_out
+    for signal in range(balls.num_signals):
+        weights = torch.from_numpy(balls.weights[signal, 1])
+        predicted = balls.predict(weights, torch.from_numpy(rays[signal : signal + 1])).numpy().astype(np.float64)
+        errors = np.square(predicted[0] - values[signal]).reshape(2, -1).mean(axis=1)
+        assert balls.measures["held_out_psnr"][signal, 1, 0] == pytest.approx(np.mean(-10 * np.log10(errors)), abs=1e-3)
+
+
+def test_held_out_views_reach_no_fit(built: dict[str, Path], tmp_path: Path) -> None:
+    build(settings("balls", seeds=1), tmp_path / "store.zarr", in_process=True, quiet=True)
+    blinded = tmp_path / "blinded.zarr"
+    shutil.copytree(tmp_path / "store.zarr", blinded)
+    array = zarr.open_array(blinded / "signals.held_out_signals", mode="r+")
+    array[:] = 255 - array[:]
+    store = open_store(blinded)
+    weights, quality = fit_rows(store, slice(0, 12), 0, "cpu")
+    assert np.array_equal(weights, open_store(built["balls"]).weights[:, 0])
+    assert (quality.measures["held_out_psnr"] < open_store(built["balls"]).measures["held_out_psnr"][:, 0] - 3).all()
+
+
 def test_an_inr_without_an_inside_is_no_shape(tmp_path: Path) -> None:
     keys = {"fit__lr": 1e-7, "fit__steps": 2, "seeds": 1}
     build(settings("solids", **keys), tmp_path / "s.zarr", in_process=True, quiet=True)
@@ -189,6 +247,10 @@ def test_an_inr_without_an_inside_is_no_shape(tmp_path: Path) -> None:
         ("digits", {"observation": {"name": "points"}}, "observation.name = points does not go with digits"),
         ("solids", {"observation": {"name": "grid"}}, "observation.name = grid does not go with solids"),
         ("solids", {"observation__loss": "bce"}, 'points.loss = "bce" is not allowed for sdf'),
+        ("balls", {"observation__background": "black"}, "observation.background = black is not allowed; source.back"),
+        ("balls", {"observation__samples": 0}, "rays.samples = 0 is impossible; it must be from 1 to 65536"),
+        ("balls", {"observation__density_scale": 0.0}, "rays.density_scale = 0.0 is impossible; it must be above 0"),
+        ("balls", {"fit__engine": "fused"}, "the fused engine compares an INR with values at coordinates alone"),
         ("solids", {"antialias__weight": 1.0, "inr": {"name": "fourier_net"}}, "antialias needs a grid"),
     ],
 )
@@ -255,6 +317,11 @@ def test_signals_that_may_not_be_copied_are_read_again(tmp_path: Path) -> None:
             },
         ),
         ("solids", {"arrays": {"points": "x"}}),
+        ("balls", {"arrays": {}}),
+        ("balls", {"arrays": {**VIEWS, "poses": [[5, 3, 4], "float32"]}}),
+        ("balls", {"arrays": {**VIEWS, "intrinsics": [[5], "float32"]}}),
+        ("balls", {"arrays": {**VIEWS, "held_out_poses": [[], "float32"]}}),
+        ("balls", {"arrays": {**VIEWS, "held_out_signals": [[127, 3], "uint8"]}}),
     ],
 )
 def test_a_store_that_contradicts_its_observation_is_one_line(

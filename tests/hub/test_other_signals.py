@@ -14,6 +14,7 @@ from inrzoo.store import open_store
 KEYS = {
     "tones": {"source.num_samples": 64, "fit.steps": 20},
     "solids": {"source.num_points": 64, "source.num_held_out": 32, "fit.steps": 20, "fit.num_coords": 20},
+    "balls": {"source.size": 6, "fit.steps": 20, "fit.num_coords": 20, "observation.samples": 4},
 }
 
 

@@ -25,6 +25,14 @@ SHIPPED: dict[str, dict[str, Any]] = {
         "coords.extent": EXTENT,
     },
 }
+SHIPPED["balls"] = {
+    "source.size": 8,
+    "source.num_views": 4,
+    "source.num_held_out": 3,
+    "fit.num_coords": 20,
+    "observation.samples": 4,
+    "limit": 3,
+}
 OTHERS: dict[str, dict[str, Any]] = {
     "wind": {**FLOATS, "source.name": "made_fields:Wind"},
     "wind_levels": {**FLOATS, "source.name": "made_fields:Wind", "source.levels": 3},

@@ -19,7 +19,7 @@ from inrzoo.rendering.surfaces import Level, Surface, volume_surface
 from inrzoo.store import Store, open_store
 
 Stores = Callable[[str], Store]
-KINDS = ("tones", "solids", "wind_levels", "voxels")
+KINDS = ("tones", "solids", "wind_levels", "voxels", "balls")
 
 
 def pixels_of(file: Path) -> np.ndarray:

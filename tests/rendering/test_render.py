@@ -112,6 +112,22 @@ def test_an_array_holds_the_values_of_any_inr_or_their_numbers(
     assert np.array_equal(numbers_of(store, np.array([1]), values.reshape(1, -1, shape[-1])).ravel(), numbers.ravel())
 
 
+def test_a_view_is_what_a_held_out_camera_sees_of_the_inr(stores: Stores, tmp_path: Path) -> None:
+    balls = stores("balls")
+    for name, camera, finer in (("a.npy", 1, 1), ("fine.npy", 1, 3), ("above.npy", None, 2)):
+        write_rendering(balls, tmp_path / name, 2, camera=camera, finer=finer)
+    seen, fine, above = (np.load(tmp_path / name) for name in ("a.npy", "fine.npy", "above.npy"))
+    rays = torch.from_numpy(balls.targets(np.array([2])).held_out[0])
+    predicted = balls.predict(torch.from_numpy(balls.weights[2, 0]), rays).reshape(3, 8, 8, 3)
+    np.testing.assert_allclose(seen, predicted[1].numpy(), atol=1e-6)
+    # The middle of three times three finer pixels is the pixel's own.
+    np.testing.assert_allclose(fine[1::3, 1::3], seen, atol=1e-5)
+    assert above.shape == (16, 16, 3)
+    write_rendering(balls, tmp_path / "a.png", 2, camera=1)
+    with Image.open(tmp_path / "a.png") as picture:
+        assert np.array_equal(np.asarray(picture), np.rint(255 * seen).astype(np.uint8))
+
+
 @pytest.mark.parametrize("ending", [".ply", ".obj", ".PLY"])
 def test_a_mesh_is_that_of_the_sphere_that_the_values_describe(
     ending: str, stores: Stores, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -142,6 +158,10 @@ def test_a_mesh_is_that_of_the_sphere_that_the_values_describe(
         ("wind", ["--out", "a.png"], "is a field and becomes .npy"),
         ("voxels", ["--out", "a.png"], "is a grid of voxels and becomes .ply or .obj or .npy"),
         ("scattered", ["--out", "a.ply"], "is values at points and becomes .npy"),
+        ("balls", ["--out", "a.ply"], "is a radiance field and becomes .png or .npy"),
+        ("balls", ["--out", "a.png", "--camera", "3"], "--camera 3 is not allowed; expected 0 to 2, a held-out view"),
+        ("balls", ["--out", "a.png", "--finer", "0"], "--finer 0 is not allowed; expected 1 to"),
+        ("tones", ["--out", "a.wav", "--camera", "0"], "--camera 0 is for radiance fields"),
         ("tones", ["--out", "a.wav", "--finer", "0"], "--finer 0 is not allowed; expected 1 to 524288"),
         ("solids", ["--out", "a.npy", "--finer", "999999999"], "--finer 999999999 is not allowed; expected 1 to 5"),
         ("tones", ["--out", "a.wav", "--signal", "3"], "--signal 3 is not allowed; expected 0 to 2"),

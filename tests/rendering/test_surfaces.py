@@ -105,6 +105,13 @@ def test_the_level_of_logits_is_that_of_even_odds(stores: Stores) -> None:
 def test_kinds_of_signals(stores: Stores, finished) -> None:
     from inrzoo.store import open_store
 
-    names = {"tones": "sound", "solids": "shape", "wind": "field", "wind_levels": "field", "voxels": "voxels"}
+    names = {
+        "tones": "sound",
+        "solids": "shape",
+        "wind": "field",
+        "wind_levels": "field",
+        "voxels": "voxels",
+        "balls": "views",
+    }
     assert {name: kind_of(stores(name)) for name in names} == names
     assert (kind_of(stores("scattered")), kind_of(open_store(finished))) == ("points", "image")

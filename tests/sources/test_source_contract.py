@@ -91,6 +91,10 @@ def solids(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, An
     return {"num_points": 40, "num_held_out": 20}, None
 
 
+def balls(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    return {"size": 4, "num_views": 3, "num_held_out": 1}, None
+
+
 def hub_images(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
     columns = {"image_column": "img", "label_column": "fine_label", "extra_columns": ["coarse_label", "photographer"]}
     return {"repo": "a/b", "num_validation": 80, **columns}, request.getfixturevalue("parquet")
@@ -110,11 +114,12 @@ CASES: dict[str, Case] = {
         arrays,
         tones,
         solids,
+        balls,
         hub_images,
     )
 }
 
-EMBEDDED, BY_FORMULA = ("digits", "tones", "solids"), ("tones", "solids")
+EMBEDDED, BY_FORMULA = ("digits", "tones", "solids", "balls"), ("tones", "solids", "balls")
 """Sources that read no files of the user's, and those of them that read no files at all."""
 
 
