@@ -248,7 +248,7 @@ def test_an_inr_without_an_inside_is_no_shape(tmp_path: Path) -> None:
         ("solids", {"observation": {"name": "grid"}}, "observation.name = grid does not go with solids"),
         ("solids", {"observation__loss": "bce"}, 'points.loss = "bce" is not allowed for sdf'),
         ("balls", {"observation__background": "black"}, "observation.background = black is not allowed; source.back"),
-        ("balls", {"observation__samples": 0}, "rays.samples = 0 is impossible; it must be from 1 to 65536"),
+        ("balls", {"observation__samples": 0}, "rays.samples = 0 is impossible; it must be from 1 to 16384"),
         ("balls", {"observation__density_scale": 0.0}, "rays.density_scale = 0.0 is impossible; it must be above 0"),
         ("balls", {"fit__engine": "fused"}, "the fused engine compares an INR with values at coordinates alone"),
         ("solids", {"antialias__weight": 1.0, "inr": {"name": "fourier_net"}}, "antialias needs a grid"),
