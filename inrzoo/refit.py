@@ -113,7 +113,7 @@ def _compare(
 ) -> Refit:
     stored_TP = store.weights[signal, seed]
     where = torch.from_numpy(coords)
-    if coords.ndim == 2 and not store.observation.direct:
+    if coords.ndim == 2 and store.observer is not None:
         where = where.expand(len(stored_TP), *coords.shape)
     with torch.inference_mode():
         stored, again = (store.predict(torch.from_numpy(weights), where) for weights in (stored_TP, weights_TP))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,7 @@ from numpy.typing import NDArray
 from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.manifest import Coords, DatasetSettings, Values
-from inrzoo.observations import Observation, ValuesAt
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from inrzoo.observations import Observation
 
 DTYPE_LIMITS = {"uint8": (0.0, 255.0), "int16": (-32768.0, 32768.0)}
 """Limits of the scale `dtype`."""
@@ -37,8 +34,8 @@ class Targets:
     """What B INRs are fitted to and measured by.
 
     Attributes:
-        coords: of the fit, float32: (K, D) if all signals share them, or (B, K, D); for an observation that is not
-            direct, what its `predict` takes, such as rays (B, K, 6).
+        coords: of the fit, float32: (K, D) if all signals share them, or (B, K, D); for an observation with an
+            observer, what that takes, such as rays (B, K, 6).
         values_BKC: float32, on the value range.
         numbers_BKC: the same as the signals' own numbers.
         limits_B2: float64, the numbers that become the ends of the value range.
@@ -196,17 +193,6 @@ class SignalTable:
             total.update(b"\n")
         _update(total, self.arrays["signals"])
         return total.hexdigest()
-
-
-def predictor(observation: Observation, coords: Coords, values: Values) -> Callable[..., Tensor]:
-    """The method `predict` of an observation, (values_at, weights_BP, where, draws) -> (B, K, C), for a manifest."""
-
-    def predict(values_at: ValuesAt, weights_BP: Tensor, where: Tensor, draws: Tensor | None = None) -> Tensor:
-        return observation.predict(
-            values_at, weights_BP, where, extent=coords.extent, value_range=values.range, draws=draws
-        )
-
-    return predict
 
 
 def limits_or_own(values: Values, limits_B2: NDArray[np.float64] | None, count: int) -> NDArray[np.float64]:

@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "targets": {"manifest", "registry", "observations"},
     "sources": {"cache", "coords", "observations", "seeding"},
     "inrs": {"weights", "seeding", "lazy"},
-    "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy"},
+    "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy", "volume_rendering"},
     "bench": {"fit", "inrs", "coords", "seeding"},
     "store": {
         "cache",

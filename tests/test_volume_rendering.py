@@ -7,10 +7,16 @@ import pytest
 import torch
 
 from inrzoo.errors import InrzooError
-from inrzoo.observations.rays import POINTS_AT_ONCE, Rays, rays_of
-from inrzoo.volume_rendering import box_interval, composite, expected_depth, sample_weights, transmittance
-
-RANGE = {"extent": 1.0, "value_range": (0.0, 1.0)}
+from inrzoo.observations.rays import Rays, rays_of
+from inrzoo.volume_rendering import (
+    POINTS_AT_ONCE,
+    VolumeRenderer,
+    box_interval,
+    composite,
+    expected_depth,
+    sample_weights,
+    transmittance,
+)
 
 
 def test_two_intervals_by_hand() -> None:
@@ -91,7 +97,7 @@ def test_a_camera_sees_the_surface_and_the_background_beside_it() -> None:
     pose = np.concatenate([np.eye(3), [[0], [0], [4]]], axis=1)
     rays = torch.from_numpy(rays_of(pose[None, None], np.array([[8.0, 8.0, 4.0, 4.0]]), (8, 8))).double()
     with torch.no_grad():
-        seen = Rays(samples=16).predict(_slab, torch.zeros(1, 1), rays, **RANGE).reshape(8, 8, 3)
+        seen = VolumeRenderer(samples=16)(_slab, torch.zeros(1, 1), rays).reshape(8, 8, 3)
     # At a distance of 4, where the slab begins, the middles of pixels are 0.25, 0.75, 1.25 and 1.75 from the axis.
     red, white = torch.tensor([1.0, 0.0, 0.0]).double(), torch.ones(3).double()
     torch.testing.assert_close(seen[4, 4], red)
@@ -106,17 +112,17 @@ def test_rendering_in_parts_and_in_the_middle_of_intervals_changes_nothing() -> 
         )
     )
     assert 20 * rays.shape[1] > 2 * POINTS_AT_ONCE
-    observed = Rays(samples=20)
+    observed = VolumeRenderer(samples=20)
 
     def smooth(weights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         return torch.cat([points.sin(), points.square().sum(dim=-1, keepdim=True)], dim=-1)
 
-    whole = observed.predict(smooth, torch.zeros(1, 1), rays, **RANGE)
-    middle = observed.predict(smooth, torch.zeros(1, 1), rays, **RANGE, draws=torch.full(rays.shape[:2], 0.5))
+    whole = observed(smooth, torch.zeros(1, 1), rays)
+    middle = observed(smooth, torch.zeros(1, 1), rays, torch.full(rays.shape[:2], 0.5))
     with torch.no_grad():
-        parts = observed.predict(smooth, torch.zeros(1, 1), rays, **RANGE)
+        parts = observed(smooth, torch.zeros(1, 1), rays)
     assert torch.equal(whole, middle) and torch.allclose(whole, parts, atol=1e-6)
-    start = observed.predict(smooth, torch.zeros(1, 1), rays, **RANGE, draws=torch.zeros(rays.shape[:2]))
+    start = observed(smooth, torch.zeros(1, 1), rays, torch.zeros(rays.shape[:2]))
     assert not torch.allclose(whole, start, atol=1e-3)
 
 
@@ -129,8 +135,8 @@ def test_a_wider_extent_moves_the_inrs_coordinates_and_no_ray() -> None:
     def inr(weights: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
         return torch.cat([points, 1 + points[..., :1]], dim=-1)
 
-    narrow = Rays().predict(inr, torch.zeros(1, 1), rays, **RANGE)
-    wide = Rays().predict(lambda w, x: inr(w, x / 10), torch.zeros(1, 1), rays, extent=10.0, value_range=(0.0, 1.0))
+    narrow = VolumeRenderer(samples=32)(inr, torch.zeros(1, 1), rays)
+    wide = VolumeRenderer(samples=32, extent=10.0)(lambda w, x: inr(w, x / 10), torch.zeros(1, 1), rays)
     torch.testing.assert_close(narrow, wide)
 
 

@@ -117,7 +117,8 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     inr = manifest.make_inr(settings.inr, num_axes, outputs, limit)
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
-    uses = (settings.antialias.used, settings.fit.num_coords is not None, not observation.direct)
+    observer = observation.observer(extent=settings.coords.extent, value_range=settings.values.range)
+    uses = (settings.antialias.used, settings.fit.num_coords is not None, observer)
     begun = time.monotonic()
     engine, reason = fit.choose(settings.fit.engine, inr, request.device, *uses, ready=True)
     if (seconds := time.monotonic() - begun) > COMPILED_SECONDS:

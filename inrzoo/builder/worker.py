@@ -22,7 +22,7 @@ from inrzoo.manifest import FitSettings
 from inrzoo.observations import Observation
 from inrzoo.seeding import Stream
 from inrzoo.store import Block, Quality, Store
-from inrzoo.targets import SignalTable, Targets, concatenate, predictor
+from inrzoo.targets import SignalTable, Targets, concatenate
 
 BYTES_AT_ONCE = 2**28
 """Maximum size, in bytes, of the weights that `fit_blocks` returns."""
@@ -169,7 +169,7 @@ def fit_to(
         num_coords=settings.fit.num_coords,
         keys_B=keys_B,
         evaluate_every=settings.fit.evaluate_every,
-        observe=None if observation.direct else predictor(observation, settings.coords, settings.values),
+        observe=observation.observer(extent=settings.coords.extent, value_range=settings.values.range),
         evaluations=observation.evaluations,
     )
     return fit.engine(settings.fit.engine).fit(problem, threads)

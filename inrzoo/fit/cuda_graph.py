@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 from inrzoo.errors import InrzooError
 from inrzoo.fit import loop
 from inrzoo.fit.descent import Descent
-from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.problem import FitProblem, Observe
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
@@ -33,11 +33,16 @@ WARM_UP_STEPS = 3
 
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
-THREADED, REGULARISES, SUBSETS, OBSERVES = False, True, False, False
+THREADED, REGULARISES, SUBSETS = False, True, False
 INRS_AT_ONCE = 1
 PRODUCTS = loop.PRODUCTS
 
 environment, evaluate, prepare = loop.environment, loop.evaluate, loop.prepare
+
+
+def unobserved(inr: INR, observe: Observe) -> str | None:
+    """Why this engine cannot fit an INR to predictions, in one line."""
+    return "the cuda_graph engine compares an INR with values at coordinates alone"
 
 
 def unavailable(inr: INR, device: str) -> str | None:
@@ -62,7 +67,8 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
     if problem.num_coords is not None:
         raise InrzooError("the cuda_graph engine takes all coordinates in each step; --engine reference takes fewer")
     if problem.observe is not None:
-        raise InrzooError("the cuda_graph engine takes values at coordinates alone; --engine reference takes others")
+        reason = unobserved(problem.inr, problem.observe)
+        raise InrzooError(f"{reason}; --engine reference takes every prediction")
     return loop.in_batches(fit_batch, problem)
 
 

@@ -59,7 +59,7 @@ class Descent:
     def look(self) -> None:
         """Evaluate the batch where it stands, and mark the INRs that stop here."""
         if self.problem.num_coords is None:
-            self._evaluate_all()
+            self.objective_B = self.problem.errors(self.problem.predict(self.weights_BP, self.problem.coords))
             self.loss_B.copy_(self.objective_B.detach())
         else:
             self.loss_B.copy_(self._loss_in_parts())
@@ -70,11 +70,9 @@ class Descent:
     def advance(self) -> None:
         """Take one step; weights and moments of stopped INRs stay as they are.
 
-        Without subsets the step is the one for which `look` has evaluated, if it has.
+        Without subsets the step is the one for which `look` has evaluated.
         """
         problem = self.problem
-        if problem.num_coords is None and not problem.looks_at(self.taken):
-            self._evaluate_all()
         if problem.num_coords is not None and problem.keys_B is not None:
             drawn = subsets.drawn(problem.keys_B, self.taken, problem.num_coords, problem.num_points)
             index_BM = torch.from_numpy(drawn).to(self.weights_BP.device)
@@ -119,9 +117,6 @@ class Descent:
         decayed_BP = weights_BP.clone()
         self.adam.step()
         weights_BP.copy_(decayed_BP + self.factors_P * (weights_BP - decayed_BP))
-
-    def _evaluate_all(self) -> None:
-        self.objective_B = self.problem.errors(self.problem.predict(self.weights_BP, self.problem.coords))
 
     def _loss_in_parts(self) -> Tensor:
         """The loss on all points, with no more of them in memory than a step has."""

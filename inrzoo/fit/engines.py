@@ -6,11 +6,11 @@ faster. A new INR needs no native code to work. The order of `ENGINES` is the or
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, loop
-from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.problem import FitProblem, Observe
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 
@@ -26,7 +26,6 @@ class Engine(Protocol):
         THREADED: whether it fits several INRs at the same time, without a change of bits.
         REGULARISES: whether it takes `antialias`.
         SUBSETS: whether it takes `num_coords`.
-        OBSERVES: whether it takes `observe`.
         INRS_AT_ONCE: INRs that one call needs to fill the device; above 1 only where an INR's bits do not depend on the
             batch.
         PRODUCTS: precisions of its matrix products, the default first; `ieee` is float32.
@@ -36,7 +35,6 @@ class Engine(Protocol):
     THREADED: bool
     REGULARISES: bool
     SUBSETS: bool
-    OBSERVES: bool
     INRS_AT_ONCE: int
     PRODUCTS: tuple[str, ...]
 
@@ -49,6 +47,9 @@ class Engine(Protocol):
 
     def unavailable(self, inr: INR, device: str) -> str | None:
         """Why it cannot fit an INR on a device, in one line; None if it can."""
+
+    def unobserved(self, inr: INR, observe: Observe) -> str | None:
+        """Why it cannot fit an INR to predictions by `observe`, in one line; None if it can."""
 
     def prepare(self, inr: INR) -> None:
         """Make it ready for an INR (compile).
@@ -92,7 +93,7 @@ def engine(name: str) -> Engine:
 
 
 def unavailable(
-    name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, observed: bool = False
+    name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, observe: Observe | None = None
 ) -> str | None:
     """Why an engine cannot fit an INR on a device, in one line; None if it can.
 
@@ -100,7 +101,7 @@ def unavailable(
         device: `cpu`, or a CUDA device.
         regularised: whether an anti-aliasing regulariser takes part.
         subsets: whether each step takes a part of the coordinates.
-        observed: whether a prediction is more than the value of the INR at a coordinate.
+        observe: how values are predicted from an INR; None for its values at coordinates.
     """
     asked = engine(name)
     if asked.DEVICE not in (None, _kind(device)):
@@ -109,8 +110,8 @@ def unavailable(
         return f"the {name} engine has no anti-aliasing regulariser"
     if subsets and not asked.SUBSETS:
         return f"the {name} engine takes all coordinates in each step"
-    if observed and not asked.OBSERVES:
-        return f"the {name} engine compares an INR with values at coordinates alone"
+    if observe is not None and (reason := asked.unobserved(inr, observe)) is not None:
+        return reason
     return asked.unavailable(inr, device)
 
 
@@ -125,28 +126,28 @@ def choose(
     device: str,
     regularised: bool = False,
     subsets: bool = False,
-    observed: bool = False,
+    observe: Observe | None = None,
     ready: bool = False,
 ) -> tuple[str, str | None]:
     """The engine to use and, where `auto` could not have the fastest of that device, why.
 
     Args:
         wanted: a name of `ENGINES`, or `auto`.
-        regularised, subsets, observed: as in `unavailable`.
+        regularised, subsets, observe: as in `unavailable`.
         ready: also make the engine ready to fit this INR; `auto` goes on to the next one if that fails.
 
     Raises:
         InrzooError: the named engine cannot serve this INR here.
     """
     if wanted != "auto":
-        reason = _refusal(wanted, inr, device, ready, regularised, subsets, observed)
+        reason = _refusal(wanted, inr, device, ready, regularised, subsets, observe)
         if reason is not None:
             raise InrzooError(f"--engine {wanted}: {reason}; --engine reference serves every INR")
         return wanted, None
     here = [name for name, one in ENGINES.items() if one.DEVICE in (None, _kind(device))]
     reasons = {}
     for name in here:
-        reasons[name] = _refusal(name, inr, device, ready, regularised, subsets, observed)
+        reasons[name] = _refusal(name, inr, device, ready, regularised, subsets, observe)
         if reasons[name] is None:
             break
     return name, reasons[here[0]]
@@ -164,7 +165,7 @@ def choose_products(wanted: str, name: str) -> str:
     return there[0] if wanted == "auto" else wanted
 
 
-def _refusal(name: str, inr: INR, device: str, ready: bool, *uses: bool) -> str | None:
+def _refusal(name: str, inr: INR, device: str, ready: bool, *uses: Any) -> str | None:
     reason = unavailable(name, inr, device, *uses)
     if reason is None and ready:
         try:

@@ -14,13 +14,12 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import math
 import platform
 import re
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,12 +27,14 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.compiled import compiler, shared_library
+from inrzoo.fit.fused_layout import fastest_axis, header
 from inrzoo.fit.interrupt import CANCELLED, cancel, interruptible, raise_if_cancelled
 from inrzoo.fit.losses import LOSSES
-from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.problem import FitProblem, Observe
 from inrzoo.fit.result import Fit, conclude
-from inrzoo.inrs import INR, FilterNetwork, Perceptron
+from inrzoo.inrs import INR, Perceptron
 from inrzoo.lazy import lazy
+from inrzoo.volume_rendering import VolumeRenderer
 
 if TYPE_CHECKING:
     import torch
@@ -42,10 +43,12 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cpu"
-THREADED, REGULARISES, SUBSETS, OBSERVES = True, True, True, False
+THREADED, REGULARISES, SUBSETS = True, True, True
 INRS_AT_ONCE = 1
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
+MAX_SAMPLES = 48
+"""Samples of a ray that fit into one tile of activations, of every kernel; see native/engine.cpp."""
 INPUT_BYTES = 64 * 2**20
 """Memory of the inputs of INRs that have coordinates of their own; more INRs are fitted one part after the other."""
 
@@ -80,6 +83,18 @@ def unavailable(inr: INR, device: str = "cpu") -> str | None:
             "the fused engine needs a C++ compiler; neither g++ nor clang++ is on the path, "
             "and pip install 'inrzoo[compiler]' brings one"
         )
+    return None
+
+
+def unobserved(inr: INR, observe: Observe) -> str | None:
+    """Why this engine cannot fit an INR to predictions, in one line; None for volume rendering of positions."""
+    kernel = inr.kernel()
+    if not isinstance(observe, VolumeRenderer):
+        return "the fused engine has no predictions but volume rendering"
+    if inr.in_features != 3 or (isinstance(kernel, Perceptron) and kernel.num_inputs != 3):
+        return "the fused engine renders INRs that read positions in space, without an encoding"
+    if observe.samples > MAX_SAMPLES:
+        return f"the fused engine takes at most {MAX_SAMPLES} samples of a ray"
     return None
 
 
@@ -122,7 +137,7 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
     size = _inrs_at_once(problem)
     if size < len(problem.starts_BP):
         return _joined([fit(part, threads) for part in problem.split(size)])
-    job = _Job(problem.inr, problem.starts_BP, problem.coords, problem.targets_BKC, problem.snapshots)
+    job = _Job(*_arrays(problem), problem.snapshots, problem.observe is not None)
     job.follow(problem)
     job.run(problem.inr, threads)
     return conclude(problem, *map(torch.from_numpy, (job.results, job.loss_BT, job.steps_BT, job.first_loss_B)))
@@ -134,10 +149,14 @@ def gradients(problem: FitProblem) -> tuple[Tensor, Tensor]:
     Raises:
         InrzooError: as `fit`.
     """
-    job = _Job(problem.inr, problem.starts_BP, problem.coords, problem.targets_BKC, [0])
+    job = _Job(*_arrays(problem), [0], problem.observe is not None)
     job.follow(problem)
     job.run(problem.inr, 1, "differentiate")
     return torch.from_numpy(job.loss_BT[:, 0]), torch.from_numpy(job.results[:, 0])
+
+
+def _arrays(problem: FitProblem) -> tuple[INR, Tensor, Tensor, Tensor]:
+    return problem.inr, problem.starts_BP, problem.coords, problem.targets_BKC
 
 
 def _inrs_at_once(problem: FitProblem) -> int:
@@ -146,6 +165,7 @@ def _inrs_at_once(problem: FitProblem) -> int:
     if problem.shared_coords or kernel is None:
         return len(problem.starts_BP)
     num_inputs = kernel.num_inputs if isinstance(kernel, Perceptron) else kernel.in_features
+    num_inputs = problem.coords.shape[-1] if problem.observe is not None else num_inputs
     return max(1, INPUT_BYTES // (4 * num_inputs * problem.num_points))
 
 
@@ -165,18 +185,19 @@ def evaluate(inr: INR, weights_BP: Tensor, coords: Tensor) -> Tensor:
     return torch.from_numpy(job.results)
 
 
-def bytes_per_thread(inr: INR, num_coords: int, num_drawn: int = 0, weighted: bool = False) -> int:
+def bytes_per_thread(inr: INR, num_coords: int, num_drawn: int = 0, weighted: bool = False, samples: int = 0) -> int:
     """Memory that one thread of this engine works in, whatever the number of INRs.
 
     Args:
         num_coords: points of a signal.
         num_drawn: points of a step, where it takes a part of them.
         weighted: whether points have weights.
+        samples: of a ray; 0 where points are no rays.
 
     Raises:
         InrzooError: the engine cannot serve this INR here.
     """
-    return int(library(inr).bytes_per_thread(num_coords, num_drawn, weighted))
+    return int(library(inr).bytes_per_thread(num_coords, num_drawn, weighted, samples))
 
 
 def prepare(inr: INR) -> None:
@@ -199,9 +220,18 @@ def library(inr: INR) -> Any:
         raise InrzooError(f"{reason}; --engine reference serves every INR")
     kernel = inr.kernel()
     assert kernel is not None
-    made = shared_library(SOURCES, "engine.cpp", (*FLAGS, *INSTRUCTIONS[capability()]), {"layout.h": _layout(kernel)})
+    made = shared_library(SOURCES, "engine.cpp", (*FLAGS, *INSTRUCTIONS[capability()]), {"layout.h": header(kernel)})
     made.bytes_per_thread.restype = ctypes.c_longlong
     return made
+
+
+class _Volume(ctypes.Structure):
+    """`Volume` of native/rays.h."""
+
+    _fields_ = (
+        *((name, ctypes.c_int) for name in ("samples", "relu")),
+        *((name, ctypes.c_float) for name in ("scale", "shift", "low", "high", "background", "extent")),
+    )
 
 
 class _Job(ctypes.Structure):
@@ -221,21 +251,29 @@ class _Job(ctypes.Structure):
         ("stop_loss", ctypes.c_float),
         ("cancelled", ctypes.POINTER(ctypes.c_int)),
         ("next", ctypes.c_int),
+        ("volume", _Volume),
     )
 
     def __init__(
-        self, inr: INR, weights_BP: Tensor, coords: Tensor, targets_BKC: Tensor | None, snapshots: Sequence[int]
+        self,
+        inr: INR,
+        weights_BP: Tensor,
+        coords: Tensor,
+        targets_BKC: Tensor | None,
+        snapshots: Sequence[int],
+        rays: bool = False,
     ) -> None:
         super().__init__()
         kernel, shape = inr.kernel(), (len(weights_BP), len(snapshots))
-        inputs = kernel.inputs(coords) if isinstance(kernel, Perceptron) else coords
+        inputs = kernel.inputs(coords) if isinstance(kernel, Perceptron) and not rays else coords
         self.num_inrs, self.num_coords = len(weights_BP), coords.shape[-2]
         self.num_params, self.num_snapshots = weights_BP.shape[1], len(snapshots)
         self.num_channels = inr.out_features
         values = (self.num_inrs, self.num_coords, self.num_channels)
         self.results = np.empty(values if targets_BKC is None else (*shape, self.num_params), dtype=np.float32)
         self.loss_BT, self.steps_BT = np.empty(shape, dtype=np.float32), np.empty(shape, dtype=np.int32)
-        self.first_loss_B = np.empty(self.num_inrs, dtype=np.float32)
+        # Infinite for a start that was not looked at.
+        self.first_loss_B = np.full(self.num_inrs, np.inf, dtype=np.float32)
         self._arrays: list[NDArray[Any]] = []  # lives as long as the pointers to it
         padding = inputs[..., -1:, :].expand(*inputs.shape[:-2], -self.num_coords % 8, inputs.shape[-1])
         padded = self._point("inputs", torch.cat([inputs, padding], dim=-2))
@@ -267,7 +305,11 @@ class _Job(ctypes.Structure):
             InrzooError: the loss is a function, which only the reference engine calls.
         """
         if problem.observe is not None:
-            raise InrzooError("the fused engine takes values at coordinates alone; --engine reference takes others")
+            if (reason := unobserved(problem.inr, problem.observe)) is not None:
+                raise InrzooError(f"{reason}; --engine reference takes every prediction")
+            if problem.loss != "mse":
+                raise InrzooError("the fused engine renders with the loss mse; --engine reference takes others")
+            self.render(cast("VolumeRenderer", problem.observe))
         if not isinstance(problem.loss, str):
             raise InrzooError("the fused engine has the losses mse and bce; --engine reference takes any function")
         self.loss = list(LOSSES).index(problem.loss)
@@ -279,10 +321,16 @@ class _Job(ctypes.Structure):
         if problem.relative_point_weights is not None:
             self._point("point_weights", problem.relative_point_weights)
         if problem.num_coords is not None and problem.keys_B is not None:
-            self.num_drawn, self.evaluate_every = problem.num_coords, problem.evaluate_every
+            self.num_drawn, self.evaluate_every = problem.num_coords, problem.steps_between_looks
             self._point("keys", np.ascontiguousarray(problem.keys_B))
         if problem.antialias is not None and problem.nyquist_D is not None:
             self.regularise(problem.antialias, problem.nyquist_D)
+
+    def render(self, renderer: VolumeRenderer) -> None:
+        """Take the coordinates for rays, and predict their pixels."""
+        low, high = renderer.value_range
+        bends = (renderer.samples, renderer.density == "relu", renderer.density_scale, renderer.density_shift)
+        self.volume = _Volume(*bends, low, high, renderer.background, renderer.extent)
 
     def regularise(self, antialias: AntiAlias, nyquist_D: Tensor) -> None:
         """Take a regulariser into the fit; its weight is per summed error, the engine's loss is a mean."""
@@ -294,7 +342,8 @@ class _Job(ctypes.Structure):
         """Hand the job to the kernel. It runs beside this thread, which stays open to Ctrl-C and then calls it off."""
         kernel = library(inr)
         count = max(1, min(threads, self.num_inrs))
-        size = -(-kernel.bytes_per_thread(self.num_coords, self.num_drawn, bool(self.point_weights)) // 64) * 64
+        counts = (self.num_coords, self.num_drawn, bool(self.point_weights), self.volume.samples)
+        size = -(-kernel.bytes_per_thread(*counts) // 64) * 64
         memory = np.empty(count * size + 64, dtype=np.uint8)
         first = -(-memory.ctypes.data // 64) * 64
         workers = [
@@ -317,51 +366,3 @@ class _Job(ctypes.Structure):
                         worker.join()
             raise
         raise_if_cancelled()
-
-
-def fastest_axis(inputs_KF: NDArray[np.float32]) -> tuple[int, int]:
-    """Return the order of a grid: (points after which the other axes move on, the axis that runs fastest).
-
-    (0, 0) for what is not a grid of two or more axes with two or more points on the fastest: scattered coordinates,
-    features of an encoding.
-    """
-    if len(inputs_KF) < 4 or inputs_KF.shape[1] < 2:
-        return 0, 0
-    moves = inputs_KF[1] != inputs_KF[0]
-    if moves.sum() != 1:
-        return 0, 0
-    axis = int(moves.argmax())
-    others = np.delete(inputs_KF, axis, axis=1)
-    moved = (others != others[0]).any(axis=1)
-    run = int(moved.argmax())
-    if not moved.any() or len(inputs_KF) % run:
-        return 0, 0
-    rows = inputs_KF.reshape(-1, run, inputs_KF.shape[1])
-    still = (np.delete(rows, axis, axis=2) == np.delete(rows, axis, axis=2)[:, :1]).all()
-    same = (rows[:, :, axis] == rows[0, :, axis]).all()
-    return (run, axis) if still and same else (0, 0)
-
-
-def _layout(kernel: Perceptron | FilterNetwork) -> str:
-    """layout.h: the sizes and factors that the kernel is compiled for."""
-    if isinstance(kernel, FilterNetwork):
-        return (
-            "#pragma once\n"
-            f"#define FILTERS {kernel.num_filters}\n#define GABOR {int(kernel.gabor)}\n"
-            f"constexpr int IN = {kernel.in_features}, OUT = {kernel.out_features};\n"
-            f"constexpr int HIDDEN = {kernel.hidden_features};\n"
-        )
-    unit = math.pi if kernel.activation == "sine" else 1.0
-
-    def scales(factors: Sequence[float]) -> str:
-        return ", ".join(repr(factor / unit) for factor in factors)
-
-    return (
-        "#pragma once\n"
-        f"#define FILTERS 0\n#define SINE {int(kernel.activation == 'sine')}\n"
-        f"constexpr int IN = {kernel.num_inputs}, OUT = {kernel.out_features};\n"
-        f"constexpr int HIDDEN = {kernel.hidden_features}, LAYERS = {kernel.num_hidden};\n"
-        f"constexpr float OFFSET = {kernel.output_offset!r}f;\n"
-        f"constexpr double WEIGHT_SCALE[] = {{{scales(kernel.weight_factors)}}};\n"
-        f"constexpr double BIAS_SCALE[] = {{{scales(kernel.bias_factors)}}};\n"
-    )

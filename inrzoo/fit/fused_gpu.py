@@ -19,7 +19,7 @@ import numpy as np
 from inrzoo.errors import InrzooError
 from inrzoo.fit import loop
 from inrzoo.fit.losses import LOSSES, relative_weights
-from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.problem import FitProblem, Observe
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.fit.triton.layout import TILE, layout
 from inrzoo.inrs import INR, Perceptron
@@ -32,7 +32,7 @@ else:
     torch = lazy("torch", globals())
 
 DEVICE: Literal["cpu", "cuda"] | None = "cuda"
-THREADED, REGULARISES, SUBSETS, OBSERVES = False, False, True, False
+THREADED, REGULARISES, SUBSETS = False, False, True
 PRODUCTS: tuple[str, ...] = ("bf16x3", "ieee", "tf32")
 
 evaluate, prepare = loop.evaluate, loop.prepare
@@ -53,6 +53,11 @@ INRS_AT_ONCE = SLICE
 
 SLICE_BYTES = 2**30
 """Memory of one launch at most, its results included."""
+
+
+def unobserved(inr: INR, observe: Observe) -> str | None:
+    """Why this engine cannot fit an INR to predictions, in one line."""
+    return "the triton engine compares an INR with values at coordinates alone"
 
 
 def unavailable(inr: INR, device: str) -> str | None:
@@ -118,7 +123,7 @@ def fit(problem: FitProblem, threads: int = 1) -> Fit:
     if reason is None and not isinstance(problem.loss, str):
         reason = f"the triton engine has the losses {' and '.join(LOSSES)}"
     if reason is None and problem.observe is not None:
-        reason = "the triton engine takes values at coordinates alone"
+        reason = unobserved(inr, problem.observe)
     if reason is not None:
         raise InrzooError(f"{reason}; --engine reference serves every INR and loss")
     products = problem.products_among(PRODUCTS)

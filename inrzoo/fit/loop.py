@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from inrzoo.fit.antialias import frequency_bound
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.descent import Descent
-from inrzoo.fit.problem import FitProblem
+from inrzoo.fit.problem import FitProblem, Observe
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
@@ -32,13 +32,18 @@ Kept: TypeAlias = "list[tuple[Tensor, Tensor, Tensor]]"
 
 
 DEVICE: Literal["cpu", "cuda"] | None = None
-THREADED, REGULARISES, SUBSETS, OBSERVES = False, True, True, True
+THREADED, REGULARISES, SUBSETS = False, True, True
 INRS_AT_ONCE = 1
 PRODUCTS: tuple[str, ...] = ("ieee",)
 
 
 def unavailable(inr: INR, device: str) -> str | None:
     """None: this engine fits every INR on every device."""
+    return None
+
+
+def unobserved(inr: INR, observe: Observe) -> str | None:
+    """None: this engine takes every prediction."""
     return None
 
 

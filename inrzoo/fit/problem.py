@@ -175,17 +175,21 @@ class FitProblem:
             return self.inr(weights_BP, where)
         return self.observe(self.inr, weights_BP, where, draws_BM)
 
-    def looks_at(self, step: int) -> bool:
-        """Whether all points are evaluated at a step.
+    @property
+    def steps_between_looks(self) -> int:
+        """Steps between two looks at all points beside the snapshots; 0 for none.
 
-        Looks between the snapshots can only stop a fit. Where one costs hundreds of steps, as for rays, they are left
-        out if nothing stops one.
+        A look between snapshots can only stop a fit. Where it costs hundreds of steps, as for rays, and nothing stops
+        one, there are none.
         """
-        if step in self.snapshots:
-            return True
-        if self.observe is not None and self.stop_psnr is None:
-            return False
-        return step % (1 if self.num_coords is None else self.evaluate_every) == 0
+        if self.num_coords is None:
+            return 1
+        return 0 if self.observe is not None and self.stop_psnr is None else self.evaluate_every
+
+    def looks_at(self, step: int) -> bool:
+        """Whether all points are evaluated at a step."""
+        every = self.steps_between_looks
+        return step in self.snapshots or (every > 0 and step % every == 0)
 
     def errors(self, values_BKC: Tensor, index_BM: Tensor | None = None) -> Tensor:
         """The loss of each INR, (B,).

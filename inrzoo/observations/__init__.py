@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
-ValuesAt: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
-"""Values of INRs, (B, K, C), of their weights, (B, P), at coordinates, (K, D) or (B, K, D)."""
+Observer: TypeAlias = "Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor, Tensor | None], Tensor]"
+"""A prediction, (B, K, C), by the INR's function of weights (B, P) and coordinates, the weights, what
+`Observation.where` gives, and a random number in [0, 1) of each point, (B, K), or None for a deterministic one."""
 TOLERANCES = {"snr": (2e-3, 0.05), "held_out_psnr": (2e-3, 0.05), "iou": (0.0, 0.02)}
 """Relative and absolute tolerances of measures that want others than most: decibels may be near 0, and a point at the
 surface of a shape may change sides."""
@@ -97,8 +98,6 @@ class Observation(ABC):
 
     arrays: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     """Names of the arrays that a signal has beside `signals`, each with the names of its dimensions."""
-    direct: ClassVar[bool] = True
-    """Whether a prediction is the value of the INR at a coordinate; other observations define `predict`."""
     extra_outputs: ClassVar[int] = 0
     """Outputs of an INR beyond the channels of its signal, such as a density."""
 
@@ -130,7 +129,7 @@ class Observation(ABC):
     def where(
         self, arrays: Mapping[str, NDArray[Any]], grid: Sequence[int], extent: float
     ) -> NDArray[np.float32] | None:
-        """Coordinates of each signal, (B, K, D), or what `predict` takes instead; None for the grid that all share.
+        """Coordinates of each signal, (B, K, D), or what `observer` takes instead; None for the grid that all share.
 
         Args:
             arrays: of B signals.
@@ -144,29 +143,13 @@ class Observation(ABC):
         """Coordinates as `where` gives them, and numbers (B, M, C), that no fit sees; None if there are none."""
         return None
 
-    def predict(
-        self,
-        values_at: ValuesAt,
-        weights_BP: Tensor,
-        where: Tensor,
-        *,
-        extent: float,
-        value_range: tuple[float, float],
-        draws: Tensor | None = None,
-    ) -> Tensor:
-        """Predict the values of signals from INRs.
+    def observer(self, *, extent: float, value_range: tuple[float, float]) -> Observer | None:
+        """How the values of signals are predicted from INRs; None for the values of the INR at coordinates.
 
         Args:
-            values_at: the INR's function.
-            weights_BP: weights of INRs.
-            where: see the method `where`.
             extent, value_range: of the manifest.
-            draws: random numbers in [0, 1) of each point, (B, K); None for a deterministic prediction.
-
-        Returns:
-            (B, K, C).
         """
-        return values_at(weights_BP, where)
+        return None
 
     @property
     @abstractmethod

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
-from inrzoo.observations import ArraySpec, Comparison, Observation, ValuesAt
-from inrzoo.volume_rendering import box_interval, composite, sample_weights
+from inrzoo.observations import ArraySpec, Comparison, Observation, Observer
+from inrzoo.volume_rendering import Density, VolumeRenderer
 
 if TYPE_CHECKING:
     import torch
@@ -27,8 +27,8 @@ else:
 
 ROUNDING = 1e-6
 """Relative error by which an INR must be better than the background alone, so that rounding does not decide."""
-POINTS_AT_ONCE = 2**14
-"""Points at which INRs are evaluated at once where no gradient is taken: on a core, 2^16 take twice as long."""
+MAX_SAMPLES = 2**14
+"""Maximum number of samples of a ray, far beyond what a pixel needs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,19 +64,18 @@ class Rays(Observation):
         "held_out_poses": ("held_out_view", "row", "column"),
         "held_out_signals": ("held_out_coord", "channel"),
     }
-    direct: ClassVar[bool] = False
     extra_outputs: ClassVar[int] = 1
 
     background: Literal["white", "black"] = "white"
     samples: int = 32
-    density: Literal["softplus", "relu"] = "softplus"
+    density: Density = "softplus"
     density_scale: float = 1.0
     density_shift: float = 0.0
 
     def __post_init__(self) -> None:
         """Reject impossible numbers."""
         for field, value, possible, allowed in (
-            ("samples", self.samples, 1 <= self.samples <= POINTS_AT_ONCE, f"from 1 to {POINTS_AT_ONCE}"),
+            ("samples", self.samples, 1 <= self.samples <= MAX_SAMPLES, f"from 1 to {MAX_SAMPLES}"),
             ("density_scale", self.density_scale, 0 < self.density_scale < math.inf, "above 0"),
             ("density_shift", self.density_shift, math.isfinite(self.density_shift), "finite"),
         ):
@@ -121,36 +120,17 @@ class Rays(Observation):
         """See `Observation.held_out`."""
         return rays_of(arrays["held_out_poses"], arrays["intrinsics"], grid[1:]), arrays["held_out_signals"]
 
-    def predict(
-        self,
-        values_at: ValuesAt,
-        weights_BP: Tensor,
-        where: Tensor,
-        *,
-        extent: float,
-        value_range: tuple[float, float],
-        draws: Tensor | None = None,
-    ) -> Tensor:
-        """See `Observation.predict`; `draws` are the places of the samples in their intervals."""
-
-        def rendered(rays_BK6: Tensor, draws_BK: Tensor | None) -> Tensor:
-            origins, directions = rays_BK6.split(3, dim=-1)
-            near, far = box_interval(origins, directions)
-            lengths = (far - near)[..., None] / self.samples
-            places = 0.5 if draws_BK is None else draws_BK[..., None]
-            distances = near[..., None] + lengths * (torch.arange(self.samples, device=near.device) + places)
-            points = origins[..., None, :] + distances[..., None] * directions[..., None, :]
-            outputs = values_at(weights_BP, (extent * points).flatten(1, 2)).unflatten(1, distances.shape[1:])
-            weights = sample_weights(self._density(outputs[..., -1]) * lengths)
-            low, high = value_range
-            colours = low + (high - low) * outputs[..., :-1].sigmoid()
-            return composite(weights, colours, high if self.background == "white" else low)
-
-        if torch.is_grad_enabled():
-            return rendered(where, draws)
-        at_once = max(1, POINTS_AT_ONCE // (self.samples * len(where)))
-        draws_of = (None,) * -(-where.shape[1] // at_once) if draws is None else draws.split(at_once, dim=1)
-        return torch.cat(list(map(rendered, where.split(at_once, dim=1), draws_of)), dim=1)
+    def observer(self, *, extent: float, value_range: tuple[float, float]) -> Observer | None:
+        """See `Observation.observer`."""
+        return VolumeRenderer(
+            samples=self.samples,
+            density=self.density,
+            density_scale=self.density_scale,
+            density_shift=self.density_shift,
+            background=self._empty(value_range),
+            value_range=value_range,
+            extent=extent,
+        )
 
     def measure(self, fitted: Comparison, held_out: Comparison | None) -> dict[str, Tensor]:
         """PSNR of each held-out view, and the mean over the views; see `Observation.measure`."""
@@ -162,16 +142,11 @@ class Rays(Observation):
 
     def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
         """See `Observation.failed`: a fit fails that is no better than the background alone."""
-        low, high = fitted.value_range
-        empty = high if self.background == "white" else low
-        nothing_B = (fitted.targets_BKC.double() - empty).square().sum(dim=(1, 2))
+        nothing_B = (fitted.targets_BKC.double() - self._empty(fitted.value_range)).square().sum(dim=(1, 2))
         return ~(fitted.squared_errors[:, -1] < (1 - ROUNDING) * nothing_B)
 
-    def _density(self, outputs: Tensor) -> Tensor:
-        shifted = outputs + self.density_shift
-        return self.density_scale * (
-            torch.nn.functional.softplus(shifted) if self.density == "softplus" else shifted.relu()
-        )
+    def _empty(self, value_range: tuple[float, float]) -> float:
+        return value_range[1 if self.background == "white" else 0]
 
 
 def rays_of(poses_BV34: NDArray[Any], intrinsics_B4: NDArray[Any], size: Sequence[int]) -> NDArray[np.float32]:

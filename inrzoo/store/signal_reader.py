@@ -21,13 +21,13 @@ from inrzoo.store.checks import guarded
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import LIMITS, VALID, number_array, signal_array
 from inrzoo.store.recorded import damaged
-from inrzoo.targets import SignalTable, Targets, predictor
+from inrzoo.targets import SignalTable, Targets
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from inrzoo.inrs import INR
-    from inrzoo.observations import Observation
+    from inrzoo.observations import Observation, Observer
 
 Evaluate: TypeAlias = "Callable[[INR, Tensor, Tensor], Tensor]"
 """Values of INRs at coordinates, as an engine has it."""
@@ -132,9 +132,16 @@ class SignalReader:
         Returns:
             (B, K, C), on the value scale.
         """
-        recorded, inr = self.info.manifest, self.inr
-        predict = predictor(self.observation, recorded.coords, recorded.values)
-        return predict(inr if evaluate is None else partial(evaluate, inr), weights_BP, where)
+        values_at = self.inr if evaluate is None else partial(evaluate, self.inr)
+        return (
+            values_at(weights_BP, where) if self.observer is None else self.observer(values_at, weights_BP, where, None)
+        )
+
+    @cached_property
+    def observer(self) -> Observer | None:
+        """How values are predicted from INRs; None for the values of the INR at coordinates."""
+        recorded = self.info.manifest
+        return self.observation.observer(extent=recorded.coords.extent, value_range=recorded.values.range)
 
     @cached_property
     def observation(self) -> Observation:

@@ -46,7 +46,9 @@ extern "C" void _start() {
     Job job = {};
     job.num_inrs = inrs, job.num_coords = coords, job.num_params = params, job.num_snapshots = snapshots;
     job.run = sizes[4], job.axis = sizes[5];
-    job.lr = *read<double>(1), job.stop_loss = -1;
+    double factors[64];
+    for (double &factor : factors) factor = 1;
+    job.rates = read<double>(1), job.num_rates = 1, job.factors = factors, job.stop_loss = -1;
     job.inputs = read<float>((size_t)padded(coords) * IN);
     job.targets = read<float>((size_t)inrs * coords * OUT);
     job.starts = read<float>((size_t)inrs * params);
@@ -55,7 +57,7 @@ extern "C" void _start() {
     job.losses = (float *)take(results * sizeof(float));
     job.steps = (int *)take(results * sizeof(int));
     job.cancelled = &cancelled;
-    run(&job, take(bytes_per_thread(coords)), FIT);
+    run(&job, take(bytes_per_thread(coords, 0, false, 0)), FIT);
     write(job.weights, results * params * sizeof(float));
     write(job.losses, results * sizeof(float));
     call(93, 0, 0, 0);

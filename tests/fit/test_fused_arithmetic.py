@@ -18,6 +18,7 @@ from inrzoo.choices import Status
 from inrzoo.coords import grid, nyquist
 from inrzoo.fit import FitProblem, compiled, fused_cpu, loop
 from inrzoo.fit.antialias import AntiAlias, frequency_bound
+from inrzoo.fit.fused_layout import fastest_axis
 from inrzoo.fit.metrics import mse
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
@@ -184,7 +185,7 @@ def test_ties_share_a_maximums_slope_as_in_torch() -> None:
     ],
 )
 def test_a_grid_is_recognised(coords: np.ndarray, run_axis: tuple[int, int]) -> None:
-    assert fused_cpu.fastest_axis(coords) == run_axis
+    assert fastest_axis(coords) == run_axis
 
 
 @pytest.mark.parametrize(

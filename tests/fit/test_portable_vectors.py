@@ -12,6 +12,7 @@ from test_fused_arithmetic import COMPILERS, PINNED, fitted_bits, pinned_problem
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import compiled, fused_cpu
+from inrzoo.fit.fused_layout import header
 from inrzoo.inrs import INR
 from inrzoo.inrs.siren import Siren
 
@@ -53,7 +54,7 @@ def for_arm(inr: INR, source: Path, folder: Path, *options: str) -> Path:
     """Compile a source for 64-bit Arm processors with ziglang."""
     kernel = inr.kernel()
     assert kernel is not None
-    (folder / "layout.h").write_text(fused_cpu._layout(kernel))
+    (folder / "layout.h").write_text(header(kernel))
     made = folder / source.with_suffix(".arm").name
     flags = (*fused_cpu.FLAGS, *compiled.NO_LIBRARIES, f"-I{folder}", f"-I{fused_cpu.SOURCES}", "-g0")
     command = [*compiled.ZIG, "-target", "aarch64-linux-gnu", *flags, *options, str(source), "-o", str(made)]
@@ -86,7 +87,7 @@ def test_every_multiply_add_on_arm_is_one_of_four_numbers(inr: INR, tmp_path: Pa
 def test_arm_gives_the_same_bits(inr: INR, tmp_path: Path) -> None:
     program = for_arm(inr, Path(__file__).with_name("arm_driver.cpp"), tmp_path, "-static")
     problem = pinned_problem(inr)
-    job = fused_cpu._Job(inr, problem.starts_BP, problem.coords_KD, problem.targets_BKC, problem.snapshots)
+    job = fused_cpu._Job(inr, problem.starts_BP, problem.coords, problem.targets_BKC, problem.snapshots)
     sizes = (job.num_inrs, job.num_coords, job.num_params, job.num_snapshots, job.grid_run, job.axis)
     content = struct.pack("<6i", *sizes) + struct.pack("<d", problem.lr)
     content += b"".join(array.tobytes() for array in job._arrays[:4])

@@ -8,12 +8,14 @@
 #else
 #include "mlp.h"
 #endif
+#include "rays.h"
 
 enum Loss { SQUARED_ERROR, BINARY_CROSS_ENTROPY };
 
 struct Job {
-    const float *inputs;   // (padded(num_coords), IN); rows beyond the last coordinate repeat it, their residuals are zero
-    const float *targets;  // (num_inrs, num_coords, OUT); null where only values are asked for
+    const float *inputs;   // (padded(num_coords), IN); rows beyond the last coordinate repeat it, their residuals are zero.
+                           // Of radiance fields the rays, (num_inrs, padded(num_coords), RAY)
+    const float *targets;  // (num_inrs, num_coords, channels()); null where only values are asked for
     const float *starts;   // (num_inrs, P)
     const int *snapshots;  // (num_snapshots), ascending; the last one is the length of the fit
     float *weights;        // (num_inrs, num_snapshots, P)
@@ -35,6 +37,9 @@ struct Job {
     float stop_loss;                 // below 0 for never
     const volatile int *cancelled;  // looked at before every step
     int next;                        // the first INR that no thread has taken
+    Volume volume;                   // of radiance fields; `samples` is 0 for others
+
+    int channels() const { return OUT - (volume.samples > 0); }
 };
 
 // Where an INR is compared with its signal: inputs, and target values and weights that begin each on a multiple of 64.
@@ -46,14 +51,17 @@ struct Points {
 
 constexpr size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 
-// Memory for `count` points: targets, weights if they have any and, for points that are drawn, inputs.
-constexpr size_t bytes_of_points(int count, bool weighted, bool inputs) {
-    return aligned((size_t)padded(count) * (OUT + weighted + (inputs ? IN : 0)) * sizeof(float));
+// Memory for `count` points: targets, weights if they have any and, for points that are drawn, `width` inputs.
+constexpr size_t bytes_of_points(int count, bool weighted, int width) {
+    return aligned((size_t)padded(count) * (OUT + weighted + width) * sizeof(float));
 }
 
+// Inputs of a point that is drawn: of a ray, also the place of its samples in their intervals.
+constexpr int drawn_width(int samples) { return samples ? RAY + 1 : IN; }
+
 // Philox4x32-10 (Salmon et al. 2011), the first word, as in fit/subsets.py.
-INLINE uint32_t philox(uint64_t key, uint32_t position, uint32_t step) {
-    uint32_t a = position, b = step, c = 0, d = 0, key_0 = (uint32_t)key, key_1 = (uint32_t)(key >> 32);
+INLINE uint32_t philox(uint64_t key, uint32_t position, uint32_t step, uint32_t stream = 0) {
+    uint32_t a = position, b = step, c = stream, d = 0, key_0 = (uint32_t)key, key_1 = (uint32_t)(key >> 32);
     for (int round = 0; round < 10; round++, key_0 += 0x9E3779B9u, key_1 += 0xBB67AE85u) {
         const uint64_t first = (uint64_t)a * 0xD2511F53u, second = (uint64_t)c * 0xCD9E8D57u;
         a = (uint32_t)(second >> 32) ^ b ^ key_0, b = (uint32_t)second;
@@ -68,18 +76,25 @@ struct Worker {
     Network *const network;
     Vector *const tables;
     Points all, drawn;
+    float *places;     // of the samples of the rays that are drawn
+    float *positions;  // of the samples of a tile, (TILE, IN)
 
     // `memory` begins on a multiple of 64.
     Worker(const Job &job, char *memory)
-        : job(job), network((Network *)memory), tables((Vector *)(memory + sizeof(Network))), all(), drawn() {
+        : job(job), network((Network *)memory), tables((Vector *)(memory + sizeof(Network))), all(), drawn(), places(), positions() {
         float *free = (float *)(memory + sizeof(Network) + MOST_TABLE);
         all.coords = {job.inputs, job.num_coords, run(job), job.axis};
         take(all, free, job.num_coords);
-        free = (float *)((char *)free + bytes_of_points(job.num_coords, job.point_weights, false));
+        free = (float *)((char *)free + bytes_of_points(job.num_coords, job.point_weights, 0));
+        if (job.volume.samples) positions = free, free = (float *)((char *)free + bytes_of_positions(job.volume.samples));
         if (!job.num_drawn) return;
+        const int rounded = padded(job.num_drawn), width = drawn_width(job.volume.samples);
         drawn.coords = {free, job.num_drawn, 0, 0};
-        take(drawn, free + padded(job.num_drawn) * IN, job.num_drawn);
+        if (job.volume.samples) places = free + (size_t)rounded * RAY;
+        take(drawn, free + (size_t)rounded * width, job.num_drawn);
     }
+
+    static constexpr size_t bytes_of_positions(int samples) { return samples ? aligned(sizeof(float) * TILE * IN) : 0; }
 
     void take(Points &points, float *memory, int count) const {
         points.targets = memory;
@@ -91,11 +106,12 @@ struct Worker {
     }
 
     void load(int inr) {
-        const float *target = job.targets + (size_t)inr * job.num_coords * OUT;
+        const int channels = job.channels();
+        const float *target = job.targets + (size_t)inr * job.num_coords * channels;
         all.coords.inputs = job.inputs + (size_t)inr * job.inputs_stride;
-        for (int o = 0; o < OUT && job.targets; o++)
+        for (int o = 0; o < channels && job.targets; o++)
             for (int k = 0; k < job.num_coords; k++)
-                all.targets[(size_t)o * padded(job.num_coords) + k] = target[(size_t)k * OUT + o];
+                all.targets[(size_t)o * padded(job.num_coords) + k] = target[(size_t)k * channels + o];
         for (int k = 0; k < job.num_coords && all.point_weights; k++)
             all.point_weights[k] = job.point_weights[(size_t)inr * job.num_coords + k];
         __builtin_memset((void *)network, 0, sizeof(Network));
@@ -106,12 +122,14 @@ struct Worker {
     // The points of one step.
     void draw(int inr, int step) {
         float *inputs = (float *)drawn.coords.inputs;
-        const int count = job.num_drawn, rounded = padded(count);
+        const int count = job.num_drawn, rounded = padded(count), channels = job.channels();
+        const int width = places ? RAY : IN;
         for (int i = 0; i < rounded; i++) {
             const uint32_t word = philox(job.keys[inr], i < count ? i : count - 1, step);
             const size_t k = (size_t)((uint64_t)word * (uint32_t)job.num_coords >> 32);
-            for (int d = 0; d < IN; d++) inputs[(size_t)i * IN + d] = all.coords.inputs[k * IN + d];
-            for (int o = 0; o < OUT; o++)
+            for (int d = 0; d < width; d++) inputs[(size_t)i * width + d] = all.coords.inputs[k * width + d];
+            if (places) places[i] = (float)(philox(job.keys[inr], i, step, 1) >> 8) * 0x1p-24f;
+            for (int o = 0; o < channels; o++)
                 drawn.targets[(size_t)o * rounded + i] = all.targets[(size_t)o * padded(job.num_coords) + k];
             if (drawn.point_weights) drawn.point_weights[i] = all.point_weights[k];
         }
@@ -119,6 +137,7 @@ struct Worker {
 
     // The loss of the weights as they are; with `gradient` the loss's is added to the network's.
     float pass(const Points &points, bool gradient) {
+        if (positions) return pass_rays(points, gradient);
         const Coords &coords = points.coords;
         const int count = coords.count, rounded = padded(count);
         const bool squared = job.loss == SQUARED_ERROR;
@@ -154,6 +173,58 @@ struct Worker {
         return sum(total) / ((float)count * OUT);
     }
 
+    // `pass` where a point is a ray: of as many rays at once as fit into a tile.
+    float pass_rays(const Points &points, bool gradient) {
+        const Volume &volume = job.volume;
+        const int count = points.coords.count, rounded = padded(count), channels = OUT - 1, samples = volume.samples;
+        const bool jitter = &points == &drawn;
+        const Coords tile{positions, TILE, 0, 0};
+        const float share = 2.f / ((float)count * channels);
+        static_assert(sizeof(Medium<OUT, TILE>) < 1 << 16, "on the stack");
+        Medium<OUT, TILE> medium;
+        alignas(64) float lengths[TILE];
+        double total = 0;
+        network->prepare(tile, tables);
+        for (int ray = 0; ray < count;) {
+            int members[TILE], rays = 0, rows = 0;
+            for (; ray < count && rows + samples <= TILE; ray++) {
+                const float *own = points.coords.inputs + (size_t)ray * RAY;
+                const float length = sample_ray<IN>(own, jitter ? places[ray] : 0.5f, volume, positions + rows * IN);
+                if (length > 0) {
+                    for (int i = 0; i < samples; i++) lengths[rows + i] = length;
+                    members[rays++] = ray, rows += samples;
+                    continue;
+                }
+                for (int o = 0; o < channels; o++) {  // it misses the cube, and so has no gradient
+                    const float error = volume.background - points.targets[(size_t)o * rounded + ray];
+                    total += (double)((points.point_weights ? points.point_weights[ray] : 1.f) * error * error);
+                }
+            }
+            if (!rays) continue;
+            const int whole = padded(rows);
+            for (int row = rows; row < whole; row++) {
+                lengths[row] = 0;
+                for (int d = 0; d < IN; d++) positions[row * IN + d] = positions[(rows - 1) * IN + d];
+                for (int o = 0; o < OUT; o++) network->output.residual[o][row] = 0;
+            }
+            network->forward(0, whole, tile);
+            medium.take(network->output.values, lengths, whole, volume);
+            for (int member = 0; member < rays; member++) {
+                float slope[OUT];
+                const float weight = points.point_weights ? points.point_weights[members[member]] : 1.f;
+                medium.composite(member * samples, volume, slope);
+                for (int o = 0; o < channels; o++) {
+                    const float error = slope[o] - points.targets[(size_t)o * rounded + members[member]];
+                    total += (double)(weight * error * error);
+                    slope[o] = share * weight * error;
+                }
+                if (gradient) medium.differentiate(member * samples, volume, slope, network->output.residual);
+            }
+            if (gradient) network->backward(0, whole, tile);
+        }
+        return (float)(total / ((double)count * channels));
+    }
+
     // The gradient by the INR's own parameters, no longer than `max_grad_norm`.
     void clip() {
         double squares = 0;
@@ -171,7 +242,7 @@ struct Worker {
         load(inr);
         Adam adam;
         for (int step = 0, kept = 0;; step++) {
-            if (!job.num_drawn || step % job.evaluate_every == 0 || job.snapshots[kept] == step) {
+            if (!job.num_drawn || (job.evaluate_every && step % job.evaluate_every == 0) || job.snapshots[kept] == step) {
                 const float loss = job.num_drawn ? pass(all, false) : pass(all, true);
                 if (!step) job.first_losses[inr] = loss;
                 const bool stop = loss <= job.stop_loss || !__builtin_isfinite(loss);
@@ -232,6 +303,10 @@ extern "C" void run(Job *job, char *memory, int task) {
         task == FIT ? worker.fit(inr) : task == DIFFERENTIATE ? worker.differentiate(inr) : worker.evaluate(inr);
 }
 
-extern "C" long long bytes_per_thread(int num_coords, int num_drawn, bool weighted) {
-    return sizeof(Network) + MOST_TABLE + bytes_of_points(num_coords, weighted, false) + bytes_of_points(num_drawn, weighted, true);
+extern "C" long long bytes_per_thread(int num_coords, int num_drawn, bool weighted, int samples) {
+    return sizeof(Network) + MOST_TABLE + bytes_of_points(num_coords, weighted, 0) + Worker::bytes_of_positions(samples) +
+           bytes_of_points(num_drawn, weighted, drawn_width(samples));
 }
+
+// Samples of a ray that fit into a tile.
+extern "C" int most_samples() { return TILE; }
