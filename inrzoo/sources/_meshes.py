@@ -9,7 +9,7 @@ import io
 import json
 import struct
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.seeding import Stream
+from inrzoo.sources._shape_files import Shape
 from inrzoo.sources._unreadable import UnreadableError
 
 if TYPE_CHECKING:
@@ -76,6 +77,27 @@ def _check_accessors(content: bytes) -> None:
     for accessor in json.loads(content[20 : 20 + length]).get("accessors", []):
         if "bufferView" not in accessor and accessor["count"] > MAX_FACES:
             raise UnreadableError(f"declares {accessor['count']} vertices or faces without data")
+
+
+def load_mesh(
+    content: bytes,
+    suffix: str,
+    normalised: Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64], float]],
+) -> Shape:
+    """Read the mesh of a file; `normalised` is `ShapeFiles.normalised`.
+
+    Raises:
+        UnreadableError: there is none.
+    """
+    vertices_V3, faces_F3 = read_arrays(content, suffix)
+    if not len(faces_F3):
+        raise UnreadableError("has no faces")
+    used, faces = np.unique(faces_F3, return_inverse=True)
+    if used[0] < 0 or used[-1] >= len(vertices_V3):
+        raise UnreadableError(f"has faces with vertex {used[-1] if used[0] >= 0 else used[0]} of {len(vertices_V3)}")
+    vertices_V3, centre, scale = normalised(vertices_V3[used])
+    mesh, watertight = triangle_mesh(vertices_V3, faces.reshape(-1, 3))
+    return Shape(mesh, centre, scale, watertight)
 
 
 def triangle_mesh(vertices_V3: NDArray[np.float64], faces_F3: NDArray[np.int64]) -> tuple[Trimesh, bool]:

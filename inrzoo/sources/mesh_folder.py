@@ -11,18 +11,19 @@ from numpy.typing import NDArray
 
 from inrzoo.choices import ValueType
 from inrzoo.seeding import Stream
-from inrzoo.sources._meshes import MESH_SUFFIXES, distances, inside, on_surface, read_arrays, triangle_mesh
-from inrzoo.sources._shape_folder import Shape, ShapeFolder
-from inrzoo.sources._unreadable import UnreadableError
+from inrzoo.sources._meshes import MESH_SUFFIXES, distances, inside, load_mesh, on_surface
+from inrzoo.sources._shape_files import Shape
+from inrzoo.sources._shape_folder import ShapeFolder
 
 
 @dataclass(frozen=True, kw_only=True)
 class MeshFolder(ShapeFolder):
     """Triangle meshes, `[SPLIT/]CLASS/mesh.off` or `CLASS/SPLIT/mesh.off`: OFF, OBJ, PLY, STL and GLB, by trimesh.
 
-    `ShapeFolder` says how meshes are scaled and points drawn. A file is read alone: materials, textures and whatever
-    else it refers to are not. All meshes of a scene become one; equal vertices are merged, and nothing is repaired
-    but the direction of the faces of a closed surface, where they differ. Axes stay those of the file.
+    `ShapeFiles` says how meshes are scaled, `ShapeFolder` how points are drawn. A file is read alone: materials,
+    textures and whatever else it refers to are not. All meshes of a scene become one; equal vertices are merged, and
+    nothing is repaired but the direction of the faces of a closed surface, where they differ. Axes stay those of the
+    file.
 
     Distances are exact, to the nearest triangle. So the walls between the bodies of a mesh count, even inside.
 
@@ -44,22 +45,12 @@ class MeshFolder(ShapeFolder):
 
     @property
     def value_type(self) -> ValueType:
-        """See `ShapeFolder.value_type`."""
+        """See `ShapeFiles.value_type`."""
         return "uint8" if self.quantity == "occupancy" else self.dtype
 
     def load(self, content: bytes, suffix: str) -> Shape:
-        """See `ShapeFolder.load`."""
-        vertices_V3, faces_F3 = read_arrays(content, suffix)
-        if not len(faces_F3):
-            raise UnreadableError("has no faces")
-        used, faces = np.unique(faces_F3, return_inverse=True)
-        if used[0] < 0 or used[-1] >= len(vertices_V3):
-            raise UnreadableError(
-                f"has faces with vertex {used[-1] if used[0] >= 0 else used[0]} of {len(vertices_V3)}"
-            )
-        vertices_V3, centre, scale = self.normalised(vertices_V3[used])
-        mesh, watertight = triangle_mesh(vertices_V3, faces.reshape(-1, 3))
-        return Shape(mesh, centre, scale, watertight)
+        """See `ShapeFiles.load`."""
+        return load_mesh(content, suffix, self.normalised)
 
     def on_surface(self, shape: Shape, stream: Stream, count: int) -> NDArray[np.float64]:
         """See `ShapeFolder.on_surface`; points are drawn evenly over the area."""
@@ -75,17 +66,17 @@ class MeshFolder(ShapeFolder):
         return self.clipped(distance_K)
 
     def numbers(self, shapes: Sequence[Shape]) -> dict[str, NDArray[Any]]:
-        """See `ShapeFolder.numbers`; the column `watertight` is 1 or 0."""
+        """See `ShapeFiles.numbers`; the column `watertight` is 1 or 0."""
         watertight = np.array([shape.watertight for shape in shapes], dtype=np.int64)
         return {**super().numbers(shapes), "watertight": watertight}
 
     def unsuitable(self, shape: Shape) -> str:
-        """See `ShapeFolder.unsuitable`."""
+        """See `ShapeFiles.unsuitable`."""
         if self.quantity == "udf" or shape.watertight:
             return ""
         return f"is not watertight, so it has no {self.quantity} (quantity = udf needs no closed surface)"
 
     @property
     def skips_unsuitable(self) -> bool:
-        """See `ShapeFolder.skips_unsuitable`."""
+        """See `ShapeFiles.skips_unsuitable`."""
         return self.skip_open

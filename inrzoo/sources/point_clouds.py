@@ -13,7 +13,8 @@ from inrzoo.seeding import Stream
 from inrzoo.sources._arrays import read_numpy
 from inrzoo.sources._files import MAX_BYTES
 from inrzoo.sources._meshes import read_arrays
-from inrzoo.sources._shape_folder import Shape, ShapeFolder
+from inrzoo.sources._shape_files import Shape
+from inrzoo.sources._shape_folder import ShapeFolder
 from inrzoo.sources._unreadable import UnreadableError
 
 MIN_POINTS = 4
@@ -24,8 +25,8 @@ MIN_POINTS = 4
 class PointClouds(ShapeFolder):
     """Clouds of points, `[SPLIT/]CLASS/cloud.npy`: one array (V, 3 or more), in a `.npz` called `points`; or PLY.
 
-    Columns after the third (normals, colours) and the faces of a PLY file are left out. `ShapeFolder` says how clouds
-    are scaled and points drawn; those near the surface lie near points of the cloud.
+    Columns after the third (normals, colours) and the faces of a PLY file are left out. `ShapeFiles` says how clouds
+    are scaled, `ShapeFolder` how points are drawn; those near the surface lie near points of the cloud.
 
     The signal is the distance to the nearest point of the cloud. It is above the distance to the surface that the cloud
     was taken from, the more so the fewer its points; `mesh_folder` has exact distances.
@@ -37,7 +38,7 @@ class PointClouds(ShapeFolder):
     SUFFIXES = (".npy", ".npz", ".ply")
 
     def load(self, content: bytes, suffix: str) -> Shape:
-        """See `ShapeFolder.load`."""
+        """See `ShapeFiles.load`."""
         points_V3 = read_arrays(content, suffix)[0] if suffix == ".ply" else _points(content)
         if len(points_V3) < MIN_POINTS:
             raise UnreadableError(f"has {len(points_V3)} points; a shape has at least {MIN_POINTS}")
