@@ -31,6 +31,7 @@ def leave_out(
     skip: bool,
     option: str = "skip_unreadable",
     state: str = "unreadable",
+    kind: str = "files",
 ) -> None:
     """Accept that files with a problem are left out, and list them in the log; or refuse it.
 
@@ -41,6 +42,7 @@ def leave_out(
         skip: whether they may be left out.
         option: the field of the source that says so.
         state: adjective for the files.
+        kind: what they are, in the plural.
 
     Raises:
         InrzooError: there are such files and `skip` is false, or no file is left. The line names the first.
@@ -48,7 +50,7 @@ def leave_out(
     if not problems:
         return
     first, reason = next(iter(problems.items()))
-    number = f"{len(problems)} of {count} files {'is' if len(problems) == 1 else 'are'} {state}"
+    number = f"{len(problems)} of {count} {kind} {'is' if len(problems) == 1 else 'are'} {state}"
     if len(problems) == count:
         raise InrzooError(f"{path}: {number}, which leaves none; {first} {reason}")
     if not skip:
