@@ -46,7 +46,7 @@ def cameras(stream: Stream, count: int, radius: float, hemisphere: bool) -> NDAr
 
 def _looking_at_0(direction: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
     """Return the pose, (3, 4), of a camera at `radius` times a direction of length 1."""
-    level = math.hypot(direction[0], direction[1])
+    level = math.sqrt(direction[0] ** 2 + direction[1] ** 2)
     # Straight above 0, where no direction is up in the picture, x is to the right.
     right = np.array([-direction[1], direction[0], 0]) / level if level > 1e-9 else np.array([1.0, 0, 0])
     return np.column_stack([right, np.cross(direction, right), direction, radius * direction])
@@ -62,7 +62,7 @@ def require_embree(source: str) -> None:
         from trimesh.ray import ray_pyembree
     except ImportError as error:
         raise InrzooError(
-            f'{source} needs embreex; pip install "inrzoo[shapes]" brings it to x86-64 processors'
+            f'{source} needs {error.name}; pip install "inrzoo[shapes]" brings it to x86-64 processors'
         ) from error
     del ray_pyembree
 

@@ -54,7 +54,7 @@ class Scene:
     Attributes:
         fitted: views that INRs are fitted to.
         held_out: views that no fit sees.
-        lens: fx, fy, cx, cy in pixels of a picture of a number of rows and columns.
+        lens: fx, fy, cx, cy in pixels of pictures of a number of rows and columns, those of the files.
         files: names of the files, in the scene's folder, that say all this.
     """
 

@@ -164,8 +164,7 @@ class PosedViews(Source):
             raise InrzooError(f"no scenes in {tree.path}; expected {LAYOUT} with one of {', '.join(MARKS)}")
         if "" in roots:
             return {SCENE: ("", None, "all")}
-        inside = [f"{root}/{MARKS[0]}" for root in roots]
-        outer = outer_folders(inside, 1, split_inside=True)
+        outer = outer_folders([f"{root}/{MARKS[0]}" for root in roots])
         scenes = []
         for root in roots:
             identifier = root.removeprefix(outer)
@@ -207,9 +206,10 @@ class PosedViews(Source):
             UnreadableError: its files or cameras are damaged, or its pictures differ in size.
         """
         scene = read_scene(names, lambda name: read(prefix + name), self.num_views, self.num_held_out)
-        sizes = {}
+        sizes: dict[str, tuple[int, int]] = {}
         for view in (*scene.fitted, *scene.held_out):
-            sizes[view.picture] = open_view(read(prefix + view.picture), view.picture).shape[:2]
+            rows, columns, _ = open_view(read(prefix + view.picture), view.picture).shape
+            sizes[view.picture] = rows, columns
         (first, size), *others = sizes.items()
         if other := next(((name, shape) for name, shape in others if shape != size), None):
             raise UnreadableError(
@@ -218,7 +218,7 @@ class PosedViews(Source):
             )
         if self.size is not None and self.size > min(size):
             raise UnreadableError(f"has views of {size[0]} x {size[1]}; size = {self.size} would enlarge them")
-        rows, columns = size if self.size is None else (self.size, self.size)
+        down, across = (1.0, 1.0) if self.size is None else (self.size / size[0], self.size / size[1])
         views = np.stack([view.pose for view in (*scene.fitted, *scene.held_out)])
         poses = place(views, self.centre, self.box)
         pictures = [prefix + name for name in sizes]
@@ -226,11 +226,11 @@ class PosedViews(Source):
             files=(*(prefix + name for name in scene.files), *pictures),
             fitted=tuple(pictures[: len(scene.fitted)]),
             held_out=tuple(pictures[len(scene.fitted) :]),
-            size=(size[0], size[1]),
+            size=size,
             cameras={
                 "poses": poses[: len(scene.fitted)],
                 "held_out_poses": poses[len(scene.fitted) :],
-                "intrinsics": scene.lens(rows, columns).astype(np.float32),
+                "intrinsics": (scene.lens(*size) * [across, down, across, down]).astype(np.float32),
             },
         )
 
