@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.seeding import Stream
 from inrzoo.sources._meshes import MIN_AREA, triangles
+from inrzoo.sources._shape_files import require_shapes
 
 if TYPE_CHECKING:
     from trimesh import Trimesh
@@ -53,18 +54,16 @@ def _looking_at_0(direction: NDArray[np.float64], radius: float) -> NDArray[np.f
 
 
 def require_embree(source: str) -> None:
-    """Import what traces rays.
+    """Look for what traces rays.
 
     Raises:
-        InrzooError: embree is not installed.
+        InrzooError: a library for shapes or embree is not installed.
     """
-    try:
-        from trimesh.ray import ray_pyembree
-    except ImportError as error:
-        raise InrzooError(
-            f'{source} needs {error.name}; pip install "inrzoo[shapes]" brings it to x86-64 processors'
-        ) from error
-    del ray_pyembree
+    require_shapes(source)
+    import trimesh
+
+    if not trimesh.ray.has_embree:
+        raise InrzooError(f'{source} needs embreex; pip install "inrzoo[shapes]" brings it to x86-64 processors')
 
 
 def render(

@@ -60,6 +60,23 @@ def mesh_folder(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[st
     )
 
 
+def mesh_views(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    pytest.importorskip("embreex", reason="the extra shapes is not installed")
+    _, path = mesh_folder(tmp_path, request)
+    return {"num_validation": 2, "num_test": 4, "size": 8, "num_views": 3, "num_held_out": 2}, path
+
+
+def posed_views(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    from small_views import nerf_files, srn_files
+
+    files = {}
+    for number in range(5):
+        files |= nerf_files(f"nerf/{number}", (3, 1, 1), seed=100 * number) | srn_files(f"srn/{number}", seed=number)
+    return {"size": 4, "num_views": 3, "num_held_out": 2, "num_validation": 2, "num_test": 4}, write_zip(
+        tmp_path / "views.zip", files
+    )
+
+
 def point_clouds(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
     pytest.importorskip("trimesh", reason="the extra shapes is not installed")
     for name in ("flat", "high"):
@@ -109,6 +126,8 @@ CASES: dict[str, Case] = {
         image_folder,
         audio_folder,
         mesh_folder,
+        mesh_views,
+        posed_views,
         point_clouds,
         voxels,
         arrays,
@@ -210,7 +229,7 @@ def test_an_empty_folder_is_one_line(name, tmp_path):
 
 @pytest.mark.parametrize(
     "name",
-    ["omniglot", "idx_images", "image_folder", "audio_folder", "mesh_folder", "point_clouds", "voxels", "arrays"],
+    [name for name in CASES if name not in (*EMBEDDED, "hub_images")],
 )
 def test_without_a_path_and_nothing_to_download(name):
     with pytest.raises(InrzooError, match="--source PATH"):
@@ -252,6 +271,26 @@ def test_without_a_path_and_nothing_to_download(name):
         ({"name": "mesh_folder", "num_test": -1}, "num_test = -1"),
         ({"name": "mesh_folder", "classes": {"train": ["a"]}, "num_test": 1}, "leave num_validation"),
         ({"name": "point_clouds", "clip": 5.0}, "clip = 5.0"),
+        ({"name": "mesh_views", "size": 0}, "size = 0"),
+        ({"name": "mesh_views", "num_views": 0}, "num_views = 0"),
+        ({"name": "mesh_views", "num_held_out": -1}, "num_held_out = -1"),
+        ({"name": "mesh_views", "radius": 1.7}, "radius = 1.7 is impossible; it must be from 1.75 to 1000"),
+        ({"name": "mesh_views", "field_of_view": 180}, "field_of_view = 180.0"),
+        ({"name": "mesh_views", "colour": [0, 0, 256]}, r"colour = \(0, 0, 256\)"),
+        ({"name": "mesh_views", "up": "x"}, "'y', 'z'"),
+        ({"name": "mesh_views", "background": "grey"}, "'white', 'black'"),
+        ({"name": "mesh_views", "fill": 0}, "fill = 0"),
+        ({"name": "mesh_views", "seed": -1}, "seed = -1"),
+        ({"name": "posed_views", "size": 0}, "size = 0"),
+        ({"name": "posed_views", "num_views": 0}, "num_views = 0"),
+        ({"name": "posed_views", "num_held_out": 0}, "num_held_out = 0"),
+        ({"name": "posed_views", "box": 0}, "box = 0"),
+        ({"name": "posed_views", "box": float("nan")}, "box = nan"),
+        ({"name": "posed_views", "centre": [0, 0, float("inf")]}, r"centre = \[0.0, 0.0, inf\]"),
+        ({"name": "posed_views", "centre": [0, 0]}, "centre = "),
+        ({"name": "posed_views", "alpha": "none"}, "'straight', 'premultiplied'"),
+        ({"name": "posed_views", "classes": {"trian": ["a"]}}, "trian"),
+        ({"name": "posed_views", "num_test": -1}, "num_test = -1"),
         ({"name": "voxels", "num_validation": -1}, "num_validation = -1"),
         ({"name": "arrays", "stride": 0}, "stride = 0"),
         ({"name": "arrays", "num_held_out": 0}, "num_held_out = 0"),
@@ -278,7 +317,20 @@ def test_impossible_fields_are_one_line(spec, named):
 
 
 def test_importing_the_room_is_cheap():
-    heavy = ("PIL", "datasets", "pooch", "rich", "scipy", "sklearn", "soundfile", "soxr", "torch", "trimesh", "xarray")
+    heavy = (
+        "PIL",
+        "datasets",
+        "embreex",
+        "pooch",
+        "rich",
+        "scipy",
+        "sklearn",
+        "soundfile",
+        "soxr",
+        "torch",
+        "trimesh",
+        "xarray",
+    )
     code = f"import sys, inrzoo.sources; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
