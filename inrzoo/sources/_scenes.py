@@ -257,8 +257,8 @@ def _parted(
         num_held_out = max(1, len(views) // 5)
     if not 1 <= num_held_out < len(views):
         raise UnreadableError(
-            f"has {len(views)} views, which leaves none to fit or none held out; "
-            "num_views and num_held_out are at least 1 and together at most that"
+            f"has {len(views)} views, and {num_held_out} held out leave none to fit or none held out; "
+            "num_views + num_held_out may be at most the number of views"
         )
     chosen = set(spread(len(views), num_held_out).tolist())
     rest = [view for number, view in enumerate(views) if number not in chosen]
@@ -267,9 +267,10 @@ def _parted(
 
 def _chosen(views: list[View], count: int | None, field: str, what: str) -> tuple[View, ...]:
     """Return `count` of the views, evenly spread."""
-    if not views or (count is not None and count > len(views)):
-        wanted = "" if count is None else f"; {field} = {count} is more"
-        raise UnreadableError(f"has {len(views) or 'no'} views {what}{wanted if views else ''}")
+    if not views:
+        raise UnreadableError(f"has no views {what}")
+    if count is not None and count > len(views):
+        raise UnreadableError(f"has {len(views)} views {what}, fewer than {field} = {count}")
     return tuple(views if count is None else [views[number] for number in spread(len(views), count)])
 
 

@@ -162,8 +162,9 @@ class PosedViews(Source):
         roots = sorted({name.rpartition("/")[0] for name in tree.names if name.rpartition("/")[2] in MARKS})
         if not roots:
             raise InrzooError(f"no scenes in {tree.path}; expected {LAYOUT} with one of {', '.join(MARKS)}")
-        if "" in roots:
+        if roots == [""]:
             return {SCENE: ("", None, "all")}
+        roots = [root for root in roots if root]  # a file beside all scenes makes none
         outer = outer_folders([f"{root}/{MARKS[0]}" for root in roots])
         scenes = []
         for root in roots:

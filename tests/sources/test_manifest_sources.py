@@ -60,3 +60,12 @@ def test_sounds_have_coordinates_of_one_distance_and_the_parameters_that_their_m
         inr = registry.make("inrs", settings.inr, in_features=1, out_features=1)
         assert inr.layout.num_params == num_params
         assert f"{num_params:,} parameters" in MANIFESTS[name].read_text(encoding="utf-8")
+
+
+def test_views_have_one_background_and_the_parameters_that_their_manifests_say():
+    for name, num_params in (("nerf_synthetic", 8836), ("furniture_views", 3428)):
+        settings = manifest.load(name)
+        assert settings.source["background"] == settings.observation["background"]
+        inr = registry.make("inrs", settings.inr, in_features=3, out_features=4)
+        assert inr.layout.num_params == num_params
+        assert f"{num_params:,} parameters" in MANIFESTS[name].read_text(encoding="utf-8")
