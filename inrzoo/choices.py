@@ -7,7 +7,7 @@ Spacing = Literal["end_points", "pixel_centres"]
 """Places of the points of a grid; see `inrzoo.coords.grid`."""
 AxisOrder = Literal["row_col", "x_y"]
 """Order of the coordinates of a grid."""
-ValueType = Literal["uint8", "int16", "float16", "float32"]
+ValueType = Literal["uint8", "uint16", "int16", "float16", "float32"]
 """Types of the numbers of a signal."""
 ValueScale = Literal["dtype", "dataset", "signal"]
 """Sets of numbers whose smallest and largest ones are mapped to the ends of a value range; see `inrzoo.scale`."""

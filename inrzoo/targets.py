@@ -22,7 +22,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.manifest import Coords, DatasetSettings, Values
 from inrzoo.observations import Observation
 
-DTYPE_LIMITS = {"uint8": (0.0, 255.0), "int16": (-32768.0, 32768.0)}
+DTYPE_LIMITS = {"uint8": (0.0, 255.0), "uint16": (0.0, 65535.0), "int16": (-32768.0, 32768.0)}
 """Limits of the scale `dtype`."""
 SIGNALS_AT_ONCE_BYTES = 2**24
 """Bytes of numbers whose extremes are taken at once."""

@@ -79,8 +79,8 @@ class Values:
         allowed = "[low, high] with low below high, both finite"
         _require("values.range", list(self.range), _ascending(self.range), allowed)
         if self.scale == "dtype":
-            integers = "uint8 or int16 with values.scale = dtype; floats need dataset or signal"
-            _require("values.dtype", self.dtype, self.dtype in ("uint8", "int16"), integers)
+            integers = "uint8, uint16 or int16 with values.scale = dtype; floats need dataset or signal"
+            _require("values.dtype", self.dtype, self.dtype in ("uint8", "uint16", "int16"), integers)
         if self.limits is not None:
             _require("values.limits", list(self.limits), _ascending(self.limits), allowed)
             _require(

@@ -64,9 +64,9 @@ def write_rendering(
 ) -> str:
     """Write what an INR says into a file; after a crash the file is the old one or the new one, never a part.
 
-    `.png`: an image in 8 bits. `.wav`: a sound of one axis in seconds, as int16 or float32, as loud as the recording.
-    `.ply`, `.obj`: the surface of a shape or of voxels; see `inrzoo.rendering.surfaces`. `.npy`: an array
-    (*sizes, C) of any signal, of float32 values, or with `numbers` of the numbers that they stand for.
+    `.png`: an image in 8 bits, or in 16 if its numbers are uint16. `.wav`: a sound of one axis in seconds, as int16 or
+    float32, as loud as the recording. `.ply`, `.obj`: the surface of a shape or of voxels, by `rendering.surfaces`.
+    `.npy`: an array (*sizes, C) of any signal, of float32 values, or with `numbers` of the numbers that they stand for.
 
     Args:
         signal, seed, step: number of the signal and the fit, index of the view.
@@ -151,14 +151,15 @@ def _numbers(request: Request) -> NDArray[np.generic]:
 
 def _picture(request: Request) -> tuple[bytes, str]:
     numbers = _numbers(request)
-    return png_bytes(numbers), f"{numbers.shape[0]} × {numbers.shape[1]} pixels"
+    depth = " of 16 bits" if numbers.dtype == np.uint16 else ""
+    return png_bytes(numbers), f"{numbers.shape[0]} × {numbers.shape[1]} pixels{depth}"
 
 
 def _sound(request: Request) -> tuple[bytes, str]:
     store = request.store
     dtype = store.info.manifest.values.dtype
-    if dtype == "uint8":
-        raise InrzooError(f".wav holds int16 or float32; the numbers of {store.location} are uint8: write .npy")
+    if dtype in ("uint8", "uint16"):
+        raise InrzooError(f".wav holds int16 or float32; the numbers of {store.location} are {dtype}: write .npy")
     if not store.info.axes or store.info.axes[0].unit != "s" or store.info.axes[0].step < 0:
         raise InrzooError(f"{store.location} does not say how many seconds a sample takes: write .npy")
     require_soundfile()  # before the INR is evaluated at many points

@@ -19,7 +19,7 @@ MAX_RATE = 2**31 - 1
 
 
 def png_bytes(pixels_HWC: NDArray[Any]) -> bytes:
-    """A PNG of uint8 pixels of one channel (grey) or three (RGB)."""
+    """A PNG of pixels of one channel (grey, uint8 or uint16) or three (RGB, uint8)."""
     from PIL import Image
 
     content = io.BytesIO()

@@ -9,9 +9,12 @@ from inrzoo.observations.rays import Rays
 from inrzoo.store import Store
 
 Kind = Literal["image", "sound", "field", "voxels", "shape", "points", "views"]
-"""`image`: 8-bit numbers of one or three channels on a grid of two axes. `sound`: a grid of one axis. `voxels`: 8-bit
-numbers of one channel on a grid of three axes. `field`: any other grid. `shape`: distances or occupancies at points in
-three dimensions. `points`: any other values at points. `views`: 8-bit colours along the rays of posed views."""
+"""`image`: numbers on a grid of two axes, 8-bit of one or three channels or uint16 of one. `sound`: a grid of one axis.
+`voxels`: 8-bit numbers of one channel on a grid of three axes. `field`: any other grid. `shape`: distances or
+occupancies at points in three dimensions. `points`: any other values at points. `views`: 8-bit colours along the rays of
+posed views."""
+PICTURES = (("uint8", 1), ("uint8", 3), ("uint16", 1))
+"""Types of numbers and channels that a PNG holds as Pillow writes it."""
 
 
 def kind_of(store: Store) -> Kind:
@@ -22,9 +25,9 @@ def kind_of(store: Store) -> Kind:
     if store.info.arrays:
         shape = isinstance(store.observation, Points) and store.observation.quantity != "values"
         return "shape" if shape and (axes, channels) == (3, 1) else "points"
-    eight_bits = store.info.manifest.values.dtype == "uint8"
+    dtype = store.info.manifest.values.dtype
     if axes == 1:
         return "sound"
-    if axes == 2 and channels in (1, 3) and eight_bits:
+    if axes == 2 and (dtype, channels) in PICTURES:
         return "image"
-    return "voxels" if axes == 3 and channels == 1 and eight_bits else "field"
+    return "voxels" if (axes, channels, dtype) == (3, 1, "uint8") else "field"

@@ -60,7 +60,7 @@ class Signals:
         checksums: sha256 (hex) of each file that was read, by file name without folders.
         values: `values(indices)` yields `(index, array)` once for each index, in the order of the source; the array has
             shape `(*grid, C)` and the type `dtype`. A streaming source restarts at every call: pass many indices.
-        dtype: type of the numbers: `uint8`, `int16`, `float16` or `float32`, the manifest's `values.dtype`.
+        dtype: type of the numbers, one of `ValueType`: the manifest's `values.dtype`.
         axes: what each axis of the grid measures; empty if nothing is known.
         valid: for a grid of one axis, the range of points that are the signal's own, (N, 2) int64, first and one after
             the last; the points outside are padding. None if nothing is padded.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gc
 import logging
 from collections import deque
@@ -112,7 +113,7 @@ class HubImages(ImageSource):
         first = next(self._images(path, part_names[part_of[0]], [int(row_of[0])]))
         grid = self.grid(first, f"{where}: {ids[0]}")
 
-        def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
             for number, part in enumerate(part_names):
                 inside = sorted((int(row_of[index]), index) for index in indices if part_of[index] == number)
                 images = self._images(path, part, [row for row, _ in inside])
@@ -127,6 +128,7 @@ class HubImages(ImageSource):
             label_names=names,
             split=draw_validation(split[selected], labels[self.label_column], self.num_validation, self.split_seed),
             values=values,
+            dtype=self.dtype,
             checksums={} if path is None else {file.name: sha256(file) for file in _data_files(path)},
         )
 
@@ -159,10 +161,7 @@ class HubImages(ImageSource):
                 f"{path} has no column {columns}: expected a folder of Parquet files as in the Hub's {self.repo}"
             )
         return ImageFolder(
-            size=self.size,
-            crop=self.crop,
-            resample=self.resample,
-            channels=self.channels,
+            **{field.name: getattr(self, field.name) for field in dataclasses.fields(ImageSource)},
             class_column=self.label_column,
             num_validation=self.num_validation,
             split_seed=self.split_seed,

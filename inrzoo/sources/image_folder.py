@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,7 +65,7 @@ class ImageFolder(ImageSource):
         codes = np.array([code_of[class_name] for _, _, class_name in images], dtype=np.int64)
         grid = self._grid(tree, [members[identifier] for identifier in ids])
 
-        def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+        def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
             with tree.reader() as read:
                 for index in indices:
                     name = members[ids[index]]
@@ -86,6 +87,7 @@ class ImageFolder(ImageSource):
                 self.split_seed,
             ),
             values=values,
+            dtype=self.dtype,
             checksums=tree.checksums(members[identifier] for identifier in ids),
         )
 
