@@ -1,5 +1,6 @@
 """Checks values from TOML or the command line against the types of their fields."""
 
+import tomllib
 import types
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -16,8 +17,21 @@ def check_type(key: str, value: Any, expected: Any) -> Any:
         InrzooError: the type differs; one line names the key, the value and the allowed ones.
     """
     if not _fits(value, expected):
-        raise InrzooError(f"{key} = {value!r} is not allowed; expected {_describe(expected)}")
+        raise InrzooError(f"{key} = {value!r} is not allowed; expected {describe(expected)}")
     return _convert(value, expected)
+
+
+def toml_value(text: str) -> Any:
+    """The value of a text by the rules of TOML, or the text itself.
+
+    Example:
+        >>> toml_value("1e-3"), toml_value("[5, 20]"), toml_value("siren")
+        (0.001, [5, 20], 'siren')
+    """
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
 
 
 def _fits(value: Any, expected: Any) -> bool:
@@ -59,18 +73,19 @@ def _convert(value: Any, expected: Any) -> Any:
     return float(value) if expected is float else value
 
 
-def _describe(expected: Any) -> str:
+def describe(expected: Any) -> str:
+    """A type in words: `one of 'a', 'b' or nothing`."""
     origin, args = get_origin(expected), get_args(expected)
     if origin in (Union, types.UnionType):
-        return " or ".join(_describe(arg) for arg in args)
+        return " or ".join(describe(arg) for arg in args)
     if origin is Literal:
         return "one of " + ", ".join(repr(arg) for arg in args)
     if origin in (tuple, list):
         if origin is list or args[-1] is Ellipsis:
-            return f"a list of {_describe(args[0])}"
-        return f"a list of {len(args)} values ({', '.join(map(_describe, args))})"
+            return f"a list of {describe(args[0])}"
+        return f"a list of {len(args)} values ({', '.join(map(describe, args))})"
     if origin is dict:
-        return f"a table of {_describe(args[1])}"
+        return f"a table of {describe(args[1])}"
     if expected is Any:
         return "anything"
     plain = {float: "a number", int: "a whole number", str: "a string", bool: "true or false", type(None): "nothing"}

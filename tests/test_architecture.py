@@ -37,6 +37,8 @@ MAY_IMPORT = {
     "display": set(),
     "lazy": set(),
     "typecheck": set(),
+    "docstrings": set(),
+    "reference": {"docstrings", "manifest", "registry", "typecheck"},
     "registry": {"typecheck"},
     "trust": {"registry"},
     "differences": set(),
@@ -69,7 +71,7 @@ MAY_IMPORT = {
     | {"differences", "manifest"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"manifest", "trust", "keywords", "checkpoint", "differences", "display"},
+    | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},
     "verify": BUILD | {"builder"},

@@ -5,7 +5,6 @@ import json
 import shlex
 import signal
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import click
 from inrzoo import __version__
 from inrzoo.display import printable, show_log
 from inrzoo.errors import InrzooError, Terminated, stopped_by_sigterm
+from inrzoo.typecheck import toml_value
 
 
 class FolderOrUrl(click.ParamType[str | Path]):
@@ -213,17 +213,15 @@ def key_values(option: str, words: tuple[str, ...]) -> dict[str, Any]:
             raise InrzooError(f"{option} {word} is not allowed; expected KEY=VALUE")
         if key in table:
             raise InrzooError(f"{option} {key} occurs twice")
-        table[key] = _toml_value(value)
+        table[key] = _value(value)
     return table
 
 
-def _toml_value(text: str) -> Any:
-    for content in (text, f"[{text}]") if "," in text else (text,):
-        try:
-            return tomllib.loads(f"x = {content}")["x"]
-        except tomllib.TOMLDecodeError:
-            continue
-    return text
+def _value(word: str) -> Any:
+    parsed = toml_value(word)
+    if parsed == word and "," in word and isinstance(listed := toml_value(f"[{word}]"), list):
+        return listed
+    return parsed
 
 
 def numbers(option: str, text: str | None, between: str, example: str) -> tuple[int, ...] | None:

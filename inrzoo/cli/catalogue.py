@@ -1,4 +1,4 @@
-"""The command `list`: datasets and components of this installation, and datasets on the Hub."""
+"""The commands `list` and `show`: datasets and components of this installation, and datasets on the Hub."""
 
 import dataclasses
 import json
@@ -21,6 +21,20 @@ def list_command(user: str | None, on_hub: bool, as_json: bool) -> None:
         raise InrzooError(f"list {user} is not allowed; did you mean: inrzoo list --hub {user}")
     else:
         _list_local(as_json)
+
+
+@cli.command()
+@click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME")
+def show(words: tuple[str, ...]) -> None:
+    """Show the fields of a component with their defaults, or the settings of a dataset, a preset or a recipe.
+
+    NAME is one that `inrzoo list` names. KIND tells things of one name apart: `inrzoo show source digits`.
+    """
+    if len(words) > 2:
+        raise InrzooError(f"show {' '.join(words)} is not allowed; expected [KIND] NAME")
+    from inrzoo import reference
+
+    say(reference.show(*words))
 
 
 def _list_local(as_json: bool) -> None:

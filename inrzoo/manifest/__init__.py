@@ -1,6 +1,6 @@
 """Manifests define datasets. They are read from TOML into frozen dataclasses, checked, resolved and fingerprinted."""
 
-from inrzoo.manifest.files import default_preset, load, names, presets, title
+from inrzoo.manifest.files import default_preset, load, names, presets, tables, title
 from inrzoo.manifest.identity import NOT_IN_FINGERPRINT, differences, fingerprint, without_defaults
 from inrzoo.manifest.recipe_files import recipes, recipes_for
 from inrzoo.manifest.settings import (
@@ -38,6 +38,7 @@ __all__ = [
     "presets",
     "recipes",
     "recipes_for",
+    "tables",
     "title",
     "without_defaults",
 ]

@@ -76,6 +76,11 @@ def presets(dataset: str) -> list[str]:
     return sorted(known, key=lambda name: (name != default, name))
 
 
+def tables(dataset: str) -> dict[str, Any]:
+    """Return the tables of a manifest as its file has them, presets included."""
+    return _read(dataset)[1]
+
+
 def title(dataset: str) -> str:
     """Return the title of a manifest."""
     path, tables = _read(dataset)

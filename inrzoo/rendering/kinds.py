@@ -11,8 +11,8 @@ from inrzoo.store import Store
 Kind = Literal["image", "sound", "field", "voxels", "shape", "points", "views"]
 """`image`: numbers on a grid of two axes, 8-bit of one or three channels or uint16 of one. `sound`: a grid of one axis.
 `voxels`: 8-bit numbers of one channel on a grid of three axes. `field`: any other grid. `shape`: distances or
-occupancies at points in three dimensions. `points`: any other values at points. `views`: 8-bit colours along the rays of
-posed views."""
+occupancies at points in three dimensions. `points`: any other values at points. `views`: 8-bit colours along the rays
+of posed views."""
 PICTURES = (("uint8", 1), ("uint8", 3), ("uint16", 1))
 """Types of numbers and channels that a PNG holds as Pillow writes it."""
 

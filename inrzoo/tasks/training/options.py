@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
 from inrzoo import registry
+from inrzoo.docstrings import descriptions
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
 from inrzoo.loaders.transforms import short_table
 from inrzoo.tasks.contract import Task
 from inrzoo.trust import trust, trust_tables
+from inrzoo.typecheck import toml_value
 
 TABLES = tuple[dict[str, Any], ...]
 """Type of a field that is a list of transforms."""
@@ -42,9 +42,7 @@ class Option:
 
 def options(cls: type[Task]) -> list[Option]:
     """Options of all fields of a task, those of its own class first."""
-    hints, lines = get_type_hints(cls), {}
-    for base in reversed(cls.__mro__):
-        lines.update(_attributes(inspect.cleandoc(base.__doc__ or "")))
+    hints, lines = get_type_hints(cls), descriptions(cls)
     own = inspect.get_annotations(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     names = [*(name for name in fields if name in own), *(name for name in fields if name not in own)]
@@ -78,7 +76,7 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
         if not key or not isinstance(defaults.get(field), dict):
             tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
             raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
-        values[field] = {**values.get(field, defaults[field]), key: value(word)}
+        values[field] = {**values.get(field, defaults[field]), key: toml_value(word) if isinstance(word, str) else word}
     task: Task = registry.make("tasks", {"name": name, **trust_tables(values)})
     return task
 
@@ -92,10 +90,10 @@ def _parsed(word: Any, hint: Any) -> Any:
         return word
     arms = get_args(hint) if get_origin(hint) not in (tuple, dict) else (hint,)
     if any(get_origin(arm) is tuple for arm in (hint, *arms)):
-        return [value(part) for part in word.split(",") if part]
+        return [toml_value(part) for part in word.split(",") if part]
     if get_origin(hint) is dict:
         return {"name": word}
-    return word if hint is str or (str in arms and value(word) != "none") else value(word)
+    return word if hint is str or (str in arms and toml_value(word) != "none") else toml_value(word)
 
 
 def transform_table(word: Any) -> Any:
@@ -120,21 +118,11 @@ def transform_table(word: Any) -> Any:
     name, equals, text = first.partition("=")
     name = trust("transforms", name) if ":" in name else name.replace("-", "_")
     try:
-        table = short_table(name, value(text)) if equals else {"name": name}
+        table = short_table(name, toml_value(text)) if equals else {"name": name}
         registry.find("transforms", name)
     except InrzooError as error:
         raise InrzooError(f"augment {word!r}: {error}") from None
-    return {**table, **{key: value(text) for key, _, text in pairs}}
-
-
-def value(word: Any) -> Any:
-    """The value of a text by the rules of TOML, or the text itself; other values are returned unchanged."""
-    if not isinstance(word, str):
-        return word
-    try:
-        return tomllib.loads(f"value = {word}")["value"]
-    except tomllib.TOMLDecodeError:
-        return word
+    return {**table, **{key: toml_value(text) for key, _, text in pairs}}
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:
@@ -149,17 +137,3 @@ def _shown(default: Any) -> str:
     if isinstance(default, bool):
         return "yes" if default else "no"
     return "" if default is None else str(default)
-
-
-def _attributes(text: str) -> dict[str, str]:
-    """Name -> description, from the section `Attributes` of a docstring."""
-    _, _, section = text.partition("\nAttributes:\n")
-    descriptions: dict[str, str] = {}
-    for line in section.split("\n\n")[0].splitlines():
-        start = re.match(r"    (\w+): (.*)", line)
-        if start:
-            name = start[1]
-            descriptions[name] = start[2]
-        elif descriptions:
-            descriptions[name] += f" {line.strip()}"
-    return descriptions
