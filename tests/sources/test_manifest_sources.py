@@ -63,7 +63,7 @@ def test_sounds_have_coordinates_of_one_distance_and_the_parameters_that_their_m
 
 
 def test_views_have_one_background_and_the_parameters_that_their_manifests_say():
-    for name, num_params in (("nerf_synthetic", 8836), ("furniture_views", 3428)):
+    for name, num_params in (("nerf_synthetic", 8836), ("furniture_views", 2372)):
         settings = manifest.load(name)
         assert settings.source["background"] == settings.observation["background"]
         inr = registry.make("inrs", settings.inr, in_features=3, out_features=4)
