@@ -1,17 +1,20 @@
 """Weight-space networks: one file each. This file holds what they share.
 
-An encoder is a plain `nn.Module` with keyword arguments, its configuration; it is built from a `WeightLayout` alone, so
-that it serves every INR that has one. `registry.make("encoders", {"name": …}, layout=layout)` makes it.
+An encoder is a plain `nn.Module` with keyword arguments, its configuration. One that reads weights is built from a
+`WeightLayout` alone, so that it serves every INR that has one: `registry.make("encoders", {"name": …}, layout=layout)`.
+One that reads the function evaluates the INR, and is built from `inr` and `domain` too: see `FunctionEncoder`.
 
-Shape letters: B batch of INRs, P parameters of one INR, F features.
+Shape letters: B batch of INRs, P parameters of one INR, F features, K coordinates, D coordinate dimensions, C channels.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
@@ -33,7 +36,8 @@ class Encoder(nn.Module, ABC):
     Attributes:
         out_features: F, the number of features.
         symmetries: those of `SYMMETRIES` that leave the features unchanged, up to rounding.
-        reads: `weights`, or `signals`: pixels, in a layout made by `pixel_layout`.
+        reads: `weights`; `function`: values of the INR, for a `FunctionEncoder`; or `signals`: pixels, in a layout made
+            by `pixel_layout`.
     """
 
     symmetries: ClassVar[tuple[str, ...]] = ()
@@ -57,6 +61,64 @@ class Encoder(nn.Module, ABC):
         """Raise the one-line error for the first argument that is below 1."""
         for key, count in counts.items():
             self.require(key, count, count >= 1, "at least 1")
+
+
+class Function(Protocol):
+    """What an encoder asks of an INR: `values = inr(weights, coords)`, (B, P) and (K, D) to (B, K, C)."""
+
+    @property
+    def in_features(self) -> int:
+        """D."""
+
+    @property
+    def out_features(self) -> int:
+        """C."""
+
+    def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:
+        """Return the values of B functions at K coordinates, differentiable in both arguments."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Domain:
+    """Where the functions of a store were fitted; outside of it, an INR says anything.
+
+    Attributes:
+        extent: highest coordinate; functions were fitted in [-extent, extent]^D.
+        sizes: points of the signals' grid along each axis; empty for signals with points of their own.
+        coords: (K, D) coordinates of that grid in row-major order; None for signals with points of their own.
+    """
+
+    extent: float
+    sizes: tuple[int, ...] = ()
+    coords: Tensor | None = None
+
+
+class FunctionEncoder(Encoder):
+    """Maps the function of an INR to features: it evaluates the INR and reads values, not weights.
+
+    All weights of one function have the same features, up to rounding, whatever their symmetries. It says nothing about
+    what can be learned from weights: it reads the signal, through the INR.
+
+    Args:
+        layout: layout of the weights.
+        inr: the family that the weights are of. They are weights as they were fitted, not normalised ones.
+        domain: where the functions are evaluated.
+    """
+
+    symmetries = SYMMETRIES
+    reads = "function"
+
+    def __init__(self, layout: WeightLayout, inr: Function, domain: Domain) -> None:
+        super().__init__(layout)
+        self.inr, self.domain = inr, domain
+
+    def values(self, weights: Tensor, coords: Tensor) -> Tensor:
+        """Return the values (B, K, C) of weights (B, P) at coordinates (K, D), without autocast.
+
+        Phases of a sine need more digits than bfloat16 has.
+        """
+        with torch.autocast(weights.device.type, enabled=False):
+            return self.inr(weights, coords)
 
 
 def pixel_layout(grid: Sequence[int], channels: int) -> WeightLayout:

@@ -146,7 +146,7 @@ class _Learner(Learner):
         self._column = task.column(training)
         subset = training.subset(chosen(training, self._column, task.train_signals, task.seed))
         network = Classifier(task, training)
-        network.weights.inputs.set(task.statistics(training))
+        network.weights.fit_inputs(training)
         augmented = network.weights.prepared(subset, augmented=True)
         self._batches = TrainingBatches(augmented, task.batch_size, seed=task.seed)
         self.module = self._averaged = AveragedClassifier(network, task.ema).to(device)

@@ -143,7 +143,7 @@ class _Learner(Learner):
         self._task, self._device = task, device
         training, between = task.paired(path, "train")
         network = ContrastiveNetwork(task, training)
-        network.weights.inputs.set(task.statistics(training))
+        network.weights.fit_inputs(training)
         pairs = Pairs(network.weights.prepared(training, augmented=True), between=between, seed=task.seed)
         self._batches = TrainingBatches(pairs, task.batch_size, seed=task.seed)
         validation, between = task.paired(path, "validation")

@@ -26,7 +26,7 @@ from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks.contract import Device, Learner, Task
-from inrzoo.tasks.inputs import ROWS_AT_ONCE, EncoderInputs, Kind
+from inrzoo.tasks.inputs import ROWS_AT_ONCE, EncoderInputs, Kind, make_encoder, normalisation
 from inrzoo.tasks.losses import Head, accuracy, log_probabilities, negative_log_likelihood
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.training.batches import in_order
@@ -54,7 +54,7 @@ class FewShot(Task):
         view_use: further views serve as `training` samples, in the `support` of every episode, `both`, or `none`.
         inputs: the encoder reads `weights`, `canonical` weights, or `signals`, the pixels, for comparison.
         layers: `all`, or `first-k` for the first k layers of the INR.
-        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs share their start.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`; see `inputs.normalisation`.
         encoder: name of an encoder, and its arguments.
         head: `matching` (a softmax over the support) or `prototype` (over class means).
         temperature: factor of the cosines: a number, or `learned`, which starts at 10.
@@ -184,7 +184,9 @@ class Network(nn.Module):
         reads = registry.find("encoders", task.encoder.get("name", "")).reads
         if reads == "signals" and task.inputs != "signals":
             raise InrzooError(f'{task.encoder["name"]} reads pixels; it needs inputs = "signals"')
-        self.encoder = registry.make("encoders", task.encoder, layout=self.inputs.layout)
+        if reads == "function":
+            _require_functions(task)
+        self.encoder = make_encoder(task.encoder, self.inputs.layout, dataset.stores[0])
         self.log_scale = nn.Parameter(torch.tensor(math.log(LEARNED_START))) if task.temperature == "learned" else None
 
     @property
@@ -228,7 +230,7 @@ class _Learner(Learner):
             self._validation, task.way, task.shot, task.validation_episodes, training=False
         )
         self.module = self._network = Network(task, training).to(device)
-        self._network.inputs.fit(training, task.normalise)
+        self._network.inputs.fit(training, normalisation(task.normalise, self._network.encoder))
         if task.mixtures and task.view_use in ("support", "both"):
             _require_as_many(training)
         self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training)}
@@ -288,6 +290,20 @@ class _Learner(Learner):
                 for part, target in zip(_parts(episode), targets, strict=True)
             ]
         )
+
+
+def _require_functions(task: FewShot) -> None:
+    """Raise InrzooError unless whole weights, as they were fitted, reach an encoder that evaluates INRs."""
+    for key, needed in {
+        "inputs": "weights",
+        "layers": "all",
+        "mixtures": 0.0,
+        "noise": 0.0,
+        "input_dropout": 0.0,
+    }.items():
+        if (value := getattr(task, key)) != needed:
+            name = task.encoder["name"]
+            raise InrzooError(f"{key} = {value!r} is not allowed: {name} evaluates INRs; use {key} = {needed!r}")
 
 
 def _require_as_many(dataset: WeightDataset) -> None:

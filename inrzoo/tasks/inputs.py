@@ -7,22 +7,61 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders import pixel_layout
+from inrzoo import registry
+from inrzoo.encoders import Domain, Encoder, pixel_layout
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.loaders.normalise import Normalise, measured_normaliser, normaliser
+from inrzoo.store import Store
 from inrzoo.tasks.training.batches import in_order
 from inrzoo.weights import WeightLayout
 
 Kind = Literal["weights", "canonical", "signals"]
 ROWS_AT_ONCE = 512
 """INRs that are read at once to compute statistics."""
+
+
+def make_encoder(table: Mapping[str, Any], layout: WeightLayout, store: Store) -> Encoder:
+    """The encoder of a table, for numbers in a layout; one that reads the function takes the INR of a store, too."""
+    encoder: Encoder = registry.make("encoders", table, layout=layout, inr=store.inr, domain=domain_of(store))
+    return encoder
+
+
+def domain_of(store: Store) -> Domain:
+    """Where the functions of a store were fitted."""
+    info, extent = store.info, store.info.manifest.coords.extent
+    if info.arrays or len(info.grid) != store.inr.in_features:
+        return Domain(extent=extent)
+    return Domain(extent=extent, sizes=info.grid, coords=torch.from_numpy(store.coords()))
+
+
+def normalisation(kind: Normalise, encoder: Encoder) -> Normalise:
+    """The normalisation of weights that an option names, for an encoder.
+
+    `auto` is `none` for an encoder that reads the function, because the INR takes weights as they were fitted. It is
+    per tensor for an encoder whose features do not depend on the numbering of neurons: it treats neurons alike, and
+    would multiply numbers of different units if each had its own. For others it is what the loaders take: per parameter
+    if all INRs of a seed start at the same weights, else per tensor.
+
+    Raises:
+        InrzooError: the encoder reads the function, and weights would be normalised.
+    """
+    if encoder.reads == "function":
+        if kind not in ("auto", "none"):
+            name = registry.name_of("encoders", type(encoder))
+            raise InrzooError(
+                f"normalise = {kind!r} is not allowed: {name} evaluates INRs, which take weights as they were fitted; "
+                "use auto or none"
+            )
+        return "none"
+    return "per_tensor" if kind == "auto" and "permutation" in encoder.symmetries else kind
 
 
 class EncoderInputs(nn.Module):
@@ -85,7 +124,7 @@ class EncoderInputs(nn.Module):
 
         Weights use the store's own statistics of its training split. Canonical weights and signals use statistics of
         `dataset`, computed in two passes. `auto` is per parameter if all INRs of a seed start at the same weights, else
-        per tensor; for signals it is per tensor, one number for all pixels.
+        per tensor; for signals it is per tensor, one number for all pixels. `normalisation` decides before, by encoder.
         """
         if self._kind == "weights":
             statistics = normaliser(dataset.stores, dataset.rows.views, kind)

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo import registry
+from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch, WeightDataset, load
@@ -29,12 +30,14 @@ from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise, Normaliser, measured_normaliser, normaliser
 from inrzoo.loaders.transforms import Compose, Transform, make_transforms
 from inrzoo.tasks.contract import Device, Task
+from inrzoo.tasks.inputs import make_encoder, normalisation
 from inrzoo.tasks.probes import Features
 from inrzoo.tasks.training.batches import in_order
 
 DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
-"""Transforms of docs/derivations/augmentation.md#strengths, each with its default fields. A signal of one axis, such as
-a sound, has no rotation: of the default, that one is left out."""
+"""Transforms of docs/derivations/augmentation.md#strengths, each with its default fields. Of the default, `rotate` is
+left out for a signal of one axis, such as a sound, and those of normalised weights for an encoder that reads the
+function, which they would destroy."""
 ROWS_AT_ONCE = 256
 """INRs that are read at once where all of a split are measured."""
 
@@ -49,7 +52,9 @@ class WeightTask(Task):
         batch_size: INRs, or pairs, of a step.
         label: name of the label column with the classes; the first column by default.
         inputs: the encoder reads `weights`, or `canonical` weights.
-        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`: per parameter if all INRs share their start.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`, which depends on the encoder: `none` if it reads
+            the function; per tensor if its features do not depend on the numbering of neurons; else per parameter if
+            all INRs share their start, per tensor if not.
         encoder: name of an encoder, and its arguments.
         precision: of matrix products on a GPU: `float32`, or `bfloat16` by autocast.
         augment: transforms of training batches: `rotate=15`, or several fields as in `"intensity gain=0.2 offset=0.1"`;
@@ -115,20 +120,31 @@ class WeightTask(Task):
             InrzooError: `augment` names an unknown transform or an impossible value.
         """
         tables = self.augment if augmented else ()
-        if tables == DEFAULT_AUGMENT and dataset.inr.in_features == 1:
-            tables = tuple(table for table in tables if table["name"] != "rotate")
+        if tables == DEFAULT_AUGMENT:
+            tables = self._default_augment(dataset.inr)
         extent = dataset.stores[0].info.manifest.coords.extent
         as_fitted, normalised = make_transforms(tables, dataset.inr, extent)
         if self.inputs == "canonical":
             as_fitted = Compose((*as_fitted.transforms, Canonical(inr=dataset.inr)))
         return dataset.prepared(statistics, as_fitted, normalised)
 
-    def statistics(self, dataset: WeightDataset) -> Normaliser:
-        """Mean and standard deviation of what the encoder reads, over a training split.
+    def _default_augment(self, inr: INR) -> tuple[dict[str, Any], ...]:
+        names = [table["name"] for table in DEFAULT_AUGMENT]
+        if inr.in_features == 1:
+            names.remove("rotate")
+        if registry.find("encoders", self.encoder["name"]).reads == "function":
+            names = [name for name in names if not registry.find("transforms", name).of_normalised]
+        return tuple({"name": name} for name in names)
+
+    def statistics(self, dataset: WeightDataset, encoder: Encoder) -> Normaliser:
+        """Mean and standard deviation of what an encoder reads, over a training split.
 
         Weights use the store's own statistics; those of canonical weights are computed from the dataset.
+
+        Raises:
+            InrzooError: `normalise` does not suit the encoder.
         """
-        stored = normaliser(dataset.stores, dataset.rows.views, self.normalise)
+        stored = normaliser(dataset.stores, dataset.rows.views, normalisation(self.normalise, encoder))
         if self.inputs == "weights" or stored.kind == "none":
             return stored
         canonical = self.prepared(dataset)
@@ -185,9 +201,15 @@ class WeightNetwork(nn.Module):
         super().__init__()
         self._task = task
         self.inputs = Statistics(dataset.layout.num_params)
-        if registry.find("encoders", task.encoder.get("name", "")).reads != "weights":
+        reads = registry.find("encoders", task.encoder.get("name", "")).reads
+        if reads not in ("weights", "function"):
             raise InrzooError(f"{task.encoder['name']} does not read weights")
-        self.encoder = registry.make("encoders", task.encoder, layout=dataset.layout)
+        if reads == "function" and task.inputs != "weights":
+            raise InrzooError(
+                f"inputs = {task.inputs!r} is not allowed: {task.encoder['name']} evaluates INRs; those are weights "
+                "of the same functions; use weights"
+            )
+        self.encoder = make_encoder(task.encoder, dataset.layout, dataset.stores[0])
         self.out_features: int = self.encoder.out_features
         self._precision = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
 
@@ -201,6 +223,10 @@ class WeightNetwork(nn.Module):
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
             features: Tensor = self.encoder(batch.weights)
         return features.float()
+
+    def fit_inputs(self, dataset: WeightDataset) -> None:
+        """Set the statistics of the inputs from a training split; see `WeightTask.statistics`."""
+        self.inputs.set(self._task.statistics(dataset, self.encoder))
 
     @torch.no_grad()
     def features_of(self, dataset: WeightDataset, column: str, device: Device) -> Features:
