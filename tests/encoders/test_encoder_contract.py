@@ -8,12 +8,16 @@ import pytest
 import torch
 
 from inrzoo import registry
-from inrzoo.encoders import SYMMETRIES, Encoder, pixel_layout
+from inrzoo.coords import grid
+from inrzoo.encoders import SYMMETRIES, Domain, Encoder, pixel_layout
 from inrzoo.errors import InrzooError
+from inrzoo.seeding import Stream
 
 ENCODERS = registry.names("encoders")
 OF_WEIGHTS = [name for name in ENCODERS if registry.find("encoders", name).reads == "weights"]
-OF_SIGNALS = sorted(set(ENCODERS) - set(OF_WEIGHTS))
+OF_FUNCTIONS = [name for name in ENCODERS if registry.find("encoders", name).reads == "function"]
+OF_SIGNALS = sorted(set(ENCODERS) - set(OF_WEIGHTS) - set(OF_FUNCTIONS))
+DOMAIN = Domain(extent=2.0, sizes=(16, 12), coords=torch.from_numpy(grid((16, 12), extent=2.0)))
 INRS = {
     "siren": {"hidden_features": 8, "hidden_layers": 2},
     "relu_mlp": {"hidden_features": 8},
@@ -26,13 +30,17 @@ def siren(name: str = "siren"):
     return registry.make("inrs", {"name": name, **INRS[name]}, in_features=2, out_features=3)
 
 
-def encoder(name: str, layout, seed: int = 0, **arguments) -> Encoder:
+def encoder(name: str, layout, seed: int = 0, inr=None, **arguments) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return registry.make("encoders", {"name": name, **arguments}, layout=layout).eval()
+        made = registry.make("encoders", {"name": name, **arguments}, layout=layout, inr=inr or siren(), domain=DOMAIN)
+        return made.eval()
 
 
-def weights(inr, seed: int = 0) -> torch.Tensor:
+def weights(inr, seed: int = 0, reads: str = "weights") -> torch.Tensor:
+    """Normal numbers, as normalised weights are; for encoders that read the function, weights of sensible functions."""
+    if reads == "function":
+        return torch.from_numpy(np.stack([inr.init(Stream("test", "", seed, number)) for number in range(B)]))
     return torch.randn(B, inr.layout.num_params, generator=torch.Generator().manual_seed(seed))
 
 
@@ -56,15 +64,16 @@ def test_an_encoder_is_a_documented_module_of_plain_arguments(name):
     assert set(cls.symmetries) <= set(SYMMETRIES)
     for key, parameter in inspect.signature(cls).parameters.items():
         assert parameter.kind is inspect.Parameter.KEYWORD_ONLY
-        if key != "layout":
+        if key not in ("layout", "inr", "domain"):
             json.dumps(parameter.default)
 
 
 @pytest.mark.parametrize("family", INRS)
-@pytest.mark.parametrize("name", OF_WEIGHTS)
+@pytest.mark.parametrize("name", OF_WEIGHTS + OF_FUNCTIONS)
 def test_features_have_the_declared_shape_and_depend_on_every_inr_alone(name, family):
     inr = siren(family)
-    made, given = encoder(name, inr.layout), weights(inr)
+    made = encoder(name, inr.layout, inr=inr)
+    given = weights(inr, reads=made.reads)
     features = made(given)
     assert features.shape == (B, made.out_features)
     one_by_one = torch.cat([made(each[None]) for each in given])
@@ -75,7 +84,7 @@ def test_features_have_the_declared_shape_and_depend_on_every_inr_alone(name, fa
 def check_symmetries(made: Encoder, family: str) -> None:
     """The encoder has the symmetries that it declares, and no other of `SYMMETRIES`."""
     inr = siren(family)
-    made, given = made.double(), weights(inr).double()
+    made, given = made.double(), weights(inr, reads=made.reads).double()
     moved = {"permutation": inr.layout.permute(given, orders(inr.layout))}
     if family == "siren":
         moved["sign"] = flipped(inr, given)
@@ -85,9 +94,20 @@ def check_symmetries(made: Encoder, family: str) -> None:
 
 
 @pytest.mark.parametrize("family", INRS)
-@pytest.mark.parametrize("name", OF_WEIGHTS)
+@pytest.mark.parametrize("name", OF_WEIGHTS + OF_FUNCTIONS)
 def test_declared_symmetries_hold_and_no_others(name, family):
-    check_symmetries(encoder(name, siren(family).layout), family)
+    check_symmetries(encoder(name, siren(family).layout, inr=siren(family)), family)
+
+
+@pytest.mark.parametrize("family", INRS)
+@pytest.mark.parametrize("name", OF_FUNCTIONS)
+def test_all_weights_of_one_function_have_the_same_features_to_rounding(name, family):
+    """Under every symmetry that the family knows, whole turns of phases and scales of ReLU neurons included."""
+    inr = siren(family)
+    made, given = encoder(name, inr.layout, inr=inr).double(), weights(inr, reads="function").double()
+    member = inr.random_member(given, torch.Generator().manual_seed(0))
+    assert (member - given).abs().max() > 0.1
+    torch.testing.assert_close(made(member), made(given), rtol=0, atol=1e-9)
 
 
 class Sorted(Encoder):
@@ -120,12 +140,12 @@ def test_the_contract_notices_an_encoder_that_promises_too_much_or_too_little(ab
         check_symmetries(toy, "siren")
 
 
-@pytest.mark.parametrize("name", OF_WEIGHTS)
+@pytest.mark.parametrize("name", OF_WEIGHTS + OF_FUNCTIONS)
 def test_gradients_reach_every_parameter(name):
     inr = siren()
     made = encoder(name, inr.layout)
     # The sum of squares of a LayerNorm's output is constant; a random direction is not.
-    features = made(weights(inr))
+    features = made(weights(inr, reads=made.reads))
     direction = torch.randn(features.shape, generator=torch.Generator().manual_seed(1))
     if not list(made.parameters()):
         return
@@ -137,8 +157,9 @@ def test_gradients_reach_every_parameter(name):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_state_brings_back_the_features(name):
     inr = siren()
-    layout = inr.layout if name in OF_WEIGHTS else pixel_layout((16, 16), 1)
+    layout = pixel_layout((16, 16), 1) if name in OF_SIGNALS else inr.layout
     given = torch.randn(B, layout.num_params, generator=torch.Generator().manual_seed(2))
+    given = weights(inr, reads="function") if name in OF_FUNCTIONS else given
     first, other = encoder(name, layout, seed=0), encoder(name, layout, seed=1)
     if list(first.parameters()):
         assert not torch.equal(first(given), other(given))

@@ -19,6 +19,7 @@ from inrzoo.tasks.contrastive import Contrastive, ContrastiveNetwork
 from inrzoo.tasks.probes import linear_probe, retrieval
 from inrzoo.tasks.reporting.embedding import features
 from inrzoo.tasks.training.batches import TrainingBatches
+from inrzoo.tasks.weight_tasks import WeightNetwork
 
 SMALL = {
     "encoder": {"name": "equivariant_mlp", "hidden_features": 6, "num_layers": 2, "out_features": 8},
@@ -169,7 +170,7 @@ def test_motions_come_before_normalisation_and_noise_after(finished, inputs):
     """Order of the module's docstring: the encoder reads noisy(normalised(canonical(moved weights)))."""
     task = Contrastive(**SMALL | {"encoder": {"name": "raw"}}, augment=AUGMENT, inputs=inputs, normalise="per_tensor")
     dataset = task.dataset(finished, "train")
-    statistics = task.statistics(dataset)
+    statistics = task.statistics(dataset, WeightNetwork(task, dataset).encoder)
     as_fitted, normalised = make_transforms(AUGMENT, dataset.inr)
     names = [type(change).__name__ for change in (*as_fitted.transforms, *normalised.transforms)]
     assert names == ["Scale", "Rotate", "Noise", "Dropout"]
@@ -185,7 +186,7 @@ def test_statistics_of_canonical_weights_are_those_of_the_training_split(finishe
     task = Classify(**SMALL, inputs="canonical", normalise="per_parameter")
     dataset = task.dataset(finished, "train")
     canonical = dataset.inr.canonicalise(dataset[:].weights).double()
-    statistics = task.statistics(dataset)
+    statistics = task.statistics(dataset, WeightNetwork(task, dataset).encoder)
     torch.testing.assert_close(statistics.mean, canonical.mean(0).float())
     torch.testing.assert_close(statistics.std, canonical.std(0, correction=0).float())
 
