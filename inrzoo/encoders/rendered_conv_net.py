@@ -114,7 +114,9 @@ class RenderedConvNet(FunctionEncoder):
         """Return what the convolutions read: (B, C, …), over frequencies and times for D = 1, else over the grid."""
         values_BCK = self.values(weights, self.coords).mT
         if len(self.sizes) > 1:
-            return values_BCK.unflatten(-1, self.sizes)
+            volume: Tensor = values_BCK.unflatten(-1, self.sizes)
+            return volume
         clips = values_BCK.flatten(0, 1)
         spectra = torch.stft(clips, len(self.hann), self.hop, window=self.hann, return_complex=True)
-        return (spectra.abs() + FLOOR).log().unflatten(0, values_BCK.shape[:2])
+        levels: Tensor = (spectra.abs() + FLOOR).log().unflatten(0, values_BCK.shape[:2])
+        return levels
