@@ -14,6 +14,8 @@ from inrzoo.weights import WeightLayout
 
 FLOOR = 1e-2
 """Added to magnitudes before the logarithm: 40 dB below an amplitude of 1, so that silence is finite."""
+POINTS_AT_ONCE = 256
+"""Points at which a batch of INRs is evaluated at once, which bounds memory and keeps activations in a core's cache."""
 
 
 class RenderedConvNet(FunctionEncoder):
@@ -112,7 +114,8 @@ class RenderedConvNet(FunctionEncoder):
 
     def picture(self, weights: Tensor) -> Tensor:
         """Return what the convolutions read: (B, C, …), over frequencies and times for D = 1, else over the grid."""
-        values_BCK = self.values(weights, self.coords).mT
+        parts = [self.values(weights, coords) for coords in self.coords.split(POINTS_AT_ONCE)]
+        values_BCK = torch.cat(parts, dim=1).mT
         if len(self.sizes) > 1:
             volume: Tensor = values_BCK.unflatten(-1, self.sizes)
             return volume
