@@ -22,7 +22,7 @@ COMPONENTS = {kind[:-1]: kind for kind in registry.KINDS}
 """The kinds of components as words of a command: `source` for `sources`."""
 RUNTIME_PARAMETERS = {
     "inr": manifest.RUNTIME_FIELDS,
-    "encoder": ("layout",),
+    "encoder": ("layout", "inr", "domain"),
     "hypernet": ("inr", "sizes"),
     "transform": ("inr", "extent"),
 }

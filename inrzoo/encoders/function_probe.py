@@ -31,11 +31,11 @@ class FunctionProbe(FunctionEncoder):
         layout: layout of the weights.
         inr: the family that the weights are of.
         domain: where the functions were fitted.
-        num_probes: K.
+        num_probes: K, the number of coordinates.
         learned: whether probes move in training.
         hidden_features: neurons of a hidden layer.
         num_layers: number of layers; the last one has `out_features`.
-        out_features: F.
+        out_features: F, the number of features.
         dropout: dropout probability after each layer.
 
     Raises:
