@@ -59,7 +59,9 @@ def outer_folders(names: Sequence[str], num_folders: int = 1, split_inside: bool
         deep = all(name.removeprefix(outer).count("/") > num_folders for name in names)
         if len(tops) > 1 or not deep or (top := tops.pop()).lower() in SPLIT_FOLDERS:
             return outer
-        if split_inside and all(name.removeprefix(outer).split("/")[1].lower() in SPLIT_FOLDERS for name in names):
+        inner = [name.removeprefix(outer).split("/")[1:] for name in names]
+        # Below a folder of split folders there may be classes, though: then it is no class.
+        if split_inside and all(len(parts) == 2 and parts[0].lower() in SPLIT_FOLDERS for parts in inner):
             return outer
         outer += f"{top}/"
 

@@ -14,12 +14,12 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.observations import ArraySpec
 from inrzoo.observations.rays import rays_of
 from inrzoo.seeding import Stream
 from inrzoo.sources import Signals
 from inrzoo.sources._formula import FormulaSource
 from inrzoo.sources._splits import check_counts
+from inrzoo.sources._views import view_arrays
 
 COUNTS = {"one ball": 1, "two balls": 2, "three balls": 3}
 """Classes, and the number of balls of their signals."""
@@ -78,7 +78,6 @@ class Balls(FormulaSource):
                     table[f"{prefix}signals"] = _seen(rays.astype(np.float64), balls, self.background)
                 yield index, table
 
-        pixels = self.size * self.size
         return Signals(
             grid=(self.num_views, self.size, self.size),
             channels=3,
@@ -87,12 +86,7 @@ class Balls(FormulaSource):
             label_names={"count": list(COUNTS)},
             split=self.draw_split(codes),
             values=values,
-            arrays={
-                "poses": ArraySpec((self.num_views, 3, 4), "float32"),
-                "intrinsics": ArraySpec((4,), "float32"),
-                "held_out_poses": ArraySpec((self.num_held_out, 3, 4), "float32"),
-                "held_out_signals": ArraySpec((self.num_held_out * pixels, 3), "uint8"),
-            },
+            arrays=view_arrays((self.num_views, self.size, self.size), self.num_held_out),
         )
 
 

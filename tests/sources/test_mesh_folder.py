@@ -318,8 +318,10 @@ def test_layouts_of_folders(tmp_path):
         assert [signals.labels["class"][signals.ids.index(name)] for name in modelnet] == [0] * 4 + [1] * 4
         one = MeshFolder(**FEW).read(write_zip(tmp_path / "o.zip", {outer + name: content for name in modelnet[:4]}))
         assert one.label_names == {"class": ["bed"]} and np.bincount(one.split).tolist() == [2, 0, 2]
-    usual = MeshFolder(**FEW).read(write_zip(tmp_path / "u.zip", {"train/a/x.off": content, "val/a/y.off": content}))
-    assert usual.split.tolist() == [0, 1] and usual.label_names == {"class": ["a"]}
+    for outer in ("", "meshes/"):
+        files = {f"{outer}train/a/x.off": content, f"{outer}val/a/y.off": content}
+        usual = MeshFolder(**FEW).read(write_zip(tmp_path / "u.zip", files))
+        assert usual.split.tolist() == [0, 1] and usual.label_names == {"class": ["a"]}
     with pytest.raises(InrzooError, match=r"CLASS/, SPLIT/CLASS/ or CLASS/SPLIT/"):
         MeshFolder(**FEW).read(write_zip(tmp_path / "d.zip", {"a/deep/x.off": content, "b/y.off": content}))
 
