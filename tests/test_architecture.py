@@ -82,6 +82,7 @@ MAY_IMPORT = {
     "tune": {"trials", "manifest"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
+    "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "store", "verify", "refit", "trials", "tune"},
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
