@@ -27,8 +27,15 @@ class Browser:
     def __init__(self, program: str) -> None:
         self.complaints: list[str] = []
         self._numbers, self._loop = iter(range(1, 10**9)), asyncio.new_event_loop()
-        self._home = tempfile.TemporaryDirectory(prefix="browser-")
-        words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"]
+        self._home = tempfile.TemporaryDirectory(prefix="browser-", ignore_cleanup_errors=True)
+        words = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--disable-dev-shm-usage",
+            "--no-first-run",
+            "--window-size=1280,900",
+        ]
         words += ["--remote-debugging-port=0", f"--user-data-dir={self._home.name}", "about:blank"]
         self._process = subprocess.Popen([program, *words], stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         self._loop.run_until_complete(self._connect())
@@ -88,7 +95,9 @@ class Browser:
         """Open a gallery and wait for its list."""
         self.complaints.clear()
         self.call("Page.navigate", url=address)
-        self.wait_for(f"location.href.startsWith({json.dumps(address)}) && !!(window.inrzoo || document.querySelector('.error'))")
+        self.wait_for(
+            f"location.href.startsWith({json.dumps(address)}) && !!(window.inrzoo || document.querySelector('.error'))"
+        )
 
     def press(self, key: str) -> None:
         """Press a key where the focus is."""

@@ -194,7 +194,11 @@ export class Dataset {
 }
 
 async function open(store: RemoteStore, name: string): Promise<any> {
-  return zarr.open.v3(zarr.root(store as never).resolve(name), { kind: "array" });
+  try {
+    return await zarr.open.v3(zarr.root(store as never).resolve(name), { kind: "array" });
+  } catch (error) {
+    throw new Error(`the array ${name} of the store cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 async function whole(store: RemoteStore, name: string): Promise<any> {

@@ -50,6 +50,8 @@ export class Tiles {
     });
     addEventListener("scroll", () => this.layout(), { passive: true });
     new ResizeObserver(() => this.layout()).observe(this.list);
+    // Waveforms have the colour of the text.
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.show(this.items, this.options));
   }
 
   show(items: Item[], options: TileOptions): void {
