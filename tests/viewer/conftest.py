@@ -64,3 +64,19 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return places[key]
 
     return make
+
+
+@pytest.fixture
+def built_from(tmp_path: Path) -> Callable[..., Path]:
+    """The place of a small store of a file's signals, with some settings."""
+
+    def make(source: Path, **settings: object) -> Path:
+        description = tmp_path / "own.toml"
+        description.write_text("redistributable = true\n[inr]\nname = 'siren'\nhidden_features = 8\n")
+        changes = {"fit.steps": 4, "fit.engine": "reference"}
+        changes |= {name.replace("__", "."): value for name, value in settings.items()}
+        path = tmp_path / "own.zarr"
+        build(manifest.load(description, None, changes), path, source=source, in_process=True, quiet=True)
+        return path
+
+    return make

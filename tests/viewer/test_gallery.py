@@ -22,6 +22,7 @@ INRS = {
     "fourier_net": {"inr__name": "fourier_net"},
     "gabor_net": {"inr__name": "gabor_net", "coords__axis_order": "x_y"},
 }
+SLOW = {"siren of mwt", "relu_mlp", "positional", "log_spaced"}
 DRAWN = "document.querySelectorAll('.tile.drawn').length"
 SHOWN = "window.inrzoo.shown().map(item => [item.signal, item.seed])"
 CHOOSE = """((text, position) => {
@@ -41,7 +42,9 @@ def gallery(finished, serve):
     return serve(finished)
 
 
-@pytest.mark.parametrize("name", INRS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in INRS]
+)
 def test_the_page_gives_the_values_of_every_family(browser, serve, built, name):
     settings = {key: value for key, value in INRS[name].items() if value is not None}
     if "inr__name" in settings:
@@ -65,7 +68,7 @@ def test_seeds_and_snapshots_are_those_of_the_store(browser, serve, built):
         np.testing.assert_allclose(values, store.render(2, seed, step).numpy().ravel(), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("dataset", ["tones", "solids", "balls"])
+@pytest.mark.parametrize("dataset", ["tones", pytest.param("solids", marks=pytest.mark.slow), "balls"])
 def test_sounds_shapes_and_views_are_drawn(browser, serve, built, dataset):
     small = {"balls": {"source__size": 8, "source__num_views": 2, "source__num_held_out": 1, "observation__samples": 4}}
     path = built(dataset, limit=3, **small.get(dataset, {}))
@@ -78,6 +81,42 @@ def test_sounds_shapes_and_views_are_drawn(browser, serve, built, dataset):
     browser.evaluate("document.querySelector('.tile').click()")
     browser.wait_for("document.querySelector('dialog figcaption').innerText.startsWith('From the weights')")
     browser.press("Escape")
+
+
+def test_voxels_are_drawn_beside_their_original(browser, serve, built_from, tmp_path):
+    occupied = np.zeros((2, 6, 7, 8), bool)
+    occupied[0, 2:5, 2:5, 2:5] = occupied[1, :, :, :4] = True
+    np.savez(tmp_path / "voxels.npz", voxels=occupied)
+    path = built_from(tmp_path / "voxels.npz", source__name="voxels", coords__spacing="pixel_centres", fit__steps=60)
+    browser.open(serve(path))
+    browser.wait_for(f"{DRAWN} === {len(browser.evaluate(SHOWN))} && {DRAWN} > 0")
+    browser.evaluate("document.querySelector('.tile').click()")
+    seen = """(canvas => {
+        if (canvas.width < 100) return 0;
+        const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+        return data.reduce((sum, value, i) => sum + (i % 4 === 3 && value > 0), 0) / canvas.width ** 2;
+    })(document.querySelector('dialog figure:nth-child(2) canvas'))"""
+    share = browser.wait_for(seen)
+    assert 0.01 < share < 0.5
+    browser.press("Escape")
+
+
+@pytest.mark.parametrize("axes, drawn", [(2, True), (3, False)])
+def test_fields_of_two_axes_are_drawn_and_others_named(browser, serve, built_from, tmp_path, axes, drawn):
+    names = ["y", "x"] if axes == 2 else ["z", "y", "x"]
+    waves = np.sin(np.indices((3, *(5 + axis for axis in range(axes)))).sum(axis=0)).astype(np.float32)
+    np.savez(tmp_path / "waves.npz", waves=waves, dims=np.array(["time", *names]))
+    values = {"values__dtype": "float32", "values__scale": "dataset"}
+    source = {"source__name": "arrays", "source__variable": "waves", "source__coords": names}
+    path = built_from(tmp_path / "waves.npz", **values, **source, source__signals=["time"])
+    browser.open(serve(path))
+    if drawn:
+        browser.wait_for(f"{DRAWN} === 3")
+    else:
+        reason = browser.evaluate("document.querySelector('.reason').innerText")
+        assert reason == "Fields of more than two axes are not drawn yet." and browser.evaluate(DRAWN) == 0
+    expected = open_store(path).render(2).numpy().ravel()
+    np.testing.assert_allclose(browser.evaluate("window.inrzoo.values(2)"), expected, rtol=0, atol=1e-5)
 
 
 def test_a_grid_shows_what_the_weights_say(browser, gallery, store):
@@ -197,6 +236,15 @@ def test_only_what_is_in_view_is_read_and_drawn(browser, serve, built):
     browser.wait_for("!!document.querySelector('.tile.drawn[data-index=\"1699\"]')")
     assert browser.evaluate("document.querySelectorAll('.tile').length") < 200
     assert 0 < browser.evaluate(requests) - before <= 2
+
+
+@pytest.mark.slow
+def test_ten_thousand_inrs_open_within_two_seconds(browser, serve, built):
+    path = built("digits", seeds=6, fit__steps=1, inr__hidden_features=4)
+    browser.open(serve(path))
+    choose(browser, "seed", 0)
+    assert len(browser.evaluate(SHOWN)) == 6 * 1797
+    assert browser.evaluate("window.inrzoo.opened") < 2000
 
 
 def test_a_store_that_has_lost_an_array_is_one_line_on_the_page(one_browser, serve, finished_small, tmp_path):

@@ -188,7 +188,7 @@ export class Dataset {
     while (this.cached > CACHE_BYTES && this.chunks.size > 4) {
       const [key, oldest] = this.chunks.entries().next().value!;
       this.chunks.delete(key);
-      this.cached -= (await oldest).data.byteLength;
+      this.cached -= await oldest.then((chunk) => chunk.data.byteLength as number, () => 0);
     }
   }
 }

@@ -15,6 +15,7 @@ export interface Content {
 export const DRAWN: Kind[] = ["image", "sound", "field", "voxels", "shape", "views"];
 export const IN_SPACE: Kind[] = ["voxels", "shape", "views"];
 const TILE_CUBE = 24;
+const TILE_POINTS = 128; // along the longer side; more are not seen in a tile
 const DETAIL_CUBE = 44;
 const POINTS_AT_ONCE = 2048;
 /** Distance at which an unsigned distance is drawn as a surface: no INR brings it to 0 along one. */
@@ -35,6 +36,11 @@ export function points(dataset: Dataset, finer: number, tile: boolean, frame?: F
   if (IN_SPACE.includes(kind)) {
     const n = Math.round((tile ? TILE_CUBE : DETAIL_CUBE) * (tile ? 1 : Math.min(finer, 3)));
     return [gridCoords([n, n, n], { ...coords, spacing: "end_points", axis_order: "row_col" }), [n, n, n]];
+  }
+  if (tile && grid.length > 1) {
+    const factor = Math.min(finer, TILE_POINTS / Math.max(...grid));
+    const sizes = grid.map((size) => Math.max(1, Math.round(size * factor)));
+    return [gridCoords(sizes, coords), sizes];
   }
   return [finerCoords(grid, finer, coords, frame), finerSizes(grid, finer)];
 }

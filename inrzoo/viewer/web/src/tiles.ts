@@ -133,6 +133,8 @@ export class Tiles {
     for (let index = first; index < last; index++) {
       if (!this.tiles.has(index)) this.tiles.set(index, this.make(index));
     }
+    // One INR in view can always be reached by the tabulator key.
+    if (!this.tiles.has(this.active) && first < last) this.activate(Math.min(last - 1, first + this.columns), false);
     for (const [index, { element: tile }] of this.tiles) {
       tile.style.width = `${this.width}px`;
       tile.style.transform = `translate(${(index % this.columns) * (this.width + GAP)}px, ${Math.floor(index / this.columns) * height}px)`;
