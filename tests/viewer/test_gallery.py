@@ -91,12 +91,12 @@ def test_voxels_are_drawn_beside_their_original(browser, serve, built_from, tmp_
     browser.open(serve(path))
     browser.wait_for(f"{DRAWN} === {len(browser.evaluate(SHOWN))} && {DRAWN} > 0")
     browser.evaluate("document.querySelector('.tile').click()")
-    seen = """(canvas => {
-        if (canvas.width < 100) return 0;
-        const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    original = "document.querySelector('dialog figure:nth-child(2) canvas')"
+    browser.wait_for(f"{original}.width > 400")
+    share = browser.evaluate(f"""(canvas => {{
+        const {{data}} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
         return data.reduce((sum, value, i) => sum + (i % 4 === 3 && value > 0), 0) / canvas.width ** 2;
-    })(document.querySelector('dialog figure:nth-child(2) canvas'))"""
-    share = browser.wait_for(seen)
+    }})({original})""")
     assert 0.01 < share < 0.5
     browser.press("Escape")
 
@@ -151,7 +151,16 @@ def test_filters_choose_by_label_seed_and_psnr_and_order_sorts(browser, gallery,
     best = [int(signal) for signal in np.argsort(-store.psnr[:, 1, -1], kind="stable")]
     assert browser.evaluate(SHOWN) == [[signal, 1] for signal in best if store.psnr[signal, 1, -1] >= middle]
     count = browser.evaluate("document.querySelector('.count').innerText")
+    assert browser.evaluate("document.querySelectorAll('.histogram rect.chosen').length") == 40
     assert count == f"{len(browser.evaluate(SHOWN))} of 96 INRs"
+    browser.evaluate("document.querySelector('.filters').reset()")
+    browser.wait_for(f"({SHOWN}).length === 48")
+    browser.evaluate(
+        f"(field => {{ field.value = '{store.signal_ids[3][-2:]}'; field.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
+        "(document.querySelector('[type=search]'))"
+    )
+    named = [[signal, 0] for signal, name in enumerate(store.signal_ids) if store.signal_ids[3][-2:] in name]
+    assert 0 < len(named) < 48 and browser.evaluate(SHOWN) == named
 
 
 def test_keys_move_between_inrs_and_open_and_close_one(browser, gallery):
@@ -187,6 +196,35 @@ def test_permuted_neurons_change_the_weights_and_not_the_picture(browser, galler
     browser.evaluate("new Promise(resolve => setTimeout(resolve, 300))")
     after = browser.evaluate(picture)
     assert difference(browser, before, after) <= 1
+    browser.press("Escape")
+
+
+def test_all_of_the_weights_of_another_inr_give_its_picture(browser, gallery):
+    browser.open(gallery)
+    picture = "document.querySelector('dialog canvas.large').toDataURL()"
+    drawn = "document.querySelector('dialog figcaption').innerText.startsWith('From')"
+    set_field = """((name, value) => {
+        const labels = [...document.querySelectorAll('dialog label')];
+        const field = labels.find(each => each.innerText.startsWith(name)).querySelector('input');
+        field.value = value;
+        field.dispatchEvent(new Event('input', {bubbles: true}));
+    })"""
+
+    def opened(index):
+        browser.evaluate(f"document.querySelector('.tile[data-index=\"{index}\"]').click()")
+        browser.wait_for(f"{drawn} && document.querySelector('dialog .facts').innerText.includes('{index} (of')")
+        browser.evaluate("new Promise(resolve => setTimeout(resolve, 500))")
+        return browser.evaluate(picture)
+
+    sixth = opened(5)
+    browser.press("Escape")
+    own = opened(0)
+    browser.evaluate(f"{set_field}('interpolate', '5')")
+    browser.evaluate(f"{set_field}('share', '0.5')")
+    browser.wait_for(f"{picture} !== {json.dumps(own)}")
+    assert difference(browser, browser.evaluate(picture), sixth) > 10
+    browser.evaluate(f"{set_field}('share', '1')")
+    browser.wait_for(f"{picture} === {json.dumps(sixth)}")
     browser.press("Escape")
 
 

@@ -148,6 +148,8 @@ def test_a_store_in_a_bucket_has_no_page_without_a_link(finished_small, tmp_path
     store.cache, store.location = object(), "s3://bucket/tiny.zarr"
     with pytest.raises(InrzooError, match=r"browsers cannot read s3://bucket/tiny\.zarr"):
         viewer.write_site(store, tmp_path / "site")
+    store.location = "https://example.org/tiny.zarr"
+    assert site.page_address(store, None) == store.location
 
 
 def test_other_families_are_said_to_be_unknown(finished_small, monkeypatch):

@@ -24,7 +24,7 @@ export function choice(texts: string[], selected = 0): HTMLSelectElement {
   const select = element("select");
   texts.forEach((text, i) => {
     const option = element("option", { value: i }, text);
-    option.selected = i === selected;
+    option.defaultSelected = i === selected; // what a reset of the form comes back to
     select.append(option);
   });
   return select;
