@@ -18,10 +18,10 @@ def view(store: str | Path, port: int, no_browser: bool) -> None:
     from inrzoo import open_store
 
     opened = open_store(store)  # fails before torch is imported
-    from inrzoo.viewer import make_server
+    from inrzoo.viewer import HOST, make_server
 
     server = make_server(opened, port)
-    address = f"http://{server.server_address[0]}:{server.server_port}/"
+    address = f"http://{HOST}:{server.server_port}/"
     say(f"{store}: {address} (Ctrl-C stops)")
     try:
         if not no_browser:

@@ -4,7 +4,7 @@
 are in `web/`, built by npm into `static/`.
 """
 
-from inrzoo.viewer.server import make_server
+from inrzoo.viewer.server import HOST, make_server
 from inrzoo.viewer.site import write_site
 
-__all__ = ["make_server", "write_site"]
+__all__ = ["HOST", "make_server", "write_site"]

@@ -33,8 +33,19 @@ CHOOSE = """((text, position) => {
 })"""
 
 
+FILL = """((selector, value) => {
+    const field = document.querySelector(selector);
+    field.value = value;
+    field.dispatchEvent(new Event('input', {bubbles: true}));
+})"""
+
+
 def choose(browser, text, position):
     browser.evaluate(f"{CHOOSE}({json.dumps(text)}, {position})")
+
+
+def fill(browser, selector, value):
+    browser.evaluate(f"{FILL}({json.dumps(selector)}, {json.dumps(str(value))})")
 
 
 @pytest.fixture(scope="module")
@@ -143,10 +154,7 @@ def test_filters_choose_by_label_seed_and_psnr_and_order_sorts(browser, gallery,
     assert len(labelled) and browser.evaluate(SHOWN) == [[int(signal), 1] for signal in labelled]
     choose(browser, "digit", 0)
     middle = float(np.median(store.psnr[:, 1, -1])) + 1e-4
-    browser.evaluate(
-        f"(field => {{ field.value = '{middle}'; field.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
-        "(document.querySelector('[aria-label=\"lowest PSNR in dB\"]'))"
-    )
+    fill(browser, "[aria-label='lowest PSNR in dB']", middle)
     choose(browser, "order", 1)
     best = [int(signal) for signal in np.argsort(-store.psnr[:, 1, -1], kind="stable")]
     assert browser.evaluate(SHOWN) == [[signal, 1] for signal in best if store.psnr[signal, 1, -1] >= middle]
@@ -155,11 +163,9 @@ def test_filters_choose_by_label_seed_and_psnr_and_order_sorts(browser, gallery,
     assert count == f"{len(browser.evaluate(SHOWN))} of 96 INRs"
     browser.evaluate("document.querySelector('.filters').reset()")
     browser.wait_for(f"({SHOWN}).length === 48")
-    browser.evaluate(
-        f"(field => {{ field.value = '{store.signal_ids[3][-2:]}'; field.dispatchEvent(new Event('input', {{bubbles: true}})) }})"
-        "(document.querySelector('[type=search]'))"
-    )
-    named = [[signal, 0] for signal, name in enumerate(store.signal_ids) if store.signal_ids[3][-2:] in name]
+    ending = store.signal_ids[3][-2:]
+    fill(browser, "[type=search]", ending)
+    named = [[signal, 0] for signal, name in enumerate(store.signal_ids) if ending in name]
     assert 0 < len(named) < 48 and browser.evaluate(SHOWN) == named
 
 
@@ -203,12 +209,6 @@ def test_all_of_the_weights_of_another_inr_give_its_picture(browser, gallery):
     browser.open(gallery)
     picture = "document.querySelector('dialog canvas.large').toDataURL()"
     drawn = "document.querySelector('dialog figcaption').innerText.startsWith('From')"
-    set_field = """((name, value) => {
-        const labels = [...document.querySelectorAll('dialog label')];
-        const field = labels.find(each => each.innerText.startsWith(name)).querySelector('input');
-        field.value = value;
-        field.dispatchEvent(new Event('input', {bubbles: true}));
-    })"""
 
     def opened(index):
         browser.evaluate(f"document.querySelector('.tile[data-index=\"{index}\"]').click()")
@@ -219,11 +219,11 @@ def test_all_of_the_weights_of_another_inr_give_its_picture(browser, gallery):
     sixth = opened(5)
     browser.press("Escape")
     own = opened(0)
-    browser.evaluate(f"{set_field}('interpolate', '5')")
-    browser.evaluate(f"{set_field}('share', '0.5')")
+    fill(browser, "dialog [type=number]", 5)
+    fill(browser, "dialog .pair [type=range]", 0.5)
     browser.wait_for(f"{picture} !== {json.dumps(own)}")
     assert difference(browser, browser.evaluate(picture), sixth) > 10
-    browser.evaluate(f"{set_field}('share', '1')")
+    fill(browser, "dialog .pair [type=range]", 1)
     browser.wait_for(f"{picture} === {json.dumps(sixth)}")
     browser.press("Escape")
 
