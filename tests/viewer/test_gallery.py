@@ -3,12 +3,19 @@
 import json
 import shutil
 import struct
+import threading
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
 from tiny_store import set_attributes
 
 from inrzoo.store import open_store
+from inrzoo.viewer import write_site
+from inrzoo.viewer.server import PageHandler
+from inrzoo.viewer.site import store_files
 
 DIGITS = {"limit": 4, "fit__stop_psnr": 60.0}
 INRS = {
@@ -91,6 +98,9 @@ def test_sounds_shapes_and_views_are_drawn(browser, serve, built, dataset):
     np.testing.assert_allclose(values, store.render(1, coords=places).numpy().ravel(), rtol=0, atol=1e-5)
     browser.evaluate("document.querySelector('.tile').click()")
     browser.wait_for("document.querySelector('dialog figcaption').innerText.startsWith('From the weights')")
+    if dataset == "tones":
+        browser.evaluate("[...document.querySelectorAll('dialog button')].find(b => b.innerText === '▶ INR').focus()")
+        browser.press("Enter")
     browser.press("Escape")
 
 
@@ -274,6 +284,47 @@ def test_only_what_is_in_view_is_read_and_drawn(browser, serve, built):
     browser.wait_for("!!document.querySelector('.tile.drawn[data-index=\"1699\"]')")
     assert browser.evaluate("document.querySelectorAll('.tile').length") < 200
     assert 0 < browser.evaluate(requests) - before <= 2
+
+
+class NoRanges(SimpleHTTPRequestHandler):
+    """The server of `python -m http.server`, which sends whole files."""
+
+    def log_message(self, format, *args):
+        pass
+
+
+class Elsewhere(PageHandler):
+    """A server that lets other sites read it, and answers no questions before a request."""
+
+    def end_headers(self):
+        self.send_header("Access-Control-Allow-Origin", "*")
+        super().end_headers()
+
+
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_site_works_on_other_servers(browser, finished, store, tmp_path, linked):
+    plain = partial(NoRanges, directory=str(tmp_path / "site"))
+    files = {name: finished / name for name in store_files(store)}
+    other = type("Other", (Elsewhere,), {"pages": {}, "files": files})
+    with running(plain) as here, running(other) as there:
+        write_site(store, tmp_path / "site", f"{there}store/" if linked else None)
+        browser.open(here)
+        browser.wait_for(f"{DRAWN} > 0")
+        values = browser.evaluate("window.inrzoo.values(47, 1)")
+    np.testing.assert_allclose(values, store.render(47, 1).numpy().ravel(), rtol=0, atol=1e-5)
+
+
+@contextmanager
+def running(handler):
+    """The address of a server with this handler."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 @pytest.mark.slow

@@ -66,6 +66,14 @@ export class RemoteStore {
     const known = this.whole.get(key);
     if (known) return part(await known, range);
     const name = key.replace(/^\//, "");
+    if ("suffixLength" in range && new URL(this.base).origin !== location.origin) {
+      // Browsers send ranges from the end to other sites after a question alone, which few servers answer.
+      const head = await fetch(this.base + name, { method: "HEAD" });
+      const size = Number(head.headers.get("Content-Length") ?? 0);
+      if (head.ok && size >= range.suffixLength) {
+        return this.getRange(key, { offset: size - range.suffixLength, length: range.suffixLength });
+      }
+    }
     const wanted = "suffixLength" in range ? `-${range.suffixLength}` : `${range.offset}-${range.offset + range.length - 1}`;
     const response = await fetch(this.base + name, { headers: { Range: `bytes=${wanted}` } });
     if (response.status === 404) return undefined;
