@@ -27,7 +27,7 @@ def sources(root: Path) -> Iterator[Path]:
     """Files whose text may cite something; this one, which names what must not be cited, is left out."""
     for folder in FOLDERS:
         for path in sorted((root / folder).rglob("*")):
-            if path.suffix in SUFFIXES and path.name != Path(__file__).name:
+            if path.suffix in SUFFIXES and path.name != Path(__file__).name and "node_modules" not in path.parts:
                 yield path
 
 
