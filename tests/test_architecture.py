@@ -75,7 +75,7 @@ MAY_IMPORT = {
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},
     "verify": BUILD | {"builder"},
-    "rendering": {"store", "coords"},
+    "rendering": {"store", "coords", "lazy"},
     "preview": {"store", "rendering"},
     "refit": BUILD | {"builder"},
     "trials": BUILD | {"builder"},

@@ -6,15 +6,21 @@ Shape letters: H rows, W columns, C channels.
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.lazy import lazy
 from inrzoo.observations.rays import rays_of
 from inrzoo.rendering.values import MAX_POINTS
 from inrzoo.store import Store
+
+if TYPE_CHECKING:
+    import torch
+else:
+    torch = lazy("torch", globals())
 
 AZIMUTH, ELEVATION = math.radians(35.0), math.radians(25.0)
 """Direction of the standard camera, around the third axis and above the plane of the others."""

@@ -126,7 +126,7 @@ class ShapeFiles(Source):
         codes, names = encode_labels([members[identifier][2] for identifier in ids])
         splits = [members[identifier][1] for identifier in ids]
         counts = (self.num_validation, self.num_test, self.split_seed)
-        grid, specs = self.array_specs
+        grid, declared = self.array_specs
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
             with tree.reader() as read:
@@ -140,7 +140,7 @@ class ShapeFiles(Source):
 
         return Signals(
             grid=grid,
-            channels=specs["signals"].shape[-1],
+            channels=declared["signals"].shape[-1],
             ids=ids,
             labels={self.class_column: codes},
             label_names={self.class_column: names},
@@ -148,7 +148,7 @@ class ShapeFiles(Source):
             values=values,
             checksums=tree.checksums(members[identifier][0] for identifier in ids),
             dtype=self.value_type,
-            arrays={name: spec for name, spec in specs.items() if name != "signals"},
+            arrays={name: spec for name, spec in declared.items() if name != "signals"},
             numbers=self.numbers(list(shapes.values())),
             skipped=skipped,
         )
