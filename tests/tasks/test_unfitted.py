@@ -120,7 +120,7 @@ def test_command_line_from_a_source_to_pictures(idx_folder, tmp_path, inrzoo):
     [
         (
             ["train", "hypernetwork", "absent"],
-            "no store at absent and no dataset of that name; there are: cifar10, digits",
+            "no store at absent and no dataset of that name; there are: balls, cifar10, digits",
         ),
         (["train", "hypernetwork", "mnist", "--source", "nowhere"], "no train-images-idx3-ubyte"),
         (["train", "hypernetwork", "STORE", "--source", "nowhere"], "is a store"),
