@@ -80,6 +80,7 @@ MAY_IMPORT = {
     "refit": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
+    "compare": {"store", "manifest", "differences"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "viewer": {"store", "inrs", "rendering", "targets"},

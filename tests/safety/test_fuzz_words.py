@@ -61,6 +61,7 @@ HONEST = (
     ["build", "digits", "--limit", "2", "--steps", "2"],
     ["build", "it.toml", "--limit", "2"],
     ["info", "tiny.zarr"],
+    ["diff", "tiny.zarr", "tiny.zarr"],
     ["stats", "tiny.zarr"],
     ["preview", "tiny.zarr", "--count", "2"],
     ["render", "tiny.zarr", "--signal", "1", "--out", "a.png"],
