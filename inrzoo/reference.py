@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import inspect
-import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -14,7 +13,7 @@ from typing import Any, get_type_hints
 from inrzoo import manifest, registry
 from inrzoo.docstrings import descriptions, summary
 from inrzoo.errors import InrzooError
-from inrzoo.typecheck import describe
+from inrzoo.typecheck import describe, to_toml
 
 COLUMNS = 80
 """Maximum number of characters of a line, unless one word is longer."""
@@ -93,7 +92,7 @@ def _component(kind: str, name: str) -> Iterator[str]:
     for parameter in settings:
         yield ""
         default = _default(cls, parameters[parameter])
-        value = "" if default is _REQUIRED else f" = {_toml(default)}"
+        value = "" if default is _REQUIRED else f" = {to_toml(default)}"
         needed = "required, " if default is _REQUIRED else ""
         yield from _wrapped(f"{parameter}{value}  ({needed}{describe(hints[parameter])})", "  ")
         yield from _wrapped(_description(cls, parameter), "      ", hanging="")
@@ -167,7 +166,7 @@ def _recipe(name: str) -> Iterator[str]:
 
 def _settings(tables: Mapping[str, Any]) -> Iterator[str]:
     for key, value in _dotted(tables):
-        yield from _wrapped(f"{key} = {_toml(value)}", "  ")
+        yield from _wrapped(f"{key} = {to_toml(value)}", "  ")
 
 
 def _dotted(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -176,15 +175,6 @@ def _dotted(tables: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from _dotted(value, f"{prefix}{key}.")
         else:
             yield prefix + key, value
-
-
-def _toml(value: Any) -> str:
-    """A value as a manifest or `--set` takes it; None as `none`."""
-    if isinstance(value, Mapping):
-        return f"{{ {', '.join(f'{key} = {_toml(each)}' for key, each in value.items())} }}" if value else "{}"
-    if isinstance(value, list | tuple):
-        return f"[{', '.join(map(_toml, value))}]"
-    return "none" if value is None else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _wrapped(text: str, indent: str = "", hanging: str = "    ") -> list[str]:

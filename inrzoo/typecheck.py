@@ -1,10 +1,17 @@
 """Checks values from TOML or the command line against the types of their fields."""
 
+import json
+import math
+import re
 import tomllib
 import types
+from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 from inrzoo.errors import InrzooError
+
+BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+"""Keys that TOML takes without quotes."""
 
 
 def check_type(key: str, value: Any, expected: Any) -> Any:
@@ -32,6 +39,25 @@ def toml_value(text: str) -> Any:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
+
+
+def to_toml(value: Any) -> str:
+    """A value as TOML, tables inline; None, for which TOML has nothing, as `none`.
+
+    Example:
+        >>> print(to_toml({"name": "rotate", "degrees": (5, 1e-7)}))
+        { name = "rotate", degrees = [5, 1e-07] }
+    """
+    if isinstance(value, Mapping):
+        pairs = (f"{key if BARE_KEY.fullmatch(key) else to_toml(key)} = {to_toml(each)}" for key, each in value.items())
+        return f"{{ {', '.join(pairs)} }}" if value else "{}"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(to_toml, value))}]"
+    if value is None:
+        return "none"
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)  # inf and nan, as in TOML; JSON has other names
+    return json.dumps(value, ensure_ascii=False, default=str).replace("\x7f", "\\u007f")
 
 
 def _fits(value: Any, expected: Any) -> bool:

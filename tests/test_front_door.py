@@ -20,7 +20,7 @@ from inrzoo.store.store_cache import StoreCache
 from inrzoo.tasks.training.options import options
 
 ROOT = Path(__file__).parents[1]
-ONLY_FOR_THE_TERMINAL = {"planned", "nodes", "as_json", "help"}
+ONLY_FOR_THE_TERMINAL = {"planned", "nodes", "as_json", "help", "config", "save_config"}
 ONLY_FOR_PYTHON = {"quiet", "fields"}
 
 

@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from inrzoo import registry
 from inrzoo.cli import cli, key_values, say
+from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
 OR_DATASET = ", or the name or .toml file of a dataset, to read its signals"
@@ -15,6 +17,7 @@ SOURCE_HELP = "Local files of a dataset's signals."
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_HELP)
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitted with other settings.")
+FILE = click.Path(path_type=Path)
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -44,12 +47,14 @@ class TaskCommands(click.Group):
                 click.Option([words], default=None, help=help_text, metavar=metavar, multiple=option.repeatable)
             )
         fixed = [
-            click.Argument(["store"]),
+            click.Argument(["store"], required=False),
             click.Option(["--out"], type=click.Path(path_type=Path), help="Folder of the run, STORE.TASK by default."),
             click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="E.g. encoder.dropout=0.1."),
             click.Option(["--device"], default="auto", show_default=True, help="cpu, cuda or auto."),
             *([click.Option(["--source"], type=click.Path(path_type=Path), help=SOURCE_HELP)] if unfitted else []),
             click.Option(["--overwrite"], is_flag=True, help="Replace the run at --out."),
+            click.Option(["--config"], type=FILE, help="TOML file of these options; the command line goes before it."),
+            click.Option(["--save-config"], type=FILE, help="Write all options of this run, as --config reads them."),
         ]
         text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
         return click.Command(
@@ -69,31 +74,39 @@ def train() -> None:
 
 def _train(
     name: str,
-    store: str,
+    store: str | None,
     out: Path | None,
     settings: tuple[str, ...],
     device: str,
     overwrite: bool,
+    config: Path | None,
+    save_config: Path | None,
     source: Path | None = None,
     **words: Any,
 ) -> None:
     from inrzoo import api
+    from inrzoo.tasks.training.options import make_task
+    from inrzoo.tasks.training.run_file import RUN_KEYS, read_run_file, write_run_file
 
-    words = {field: None if word == () else word for field, word in words.items()}  # (): the option was not given
-    run = api.train(
-        name,
-        store,
-        out=out,
-        settings=key_values("--set", settings),
-        device=device,
-        source=source,
-        overwrite=overwrite,
-        **words,
-    )
-    say(f"run      {run.folder}: {run.step} steps{', stopped by patience' if run.stopped else ''}")
-    say(f"best     step {run.best_step}, validation score {run.score:.4g}")
-    files = f" --source {source}" if source else ""
-    say(f"measure  inrzoo evaluate {run.folder} {store}{files}")
+    options = {} if config is None else read_run_file(config, name)
+    typed = {"store": store, "out": out, "source": source, **words}
+    if click.get_current_context().get_parameter_source("device") is not ParameterSource.DEFAULT:
+        typed["device"] = device
+    options |= {key: value for key, value in typed.items() if value not in (None, ())}  # (): it was not typed
+    run = {key: None if key not in options else str(options.pop(key)) for key in RUN_KEYS}
+    if run["store"] is None:
+        raise InrzooError(
+            "STORE is missing: the folder or URL of a store, on the command line or in the file of --config"
+        )
+    task = make_task(name, options, key_values("--set", settings))
+    if save_config is not None:
+        write_run_file(save_config, task, run)
+    device, files = run["device"] or device, run["source"]
+    trained = api.train(task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite)
+    say(f"run      {trained.folder}: {trained.step} steps{', stopped by patience' if trained.stopped else ''}")
+    say(f"best     step {trained.best_step}, validation score {trained.score:.4g}")
+    with_files = f" --source {files}" if files else ""
+    say(f"measure  inrzoo evaluate {trained.folder} {run['store']}{with_files}")
 
 
 @cli.command()
