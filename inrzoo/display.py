@@ -6,6 +6,7 @@ Names in a store are untrusted: a terminal obeys control characters, and a brows
 from __future__ import annotations
 
 import html
+import io
 import logging
 import sys
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
 MAX_LISTED = 8
 """Maximum number of names that a list shows."""
@@ -95,3 +97,12 @@ def progress_bar(console: Console, quiet: bool) -> Progress:
         console=console,
         disable=quiet or not sys.stderr.isatty(),
     )
+
+
+def table_text(table: Table, width: int) -> str:
+    """The text of a table of rich, folded to `width` columns, without spaces at the ends of lines."""
+    from rich.console import Console
+
+    buffer = io.StringIO()
+    Console(file=buffer, width=width, color_system=None).print(table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())

@@ -1,15 +1,12 @@
-"""The texts that commands print about a build, a plan, a store and a verification."""
+"""The texts that commands print about a build, a plan and a verification."""
 
-import io
 import json
-import math
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import (
@@ -26,9 +23,8 @@ from rich.table import Table
 
 from inrzoo.builder import Report
 from inrzoo.builder.estimate import FORMULA, Plan
+from inrzoo.display import table_text
 from inrzoo.refit import Refits
-from inrzoo.store import Store
-from inrzoo.store.files import file_sizes
 from inrzoo.trials import Comparison
 from inrzoo.tune import Tuned
 from inrzoo.verify import Findings
@@ -99,7 +95,7 @@ def of_tuning(tuned: Tuned) -> str:
         table.add_row(*settings, f"{row.mean_steps:.1f}", f"{row.most_steps:.0f}", f"{row.reached:.1%}")
     ratio = f"{tuned.own.mean_steps / best.mean_steps:.1f} times fewer steps than the dataset's own settings"
     lines = [
-        _text(table, 200),
+        table_text(table, 200),
         f"{tuned.dataset}: {ratio}, on {best.num_inrs} training signals; {best.inrs_per_second:.0f} INRs/s",
         *([] if tuned.complete else ["the budget ended the search: a longer --budget may find better settings"]),
         "",
@@ -121,7 +117,7 @@ def of_comparison(compared: Comparison) -> str:
     trial = next(iter(compared.trials.values()))
     head = f"{compared.dataset}: {trial.num_inrs} of {compared.num_signals:,} signals, {compared.threads} thread(s)"
     foot = "An INR that does not reach the PSNR counts twice its steps; its time is that of its own."
-    return f"{head}\n{_text(table, 200)}\n{foot}"
+    return f"{head}\n{table_text(table, 200)}\n{foot}"
 
 
 def of_tuning_as_json(tuned: Tuned) -> dict[str, Any]:
@@ -135,72 +131,8 @@ def _duration(seconds: float) -> str:
     return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s" if minutes else f"{seconds:.2g} s"
 
 
-def of_store(store: Store) -> dict[str, Any]:
-    """Return the content of `inrzoo info` as plain data."""
-    info, manifest, names = store.info, store.info.manifest, store.info.status_names
-    done = store.status != names.index("pending")
-    splits = np.bincount(store.split, minlength=len(info.split_names))
-    return {
-        "path": str(store.path),
-        "dataset": info.dataset,
-        "title": manifest.title,
-        "preset": manifest.preset,
-        "licence": manifest.licence,
-        "complete": store.complete,
-        "partial": store.partial,
-        "num_signals": store.num_signals,
-        "num_seeds": store.num_seeds,
-        "snapshots": store.snapshots,
-        "num_params": store.layout.num_params,
-        "inrs": {"done": int(done.sum()), "wanted": int(done.size)},
-        "inr": info.inr,
-        "layout": [f"{tensor.name} {'×'.join(map(str, tensor.shape))}" for tensor in store.layout.tensors],
-        "grid": list(info.grid),
-        "coords": dict(sorted(asdict(manifest.coords).items())),
-        "value_range": list(store.value_range),
-        "values": {key: value for key, value in asdict(manifest.values).items() if key != "range" and value},
-        "observation": manifest.observation,
-        "fit": manifest.fit,
-        "splits": dict(zip(info.split_names, splits.tolist(), strict=True)),
-        "labels": {column: len(info.label_names[column]) for column in info.label_columns},
-        "signals_in_store": store.has_signals,
-        "skipped": list(info.skipped),
-        "status": dict(zip(names, np.bincount(store.status.ravel(), minlength=len(names)).tolist(), strict=True)),
-        "psnr": [
-            {"step": step, **_quantiles(store.psnr[:, :, index][done])} for index, step in enumerate(store.snapshots)
-        ],
-        "measures": {
-            name: [{"step": step, **_quantiles(values[done][:, index])} for index, step in enumerate(store.snapshots)]
-            for name, values in store.measures.items()
-        },
-        "out_of_band": [
-            {"step": step, "mean": _mean(store.out_of_band[:, :, index][done])}
-            for index, step in enumerate(store.snapshots)
-        ],
-        "lossless": [
-            {"step": step, "share": _mean(np.where(np.isfinite(exact), exact == 1, np.nan))}
-            for step, exact in zip(store.snapshots, np.moveaxis(store.exact[done], -1, 0), strict=True)
-        ],
-        "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
-        "init": manifest.init,
-        **({"hypernetwork": info.fitter.task.get("hypernet")} if info.fitter else {}),
-        "antialias": manifest.antialias or None,
-        "num_bytes": sum(file_sizes(store.path).values()),
-        "fingerprint": info.fingerprint,
-        "environment": {"inrzoo": info.version, **info.environment},
-    }
-
-
 def _figure(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 1 else f"{value:.3g}"
-
-
-def as_text(content: dict[str, Any]) -> str:
-    """Format the content of `of_store` as text."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    for key, value in content.items():
-        table.add_row(key, _cell(value))
-    return _text(table, 120)
 
 
 def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_json: bool) -> str:
@@ -263,24 +195,6 @@ def _with_columns(
     with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task(description, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))
-
-
-def _text(table: Table, width: int) -> str:
-    buffer = io.StringIO()
-    Console(file=buffer, width=width).print(table)
-    return "\n".join(line.rstrip() for line in buffer.getvalue().splitlines())
-
-
-def _quantiles(psnr: Any) -> dict[str, float | None]:
-    if not psnr.size:
-        return {"mean": None, "median": None, "low": None}
-    figures = {"mean": psnr.mean(dtype=np.float64), "median": np.median(psnr), "low": np.quantile(psnr, 0.05)}
-    return {name: float(figure) if math.isfinite(figure) else None for name, figure in figures.items()}
-
-
-def _mean(column: Any) -> float | None:
-    finite = column[np.isfinite(column)]
-    return float(finite.mean(dtype=np.float64)) if finite.size else None
 
 
 def _cell(value: Any) -> str:

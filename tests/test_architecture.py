@@ -81,10 +81,11 @@ MAY_IMPORT = {
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
+    "summary": {"store", "display"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "viewer": {"store", "inrs", "rendering", "targets"},
-    "report": {"builder", "store", "verify", "refit", "trials", "tune"},
+    "report": {"builder", "display", "verify", "refit", "trials", "tune"},
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }

@@ -1,6 +1,7 @@
 """The commands that only look."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from inrzoo import manifest, registry
+from inrzoo import manifest, registry, summary
 from inrzoo.cli import key_values
 from inrzoo.errors import InrzooError
 from inrzoo.preview import preview
@@ -33,6 +34,57 @@ def test_info_says_the_same_in_both_forms(finished: Path, inrzoo: CommandLine) -
     assert sum(content["status"].values()) == 96 and sum(content["splits"].values()) == 48
     _, text, _ = inrzoo("info", finished)
     assert content["fingerprint"] in text and f"{content['psnr'][0]['mean']:.2f}" in text
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_info_is_grouped_and_as_wide_as_the_terminal(
+    columns: int, finished: Path, inrzoo: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = inrzoo("info", finished)[1].splitlines()
+    assert [line for line in lines if not line.startswith(" ")] == ["set", "INRs", "fit", "quality", "provenance"]
+    assert columns - 10 < max(map(len, lines)) <= columns
+
+
+def test_info_leaves_out_what_is_absent(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inrzoo.summary.MAX_WIDTH", 10_000)
+    store = open_store(finished)
+    assert None in store.info.manifest.fit.values() and None in store.info.inr.values()
+    text = summary.as_text(store, 10_000)
+    assert not {"None", "partial", "anti-alias", "left"} & {*text.split()}
+    for line in text.splitlines():
+        assert not line.startswith("  ") or re.fullmatch(r"  \S+( \S+)*  +\S.*", line), line
+
+
+def test_info_says_the_quality_of_each_class(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(finished)
+    store.status[5] = store.info.status_names.index("diverged")
+    digits = store.labels["digit"]
+
+    def row(name: str, values: np.ndarray, classes: range) -> str:
+        means = [
+            values[(digits == digit) & store.usable.all(axis=1), :, -1].mean(dtype=np.float64) for digit in classes
+        ]
+        return f"mean {name} of " + ", ".join(
+            f"{digit}: {mean:.2f}" for digit, mean in zip(classes, means, strict=True)
+        )
+
+    def shown() -> str:
+        lines = summary.as_text(store, 10_000).splitlines()
+        return next(line for line in lines if line.startswith("  by digit")).removeprefix("  by digit").strip()
+
+    monkeypatch.setattr("inrzoo.summary.MAX_WIDTH", 10_000)
+    assert shown() == row("PSNR, dB", store.psnr, range(10))
+    store.measures = {"iou": store.psnr / 30, "other": store.psnr}
+    assert shown() == row("iou", store.measures["iou"], range(10))
+    monkeypatch.setattr("inrzoo.summary.MAX_CLASSES", 3)
+    assert shown() == row("iou", store.measures["iou"], range(3)) + ", … and 7 more classes"
+
+
+def test_names_in_a_store_are_no_markup(finished: Path) -> None:
+    store = open_store(finished)
+    object.__setattr__(store.info, "dataset", "[bold]a[/b]")
+    assert "[bold]a[/b]" in summary.as_text(store, 80)
 
 
 def test_preview_draws_the_same_picture_twice(finished: Path, tmp_path: Path, inrzoo: CommandLine) -> None:

@@ -3,6 +3,7 @@
 import errno
 import json
 import shlex
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -95,11 +96,11 @@ def info(store: str | Path, as_json: bool) -> None:
     """Show the content, quality and completeness of a store, and its settings."""
     from inrzoo import open_store
 
-    opened = open_store(store)  # fails before torch is imported
-    from inrzoo import report
+    opened = open_store(store)  # fails before rich is imported
+    from inrzoo import summary
 
-    content = report.of_store(opened)
-    say(json.dumps(content, indent=2) if as_json else report.as_text(content))
+    width = shutil.get_terminal_size().columns
+    say(json.dumps(summary.of_store(opened), indent=2) if as_json else summary.as_text(opened, width))
 
 
 @cli.command()

@@ -13,8 +13,8 @@ from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.fit.metrics import exact_share
 from inrzoo.loaders import load
-from inrzoo.report import of_store
 from inrzoo.store import open_store
+from inrzoo.summary import of_store
 
 
 def by_hand(store, seed: int, step: int) -> np.ndarray:

@@ -17,10 +17,11 @@ from inrzoo.builder.worker import fit_rows
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import load
 from inrzoo.refit import refit
-from inrzoo.report import of_build, of_store
+from inrzoo.report import of_build
 from inrzoo.store import Store, open_store
 from inrzoo.store.files import sha256
 from inrzoo.store.root import seal
+from inrzoo.summary import of_store
 from inrzoo.targets import to_numbers
 
 TONES = {"fit.steps": 60, "fit.lr": 1e-2, "fit.views": [30, 60], "source.num_samples": 64, "seeds": 2}

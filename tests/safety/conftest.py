@@ -12,8 +12,8 @@ from tiny_store import tiny
 from inrzoo.builder import build
 from inrzoo.interchange import export_parquet, export_safetensors, export_state_dicts
 from inrzoo.preview import preview
-from inrzoo.report import of_store
 from inrzoo.store import open_store
+from inrzoo.summary import of_store
 from inrzoo.verify import verify
 
 
