@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -150,3 +151,17 @@ def test_values_of_settings(words: tuple[str, ...], table: dict[str, object]) ->
 def test_what_is_no_setting_is_refused(words: tuple[str, ...]) -> None:
     with pytest.raises(InrzooError, match=r"--set (lr|=1)"):
         key_values("--set", words)
+
+
+def test_a_build_with_fewer_seeds_says_that_the_store_keeps_its_own(
+    finished_small: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    from tiny_store import store_bytes
+
+    copy = Path(shutil.copytree(finished_small, tmp_path / "copy.zarr"))
+    code, out, err = inrzoo("build", copy, "--seeds", 1, "--in-process")
+    assert code == 0 and "12, complete, nothing to do" in out
+    assert f"{copy} keeps its 2 seeds; a build with seeds = 1 removes none" in err
+    assert store_bytes(copy) == store_bytes(finished_small)
+    code, out, err = inrzoo("build", copy, "--in-process")
+    assert code == 0 and "12, complete, nothing to do" in out and "keeps" not in err

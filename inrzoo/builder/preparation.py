@@ -77,6 +77,8 @@ def prepare(request: Request, on_read: OnRead) -> Store:
     settings = require_same(store, request)
     request = replace(request, manifest=settings)
     growing = settings.seeds > store.num_seeds
+    if settings.seeds < store.num_seeds:
+        request.say(f"{out} keeps its {store.num_seeds} seeds; a build with seeds = {settings.seeds} removes none")
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read).arrays)
         store = open_store(out)
