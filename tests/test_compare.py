@@ -187,3 +187,16 @@ def test_labels_without_a_name_are_damage(finished_small: Path) -> None:
     b.labels[b.info.label_columns[0]][0] = 10
     with pytest.raises(InrzooError, match=r"is damaged [(]the label column"):
         compare(a, b)
+
+
+def test_keys_that_an_earlier_version_did_not_record_are_no_difference(finished_small: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(finished_small, tmp_path / "copy.zarr"))
+    info = open_store(finished_small).info
+    late = ("recipe", "init_scale", "omega_hidden")
+    inr, tables, of_manifest = (
+        {key: value for key, value in table.items() if key not in late}
+        for table in (info.inr, info.manifest.tables, dict(info.manifest.tables)["inr"])
+    )
+    assert len(inr) == len(info.inr) - 2 and len(tables) == len(info.manifest.tables) - 1
+    set_attributes(copy, manifest={**tables, "inr": of_manifest}, inr=inr)
+    assert compare(open_store(finished_small), open_store(copy)).lines == {}

@@ -132,10 +132,12 @@ def _figures(deviation: Deviation, unit: str) -> str:
 
 def _of_settings(a: Store, b: Store) -> dict[str, list[str]]:
     """Settings that decide the INRs, then the others, such as the title; then what INRs and their grids are."""
-    ours, theirs = a.info.manifest.tables, b.info.manifest.tables
+    ours, theirs = (manifest.without_defaults(store.info.manifest.tables) for store in (a, b))
     settings = manifest.differences(ours, theirs)
-    everything = differences(manifest.without_defaults(ours), manifest.without_defaults(theirs), ignored=("seeds",))
-    network = differences({"inr": a.info.inr, **_layout(a)}, {"inr": b.info.inr, **_layout(b)})
+    # Earlier stores lack keys that are none today, such as the recipe.
+    ours, theirs = ({key: value for key, value in tables.items() if value is not None} for tables in (ours, theirs))
+    everything = differences(ours, theirs, ignored=("seeds",))
+    network = differences(*(manifest.without_defaults({"inr": store.info.inr, **_layout(store)}) for store in (a, b)))
     return {
         "settings": settings,
         "description": [line for line in everything if line not in settings],
