@@ -144,6 +144,7 @@ def test_a_killed_build_goes_on_by_any_number_of_workers(name: str, tmp_path: Pa
         "--set",
         {"solids": "source.num_points=256", "tones": "source.num_samples=128"}.get(name, "source.size=8"),
     ]
+    words += ["--set", "fit.num_coords=64", "--set", "observation.samples=8"] if name == "balls" else []
     complete(tmp_path / "whole.zarr", "--in-process", "--workers", "1", *words, **made)
     out = tmp_path / "store.zarr"
     process = start(out, "--in-process", "--workers", "1", *words, **made)
