@@ -23,6 +23,9 @@ else:
 
 ValuesAt: TypeAlias = "Callable[[Tensor, Tensor], Tensor]"
 """Values of INRs, (B, K, outputs), of their weights, (B, P), at coordinates, (B, K, 3)."""
+Observer: TypeAlias = "Callable[[ValuesAt, Tensor, Tensor, Tensor | None], Tensor]"
+"""A prediction, (B, K, C), by the INR's function, weights (B, P), what stands in for coordinates, (B, K, R), and a
+random number in [0, 1) of each point, (B, K), or None for a deterministic one. `VolumeRenderer` is one."""
 Density: TypeAlias = Literal["softplus", "relu"]
 POINTS_AT_ONCE = 2**14
 """Points at which INRs are evaluated at once where no gradient is taken: on a core, 2^16 take twice as long."""

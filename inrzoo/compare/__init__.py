@@ -70,6 +70,7 @@ def compare(a: Store, b: Store, on_batch: OnBatch = lambda done, total: None) ->
         True
     """
     rows_a, rows_b = common_signals(a, b)
+    common, steps = _in_both(a, b, rows_a, rows_b), _common_steps(a, b)
     parts = {
         **_of_settings(a, b),
         "environment": differences(_environment(a), _environment(b)),
@@ -78,11 +79,9 @@ def compare(a: Store, b: Store, on_batch: OnBatch = lambda done, total: None) ->
         "labels": of_labels(a, b, rows_a, rows_b),
         "seeds": differences(_seeds(a), _seeds(b)),
         "snapshots": differences({"steps": a.snapshots}, {"steps": b.snapshots}),
-        "fits": _of_columns(a, b, rows_a, rows_b),
+        "fits": _of_columns(a, b, rows_a, rows_b, common, steps),
     }
     found = StoreDifferences(a.location, b.location, {part: lines for part, lines in parts.items() if lines})
-    steps = _common_steps(a, b)
-    common = _in_both(a, b, rows_a, rows_b)
     for seed in range(common.shape[1]):
         psnr_a, psnr_b = a.psnr[rows_a, seed][:, steps[0]], b.psnr[rows_b, seed][:, steps[1]]
         found.psnr.add(*(psnr[common[:, seed]].reshape(-1, 1) for psnr in (psnr_a, psnr_b)))
@@ -197,9 +196,16 @@ def _common_steps(a: Store, b: Store) -> tuple[list[int], list[int]]:
     return [a.snapshots.index(step) for step in common], [b.snapshots.index(step) for step in common]
 
 
-def _of_columns(a: Store, b: Store, rows_a: NDArray[np.int64], rows_b: NDArray[np.int64]) -> list[str]:
+def _of_columns(
+    a: Store,
+    b: Store,
+    rows_a: NDArray[np.int64],
+    rows_b: NDArray[np.int64],
+    both: NDArray[np.bool_],
+    steps: tuple[list[int], list[int]],
+) -> list[str]:
     """How many INRs in both have another status, loss, …; PSNRs are compared by themselves."""
-    both, (steps_a, steps_b) = _in_both(a, b, rows_a, rows_b), _common_steps(a, b)
+    steps_a, steps_b = steps
     seeds, lines = slice(both.shape[1]), differences({"measures": list(a.measures)}, {"measures": list(b.measures)})
     names = {name: (a.measures[name], b.measures[name]) for name in a.measures if name in b.measures}
     columns: dict[str, tuple[NDArray[Any], NDArray[Any]]] = {

@@ -68,11 +68,11 @@ class Function(Protocol):
 
     @property
     def in_features(self) -> int:
-        """D."""
+        """Return D, the number of coordinates."""
 
     @property
     def out_features(self) -> int:
-        """C."""
+        """Return C, the number of channels."""
 
     def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:
         """Return the values of B functions at K coordinates, differentiable in both arguments."""

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Literal
 from inrzoo.errors import InrzooError
 from inrzoo.fit import loop
 from inrzoo.fit.descent import Descent
-from inrzoo.fit.problem import FitProblem, Observe
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
+from inrzoo.volume_rendering import Observer
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +41,7 @@ PRODUCTS = loop.PRODUCTS
 environment, evaluate, prepare = loop.environment, loop.evaluate, loop.prepare
 
 
-def unobserved(inr: INR, observe: Observe) -> str | None:
+def unobserved(inr: INR, observe: Observer) -> str | None:
     """Why this engine cannot fit an INR to predictions, in one line."""
     return "the cuda_graph engine compares an INR with values at coordinates alone"
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from inrzoo.errors import InrzooError
 from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, loop
-from inrzoo.fit.problem import FitProblem, Observe
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
+from inrzoo.volume_rendering import Observer
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,7 +49,7 @@ class Engine(Protocol):
     def unavailable(self, inr: INR, device: str) -> str | None:
         """Why it cannot fit an INR on a device, in one line; None if it can."""
 
-    def unobserved(self, inr: INR, observe: Observe) -> str | None:
+    def unobserved(self, inr: INR, observe: Observer) -> str | None:
         """Why it cannot fit an INR to predictions by `observe`, in one line; None if it can."""
 
     def prepare(self, inr: INR) -> None:
@@ -93,7 +94,7 @@ def engine(name: str) -> Engine:
 
 
 def unavailable(
-    name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, observe: Observe | None = None
+    name: str, inr: INR, device: str, regularised: bool = False, subsets: bool = False, observe: Observer | None = None
 ) -> str | None:
     """Why an engine cannot fit an INR on a device, in one line; None if it can.
 
@@ -126,7 +127,7 @@ def choose(
     device: str,
     regularised: bool = False,
     subsets: bool = False,
-    observe: Observe | None = None,
+    observe: Observer | None = None,
     ready: bool = False,
 ) -> tuple[str, str | None]:
     """The engine to use and, where `auto` could not have the fastest of that device, why.

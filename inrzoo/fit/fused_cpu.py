@@ -30,11 +30,11 @@ from inrzoo.fit.compiled import compiler, shared_library
 from inrzoo.fit.fused_layout import fastest_axis, header
 from inrzoo.fit.interrupt import CANCELLED, cancel, interruptible, raise_if_cancelled
 from inrzoo.fit.losses import LOSSES
-from inrzoo.fit.problem import FitProblem, Observe
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.lazy import lazy
-from inrzoo.volume_rendering import VolumeRenderer
+from inrzoo.volume_rendering import Observer, VolumeRenderer
 
 if TYPE_CHECKING:
     import torch
@@ -86,7 +86,7 @@ def unavailable(inr: INR, device: str = "cpu") -> str | None:
     return None
 
 
-def unobserved(inr: INR, observe: Observe) -> str | None:
+def unobserved(inr: INR, observe: Observer) -> str | None:
     """Why this engine cannot fit an INR to predictions, in one line; None for volume rendering of positions."""
     kernel = inr.kernel()
     if not isinstance(observe, VolumeRenderer):

@@ -19,11 +19,12 @@ import numpy as np
 from inrzoo.errors import InrzooError
 from inrzoo.fit import loop
 from inrzoo.fit.losses import LOSSES, relative_weights
-from inrzoo.fit.problem import FitProblem, Observe
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.fit.triton.layout import TILE, layout
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.lazy import lazy
+from inrzoo.volume_rendering import Observer
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +56,7 @@ SLICE_BYTES = 2**30
 """Memory of one launch at most, its results included."""
 
 
-def unobserved(inr: INR, observe: Observe) -> str | None:
+def unobserved(inr: INR, observe: Observer) -> str | None:
     """Why this engine cannot fit an INR to predictions, in one line."""
     return "the triton engine compares an INR with values at coordinates alone"
 

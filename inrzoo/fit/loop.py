@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from inrzoo.fit.antialias import frequency_bound
 from inrzoo.fit.batches import batch_size
 from inrzoo.fit.descent import Descent
-from inrzoo.fit.problem import FitProblem, Observe
+from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit, conclude
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
+from inrzoo.volume_rendering import Observer
 
 if TYPE_CHECKING:
     import torch
@@ -42,7 +43,7 @@ def unavailable(inr: INR, device: str) -> str | None:
     return None
 
 
-def unobserved(inr: INR, observe: Observe) -> str | None:
+def unobserved(inr: INR, observe: Observer) -> str | None:
     """None: this engine takes every prediction."""
     return None
 

@@ -5,11 +5,11 @@ Shape letters: B batch of INRs, P parameters of one INR, K coordinates, D in_fea
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,16 +21,13 @@ from inrzoo.fit.metrics import mse_at
 from inrzoo.fit.schedule import Schedule
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
+from inrzoo.volume_rendering import Observer
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor
 else:
     torch = lazy("torch", globals())
-
-Observe: TypeAlias = "Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor, Tensor | None], Tensor]"
-"""A prediction, (B, K, C), of the INR's function, weights (B, P), what stands in for coordinates (B, K, R), and random
-numbers in [0, 1) of each point, (B, K), or None."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +91,7 @@ class FitProblem:
     num_coords: int | None = None
     keys_B: NDArray[np.uint64] | None = None
     evaluate_every: int = 1
-    observe: Observe | None = None
+    observe: Observer | None = None
     evaluations: int = 1
 
     def __post_init__(self) -> None:

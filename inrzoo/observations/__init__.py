@@ -7,14 +7,15 @@ Shape letters: B INRs, T snapshots, K points, D coordinate dimensions, C channel
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.lazy import lazy
+from inrzoo.volume_rendering import Observer as Observer  # for other rooms
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
-Observer: TypeAlias = "Callable[[Callable[[Tensor, Tensor], Tensor], Tensor, Tensor, Tensor | None], Tensor]"
-"""A prediction, (B, K, C), by the INR's function of weights (B, P) and coordinates, the weights, what
-`Observation.where` gives, and a random number in [0, 1) of each point, (B, K), or None for a deterministic one."""
 TOLERANCES = {"snr": (2e-3, 0.05), "held_out_psnr": (2e-3, 0.05), "iou": (0.0, 0.02)}
 """Relative and absolute tolerances of measures that want others than most: decibels may be near 0, and a point at the
 surface of a shape may change sides."""

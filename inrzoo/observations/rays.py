@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
-from inrzoo.observations import ArraySpec, Comparison, Observation, Observer
-from inrzoo.volume_rendering import Density, VolumeRenderer
+from inrzoo.observations import ArraySpec, Comparison, Observation
+from inrzoo.volume_rendering import Density, Observer, VolumeRenderer
 
 if TYPE_CHECKING:
     import torch
@@ -174,3 +174,16 @@ def rays_of(poses_BV34: NDArray[Any], intrinsics_B4: NDArray[Any], size: Sequenc
     origins = np.broadcast_to(poses[:, :, None, None, :, 3], directions.shape)
     rays = np.concatenate([origins, directions], axis=-1)
     return rays.reshape(len(rays), -1, 6).astype(np.float32)
+
+
+def looking_at_0(direction: NDArray[np.float64], distance: float) -> NDArray[np.float64]:
+    """Return the pose, (3, 4), of a camera at `distance` times a direction of length 1; the third axis is up.
+
+    Example:
+        >>> looking_at_0(np.array([0.0, 0.0, 1.0]), 4.0)[:, 3].tolist()
+        [0.0, 0.0, 4.0]
+    """
+    level = math.sqrt(direction[0] ** 2 + direction[1] ** 2)
+    # Straight above 0, where no direction is up in the picture, x is to the right.
+    right = np.array([-direction[1], direction[0], 0]) / level if level > 1e-9 else np.array([1.0, 0, 0])
+    return np.column_stack([right, np.cross(direction, right), direction, distance * direction])

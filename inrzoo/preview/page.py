@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +49,22 @@ class Page:
         ratios = {} if len(set(heights)) == 1 else {"height_ratios": heights}
         self.panels: NDArray[Any] = upper.subplots(rows, columns, squeeze=False, **ratios)
 
+    def draw_pictures(
+        self,
+        store: Store,
+        rows: Sequence[tuple[str, Iterable[NDArray[np.float64]]]],
+        chosen: NDArray[np.int64],
+        seed: int,
+        step: int,
+    ) -> None:
+        """Draw rows of pictures of intensities, (H, W, 1 or 3) each, their titles, and the quality below the last."""
+        for (title, pictures), row in zip(rows, self.panels, strict=True):
+            for picture, axis in zip(pictures, row, strict=True):
+                axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
+            label(row, title)
+        for signal, axis in zip(chosen, self.panels[-1], strict=True):
+            axis.set_xlabel(quality(store, signal, seed, step), fontsize=6)
+
     def save(self, store: Store, step: int, out: Path) -> None:
         """Draw the histogram and the title, and write the picture."""
         from matplotlib import pyplot
@@ -60,6 +77,12 @@ class Page:
         self.figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
         pyplot.close(self.figure)
         write_atomically(out, picture.getvalue())
+
+
+def intensities(store: Store, values: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Map values to intensities in [0, 1] and clip them."""
+    low, high = store.value_range
+    return np.clip((values.astype(np.float64) - low) / (high - low), 0, 1)
 
 
 def headline(store: Store) -> str | None:

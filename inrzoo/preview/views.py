@@ -5,13 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.preview.page import Page, label, quality
+from inrzoo.preview.page import Page, intensities
 from inrzoo.rendering.views import view_of
 from inrzoo.store import Store
 
 CAPTION = "Held-out views, the INRs' from the same places, one from above, and a histogram of the held-out PSNR"
-MAX_CAMERAS = 2
-"""Maximum number of held-out views of a signal that are drawn."""
 FINER = 2
 """Factor of the rows and columns of the view from above."""
 
@@ -22,19 +20,14 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
     if store.has_signals:
         held_out = store.info.arrays["held_out_poses"].shape[0]
         # The first and the middle one: neighbours among the views often are neighbours in space.
-        for camera in sorted({0, held_out // 2})[:MAX_CAMERAS]:
+        for camera in sorted({0, held_out // 2}):
             seen = [_signal(store, int(signal), camera) for signal in chosen]
-            shown = [_pixels(store, view_of(store, int(signal), seed, step, camera)) for signal in chosen]
+            shown = [intensities(store, view_of(store, int(signal), seed, step, camera)) for signal in chosen]
             rows += [(f"held-out view {camera}", seen), ("INR", shown)]
-    above = [_pixels(store, view_of(store, int(signal), seed, step, finer=FINER)) for signal in chosen]
+    above = [intensities(store, view_of(store, int(signal), seed, step, finer=FINER)) for signal in chosen]
     rows.append(("INR, from above", above))
     page = Page(len(rows), len(chosen), width=1.3, heights=(1.35,) * len(rows))
-    for (title, pictures), row in zip(rows, page.panels, strict=True):
-        for picture, axis in zip(pictures, row, strict=True):
-            axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
-        label(row, title)
-    for signal, axis in zip(chosen, page.panels[-1], strict=True):
-        axis.set_xlabel(quality(store, signal, seed, step), fontsize=6)
+    page.draw_pictures(store, rows, chosen, seed, step)
     return page
 
 
@@ -43,10 +36,4 @@ def _signal(store: Store, signal: int, camera: int) -> NDArray[np.float64]:
     targets = store.targets(np.array([signal]))
     assert targets.held_out is not None, "signals of this kind have held-out views"
     size = store.info.grid[1:]
-    return _pixels(store, targets.held_out[1].reshape(-1, *size, store.channels)[camera])
-
-
-def _pixels(store: Store, values_HWC: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Map values to intensities in [0, 1] and clip them."""
-    low, high = store.value_range
-    return np.clip((values_HWC.astype(np.float64) - low) / (high - low), 0, 1)
+    return intensities(store, targets.held_out[1].reshape(-1, *size, store.channels)[camera])

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
-from inrzoo.observations.rays import rays_of
+from inrzoo.observations.rays import looking_at_0, rays_of
 from inrzoo.rendering.values import MAX_POINTS
 from inrzoo.store import Store
 
@@ -31,9 +31,7 @@ DISTANCE, FIELD_OF_VIEW = 4.0, math.radians(40.0)
 def standard_pose() -> NDArray[np.float64]:
     """A camera from above that looks at the centre, with the third axis up, (3, 4)."""
     ring, height = math.cos(ELEVATION), math.sin(ELEVATION)
-    right = np.array([-math.sin(AZIMUTH), math.cos(AZIMUTH), 0.0])
-    backward = np.array([ring * math.cos(AZIMUTH), ring * math.sin(AZIMUTH), height])
-    return np.stack([right, np.cross(backward, right), backward, DISTANCE * backward], axis=1)
+    return looking_at_0(np.array([ring * math.cos(AZIMUTH), ring * math.sin(AZIMUTH), height]), DISTANCE)
 
 
 def camera_of(store: Store, signal: int, camera: int | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.observations.rays import looking_at_0
 from inrzoo.seeding import Stream
 from inrzoo.sources._meshes import MIN_AREA, triangles
 from inrzoo.sources._shape_files import require_shapes
@@ -42,15 +43,7 @@ def cameras(stream: Stream, count: int, radius: float, hemisphere: bool) -> NDAr
         if (square := u * u + v * v) < 1:
             height, root = 1 - 2 * square, 2 * math.sqrt(1 - square)
             places.append((u * root, v * root, abs(height) if hemisphere else height))
-    return np.stack([_looking_at_0(np.array(place), radius) for place in places]).astype(np.float32)
-
-
-def _looking_at_0(direction: NDArray[np.float64], radius: float) -> NDArray[np.float64]:
-    """Return the pose, (3, 4), of a camera at `radius` times a direction of length 1."""
-    level = math.sqrt(direction[0] ** 2 + direction[1] ** 2)
-    # Straight above 0, where no direction is up in the picture, x is to the right.
-    right = np.array([-direction[1], direction[0], 0]) / level if level > 1e-9 else np.array([1.0, 0, 0])
-    return np.column_stack([right, np.cross(direction, right), direction, radius * direction])
+    return np.stack([looking_at_0(np.array(place), radius) for place in places]).astype(np.float32)
 
 
 def require_embree(source: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.observations.rays import rays_of
+from inrzoo.observations.rays import looking_at_0, rays_of
 from inrzoo.seeding import Stream
 from inrzoo.sources import Signals
 from inrzoo.sources._formula import FormulaSource
@@ -96,8 +96,7 @@ def _poses(count: int) -> NDArray[np.float32]:
     turns = GOLDEN_ANGLE * np.arange(count)
     rings = np.sqrt(1 - heights**2)
     backward = np.stack([rings * np.cos(turns), rings * np.sin(turns), heights], axis=1)
-    right = np.stack([-np.sin(turns), np.cos(turns), np.zeros(count)], axis=1)
-    return np.stack([right, np.cross(backward, right), backward, DISTANCE * backward], axis=2).astype(np.float32)
+    return np.stack([looking_at_0(direction, DISTANCE) for direction in backward]).astype(np.float32)
 
 
 def _balls(index: int, count: int) -> NDArray[np.float64]:

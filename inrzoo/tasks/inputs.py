@@ -35,7 +35,7 @@ def make_encoder(table: Mapping[str, Any], layout: WeightLayout, store: Store) -
 
 
 def domain_of(store: Store) -> Domain:
-    """Where the functions of a store were fitted."""
+    """Return where the functions of a store were fitted."""
     info, extent = store.info, store.info.manifest.coords.extent
     if info.arrays:  # points or views of each signal's own
         return Domain(extent=extent)

@@ -37,7 +37,7 @@ VIEWS = {
     "held_out_poses": [[2, 3, 4], "float32"],
     "held_out_signals": [[128, 3], "uint8"],
 }
-"""What a store of these balls records of its arrays."""
+"""A store of these balls records these shapes and types of its arrays."""
 
 
 def settings(name: str, **changes: object) -> manifest.Manifest:

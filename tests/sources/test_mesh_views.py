@@ -119,9 +119,9 @@ def test_cameras_are_even_over_the_sphere():
 
 
 def test_a_camera_straight_above_has_a_pose():
-    from inrzoo.sources._render import _looking_at_0
+    from inrzoo.observations.rays import looking_at_0
 
-    pose = _looking_at_0(np.array([0.0, 0.0, -1.0]), 2.0)
+    pose = looking_at_0(np.array([0.0, 0.0, -1.0]), 2.0)
     np.testing.assert_array_equal(pose[:, 3], [0, 0, -2])
     np.testing.assert_array_equal(pose[:, :3] @ pose[:, :3].T, np.eye(3))
     assert np.linalg.det(pose[:, :3]) == 1
