@@ -2,7 +2,8 @@
 
 An encoder is a plain `nn.Module` with keyword arguments, its configuration. One that reads weights is built from a
 `WeightLayout` alone, so that it serves every INR that has one: `registry.make("encoders", {"name": …}, layout=layout)`.
-One that reads the function evaluates the INR, and is built from `inr` and `domain` too: see `FunctionEncoder`.
+One that reads the function evaluates the INR, and is built from `inr` and `domain` too: see `FunctionEncoder`. One that
+needs to know more of the family than its layout takes `inr`.
 
 Shape letters: B batch of INRs, P parameters of one INR, F features, K coordinates, D coordinate dimensions, C channels.
 """
@@ -20,9 +21,10 @@ from torch import Tensor, nn
 from inrzoo.errors import InrzooError
 from inrzoo.weights import WeightLayout, WeightTensor
 
-SYMMETRIES = ("permutation", "sign")
+SYMMETRIES = ("permutation", "sign", "phase")
 """Symmetries that can leave features unchanged. `permutation` renumbers hidden neurons; `sign` negates the incoming
-weights, bias and outgoing weights of a neuron, as an odd activation allows."""
+weights, bias and outgoing weights of a neuron, as an odd activation allows; `phase` adds half turns to the phase of a
+sine and negates its outgoing weights if their number is odd."""
 
 PIXELS_AXES = ("row", "col", "channel")
 
@@ -38,10 +40,12 @@ class Encoder(nn.Module, ABC):
         symmetries: those of `SYMMETRIES` that leave the features unchanged, up to rounding.
         reads: `weights`; `function`: values of the INR, for a `FunctionEncoder`; or `signals`: pixels, in a layout made
             by `pixel_layout`.
+        normalised: whether it reads normalised weights; False for weights as they were fitted.
     """
 
     symmetries: ClassVar[tuple[str, ...]] = ()
     reads: ClassVar[str] = "weights"
+    normalised: ClassVar[bool] = True
     out_features: int
 
     def __init__(self, layout: WeightLayout) -> None:
@@ -107,6 +111,7 @@ class FunctionEncoder(Encoder):
 
     symmetries = SYMMETRIES
     reads = "function"
+    normalised = False
 
     def __init__(self, layout: WeightLayout, inr: Function, domain: Domain) -> None:
         super().__init__(layout)

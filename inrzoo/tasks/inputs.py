@@ -45,20 +45,19 @@ def domain_of(store: Store) -> Domain:
 def normalisation(kind: Normalise, encoder: Encoder) -> Normalise:
     """The normalisation of weights that an option names, for an encoder.
 
-    `auto` is `none` for an encoder that reads the function, because the INR takes weights as they were fitted. It is
-    per tensor for an encoder whose features do not depend on the numbering of neurons: it treats neurons alike, and
+    `auto` is `none` for an encoder that takes weights as they were fitted: it evaluates the INR, or phases. It is per
+    tensor for an encoder whose features do not depend on the numbering of neurons: it treats neurons alike, and
     would multiply numbers of different units if each had its own. For others it is what the loaders take: per parameter
     if all INRs of a seed start at the same weights, else per tensor.
 
     Raises:
-        InrzooError: the encoder reads the function, and weights would be normalised.
+        InrzooError: the encoder takes weights as they were fitted, and they would be normalised.
     """
-    if encoder.reads == "function":
+    if not encoder.normalised:
         if kind not in ("auto", "none"):
             name = registry.name_of("encoders", type(encoder))
             raise InrzooError(
-                f"normalise = {kind!r} is not allowed: {name} evaluates INRs, which take weights as they were fitted; "
-                "use auto or none"
+                f"normalise = {kind!r} is not allowed: {name} takes weights as they were fitted; use auto or none"
             )
         return "none"
     return "per_tensor" if kind == "auto" and "permutation" in encoder.symmetries else kind

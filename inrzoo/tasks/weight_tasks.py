@@ -36,8 +36,8 @@ from inrzoo.tasks.training.batches import in_order
 
 DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
 """Transforms of docs/derivations/augmentation.md#strengths, each with its default fields. Of the default, `rotate` is
-left out for a signal of one axis, such as a sound, and those of normalised weights for an encoder that reads the
-function, which they would destroy."""
+left out for a signal of one axis, such as a sound, and those of normalised weights for an encoder that takes weights as
+they were fitted."""
 ROWS_AT_ONCE = 256
 """INRs that are read at once where all of a split are measured."""
 
@@ -52,9 +52,9 @@ class WeightTask(Task):
         batch_size: INRs, or pairs, of a step.
         label: name of the label column with the classes; the first column by default.
         inputs: the encoder reads `weights`, or `canonical` weights.
-        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`, which depends on the encoder: `none` if it reads
-            the function; per tensor if its features do not depend on the numbering of neurons; else per parameter if
-            all INRs share their start, per tensor if not.
+        normalise: `per_parameter`, `per_tensor`, `none`, or `auto`, which depends on the encoder: `none` if it takes
+            weights as they were fitted; per tensor if its features do not depend on the numbering of neurons; else per
+            parameter if all INRs share their start, per tensor if not.
         encoder: name of an encoder, and its arguments.
         precision: of matrix products on a GPU: `float32`, or `bfloat16` by autocast.
         augment: transforms of training batches: `rotate=15`, or several fields as in `"intensity gain=0.2 offset=0.1"`;
@@ -132,7 +132,7 @@ class WeightTask(Task):
         names = [table["name"] for table in DEFAULT_AUGMENT]
         if inr.in_features == 1:
             names.remove("rotate")
-        if registry.find("encoders", self.encoder["name"]).reads == "function":
+        if not registry.find("encoders", self.encoder["name"]).normalised:
             names = [name for name in names if not registry.find("transforms", name).of_normalised]
         return tuple({"name": name} for name in names)
 

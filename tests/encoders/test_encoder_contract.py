@@ -12,11 +12,13 @@ from inrzoo.coords import grid
 from inrzoo.encoders import SYMMETRIES, Domain, Encoder, pixel_layout
 from inrzoo.errors import InrzooError
 from inrzoo.seeding import Stream
+from inrzoo.weights import WeightLayout
 
 ENCODERS = registry.names("encoders")
 OF_WEIGHTS = [name for name in ENCODERS if registry.find("encoders", name).reads == "weights"]
 OF_FUNCTIONS = [name for name in ENCODERS if registry.find("encoders", name).reads == "function"]
 OF_SIGNALS = sorted(set(ENCODERS) - set(OF_WEIGHTS) - set(OF_FUNCTIONS))
+OF_SINES = ["graded_message_passing"]
 DOMAIN = Domain(extent=2.0, sizes=(16, 12), coords=torch.from_numpy(grid((16, 12), extent=2.0)))
 INRS = {
     "siren": {"hidden_features": 8, "hidden_layers": 2},
@@ -24,6 +26,9 @@ INRS = {
     "gabor_net": {},
 }
 B = 5
+PAIRS = [
+    (name, family) for name in OF_WEIGHTS + OF_FUNCTIONS for family in INRS if family == "siren" or name not in OF_SINES
+]
 
 
 def siren(name: str = "siren"):
@@ -55,6 +60,12 @@ def flipped(inr, given: torch.Tensor) -> torch.Tensor:
     return inr.flip_neurons(given, signs)
 
 
+def shifted(inr, given: torch.Tensor) -> torch.Tensor:
+    """Phases of a SIREN's hidden neurons shifted by −1 to 2 half turns."""
+    turns = {axis: torch.arange(size) % 4 - 1 for axis, size in inr.layout.neuron_axes.items()}
+    return inr.shift_phases(given, turns)
+
+
 @pytest.mark.parametrize("name", ENCODERS)
 def test_an_encoder_is_a_documented_module_of_plain_arguments(name):
     cls = registry.find("encoders", name)
@@ -68,8 +79,7 @@ def test_an_encoder_is_a_documented_module_of_plain_arguments(name):
             json.dumps(parameter.default)
 
 
-@pytest.mark.parametrize("family", INRS)
-@pytest.mark.parametrize("name", OF_WEIGHTS + OF_FUNCTIONS)
+@pytest.mark.parametrize("name, family", PAIRS)
 def test_features_have_the_declared_shape_and_depend_on_every_inr_alone(name, family):
     inr = siren(family)
     made = encoder(name, inr.layout, inr=inr)
@@ -87,14 +97,13 @@ def check_symmetries(made: Encoder, family: str) -> None:
     made, given = made.double(), weights(inr, reads=made.reads).double()
     moved = {"permutation": inr.layout.permute(given, orders(inr.layout))}
     if family == "siren":
-        moved["sign"] = flipped(inr, given)
+        moved |= {"sign": flipped(inr, given), "phase": shifted(inr, given)}
     for symmetry, changed in moved.items():
         difference = float((made(changed) - made(given)).abs().max().detach())
         assert (difference < 1e-5) == (symmetry in made.symmetries), (symmetry, difference)
 
 
-@pytest.mark.parametrize("family", INRS)
-@pytest.mark.parametrize("name", OF_WEIGHTS + OF_FUNCTIONS)
+@pytest.mark.parametrize("name, family", PAIRS)
 def test_declared_symmetries_hold_and_no_others(name, family):
     check_symmetries(encoder(name, siren(family).layout, inr=siren(family)), family)
 
@@ -127,6 +136,7 @@ class Sorted(Encoder):
         (True, ("permutation", "sign"), True),
         (False, ("permutation",), True),
         (False, ("permutation", "sign"), False),
+        (True, ("permutation", "sign", "phase"), False),
         (True, ("permutation",), False),
         (False, (), False),
     ],
@@ -242,3 +252,22 @@ def test_bad_arguments_are_refused_in_one_line(name, arguments, message):
     with pytest.raises(InrzooError, match=message) as caught:
         encoder(name, siren().layout, **arguments)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", OF_SINES)
+def test_encoders_of_sines_refuse_other_networks_and_parts_of_networks_in_one_line(name):
+    for inr in (siren("relu_mlp"), siren("gabor_net")):
+        with pytest.raises(InrzooError, match="reads perceptrons with sines"):
+            encoder(name, inr.layout, inr=inr)
+    inr = siren()
+    with pytest.raises(InrzooError, match="some layers are missing"):
+        encoder(name, WeightLayout(inr.layout.tensors[:4]), inr=inr)
+
+
+def test_statistics_of_layers_are_numpy_s():
+    inr = siren()
+    given = weights(inr).double()
+    found = encoder("layer_statistics", inr.layout).double().statistics(given).detach().numpy()
+    for row, tensors in zip(found, map(inr.layout.split, given.numpy()), strict=True):
+        wanted = [[t.mean(), t.var(), *np.quantile(t, [0, 0.25, 0.5, 0.75, 1])] for t in tensors.values()]
+        np.testing.assert_allclose(row, np.concatenate(wanted), rtol=0, atol=1e-12)
