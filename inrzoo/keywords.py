@@ -15,8 +15,8 @@ class UnknownKeyword(InrzooError, TypeError):
     """A function has no such keyword. Python raises a TypeError for that, so this is one as well."""
 
 
-def unknown(function: str, keyword: str, allowed: Iterable[str]) -> UnknownKeyword:
-    """Return the error for `keyword`.
+def unknown(function: str, keyword: str, allowed: Iterable[str], kind: str = "keyword") -> UnknownKeyword:
+    """Return the error for `keyword`, or for another `kind` of name.
 
     >>> print(unknown("load", "slit", ["seeds", "split"]))
     load has no keyword 'slit', did you mean 'split'? There are: seeds, split
@@ -24,7 +24,7 @@ def unknown(function: str, keyword: str, allowed: Iterable[str]) -> UnknownKeywo
     names = list(allowed)
     nearest = difflib.get_close_matches(keyword, names, n=1)
     hint = f", did you mean {nearest[0]!r}? There are: " if nearest else "; there are: "
-    return UnknownKeyword(f"{function} has no keyword {keyword!r}{hint}{', '.join(names)}")
+    return UnknownKeyword(f"{function} has no {kind} {keyword!r}{hint}{', '.join(names)}")
 
 
 def keywords_checked(function: Function) -> Function:

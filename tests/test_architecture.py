@@ -87,6 +87,8 @@ MAY_IMPORT = {
     "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
     "api": {"builder", "tasks", "manifest", "store", "keywords"},
+    "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
+    | {"typecheck", "root"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):

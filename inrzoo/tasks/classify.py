@@ -64,14 +64,15 @@ class Classify(WeightTask):
     ) -> Sequence[Measurement]:
         """Accuracy in percent over all INRs of a split."""
         dataset = self.dataset(path, split)
-        right, _ = score(self._classifier(dataset, state, device), dataset, self.column(dataset), device)
+        right, _ = score(self.classifier(dataset, state, device), dataset, self.column(dataset), device)
         return [measured_share("accuracy", right)]
 
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
         """See `WeightTask.trained`."""
-        return self._classifier(dataset, state, device).weights
+        return self.classifier(dataset, state, device).weights
 
-    def _classifier(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Classifier:
+    def classifier(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Classifier:
+        """The trained classifier, from the state of the module in a checkpoint."""
         module = AveragedClassifier(Classifier(self, dataset), self.ema).to(device).eval()
         load_module(module, state)
         return module.measured

@@ -199,7 +199,7 @@ class WeightNetwork(nn.Module):
 
     def __init__(self, task: WeightTask, dataset: WeightDataset) -> None:
         super().__init__()
-        self._task = task
+        self._task, self._inr = task, dataset.inr
         self.inputs = Statistics(dataset.layout.num_params)
         reads = registry.find("encoders", task.encoder.get("name", "")).reads
         if reads not in ("weights", "function"):
@@ -222,6 +222,13 @@ class WeightNetwork(nn.Module):
         device = batch.weights.device.type
         with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
             features: Tensor = self.encoder(batch.weights)
+        return features.float()
+
+    def of_weights(self, weights: Tensor) -> Tensor:
+        """Features (B, F), float32, of weights (B, P) as they were fitted: those of a batch that is `prepared`."""
+        if self._task.inputs == "canonical":
+            weights = self._inr.canonicalise(weights)
+        features: Tensor = self.encoder((weights - self.inputs.mean) / self.inputs.std)
         return features.float()
 
     def fit_inputs(self, dataset: WeightDataset) -> None:

@@ -119,7 +119,10 @@ def test_of_the_default_augmentation_motions_alone_reach_an_encoder_of_functions
 @pytest.mark.parametrize(
     "fields, message",
     [
-        ({"normalise": "per_tensor"}, "normalise = 'per_tensor' is not allowed: function_probe takes weights as they were fitted"),
+        (
+            {"normalise": "per_tensor"},
+            "normalise = 'per_tensor' is not allowed: function_probe takes weights as they were fitted",
+        ),
         ({"normalise": "per_parameter"}, "use auto or none"),
         ({"inputs": "canonical"}, "inputs = 'canonical' is not allowed: function_probe evaluates INRs"),
     ],

@@ -1,0 +1,110 @@
+"""The commands `leaderboard list`, `run`, `submit` and `show`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from inrzoo.cli import FolderOrUrl, cli, key_values, say
+from inrzoo.errors import InrzooError
+from inrzoo.trust import trust
+
+FOLDER = click.Path(path_type=Path)
+BOARD = click.option("--board", type=FOLDER, default=Path("leaderboard"), show_default=True, help="Folder of results.")
+STORE = click.option("--store", type=FolderOrUrl(), help="The store of the task, TASK.zarr by default.")
+DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
+
+
+@cli.group(context_settings={"help_option_names": ["-h", "--help"]})
+def leaderboard() -> None:
+    """Measure encoders on pinned stores, and rank them."""
+
+
+@leaderboard.command("list")
+def list_tasks() -> None:
+    """List the benchmark tasks, and the commands that build their stores."""
+    from inrzoo import leaderboard as room
+
+    for name in room.names():
+        task = room.find(name)
+        say(f"{name:24}{task.title}")
+        say(f"{'':24}{task.measure} of {task.split}; {task.build_command}")
+
+
+@leaderboard.command()
+@click.argument("task")
+@click.option("--encoder", required=True, help="Name of an encoder, or MODULE:CLASS of yours.")
+@STORE
+@click.option("--seeds", default=3, show_default=True, help="Number of trainings.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. steps=500, encoder.dropout=0.1.")
+@click.option("--out", type=FOLDER, help="Folder of the run, TASK.ENCODER by default.")
+@DEVICE
+@click.option("--plan", is_flag=True, help="Say how long it would take, from ten steps.")
+def run(
+    task: str,
+    encoder: str,
+    store: str | Path | None,
+    seeds: int,
+    settings: tuple[str, ...],
+    out: Path | None,
+    device: str,
+    plan: bool,
+) -> None:
+    """Train an encoder on TASK with several seeds and score it. The same command continues."""
+    from inrzoo import leaderboard as room
+
+    name = trust("encoders", encoder) if ":" in encoder else encoder
+    definition = room.find(task)
+    words: dict[str, Any] = dict(key_values("--set", settings))
+    place = store or Path(f"{definition.name}.zarr")
+    folder = out or Path(f"{definition.name}.{name.rpartition(':')[2]}")
+    if isinstance(place, Path) and not place.exists():
+        raise InrzooError(f"no store {place}; make it by: {definition.build_command}, or name it with --store")
+    if plan:
+        costs = room.plan(task, name, place, folder, seeds=seeds, settings=words, device=device)
+        minutes = costs.seconds / 60
+        say(f"{costs.seeds} trainings of {costs.steps} steps: {minutes:.1f} minutes each, on this machine")
+        return
+    result = room.run(task, name, place, folder, seeds=seeds, settings=words, device=device)
+    interval = "" if result.interval is None else f" ± {result.interval:.2f}"
+    say(f"{result.measure}  {result.mean:.2f}{interval} % over {len(result.seeds)} training seed(s)")
+    say(f"result   {folder / 'result.json'}")
+
+
+@leaderboard.command()
+@click.argument("run", type=FOLDER)
+@click.option("--task", help="The .toml file of a task of yours.")
+@STORE
+@BOARD
+@DEVICE
+def submit(run: Path, task: str | None, store: str | Path | None, board: Path, device: str) -> None:
+    """Measure the trainings of a RUN again and add its result to the board."""
+    from inrzoo import leaderboard as room
+
+    result = room.Result.read(run / "result.json")
+    place = store or Path(f"{result.task}.zarr")
+    say(f"row      {room.submit(run, place, board, task=task, device=device)}")
+
+
+@leaderboard.command()
+@BOARD
+@click.option("--format", "kind", type=click.Choice(["markdown", "html", "json"]), default="markdown")
+@click.option("--out", type=FOLDER, help="Write to a file instead of the terminal.")
+def show(board: Path, kind: str, out: Path | None) -> None:
+    """Show all results of a board."""
+    from dataclasses import asdict
+
+    from inrzoo import leaderboard as room
+    from inrzoo.store.files import write_atomically
+
+    results = room.read_results(board)
+    if not results:
+        raise InrzooError(f"no results in {board}; inrzoo leaderboard submit adds one, --board names another folder")
+    renderers = {"markdown": room.as_markdown, "html": room.as_html}
+    text = renderers[kind](results) if kind in renderers else json.dumps([asdict(one) for one in results], indent=2)
+    if out is None:
+        say(text)
+    else:
+        write_atomically(out, text.encode())
+        say(f"board    {out}: {len(results)} results")

@@ -1,0 +1,29 @@
+"""The benchmark: a pinned store and an encoder come in, scores of predictions and a board of results go out.
+
+A benchmark task pins a store to the bit, a split and a measure (`definition`). The `evaluator` alone sees the labels of
+the test split; it is given answers. `run` trains an encoder with several seeds and writes one JSON (`result`); `board`
+renders all results. A task is one file in `manifests/leaderboard/`.
+"""
+
+from inrzoo.leaderboard.board import as_html, as_markdown, hub_results, read_results
+from inrzoo.leaderboard.definition import BenchmarkTask, content_sha256, find, names
+from inrzoo.leaderboard.evaluator import Evaluator
+from inrzoo.leaderboard.result import Result
+from inrzoo.leaderboard.running import Plan, plan, run, submit
+
+__all__ = [
+    "BenchmarkTask",
+    "Evaluator",
+    "Plan",
+    "Result",
+    "as_html",
+    "as_markdown",
+    "content_sha256",
+    "find",
+    "hub_results",
+    "names",
+    "plan",
+    "read_results",
+    "run",
+    "submit",
+]

@@ -1,0 +1,149 @@
+"""Benchmark tasks: a store that is pinned to the bit, a split, a measure, and a rule."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from inrzoo import manifest
+from inrzoo.errors import InrzooError
+from inrzoo.keywords import unknown
+from inrzoo.store import Store
+from inrzoo.store.names import label_arrays
+from inrzoo.typecheck import check_type
+
+Measure = Literal["accuracy", "linear probe"]
+"""What is measured. `accuracy`: answers are classes of the test split. `linear probe`: answers are features of all
+splits, on which the evaluator fits logistic regression."""
+PINNED = ("weights", "split", "status")
+"""Arrays of a store whose chunks a benchmark pins, beside those of its labels."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkTask:
+    """One task of the board: a file in `manifests/leaderboard/`.
+
+    Attributes:
+        name: of the file.
+        title: one line of text.
+        build: arguments of `inrzoo.build` that make the store.
+        content_sha256: see the function `content_sha256`.
+        train: the task of `inrzoo train` that encoders are trained by.
+        measure: what is measured.
+        split: the split that is measured.
+        rule: what may be used.
+        defaults: fields of the training task that apply to every encoder unless its row changes them.
+    """
+
+    name: str
+    title: str
+    build: dict[str, Any]
+    content_sha256: str
+    train: str
+    measure: Measure
+    rule: str
+    split: str = "test"
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def build_command(self) -> str:
+        """The command that makes the store, for a terminal."""
+        words = ["inrzoo", "build", str(self.build["dataset"])]
+        for key, value in self.build.items():
+            if key == "settings":
+                words += [word for name, each in value.items() for word in ("--set", f"{name}={each}")]
+            elif key != "dataset":
+                words += [f"--{key.replace('_', '-')}", str(value)]
+        return shlex.join([*words, "--out", f"{self.name}.zarr"])
+
+    def require_store(self, store: Store) -> None:
+        """Raise InrzooError unless a store is the one that the task pins."""
+        found = content_sha256(store)
+        if found != self.content_sha256:
+            raise InrzooError(
+                f"{store.location} is not the store of {self.name}: its content has sha256 {found[:12]}…, the task "
+                f"pins {self.content_sha256[:12]}…; make it by: {self.build_command}"
+            )
+
+
+def content_sha256(store: Store) -> str:
+    """Return the sha256 (hex) of what a benchmark relies on: weights, labels, splits, and what their numbers mean.
+
+    It covers the recorded checksums of the files of these arrays, the settings of INR and grid, names of labels and
+    splits, and the sha256 of the signals. Environment and versions are left out: whoever builds the same bits has it.
+
+    Raises:
+        InrzooError: the store is not complete.
+    """
+    info = store.info
+    if not info.complete:
+        raise InrzooError(f"{store.location} is not complete: finish its build before it is measured on")
+    digest = hashlib.sha256()
+    arrays = (*PINNED, *label_arrays(info.label_columns))
+    for name in sorted(info.checksums):
+        if name.split("/c/")[0] in arrays:  # a chunk; metadata may gain descriptions without another meaning
+            digest.update(f"{name} {info.checksums[name]}\n".encode())
+    settings = manifest.without_defaults({"inr": info.inr, "coords": asdict(info.manifest.coords)})
+    names = {"labels": info.label_names, "splits": info.split_names, "signals": info.signals_sha256}
+    digest.update(json.dumps([settings, names], sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def names() -> list[str]:
+    """Return the names of the benchmark tasks that come with inrzoo."""
+    return sorted(path.stem for path in _folder().glob("*.toml"))
+
+
+def find(name: str | Path) -> BenchmarkTask:
+    """Return a task by its name, or from a .toml file of the user's.
+
+    Raises:
+        InrzooError: there is no such task, or a key of its file is unknown, missing or of the wrong type.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _folder() / f"{name}.toml"
+        if not path.exists():
+            raise unknown("the leaderboard", str(name), names(), kind="task")
+    elif not path.exists():
+        raise InrzooError(f"no file {path}; expected a .toml file of a benchmark task, or one of {', '.join(names())}")
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InrzooError(f"{path.name} is not valid TOML: {error}") from None
+    return _task(path, tables)
+
+
+def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
+    types: dict[str, Any] = {
+        "title": str,
+        "build": dict[str, Any],
+        "content_sha256": str,
+        "train": str,
+        "measure": Measure,
+        "rule": str,
+        "split": str,
+        "defaults": dict[str, Any],
+    }
+    values = {}
+    for key, value in tables.items():
+        if key not in types:
+            raise unknown(path.name, key, list(types), kind="key")
+        values[key] = check_type(f"{path.name}: {key}", value, types[key])
+    optional = {"split", "defaults"}
+    missing = [one.name for one in fields(BenchmarkTask) if one.name not in {*values, *optional, "name"}]
+    if missing:
+        raise InrzooError(f"{path.name} lacks {', '.join(missing)}")
+    if "dataset" not in values["build"]:
+        raise InrzooError(f"{path.name}: build lacks dataset, the first argument of `inrzoo build`")
+    return BenchmarkTask(name=path.stem, **values)
+
+
+def _folder() -> Path:
+    return manifest.folder() / "leaderboard"

@@ -1,0 +1,131 @@
+"""A row of the board, and the JSON file that holds it."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+
+from inrzoo import registry
+from inrzoo.encoders import Encoder
+from inrzoo.errors import InrzooError
+from inrzoo.store.files import write_atomically
+from inrzoo.typecheck import check_type
+
+FORMAT = 1
+"""Format of the file."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What an encoder reaches in a benchmark task.
+
+    Attributes:
+        task: name of the benchmark task.
+        content_sha256: of the store that was measured.
+        measure: what was measured.
+        encoder: name of the encoder and its arguments.
+        reads: `weights`, or `function` for values of the INR.
+        code_sha256: of the file that has the encoder's class.
+        command: what makes this row again.
+        seeds: training seeds.
+        scores: the measure of each training seed, in percent.
+        mean: of the scores.
+        interval: half the width of the 95 % interval of the mean over training seeds (Student); None for one seed.
+        inrs: number of INRs that were measured.
+        training_inrs: number of INRs that were trained on.
+        steps: optimiser steps.
+        parameters: of the encoder.
+        multiply_adds: of the encoder for one INR: matrix products and convolutions; sines are not counted.
+        cpu_seconds: processor time of each training.
+        environment: versions of inrzoo, torch and Python, and the processor.
+    """
+
+    task: str
+    content_sha256: str
+    measure: str
+    encoder: dict[str, Any]
+    reads: str
+    code_sha256: str
+    command: str
+    seeds: list[int]
+    scores: list[float]
+    mean: float
+    interval: float | None
+    inrs: int
+    training_inrs: int
+    steps: int
+    parameters: int
+    multiply_adds: int
+    cpu_seconds: list[float]
+    environment: dict[str, str]
+
+    @property
+    def name(self) -> str:
+        """Name of the encoder, with the arguments that are not its defaults: `function_probe, num_probes=256`."""
+        arguments = [f"{key}={value}" for key, value in self.encoder.items() if key != "name"]
+        return ", ".join([str(self.encoder["name"]), *arguments])
+
+    def write(self, path: Path) -> None:
+        """Write the JSON file, replacing an older one in one step."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, (json.dumps({"format": FORMAT, **asdict(self)}, indent=2) + "\n").encode())
+
+    @classmethod
+    def read(cls, path: Path) -> Result:
+        """Read a JSON file.
+
+        Raises:
+            InrzooError: there is no such file, or it is no result.
+        """
+        try:
+            table = json.loads(path.read_text(encoding="utf-8"))
+        except OSError:
+            raise InrzooError(f"no result at {path}; inrzoo leaderboard run writes one") from None
+        except ValueError as error:
+            raise InrzooError(f"{path} is not valid JSON: {error}") from None
+        if not isinstance(table, Mapping) or table.get("format") != FORMAT:
+            raise InrzooError(f"{path} is no result of format {FORMAT}")
+        hints = get_type_hints(cls)
+        if missing := sorted(hints.keys() - table.keys()):
+            raise InrzooError(f"{path} lacks {', '.join(missing)}")
+        return cls(**{key: check_type(f"{path.name}: {key}", table[key], hint) for key, hint in hints.items()})
+
+
+def code_sha256(encoder: type[Encoder]) -> str:
+    """Return the sha256 (hex) of the file that has the class of an encoder."""
+    file = inspect.getsourcefile(encoder)
+    if file is None:
+        raise InrzooError(f"the source of {encoder.__qualname__} is not to be found; put the class into a file")
+    return sha256(Path(file).read_bytes()).hexdigest()
+
+
+def multiply_adds(encoder: Encoder) -> int:
+    """Return the multiply-adds of one INR's features: matrix products and convolutions, counted by torch."""
+    from torch.utils.flop_counter import FlopCounterMode
+
+    parameter = next(encoder.parameters(), torch.zeros(1))
+    weights = torch.zeros(2, encoder.layout.num_params, device=parameter.device)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        encoder(weights)
+    return int(counter.get_total_flops()) // 4  # of two INRs; a multiply-add is two operations
+
+
+def environment(device: str) -> dict[str, str]:
+    """Return the versions and the processor that a row was made with."""
+    from inrzoo import __version__
+
+    python = ".".join(map(str, sys.version_info[:3]))
+    return {"inrzoo": __version__, "torch": torch.__version__, "python": python, "device": device}
+
+
+def encoder_name(encoder: str) -> str:
+    """Return the name of an encoder as files and commands spell it; raise InrzooError if there is none."""
+    return registry.name_of("encoders", registry.find("encoders", encoder))

@@ -1,0 +1,334 @@
+"""The board: runs repeat to the bit, honest answers count, and planted leaks are refused in one line.
+
+Encoders here are planted in a module of the test, as a user's own would be.
+"""
+
+import json
+import shutil
+import sys
+import types
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from inrzoo import open_store, trust
+from inrzoo.encoders import Encoder
+from inrzoo.errors import InrzooError
+from inrzoo.leaderboard import (
+    BenchmarkTask,
+    Evaluator,
+    Result,
+    as_html,
+    as_markdown,
+    content_sha256,
+    find,
+    hub_results,
+    names,
+    plan,
+    read_results,
+    run,
+    submit,
+)
+from inrzoo.leaderboard.running import RESULT
+from inrzoo.loaders import load
+from inrzoo.registry import trusted
+
+FEW = {"steps": 4, "batch_size": 8, "warmup": 0, "validate_every": 2}
+
+
+class Mean(Encoder):
+    """An honest encoder of two numbers."""
+
+    def __init__(self, *, layout) -> None:
+        super().__init__(layout)
+        self.out_features = 4
+        self.map = nn.Linear(2, 4)
+
+    def forward(self, weights):
+        return self.map(torch.stack([weights.mean(-1), weights.std(-1)], dim=-1))
+
+
+class Batch(Mean):
+    """Ranks the INRs of its batch."""
+
+    def forward(self, weights):
+        return torch.eye(4)[weights.mean(-1).argsort().argsort() % 4] * 100
+
+
+class Position(Mean):
+    """Answers by position, as if it knew the order of the labels."""
+
+    def forward(self, weights):
+        return torch.eye(4)[torch.arange(len(weights)) % 4] * 100
+
+
+class Thief(Mean):
+    """Reads the labels of the store while it answers."""
+
+    store: Path
+
+    def forward(self, weights):
+        if not self.training:
+            (self.store / "label" / "c" / "0").read_bytes()
+        return super().forward(weights)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def planted():
+    """The classes above, trusted under names of a module."""
+    module = types.ModuleType("planted_encoders")
+    module.__file__ = __file__
+    for cls in (Mean, Batch, Position, Thief):
+        cls.__module__ = "planted_encoders"
+        setattr(module, cls.__name__, cls)
+    sys.modules["planted_encoders"] = module
+    for cls in (Mean, Batch, Position, Thief):
+        trust.trust("encoders", f"planted_encoders:{cls.__name__}")
+    yield
+    del sys.modules["planted_encoders"]
+    for key in [key for key in trusted if key[1].startswith("planted_encoders")]:
+        del trusted[key]
+
+
+@pytest.fixture
+def definition(finished) -> BenchmarkTask:
+    return BenchmarkTask(
+        name="tiny",
+        title="Tiny",
+        build={"dataset": "digits", "limit": 20, "settings": {"fit.steps": 30}},
+        content_sha256=content_sha256(open_store(finished)),
+        train="classify",
+        measure="accuracy",
+        rule="Training split alone.",
+        defaults={"lr": 1e-2},
+    )
+
+
+def test_a_run_is_the_same_again_and_its_row_says_what_was_done(finished, definition, tmp_path):
+    settings = {**FEW, "encoder.hidden_features": 8}
+    first = run(definition, "layer_statistics", finished, tmp_path / "a", seeds=2, settings=settings, quiet=True)
+    second = run(definition, "layer_statistics", finished, tmp_path / "b", seeds=2, settings=settings, quiet=True)
+    assert replace(first, cpu_seconds=[]) == replace(second, cpu_seconds=[])
+    again = run(definition, "layer_statistics", finished, tmp_path / "a", seeds=2, settings=settings, quiet=True)
+    assert again == first == Result.read(tmp_path / "a" / RESULT)
+    assert first.mean == pytest.approx(np.mean(first.scores))
+    assert first.encoder == {"name": "layer_statistics", "hidden_features": 8}
+    assert first.steps == 4 and first.seeds == [0, 1] and first.reads == "weights"
+    assert first.training_inrs == len(load(finished, split="train"))
+    assert first.parameters > 0 and first.multiply_adds > 0
+    assert "--set encoder.hidden_features=8" in first.command
+
+
+def test_multiply_adds_are_those_of_the_matrix_products(finished, definition, tmp_path):
+    result = run(definition, "planted_encoders:Mean", finished, tmp_path / "run", seeds=1, settings=FEW, quiet=True)
+    assert result.multiply_adds == 2 * 4 and result.parameters == 3 * 4
+    assert result.interval is None
+
+
+def test_the_score_is_that_of_the_evaluation_of_the_task(finished, definition, tmp_path):
+    from inrzoo.tasks import evaluate
+
+    result = run(definition, "layer_statistics", finished, tmp_path / "run", seeds=1, settings=FEW, quiet=True)
+    assert result.scores == [evaluate(tmp_path / "run" / "seed-0", finished)[0].mean]
+
+
+def test_the_evaluator_shows_weights_in_another_order_and_no_labels(finished, definition):
+    evaluator = Evaluator(definition, finished)
+    asked, whole = evaluator.questions()["test"], load(finished, split="test", normalise="none")[:]
+    assert list(evaluator.questions()) == ["test"]
+    where = [int((whole.weights == row).all(1).nonzero()) for row in asked]
+    assert sorted(where) == list(range(len(whole.weights)))
+    right = whole.label[torch.tensor(where)]
+    assert evaluator.score({"test": right}).mean == 100
+    assert evaluator.score({"test": (right + 1) % len(evaluator.classes)}).mean == 0
+    assert torch.equal(evaluator.questions()["test"], asked)
+    with pytest.raises(InrzooError, match="labels of test are not for training"):
+        evaluator.training("test")
+
+
+@pytest.mark.parametrize(
+    "answers, message",
+    [
+        ({}, "answers of the split test are missing"),
+        ({"test": [0]}, "expected .* integers, classes"),
+        ({"test": "floats"}, "expected .* integers, classes"),
+        ({"test": "beyond"}, "is no class; expected 0 to"),
+    ],
+)
+def test_answers_that_are_none_are_refused_in_one_line(finished, definition, answers, message):
+    evaluator = Evaluator(definition, finished)
+    count = len(evaluator.questions()["test"])
+    shapes = {"floats": torch.zeros(count), "beyond": torch.full((count,), len(evaluator.classes))}
+    given = {key: shapes.get(value, value) if isinstance(value, str) else value for key, value in answers.items()}
+    with pytest.raises(InrzooError, match=message) as caught:
+        evaluator.score(given)
+    assert "\n" not in str(caught.value)
+
+
+def test_features_are_probed_by_the_evaluator(finished, definition):
+    evaluator = Evaluator(replace(definition, measure="linear probe", train="contrastive"), finished)
+    answers = {}
+    for split, weights in evaluator.questions().items():
+        whole = load(finished, split=split, normalise="none")[:]
+        where = [int((whole.weights == row).all(1).nonzero()) for row in weights]
+        answers[split] = nn.functional.one_hot(whole.label[torch.tensor(where)], 10).float()
+    assert set(answers) == {"train", "validation", "test"}
+    told = evaluator.score(answers).mean
+    noise = {split: torch.randn(len(rows), 3) for split, rows in answers.items()}
+    assert told > evaluator.score(noise).mean
+    with pytest.raises(InrzooError, match="finite features"):
+        evaluator.score({**answers, "test": answers["test"] * torch.nan})
+
+
+@pytest.mark.parametrize(
+    "encoder, message",
+    [
+        ("Batch", "answers depend on the order or the batch of the INRs"),
+        ("Position", "answers depend on the order or the batch of the INRs"),
+        ("Thief", "the encoder opened .*label.* while it answered"),
+    ],
+)
+def test_an_encoder_that_answers_from_more_than_the_weights_is_refused(
+    finished, definition, tmp_path, encoder, message
+):
+    Thief.store = finished
+    # Validation reads the labels, too: the thief is told to keep quiet until it answers.
+    settings = {**FEW, "validate_every": 4}
+    with pytest.raises(InrzooError, match=message) as caught:
+        run(definition, f"planted_encoders:{encoder}", finished, tmp_path / "run", settings=settings, quiet=True)
+    assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / RESULT).exists()
+    open_store(finished)  # files can be opened again
+
+
+def test_another_store_is_refused(finished, finished_small, definition, tmp_path):
+    with pytest.raises(InrzooError, match=r"is not the store of tiny.*make it by: inrzoo build digits --limit 20"):
+        run(definition, "layer_statistics", finished_small, tmp_path / "run", settings=FEW, quiet=True)
+
+
+def test_test_signals_in_the_training_split_make_another_store(finished, definition, tmp_path):
+    """The split column, whose checksum is recorded anew, is part of what a task pins."""
+    import zarr
+
+    moved = shutil.copytree(finished, tmp_path / "moved.zarr")
+    codes = zarr.open_group(moved, mode="r+")["split"]
+    codes[:] = 0
+    root = json.loads((moved / "zarr.json").read_text())
+    import hashlib
+
+    for path in (moved / "split").rglob("*"):
+        name = str(path.relative_to(moved))
+        if name in root["attributes"]["checksums"]:
+            root["attributes"]["checksums"][name] = hashlib.sha256(path.read_bytes()).hexdigest()
+    from inrzoo.store.root import root_digest
+
+    root["attributes"]["root_sha256"] = root_digest(root)
+    (moved / "zarr.json").write_text(json.dumps(root, indent=2, sort_keys=True, ensure_ascii=False))
+    with pytest.raises(InrzooError, match=r"is not the store of tiny|no INR"):
+        run(definition, "layer_statistics", moved, tmp_path / "run", settings=FEW, quiet=True)
+
+
+def test_a_network_trained_elsewhere_is_not_scored(finished, finished_small, definition, tmp_path):
+    from inrzoo.leaderboard.running import score
+    from inrzoo.tasks import train
+    from inrzoo.tasks.training.options import make_task
+
+    task = make_task("classify", {**FEW, "encoder": "layer_statistics"}, {})
+    train(task, finished_small, tmp_path / "elsewhere", quiet=True)
+    with pytest.raises(InrzooError, match="was trained on another store"):
+        score(Evaluator(definition, finished), finished, tmp_path / "elsewhere")
+
+
+def test_only_true_results_reach_the_board(finished, definition, tmp_path):
+    folder, board = tmp_path / "run", tmp_path / "board"
+    result = run(definition, "layer_statistics", finished, folder, seeds=2, settings=FEW, quiet=True)
+    path = submit(folder, finished, board, task=definition)
+    assert path == board / "tiny" / "layer_statistics.json" and read_results(board) == [result]
+    replace(result, scores=[99.0, 99.0], mean=99.0).write(folder / RESULT)
+    with pytest.raises(InrzooError, match=r"records 99.00 for seed-0; it reaches"):
+        submit(folder, finished, board, task=definition)
+    replace(result, code_sha256="0" * 64).write(folder / RESULT)
+    with pytest.raises(InrzooError, match="the code of layer_statistics is not that of"):
+        submit(folder, finished, board, task=definition)
+    assert read_results(board) == [result]
+
+
+def test_the_board_has_two_groups_and_the_command_of_each_row(finished, definition, tmp_path):
+    for name in ("layer_statistics", "function_probe"):
+        run(definition, name, finished, tmp_path / name, seeds=2, settings=FEW, quiet=True)
+        submit(tmp_path / name, finished, tmp_path / "board", task=definition)
+    results = read_results(tmp_path / "board")
+    for text in (as_markdown(results), as_html(results)):
+        assert text.index("Reads the weights") < text.index("layer_statistics")
+        assert text.index("Reads the function") < text.index("function_probe")
+        for result in results:
+            assert result.command in text
+    entries = hub_results(results, "someone/tiny", "abc")
+    assert {entry["value"] for entry in entries} == {round(result.mean, 2) for result in results}
+    assert all(entry["dataset"] == {"id": "someone/tiny", "task_id": "tiny", "revision": "abc"} for entry in entries)
+
+
+def test_a_plan_trains_nothing_that_stays(finished, definition, tmp_path):
+    costs = plan(definition, "layer_statistics", finished, tmp_path / "run", seeds=3, settings={**FEW, "steps": 50})
+    assert costs.steps == 50 and costs.seeds == 3 and costs.seconds > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", names())
+def test_tasks_of_the_board_name_a_store_that_can_be_built_and_a_training(name):
+    from inrzoo.api.building import build_request
+    from inrzoo.tasks.training.options import make_task
+
+    task = find(name)
+    build_request(**task.build)
+    make_task(task.train, task.defaults, {})
+    assert len(task.content_sha256) == 64
+    assert "\n" not in task.title and task.build_command.endswith(f"--out {name}.zarr")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        ("title = 3", r"title = 3 is not allowed"),
+        ("titel = 'x'", r"has no key 'titel', did you mean 'title'"),
+        ("title = 'x'", r"lacks build, content_sha256, train, measure, rule"),
+        ("measure = 'f1'", r"measure = 'f1' is not allowed"),
+        ("title = ", r"is not valid TOML"),
+    ],
+)
+def test_a_bad_file_of_a_task_is_refused_in_one_line(tmp_path, text, message):
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    with pytest.raises(InrzooError, match=message) as caught:
+        find(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_name(tmp_path):
+    with pytest.raises(InrzooError, match="the leaderboard has no task 'mnist_randm'"):
+        find("mnist_randm")
+    with pytest.raises(InrzooError, match="no file"):
+        find(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"format": 1}', '{"format": 2}'])
+def test_a_damaged_result_is_refused_in_one_line(tmp_path, content):
+    path = tmp_path / "result.json"
+    path.write_text(content)
+    with pytest.raises(InrzooError, match=r"valid JSON|no result of format|lacks") as caught:
+        Result.read(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_result_reads_back_as_it_was_written(tmp_path):
+    texts = {"task": "t", "content_sha256": "0", "measure": "accuracy", "reads": "weights", "code_sha256": "1"}
+    numbers = {"mean": 50.0, "interval": None, "inrs": 2, "training_inrs": 3, "steps": 4, "parameters": 5}
+    rest = {"command": "x", "seeds": [0], "scores": [50.0], "cpu_seconds": [1.0], "environment": {"torch": "2"}}
+    result = Result(**texts, **numbers, **rest, multiply_adds=6, encoder={"name": "raw"})
+    result.write(tmp_path / "result.json")
+    assert Result.read(tmp_path / "result.json") == result
+    assert asdict(result)["encoder"] == {"name": "raw"}
