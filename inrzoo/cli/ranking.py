@@ -12,7 +12,7 @@ from inrzoo.trust import trust
 
 FOLDER = click.Path(path_type=Path)
 BOARD = click.option("--board", type=FOLDER, default=Path("leaderboard"), show_default=True, help="Folder of results.")
-STORE = click.option("--store", type=FolderOrUrl(), help="The store of the task, TASK.zarr by default.")
+STORE = click.option("--store", type=FolderOrUrl(), help="The store of the task, the one that `list` names by default.")
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 
 
@@ -57,7 +57,7 @@ def run(
     name = trust("encoders", encoder) if ":" in encoder else encoder
     definition = room.find(task)
     words: dict[str, Any] = dict(key_values("--set", settings))
-    place = store or Path(f"{definition.name}.zarr")
+    place = store or Path(definition.store_name)
     folder = out or Path(f"{definition.name}.{name.rpartition(':')[2]}")
     if isinstance(place, Path) and not place.exists():
         raise InrzooError(f"no store {place}; make it by: {definition.build_command}, or name it with --store")
@@ -83,7 +83,7 @@ def submit(run: Path, task: str | None, store: str | Path | None, board: Path, d
     from inrzoo import leaderboard as room
 
     result = room.Result.read(run / "result.json")
-    place = store or Path(f"{result.task}.zarr")
+    place = store or Path(room.find(task or result.task).store_name)
     say(f"row      {room.submit(run, place, board, task=task, device=device)}")
 
 

@@ -31,9 +31,14 @@ def as_markdown(results: Sequence[Result]) -> str:
     lines: list[str] = []
     for task in _tasks(results):
         definition = find(task) if task in names() else None
-        lines += [f"## {task}", ""]
+        lines += [f"### {task}", ""]
         if definition:
-            lines += [f"{definition.title}. {definition.rule} Measure: {definition.measure} of {definition.split}.", ""]
+            lines += [
+                f"{definition.title}. {definition.rule}",
+                "",
+                f"Measure: {definition.measure} of {definition.split}.",
+                "",
+            ]
             lines += ["```text", definition.build_command, "```", ""]
         for reads, rows in _groups(results, task):
             lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]

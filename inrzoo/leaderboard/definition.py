@@ -18,9 +18,10 @@ from inrzoo.store import Store
 from inrzoo.store.names import label_arrays
 from inrzoo.typecheck import check_type
 
-Measure = Literal["accuracy", "linear probe"]
+Measure = Literal["accuracy", "linear probe", "5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
 """What is measured. `accuracy`: answers are classes of the test split. `linear probe`: answers are features of all
-splits, on which the evaluator fits logistic regression."""
+splits, on which the evaluator fits logistic regression. `N-way K-shot`: answers are features of the test split, by
+whose cosines the evaluator compares queries with supports."""
 PINNED = ("weights", "split", "status")
 """Arrays of a store whose chunks a benchmark pins, beside those of its labels."""
 
@@ -37,6 +38,7 @@ class BenchmarkTask:
         train: the task of `inrzoo train` that encoders are trained by.
         measure: what is measured.
         split: the split that is measured.
+        store: file name of the store, without its ending; several tasks may share one. The name of the task by default.
         rule: what may be used.
         defaults: fields of the training task that apply to every encoder unless its row changes them.
     """
@@ -49,7 +51,13 @@ class BenchmarkTask:
     measure: Measure
     rule: str
     split: str = "test"
+    store: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def store_name(self) -> str:
+        """File name of the store that `build_command` makes."""
+        return f"{self.store or self.name}.zarr"
 
     @property
     def build_command(self) -> str:
@@ -60,7 +68,7 @@ class BenchmarkTask:
                 words += [word for name, each in value.items() for word in ("--set", f"{name}={each}")]
             elif key != "dataset":
                 words += [f"--{key.replace('_', '-')}", str(value)]
-        return shlex.join([*words, "--out", f"{self.name}.zarr"])
+        return shlex.join([*words, "--out", self.store_name])
 
     def require_store(self, store: Store) -> None:
         """Raise InrzooError unless a store is the one that the task pins."""
@@ -129,6 +137,7 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         "measure": Measure,
         "rule": str,
         "split": str,
+        "store": str,
         "defaults": dict[str, Any],
     }
     values = {}
@@ -136,7 +145,7 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         if key not in types:
             raise unknown(path.name, key, list(types), kind="key")
         values[key] = check_type(f"{path.name}: {key}", value, types[key])
-    optional = {"split", "defaults"}
+    optional = {"split", "store", "defaults"}
     missing = [one.name for one in fields(BenchmarkTask) if one.name not in {*values, *optional, "name"}]
     if missing:
         raise InrzooError(f"{path.name} lacks {', '.join(missing)}")

@@ -5,6 +5,7 @@ Shape letters: N INRs of a split, P parameters, F features.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,13 +15,16 @@ from torch import Tensor
 
 from inrzoo.errors import InrzooError
 from inrzoo.leaderboard.definition import BenchmarkTask, find
-from inrzoo.loaders import WeightDataset, load
+from inrzoo.loaders import Episodes, WeightDataset, load
 from inrzoo.tasks import Measurement
-from inrzoo.tasks.measurements import measured_share
+from inrzoo.tasks.losses import accuracy, log_probabilities
+from inrzoo.tasks.measurements import measured_mean, measured_share
 from inrzoo.tasks.probes import Features, linear_probe
 
 SPLITS = ("train", "validation")
 """Splits whose labels everyone may use."""
+EPISODES, QUERIES, SCALE = 1000, 15, 10.0
+"""Number of episodes, queries of a class in each, and factor of the cosines in the softmax over supports."""
 
 
 class Evaluator:
@@ -51,7 +55,7 @@ class Evaluator:
 
     def __init__(self, task: str | Path | BenchmarkTask, store: str | Path) -> None:
         self.task = task if isinstance(task, BenchmarkTask) else find(task)
-        self.splits = (self.task.split,) if self.task.measure == "accuracy" else (*SPLITS, self.task.split)
+        self.splits = (*SPLITS, self.task.split) if self.task.measure == "linear probe" else (self.task.split,)
         self._datasets = {split: load(store, split=split, normalise="none") for split in {*SPLITS, *self.splits}}
         opened = next(iter(self._datasets.values())).stores[0]
         self.task.require_store(opened)
@@ -90,7 +94,7 @@ class Evaluator:
 
         Args:
             answers: of each split in `questions`, row by row: classes (N,), integers, for the measure `accuracy`;
-                features (N, F) for `linear probe`.
+                features (N, F) for others.
 
         Raises:
             InrzooError: answers of a split are missing, or have another shape, type or range.
@@ -98,11 +102,29 @@ class Evaluator:
         given = {split: self._checked(split, answers) for split in self.splits}
         if self.task.measure == "accuracy":
             return measured_share("accuracy", given[self.task.split] == self._labels(self.task.split))
+        if self.task.measure != "linear probe":
+            return self._episodes(given[self.task.split].float())
         none = torch.zeros(0)
         train, validation, test = (
             Features(given[split].float(), self._labels(split), none, none) for split in self.splits
         )
         return linear_probe(train, validation, test)
+
+    def _episodes(self, features: Tensor) -> Measurement:
+        """Measure features on episodes that are the same for everyone."""
+        ways, shots = map(int, re.findall(r"\d+", self.task.measure))
+        dataset = self._datasets[self.task.split]
+        in_order = torch.empty_like(features)
+        in_order[torch.from_numpy(self._order[self.task.split])] = features
+        episodes = Episodes(dataset, ways=ways, shots=shots, queries=QUERIES, label=self.column, num_episodes=EPISODES)
+        percent = []
+        for number in range(EPISODES):
+            items = episodes.items(number)
+            support, query = in_order[items.support], in_order[items.query]
+            target = torch.from_numpy(items.support_target)
+            scores = log_probabilities(support, query, target, ways, SCALE, "matching")
+            percent.append(100 * accuracy(scores, torch.from_numpy(items.query_target)))
+        return measured_mean(self.task.measure, torch.tensor(percent, dtype=torch.float64))
 
     def _checked(self, split: str, answers: Mapping[str, Tensor | Sequence[int]]) -> Tensor:
         if split not in answers:

@@ -22,9 +22,11 @@ from inrzoo.leaderboard.definition import BenchmarkTask
 from inrzoo.leaderboard.evaluator import Evaluator
 from inrzoo.leaderboard.isolation import closed
 from inrzoo.leaderboard.result import Result, code_sha256, encoder_name, environment, multiply_adds
+from inrzoo.loaders import load
 from inrzoo.tasks import Measurement, Task, cost, over_runs, train
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.evaluation import restored
+from inrzoo.tasks.few_shot import FewShot
 from inrzoo.tasks.reporting.cost import device_name
 from inrzoo.tasks.training.loop import chosen_device
 from inrzoo.tasks.training.options import make_task
@@ -218,7 +220,7 @@ def _training(definition: BenchmarkTask, encoder: str, settings: Mapping[str, An
     fields = {**definition.defaults, **{key: value for key, value in settings.items() if "." not in key}}
     tables = {key: value for key, value in settings.items() if "." in key}
     task = make_task(definition.train, {**fields, "encoder": encoder}, tables)
-    if not isinstance(task, WeightTask):
+    if not isinstance(task, WeightTask | FewShot):
         raise InrzooError(f"{definition.name}: train = {definition.train!r} is not a task that trains an encoder")
     return task
 
@@ -235,7 +237,8 @@ def _command(task: str | Path, encoder: str, seeds: int, settings: Mapping[str, 
 
 def _network(checkpoint: Checkpoint, store: str | Path, device: torch.device) -> Encoder:
     task: Any = restored(checkpoint, {})
-    return task.trained(task.dataset(store, "train"), checkpoint.module, device).encoder  # type: ignore[no-any-return]
+    dataset = load(store, split="train", normalise="none")
+    return task.trained(dataset, checkpoint.module, device).encoder  # type: ignore[no-any-return]
 
 
 def _answerer(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Callable[[Tensor], Tensor]:

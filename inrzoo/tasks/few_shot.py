@@ -159,8 +159,7 @@ class FewShot(Task):
     ) -> Sequence[Measurement]:
         """Accuracy in percent at each way and shot; episodes are the same for every network."""
         dataset = self.dataset(path, split, self.view_use in ("support", "both"))
-        network = Network(self, dataset).to(device).eval()
-        load_module(network, state)
+        network = self.trained(dataset, state, device)
         lists = {
             f"{way}-way {shot}-shot": self.episodes(dataset, way, shot, self.test_episodes, training=False)
             for way in self.test_ways
@@ -172,6 +171,12 @@ class FewShot(Task):
             percent = [100 * accuracy(*scored) for scored in network.scores(features_LF, episodes)]
             measurements.append(measured_mean(name, torch.tensor(percent, dtype=torch.float64)))
         return measurements
+
+    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Network:
+        """The trained network, from the state of the module in a checkpoint."""
+        network = Network(self, dataset).to(device).eval()
+        load_module(network, state)
+        return network
 
 
 class Network(nn.Module):
@@ -197,6 +202,11 @@ class Network(nn.Module):
     def forward(self, numbers: Tensor) -> Tensor:
         """Features (B, F) of inputs (B, P) that are not normalised."""
         features: Tensor = self.encoder(self.inputs(numbers))
+        return features
+
+    def of_weights(self, weights: Tensor) -> Tensor:
+        """Features (B, F) of weights (B, P) as they were fitted."""
+        features: Tensor = self(self.inputs.of_weights(weights))
         return features
 
     def log_probabilities(self, support: Tensor, query: Tensor, target: Tensor, num_classes: int) -> Tensor:

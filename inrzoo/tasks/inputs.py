@@ -110,6 +110,16 @@ class EncoderInputs(nn.Module):
         weights = batch.weights
         if quarter_turns_B is not None:
             weights = turned(self._inr, weights, quarter_turns_B)
+        return self.of_weights(weights)
+
+    def of_weights(self, weights: Tensor) -> Tensor:
+        """Numbers (B, P) of weights as they were fitted: canonical if the encoder reads those, and of the first layers.
+
+        Raises:
+            InrzooError: the encoder reads signals.
+        """
+        if self._kind == "signals":
+            raise InrzooError('inputs = "signals" read signals, and no weights')
         if self._kind == "canonical":
             weights = self._inr.canonicalise(weights)
         return weights if len(self.columns) == weights.shape[1] else weights[:, self.columns]

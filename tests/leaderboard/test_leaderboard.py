@@ -3,6 +3,7 @@
 Encoders here are planted in a module of the test, as a user's own would be.
 """
 
+import inspect
 import json
 import shutil
 import sys
@@ -13,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tiny_store import tiny
 from torch import nn
 
-from inrzoo import open_store, trust
+from inrzoo import manifest, open_store, trust
 from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
 from inrzoo.leaderboard import (
@@ -184,6 +186,29 @@ def test_features_are_probed_by_the_evaluator(finished, definition):
         evaluator.score({**answers, "test": answers["test"] * torch.nan})
 
 
+def test_episodes_are_those_of_the_few_shot_task(definition, tmp_path, monkeypatch):
+    from inrzoo.builder import build
+    from inrzoo.leaderboard import evaluator
+    from inrzoo.tasks import evaluate
+
+    store = tmp_path / "digits.zarr"
+    build(
+        tiny(limit=360, seeds=1, source__num_validation=500, source__num_test=800, fit__steps=15),
+        store,
+        in_process=True,
+        quiet=True,
+    )
+    monkeypatch.setattr(evaluator, "EPISODES", 20)
+    monkeypatch.setattr(evaluator, "QUERIES", 2)
+    few = {"steps": 2, "validate_every": 2, "way": 2, "shot": 1, "query": 1, "validation_episodes": 4}
+    pinned = {"content_sha256": content_sha256(open_store(store)), "measure": "5-way 1-shot", "train": "few_shot"}
+    task = replace(definition, **pinned, defaults={**few, "inputs": "canonical"})
+    result = run(task, "flat_mlp", store, tmp_path / "run", settings={"encoder.tensors": "all"}, seeds=1, quiet=True)
+    changes = {"test_ways": (5,), "test_shots": (1,), "test_query": 2, "test_episodes": 20}
+    assert result.scores == [evaluate(tmp_path / "run" / "seed-0", store, **changes)[0].mean]
+    assert 0 < result.scores[0] < 100
+
+
 @pytest.mark.parametrize(
     "encoder, message",
     [
@@ -280,13 +305,14 @@ def test_a_plan_trains_nothing_that_stays(finished, definition, tmp_path):
 
 @pytest.mark.parametrize("name", names())
 def test_tasks_of_the_board_name_a_store_that_can_be_built_and_a_training(name):
-    from inrzoo.api.building import build_request
+    from inrzoo import build
     from inrzoo.tasks.training.options import make_task
 
     task = find(name)
-    build_request(**task.build)
+    inspect.signature(build).bind(**task.build)
+    manifest.load(task.build["dataset"], task.build.get("preset"))
     make_task(task.train, task.defaults, {})
-    assert len(task.content_sha256) == 64
+    assert len(set(task.content_sha256)) > 8 and len(task.content_sha256) == 64
     assert "\n" not in task.title and task.build_command.endswith(f"--out {name}.zarr")
 
 
