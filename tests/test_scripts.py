@@ -45,6 +45,7 @@ ELSEWHERE = {
     "scaling": "cluster/test_measurements.py",
     "ten_million": "cluster/test_measurements.py",
     "few_shot_table_3": "tasks/test_pipelines.py",
+    "original_samples": "builder/test_observations.py",
     "recipes_table": "tasks/test_recipes_pipeline.py",
     "contrastive_table_2": "tasks/test_contrastive_pipelines.py",
     "contrastive_figure_3": "tasks/test_contrastive_pipelines.py",

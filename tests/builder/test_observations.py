@@ -1,6 +1,9 @@
 """Builds of sounds and shapes: what is stored, measured, verified and repeated, as for images."""
 
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -354,3 +357,14 @@ def test_a_store_that_contradicts_its_observation_is_one_line(
 def test_a_plan_holds_what_a_build_takes(name: str, built: dict[str, Path]) -> None:
     planned = plan(settings(name), built[name].with_name("planned.zarr"), seconds=0.1)
     assert planned.store_bytes >= sum(file.stat().st_size for file in built[name].rglob("*") if file.is_file())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["tones", "solids"])
+def test_the_baseline_reads_the_original_signals(name: str, built: dict[str, Path]) -> None:
+    """benchmarks/original_samples.py"""
+    script = Path(__file__).parents[2] / "benchmarks" / "original_samples.py"
+    done = subprocess.run([sys.executable, script, built[name]], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found = re.search(r": ([\d.]+) ± [\d.]+ % of (\d+) test signals", done.stdout)
+    assert found and int(found[2]) > 0 and 0 <= float(found[1]) <= 100
