@@ -13,39 +13,16 @@ a neuron, F frequencies, O channels of the INR.
 from __future__ import annotations
 
 import math
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from inrzoo.encoders import SYMMETRIES, Encoder
-from inrzoo.errors import InrzooError
+from inrzoo.encoders._sine_layers import SineLayers, SineNetwork
 from inrzoo.weights import WeightLayout
 
 SMALL = 1e-6
 """Added to a mean square before the root is taken, so that numbers that are all 0 stay so."""
-
-
-class Kernel(Protocol):
-    """What is read of `INR.kernel()`: v ← σ(weight_factors W v + bias_factors b), layer by layer."""
-
-    activation: str
-    weight_factors: tuple[float, ...]
-    bias_factors: tuple[float, ...]
-
-
-class SineNetwork(Protocol):
-    """An INR that may be a multilayer perceptron with sines."""
-
-    @property
-    def layout(self) -> WeightLayout:
-        """Return the layout of the whole network."""
-
-    def kernel(self) -> object:
-        """Return a description of the network; None if it has none."""
-
-    def init_bounds(self) -> dict[str, float]:
-        """Return the bounds of the uniform distributions that tensors are drawn from."""
 
 
 class GradedMessagePassing(Encoder):
@@ -94,23 +71,10 @@ class GradedMessagePassing(Encoder):
         self.require_counts(**counts, num_frequencies=num_frequencies)
         self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        kernel = inr.kernel()
-        if getattr(kernel, "activation", None) != "sine":
-            raise InrzooError(f"graded_message_passing reads perceptrons with sines (siren), not {type(inr).__name__}")
-        if layout != inr.layout:
-            raise InrzooError("graded_message_passing reads whole networks; some layers are missing")
-        described: Kernel = kernel  # type: ignore[assignment]
-        self.bias_factors = described.bias_factors
-        self.num_hidden = len(self.bias_factors)
-        shapes = {tensor.name: tensor.shape for tensor in layout.tensors}
-        bounds = inr.init_bounds()
-        self.scales = [  # drawn from U(±bound), or N(0, 1/inputs)
-            bounds[name] / math.sqrt(3) if bounds.get(name) else 1 / math.sqrt(shapes[name][1])
-            for name in (f"weight_{i}" for i in range(self.num_hidden + 1))
-        ]
-        inputs, channels = shapes["weight_0"][1], shapes[f"weight_{self.num_hidden}"][0]
+        self.sines = SineLayers("graded_message_passing", layout, inr)
+        self.num_hidden, channels = self.sines.num_hidden, self.sines.channels
         C, F = hidden_features, num_frequencies
-        self.frequencies = nn.Parameter(2 * math.pi * sigma * torch.randn(inputs, F))
+        self.frequencies = nn.Parameter(2 * math.pi * sigma * torch.randn(self.sines.inputs, F))
         self.even_start = nn.ModuleList(
             nn.Linear(3 * F + 2 if i == 0 else 2, C) for i in range(self.num_hidden)
         )  # cos Bw, cos Bw cos 2φ, sin Bw sin 2φ, cos 2φ, |row|
@@ -135,8 +99,7 @@ class GradedMessagePassing(Encoder):
         """Return the features (B, out_features) of weights (B, P) as they were fitted."""
         tensors = self.layout.split(weights)
         last = self.num_hidden
-        phases_BN = [factor * tensors[f"bias_{i}"] for i, factor in enumerate(self.bias_factors)]
-        rows_BNN = [tensors[f"weight_{i}"] / scale for i, scale in enumerate(self.scales)]
+        phases_BN, rows_BNN = self.sines.phases(tensors), self.sines.rows(tensors)
         evens, odds = self._starts(phases_BN, rows_BNN)
         outputs_BOC = self.output_start.expand(len(weights), -1, -1)
         cos = [phase[..., None].cos() for phase in phases_BN]

@@ -18,7 +18,7 @@ ENCODERS = registry.names("encoders")
 OF_WEIGHTS = [name for name in ENCODERS if registry.find("encoders", name).reads == "weights"]
 OF_FUNCTIONS = [name for name in ENCODERS if registry.find("encoders", name).reads == "function"]
 OF_SIGNALS = sorted(set(ENCODERS) - set(OF_WEIGHTS) - set(OF_FUNCTIONS))
-OF_SINES = ["graded_message_passing"]
+OF_SINES = ["graded_message_passing", "scale_gmn"]
 DOMAIN = Domain(extent=2.0, sizes=(16, 12), coords=torch.from_numpy(grid((16, 12), extent=2.0)))
 INRS = {
     "siren": {"hidden_features": 8, "hidden_layers": 2},

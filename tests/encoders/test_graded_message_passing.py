@@ -43,7 +43,7 @@ def by_neurons(encoder: GradedMessagePassing, inr: Siren, weights: torch.Tensor)
     """The features of one INR, neuron by neuron."""
     tensors, last = inr.layout.split(weights), inr.hidden_layers + 1
     phases = [factor * tensors[f"bias_{i}"] for i, factor in enumerate(inr.bias_omegas)]
-    rows = [tensors[f"weight_{i}"] / encoder.scales[i] for i in range(last + 1)]
+    rows = [tensors[f"weight_{i}"] / encoder.sines.scales[i] for i in range(last + 1)]
     even, odd = {}, {}
     for i in range(last):
         for j, (phase, row) in enumerate(zip(phases[i], rows[i], strict=True)):
@@ -97,6 +97,6 @@ def test_messages_are_those_of_a_loop_over_neurons(name):
 def test_a_weight_matrix_is_divided_by_the_spread_of_its_draw():
     inr = SIRENS["sound"]
     bounds = inr.init_bounds()
-    assert made(inr).scales == [bounds[f"weight_{i}"] / math.sqrt(3) for i in range(3)]
+    assert made(inr).sines.scales == [bounds[f"weight_{i}"] / math.sqrt(3) for i in range(3)]
     normal = Siren(in_features=2, out_features=1, hidden_features=16, convention="fit_a_nef")
-    assert made(normal).scales[-1] == 1 / math.sqrt(16)
+    assert made(normal).sines.scales[-1] == 1 / math.sqrt(16)
