@@ -20,6 +20,7 @@ EXAMPLES = {
     "differences": ("differences",),
     "keywords": ("unknown",),
     "loaders": ("load",),
+    "loaders.batch": ("WeightBatch",),
     "loaders.dataset": ("WeightDataset",),
     "loaders.stream": ("WeightStream",),
     "loaders.transforms": ("generator_for", "make_transforms", "short_table"),
