@@ -81,12 +81,13 @@ MAY_IMPORT = {
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
+    "gather": {"root", "compare", "differences", "store", "stats", "manifest", "choices", "targets"},
     "summary": {"store", "display"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
-    "api": {"builder", "tasks", "manifest", "store", "keywords"},
+    "api": {"builder", "tasks", "manifest", "store", "keywords", "compare", "gather"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):

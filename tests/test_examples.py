@@ -16,6 +16,7 @@ from inrzoo.builder import build
 
 EXAMPLES = {
     "api.building": ("build",),
+    "api.gathering": ("diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
     "differences": ("differences",),
     "keywords": ("unknown",),

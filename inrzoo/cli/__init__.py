@@ -236,4 +236,4 @@ def numbers(option: str, text: str | None, between: str, example: str) -> tuple[
 
 
 # The other commands, one file for each group; they import `cli`, so they are imported last.
-from inrzoo.cli import benching, building, catalogue, comparing, exporting, hub, training, tuning, viewing  # noqa: E402, F401
+from inrzoo.cli import benching, building, catalogue, comparing, exporting, gathering, hub, training, tuning, viewing  # noqa: E402, F401
