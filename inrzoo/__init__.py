@@ -11,14 +11,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inrzoo.api import build, evaluate, train
+    from inrzoo.api import build, diff, evaluate, merge, subset, train
     from inrzoo.loaders import load
     from inrzoo.store import open_store
 
-__all__ = ["__version__", "build", "evaluate", "load", "open_store", "train"]
+__all__ = ["__version__", "build", "diff", "evaluate", "load", "merge", "open_store", "subset", "train"]
 __version__ = "0.2.0"
 
-_HOMES = {"build": "api", "evaluate": "api", "load": "loaders", "open_store": "store", "train": "api"}
+_HOMES = dict.fromkeys(("build", "diff", "evaluate", "merge", "subset", "train"), "api")
+_HOMES |= {"load": "loaders", "open_store": "store"}
 """The room of each public name."""
 
 

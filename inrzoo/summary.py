@@ -213,6 +213,7 @@ def _provenance(store: Store, content: dict[str, Any]) -> dict[str, Any]:
         "imported": ""
         if imported is None
         else f"{imported.num_files:,} files, {imported.format} of {imported.convention}",
+        "gathered from": "" if store.info.gathered is None else str(store.info.gathered),
         "fingerprint": content["fingerprint"],
         "environment": content["environment"],
     }

@@ -238,6 +238,11 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
             "--images PATH to have them checked"
         )
         return
+    if not store.has_signals and store.info.gathered:
+        findings.unchecked = (
+            f"no INR was rendered: the store was gathered without its signals from {store.info.gathered}; verify those"
+        )
+        return
     table = None if store.has_signals else read_signals(store, source, lambda done, total: None)
     todo = [block for block in store.blocks() if store.is_done(block)]
     total = sum(map(store.num_rows, todo))

@@ -16,10 +16,12 @@ from inrzoo.builder import build
 
 EXAMPLES = {
     "api.building": ("build",),
+    "api.gathering": ("diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
     "differences": ("differences",),
     "keywords": ("unknown",),
     "loaders": ("load",),
+    "loaders.batch": ("WeightBatch",),
     "loaders.dataset": ("WeightDataset",),
     "loaders.stream": ("WeightStream",),
     "loaders.transforms": ("generator_for", "make_transforms", "short_table"),

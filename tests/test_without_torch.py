@@ -55,6 +55,8 @@ ANSWERS = [
     (["preview", "none.zarr"], 2, "no store at none.zarr"),
     (["render", "none.zarr", "--signal", "0", "--out", "a.png"], 2, "no store at none.zarr"),
     (["stats", "none.zarr"], 2, "no store at none.zarr"),
+    (["merge", "none.zarr", "other.zarr", "--out", "new.zarr"], 2, "no store at none.zarr"),
+    (["subset", "none.zarr", "--out", "new.zarr"], 2, "no store at none.zarr"),
     (["export", "none.zarr", "--format", "parquet", "--out", "x"], 2, "no store at none.zarr"),
     (["train", "no-such", "none.zarr"], 2, "No such command 'no-such'"),
     (["fly"], 2, "No such command 'fly'"),

@@ -1,9 +1,11 @@
-"""The commands as functions: `inrzoo.build`, `inrzoo.train`, `inrzoo.evaluate`.
+"""The commands as functions: `inrzoo.build`, `inrzoo.train`, `inrzoo.evaluate`, `inrzoo.diff`,
+`inrzoo.merge`, `inrzoo.subset`.
 
 Their keywords have the names and defaults of the command line's options; the command line calls these functions.
 """
 
 from inrzoo.api.building import BuildRequest, build, build_request
+from inrzoo.api.gathering import diff, merge, subset
 from inrzoo.api.training import evaluate, signals, train
 
-__all__ = ["BuildRequest", "build", "build_request", "evaluate", "signals", "train"]
+__all__ = ["BuildRequest", "build", "build_request", "diff", "evaluate", "merge", "signals", "subset", "train"]

@@ -200,7 +200,10 @@ def _recorded(
     ]
     if other:
         raise InrzooError(f"{store} is a store, in which only --seeds can be changed; it takes no {', '.join(other)}")
-    recorded = Manifest.from_json(open_store(store).info.manifest.tables)
+    opened = open_store(store)
+    if opened.info.gathered is not None:
+        _ = opened.settings  # refuses stores that no single build reproduces
+    recorded = Manifest.from_json(opened.info.manifest.tables)
     return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
 
 

@@ -236,4 +236,16 @@ def numbers(option: str, text: str | None, between: str, example: str) -> tuple[
 
 
 # The other commands, one file for each group; they import `cli`, so they are imported last.
-from inrzoo.cli import benching, building, catalogue, comparing, exporting, hub, ranking, training, tuning, viewing  # noqa: E402, F401
+from inrzoo.cli import (  # noqa: E402
+    benching,  # noqa: F401
+    building,  # noqa: F401
+    catalogue,  # noqa: F401
+    comparing,  # noqa: F401
+    exporting,  # noqa: F401
+    gathering,  # noqa: F401
+    hub,  # noqa: F401
+    ranking,  # noqa: F401
+    training,  # noqa: F401
+    tuning,  # noqa: F401
+    viewing,  # noqa: F401
+)

@@ -22,6 +22,8 @@ from inrzoo.differences import differences
 from inrzoo.store import Store
 from inrzoo.store.files import is_local
 
+__all__ = ["StoreDifferences", "as_text", "common_signals", "compare", "of_labels", "of_signals"]
+
 OnBatch = Callable[[int, int], None]
 """Called with the numbers of INRs compared and of all INRs."""
 
@@ -173,6 +175,7 @@ def _state(store: Store) -> dict[str, Any]:
         **({"skipped files": list(info.skipped)} if info.skipped else {}),
         **fitter,
         **imported,
+        **({} if info.gathered is None else {"gathered from": [part.fingerprint for part in info.gathered.parts]}),
     }
 
 

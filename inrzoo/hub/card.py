@@ -198,6 +198,11 @@ def _rebuilding(store: Store) -> str:
             f"These INRs were not fitted by inrzoo but imported from {text(origin.num_files)} files of state "
             f"dicts (convention {code(origin.convention)}, sha256 {code(origin.sha256)})."
         )
+    if store.info.gathered is not None:
+        return (
+            f"These INRs were copied to the bit from other stores: {text(str(store.info.gathered))}. "
+            f"Their fingerprints: {', '.join(code(part.fingerprint) for part in store.info.gathered.parts)}."
+        )
     command, content = rebuild(store)
     environment = text(", ".join(f"{key} {value}" for key, value in store.info.environment.items()))
     way = f"{fenced(command, 'bash')}\n\nThe same bytes come out in the same environment ({environment})."

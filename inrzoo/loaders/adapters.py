@@ -96,7 +96,7 @@ def to_ray(dataset: WeightDataset, batch_size: int = 256, **read_options: Any) -
         positions = batch["id"]
         inrs = dataset.read(positions, epoch=dataset.epoch, key=int(positions[0]))
         columns = {"weights": inrs.weights.numpy(), **_columns(dataset, positions)}
-        return columns if inrs.values is None else {**columns, "values": inrs.values.numpy()}
+        return columns if inrs.targets is None else {**columns, "values": inrs.targets.numpy()}
 
     return ray.data.range(len(dataset), **read_options).map_batches(read, batch_size=batch_size)
 

@@ -1,79 +1,84 @@
-"""Batches of INRs with their labels, signals, seeds and steps.
+"""INRs with their labels, signals, seeds and steps: batches of them, pairs, episodes, and single ones.
 
-Shape letters: B INRs of a batch, P parameters, K coordinates, C channels.
+Shape letters: B INRs of a batch (a single INR has no such dimension), P parameters, K coordinates, C channels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar, Generic, TypeVar, overload
 
 import torch
 from torch import Tensor
 from torch.utils.data._utils.collate import default_collate_fn_map
 
-from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
+from inrzoo.loaders.columns import Columns, Kind, columns
 
-Fields = TypeVar("Fields", bound="TensorFields")
 Batch = TypeVar("Batch")
 _WHOLE = "_whole"
 
 
-class TensorFields(Shown):
-    """A dataclass of tensors, dicts of tensors and such dataclasses, which move together."""
+@columns
+class WeightBatch(Columns):
+    """A batch of INRs, or a single one: a mapping, a pytree, and a dataclass with the columns as attributes.
 
-    def map(self: Fields, change: Callable[[Tensor], Tensor]) -> Fields:
-        """Return a copy with every tensor mapped by `change`."""
-        return type(self)(**{field.name: _change(getattr(self, field.name), change) for field in fields(self)})  # type: ignore[arg-type]
-
-    def to(self: Fields, *args: Any, **kwargs: Any) -> Fields:
-        """Return a copy on another device; arguments as in `Tensor.to`. A dtype would convert the labels too."""
-        return self.map(lambda tensor: tensor.to(*args, **kwargs))
-
-    def pin_memory(self: Fields) -> Fields:
-        """Return a copy in page-locked memory; a DataLoader with `pin_memory=True` calls it."""
-        return self.map(Tensor.pin_memory)
-
-    def _shown(self) -> tuple[str, dict[str, str]]:
-        """Return shapes, types and devices; no tensor is read."""
-        return type(self).__name__, dict(_rows(self))
-
-
-@dataclass(frozen=True, repr=False)
-class WeightBatch(TensorFields):
-    """A batch of INRs.
+    Its length is B, the number of INRs; that of `batch.keys()` is the number of columns.
 
     Attributes:
         weights: (B, P) float32, normalised by the dataset.
-        labels: label columns by name, (B,) int64 each; the first one is the class.
+        labels: label columns by name, (B,) int64 each; the first one is the class, which is the column `label` too.
         signal: (B,) int64, number of the signal among those of all loaded stores.
         seed: (B,) int64, number of the fit of the signal.
         step: (B,) int64, step count of the snapshot.
-        values: (B, K, C) float32, target values on the value scale; None unless requested.
+        targets: (B, K, C) float32, values on the value scale that the INRs were fitted to; absent unless requested.
+
+    Example:
+        >>> batch = inrzoo.load("digits.zarr", split="train")[[5, 17, 4]]
+        >>> batch.weights is batch["weights"], batch["label"].shape, len(batch)
+        (True, torch.Size([3]), 3)
+        >>> list(dict(batch))
+        ['weights', 'label', 'labels', 'signal', 'seed', 'step']
     """
+
+    DERIVED: ClassVar[tuple[str, ...]] = ("label",)
 
     weights: Tensor
     labels: dict[str, Tensor]
     signal: Tensor
     seed: Tensor
     step: Tensor
-    values: Tensor | None = None
+    targets: Tensor | None = None
 
     @property
     def label(self) -> Tensor:
         """(B,) int64, the class: the first label column."""
         return next(iter(self.labels.values()))
 
+    @property
+    def is_single(self) -> bool:
+        """Whether this is one INR, without the dimension B."""
+        return self.weights.ndim == 1
+
     def __len__(self) -> int:
-        """Return B, the number of INRs."""
+        """Return B, the number of INRs.
+
+        Raises:
+            TypeError: this is a single INR.
+        """
+        if self.is_single:
+            raise TypeError("a single INR has no length; dataset[[number]] is a batch of one")
         return len(self.weights)
 
+    def _all(self) -> dict[str, Any]:
+        parts = self.parts()
+        weights = {"weights": parts.pop("weights")}
+        return weights | ({"label": self.label} if self.labels else {}) | parts
 
-@dataclass(frozen=True, repr=False)
-class PairBatch(TensorFields):
-    """Two INRs of each signal.
+
+@columns
+class PairBatch(Columns):
+    """Two INRs of each signal, or of a single one.
 
     Attributes:
         first, second: B INRs each; row i of both is the same signal.
@@ -82,13 +87,18 @@ class PairBatch(TensorFields):
     first: WeightBatch
     second: WeightBatch
 
+    @property
+    def is_single(self) -> bool:
+        """Whether this is one pair, without the dimension B."""
+        return self.first.is_single
+
     def __len__(self) -> int:
         """Return B, the number of pairs."""
         return len(self.first)
 
 
-@dataclass(frozen=True, repr=False)
-class Episode(TensorFields):
+@columns
+class Episode(Columns):
     """One N-way K-shot task.
 
     Attributes:
@@ -104,59 +114,66 @@ class Episode(TensorFields):
     query_target: Tensor
     classes: Tensor
 
+    def __len__(self) -> int:
+        """Return the number of INRs, N·K + N·Q."""
+        return len(self.support) + len(self.query)
 
-def join(batches: Sequence[Fields]) -> Fields:
-    """Concatenate batches."""
-    return batches[0] if len(batches) == 1 else type(batches[0])(**_joined([_contents(batch) for batch in batches]))
+
+class Items(Sequence[Kind], Generic[Kind]):
+    """The single items of a batch, made one by one when they are asked for.
+
+    A DataLoader gives them to its `collate_fn`. The default one takes the batch as it was read.
+    """
+
+    def __init__(self, batch: Kind) -> None:
+        self.batch = batch
+
+    def __len__(self) -> int:
+        """Return B."""
+        return len(self.batch)
+
+    @overload
+    def __getitem__(self, index: int) -> Kind: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Kind]: ...
+    def __getitem__(self, index: int | slice) -> Kind | list[Kind]:
+        """Return one item, or a list of some."""
+        if isinstance(index, slice):
+            return [self[i] for i in range(*index.indices(len(self)))]
+        return self.batch.map(lambda tensor: tensor[index])
 
 
-def _contents(batch: TensorFields) -> dict[str, Any]:
-    return {field.name: getattr(batch, field.name) for field in fields(batch)}  # type: ignore[arg-type]
+def join(batches: Sequence[Kind]) -> Kind:
+    """Concatenate batches; single INRs and pairs are stacked."""
+    single = getattr(batches[0], "is_single", False)
+    if len(batches) == 1 and not single:
+        return batches[0]
+    return _joined(batches, torch.stack if single else torch.cat)
+
+
+def _joined(batches: Sequence[Kind], put_together: Callable[[list[Tensor]], Tensor]) -> Kind:
+    parts = [batch.parts() for batch in batches]
+    return type(batches[0])(**{name: _join_values([part[name] for part in parts], put_together) for name in parts[0]})
+
+
+def _join_values(values: list[Any], put_together: Callable[[list[Tensor]], Tensor]) -> Any:
+    if isinstance(values[0], Columns):
+        return _joined(values, put_together)
+    if isinstance(values[0], dict):
+        return {name: put_together([value[name] for value in values]) for name in values[0]}
+    return put_together(values)
 
 
 def as_whole(batch: Batch) -> Batch:
     """Mark a batch of a stream, which a DataLoader must not concatenate with others, and return it."""
-    if isinstance(batch, TensorFields):
+    if isinstance(batch, Columns):
         object.__setattr__(batch, _WHOLE, True)  # not a field, so that equality and copies ignore it
     return batch
 
 
-def _rows(batch: TensorFields, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield name, and shape, type and device, of every tensor."""
-    for name, value in _contents(batch).items():
-        if isinstance(value, TensorFields):
-            yield from _rows(value, f"{prefix}{name}.")
-        elif isinstance(value, dict):
-            yield from ((f"{prefix}{name}[{key!r}]", _described(tensor)) for key, tensor in value.items())
-        elif value is not None:
-            yield f"{prefix}{name}", _described(value)
-
-
-def _described(tensor: Tensor) -> str:
-    return f"{tuple(tensor.shape)} {str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
-
-
-def _joined(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {name: _join_values([part[name] for part in parts]) for name in parts[0]}
-
-
-def _join_values(values: list[Any]) -> Any:
-    if isinstance(values[0], dict):
-        return _joined(values)
-    if isinstance(values[0], TensorFields):
-        return join(values)
-    return values[0] if values[0] is None else torch.cat(values)
-
-
-def _change(value: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(value, dict):
-        return {name: change(tensor) for name, tensor in value.items()}
-    if isinstance(value, TensorFields):
-        return value.map(change)
-    return value if value is None else change(value)
-
-
 def _collate(batches: Sequence[Any], *, collate_fn_map: Any = None) -> Any:
+    if isinstance(batches, Items):
+        return batches.batch
     if len(batches) > 1 and any(hasattr(batch, _WHOLE) for batch in batches):
         _refuse(batches)
     return join(batches)

@@ -19,14 +19,14 @@ from torch.utils.data import Dataset
 
 from inrzoo.display import Shown, listed
 from inrzoo.errors import InrzooError
-from inrzoo.loaders.batch import WeightBatch
+from inrzoo.loaders.batch import Items, WeightBatch
 from inrzoo.loaders.compatibility import require_alike
 from inrzoo.loaders.normalise import Normalise, Normaliser, no_normaliser, normaliser
 from inrzoo.loaders.rows import InrLocations, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
 from inrzoo.store.description import described_inr
-from inrzoo.store.normalize_index import normalize_index
+from inrzoo.store.normalize_index import is_one, normalize_index
 from inrzoo.targets import to_values
 from inrzoo.weights import WeightLayout
 
@@ -67,8 +67,8 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
 
     Example:
         >>> dataset = inrzoo.load("digits.zarr", split="train", seeds=[0, 1])
-        >>> dataset[[5, 17, 4]].weights.shape
-        torch.Size([3, 105])
+        >>> dataset[[5, 17, 4]].weights.shape, dataset[5].weights.shape
+        (torch.Size([3, 105]), torch.Size([105]))
         >>> loader = torch.utils.data.DataLoader(dataset, batch_size=16, shuffle=True)
         >>> next(iter(loader)).weights.shape
         torch.Size([16, 105])
@@ -138,17 +138,19 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         return len(self.rows)
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64] | Tensor) -> WeightBatch:
-        """Return INRs by number. One number returns a batch of one; negative numbers count from the end.
+        """Return one INR by its number, or a batch by a list, an array or a slice; negative numbers count from the end.
 
         Raises:
             IndexError: a number is out of range.
         """
-        rows = normalize_index(np.asarray(index) if isinstance(index, Tensor) else index, len(self), "INR")
-        return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
+        index = np.asarray(index) if isinstance(index, Tensor) else index
+        rows = normalize_index(index, len(self), "INR")
+        batch = self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
+        return Items(batch)[0] if is_one(index) else batch
 
-    def __getitems__(self, indices: list[int]) -> list[WeightBatch]:
-        """Read a whole batch for a DataLoader, as a list of one."""
-        return [self[indices]]
+    def __getitems__(self, indices: list[int]) -> Items[WeightBatch]:
+        """Read a whole batch for a DataLoader."""
+        return Items(self[indices])
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int, view: int = 0) -> WeightBatch:
         """Read the INRs at some positions.
@@ -173,7 +175,7 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
             signal=torch.from_numpy(signal),
             seed=torch.from_numpy(locations.seed),
             step=torch.from_numpy(self.rows.step_counts(locations)),
-            values=self._values(locations) if self.with_signals else None,
+            targets=self._values(locations) if self.with_signals else None,
         )
 
     def _shown(self) -> tuple[str, dict[str, str]]:

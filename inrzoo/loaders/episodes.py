@@ -18,7 +18,7 @@ from torch.utils.data import IterableDataset
 from inrzoo.errors import InrzooError
 from inrzoo.loaders.batch import Episode, WeightBatch
 from inrzoo.loaders.dataset import WeightDataset
-from inrzoo.loaders.distributed import checked_rank, rank_and_world, worker_and_workers
+from inrzoo.loaders.distributed import checked_rank, rank_and_world, reader_of_accelerate, worker_and_workers
 from inrzoo.loaders.grouped_index import GroupedIndex
 from inrzoo.seeding import Stream
 
@@ -162,15 +162,27 @@ class Episodes(IterableDataset[Episode]):
         """
         if self.num_episodes is None:
             raise TypeError("endless episodes have no length")
-        rank, world = rank_and_world(self._chosen_rank)
+        rank, world = self._rank()
         return max(0, -(-(self.num_episodes - rank) // world))
 
     def __iter__(self) -> Iterator[Episode]:
-        """Yield the episodes from the first one, or from the loaded state."""
+        """Yield the episodes from the first one, or from the loaded state.
+
+        Raises:
+            InrzooError: `accelerate` would slice them among several processes.
+        """
+        if hasattr(reader_of_accelerate(self), "slice_fn") and rank_and_world(None, None)[1] > 1:
+            raise InrzooError(
+                "accelerate would slice each episode among processes; leave their DataLoader out of "
+                "accelerator.prepare(…): every process gets episodes of its own without it"
+            )
+        return self._episodes()
+
+    def _episodes(self) -> Iterator[Episode]:
         if not self._resumed:
             self._start = 0
         self._yielded, self._resumed = 0, False
-        (worker, workers), (rank, world) = worker_and_workers(), rank_and_world(self._chosen_rank)
+        (worker, workers), (rank, world) = worker_and_workers(), self._rank()
         number = self._start + worker * world + rank
         while self.num_episodes is None or number < self.num_episodes:
             episode = self[number]
@@ -182,7 +194,7 @@ class Episodes(IterableDataset[Episode]):
     def state_dict(self, episodes: int | None = None) -> dict[str, Any]:
         """Return the position of the pass; `episodes` as `batches` in `WeightStream.state_dict`."""
         yielded = self._yielded * worker_and_workers()[1] if episodes is None else episodes
-        return {"number": self._start + yielded * rank_and_world(self._chosen_rank)[1], **self._settings}
+        return {"number": self._start + yielded * self._rank()[1], **self._settings}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a position.
@@ -200,6 +212,9 @@ class Episodes(IterableDataset[Episode]):
         """The settings that define the list of episodes."""
         names = ("seed", "label", "ways", "shots", "queries", "num_episodes", "all_in_support", "query_step")
         return {name: getattr(self, name) for name in names} | {"length": len(self.dataset)}
+
+    def _rank(self) -> tuple[int, int]:
+        return rank_and_world(self._chosen_rank, self)
 
     def _read(self, items: NDArray[np.int64], number: int, view: int) -> WeightBatch:
         return self.dataset.read(items, epoch=0, key=number, view=view)
@@ -226,4 +241,4 @@ class Episodes(IterableDataset[Episode]):
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the rank, as worker processes cannot ask `torch.distributed`."""
-        return {**vars(self), "_chosen_rank": rank_and_world(self._chosen_rank)}
+        return {**vars(self), "_chosen_rank": self._rank()}

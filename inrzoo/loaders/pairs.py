@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from inrzoo.errors import InrzooError
-from inrzoo.loaders.batch import PairBatch
+from inrzoo.loaders.batch import Items, PairBatch
 from inrzoo.loaders.dataset import WeightDataset
 from inrzoo.loaders.grouped_index import GroupedIndex
 from inrzoo.seeding import Stream
-from inrzoo.store.normalize_index import normalize_index
+from inrzoo.store.normalize_index import is_one, normalize_index
 from inrzoo.weights import WeightLayout
 
 Between = Literal["seeds", "views", "any"]
@@ -82,13 +82,14 @@ class Pairs(Dataset[PairBatch]):
         return len(self._units)
 
     def __getitem__(self, index: int | slice | Sequence[int] | NDArray[np.int64]) -> PairBatch:
-        """Return pairs by number."""
+        """Return one pair by its number, or a batch by a list, an array or a slice."""
         rows = normalize_index(index, len(self), "pair")
-        return self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
+        batch = self.read(rows, epoch=self.epoch, key=int(rows[0]) if len(rows) else 0)
+        return Items(batch)[0] if is_one(index) else batch
 
-    def __getitems__(self, indices: list[int]) -> list[PairBatch]:
-        """Read a whole batch for a DataLoader, as a list of one."""
-        return [self[indices]]
+    def __getitems__(self, indices: list[int]) -> Items[PairBatch]:
+        """Read a whole batch for a DataLoader."""
+        return Items(self[indices])
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> PairBatch:
         """Read pairs; see `WeightDataset.read`."""

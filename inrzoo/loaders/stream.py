@@ -188,7 +188,7 @@ class WeightStream(Shown, IterableDataset[Batch], Generic[Batch]):
                 yield self.source.read(positions, epoch=epoch, key=begin)
 
     def _rank(self) -> tuple[int, int]:
-        return rank_and_world(self._chosen_rank)
+        return rank_and_world(self._chosen_rank, self)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the state with the rank, as worker processes cannot ask `torch.distributed`."""

@@ -22,7 +22,16 @@ from inrzoo.observations import ArraySpec
 from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
 from inrzoo.store.files import is_hidden
 from inrzoo.store.names import CHUNK
-from inrzoo.store.recorded import FitterInfo, ImportInfo, PartitionRows, RecordedManifest, damaged, require
+from inrzoo.store.recorded import (
+    FitterInfo,
+    GatheredInfo,
+    GatheredPart,
+    ImportInfo,
+    PartitionRows,
+    RecordedManifest,
+    damaged,
+    require,
+)
 from inrzoo.typecheck import check_type
 from inrzoo.weights import WeightLayout
 
@@ -38,7 +47,10 @@ ARRAY_TYPES = (*get_args(ValueType), "float64", "int64")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
-OPTIONAL = ("partial", "repairing", "imported", "fitter", "axes", "measures", "arrays", "numbers", "padded", "skipped")
+OPTIONAL = (
+    *("partial", "repairing", "imported", "gathered", "fitter"),
+    *("axes", "measures", "arrays", "numbers", "padded", "skipped"),
+)
 """Fields that most stores do not record."""
 LAYOUT_TYPES: dict[str, Any] = {"name": str, "shape": list[int], "axes": list[str]}
 
@@ -70,6 +82,7 @@ class StoreInfo:
         arrays: arrays that each signal has beside its numbers.
         numbers: columns of further numbers of each signal.
         padded: whether signals are padded, so that the store says which points are their own.
+        imported, gathered, fitter: where INRs came from that were not fitted here; None for those that were.
         skipped: files that could not be read and were left out, as the user asked for, and why.
         repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
     """
@@ -97,6 +110,7 @@ class StoreInfo:
     partial: tuple[str, ...] = ()
     repairing: dict[int, tuple[int, ...]] = field(default_factory=dict)
     imported: ImportInfo | None = None
+    gathered: GatheredInfo | None = None
     fitter: FitterInfo | None = None
     axes: tuple[Axis, ...] = ()
     measures: tuple[str, ...] = ()
@@ -256,6 +270,11 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
             name: ArraySpec(*check_type(f"arrays.{name}", spec, tuple[tuple[int, ...], str]))
             for name, spec in check_type(key, value, dict[str, Any]).items()
         }
+    if key == "gathered":
+        table = check_type(key, value, dict[str, Any])
+        tables = check_type(f"{key}.parts", table.get("parts"), list[Any])
+        parts = tuple(_part(f"{key}.parts.{number}", each, GatheredPart) for number, each in enumerate(tables))
+        return dataclasses.replace(_part(key, {**table, "parts": []}, GatheredInfo), parts=parts)
     for part in (PartitionRows, ImportInfo, FitterInfo):
         if hint == part or hint == part | None:
             return _part(key, value, part)

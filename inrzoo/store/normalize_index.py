@@ -33,3 +33,8 @@ def normalize_index(index: Any, size: int, name: str) -> NDArray[np.int64]:
     if low < -size or high >= size:
         raise IndexError(f"{name} {high if high >= size else low} is out of range; there are {size}")
     return np.where(positions < 0, positions + size, positions) if low < 0 else positions
+
+
+def is_one(index: Any) -> bool:
+    """Whether an index names one position, as an integer or an array without dimensions, and not a list of them."""
+    return not isinstance(index, slice) and np.ndim(index) == 0

@@ -126,10 +126,15 @@ class Store(SignalReader, Shown):
         """The settings that its INRs were fitted with; nothing of the source is needed for it.
 
         Raises:
-            InrzooError: they were imported, or fitted with settings that this version does not know.
+            InrzooError: they were imported or gathered from stores that no single build reproduces, or fitted with
+                settings that this version does not know.
         """
         if self.info.imported is not None:
             raise InrzooError(f"the INRs of {self.location} were imported; how they were fitted is not recorded")
+        if self.info.gathered is not None and not self.info.gathered.refits:
+            raise InrzooError(
+                f"the INRs of {self.location} were gathered from {self.info.gathered}; fit again those of the originals"
+            )
         return self.info.manifest.settings
 
     @property

@@ -133,6 +133,49 @@ class FitterInfo:
     identity: dict[str, Any]
 
 
+@dataclass(frozen=True, kw_only=True)
+class GatheredPart:
+    """A store from which INRs were taken.
+
+    Attributes:
+        store: name of its folder, or its URL.
+        dataset, fingerprint, signals_sha256, source, source_checksums, environment, version: what it recorded.
+        num_signals, num_inrs: signals and INRs that were taken.
+        seeds: the numbers that the seeds had in it.
+    """
+
+    store: str
+    dataset: str
+    fingerprint: str
+    signals_sha256: str
+    source: dict[str, Any] = field(default_factory=dict)
+    source_checksums: dict[str, str] = field(default_factory=dict)
+    environment: dict[str, str] = field(default_factory=dict)
+    version: str
+    num_signals: int
+    num_inrs: int
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatheredInfo:
+    """The origin of INRs that were copied from other stores.
+
+    Attributes:
+        parts: the stores, in the order of the signals or of the seeds.
+        selection: the INRs that a subset was asked for, by name of the option.
+        refits: whether the records decide every bit, so that the INRs can be fitted again.
+    """
+
+    parts: tuple[GatheredPart, ...]
+    selection: dict[str, str] = field(default_factory=dict)
+    refits: bool = False
+
+    def __str__(self) -> str:
+        """The stores in words."""
+        return ", ".join(f"{part.store} ({part.num_inrs:,} INRs)" for part in self.parts)
+
+
 def require(key: str, value: Any, holds: bool) -> None:
     """Raise InrzooError that names a key of a store and its value, unless a condition holds."""
     if not holds:

@@ -104,8 +104,8 @@ class EncoderInputs(nn.Module):
                 by `INR.transform_coords`, images by moving their pixels.
         """
         if self._kind == "signals":
-            assert batch.values is not None, "the dataset was loaded with its signals"
-            values = batch.values.flatten(1)
+            assert batch.targets is not None, "the dataset was loaded with its signals"
+            values = batch.targets.flatten(1)
             return (values if quarter_turns_B is None else self._turn_pixels(values, quarter_turns_B))[:, self.columns]
         weights = batch.weights
         if quarter_turns_B is not None:

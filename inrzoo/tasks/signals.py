@@ -150,8 +150,8 @@ def signal_set(path: Data, split: str) -> SignalSet:
 
     def read_rows(rows: Rows) -> SignalBatch:
         batch = dataset[rows]
-        assert batch.values is not None, "the dataset was loaded with its signals"
-        return batch.values, batch.labels
+        assert batch.targets is not None, "the dataset was loaded with its signals"
+        return batch.targets, batch.labels
 
     return SignalSet(
         inr=dataset.inr,

@@ -115,7 +115,7 @@ def _about(store: Store) -> dict[str, str]:
             rows[key] = _listed(value)
         elif key not in rows:
             rows[key] = _text(value)
-    for name in ("imported", "fitter"):
+    for name in ("imported", "gathered", "fitter"):
         if (origin := getattr(info, name)) is not None:
             rows[name] = _listed(dataclasses.asdict(origin))
     rows["tensors"] = ", ".join(f"{tensor.name} {' × '.join(map(str, tensor.shape))}" for tensor in info.layout.tensors)

@@ -82,7 +82,7 @@ rows = dataset.to_ray(batch_size=50, override_num_blocks=2).take_batch(len(datas
 expected = dataset[:]
 order = np.lexsort((rows["step"], rows["signal"], rows["seed"]))
 np.testing.assert_array_equal(rows["weights"][order], expected.weights)
-np.testing.assert_array_equal(rows["values"][order], expected.values)
+np.testing.assert_array_equal(rows["values"][order], expected.targets)
 for name in ("signal", "seed", "step"):
     np.testing.assert_array_equal(rows[name][order], getattr(expected, name))
 np.testing.assert_array_equal(rows["class"][order], expected.label)

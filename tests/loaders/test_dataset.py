@@ -108,11 +108,22 @@ def test_no_store_and_no_path(tmp_path):
         inrzoo.load([])
 
 
-@pytest.mark.parametrize("index", [0, -1, 17, [3, 100, 3], slice(5, 50, 7), np.array([1, 2]), torch.tensor([9, 8])])
+@pytest.mark.parametrize("index", [[0], [-1], [3, 100, 3], slice(5, 50, 7), np.array([1, 2]), torch.tensor([9, 8])])
 def test_indexing_is_that_of_an_array(made, index):
     dataset = inrzoo.load(made, normalise="none", views=STEPS)
-    numbers = np.atleast_1d(np.arange(len(dataset))[index if not isinstance(index, torch.Tensor) else index.numpy()])
+    numbers = np.arange(len(dataset))[index if not isinstance(index, torch.Tensor) else index.numpy()]
     assert triples(dataset[index]) == [triples(dataset[:])[number] for number in numbers]
+
+
+@pytest.mark.parametrize("index", [0, -1, 17, np.int64(3), torch.tensor(9)])
+def test_one_number_is_one_inr(made, index):
+    dataset = inrzoo.load(made, normalise="none", views=STEPS, signals=True)
+    one, batch = dataset[index], dataset[[int(index)]]
+    assert one.is_single and not batch.is_single
+    for name in ("weights", "label", "signal", "seed", "step", "targets"):
+        assert one[name].shape == batch[name].shape[1:] and torch.equal(one[name], batch[name][0])
+    with pytest.raises(TypeError, match=r"a single INR has no length; dataset\[\[number\]\]"):
+        len(one)
 
 
 def test_a_number_out_of_range_is_an_index_error(made):
@@ -143,8 +154,8 @@ def test_values_are_what_the_inrs_were_fitted_to(made):
     dataset = inrzoo.load(made, signals=True)
     batch = dataset[[40, 3, 3, 77]]
     expected = open_store(made).signals(batch.signal.numpy()).astype(np.float32) / 255 * 2 - 1
-    np.testing.assert_allclose(batch.values, expected, atol=1e-6)
-    assert inrzoo.load(made)[0].values is None
+    np.testing.assert_allclose(batch.targets, expected, atol=1e-6)
+    assert inrzoo.load(made)[0].targets is None
 
 
 def test_signals_that_are_not_there_are_refused(made, monkeypatch):
@@ -226,14 +237,14 @@ def test_a_copy_holds_no_weights_and_gives_the_same(made):
     assert len(content) < 20_000
     again = pickle.loads(content)[:]
     assert torch.equal(again.weights, expected.weights)
-    assert torch.equal(again.values, expected.values)
+    assert torch.equal(again.targets, expected.targets)
 
 
 def test_a_batch_moves_as_one(made):
     batch = inrzoo.load(made, signals=True)[:4].to("meta")
-    for tensor in (batch.weights, batch.label, batch.labels["drawer"], batch.signal, batch.step, batch.values):
+    for tensor in (batch.weights, batch.label, batch.labels["drawer"], batch.signal, batch.step, batch.targets):
         assert tensor.device.type == "meta"
-    assert inrzoo.load(made)[:4].to("meta").values is None
+    assert inrzoo.load(made)[:4].to("meta").targets is None
 
 
 # --- transforms --------------------------------------------------------------------------------------------------

@@ -149,8 +149,8 @@ def test_a_state_of_other_episodes_is_refused(path):
 def test_values_travel_along(path):
     dataset = inrzoo.load(path, signals=True)
     episode = Episodes(dataset, ways=2, shots=1, queries=2)[0]
-    assert episode.support.values.shape[0] == 2
-    assert np.isfinite(episode.query.values.numpy()).all()
+    assert episode.support.targets.shape[0] == 2
+    assert np.isfinite(episode.query.targets.numpy()).all()
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

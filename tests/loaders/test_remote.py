@@ -61,7 +61,7 @@ def test_what_comes_from_afar_is_what_is_there(made, url, streaming):
     pairs = zip(ours, theirs, strict=True) if streaming else [(ours[:], theirs[:])]
     for mine, other in pairs:
         assert torch.equal(mine.weights, other.weights)
-        assert torch.equal(mine.values, other.values)
+        assert torch.equal(mine.targets, other.targets)
         assert torch.equal(mine.label, other.label)
 
 

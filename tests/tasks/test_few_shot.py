@@ -67,7 +67,7 @@ def test_the_raw_encoder_is_cosine_of_normalised_weights(characters, tmp_path):
 def test_normalisation_is_that_of_the_training_split(characters):
     task = FewShot(**SMALL, inputs="signals", normalise="per_parameter", encoder={"name": "raw"})
     inputs = task.begin(characters, "cpu").module.inputs
-    values = load(characters, split="train", signals=True)[:].values.flatten(1).double()
+    values = load(characters, split="train", signals=True)[:].targets.flatten(1).double()
     torch.testing.assert_close(inputs.mean, values.mean(0).float())
     spread = values.std(0, correction=0).float()
     torch.testing.assert_close(inputs.std, torch.where(spread < 1e-6, 1.0, spread))
@@ -221,7 +221,7 @@ def test_turned_weights_are_weights_of_the_turned_function(characters):
     assert len(found) == 1
     pixels = FewShot(**SMALL, inputs="signals", encoder={"name": "raw"}).begin(characters, "cpu").module.inputs
     rotated = pixels.read(batch, turns).reshape(4, 8, 8)
-    assert all(torch.equal(rotated[n], torch.rot90(batch.values[n].reshape(8, 8), int(n))) for n in turns)
+    assert all(torch.equal(rotated[n], torch.rot90(batch.targets[n].reshape(8, 8), int(n))) for n in turns)
 
 
 def test_a_learned_temperature_begins_at_ten_and_moves(characters, tmp_path):
