@@ -3,6 +3,7 @@
 Shape letters: N INRs, P parameters, K coordinates, D in_features.
 """
 
+import json
 import math
 from collections.abc import Iterator
 from typing import Any, Literal, get_args, get_origin, get_type_hints
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.inrs import INR, permute_randomly
 from inrzoo.seeding import Stream
 
@@ -142,6 +144,44 @@ def check_motions(inr: INR) -> None:
         )
 
 
+EVALUATE = """
+# Values at coordinates (K, D): what the formula says, with sines of radians.
+x, sigma = coords, {"sine": np.sin, "relu": lambda h: np.maximum(0, h), "identity": lambda h: h}
+def filtered(part):
+    wave = np.sin(x @ tensors[part["omega"]].T + tensors[part["phi"]])
+    if part["mu"] is None:
+        return wave
+    squared = ((x[:, None] - tensors[part["mu"]]) ** 2).sum(-1)
+    return np.exp(-tensors[part["gamma"]] / 2 * squared) * wave
+if formula["encoding"]:
+    angles = x @ np.array(formula["encoding"]).T
+    hidden = np.concatenate([np.cos(angles), np.sin(angles)], -1)
+else:
+    hidden = filtered(formula["filters"][0]) if formula["filters"] else x
+for i, layer in enumerate(formula["layers"]):
+    weight, bias = layer["weight_factor"] * tensors[layer["weight"]], layer["bias_factor"] * tensors[layer["bias"]]
+    hidden = sigma[layer["activation"]](hidden @ weight.T + bias)
+    if i + 1 < len(formula["filters"]):
+        hidden = hidden * filtered(formula["filters"][i + 1])
+values = hidden + formula["offset"]
+"""
+"""What a reader without inrzoo does with a formula, one INR's `tensors` by name and `coords`; it leaves `values`."""
+
+
+def check_formula(inr: INR) -> None:
+    """The formula, read back from JSON and followed in numpy alone, gives the INR's values; or there is none."""
+    made = inr.formula()
+    if made is None:
+        return
+    weights, coords = fitted(inr), points(inr)
+    recorded = json.loads(json.dumps(made.to_json()))
+    assert Formula.from_json(recorded) == made
+    for weights_P, expected_KC in zip(weights.numpy(), inr(weights, coords).numpy(), strict=True):
+        names = {"np": np, "formula": recorded, "tensors": inr.layout.split(weights_P), "coords": coords.numpy()}
+        exec(EVALUATE, names)
+        np.testing.assert_allclose(names["values"], expected_KC, rtol=1e-9, atol=1e-9)
+
+
 def check_refusal(inr: INR, method: str, call: Any) -> None:
     try:
         call()
@@ -151,4 +191,4 @@ def check_refusal(inr: INR, method: str, call: Any) -> None:
         raise AssertionError(f"{method} is not defined and yet does something")
 
 
-CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions]
+CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions, check_formula]

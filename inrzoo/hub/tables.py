@@ -102,6 +102,7 @@ def conventions(store: Store) -> str:
     used = regulariser.get("weight", 0) or regulariser.get("regulariser") == "projection"
     rows = {
         "architecture": _architecture(inr),
+        "formula, in LaTeX": code(store.formula.latex) if store.formula else "",
         "ω₀": f"{inr['omega_0']:g}; inside, it multiplies the bias: {text(inr.get('bias_inside', True))}"
         if "omega_0" in inr
         else "",

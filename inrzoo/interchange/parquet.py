@@ -180,7 +180,7 @@ def _schema(store: Store) -> pa.Schema:
         fields.append(pa.field(name, kind))
     metadata = {
         "huggingface": json.dumps({"info": {"features": declared}}),
-        "inrzoo": json.dumps(store.info.identity()),
+        "inrzoo": json.dumps(store.info.identity(store.formula)),
     }
     return pa.schema(fields, metadata=metadata)
 

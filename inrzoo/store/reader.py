@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inrzoo.choices import USABLE_STATUS
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
@@ -120,6 +121,17 @@ class Store(SignalReader, Shown):
         """The function family: `values = store.inr(weights, coords)`."""
         made: INR = recorded_inr(self.info, self.location)
         return made
+
+    @cached_property
+    def formula(self) -> Formula | None:
+        """How weights and a coordinate become a value, as data that a reader without inrzoo can follow.
+
+        It is the recorded one; that of the INR's class in stores of earlier versions. None if the class has none.
+
+        Raises:
+            InrzooError: nothing is recorded, and the INR's class is not known here.
+        """
+        return self.inr.formula() if self.info.formula is None else self.info.formula
 
     @property
     def settings(self) -> FitSettings:
