@@ -84,7 +84,8 @@ MAY_IMPORT = {
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
     "summary": {"store", "display"},
-    "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
+    "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"}
+    | {"rendering"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
