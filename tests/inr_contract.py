@@ -5,7 +5,9 @@ Shape letters: N INRs, P parameters, K coordinates, D in_features.
 
 import json
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -144,28 +146,9 @@ def check_motions(inr: INR) -> None:
         )
 
 
-EVALUATE = """
-# Values at coordinates (K, D): what the formula says, with sines of radians.
-x, sigma = coords, {"sine": np.sin, "relu": lambda h: np.maximum(0, h), "identity": lambda h: h}
-def filtered(part):
-    wave = np.sin(x @ tensors[part["omega"]].T + tensors[part["phi"]])
-    if part["mu"] is None:
-        return wave
-    squared = ((x[:, None] - tensors[part["mu"]]) ** 2).sum(-1)
-    return np.exp(-tensors[part["gamma"]] / 2 * squared) * wave
-if formula["encoding"]:
-    angles = x @ np.array(formula["encoding"]).T
-    hidden = np.concatenate([np.cos(angles), np.sin(angles)], -1)
-else:
-    hidden = filtered(formula["filters"][0]) if formula["filters"] else x
-for i, layer in enumerate(formula["layers"]):
-    weight, bias = layer["weight_factor"] * tensors[layer["weight"]], layer["bias_factor"] * tensors[layer["bias"]]
-    hidden = sigma[layer["activation"]](hidden @ weight.T + bias)
-    if i + 1 < len(formula["filters"]):
-        hidden = hidden * filtered(formula["filters"][i + 1])
-values = hidden + formula["offset"]
-"""
-"""What a reader without inrzoo does with a formula, one INR's `tensors` by name and `coords`; it leaves `values`."""
+STORE_PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text(encoding="utf-8")
+TENSORS, EVALUATE = re.findall(r"```python\n(.*?)```", STORE_PAGE.partition("## The formula\n")[2], re.DOTALL)[:2]
+"""The page for readers without inrzoo: `tensors` of one INR by name, then its `values` at coordinates `x`."""
 
 
 def check_formula(inr: INR) -> None:
@@ -177,7 +160,7 @@ def check_formula(inr: INR) -> None:
     recorded = json.loads(json.dumps(made.to_json()))
     assert Formula.from_json(recorded) == made
     for weights_P, expected_KC in zip(weights.numpy(), inr(weights, coords).numpy(), strict=True):
-        names = {"np": np, "formula": recorded, "tensors": inr.layout.split(weights_P), "coords": coords.numpy()}
+        names = {"np": np, "formula": recorded, "tensors": inr.layout.split(weights_P), "x": coords.numpy()}
         exec(EVALUATE, names)
         np.testing.assert_allclose(names["values"], expected_KC, rtol=1e-9, atol=1e-9)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from inr_contract import EVALUATE
+from inr_contract import EVALUATE, TENSORS
 
 from inrzoo import manifest
 from inrzoo.builder import build
@@ -40,7 +40,7 @@ else:
     coords = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
 """
 NETWORK = f"""
-formula = about["formula"]
+formula, x = about["formula"], coords
 {EVALUATE}
 hidden = values
 """
@@ -103,3 +103,18 @@ def test_a_pixel_a_sound_a_distance_and_a_view_without_inrzoo(name: str, tmp_pat
     assert read["loss"] == pytest.approx(store.loss[5, 0, -1], rel=1e-4)
     assert len([line for line in script.splitlines() if line and not line.startswith("#")]) <= 60
     assert json.loads((store.path / "zarr.json").read_text())["attributes"]["format"] == 1
+
+
+def test_the_page_opens_a_store_with_zarr_alone(finished: Path, tmp_path: Path) -> None:
+    store = open_store(finished)
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    np.save(tmp_path / "x.npy", x)
+    script = "\n".join([
+        f"signal, seed, step = 7, 1, 0\n{TENSORS.replace('digits.zarr', str(finished))}",
+        f"x = np.load({str(tmp_path / 'x.npy')!r})\n{EVALUATE}",
+        f"np.save({str(tmp_path / 'values.npy')!r}, values)",
+    ])  # fmt: skip
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rendered = store.render(7, 1, 0, coords=x).numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "values.npy"), rendered, atol=1e-5)

@@ -122,7 +122,7 @@ def _write(path: Path, contents: Contents) -> None:
     if contents.fitter is not None:
         group.create_array("fitter", data=np.frombuffer(contents.fitter, np.uint8), dimension_names=["byte"])
     for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
-        _signal_column(group, name, codes, described[name])
+        _signal_column(group, name, codes, described.get(name, {}))
     _signal_column(group, "split", contents.split, described["split"])
     ids = np.array(contents.ids, dtype=np.dtypes.StringDType())
     _signal_column(group, "signal_id", ids, described["signal_id"])

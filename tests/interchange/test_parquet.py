@@ -154,7 +154,7 @@ def test_an_evaluation_from_parquet_alone(finished: Path, tmp_path: Path) -> Non
         size = int(np.prod(tensor["shape"]))
         tensors[tensor["name"]], at = vector[at : at + size].reshape(tensor["shape"]), at + size
     coords = np.random.default_rng(0).uniform(-1, 1, (20, 2))
-    names = {"np": np, "formula": about["formula"], "tensors": tensors, "coords": coords}
+    names = {"np": np, "formula": about["formula"], "tensors": tensors, "x": coords}
     exec(EVALUATE, names)
     rendered = open_store(finished).render(table["signal"][0].as_py(), 1, coords=coords)
     np.testing.assert_allclose(names["values"], rendered, atol=1e-5)
