@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from inrzoo.display import table_text
+from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 from inrzoo.store.files import file_sizes
 
@@ -47,6 +48,7 @@ def of_store(store: Store) -> dict[str, Any]:
         "num_params": store.layout.num_params,
         "inrs": {"done": int(done.sum()), "wanted": int(done.size)},
         "inr": info.inr,
+        "formula": _formula(store),
         "layout": [f"{tensor.name} {'×'.join(map(str, tensor.shape))}" for tensor in store.layout.tensors],
         "grid": list(info.grid),
         "coords": dict(sorted(asdict(manifest.coords).items())),
@@ -146,8 +148,18 @@ def _inrs(store: Store, content: dict[str, Any]) -> dict[str, Any]:
         f"(steps {', '.join(map(str, steps))})",
         "network": f"{content['inr'].get('name', 'unknown')}, {content['num_params']:,} parameters",
         "fields": fields,
+        "formula": (content["formula"] or {}).get("latex"),
         "layout": content["layout"],
     }
+
+
+def _formula(store: Store) -> dict[str, Any] | None:
+    """The formula as plain data; None if the INR has none, or is of a package that is not installed here."""
+    try:
+        formula = store.formula
+    except InrzooError:
+        return None
+    return None if formula is None else formula.to_json()
 
 
 def _fit(content: dict[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ import re
 import tomllib
 import types
 from collections.abc import Mapping
-from typing import Any, Literal, Union, get_args, get_origin
+from dataclasses import fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from inrzoo.errors import InrzooError
 
@@ -26,6 +27,20 @@ def check_type(key: str, value: Any, expected: Any) -> Any:
     if not _fits(value, expected):
         raise InrzooError(f"{key} = {value!r} is not allowed; expected {describe(expected)}")
     return _convert(value, expected)
+
+
+def check_table(key: str, value: Any, part: type[Any]) -> Any:
+    """Make the dataclass `part` from a table; keys that it does not have are left out.
+
+    Raises:
+        InrzooError: no table, a value of another type, or a field without a default that is missing.
+    """
+    table, hints = check_type(key, value, dict[str, Any]), get_type_hints(part)
+    known = {name: check_type(f"{key}.{name}", table[name], hint) for name, hint in hints.items() if name in table}
+    required = [each.name for each in fields(part) if each.default is each.default_factory]  # both are MISSING
+    if missing := [name for name in required if name not in known]:
+        raise InrzooError(f"{key} lacks {', '.join(missing)}")
+    return part(**known)
 
 
 def toml_value(text: str) -> Any:

@@ -198,6 +198,8 @@ def _check_metadata(store: Store, findings: Findings) -> None:
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")
+    if info.formula is not None and not info.formula.agrees_with(store.inr.formula()):
+        findings.problems.append("the recorded formula is not that of the recorded INR")
     if findings.interrupted:
         findings.problems.append("a repair was interrupted; inrzoo verify --repair continues it")
     elif not store.complete:

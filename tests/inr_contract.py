@@ -3,8 +3,11 @@
 Shape letters: N INRs, P parameters, K coordinates, D in_features.
 """
 
+import json
 import math
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import numpy as np
@@ -14,6 +17,7 @@ from torch import Tensor
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.inrs import INR, permute_randomly
 from inrzoo.seeding import Stream
 
@@ -142,6 +146,25 @@ def check_motions(inr: INR) -> None:
         )
 
 
+STORE_PAGE = (Path(__file__).parents[1] / "docs" / "store.md").read_text(encoding="utf-8")
+TENSORS, EVALUATE = re.findall(r"```python\n(.*?)```", STORE_PAGE.partition("## The formula\n")[2], re.DOTALL)[:2]
+"""The page for readers without inrzoo: `tensors` of one INR by name, then its `values` at coordinates `x`."""
+
+
+def check_formula(inr: INR) -> None:
+    """The formula, read back from JSON and followed in numpy alone, gives the INR's values; or there is none."""
+    made = inr.formula()
+    if made is None:
+        return
+    weights, coords = fitted(inr), points(inr)
+    recorded = json.loads(json.dumps(made.to_json()))
+    assert Formula.from_json(recorded) == made
+    for weights_P, expected_KC in zip(weights.numpy(), inr(weights, coords).numpy(), strict=True):
+        names = {"np": np, "formula": recorded, "tensors": inr.layout.split(weights_P), "x": coords.numpy()}
+        exec(EVALUATE, names)
+        np.testing.assert_allclose(names["values"], expected_KC, rtol=1e-9, atol=1e-9)
+
+
 def check_refusal(inr: INR, method: str, call: Any) -> None:
     try:
         call()
@@ -151,4 +174,4 @@ def check_refusal(inr: INR, method: str, call: Any) -> None:
         raise AssertionError(f"{method} is not defined and yet does something")
 
 
-CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions]
+CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions, check_formula]

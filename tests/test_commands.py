@@ -57,6 +57,13 @@ def test_info_leaves_out_what_is_absent(finished: Path, monkeypatch: pytest.Monk
         assert not line.startswith("  ") or re.fullmatch(r"  \S+( \S+)*  +\S.*", line), line
 
 
+def test_info_says_the_formula(finished: Path, inrzoo: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inrzoo.summary.MAX_WIDTH", 10_000)
+    store = open_store(finished)
+    assert store.formula is not None and store.formula.latex in summary.as_text(store, 10_000)
+    assert json.loads(inrzoo("info", finished, "--json")[1])["formula"] == store.formula.to_json()
+
+
 def test_info_says_the_quality_of_each_class(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store(finished)
     store.status[5] = store.info.status_names.index("diverged")

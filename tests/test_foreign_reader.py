@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from inr_contract import EVALUATE, TENSORS
 
 from inrzoo import manifest
 from inrzoo.builder import build
@@ -20,7 +21,7 @@ import numpy as np, zarr
 path, signal = sys.argv[1], int(sys.argv[2])
 group = zarr.open_group(path, mode="r")
 about = json.loads(json.dumps(dict(group.attrs)))
-own, inr = about["manifest"], about["inr"]
+own = about["manifest"]
 
 # Weights: one vector of all tensors, one after the other.
 vector, tensors, at = group["weights"][signal, 0, -1].astype(np.float64), {}, 0
@@ -38,14 +39,10 @@ else:
     axes = [np.linspace(-extent, extent, size) for size in about["grid"]]
     coords = np.stack(np.meshgrid(*axes, indexing="ij"), -1).reshape(-1, len(axes))
 """
-SIREN = """
-# SIREN: sin(omega (W x + b)), then a linear layer.
-depth, hidden = sum(name.startswith("weight") for name in tensors), coords
-for layer in range(depth):
-    hidden = hidden @ tensors[f"weight_{layer}"].T + tensors[f"bias_{layer}"]
-    omega = inr["omega_0"] if layer == 0 else inr.get("omega_hidden") or inr["omega_0"]
-    hidden = np.sin(omega * hidden) if layer < depth - 1 else hidden
-hidden = hidden + inr.get("output_offset", 0.0)
+NETWORK = f"""
+formula, x = about["formula"], coords
+{EVALUATE}
+hidden = values
 """
 NUMBERS = """
 # Numbers: the limits of the signal become the ends of the value range.
@@ -82,7 +79,7 @@ colours = (1 / (1 + np.exp(-hidden[:, :-1]))).reshape(*thick.shape, -1)
 shown = (weight[..., None] * colours).sum(1) + (1 - weight.sum(1))[:, None] * (seen_by["background"] == "white")
 hidden = own["values"]["range"][0] + (own["values"]["range"][1] - own["values"]["range"][0]) * shown
 """
-READER, VIEWER = OPENED + WHERE + SIREN + NUMBERS, OPENED + RAYS + SIREN + COMPOSITE + NUMBERS
+READER, VIEWER = OPENED + WHERE + NETWORK + NUMBERS, OPENED + RAYS + NETWORK + COMPOSITE + NUMBERS
 KEYS = {
     "digits": {"limit": 12},
     "tones": {"source.num_samples": 64},
@@ -104,5 +101,20 @@ def test_a_pixel_a_sound_a_distance_and_a_view_without_inrzoo(name: str, tmp_pat
     rendered = store.predict(torch.from_numpy(store.weights[5, 0, -1][None]), coords)[0].numpy()
     np.testing.assert_allclose(read["values"], rendered, atol=1e-4)
     assert read["loss"] == pytest.approx(store.loss[5, 0, -1], rel=1e-4)
-    assert len([line for line in script.splitlines() if line and not line.startswith("#")]) <= 45
+    assert len([line for line in script.splitlines() if line and not line.startswith("#")]) <= 60
     assert json.loads((store.path / "zarr.json").read_text())["attributes"]["format"] == 1
+
+
+def test_the_page_opens_a_store_with_zarr_alone(finished: Path, tmp_path: Path) -> None:
+    store = open_store(finished)
+    x = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    np.save(tmp_path / "x.npy", x)
+    script = "\n".join([
+        f"signal, seed, step = 7, 1, 0\n{TENSORS.replace('digits.zarr', str(finished))}",
+        f"x = np.load({str(tmp_path / 'x.npy')!r})\n{EVALUATE}",
+        f"np.save({str(tmp_path / 'values.npy')!r}, values)",
+    ])  # fmt: skip
+    done = subprocess.run([sys.executable, "-I", "-c", script], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rendered = store.render(7, 1, 0, coords=x).numpy()
+    np.testing.assert_allclose(np.load(tmp_path / "values.npy"), rendered, atol=1e-5)

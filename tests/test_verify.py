@@ -4,12 +4,13 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
-from tiny_store import small, store_bytes, tiny
+from tiny_store import set_attributes, small, store_bytes, tiny
 
 from inrzoo import verify as checks
 from inrzoo.builder import build, worker
@@ -40,6 +41,18 @@ def test_a_sound_store_is_sound(copy: Path) -> None:
     assert findings.num_inrs == 12 and findings.num_files > 30
     assert findings.max_psnr_difference == 0  # same machine, same batches
     assert store_bytes(copy) == before
+
+
+def test_a_formula_of_another_inr_is_found(copy: Path) -> None:
+    recorded = open_store(copy).formula
+    assert recorded is not None
+    for formula, problems in (
+        (replace(recorded, latex="said in another way"), 0),
+        (replace(recorded, offset=0.5), 1),
+    ):
+        set_attributes(copy, formula=formula.to_json())
+        said = [line for line in checks.verify(copy).problems if "formula" in line]
+        assert said == ["the recorded formula is not that of the recorded INR"] * problems
 
 
 @pytest.mark.parametrize("trial", [0, 1, *(pytest.param(trial, marks=pytest.mark.slow) for trial in range(2, 6))])

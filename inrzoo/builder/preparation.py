@@ -267,6 +267,7 @@ def _contents(
         numbers=tuple(signals.numbers),
         padded=signals.valid is not None,
         skipped=signals.skipped,
+        formula=inr.formula(),
     )
     return Contents(
         info=info,

@@ -23,8 +23,16 @@ from inrzoo.errors import InrzooError
 @click.option("--seed", help="Number of the fit of each signal, or all. Default: all for Parquet, else 0.")
 @click.option("--step", type=int, help="Step count of the view, if the store has several; Parquet takes all.")
 @click.option("--signal", "signals", help="For safetensors: one signal, or a range such as 0:100.")
+@click.option("--no-images", is_flag=True, help="For Parquet: leave out the small pictures of INRs.")
 def export(
-    store: Path, kind: str, convention: str | None, out: Path, seed: str | None, step: int | None, signals: str | None
+    store: Path,
+    kind: str,
+    convention: str | None,
+    out: Path,
+    seed: str | None,
+    step: int | None,
+    signals: str | None,
+    no_images: bool,
 ) -> None:
     """Write a store as files for other tools: one .pth per INR, rows of Parquet, or tensors of some INRs."""
     from inrzoo import open_store
@@ -34,15 +42,16 @@ def export(
         if (kind == option_kind) != (value is not None):
             verb = "needs" if kind == option_kind else "takes no"
             raise InrzooError(f"--format {kind} {verb} {option}; see inrzoo export --help")
+    if no_images and kind != "parquet":
+        raise InrzooError(f"--format {kind} takes no --no-images; its files have no pictures")
     open_store(store)  # fails before torch is imported
     from inrzoo import interchange
 
     if kind == "parquet":
         if step is not None:
             raise InrzooError("--format parquet takes no --step; every view is a row, with a column `step`")
-        rows = interchange.export_parquet(
-            store, out, None if seed in (None, "all") else range(_seed(seed), _seed(seed) + 1)
-        )
+        seeds = None if seed in (None, "all") else range(_seed(seed), _seed(seed) + 1)
+        rows = interchange.export_parquet(store, out, seeds, images=not no_images)
         say(f"{out}: {rows} INRs as rows of parquet")
     elif kind == "safetensors":
         written = interchange.export_safetensors(store, out, str(signals), _seed(seed), step)

@@ -16,6 +16,7 @@ from inrzoo.cli import JSON, SOURCE, STORE, cli, say
 @click.option("--revision", default="main", show_default=True, help="Branch; only main has version tags.")
 @click.option("--create-pr", is_flag=True, help="Push to a new pull request.")
 @click.option("--partial", is_flag=True, help="Push the finished seeds of an unfinished store.")
+@click.option("--no-images", is_flag=True, help="Leave the small pictures of INRs out of the rows.")
 @SOURCE
 @JSON
 def push(
@@ -25,6 +26,7 @@ def push(
     revision: str,
     create_pr: bool,
     partial: bool,
+    no_images: bool,
     source: Path | None,
     as_json: bool,
 ) -> None:
@@ -45,6 +47,7 @@ def push(
             revision=revision,
             create_pr=create_pr,
             partial=partial,
+            images=not no_images,
             on_bytes=tick,
         ),
     )

@@ -25,13 +25,17 @@ from inrzoo.store import Store
 LOG = logging.getLogger("inrzoo.hub")
 TAG = "inrzoo"
 """Tag of the datasets of inrzoo."""
+IMAGES = re.compile(rf"^{TAG}:\n(?:  [^\n]*\n)*?  images: true$", re.MULTILINE)
+"""What a header says of rows with pictures."""
+MAX_HEADER_BYTES = 2**16
+"""Maximum size of the header of a card in bytes."""
 LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
 """The Hub's identifiers of common licences of datasets. Other licences appear by name."""
 POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
 """Bounds of the Hub's size categories, 10³ to 10¹²."""
 
 
-def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
+def card(store: Store, repo_id: str, version: int, with_preview: bool, images: bool = False) -> str:
     """Return the README.md of a store on the Hub.
 
     Args:
@@ -39,8 +43,9 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
         repo_id: `USER/NAME` of the dataset.
         version: N of the tag vN.
         with_preview: whether the card shows `preview.png`.
+        images: whether the rows have a picture of each INR.
     """
-    header = yaml_dump(_header(store, version), sort_keys=False, width=1000)
+    header = yaml_dump(_header(store, version, images), sort_keys=False, width=1000)
     sections = [
         f"# {text(_title(store))}",
         _introduction(store, version),
@@ -49,12 +54,18 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
         f"## What was fitted, and how\n\n{tables.fitting(store)}",
         f"## Conventions\n\n{tables.conventions(store)}",
         f"## Quality\n\n{tables.quality(store)}\n\n{tables.histogram(store)}",
-        f"## Columns of the Parquet files\n\n{tables.columns(store)}",
+        f"## Columns of the Parquet files\n\n{tables.columns(store, images)}",
         f"## Checksums\n\n{_checksums(store)}",
         f"## Build it again\n\n{_rebuilding(store)}",
         f"## Source, licence, citation\n\n{_source(store)}",
     ]
     return f"---\n{header}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
+
+
+def says_images(content: bytes) -> bool:
+    """Return whether the header of a card, as `card` writes it, says that rows have a picture of each INR."""
+    header = content[:MAX_HEADER_BYTES].decode(errors="replace").partition("\n---\n")[0]
+    return IMAGES.search(header) is not None
 
 
 def draw_preview(store: Store, out: Path) -> bool:
@@ -74,7 +85,7 @@ def draw_preview(store: Store, out: Path) -> bool:
     return True
 
 
-def _header(store: Store, version: int) -> dict[str, Any]:
+def _header(store: Store, version: int, images: bool) -> dict[str, Any]:
     recorded, num_inrs = store.info.manifest, tables.num_inrs(store)
     licence = one_line(recorded.licence).lower()
     known = licence in LICENCES
@@ -97,6 +108,7 @@ def _header(store: Store, version: int) -> dict[str, Any]:
             "num_seeds": store.num_seeds,
             "num_bytes": tables.num_bytes(store),
             "psnr_median": tables.median_psnr(store),
+            "images": images,
         },
     }
 

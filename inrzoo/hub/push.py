@@ -16,11 +16,11 @@ from huggingface_hub.utils import validate_repo_id
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.branch import Branch
-from inrzoo.hub.card import card, draw_preview
+from inrzoo.hub.card import card, draw_preview, says_images
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
 from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, local_entry, resolve, tree, versions
 from inrzoo.hub.snapshot import snapshot
-from inrzoo.interchange.parquet import Part, parts, write_part
+from inrzoo.interchange.parquet import Part, has_images, parts, write_part
 from inrzoo.manifest import differences
 from inrzoo.store import Store, open_store
 from inrzoo.store.names import is_data
@@ -64,6 +64,7 @@ def push(
     revision: str = MAIN,
     create_pr: bool = False,
     partial: bool = False,
+    images: bool = True,
     on_bytes: OnBytes = lambda done, total: None,
 ) -> Pushed:
     """Publish a store as the next version of a dataset, unless it is already published.
@@ -77,6 +78,7 @@ def push(
         create_pr: whether to push to a pull request, for users without write access. After merging it, its owner pushes
             again for the tag.
         partial: whether to publish the finished seeds of an unfinished store.
+        images: whether rows have a small picture of their INR. Later versions have the columns of the first one.
         on_bytes: called with the progress.
 
     Raises:
@@ -94,6 +96,7 @@ def push(
                 if revision == MAIN and _missing(store, newest) == []:
                     return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
                 _require_extension(store, newest)
+            images = _with_images(store, newest, images)
             findings = verify(_folder(store))
             if findings.problems:
                 raise InrzooError(
@@ -101,7 +104,7 @@ def push(
                     f"{findings.problems[0]}); see inrzoo verify {path}"
                 )
             retrying(lambda: HfApi().create_repo(repo_id, repo_type=DATASET, private=private or None, exist_ok=True))
-            return _push(store, repo_id, _target(repo_id, revision, create_pr), on_bytes)
+            return _push(store, repo_id, _target(repo_id, revision, create_pr), images, on_bytes)
 
 
 @contextmanager
@@ -132,6 +135,16 @@ def _newest(repo_id: str, private: bool) -> Snapshot | None:
     if private and not info.private:
         raise InrzooError(f"{repo_id} is already public; make it private on {_page(repo_id)}/settings, then push")
     return resolve(Address(repo_id)) if versions(repo_id) else None
+
+
+def _with_images(store: Store, newest: Snapshot | None, images: bool) -> bool:
+    """Return whether rows have pictures. Files of one dataset need the same columns: `datasets` refuses others."""
+    if newest is not None:
+        published = "README.md" in newest.files() and says_images(newest.read("README.md"))
+        if published and not images:
+            raise InrzooError(f"the rows of {newest.repo_id} have pictures, and versions share columns; no --no-images")
+        images = published
+    return has_images(store, images)
 
 
 def _require_extension(store: Store, newest: Snapshot) -> None:
@@ -169,7 +182,7 @@ def _target(repo_id: str, revision: str, create_pr: bool) -> str:
     return revision
 
 
-def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushed:
+def _push(store: Store, repo_id: str, revision: str, images: bool, on_bytes: OnBytes) -> Pushed:
     branch = Branch(repo_id, revision)
     folder = next((path.split("/")[0] for path in branch.entries if path.endswith(".zarr/zarr.json")), None)
     folder = folder or f"{repo_id.split('/')[1]}.zarr"
@@ -182,6 +195,7 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         if revision == MAIN and missing == []:
             return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
         _require_extension(store, newest)
+        images = _with_images(store, newest, images)
     number = 1 + (newest.version or 0 if newest is not None else 0)
     tagged = range(0 if newest is None else newest.info.manifest.seeds)
     home = _folder(store)
@@ -206,11 +220,11 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
             else:
                 branch.send(path_in_repo, path, tick)
         for part in rows:
-            _send_rows(store, part, branch, Path(temporary), part.seed in tagged, tick, sizes)
+            _send_rows(store, part, branch, Path(temporary), part.seed in tagged, images, tick, sizes)
         branch.commit("Add data", tick)
         named = {*data, *metadata, *sizes}
         stray = [path for path in branch.entries if path.startswith((f"{folder}/", "data/")) and path not in named]
-        metadata |= _card(store, repo_id, number, Path(temporary))
+        metadata |= _card(store, repo_id, number, images, Path(temporary))
         for path_in_repo, path in metadata.items():
             if not branch.has(path_in_repo, path):
                 branch.send(path_in_repo, path, tick)
@@ -233,6 +247,7 @@ def _send_rows(
     branch: Branch,
     home: Path,
     tagged: bool,
+    images: bool,
     tick: Callable[[int], None],
     sizes: dict[str, int],
 ) -> None:
@@ -244,7 +259,7 @@ def _send_rows(
     ):  # another pyarrow would write other bytes for the same rows
         return tick(sizes[path_in_repo])
     path = home / part.name
-    write_part(store, part, path)
+    write_part(store, part, path, images)
     if branch.has(path_in_repo, path):
         path.unlink()
         tick(sizes[path_in_repo])
@@ -253,11 +268,12 @@ def _send_rows(
     return None
 
 
-def _card(store: Store, repo_id: str, version: int, home: Path) -> dict[str, Path]:
+def _card(store: Store, repo_id: str, version: int, images: bool, home: Path) -> dict[str, Path]:
     files = {}
     if draw_preview(store, home / "preview.png"):
         files["preview.png"] = home / "preview.png"
-    (home / "README.md").write_text(card(store, repo_id, version, "preview.png" in files), encoding="utf-8")
+    content = card(store, repo_id, version, "preview.png" in files, images)
+    (home / "README.md").write_text(content, encoding="utf-8")
     return {**files, "README.md": home / "README.md"}
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.hub.markdown import code, fenced, table, text
-from inrzoo.interchange.parquet import features
+from inrzoo.interchange import parquet
 from inrzoo.manifest import Values
 from inrzoo.store import Store
 
@@ -38,17 +38,6 @@ INITS = {
     "fixed": "all signals of a seed start at the same weights, fitted to one signal of the training split",
     "file": "all signals start at given weights, sha256 {sha256}",
     "hypernet": "at the weights that a trained hypernetwork makes of the signal (array `fitter`, sha256 {sha256})",
-}
-MEANINGS = {
-    "weights": "the INR, one flat vector in the order of the layout",
-    "signal": "position of the signal on the signal axis of the store",
-    "signal_id": "where the signal came from",
-    "seed": "which independent fit of the signal",
-    "step": "steps of the snapshot that was kept",
-    "split": "split of the signal",
-    "psnr": "dB, at that snapshot",
-    "steps": "optimiser steps really taken",
-    "status": "how the fit ended",
 }
 
 
@@ -102,6 +91,7 @@ def conventions(store: Store) -> str:
     used = regulariser.get("weight", 0) or regulariser.get("regulariser") == "projection"
     rows = {
         "architecture": _architecture(inr),
+        "formula, in LaTeX": code(store.formula.latex) if store.formula else "",
         "ω₀": f"{inr['omega_0']:g}; inside, it multiplies the bias: {text(inr.get('bias_inside', True))}"
         if "omega_0" in inr
         else "",
@@ -183,14 +173,21 @@ def histogram(store: Store) -> str:
     return fenced("\n".join(lines), "text")
 
 
-def columns(store: Store) -> str:
-    """Return the table of the columns of the Parquet files."""
-    rows = []
-    for name, feature in features(store).items():
-        kind = {"List": "list of {} float32", "ClassLabel": "class of {}"}.get(feature["_type"], "{}")
-        size = feature.get("length") or len(feature.get("names", ())) or feature.get("dtype")
-        of_quality = "measure of quality at that snapshot" if name in store.info.measures else "label of the signal"
-        rows.append((code(name), text(kind.format(size)), MEANINGS.get(name, of_quality)))
+def columns(store: Store, images: bool) -> str:
+    """Return the table of the columns of the Parquet files.
+
+    Args:
+        images: whether they have a picture of each INR.
+    """
+    kinds = {"image": "PNG", "class": "class of {}", "vector": "list of {} float32"}
+    rows = [
+        (
+            code(column.name),
+            text(kinds.get(column.kind, column.kind).format(column.length or len(column.names))),
+            column.meaning,
+        )
+        for column in parquet.columns(store, images)
+    ]
     return table(("column", "type", "what"), rows)
 
 

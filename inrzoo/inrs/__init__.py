@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.inrs._symmetries import permute_randomly
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
@@ -176,6 +177,13 @@ class INR(ABC):
         """Return the filter matrices of an MFN, each (..., filters, D) in radians per coordinate unit.
 
         None for a family without a frequency bound (SIREN: the sine of a sine has infinitely many harmonics).
+        """
+        return None
+
+    def formula(self) -> Formula | None:
+        """Return how weights and a coordinate become a value, as data; None for a family that does not say.
+
+        Stores and Parquet files record it, so that they are read without inrzoo.
         """
         return None
 

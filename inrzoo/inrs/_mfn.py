@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.formula import Filter, Formula, Layer
 from inrzoo.inrs import INR, FilterNetwork
 from inrzoo.inrs._mlp import broadcast_to_float64
 from inrzoo.inrs._symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of, split_at
@@ -68,6 +69,8 @@ class MultiplicativeFilterNetwork(INR):
 
     FILTER_TENSORS: ClassVar[Mapping[str, tuple[str, ...]]] = {"omega": ("in",), "phi": ()}
     """Tensors of a filter: name -> axes after the filter's own."""
+    FILTER_LATEX: ClassVar[str] = r"g_i(x) = \sin(\omega_i x + \varphi_i)"
+    """A filter in LaTeX."""
 
     hidden_features: int = 16
     num_filters: int = 3
@@ -106,6 +109,18 @@ class MultiplicativeFilterNetwork(INR):
             axes_of |= {f"weight_{i}": (target, source), f"bias_{i}": (target,)}
         return WeightLayout(
             tuple(WeightTensor(name, tuple(sizes[axis] for axis in axes), axes) for name, axes in axes_of.items())
+        )
+
+    def formula(self) -> Formula:
+        """See `INR.formula`."""
+        last = self.num_filters - 1
+        recursion = r"$z_0 = g_0(x)$ and $z_{i+1} = (W_i z_i + b_i) \odot g_{i+1}(x)$"
+        return Formula(
+            latex=f"$f(x) = W_{{{last}}} z_{{{last}}} + b_{{{last}}}$, where {recursion} with ${self.FILTER_LATEX}$.",
+            layers=tuple(Layer(weight=f"weight_{i}", bias=f"bias_{i}") for i in range(self.num_filters)),
+            filters=tuple(
+                Filter(**{name: f"{name}_{i}" for name in self.FILTER_TENSORS}) for i in range(self.num_filters)
+            ),
         )
 
     def kernel(self) -> FilterNetwork:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula, Layer
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
@@ -35,6 +36,26 @@ def mlp_layout(sizes: Sequence[int]) -> WeightLayout:
         tensors.append(WeightTensor(f"weight_{i}", (sizes[i + 1], sizes[i]), (axes[i + 1], axes[i])))
         tensors.append(WeightTensor(f"bias_{i}", (sizes[i + 1],), (axes[i + 1],)))
     return WeightLayout(tuple(tensors))
+
+
+def mlp_formula(
+    hidden: Sequence[Layer], sigma: str, *, encoding: NDArray[np.float64] | None = None, offset: float = 0.0
+) -> Formula:
+    """Return the formula of a network with the layout of `mlp_layout`.
+
+    Args:
+        hidden: the layers before the last.
+        sigma: h_{i+1} by h_i, in LaTeX.
+        encoding: F, (M, D) in radians per coordinate unit; None if the coordinates are not encoded.
+        offset: added to every channel.
+    """
+    last = len(hidden)
+    added = f" {offset:+.6g}" if offset else ""
+    start = "x" if encoding is None else r"(\cos F x, \sin F x)"
+    latex = f"$f(x) = W_{{{last}}} h_{{{last}}} + b_{{{last}}}{added}$, where $h_0 = {start}$ and ${sigma}$."
+    rows = () if encoding is None else tuple(map(tuple, encoding.tolist()))
+    output = Layer(weight=f"weight_{last}", bias=f"bias_{last}")
+    return Formula(latex=latex, layers=(*hidden, output), encoding=rows, offset=offset)
 
 
 def draw_uniform(layout: WeightLayout, stream: Stream, bounds: Mapping[str, float]) -> NDArray[np.float32]:

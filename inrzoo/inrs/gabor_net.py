@@ -50,6 +50,10 @@ class GaborNet(MultiplicativeFilterNetwork):
         "mu": ("in",),
         "gamma": (),
     }
+    FILTER_LATEX: ClassVar[str] = (
+        r"g_{ij}(x) = \exp(-\tfrac{1}{2} \gamma_{ij} \lVert x - \mu_{ij} \rVert^2) "
+        r"\sin(\omega_{ij} x + \varphi_{ij})"
+    )
 
     alpha: float = 6.0
     beta: float = 1.0

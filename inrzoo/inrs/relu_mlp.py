@@ -20,8 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula, Layer
 from inrzoo.inrs import INR, Perceptron
-from inrzoo.inrs._mlp import broadcast_to_float64, draw_uniform, mlp_layout, move_input
+from inrzoo.inrs._mlp import broadcast_to_float64, draw_uniform, mlp_formula, mlp_layout, move_input
 from inrzoo.inrs._symmetries import draw_integers, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
@@ -153,6 +154,14 @@ class ReluMlp(INR):
     @cached_property
     def _copies(self) -> dict[torch.device, Tensor]:
         return {}
+
+    def formula(self) -> Formula:
+        """See `INR.formula`."""
+        hidden = [
+            Layer(weight=f"weight_{i}", bias=f"bias_{i}", activation="relu") for i in range(self.hidden_layers + 1)
+        ]
+        encoding = None if self.encoding == "none" else self.frequencies
+        return mlp_formula(hidden, r"h_{i+1} = \max(0, W_i h_i + b_i)", encoding=encoding)
 
     def kernel(self) -> Perceptron:
         """See `INR.kernel`."""

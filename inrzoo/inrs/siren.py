@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.formula import Formula, Layer
 from inrzoo.inrs import INR, Perceptron
-from inrzoo.inrs._mlp import draw_uniform, mlp_layout, move_input
+from inrzoo.inrs._mlp import draw_uniform, mlp_formula, mlp_layout, move_input
 from inrzoo.inrs._symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
@@ -174,6 +175,22 @@ class Siren(INR):
         last = self.hidden_layers + 1
         bias_BC1 = tensors[f"bias_{last}"][:, :, None] + self.output_offset
         return torch.baddbmm(bias_BC1, tensors[f"weight_{last}"], hidden_BHK).transpose(1, 2)
+
+    def formula(self) -> Formula:
+        """See `INR.formula`."""
+        hidden = [
+            Layer(
+                weight=f"weight_{i}",
+                bias=f"bias_{i}",
+                weight_factor=omega,
+                bias_factor=bias_omega,
+                activation="sine",
+            )
+            for i, (omega, bias_omega) in enumerate(zip(self.omegas, self.bias_omegas, strict=True))
+        ]
+        phase = r"\omega_i (W_i h_i + b_i)" if self.bias_inside else r"\omega_i W_i h_i + b_i"
+        omegas = ", ".join(f"{omega:.6g}" for omega in self.omegas)
+        return mlp_formula(hidden, rf"h_{{i+1}} = \sin({phase})$ with $\omega = ({omegas})", offset=self.output_offset)
 
     def kernel(self) -> Perceptron:
         """See `INR.kernel`."""

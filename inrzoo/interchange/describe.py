@@ -125,6 +125,7 @@ def info_of(
         source_checksums={} if matched is None else matched.checksums,
         inr=spec,
         layout=inr.layout,
+        formula=inr.formula(),
         grid=tuple(grid),
         label_columns=tuple(columns),
         label_names={column: tuple(names) for column, names in label_names.items()},

@@ -11,17 +11,20 @@ Shape letters: B INRs of a row group, N signals, P parameters.
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from inrzoo.errors import InrzooError
-from inrzoo.store import Store, open_store
+from inrzoo.choices import Status
+from inrzoo.errors import InrzooError, MissingPackageError
+from inrzoo.rendering.thumbnails import has_thumbnails, require_thumbnails, thumbnails
+from inrzoo.store import Store, open_store, row
 from inrzoo.store.files import sync_tree
+from inrzoo.store.row import Column
 
 ROW_GROUP_BYTES = 16 * 10**6
 """Size of the weights in a row group in bytes."""
@@ -77,35 +80,42 @@ def parts(store: Store, seeds: range) -> list[Part]:
     return files
 
 
-def features(store: Store) -> dict[str, Any]:
-    """Return the columns in the format of `datasets.Features`, with names of labels and a fixed length of weights."""
-    value = {dtype: {"dtype": dtype, "_type": "Value"} for dtype in ("float32", "int32", "int64", "string")}
-    names = store.info.label_names
-    return {
-        "weights": {"feature": value["float32"], "length": store.layout.num_params, "_type": "List"},
-        "signal": value["int64"],
-        "signal_id": value["string"],
-        "seed": value["int32"],
-        "step": value["int32"],
-        **{
-            column: {"names": list(names[name]), "_type": "ClassLabel"} if names.get(name) else value["int64"]
-            for column, name in zip(_label_columns(store), store.labels, strict=True)
-        },
-        "split": value["string"],
-        "psnr": value["float32"],
-        **dict.fromkeys(store.info.measures, value["float32"]),
-        "steps": value["int32"],
-        "status": value["string"],
-    }
+def has_images(store: Store, images: bool) -> bool:
+    """Return whether the files have a picture of each INR: if `images`, and for signals of a kind that can be drawn.
+
+    Raises:
+        MissingPackageError: a package that draws them is not installed.
+    """
+    if not images or not has_thumbnails(store):
+        return False
+    try:
+        require_thumbnails(store)
+    except MissingPackageError as error:
+        raise MissingPackageError(f"{error}, or leave the pictures out: --no-images") from None
+    return True
 
 
-def write_part(store: Store, part: Part, target: Path) -> None:
-    """Write one file. Store and version of pyarrow decide its bytes.
+def columns(store: Store, images: bool) -> list[Column]:
+    """Return the columns of the files; see `inrzoo.store.row`.
+
+    Args:
+        images: whether a picture of the INR comes first, if there are pictures of signals of this kind.
+    """
+    return row.columns([store], image=has_images(store, images))
+
+
+def write_part(store: Store, part: Part, target: Path, images: bool = True) -> None:
+    """Write one file. Store and version of pyarrow decide its bytes, but for pictures, which the machine rounds.
+
+    Args:
+        images: as `columns`.
 
     Raises:
         OSError: there is no space or no permission.
+        MissingPackageError: a package that draws the INRs is not installed.
     """
-    schema = _schema(store)
+    shown = columns(store, images)
+    schema = _schema(store, shown)
     num_steps, num_params = store.weights.shape[2:]
     group_rows = max(1, ROW_GROUP_BYTES // (4 * num_params * num_steps))
     with pq.ParquetWriter(
@@ -120,24 +130,26 @@ def write_part(store: Store, part: Part, target: Path) -> None:
     ) as writer:
         for start in range(part.start, part.stop, group_rows):
             rows = slice(start, min(start + group_rows, part.stop))
-            table = _table(store, schema, rows, part.seed, part.split)
+            table = _table(store, shown, schema, rows, part.seed)
             if table.num_rows:
                 writer.write_table(table, row_group_size=table.num_rows)
 
 
-def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> int:
+def export_parquet(store_path: Path, out: Path, seeds: range | None = None, images: bool = True) -> int:
     """Write a store as a folder of Parquet files, which is created complete or not at all.
 
     Args:
         store_path: a complete store.
         out: the new folder.
         seeds: numbers of the fits of each signal; all if None.
+        images: whether a small picture of each INR comes first, as in the Hub's files.
 
     Returns:
         The number of rows, one for each snapshot of an INR.
 
     Raises:
         InrzooError: the store is not finished or lacks a seed, or `out` exists.
+        MissingPackageError: a package that draws the INRs is not installed.
     """
     store = open_store(store_path)
     if not store.complete:
@@ -146,13 +158,14 @@ def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> i
         raise InrzooError(f"{out} exists; give another --out")
     if seeds is not None and not {*seeds} <= {*range(store.num_seeds)}:
         raise InrzooError(f"no seed {seeds.stop - 1} in {store_path}; there are 0 to {store.num_seeds - 1}")
+    has_images(store, images)  # fails before anything is written
     files = parts(store, range(store.num_seeds) if seeds is None else seeds)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         for part in files:
-            write_part(store, part, partial / part.name)
+            write_part(store, part, partial / part.name, images)
         sync_tree(partial)
         partial.rename(out)
     except BaseException:
@@ -161,53 +174,26 @@ def export_parquet(store_path: Path, out: Path, seeds: range | None = None) -> i
     return sum(part.stop - part.start for part in files) * len(store.snapshots)
 
 
-def _label_columns(store: Store) -> list[str]:
-    """Name the first label column `label`, the class, as in the store's arrays; others keep their names."""
-    reserved = {"weights", "signal", "signal_id", "seed", "step", "split", "psnr", "steps", "status", "label"}
-    reserved |= {*store.info.measures}
-    return ["label", *(f"label_{name}" if name in reserved else name for name in list(store.labels)[1:])]
-
-
-def _schema(store: Store) -> pa.Schema:
-    types = {"float32": pa.float32(), "int32": pa.int32(), "int64": pa.int64(), "string": pa.string()}
-    declared = features(store)
-    fields = []
-    for name, feature in declared.items():
-        if feature["_type"] == "List":
-            kind = pa.list_(pa.float32(), feature["length"])
-        else:
-            kind = pa.int64() if feature["_type"] == "ClassLabel" else types[feature["dtype"]]
-        fields.append(pa.field(name, kind))
+def _schema(store: Store, shown: Sequence[Column]) -> pa.Schema:
     metadata = {
-        "huggingface": json.dumps({"info": {"features": declared}}),
-        "inrzoo": json.dumps(store.info.identity()),
+        "huggingface": json.dumps({"info": {"features": row.features(shown)}}),
+        "inrzoo": json.dumps(store.info.identity(store.formula)),
     }
-    return pa.schema(fields, metadata=metadata)
+    return row.schema(shown).with_metadata(metadata)
 
 
-def _table(store: Store, schema: pa.Schema, rows: slice, seed: int, split: str) -> pa.Table:
-    names = np.array(store.info.status_names, dtype=object)
+def _table(store: Store, shown: Sequence[Column], schema: pa.Schema, rows: slice, seed: int) -> pa.Table:
     present = np.arange(rows.start, rows.stop)
-    present = present[names[store.status[present, seed]] != "pending"]  # an imported folder may lack some
+    present = present[store.status[present, seed] != Status.PENDING]  # an imported folder may lack some
     weights_BTP = store.weights[present, seed]
     num_signals, num_steps, num_params = weights_BTP.shape
-    each = num_signals * num_steps  # rows run over the signals, then over the snapshots, as in a shard
-    signals = np.repeat(present, num_steps)
-    columns = {
-        "weights": pa.FixedSizeListArray.from_arrays(pa.array(weights_BTP.reshape(-1)), num_params),
-        "signal": signals,
-        "signal_id": [store.signal_ids[signal] for signal in signals],
-        "seed": np.full(each, seed, dtype=np.int32),
-        "step": np.tile(np.array(store.snapshots, dtype=np.int32), num_signals),
-        **{column: codes[signals] for column, codes in zip(_label_columns(store), store.labels.values(), strict=True)},
-        "split": [split] * each,
-        "psnr": store.psnr[present, seed].reshape(-1),
-        **{name: values[present, seed].reshape(-1) for name, values in store.measures.items()},
-        "steps": store.steps[present, seed].reshape(-1),
-        "status": names[store.status[signals, seed]],
-    }
-    arrays = [
-        column if isinstance(column, pa.Array) else pa.array(column, type=schema.field(name).type)
-        for name, column in columns.items()
-    ]
-    return pa.Table.from_arrays(arrays, schema=schema)
+    # Rows run over the signals, then over the snapshots, as in a shard.
+    signals, steps = np.repeat(present, num_steps), np.tile(np.arange(num_steps), num_signals)
+    weights_BP = weights_BTP.reshape(-1, num_params)
+    arrays = row.small_columns(store, shown, signals, np.full(len(signals), seed), steps)
+    arrays["weights"] = row.vectors(weights_BP)
+    if any(column.kind == "image" for column in shown):
+        pictures = thumbnails(store, signals, weights_BP)
+        cells = [None if png is None else {"bytes": png, "path": None} for png in pictures]
+        arrays["image"] = pa.array(cells, type=schema.field("image").type)
+    return pa.Table.from_arrays([arrays[field.name].cast(field.type) for field in schema], schema=schema)

@@ -47,7 +47,7 @@ def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0,
         raise InrzooError(f"{pending.size} of these INRs are not in {store_path} yet, the first is signal {pending[0]}")
     tensors = store.layout.split(store.weights[index, seed, position])
     facts = {
-        **store.info.identity(),
+        **store.info.identity(store.formula),
         "coords": dict(sorted(asdict(store.info.manifest.coords).items())),
         "values": asdict(store.info.manifest.values),
         "signals": rows.tolist(),

@@ -32,6 +32,7 @@ from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
     import datasets
+    import pandas
     import ray.data
 
     from inrzoo.inrs import INR
@@ -193,17 +194,23 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         }
         return type(self).__name__, rows
 
-    def to_datasets(self) -> datasets.Dataset:
-        """Return a Hugging Face `Dataset` without a copy; see `inrzoo.loaders.adapters.to_datasets`."""
+    def to_datasets(self, *, normalise: Normalise = "none") -> datasets.Dataset:
+        """Return a Hugging Face `Dataset`, without a copy; see `inrzoo.loaders.adapters.to_datasets`."""
         from inrzoo.loaders.adapters import to_datasets
 
-        return to_datasets(self)
+        return to_datasets(self, normalise=normalise)
 
-    def to_ray(self, batch_size: int = 256, **read_options: Any) -> ray.data.Dataset:
+    def to_ray(self, batch_size: int = 256, *, normalise: Normalise = "none", **read_options: Any) -> ray.data.Dataset:
         """Return a Ray Data `Dataset`; see `inrzoo.loaders.adapters.to_ray`."""
         from inrzoo.loaders.adapters import to_ray
 
-        return to_ray(self, batch_size, **read_options)
+        return to_ray(self, batch_size, normalise=normalise, **read_options)
+
+    def to_pandas(self, *, normalise: Normalise = "none") -> pandas.DataFrame:
+        """Return a data frame with one row an INR; see `inrzoo.loaders.adapters.to_pandas`."""
+        from inrzoo.loaders.adapters import to_pandas
+
+        return to_pandas(self, normalise=normalise)
 
     # --- for streams -------------------------------------------------------------------------------------------
 

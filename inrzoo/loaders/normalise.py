@@ -1,27 +1,22 @@
 """Normalises weights by the statistics of the training split in a store.
 Formulas: docs/derivations/store.md#normalisation.
 
-Shape letters: P parameters, T snapshots.
+Shape letters: P parameters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+from inrzoo.store.normalisation import MIN_STD, Normalise, mean_and_std
 from inrzoo.weights import WeightLayout
 
-Normalise = Literal["auto", "per_parameter", "per_tensor", "none"]
-MIN_STD = 1e-6
-"""Minimum standard deviation; smaller ones count as 1, so that constant weights become 0, not noise (nfn: 1e-5)."""
+__all__ = ["Normalise", "Normaliser", "measured_normaliser", "no_normaliser", "normaliser"]
 
 
 @dataclass(frozen=True)
@@ -60,45 +55,9 @@ def no_normaliser(layout: WeightLayout) -> Normaliser:
 
 
 def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: Normalise = "auto") -> Normaliser:
-    """Return the normaliser of some snapshots of some stores.
-
-    `auto` is per parameter if all signals of a seed share initial weights, so that a parameter is the same neuron in
-    all of them, and per tensor if every INR has its own: there, treating neurons differently would break permutation
-    symmetry. Statistics of several stores or snapshots are merged (Chan, Golub & LeVeque 1979, "Updating formulae…",
-    eq. 2.1) into one map. They cover the training split and all seeds, whatever is loaded.
-
-    Args:
-        stores: stores that are loaded as one.
-        steps: positions on the step axis of each store.
-        kind: `auto`, `per_parameter`, `per_tensor` or `none`.
-
-    Raises:
-        InrzooError: the kind is unknown, or a store has no statistics.
-    """
-    if kind not in get_args(Normalise):
-        raise InrzooError(f"normalise = {kind!r} is not known; there are: {', '.join(get_args(Normalise))}")
-    if kind == "auto":
-        kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
-    layout = stores[0].layout
-    if kind == "none":
-        return no_normaliser(layout)
-    prefix = "" if kind == "per_parameter" else "tensor_"
-    counts, means, variances = [], [], []
-    for store, positions in zip(stores, steps, strict=True):
-        if not store.stats or not np.isfinite(store.stats["mean"]).all():
-            raise InrzooError(
-                f"{store.location} has no statistics of its training split; finish its build, or load with "
-                'normalise="none"'
-            )
-        counts += list(store.stats[f"{prefix}count"][list(positions)].astype(np.float64))
-        means += list(store.stats[f"{prefix}mean"][list(positions)])
-        variances += list(np.square(store.stats[f"{prefix}std"][list(positions)]))
-    mean, std = _merged(np.stack(counts), np.stack(means), np.stack(variances))
-    if kind == "per_tensor":
-        sizes = [tensor.size for tensor in layout.tensors]
-        mean, std = np.repeat(mean, sizes), np.repeat(std, sizes)
-    std = np.where(std < MIN_STD, 1.0, std)
-    return Normaliser(kind, torch.from_numpy(mean.astype(np.float32)), torch.from_numpy(std.astype(np.float32)))
+    """Return the normaliser of some snapshots of some stores; see `inrzoo.store.normalisation.mean_and_std`."""
+    chosen, mean, std = mean_and_std(stores, steps, kind)
+    return Normaliser(chosen, torch.from_numpy(mean), torch.from_numpy(std))
 
 
 def measured_normaliser(batches: Callable[[], Iterable[Tensor]], layout: WeightLayout, kind: str) -> Normaliser:
@@ -125,13 +84,3 @@ def measured_normaliser(batches: Callable[[], Iterable[Tensor]], layout: WeightL
             mean[part] = tensor_mean
     std = variance.sqrt()
     return Normaliser(kind, mean.float(), torch.where(std < MIN_STD, 1.0, std).float())
-
-
-def _merged(
-    counts: NDArray[np.float64], means: NDArray[np.float64], variances: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Merge means and variances of parts along the first axis; return mean and population standard deviation."""
-    total = counts.sum(axis=0)
-    mean = (counts * means).sum(axis=0) / total
-    within_and_between = counts * (variances + np.square(means - mean))
-    return mean, np.sqrt(within_and_between.sum(axis=0) / total)

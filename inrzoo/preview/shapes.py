@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.observations.points import Points
 from inrzoo.preview.page import Page, label, quality
-from inrzoo.preview.shading import Canvas
 from inrzoo.rendering.kinds import kind_of
-from inrzoo.rendering.surfaces import Surface, level_of, placed, positions, require_surfaces, surface_of, volume_surface
+from inrzoo.rendering.shading import BLUE, GREY, Canvas, shaded
+from inrzoo.rendering.surfaces import level_of, placed, require_surfaces, surface_of, volume_surface
 from inrzoo.rendering.values import Sampling, cube, sampling
 from inrzoo.store import Store
 
@@ -23,9 +23,6 @@ MIN_POINTS, MAX_POINTS = 100, 2500
 """Numbers of points of a signal that are drawn: of distances those nearest to the surface."""
 NEAR = 0.02
 """Distance up to which points count as near, in units of the shape's cube."""
-UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
-"""Turns the third axis up. In files of meshes the second one is up, in grids of voxels such as ModelNet's the third."""
-BLUE, GREY = (0.47, 0.66, 0.95), (0.8, 0.78, 0.74)
 DARK = (0.2, 0.2, 0.25)
 
 
@@ -70,7 +67,7 @@ def _surface(store: Store, signal: int, seed: int, step: int, grid: Sampling) ->
         surface, _ = surface_of(store, signal, seed, step, grid)
     except InrzooError:
         return "no surface"
-    return _picture(store, surface, BLUE)
+    return shaded(store, surface, BLUE)
 
 
 def _signal(store: Store, signal: int) -> NDArray[np.float64] | str:
@@ -82,7 +79,7 @@ def _signal(store: Store, signal: int) -> NDArray[np.float64] | str:
             steps = volume_surface(volume_XYZ, level_of(store, signal, store.info.grid))
         except InrzooError:
             return "empty"
-        return _picture(store, placed(store, steps, store.info.grid), GREY)
+        return shaded(store, placed(store, steps, store.info.grid), GREY)
     names = ("points", "held_out_points"), ("signals", "held_out_signals")
     points_K3, numbers_K = (
         np.concatenate([table.arrays[name][0].astype(np.float64) for name in pair if name in table.arrays])
@@ -101,15 +98,3 @@ def _near(store: Store, signal: int, numbers_K: NDArray[np.float64]) -> NDArray[
     nearest_K = np.argsort(np.abs(numbers_K), kind="stable")
     near_K = nearest_K[numbers_K[nearest_K] <= NEAR]
     return near_K[:MAX_POINTS] if len(near_K) >= MIN_POINTS else nearest_K[:MIN_POINTS]
-
-
-def _picture(store: Store, surface: Surface, colour: tuple[float, float, float]) -> NDArray[np.float64]:
-    """A shaded picture; voxels are scaled into the cube [-1, 1]³, and their third axis is up."""
-    vertices_V3, normals_V3 = surface.vertices_V3, surface.normals_V3
-    if kind_of(store) == "voxels":
-        ends_23 = positions(store, np.array([[-0.5] * 3, [size - 0.5 for size in store.info.grid]]), store.info.grid)
-        vertices_V3 = (vertices_V3 - ends_23.mean(axis=0)) * (2 / np.abs(np.diff(ends_23, axis=0)).max()) @ UPRIGHT.T
-        normals_V3 = normals_V3 @ UPRIGHT.T
-    canvas = Canvas()
-    canvas.draw_surface(vertices_V3, surface.faces_F3, normals_V3, colour)
-    return canvas.pixels()

@@ -8,14 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.preview.page import Page, quality
+from inrzoo.rendering.spectrogram import DECIBELS, FEWEST_SAMPLES, decibels_of, power_of
 from inrzoo.rendering.values import real_numbers_of, values_of
 from inrzoo.store import Store
 
 CAPTION = "Waveforms and spectrograms, of the INR above those of the sound, and a histogram of quality"
-DECIBELS = 80
-"""Range of a spectrogram in dB below the loudest place of the signal's."""
-FEWEST_SAMPLES = 32
-"""Signals of fewer samples have no spectrogram."""
 
 
 def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
@@ -73,11 +70,10 @@ def _draw_wave(
 def _draw_spectrogram(store: Store, wave_K: NDArray[np.float64], scale_K: NDArray[np.float64], axis: Any) -> Any:
     """Draw the short-time spectrum in dB below the loudest place of `scale_K`, and return the image."""
     times_K = _measures(store, len(wave_K))
-    loudest = max(_power(scale_K).max(), np.finfo(np.float64).tiny)
-    power_FT = np.maximum(_power(wave_K), loudest * 10 ** (-DECIBELS / 10))
+    decibels_FT = decibels_of(power_of(wave_K), float(power_of(scale_K).max()))
     rate = (len(wave_K) - 1) / (times_K[-1] - times_K[0])
     return axis.imshow(
-        10 * np.log10(power_FT / loudest),
+        decibels_FT,
         cmap="magma",
         vmin=-DECIBELS,
         vmax=0,
@@ -85,17 +81,6 @@ def _draw_spectrogram(store: Store, wave_K: NDArray[np.float64], scale_K: NDArra
         aspect="auto",
         extent=(times_K[0], times_K[-1], 0, abs(rate) / 2),
     )
-
-
-def _power(wave_K: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Power of a wave by frequency and time; what is not finite counts as 0."""
-    from matplotlib import mlab
-
-    # About as many windows as frequencies: 128 samples of 4,096.
-    window = 2 ** round(np.log2(2 * np.sqrt(len(wave_K))))
-    finite_K = np.nan_to_num(wave_K, nan=0.0, posinf=0.0, neginf=0.0)
-    power_FT, _, _ = mlab.specgram(finite_K, NFFT=window, noverlap=window * 3 // 4)
-    return np.asarray(power_FT, dtype=np.float64)
 
 
 def _measures(store: Store, count: int) -> NDArray[np.float64]:

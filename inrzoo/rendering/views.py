@@ -43,15 +43,20 @@ def camera_of(store: Store, signal: int, camera: int | None) -> tuple[NDArray[np
     Raises:
         InrzooError: there is no such view, or the store does not hold its signals.
     """
-    rows, columns = store.info.grid[1:]
     if camera is None:
-        focal = max(rows, columns) / 2 / math.tan(FIELD_OF_VIEW / 2)
-        return standard_pose(), np.array([focal, focal, columns / 2, rows / 2])
+        return standard_camera(store.info.grid[1:])
     arrays = store.signal_table(np.array([signal])).arrays
     poses = arrays["held_out_poses"][0]
     if not 0 <= camera < len(poses):
         raise InrzooError(f"--camera {camera} is not allowed; expected 0 to {len(poses) - 1}, a held-out view")
     return poses[camera].astype(np.float64), arrays["intrinsics"][0].astype(np.float64)
+
+
+def standard_camera(sizes: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Pose, (3, 4), and intrinsics, (4,), of the standard camera for a view of so many rows and columns."""
+    rows, columns = sizes
+    focal = max(rows, columns) / 2 / math.tan(FIELD_OF_VIEW / 2)
+    return standard_pose(), np.array([focal, focal, columns / 2, rows / 2])
 
 
 def view_of(
@@ -71,8 +76,22 @@ def view_of(
         most = math.isqrt(MAX_POINTS // math.prod(store.info.grid[1:]))
         raise InrzooError(f"--finer {finer} is not allowed; expected 1 to {most}")
     pose, intrinsics = camera_of(store, signal, camera)
-    rays = rays_of(pose[None, None], finer * intrinsics[None], (rows, columns))
-    weights_1P = torch.from_numpy(store.weights[signal, seed, step][None].copy())
+    return _seen(store, store.weights[signal, seed, step], pose, finer * intrinsics, (rows, columns))
+
+
+def seen_of(store: Store, weights_P: NDArray[np.float32], sizes: tuple[int, int]) -> NDArray[np.float32]:
+    """What the standard camera sees of an INR in so many rows and columns, on the value scale, (H, W, C)."""
+    return _seen(store, weights_P, *standard_camera(sizes), sizes)
+
+
+def _seen(
+    store: Store,
+    weights_P: NDArray[np.float32],
+    pose: NDArray[np.float64],
+    intrinsics: NDArray[np.float64],
+    sizes: tuple[int, int],
+) -> NDArray[np.float32]:
+    rays = rays_of(pose[None, None], intrinsics[None], sizes)
     with torch.inference_mode():
-        values = store.predict(weights_1P, torch.from_numpy(rays))
-    return values.reshape(rows, columns, -1).numpy()
+        values = store.predict(torch.from_numpy(weights_P[None].copy()), torch.from_numpy(rays))
+    return values.reshape(*sizes, -1).numpy()

@@ -21,6 +21,7 @@ from inrzoo.lazy import lazy
 from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, MEASURE, MEASURE_PREFIX
 from inrzoo.store.files import clear, is_there, sync_tree
 from inrzoo.store.info import StoreInfo
+from inrzoo.store.labelled import array_attributes
 from inrzoo.store.names import LIMITS, VALID, label_arrays, number_array, signal_array
 from inrzoo.store.objects import Location, ObjectPath, upload
 from inrzoo.store.root import change_info
@@ -96,7 +97,7 @@ def _write(path: Path, contents: Contents) -> None:
     info = contents.info
     num_signals, seeds, num_steps = len(contents.ids), info.manifest.seeds, len(info.snapshots)
     num_params, partition = info.layout.num_params, info.partition.of(num_signals)
-    group = zarr.create_group(path, attributes=info.to_attributes())
+    group, described = zarr.create_group(path, attributes=info.to_attributes()), array_attributes(info)
     group.create_array(
         "weights",
         shape=(num_signals, seeds, num_steps, num_params),
@@ -107,24 +108,26 @@ def _write(path: Path, contents: Contents) -> None:
         compressors=None,
         filters=None,
         dimension_names=["signal", "seed", "step", "param"],
+        attributes=described["weights"],
     )
     sizes = {"step": num_steps, "axis": info.num_axes}
     measures = {f"{MEASURE_PREFIX}{name}": MEASURE for name in info.measures}
     for name, column in {**COLUMNS, **measures}.items():
         shape = (num_signals, seeds, *(sizes[axis] for axis in column.axes))
-        _column(group, name, shape, column.dtype, column.fill, ["signal", "seed", *column.axes])
-    _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"])
+        _column(group, name, shape, column.dtype, column.fill, ["signal", "seed", *column.axes], described[name])
+    _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"], {})
     if contents.init_SP is not None:
         dims, chunks = ["seed", "param"], (1, num_params)
         group.create_array("init", data=contents.init_SP, chunks=chunks, fill_value=np.nan, dimension_names=dims)
     if contents.fitter is not None:
         group.create_array("fitter", data=np.frombuffer(contents.fitter, np.uint8), dimension_names=["byte"])
     for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
-        _signal_column(group, name, codes)
-    _signal_column(group, "split", contents.split)
-    _signal_column(group, "signal_id", np.array(contents.ids, dtype=np.dtypes.StringDType()))
+        _signal_column(group, name, codes, described.get(name, {}))
+    _signal_column(group, "split", contents.split, described["split"])
+    ids = np.array(contents.ids, dtype=np.dtypes.StringDType())
+    _signal_column(group, "signal_id", ids, described["signal_id"])
     for name, numbers in contents.numbers.items():
-        _signal_column(group, number_array(name), numbers)
+        _signal_column(group, number_array(name), numbers, {})
     for name, pairs in ((LIMITS, contents.limits_N2), (VALID, contents.valid_N2)):
         if pairs is not None:
             group.create_array(name, data=pairs, chunks=pairs.shape, dimension_names=["signal", "end"])
@@ -196,14 +199,22 @@ def every_chunk() -> Any:
     return zarr.config.set({"array.write_empty_chunks": True})
 
 
-def _column(group: zarr.Group, name: str, shape: tuple[int, ...], dtype: str, fill: float, dims: list[str]) -> None:
+def _column(
+    group: zarr.Group,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: str,
+    fill: float,
+    dims: list[str],
+    attributes: dict[str, Any],
+) -> None:
     # One chunk a seed: more seeds then add files and never rewrite one.
     chunks = (shape[0], 1, *shape[2:])
-    group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, fill_value=fill, dimension_names=dims)
+    described = {"dimension_names": dims, "attributes": attributes}
+    group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, fill_value=fill, **described)
 
 
-def _signal_column(group: zarr.Group, name: str, column: NDArray[Any]) -> None:
-    array = group.create_array(
-        name, shape=column.shape, chunks=column.shape, dtype=column.dtype, dimension_names=["signal"]
-    )
+def _signal_column(group: zarr.Group, name: str, column: NDArray[Any], attributes: dict[str, Any]) -> None:
+    described = {"dimension_names": ["signal"], "attributes": attributes}
+    array = group.create_array(name, shape=column.shape, chunks=column.shape, dtype=column.dtype, **described)
     array[:] = column

@@ -18,6 +18,7 @@ from typing import Any, Self, get_args, get_type_hints
 from inrzoo.choices import STATUS_NAMES, ValueType
 from inrzoo.coords import Axis
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.observations import ArraySpec
 from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
 from inrzoo.store.files import is_hidden
@@ -32,7 +33,7 @@ from inrzoo.store.recorded import (
     damaged,
     require,
 )
-from inrzoo.typecheck import check_type
+from inrzoo.typecheck import check_table, check_type
 from inrzoo.weights import WeightLayout
 
 FORMAT = 1
@@ -49,9 +50,9 @@ OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
 OPTIONAL = (
     *("partial", "repairing", "imported", "gathered", "fitter"),
-    *("axes", "measures", "arrays", "numbers", "padded", "skipped"),
+    *("axes", "measures", "arrays", "numbers", "padded", "skipped", "formula"),
 )
-"""Fields that most stores do not record."""
+"""Fields that most stores, or those of earlier versions, do not record."""
 LAYOUT_TYPES: dict[str, Any] = {"name": str, "shape": list[int], "axes": list[str]}
 
 
@@ -85,6 +86,8 @@ class StoreInfo:
         imported, gathered, fitter: where INRs came from that were not fitted here; None for those that were.
         skipped: files that could not be read and were left out, as the user asked for, and why.
         repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
+        formula: how weights and coordinates become values; None in stores of earlier versions, and for INRs that have
+            none. `Store.formula` derives it then.
     """
 
     dataset: str
@@ -118,6 +121,7 @@ class StoreInfo:
     numbers: tuple[str, ...] = ()
     padded: bool = False
     skipped: dict[str, str] = field(default_factory=dict)
+    formula: Formula | None = None
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
@@ -141,6 +145,8 @@ class StoreInfo:
         require("layout", empty, not empty)
         for name, digest in self.checksums.items():
             _check_file(name, digest)
+        absent = {*(self.formula.tensors if self.formula else ())} - {tensor.name for tensor in self.layout.tensors}
+        require("formula", sorted(absent), not absent)
 
     @classmethod
     def from_attributes(cls, attributes: Mapping[str, Any], where: str) -> Self:
@@ -181,10 +187,14 @@ class StoreInfo:
         """Inverse of `from_attributes`: what a store's root records."""
         return changed_attributes({}, **{known.name: getattr(self, known.name) for known in fields(self)})
 
-    def identity(self) -> dict[str, Any]:
-        """The attributes that INRs need to be understood outside their store, tables sorted by key as in the root."""
-        attributes = self.to_attributes()
-        keys = ("format", "dataset", "fingerprint", "inr", "layout", "grid")
+    def identity(self, formula: Formula | None) -> dict[str, Any]:
+        """The attributes that INRs need to be understood outside their store, tables sorted by key as in the root.
+
+        Args:
+            formula: `Store.formula`; stores of earlier versions do not record it.
+        """
+        attributes = {**self.to_attributes(), "formula": None if formula is None else formula.to_json()}
+        keys = ("format", "dataset", "fingerprint", "inr", "layout", "formula", "grid")
         return {key: json.loads(json.dumps(attributes[key], sort_keys=True)) for key in keys}
 
     @property
@@ -229,7 +239,7 @@ def _encoded(name: str, value: Any) -> Any:
         return {"splits": list(value)}
     if isinstance(value, RecordedManifest):
         return value.tables
-    if isinstance(value, WeightLayout):
+    if isinstance(value, WeightLayout | Formula):
         return value.to_json()
     return _plain(value)
 
@@ -248,6 +258,8 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         return RecordedManifest.from_tables(check_type(key, value, dict[str, Any]))
     if key == "layout":
         return _layout(value)
+    if key == "formula":
+        return Formula.from_json(value)
     if key == "partial":
         return check_type(key, check_type(key, value, dict[str, list[str]]).get("splits", []), hint)
     if key == "repairing":
@@ -263,7 +275,7 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         return {name: digest for name, digest in digests.items() if name not in hidden}
     if key == "axes":
         return tuple(
-            _part(f"axes.{number}", table, Axis) for number, table in enumerate(check_type(key, value, list[Any]))
+            check_table(f"axes.{number}", table, Axis) for number, table in enumerate(check_type(key, value, list[Any]))
         )
     if key == "arrays":
         return {
@@ -273,21 +285,12 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
     if key == "gathered":
         table = check_type(key, value, dict[str, Any])
         tables = check_type(f"{key}.parts", table.get("parts"), list[Any])
-        parts = tuple(_part(f"{key}.parts.{number}", each, GatheredPart) for number, each in enumerate(tables))
-        return dataclasses.replace(_part(key, {**table, "parts": []}, GatheredInfo), parts=parts)
+        parts = tuple(check_table(f"{key}.parts.{number}", each, GatheredPart) for number, each in enumerate(tables))
+        return dataclasses.replace(check_table(key, {**table, "parts": []}, GatheredInfo), parts=parts)
     for part in (PartitionRows, ImportInfo, FitterInfo):
         if hint == part or hint == part | None:
-            return _part(key, value, part)
+            return check_table(key, value, part)
     return check_type(key, value, hint)
-
-
-def _part(key: str, value: Any, part: type[Any]) -> Any:
-    table, hints = check_type(key, value, dict[str, Any]), get_type_hints(part)
-    known = {name: check_type(f"{key}.{name}", table[name], hint) for name, hint in hints.items() if name in table}
-    required = [each.name for each in fields(part) if each.default is each.default_factory]  # both are MISSING
-    if missing := [name for name in required if name not in known]:
-        raise InrzooError(f"{key} lacks {', '.join(missing)}")
-    return part(**known)
 
 
 def _layout(tables: Any) -> WeightLayout:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inrzoo.choices import USABLE_STATUS
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
@@ -32,9 +33,11 @@ from inrzoo.store.blocks import (
 from inrzoo.store.checks import check_weights, no_store, opened, recorded_inr
 from inrzoo.store.description import description
 from inrzoo.store.info import StoreInfo
+from inrzoo.store.labelled import to_xarray
 from inrzoo.store.names import label_arrays
 from inrzoo.store.objects import Location, ObjectPath, is_object_url
 from inrzoo.store.recorded import damaged
+from inrzoo.store.row import to_pandas
 from inrzoo.store.selection import select
 from inrzoo.store.signal_reader import SignalReader
 from inrzoo.store.store_cache import StoreCache, Unfinished, is_url
@@ -44,7 +47,6 @@ from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
     import torch
-    import xarray
 
     from inrzoo.inrs import INR
 
@@ -120,6 +122,17 @@ class Store(SignalReader, Shown):
         """The function family: `values = store.inr(weights, coords)`."""
         made: INR = recorded_inr(self.info, self.location)
         return made
+
+    @cached_property
+    def formula(self) -> Formula | None:
+        """How weights and a coordinate become a value, as data that a reader without inrzoo can follow.
+
+        It is the recorded one; that of the INR's class in stores of earlier versions. None if the class has none.
+
+        Raises:
+            InrzooError: nothing is recorded, and the INR's class is not known here.
+        """
+        return self.inr.formula() if self.info.formula is None else self.info.formula
 
     @property
     def settings(self) -> FitSettings:
@@ -219,6 +232,8 @@ class Store(SignalReader, Shown):
         return self._arrays.content("fitter") if self._arrays.has("fitter") else None
 
     select = select
+    to_pandas = to_pandas
+    to_xarray = to_xarray
     expected_blocks = expected_blocks
     _shown = description
 
@@ -278,12 +293,6 @@ class Store(SignalReader, Shown):
             for prefix in sizes
             for name in ("mean", "std", "count")
         }
-
-    def to_xarray(self) -> xarray.Dataset:
-        """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
-        import xarray
-
-        return xarray.open_dataset(xarray.backends.ZarrStore(self._group), engine="store", chunks={})
 
     def is_done(self, block: Block) -> bool:
         """Whether a block is published or committed."""

@@ -91,6 +91,7 @@ def test_a_golden_store_grows(golden: Path, request: pytest.FixtureRequest) -> N
     store = open_store(golden)
     assert verify.verify(golden).problems == [] and store.info.fingerprint == before.info.fingerprint
     np.testing.assert_array_equal(store.weights[:, :-1], weights)
+    assert store.info.formula is None and store.formula == store.inr.formula() is not None
     name = request.node.callspec.params["golden"]
     assert hashlib.sha256(store.weights[:, -1].tobytes()).hexdigest() == GROWN[name]
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import itertools
+import re
 import shlex
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,9 +15,9 @@ from tiny_store import small
 
 from inrzoo import manifest
 from inrzoo.builder import build
-from inrzoo.hub.card import card, size_category
+from inrzoo.hub.card import card, says_images, size_category
 from inrzoo.hub.rebuild import rebuild, to_toml
-from inrzoo.interchange.parquet import features
+from inrzoo.interchange import parquet
 from inrzoo.store import Store, open_store
 from inrzoo.store.recorded import RecordedManifest
 
@@ -59,8 +60,12 @@ def test_figures_are_those_of_the_store(store: Store) -> None:
     root = hashlib.sha256((store.path / "zarr.json").read_bytes()).hexdigest()
     for fact in (root, store.info.signals_sha256, store.info.manifest.citation):
         assert fact in text
-    for name, feature in features(store).items():
-        assert f"| `{name}` |" in text and feature
+    shown = [column.name for column in parquet.columns(store, False)]
+    table = text.partition("## Columns of the Parquet files")[2].partition("## ")[0]
+    assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == shown and "image" not in shown
+    pictured = card(store, "ada/tiny", 1, True, True)
+    assert "| `image` | PNG | picture of the INR |" in pictured
+    assert says_images(pictured.encode()) and not says_images(text.encode())
     for line in ("sitzmann", "end points", "[-1, 1]", "10·log10((high − low)² / MSE)", "stops at 18 dB"):
         assert line in text
     assert str(store.path) not in text and "None" not in text and "nan" not in text.lower().split()

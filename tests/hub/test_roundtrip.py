@@ -89,6 +89,32 @@ def test_more_seeds_send_only_what_is_new(
     assert store_bytes(tmp_path / "old.zarr") == store_bytes(finished)
 
 
+ROWS = """
+import datasets
+rows = datasets.load_dataset("ada/tiny", split="train").sort(["seed", "signal"])
+pictures = {row["image"].size for row in rows} if "image" in rows.features else None
+print(rows.column_names[0], rows.column_names[-1], pictures, sorted(set(rows["seed"])))
+"""
+
+
+def test_rows_begin_with_a_picture_of_their_inr(pushed: Hub, client: Client, larger: Path, tmp_path: Path) -> None:
+    done = client.inrzoo("push", larger, "ada/tiny", "--no-images")
+    assert done.code == 2 and "the rows of ada/tiny have pictures" in done.err and len(done.err.splitlines()) == 1
+    push(client, larger)
+    done = client.python(ROWS, cwd=tmp_path, token=None)
+    assert done.out.split("\n")[-2] == "image weights {(32, 32)} [0, 1, 2]", done.err
+
+
+def test_rows_without_pictures_get_none_in_later_versions(
+    hub: Hub, client: Client, finished: Path, larger: Path, tmp_path: Path
+) -> None:
+    """`datasets` refuses files of one split with other columns."""
+    push(client, finished, "--no-images")
+    push(client, larger)
+    done = client.python(ROWS, cwd=tmp_path, token=None)
+    assert done.out.split("\n")[-2] == "signal weights None [0, 1, 2]", done.err
+
+
 def test_a_version_takes_nothing_away(hub: Hub, client: Client, finished: Path, larger: Path) -> None:
     push(client, larger)
     done = client.inrzoo("push", finished, "ada/tiny")

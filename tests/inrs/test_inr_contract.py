@@ -1,6 +1,6 @@
 """Every INR keeps the contract, in every setting of its own; and the contract notices whoever breaks it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -8,6 +8,7 @@ import torch
 from inr_contract import (
     CHECKS,
     check_canonical_form,
+    check_formula,
     check_motions,
     check_start,
     check_symmetries,
@@ -17,6 +18,7 @@ from inr_contract import (
 )
 
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.inrs import INR, permute_randomly
 from inrzoo.inrs.siren import Siren
 
@@ -91,6 +93,17 @@ class StartsWithNan(Siren):
         return super().init(stream) * np.float32("nan")
 
 
+class FormulaForgetsTheFactorOfTheBias(Siren):
+    def formula(self):
+        made = super().formula()
+        return replace(made, layers=tuple(replace(layer, bias_factor=1.0) for layer in made.layers))
+
+
+class FormulaAddsAnOffset(Siren):
+    def formula(self):
+        return replace(super().formula(), offset=0.5)
+
+
 @pytest.mark.parametrize(
     "toy, check",
     [
@@ -106,6 +119,8 @@ class StartsWithNan(Siren):
         (StartsTooWide, check_start),
         (StartsOffCentre, check_start),
         (StartsWithNan, check_start),
+        (FormulaForgetsTheFactorOfTheBias, check_formula),
+        (FormulaAddsAnOffset, check_formula),
     ],
 )
 def test_the_contract_notices_a_broken_promise(toy, check):
@@ -131,6 +146,38 @@ class Research(INR):
 
     def values(self, weights_BP, coords_BKD):
         return self.like.values(weights_BP, coords_BKD)
+
+
+def test_a_formula_has_the_numbers_of_every_layer():
+    inr = Siren(**SHAPE, hidden_layers=2, omega_0=20.0, omega_hidden=3.0, bias_inside=False, output_offset=-0.25)
+    check_formula(inr)
+    made = inr.formula()
+    assert made.latex == (
+        r"$f(x) = W_{3} h_{3} + b_{3} -0.25$, where $h_0 = x$ and "
+        r"$h_{i+1} = \sin(\omega_i W_i h_i + b_i)$ with $\omega = (20, 3, 3)$."
+    )
+    assert made.agrees_with(replace(made, latex="another sentence"))
+    assert not made.agrees_with(replace(made, offset=0.0)) and not made.agrees_with(None)
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"layers": []}, "0 layers"),
+        ({"layers": [{"weight": "weight_0"}]}, "formula.layers lacks bias"),
+        ({"filters": [{"omega": "omega_0", "phi": "phi_0"}]}, "1 filters of 2 layers"),
+        ({"filters": [{"omega": "a", "phi": "b", "mu": "c"}] * 2}, "half an envelope"),
+        ({"encoding": [[1.0], [1.0, 2.0]]}, "several lengths"),
+        ({"offset": float("nan")}, "not finite"),
+        ({"latex": 7}, "formula.latex = 7"),
+    ],
+    ids=str,
+)
+def test_an_impossible_formula_is_refused_in_one_line(changes, said):
+    layer = {"weight": "weight_0", "bias": "bias_0"}
+    with pytest.raises(InrzooError, match=said) as caught:
+        Formula.from_json({"latex": "", "layers": [layer, layer], **changes})
+    assert "\n" not in str(caught.value)
 
 
 def test_a_family_that_knows_neither_its_symmetries_nor_motions_says_so():

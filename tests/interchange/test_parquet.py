@@ -1,5 +1,6 @@
 """Parquet: one row an INR, in the order and the bytes of the store's shards."""
 
+import io
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -7,12 +8,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from inr_contract import EVALUATE
+from PIL import Image
 from tiny_store import tiny
 
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
+from inrzoo.formula import Formula
 from inrzoo.interchange import export_parquet, parquet
-from inrzoo.store import Store, open_store
+from inrzoo.rendering import write_rendering
+from inrzoo.store import Store, open_store, row
 
 CommandLine = Callable[..., tuple[int, str, str]]
 
@@ -64,8 +69,13 @@ def test_the_weights_of_a_row_group_are_one_run_of_the_shards_bytes(views: Path,
         shard = views / f"weights/c/{part.shard}/{part.seed}/0/0"
         assert weights.tobytes() in shard.read_bytes()
         metadata = pq.ParquetFile(tmp_path / "out" / part.name).metadata
-        column = metadata.row_group(0).column(0)
-        assert column.compression == "UNCOMPRESSED" and "PLAIN" in column.encodings and column.has_offset_index
+        column = metadata.row_group(0).column(metadata.num_columns - 1)
+        assert (
+            column.path_in_schema.startswith("weights")
+            and column.compression == "UNCOMPRESSED"
+            and "PLAIN" in column.encodings
+            and column.has_offset_index
+        )
 
 
 def test_row_groups_are_of_a_size_for_streaming(views: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,10 +107,57 @@ def test_datasets_sees_the_declared_features(store: Store, finished: Path, tmp_p
     part = parquet.parts(store, range(1))[0]
     schema = pq.read_schema(tmp_path / "out" / part.name)
     declared = datasets.Features.from_arrow_schema(schema)
-    assert declared.to_dict() == parquet.features(store)
+    assert declared == datasets.Features.from_dict(row.features(parquet.columns(store, True)))
+    assert declared.arrow_schema.equals(schema) and [*declared] == schema.names
     assert declared["weights"] == datasets.List(datasets.Value("float32"), length=105)
-    assert declared["label"].names == [str(digit) for digit in range(10)]
-    assert json.loads(schema.metadata[b"inrzoo"])["fingerprint"] == store.info.fingerprint
+    assert declared["label"].names == [str(digit) for digit in range(10)] and declared["image"] == datasets.Image()
+    metadata = json.loads(schema.metadata[b"inrzoo"])
+    assert metadata["fingerprint"] == store.info.fingerprint
+    assert Formula.from_json(metadata["formula"]) == store.formula
+
+
+def test_versions_3_and_4_of_datasets_know_every_feature(store: Store) -> None:
+    """Version 3 calls a list `Sequence` and knows no `List`; version 4 knows both."""
+    kinds = {feature["_type"] for feature in row.features(parquet.columns(store, True)).values()}
+    assert kinds == {"Image", "Value", "ClassLabel", "Sequence"}
+
+
+def test_a_picture_comes_first_and_is_what_the_inr_says(finished: Path, tmp_path: Path) -> None:
+    store = open_store(finished)
+    for folder, images in (("with", True), ("without", False)):
+        export_parquet(finished, tmp_path / folder, images=images)
+    rows, without = read(tmp_path / "with"), read(tmp_path / "without")
+    assert [*rows] == ["image", *without] and [*rows][-1] == "weights"
+    assert [*without] == [column.name for column in row.columns([store])]
+    for name in without:
+        np.testing.assert_array_equal(rows[name], without[name])
+    for number in (0, 17, 60):
+        signal, seed = rows["signal"][number], rows["seed"][number]
+        write_rendering(store, tmp_path / "one.png", int(signal), int(seed))
+        expected = np.asarray(Image.open(tmp_path / "one.png")).repeat(4, axis=0).repeat(4, axis=1)
+        np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(rows["image"][number]["bytes"]))), expected)
+
+
+def test_a_store_without_pictures_has_no_column_of_them(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(finished)
+    monkeypatch.setattr("inrzoo.rendering.thumbnails.kind_of", lambda store: "points")
+    assert "image" not in [column.name for column in parquet.columns(store, True)]
+
+
+def test_an_evaluation_from_parquet_alone(finished: Path, tmp_path: Path) -> None:
+    """The schema of a file says how its weights become values; nothing else is read."""
+    export_parquet(finished, tmp_path / "out")
+    table = pq.read_table(next((tmp_path / "out").glob("test-seed00001-*")))
+    about = json.loads(table.schema.metadata[b"inrzoo"])
+    vector, tensors, at = table["weights"][0].values.to_numpy().astype(np.float64), {}, 0
+    for tensor in about["layout"]:
+        size = int(np.prod(tensor["shape"]))
+        tensors[tensor["name"]], at = vector[at : at + size].reshape(tensor["shape"]), at + size
+    coords = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    names = {"np": np, "formula": about["formula"], "tensors": tensors, "x": coords}
+    exec(EVALUATE, names)
+    rendered = open_store(finished).render(table["signal"][0].as_py(), 1, coords=coords)
+    np.testing.assert_allclose(names["values"], rendered, atol=1e-5)
 
 
 def test_the_command_line(finished: Path, tmp_path: Path, inrzoo: CommandLine) -> None:
@@ -113,6 +170,7 @@ def test_the_command_line(finished: Path, tmp_path: Path, inrzoo: CommandLine) -
         (("--step", "1"), "takes no --step"),
         (("--seed", "x"), "expected a number"),
         (("--signal", "1"), "takes no --signal"),
+        (("--convention", "dws", "--format", "state-dicts", "--no-images"), "takes no --no-images"),
     ):
         code, out, err = inrzoo("export", finished, "--format", "parquet", "--out", tmp_path / "out", *words)
         assert (code, out) == (2, "") and said in err and len(err.splitlines()) == 1
@@ -125,10 +183,10 @@ def test_the_command_line(finished: Path, tmp_path: Path, inrzoo: CommandLine) -
 def test_nothing_half_written(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = parquet.write_part
 
-    def fails(store: Store, part: parquet.Part, target: Path) -> None:
+    def fails(store: Store, part: parquet.Part, target: Path, images: bool) -> None:
         if part.seed:
             raise InrzooError("no more")
-        whole(store, part, target)
+        whole(store, part, target, images)
 
     monkeypatch.setattr(parquet, "write_part", fails)
     with pytest.raises(InrzooError, match="no more"):

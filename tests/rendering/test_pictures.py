@@ -14,7 +14,7 @@ from PIL import Image
 
 from inrzoo.hub.card import card, draw_preview
 from inrzoo.preview import DRAWINGS, caption, fields, images, preview, sounds
-from inrzoo.preview.shading import AMBIENT, HALF_WIDTH, SIZE, Canvas
+from inrzoo.rendering.shading import AMBIENT, HALF_WIDTH, SIZE, Canvas
 from inrzoo.rendering.surfaces import Level, Surface, volume_surface
 from inrzoo.store import Store, open_store
 

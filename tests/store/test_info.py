@@ -45,7 +45,7 @@ def test_attributes_are_written_as_they_were_read(archive: Path) -> None:
 
 def test_a_store_of_today_is_written_as_it_was_read(attributes: dict[str, Any]) -> None:
     attributes.pop(ROOT_DIGEST)
-    assert {*attributes} == {*REQUIRED, "format"}
+    assert {*attributes} == {*REQUIRED, "format", "formula"}
     assert json.loads(json.dumps(StoreInfo.from_attributes(attributes, "a store").to_attributes())) == attributes
 
 
@@ -85,6 +85,7 @@ def test_an_attribute_of_another_type_is_refused_in_one_line(attributes: dict[st
         ("checksums", {"weights/c/0/0/0/0": "short"}),
         ("repairing", {"first": [0]}),
         ("fitter", {"sha256": "0" * 64}),
+        ("formula", {"latex": "", "layers": [{"weight": "weight_9", "bias": "bias_0"}]}),
     ],
 )
 def test_an_impossible_value_is_refused_in_one_line(attributes: dict[str, Any], key: str, value: Any) -> None:

@@ -8,8 +8,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.rendering.kinds import kind_of
+from inrzoo.rendering.surfaces import Surface, positions
+from inrzoo.store import Store
+
 SIZE = 190
-"""Rows and columns of a picture, in pixels."""
+"""Rows and columns of a picture of a preview, in pixels."""
 OVERSAMPLED = 2
 """Rows and columns of a picture's samples for each of its pixels, against jagged edges."""
 HALF_WIDTH = 1.42
@@ -22,14 +26,35 @@ SAMPLES_AT_ONCE = 2**18
 """Samples of triangles that are drawn at once; each takes about 100 bytes."""
 DOT_RADIUS = 0.02
 """Radius of a point, in the units of the cube."""
+UPRIGHT = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [0.0, -1.0, 0.0]])
+"""Turns the third axis up. In files of meshes the second one is up, in grids of voxels such as ModelNet's the third."""
+BLUE, GREY = (0.47, 0.66, 0.95), (0.8, 0.78, 0.74)
+"""Colours of surfaces of INRs and of signals."""
+
+
+def shaded(store: Store, surface: Surface, colour: tuple[float, float, float], size: int = SIZE) -> NDArray[np.float64]:
+    """A shaded picture, (size, size, 3), of a surface from `rendering.surfaces`, from 0 to 1.
+
+    Voxels are scaled into the cube [-1, 1]³, and their third axis is up.
+    """
+    vertices_V3, normals_V3 = surface.vertices_V3, surface.normals_V3
+    if kind_of(store) == "voxels":
+        ends_23 = positions(
+            store, np.array([[-0.5] * 3, [points - 0.5 for points in store.info.grid]]), store.info.grid
+        )
+        vertices_V3 = (vertices_V3 - ends_23.mean(axis=0)) * (2 / np.abs(np.diff(ends_23, axis=0)).max()) @ UPRIGHT.T
+        normals_V3 = normals_V3 @ UPRIGHT.T
+    canvas = Canvas(size)
+    canvas.draw_surface(vertices_V3, surface.faces_F3, normals_V3, colour)
+    return canvas.pixels()
 
 
 class Canvas:
     """A picture that surfaces and points are drawn into; of what covers a sample the nearest counts."""
 
-    def __init__(self) -> None:
-        """Make a white picture."""
-        self.side = SIZE * OVERSAMPLED
+    def __init__(self, size: int = SIZE) -> None:
+        """Make a white picture of so many rows and columns."""
+        self.size, self.side = size, size * OVERSAMPLED
         self.nearness_HW = np.full((self.side, self.side), -np.inf)
         self.colours_HW3 = np.ones((self.side, self.side, 3))
         azimuth, elevation = np.radians([AZIMUTH, ELEVATION])
@@ -80,8 +105,8 @@ class Canvas:
             self._put(places_M3 + np.array([across, down, 0.0]), colours_M3)
 
     def pixels(self) -> NDArray[np.float64]:
-        """The picture, (SIZE, SIZE, 3), from 0 to 1."""
-        parts = self.colours_HW3.reshape(SIZE, OVERSAMPLED, SIZE, OVERSAMPLED, 3)
+        """The picture, (size, size, 3), from 0 to 1."""
+        parts = self.colours_HW3.reshape(self.size, OVERSAMPLED, self.size, OVERSAMPLED, 3)
         return np.asarray(parts.mean(axis=(1, 3)))
 
     def _projected(self, points_M3: NDArray[np.float64]) -> NDArray[np.float64]:
