@@ -285,7 +285,7 @@ def test_inrs_are_chosen_and_loaded_by_their_measures(tones: Store, solids: Stor
     with pytest.raises(InrzooError, match="no measure 'snr' in this store; there are: mae, iou"):
         solids.select(min_measures={"snr": 1.0})
     batch = load(tones.path, split="train", normalise="none", signals=True)[:4]
-    assert np.array_equal(batch.values.numpy(), tones.targets(batch.signal.numpy()).values_BKC)
+    assert np.array_equal(batch.targets.numpy(), tones.targets(batch.signal.numpy()).values_BKC)
     assert [entry["step"] for entry in of_store(tones)["measures"]["snr"]] == [30, 60]
 
 

@@ -71,6 +71,6 @@ def test_a_real_set_is_the_same_bytes_by_any_workers_and_after_a_kill(name: str,
     kill(running)
     assert not open_store(out).complete, "the build was over before it could be killed"
     assert finish(out, 4) == whole
-    assert verify(out).problems == []
+    assert verify(out, source=data / SETS[name][1]).problems == []
     again = refit(out, 2, draw=0, source=data / SETS[name][1])
     assert again.elsewhere == [] and [one.bit_equal for one in again.refits] == [True] * 2
