@@ -1,0 +1,197 @@
+"""A graph network with principal neighbourhood aggregation on the graph of an INR.
+
+The GNN of Kofinas et al. 2024, "Graph neural networks for learning equivariant representations of neural networks"
+(arXiv 2403.12143), Sec. 3.2, with the aggregation of Corso et al. 2020 (arXiv 2004.05718).
+Formulas: docs/derivations/encoders.md#principal-neighbourhood-aggregation.
+
+Shape letters: B INRs, P parameters of one INR, N neurons of an axis, M neurons that send to one, C features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from inrzoo.encoders import Encoder
+from inrzoo.encoders._fourier_features import FourierFeatures
+from inrzoo.errors import InrzooError
+from inrzoo.weights import FIXED_AXES, WeightLayout
+
+INRS_AT_ONCE = 8
+"""Number of INRs that are computed together on a CPU, where the messages of all edges of 8 fit a cache."""
+SMALL = 1e-5
+"""Added to a variance before the root is taken."""
+
+
+class NeuralGraph(Encoder):
+    """A graph network whose features do not depend on the numbering of the neurons.
+
+    Coordinates, neurons and channels are nodes; each weight is an edge, which carries messages in both directions. A
+    message is a perceptron of sender and receiver, scaled and shifted by the edge. Mean, minimum, maximum and standard
+    deviation of what a node receives, as they are and times log(degree + 1), update it; both its nodes update an edge.
+    Linear and ReLU map the output nodes to the features. All nodes and edges share their networks; a learned vector
+    tells the position of a node, one for each coordinate and channel, one for all neurons of a layer.
+
+    Weights should be normalised for each tensor. Defaults are the authors', except dropout: their scripts take 0.2.
+
+    Args:
+        layout: layout of the weights.
+        hidden_features: C, of nodes and edges.
+        num_layers: number of rounds of messages.
+        out_features: number of features.
+        num_frequencies: half the number of Fourier features of a weight.
+        sigma: standard deviation of the frequencies.
+        dropout: dropout probability of updates.
+
+    Raises:
+        InrzooError: a tensor has more than two axes, there is no axis `out`, or an argument is out of range.
+    """
+
+    symmetries = ("permutation",)
+
+    def __init__(
+        self,
+        *,
+        layout: WeightLayout,
+        hidden_features: int = 32,
+        num_layers: int = 4,
+        out_features: int = 128,
+        num_frequencies: int = 128,
+        sigma: float = 3.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(layout)
+        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_frequencies=num_frequencies)
+        self.require_counts(out_features=out_features)
+        self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
+        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+        for tensor in layout.tensors:
+            if not 1 <= len(tensor.axes) <= 2:
+                raise InrzooError(f"{tensor.name} has {len(tensor.axes)} axes; a graph takes tensors with one or two")
+        if "out" not in layout.axes:
+            raise InrzooError(f"a graph needs output nodes: no axis 'out' among {', '.join(layout.axes)}")
+        self.out_features, C = out_features, hidden_features
+        self.fourier = FourierFeatures(num_frequencies, sigma)
+        self.edges = [tensor for tensor in layout.tensors if len(tensor.axes) == 2]
+        self.at_nodes = [tensor for tensor in layout.tensors if len(tensor.axes) == 1]
+        self.embed = nn.ModuleDict({kind: nn.Linear(self.fourier.out_features, C) for kind in self._kinds()})
+        self.position = nn.ParameterDict(
+            {axis: torch.randn(size if axis in FIXED_AXES else 1, C) for axis, size in layout.axes.items()}
+        )
+        degrees = dict.fromkeys(layout.axes, 0)
+        for tensor in self.edges:
+            to, sender = tensor.axes
+            degrees[to] += layout.axes[sender]
+            degrees[sender] += layout.axes[to]
+        count = sum(layout.axes.values())
+        mean = sum(layout.axes[axis] * math.log(degree + 1) for axis, degree in degrees.items()) / count
+        self.amplification = {axis: math.log(degree + 1) / mean for axis, degree in degrees.items()}
+        self.layers = nn.ModuleList(
+            _Layer(C, self.amplification, dropout, last=i == num_layers - 1) for i in range(num_layers)
+        )
+        self.read_out = nn.Sequential(nn.Linear(layout.axes["out"] * C, out_features), nn.ReLU())
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return the features (B, out_features) of weights (B, P)."""
+        at_once = INRS_AT_ONCE if weights.device.type == "cpu" else max(1, len(weights))
+        features: Tensor = self.read_out(torch.cat([self._outputs(part) for part in weights.split(at_once)]))
+        return features
+
+    def _outputs(self, weights: Tensor) -> Tensor:
+        tensors = self.layout.split(weights)
+        nodes = {axis: self.position[axis].expand(len(weights), size, -1) for axis, size in self.layout.axes.items()}
+        for tensor in self.at_nodes:
+            axis = tensor.axes[0]
+            nodes[axis] = nodes[axis] + self.embed[_kind(tensor.name)](self.fourier(tensors[tensor.name]))
+        edges = [self.embed[_kind(tensor.name)](self.fourier(tensors[tensor.name])) for tensor in self.edges]
+        axes = [(tensor.axes[0], tensor.axes[1]) for tensor in self.edges]
+        for layer in self.layers:
+            nodes, edges = layer(nodes, edges, axes)
+        outputs: Tensor = nodes["out"].flatten(1)
+        return outputs
+
+    def _kinds(self) -> list[str]:
+        return list(dict.fromkeys(_kind(tensor.name) for tensor in self.layout.tensors))
+
+
+class _Layer(nn.Module):
+    """One round of messages along the edges and against them.
+
+    The last round updates the output nodes alone, which is all that is read; their edges end there.
+    """
+
+    def __init__(self, features: int, amplification: dict[str, float], dropout: float, last: bool) -> None:
+        super().__init__()
+        self.amplification = amplification
+        self.along, self.against = _Messages(features), None if last else _Messages(features)
+        self.node = nn.Sequential(
+            nn.Linear(9 * features, features), nn.SiLU(), nn.Dropout(dropout), nn.Linear(features, features)
+        )
+        self.norm = nn.LayerNorm(features)
+        self.edge = None if last else _perceptron(3 * features, features)
+        self.edge_norm = None if last else nn.LayerNorm(features)
+
+    def forward(
+        self, nodes: dict[str, Tensor], edges: list[Tensor], axes: list[tuple[str, str]]
+    ) -> tuple[dict[str, Tensor], list[Tensor]]:
+        """Return the next nodes, (B, N, C) of each axis, and edges, (B, to, from, C) of each tensor."""
+        received: dict[str, list[Tensor]] = {axis: [] for axis in nodes}
+        for edge_BNMC, (to, sender) in zip(edges, axes, strict=True):
+            if self.against is None and to != "out":
+                continue
+            received[to].append(self.along(nodes[to], nodes[sender], edge_BNMC))
+            if self.against is not None:
+                received[sender].append(self.against(nodes[sender], nodes[to], edge_BNMC.transpose(1, 2)))
+        new = dict(nodes)
+        for axis, state in nodes.items():
+            if not received[axis]:
+                continue
+            pooled = aggregate(torch.cat(received[axis], dim=2))
+            numbers = torch.cat([state, pooled, self.amplification[axis] * pooled], dim=-1)
+            new[axis] = self.norm(state + self.node(numbers))
+        if self.edge is None or self.edge_norm is None:
+            return new, edges
+        changed = []
+        for edge_BNMC, (to, sender) in zip(edges, axes, strict=True):
+            pair = [new[to][:, :, None].expand_as(edge_BNMC), new[sender][:, None].expand_as(edge_BNMC)]
+            changed.append(self.edge_norm(edge_BNMC + self.edge(torch.cat([*pair, edge_BNMC], dim=-1))))
+        return new, changed
+
+
+class _Messages(nn.Module):
+    """Messages of all pairs of two layers: scale(e) ⊙ perceptron(receiver, sender) + shift(e)."""
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        # The first layer of a perceptron of two vectors is a sum of maps of each, computed once a node and not a pair.
+        self.receiver, self.sender = nn.Linear(features, features), nn.Linear(features, features, bias=False)
+        self.out = nn.Linear(features, features)
+        self.scale, self.shift = nn.Linear(features, features), nn.Linear(features, features)
+
+    def forward(self, to_BNC: Tensor, from_BMC: Tensor, edge_BNMC: Tensor) -> Tensor:
+        """Return (B, N, M, C)."""
+        pair_BNMC = self.receiver(to_BNC)[:, :, None] + self.sender(from_BMC)[:, None]
+        messages: Tensor = self.scale(edge_BNMC) * self.out(nn.functional.silu(pair_BNMC)) + self.shift(edge_BNMC)
+        return messages
+
+
+def aggregate(messages_BNMC: Tensor) -> Tensor:
+    """Return mean, minimum, maximum and standard deviation of the messages to each node, (B, N, 4 C).
+
+    Example:
+        >>> aggregate(torch.tensor([1.0, 3.0]).reshape(1, 1, 2, 1)).round(decimals=3).tolist()
+        [[[2.0, 1.0, 3.0, 1.0]]]
+    """
+    variance = messages_BNMC.var(2, correction=0)
+    parts = [messages_BNMC.mean(2), messages_BNMC.amin(2), messages_BNMC.amax(2), (variance + SMALL).sqrt()]
+    return torch.cat(parts, dim=-1)
+
+
+def _perceptron(inputs: int, features: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, features), nn.SiLU(), nn.Linear(features, features))
+
+
+def _kind(name: str) -> str:
+    return name.rstrip("0123456789").rstrip("_")
