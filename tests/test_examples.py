@@ -18,6 +18,7 @@ EXAMPLES = {
     "api.building": ("build",),
     "api.gathering": ("diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
+    "array_namespace": ("array_namespace",),
     "differences": ("differences",),
     "keywords": ("unknown",),
     "loaders": ("load",),

@@ -9,6 +9,7 @@ from inr_contract import (
     CHECKS,
     check_canonical_form,
     check_motions,
+    check_numpy,
     check_start,
     check_symmetries,
     fitted,
@@ -91,6 +92,17 @@ class StartsWithNan(Siren):
         return super().init(stream) * np.float32("nan")
 
 
+class IsAnotherFunctionForNumpy(Siren):
+    def values(self, weights_BP, coords_BKD):
+        values = super().values(weights_BP, coords_BKD)
+        return values if isinstance(values, torch.Tensor) else values + np.float32(2e-5)
+
+
+class LeavesNumpy(Siren):
+    def values(self, weights_BP, coords_BKD):
+        return super().values(*(torch.tensor(np.array(array)) for array in (weights_BP, coords_BKD)))
+
+
 @pytest.mark.parametrize(
     "toy, check",
     [
@@ -103,6 +115,8 @@ class StartsWithNan(Siren):
         (MovesTheOtherWay, check_motions),
         (MovesByTheInverse, check_motions),
         (RefusesToMove, check_motions),
+        (IsAnotherFunctionForNumpy, check_numpy),
+        (LeavesNumpy, check_numpy),
         (StartsTooWide, check_start),
         (StartsOffCentre, check_start),
         (StartsWithNan, check_start),
