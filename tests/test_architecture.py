@@ -45,6 +45,7 @@ MAY_IMPORT = {
     "differences": set(),
     "manifest": {"registry", "trust", "typecheck", "differences", "coords"},
     "weights": {"array_namespace"},
+    "weight_graph": {"weights"},
     "coords": set(),
     "seeding": set(),
     "volume_rendering": {"lazy"},
@@ -69,8 +70,8 @@ MAY_IMPORT = {
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"}
-    | {"differences", "manifest"},
-    "encoders": {"weights"},
+    | {"differences", "manifest", "weight_graph"},
+    "encoders": {"weights", "weight_graph"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
@@ -112,6 +113,7 @@ ONLY_IMPORTER = {
     "ray": {"builder", "loaders"},
     "skimage": {"rendering"},
     "tenacity": {"retry"},
+    "torch_geometric": {"loaders"},
     "triton": {"fit"},
     "zarr": {"store"},
 }

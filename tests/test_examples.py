@@ -24,6 +24,7 @@ EXAMPLES = {
     "loaders": ("load",),
     "loaders.batch": ("WeightBatch",),
     "loaders.dataset": ("WeightDataset",),
+    "loaders.graphs": ("to_pyg",),
     "loaders.stream": ("WeightStream",),
     "loaders.transforms": ("generator_for", "make_transforms", "short_table"),
     "store.reader": ("Store", "open_store"),

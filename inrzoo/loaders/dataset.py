@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     import ray.data
 
     from inrzoo.inrs import INR
+    from inrzoo.loaders.graphs import GraphDataset
+    from inrzoo.weight_graph import Construction
 
 SIGNALS_AT_ONCE = 1024
 """Number of signals that are read together."""
@@ -204,6 +206,12 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         from inrzoo.loaders.adapters import to_ray
 
         return to_ray(self, batch_size, **read_options)
+
+    def to_pyg(self, graph: Construction = "merged") -> GraphDataset:
+        """Return the INRs as graphs, map-style; see `inrzoo.loaders.graphs.to_pyg`."""
+        from inrzoo.loaders.graphs import GraphDataset
+
+        return GraphDataset(self, graph)
 
     # --- for streams -------------------------------------------------------------------------------------------
 
