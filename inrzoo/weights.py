@@ -2,7 +2,7 @@
 
 An INR's weights are one flat vector; the layout names the tensors in it and the axes of every tensor. Axes of the same
 name run over the same neurons, so splitting, joining, permuting neurons and per-tensor statistics all follow from
-this one declaration. It works on numpy arrays and on torch tensors.
+this one declaration. It works on arrays of numpy and of jax and on torch tensors.
 
 Shape letters: P parameters of one INR; leading dimensions are free.
 """
@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from inrzoo.array_namespace import array_namespace, take_along_axis
 
 FIXED_AXES = ("in", "out")
 """Axes whose order matters: coordinates and channels are never permuted."""
@@ -115,7 +117,7 @@ class WeightLayout:
         """Concatenate named tensors to the flat vector; the inverse of `split`.
 
         Args:
-            tensors: tensors (..., *shape) by name, all numpy or all torch.
+            tensors: tensors (..., *shape) by name, all of one library.
 
         Returns:
             Shape (..., P).
@@ -125,11 +127,7 @@ class WeightLayout:
             part = tensors[tensor.name]
             lead = part.shape[: part.ndim - len(tensor.shape)]
             flat.append(part.reshape((*lead, tensor.size)))
-        if isinstance(flat[0], np.ndarray):
-            return np.concatenate(flat, axis=-1)
-        import torch
-
-        return torch.cat(flat, dim=-1)
+        return array_namespace(*flat).concat(flat, axis=-1)
 
     def require_neurons(self, axis: str) -> None:
         """Raise ValueError unless `axis` runs over interchangeable neurons."""
@@ -178,13 +176,9 @@ class WeightLayout:
         Raises:
             ValueError: an axis is fixed or absent, or its orders are not permutations.
         """
-        if isinstance(weights, np.ndarray):
-            take: Any = np.take_along_axis
-        else:
-            from torch import take_along_dim as take
         for axis, order in orders.items():
             self.require_neurons(axis)
-            ranks = take(order, order.argsort(-1), -1)
+            ranks = take_along_axis(order, order.argsort(-1), -1)
             consecutive = (ranks[..., :1] == 0).all() and (ranks[..., 1:] - ranks[..., :-1] == 1).all()
             if tuple(order.shape) != (*weights.shape[:-1], self.axes[axis]) or not consecutive:
                 raise ValueError(
@@ -197,7 +191,7 @@ class WeightLayout:
                 if axis in orders:
                     before, after = [1] * dimension, [1] * (len(tensor.axes) - dimension - 1)
                     index = orders[axis].reshape((*weights.shape[:-1], *before, self.axes[axis], *after))
-                    parts[tensor.name] = take(parts[tensor.name], index, -1 - len(after))
+                    parts[tensor.name] = take_along_axis(parts[tensor.name], index, -1 - len(after))
         return self.join(parts)
 
     def to_json(self) -> list[dict[str, Any]]:

@@ -165,6 +165,22 @@ def check_formula(inr: INR) -> None:
         np.testing.assert_allclose(names["values"], expected_KC, rtol=1e-9, atol=1e-9)
 
 
+def check_numpy(inr: INR) -> None:
+    """Arrays of numpy give arrays of numpy, the values of torch; they are not mixed with tensors."""
+    weights, coords = fitted(inr).float(), points(inr).float()
+    for own in (coords, coords + torch.linspace(-0.1, 0.1, N)[:, None, None]):
+        values = inr(weights.numpy(), own.numpy())
+        assert isinstance(values, np.ndarray) and values.dtype == np.float32
+        np.testing.assert_allclose(values, inr(weights, own).numpy(), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(inr(weights[1].numpy(), coords.numpy()), inr(weights[1], coords), rtol=0, atol=1e-5)
+    try:
+        inr(weights.numpy(), coords)
+    except TypeError as error:
+        assert "numpy" in str(error) and "torch" in str(error)
+    else:
+        raise AssertionError("weights of numpy and coordinates of torch were mixed")
+
+
 def check_refusal(inr: INR, method: str, call: Any) -> None:
     try:
         call()
@@ -174,4 +190,4 @@ def check_refusal(inr: INR, method: str, call: Any) -> None:
         raise AssertionError(f"{method} is not defined and yet does something")
 
 
-CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions, check_formula]
+CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions, check_formula, check_numpy]

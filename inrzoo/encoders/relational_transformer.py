@@ -19,7 +19,7 @@ from torch.utils.checkpoint import checkpoint
 
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.encoders._graph import Construction, Values, WeightGraph
+from inrzoo.weight_graph import Construction, Values, WeightGraph
 from inrzoo.weights import WeightLayout
 
 INRS_AT_ONCE_ON_A_CPU = 4
@@ -44,7 +44,7 @@ class RelationalTransformer(Encoder):
 
     Args:
         layout: layout of the weights.
-        graph: `"merged"` or `"products"`, for multiplicative filter networks; see `inrzoo.encoders._graph`.
+        graph: `"merged"` or `"products"`, for multiplicative filter networks; see `inrzoo.weight_graph`.
         num_layers: number of transformer layers.
         num_heads: number of attention heads.
         node_features, edge_features, attention_features: F, E, A; A is a multiple of `num_heads`.

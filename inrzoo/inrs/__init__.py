@@ -11,11 +11,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.array_namespace import array_namespace
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula
 from inrzoo.inrs._symmetries import permute_randomly
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 else:
     torch = lazy("torch", globals())
+
+Array = TypeVar("Array", bound=Any)
+"""A tensor of torch, or an array of numpy or jax."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +124,10 @@ class INR(ABC):
 
     @abstractmethod
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
-        """Return the values of B functions, (B, K, C); `coords_BKD` may be an expanded view of one shared grid."""
+        """Return the values of B functions, (B, K, C); `coords_BKD` may be an expanded view of one shared grid.
+
+        Written with the functions of `inrzoo.array_namespace` it takes arrays of numpy and jax, too.
+        """
 
     def init_bounds(self) -> dict[str, float]:
         """Return the bound b of every tensor that `init` draws from the uniform distribution U(±b)."""
@@ -191,31 +198,39 @@ class INR(ABC):
         """Return the description that native kernels fit; None for a family without one."""
         return None
 
-    def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:
-        """Evaluate INRs at coordinates.
+    def __call__(self, weights: Array, coords: Array) -> Array:
+        """Evaluate INRs at coordinates: tensors of torch, or arrays of numpy or jax.
 
         Args:
             weights: (..., P); leading dimensions count INRs.
-            coords: (K, D), the same for all, or (..., K, D) with the leading dimensions of `weights`.
+            coords: (K, D), the same for all, or (..., K, D) with the leading dimensions of `weights`; of the library,
+                the device and the dtype of `weights`.
 
         Returns:
-            (..., K, C), on the device and in the dtype of `weights`, differentiable in both arguments.
+            (..., K, C), of the same library, device and dtype; by torch and jax differentiable in both arguments.
 
         Raises:
             ValueError: shapes that do not fit the layout or each other.
+            TypeError: weights and coordinates are of two libraries.
+
+        Example:
+            >>> inr = Siren(in_features=2, out_features=1)
+            >>> inr(np.zeros((5, inr.layout.num_params)), np.zeros((64, 2))).shape
+            (5, 64, 1)
         """
+        xp = array_namespace(weights, coords)
         if weights.shape[-1] != self.layout.num_params or coords.shape[-1] != self.in_features:
             raise ValueError(
                 f"weights {tuple(weights.shape)} and coords {tuple(coords.shape)} do not fit an INR of "
                 f"{self.layout.num_params} parameters and {self.in_features} coordinate dimensions"
             )
-        lead = weights.shape[:-1]
-        if coords.ndim > 2 and coords.shape[:-2] != lead:
-            raise ValueError(f"coords {tuple(coords.shape)} have other leading dimensions than weights {tuple(lead)}")
+        lead = tuple(weights.shape[:-1])
+        if coords.ndim > 2 and tuple(coords.shape[:-2]) != lead:
+            raise ValueError(f"coords {tuple(coords.shape)} have other leading dimensions than weights {lead}")
         weights_BP = weights.reshape(-1, weights.shape[-1])
-        coords_BKD = coords.expand(*lead, *coords.shape[-2:]).reshape(-1, *coords.shape[-2:])
-        values_BKC = self.values(weights_BP, coords_BKD)
-        return values_BKC.reshape(*lead, *values_BKC.shape[1:])
+        coords_BKD = xp.broadcast_to(coords, (*lead, *coords.shape[-2:])).reshape(-1, *coords.shape[-2:])
+        values_BKC: Any = self.values(weights_BP, coords_BKD)
+        return values_BKC.reshape(*lead, *values_BKC.shape[1:])  # type: ignore[no-any-return]
 
 
 # A base class for other rooms; it extends INR, so it is imported last.

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.array_namespace import affine
 from inrzoo.formula import Filter, Formula, Layer
 from inrzoo.inrs import INR, FilterNetwork
 from inrzoo.inrs._mlp import broadcast_to_float64
@@ -177,9 +178,10 @@ class MultiplicativeFilterNetwork(INR):
         z_BKH = next(filters)
         # Coordinates before units: a tenth faster than the reverse (16 INRs, 1,024 coordinates, one core).
         for i, filter_BKH in enumerate(filters):
-            z_BKH = torch.baddbmm(tensors[f"bias_{i}"][:, None], z_BKH, tensors[f"weight_{i}"].mT) * filter_BKH
+            z_BKH = affine(tensors[f"bias_{i}"][:, None], z_BKH, tensors[f"weight_{i}"].mT) * filter_BKH
         last = self.num_filters - 1
-        return torch.baddbmm(tensors[f"bias_{last}"][:, None], z_BKH, tensors[f"weight_{last}"].mT)
+        values_BKC: Tensor = affine(tensors[f"bias_{last}"][:, None], z_BKH, tensors[f"weight_{last}"].mT)
+        return values_BKC
 
     def filter_frequencies(self, weights: Tensor) -> list[Tensor]:
         """Return ω_0, …, ω_{F-1}, each (..., H, D), in radians per coordinate unit."""

@@ -9,14 +9,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
-from inrzoo.lazy import lazy
 
 if TYPE_CHECKING:
-    import torch
     from torch import Tensor
-else:
-    torch = lazy("torch", globals())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,5 +27,6 @@ class FourierNet(MultiplicativeFilterNetwork):
 
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
         """Yield g_0(x), g_1(x), …, each (B, K, H)."""
+        xp = array_namespace(coords_BKD)
         for i in range(self.num_filters):
-            yield torch.sin(torch.baddbmm(tensors[f"phi_{i}"][:, None], coords_BKD, tensors[f"omega_{i}"].mT))
+            yield xp.sin(affine(tensors[f"phi_{i}"][:, None], coords_BKD, tensors[f"omega_{i}"].mT))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.errors import InrzooError
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
 from inrzoo.lazy import lazy
@@ -88,14 +89,15 @@ class GaborNet(MultiplicativeFilterNetwork):
         """Yield g_0(x), g_1(x), …, each (B, K, H)."""
         # -γ/2 |x - μ|² = γμ·x - γ/2 |x|² - γ/2 |μ|², one product with (x, |x|²) as in the authors' code: a third
         # faster than the differences, with an error of about 1e-7 γ in float32.
-        coords_BKE = torch.cat([coords_BKD, coords_BKD.square().sum(-1, keepdim=True)], dim=-1)
+        xp = array_namespace(coords_BKD)
+        coords_BKE = xp.concat([coords_BKD, xp.sum(xp.square(coords_BKD), axis=-1, keepdims=True)], axis=-1)
         for i in range(self.num_filters):
             mu_BHD, gamma_BH1 = tensors[f"mu_{i}"], tensors[f"gamma_{i}"][..., None]
-            slope_BHE = torch.cat([gamma_BH1 * mu_BHD, -gamma_BH1 / 2], dim=-1)
-            peak_BH1 = -gamma_BH1 / 2 * mu_BHD.square().sum(-1, keepdim=True)
-            envelope_BKH = torch.exp(torch.baddbmm(peak_BH1.mT, coords_BKE, slope_BHE.mT))
-            phase_BKH = torch.baddbmm(tensors[f"phi_{i}"][:, None], coords_BKD, tensors[f"omega_{i}"].mT)
-            yield envelope_BKH * torch.sin(phase_BKH)
+            slope_BHE = xp.concat([gamma_BH1 * mu_BHD, -gamma_BH1 / 2], axis=-1)
+            peak_BH1 = -gamma_BH1 / 2 * xp.sum(xp.square(mu_BHD), axis=-1, keepdims=True)
+            envelope_BKH = xp.exp(affine(peak_BH1.mT, coords_BKE, slope_BHE.mT))
+            phase_BKH = affine(tensors[f"phi_{i}"][:, None], coords_BKD, tensors[f"omega_{i}"].mT)
+            yield envelope_BKH * xp.sin(phase_BKH)
 
     def transform_coords(self, weights: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
         """Return the weights of f(g⁻¹(x)), g(x) = A x + t, exact for every x and A = s · (rotation or reflection).

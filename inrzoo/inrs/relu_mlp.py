@@ -14,11 +14,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.array_namespace import affine, array_namespace, as_type, double_precision, is_repeated, is_torch, relu
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula, Layer
 from inrzoo.inrs import INR, Perceptron
@@ -129,24 +130,31 @@ class ReluMlp(INR):
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Return the values of B functions, shape (B, K, C)."""
         tensors = self.layout.split(weights_BP)
-        shared = coords_BKD.stride(0) == 0  # an expanded grid is encoded once
-        features_BKF = self.features(coords_BKD[:1] if shared else coords_BKD).expand(len(coords_BKD), -1, -1)
-        hidden_BHK = features_BKF.transpose(1, 2)
+        # An expanded grid is encoded once.
+        features = self.features(coords_BKD[:1] if is_repeated(coords_BKD) else coords_BKD)
+        shape_BKF = (len(coords_BKD), *features.shape[1:])
+        hidden_BHK: Tensor = array_namespace(features).broadcast_to(features, shape_BKF).mT
         for i in range(self.hidden_layers + 2):
-            hidden_BHK = torch.relu(hidden_BHK) if i > 0 else hidden_BHK
-            hidden_BHK = torch.baddbmm(tensors[f"bias_{i}"][:, :, None], tensors[f"weight_{i}"], hidden_BHK)
-        return hidden_BHK.transpose(1, 2)
+            hidden_BHK = relu(hidden_BHK) if i > 0 else hidden_BHK
+            hidden_BHK = affine(tensors[f"bias_{i}"][:, :, None], tensors[f"weight_{i}"], hidden_BHK)
+        return hidden_BHK.mT
 
     def features(self, coords: Tensor) -> Tensor:
         """Map coordinates (..., K, D) to inputs of the first layer: (..., K, D), or (..., K, 2 M) with an encoding."""
         if self.encoding == "none":
             return coords
         # In float64: float32 sines of large angles differ from processor to processor.
-        angles = coords.double() @ self._frequencies_on(coords.device).T
-        return torch.cat([angles.cos(), angles.sin()], dim=-1).to(coords.dtype)
+        xp = array_namespace(coords)
+        with double_precision(coords):
+            angles = as_type(coords, xp.float64) @ self._frequencies_for(coords).T
+            features: Tensor = as_type(xp.concat([xp.cos(angles), xp.sin(angles)], axis=-1), coords.dtype)
+        return features
 
-    def _frequencies_on(self, device: torch.device) -> Tensor:
-        """Return F in float64, copied to a device once: a CUDA graph cannot record a copy from the host."""
+    def _frequencies_for(self, coords: Tensor) -> Any:
+        """Return F in float64; copied to a device of torch once, as a CUDA graph cannot record a copy from the host."""
+        if not is_torch(coords):
+            return array_namespace(coords).asarray(self.frequencies)
+        device = coords.device
         if device not in self._copies:
             self._copies[device] = torch.as_tensor(self.frequencies, dtype=torch.float64, device=device)
         return self._copies[device]

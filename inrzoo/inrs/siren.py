@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.formula import Formula, Layer
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs._mlp import draw_uniform, mlp_formula, mlp_layout, move_input
@@ -166,15 +167,17 @@ class Siren(INR):
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Return the values of B functions, shape (B, K, C)."""
+        xp = array_namespace(weights_BP)
         tensors = self.layout.split(weights_BP)
         # Neurons before coordinates, ω applied to the small tensors: a tenth faster than the reverse.
-        hidden_BHK = coords_BKD.transpose(1, 2)
+        hidden_BHK = coords_BKD.mT
         for i, (omega, bias_omega) in enumerate(zip(self.omegas, self.bias_omegas, strict=True)):
             weight_BHH, bias_BH1 = tensors[f"weight_{i}"], tensors[f"bias_{i}"][:, :, None]
-            hidden_BHK = torch.sin(torch.baddbmm(bias_omega * bias_BH1, omega * weight_BHH, hidden_BHK))
+            hidden_BHK = xp.sin(affine(bias_omega * bias_BH1, omega * weight_BHH, hidden_BHK))
         last = self.hidden_layers + 1
         bias_BC1 = tensors[f"bias_{last}"][:, :, None] + self.output_offset
-        return torch.baddbmm(bias_BC1, tensors[f"weight_{last}"], hidden_BHK).transpose(1, 2)
+        values_BCK: Tensor = affine(bias_BC1, tensors[f"weight_{last}"], hidden_BHK)
+        return values_BCK.mT
 
     def formula(self) -> Formula:
         """See `INR.formula`."""

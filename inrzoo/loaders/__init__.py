@@ -11,6 +11,7 @@ from inrzoo.keywords import keywords_checked
 from inrzoo.loaders.batch import Episode, PairBatch, WeightBatch
 from inrzoo.loaders.dataset import WeightDataset
 from inrzoo.loaders.episodes import Episodes
+from inrzoo.loaders.graphs import to_pyg
 from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.options import DatasetKeywords, StreamKeywords
 from inrzoo.loaders.pairs import Pairs
@@ -18,7 +19,17 @@ from inrzoo.loaders.stream import WeightStream
 from inrzoo.loaders.transforms import Transform
 from inrzoo.store import Store, open_store
 
-__all__ = ["Episode", "Episodes", "PairBatch", "Pairs", "WeightBatch", "WeightDataset", "WeightStream", "load"]
+__all__ = [
+    "Episode",
+    "Episodes",
+    "PairBatch",
+    "Pairs",
+    "WeightBatch",
+    "WeightDataset",
+    "WeightStream",
+    "load",
+    "to_pyg",
+]
 
 Where = str | Path
 

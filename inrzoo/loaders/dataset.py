@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import ray.data
 
     from inrzoo.inrs import INR
+    from inrzoo.loaders.graphs import GraphDataset
+    from inrzoo.weight_graph import Construction
 
 SIGNALS_AT_ONCE = 1024
 """Number of signals that are read together."""
@@ -211,6 +213,12 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         from inrzoo.loaders.adapters import to_pandas
 
         return to_pandas(self, normalise=normalise)
+
+    def to_pyg(self, graph: Construction = "merged") -> GraphDataset:
+        """Return the INRs as graphs, map-style; see `inrzoo.loaders.graphs.to_pyg`."""
+        from inrzoo.loaders.graphs import GraphDataset
+
+        return GraphDataset(self, graph)
 
     # --- for streams -------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from inr_contract import (
     check_canonical_form,
     check_formula,
     check_motions,
+    check_numpy,
     check_start,
     check_symmetries,
     fitted,
@@ -104,6 +105,17 @@ class FormulaAddsAnOffset(Siren):
         return replace(super().formula(), offset=0.5)
 
 
+class IsAnotherFunctionForNumpy(Siren):
+    def values(self, weights_BP, coords_BKD):
+        values = super().values(weights_BP, coords_BKD)
+        return values if isinstance(values, torch.Tensor) else values + np.float32(2e-5)
+
+
+class LeavesNumpy(Siren):
+    def values(self, weights_BP, coords_BKD):
+        return super().values(*(torch.tensor(np.array(array)) for array in (weights_BP, coords_BKD)))
+
+
 @pytest.mark.parametrize(
     "toy, check",
     [
@@ -116,6 +128,8 @@ class FormulaAddsAnOffset(Siren):
         (MovesTheOtherWay, check_motions),
         (MovesByTheInverse, check_motions),
         (RefusesToMove, check_motions),
+        (IsAnotherFunctionForNumpy, check_numpy),
+        (LeavesNumpy, check_numpy),
         (StartsTooWide, check_start),
         (StartsOffCentre, check_start),
         (StartsWithNan, check_start),

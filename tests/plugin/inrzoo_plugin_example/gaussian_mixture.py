@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.inrs import INR
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
@@ -59,10 +59,10 @@ class GaussianMixture(INR):
 
     def values(self, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
         """Values of B functions, shape (B, K, C)."""
-        tensors = self.layout.split(weights_BP)
-        squares_BKH = (coords_BKD[:, :, None] - tensors["centre"][:, None]).square().sum(-1)
-        bumps_BKH = torch.exp(squares_BKH / (-2 * self.width**2))
-        return torch.baddbmm(tensors["bias"][:, None], bumps_BKH, tensors["height"].mT)
+        xp, tensors = array_namespace(weights_BP), self.layout.split(weights_BP)  # of torch, numpy or jax
+        squares_BKH = xp.sum(xp.square(coords_BKD[:, :, None] - tensors["centre"][:, None]), axis=-1)
+        bumps_BKH = xp.exp(squares_BKH / (-2 * self.width**2))
+        return affine(tensors["bias"][:, None], bumps_BKH, tensors["height"].mT)
 
     def canonicalise(self, weights: Tensor) -> Tensor:
         """Bumps in ascending order of their centres' first coordinate: renumbering is the only symmetry."""

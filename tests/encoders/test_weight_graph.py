@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from weight_inrs import INRS, orders_of
 
-from inrzoo.encoders._graph import WeightGraph
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
 from inrzoo.inrs.siren import Siren
+from inrzoo.weight_graph import WeightGraph
 from inrzoo.weights import WeightLayout, WeightTensor
 
 BOTH = pytest.mark.parametrize("construction", ["merged", "products"])
