@@ -143,6 +143,21 @@ def test_a_tone_is_a_line_at_its_frequency() -> None:
     assert (power.argmax(axis=0) == (len(power) - 1) // 2).all()
 
 
+@pytest.mark.parametrize("cycles, part", [(4, "lower"), (28, "upper")])
+def test_low_frequencies_are_at_the_bottom(
+    cycles: int, part: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tone(store: Store, weights: np.ndarray, coords_KD: np.ndarray) -> Any:
+        yield slice(0, 1), np.sin(2 * np.pi * cycles * np.arange(64) / 64).astype(np.float32)[None, :, None]
+
+    monkeypatch.setattr(drawing, "_values", tone)
+    store = stores("tones")
+    (picture,) = drawn(store, store.weights[:1, 0, -1])
+    assert picture is not None
+    upper, lower = np.array_split(picture.sum(axis=(1, 2), dtype=int), 2)
+    assert (lower.mean() > upper.mean()) == (part == "lower")
+
+
 def test_a_short_sound_is_a_wave(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(drawing, "FEWEST_SAMPLES", 65)
     pictures = drawn(stores("tones"))
