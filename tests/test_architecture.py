@@ -90,7 +90,7 @@ MAY_IMPORT = {
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"}
     | {"rendering"},
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
-    "viewer": {"store", "inrs", "rendering", "targets"},
+    "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
     "api": {"builder", "tasks", "manifest", "store", "keywords", "compare", "gather"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}

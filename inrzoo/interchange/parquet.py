@@ -2,8 +2,8 @@
 
 A file contains the rows of a split in one shard of one seed, in the order of the shard and in plain, uncompressed pages
 larger than a row group. The weights are then the same byte sequences as in the zarr store, which a storage with
-content-defined chunks, such as the Hub's, stores once (measured: 0.6 to 2.3 % more than the store alone). Names and
-contents of files do not depend on the number of seeds.
+content-defined chunks, such as the Hub's, stores once (measured: 0.6 to 2.3 % more than the store alone, without
+pictures). Names and contents of files do not depend on the number of seeds.
 
 Shape letters: B INRs of a row group, N signals, P parameters.
 """

@@ -4,7 +4,6 @@ Shape letters: B INRs, P parameters of one INR.
 """
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -48,8 +47,6 @@ def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0,
     tensors = store.layout.split(store.weights[index, seed, position])
     facts = {
         **store.info.identity(store.formula),
-        "coords": dict(sorted(asdict(store.info.manifest.coords).items())),
-        "values": asdict(store.info.manifest.values),
         "signals": rows.tolist(),
         "seed": seed,
         "step": store.snapshots[position],

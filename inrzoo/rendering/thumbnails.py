@@ -5,6 +5,7 @@ Shape letters: B INRs, P parameters, K points, D coordinate dimensions, H rows, 
 
 from __future__ import annotations
 
+import io
 import math
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,8 @@ else:
 
 MAX_SIDE, MIN_SIDE = 96, 28
 """Maximum and minimum number of rows and columns of a picture; smaller ones are repeated, larger ones averaged."""
+LEVELS = 32
+"""Colours of a map or a spectrogram: 2.5 dB each."""
 RESOLUTION = 32
 """Maximum number of points along each axis at which the INRs of shapes and voxels are evaluated."""
 SHADED_SIDE, VIEW_SIDE = 64, 40
@@ -70,15 +73,14 @@ def thumbnails(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[n
         >>> [picture[1:4] for picture in pictures]
         [b'PNG', b'PNG', b'PNG']
     """
-    draw = DRAWERS[kind_of(store)]
-    return [None if pixels is None else png_bytes(_sized(pixels)) for pixels in draw(store, signals_B, weights_BP)]
+    return [*DRAWERS[kind_of(store)](store, signals_B, weights_BP)]
 
 
-Pixels = Iterator[NDArray[np.uint8] | None]
-"""Pictures (H, W, 1 or 3), or None where an INR has none."""
+Pngs = Iterator[bytes | None]
+"""Files of pictures, None where an INR has none."""
 
 
-def _images(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pixels:
+def _images(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
     coords_HWD = store.coords().reshape(*store.info.grid, -1)
     stride = max(1, max(store.info.grid) // (2 * MAX_SIDE))
     coords_HWD = coords_HWD[::stride, ::stride]
@@ -89,18 +91,18 @@ def _images(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.f
             pixels_BKC = np.rint(255 * _intensities(store, values_BKC)).astype(np.uint8)
         for values_KC, pixels_KC in zip(values_BKC, pixels_BKC, strict=True):
             finite = np.isfinite(values_KC).all()
-            yield pixels_KC.reshape(*coords_HWD.shape[:2], -1) if finite else None
+            yield _png(pixels_KC.reshape(*coords_HWD.shape[:2], -1)) if finite else None
 
 
-def _sounds(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pixels:
+def _sounds(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
     for part, values_BKC in _values(store, weights_BP, store.coords()):
         for wave_K in real_numbers_of(store, signals_B[part], values_BKC)[..., 0]:
             if not np.isfinite(wave_K).all():
                 yield None
             elif len(wave_K) < FEWEST_SAMPLES:
-                yield _wave(wave_K)
+                yield _png(_wave(wave_K))
             else:
-                yield _coloured(1 + decibels_of(power_of(wave_K))[::-1] / DECIBELS, MAGMA)
+                yield _map(1 + decibels_of(power_of(wave_K))[::-1] / DECIBELS, MAGMA)
 
 
 def _wave(wave_K: NDArray[np.float64]) -> NDArray[np.uint8]:
@@ -111,7 +113,7 @@ def _wave(wave_K: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.where(inside, 0, 255).astype(np.uint8)[..., None]
 
 
-def _fields(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pixels:
+def _fields(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
     """Maps of the first channel, at the middle of all axes but the last two."""
     middle = tuple(size // 2 for size in store.info.grid[:-2])
     coords_HWD = store.coords().reshape(*store.info.grid, -1)[middle]
@@ -121,10 +123,10 @@ def _fields(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.f
         for values_K in values_BKC[..., 0]:
             finite = np.isfinite(values_K).all()
             shares_HW = _intensities(store, values_K).reshape(coords_HWD.shape[:2])
-            yield _coloured(shares_HW, VIRIDIS) if finite else None
+            yield _map(shares_HW, VIRIDIS) if finite else None
 
 
-def _shapes(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pixels:
+def _shapes(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
     require_thumbnails(store)
     if kind_of(store) == "shape":
         coords_KD, sizes = cube(store, RESOLUTION)
@@ -139,20 +141,20 @@ def _shapes(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.f
                 yield None
             else:
                 picture = shaded(store, placed(store, steps, sizes), BLUE, SHADED_SIDE)
-                yield np.rint(255 * picture).astype(np.uint8)
+                yield _png(np.rint(255 * picture).astype(np.uint8))
 
 
-def _views(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pixels:
+def _views(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
     rows, columns = store.info.grid[1:]
     share = min(1.0, VIEW_SIDE / max(rows, columns))
     sizes = (max(1, round(share * rows)), max(1, round(share * columns)))
     for weights_P in weights_BP:
         values_HWC = seen_of(store, weights_P, sizes)
         finite = np.isfinite(values_HWC).all()
-        yield np.rint(255 * _intensities(store, values_HWC)).astype(np.uint8) if finite else None
+        yield _png(np.rint(255 * _intensities(store, values_HWC)).astype(np.uint8)) if finite else None
 
 
-Drawer = Callable[[Store, NDArray[np.int64], NDArray[np.float32]], Pixels]
+Drawer = Callable[[Store, NDArray[np.int64], NDArray[np.float32]], Pngs]
 DRAWERS: dict[Kind, Drawer] = {
     "image": _images,
     "sound": _sounds,
@@ -182,24 +184,38 @@ def _intensities(store: Store, values: NDArray[np.float32]) -> NDArray[np.float6
     return np.clip((np.nan_to_num(values.astype(np.float64)) - low) / (high - low), 0, 1)
 
 
-def _coloured(shares_HW: NDArray[np.float64], colours: str) -> NDArray[np.uint8]:
-    """Pixels (H, W, 3) of shares from 0 to 1 by a map of colours."""
-    table_N3 = np.frombuffer(bytes.fromhex(colours), np.uint8).reshape(-1, 3).astype(np.float64)
-    places = np.linspace(0, 1, len(table_N3))
-    channels = [np.interp(shares_HW, places, table_N3[:, channel]) for channel in range(3)]
-    return np.rint(np.stack(channels, axis=-1)).astype(np.uint8)
+def _png(pixels_HWC: NDArray[np.uint8]) -> bytes:
+    """A PNG of grey or coloured pixels, (H, W, 1 or 3)."""
+    return png_bytes(_sized(pixels_HWC))
 
 
-def _sized(pixels_HWC: NDArray[np.uint8]) -> NDArray[Any]:
+def _map(shares_HW: NDArray[np.float64], colours: str) -> bytes:
+    """A PNG of shares from 0 to 1 in `LEVELS` colours of a map, a third of the bytes of one in all its colours."""
+    from PIL import Image
+
+    levels_HW = np.rint((LEVELS - 1) * _sized(shares_HW[..., None].astype(np.float32))[..., 0])
+    picture, content = Image.fromarray(levels_HW.astype(np.uint8)), io.BytesIO()
+    picture.putpalette(palette(colours).tobytes())
+    picture.save(content, format="PNG")
+    return content.getvalue()
+
+
+def palette(colours: str) -> NDArray[np.uint8]:
+    """`LEVELS` evenly spaced colours, (LEVELS, 3), of a map such as `MAGMA`."""
+    table_N3 = np.frombuffer(bytes.fromhex(colours), np.uint8).reshape(-1, 3)
+    places, levels = np.linspace(0, 1, len(table_N3)), np.linspace(0, 1, LEVELS)
+    return np.rint([np.interp(levels, places, channel_N) for channel_N in table_N3.T]).astype(np.uint8).T.copy()
+
+
+def _sized(array_HWC: NDArray[Any]) -> NDArray[Any]:
     """A picture of `MIN_SIDE` to `MAX_SIDE` rows and columns, as far as its shape allows."""
-    shortest, longest = min(pixels_HWC.shape[:2]), max(pixels_HWC.shape[:2])
+    shortest, longest = min(array_HWC.shape[:2]), max(array_HWC.shape[:2])
     if longest > MAX_SIDE:
         from PIL import Image
 
-        grey = pixels_HWC.shape[-1] == 1
-        picture = Image.fromarray(pixels_HWC[..., 0] if grey else pixels_HWC)
-        rows, columns = (max(1, round(size * MAX_SIDE / longest)) for size in pixels_HWC.shape[:2])
+        picture = Image.fromarray(array_HWC[..., 0] if array_HWC.shape[-1] == 1 else array_HWC)
+        rows, columns = (max(1, round(size * MAX_SIDE / longest)) for size in array_HWC.shape[:2])
         smaller = np.asarray(picture.resize((columns, rows), Image.Resampling.BOX))
-        return smaller[..., None] if grey else smaller
+        return smaller.reshape(rows, columns, -1)
     factor = max(1, min(math.ceil(MIN_SIDE / shortest), MAX_SIDE // longest))
-    return pixels_HWC.repeat(factor, axis=0).repeat(factor, axis=1)
+    return array_HWC.repeat(factor, axis=0).repeat(factor, axis=1)

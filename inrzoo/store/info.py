@@ -193,8 +193,13 @@ class StoreInfo:
         Args:
             formula: `Store.formula`; stores of earlier versions do not record it.
         """
-        attributes = {**self.to_attributes(), "formula": None if formula is None else formula.to_json()}
-        keys = ("format", "dataset", "fingerprint", "inr", "layout", "formula", "grid")
+        attributes = {
+            **self.to_attributes(),
+            "formula": None if formula is None else formula.to_json(),
+            "coords": dataclasses.asdict(self.manifest.coords),
+            "values": dataclasses.asdict(self.manifest.values),
+        }
+        keys = ("format", "dataset", "fingerprint", "inr", "layout", "formula", "grid", "coords", "values")
         return {key: json.loads(json.dumps(attributes[key], sort_keys=True)) for key in keys}
 
     @property

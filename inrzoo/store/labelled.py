@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
+from inrzoo.store.checks import guarded
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import label_arrays
 
@@ -61,6 +62,9 @@ def to_xarray(store: Store) -> xarray.Dataset:
     Coordinates: `step` (step counts of the snapshots), `seed`, and along the signals `signal_id`, `split`, `label` and
     further label columns. Codes have `flag_values` and `flag_meanings`, numbers `units`.
 
+    Raises:
+        InrzooError: the arrays contradict each other.
+
     Example:
         >>> ds = inrzoo.open_store("digits.zarr").to_xarray()
         >>> ds.sel(step=ds.step[-1]).psnr.groupby("label").mean("signal").dims
@@ -70,6 +74,10 @@ def to_xarray(store: Store) -> xarray.Dataset:
     """
     import xarray
 
+    return guarded(store.location, "its arrays as one dataset", lambda: _labelled(xarray, store))
+
+
+def _labelled(xarray: Any, store: Store) -> xarray.Dataset:
     opened = xarray.open_dataset(xarray.backends.ZarrStore(store._group), engine="store", chunks={})
     described = array_attributes(store.info)
     arrays = dict(zip(label_arrays(store.info.label_columns), store.info.label_columns, strict=True))

@@ -6,17 +6,14 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from inrzoo.errors import InrzooError
-from inrzoo.inrs import FilterNetwork, Perceptron
 from inrzoo.rendering.kinds import kind_of
 from inrzoo.store import Store, label_arrays
 from inrzoo.store.blocks import MEASURE_PREFIX
 from inrzoo.store.description import description
 from inrzoo.targets import limits_or_own
 
-FORMAT = 1
+FORMAT = 2
 """The format of `gallery.json`; the page reads no other."""
 SAMPLE_RATE = 8000.0
 """Samples a second at which signals of one axis are played where the store does not say in which unit it is."""
@@ -44,7 +41,7 @@ def page_settings(store: Store, address: str) -> dict[str, Any]:
         "title": recorded.title or info.dataset,
         "summary": _summary(store),
         "kind": kind_of(store),
-        "network": _network(store),
+        "formula": None if store.formula is None else store.formula.to_json(),
         "in_features": store.inr.in_features,
         "grid": list(info.grid),
         "channels": store.channels,
@@ -67,26 +64,6 @@ def page_settings(store: Store, address: str) -> dict[str, Any]:
         "has_signals": store.has_signals,
         "about": [list(row) for row in _about(store).items()],
     }
-
-
-def _network(store: Store) -> dict[str, Any] | None:
-    """How the page evaluates the INR; None for a family of another package, whose inputs it does not know."""
-    inr = store.inr
-    kernel = inr.kernel()
-    if not type(inr).__module__.startswith("inrzoo.inrs."):
-        return None
-    if isinstance(kernel, FilterNetwork):
-        return {"family": "filters", "gabor": kernel.gabor, "num_filters": kernel.num_filters}
-    if isinstance(kernel, Perceptron):
-        return {
-            "family": "perceptron",
-            "activation": kernel.activation,
-            "weight_factors": list(kernel.weight_factors),
-            "bias_factors": list(kernel.bias_factors),
-            "output_offset": kernel.output_offset,
-            "frequencies": np.asarray(getattr(inr, "frequencies", np.zeros((0, inr.in_features)))).tolist(),
-        }
-    return None
 
 
 def _sample_rate(store: Store) -> float:

@@ -11,6 +11,8 @@ from made_stores import make_store
 
 import inrzoo
 from inrzoo.errors import InrzooError
+from inrzoo.loaders import adapters
+from inrzoo.store import row
 
 STEPS = (800, 1000)
 
@@ -76,6 +78,9 @@ def test_columns_of_two_stores_stay_with_their_rows(made, tmp_path):
     assert rows["status"][rows["signal"] == 47].tolist() == ["diverged"]
     assert rows["split"][rows["signal"] == 45 + 4].tolist() == ["validation"]
     assert (rows["signal_id"] == (rows["signal"] - 45 * of_other).astype(str)).all()
+    small = adapters._small_columns(dataset, row.columns(dataset.stores), order)
+    for name in ("signal", "signal_id", "status", "psnr"):
+        np.testing.assert_array_equal(small[name].to_numpy(zero_copy_only=False), rows[name])
 
 
 def test_shards_that_are_no_matrix_are_refused(tmp_path):

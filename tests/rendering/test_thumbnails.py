@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from constructed import CENTRE
-from matplotlib import mlab
+from matplotlib import colormaps, mlab
 from PIL import Image
 
 from inrzoo.errors import MissingPackageError
@@ -27,7 +27,13 @@ def drawn(store: Store, weights: np.ndarray | None = None) -> list[np.ndarray | 
     """Pixels of the first INRs of a store, or of some weights in their place."""
     weights = store.weights[:3, 0, -1] if weights is None else weights
     pictures = thumbnails(store, np.arange(len(weights)), weights)
-    return [None if png is None else np.asarray(Image.open(io.BytesIO(png))) for png in pictures]
+    return [None if png is None else opened(png) for png in pictures]
+
+
+def opened(png: bytes) -> np.ndarray:
+    """Pixels, grey or of three channels."""
+    picture = Image.open(io.BytesIO(png))
+    return np.asarray(picture if picture.mode == "L" else picture.convert("RGB"))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +58,7 @@ def test_every_kind_of_signal_has_a_picture(name: str, shape: tuple[int, ...], s
     for alone, together in zip(one_by_one, pictures, strict=True):
         assert (alone is None) == (together is None)
         if alone is not None:  # batches round in other ways
-            assert np.abs(np.asarray(Image.open(io.BytesIO(alone))).astype(int) - together).mean() < 1
+            assert np.abs(opened(alone).astype(int) - together).mean() < 1
 
 
 def test_values_at_points_that_are_no_shape_have_none(stores: Stores, tmp_path: Path) -> None:
@@ -109,12 +115,15 @@ def test_pictures_are_neither_tiny_nor_large_and_keep_their_mean(shape: tuple[in
 
 
 def test_colours_are_those_of_matplotlib() -> None:
-    from matplotlib import colormaps
-
-    shares = np.linspace(0, 1, 200)[None]
     for name, table in (("magma", drawing.MAGMA), ("viridis", drawing.VIRIDIS)):
-        expected = colormaps[name](shares)[..., :3]
-        assert np.abs(drawing._coloured(shares, table) / 255 - expected).max() < 0.03
+        expected = colormaps[name](np.linspace(0, 1, drawing.LEVELS))[:, :3]
+        assert np.abs(drawing.palette(table) / 255 - expected).max() < 0.03
+
+
+def test_a_map_rises_from_the_first_colour_to_the_last() -> None:
+    ramp = np.linspace(0, 1, 64)[None].repeat(64, axis=0)
+    picture = np.asarray(Image.open(io.BytesIO(drawing._map(ramp, drawing.VIRIDIS))).convert("RGB")) / 255
+    assert np.abs(picture[30] - colormaps["viridis"](ramp[0])[:, :3]).max() < 0.06
 
 
 @pytest.mark.parametrize("samples", [32, 100, 4096])
@@ -132,6 +141,21 @@ def test_the_spectrum_is_that_of_matplotlib(samples: int) -> None:
 def test_a_tone_is_a_line_at_its_frequency() -> None:
     power = power_of(np.sin(2 * np.pi * 0.25 * np.arange(4096)))  # a quarter of the sample rate: the middle row
     assert (power.argmax(axis=0) == (len(power) - 1) // 2).all()
+
+
+@pytest.mark.parametrize("cycles, part", [(4, "lower"), (28, "upper")])
+def test_low_frequencies_are_at_the_bottom(
+    cycles: int, part: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def tone(store: Store, weights: np.ndarray, coords_KD: np.ndarray) -> Any:
+        yield slice(0, 1), np.sin(2 * np.pi * cycles * np.arange(64) / 64).astype(np.float32)[None, :, None]
+
+    monkeypatch.setattr(drawing, "_values", tone)
+    store = stores("tones")
+    (picture,) = drawn(store, store.weights[:1, 0, -1])
+    assert picture is not None
+    upper, lower = np.array_split(picture.sum(axis=(1, 2), dtype=int), 2)
+    assert (lower.mean() > upper.mean()) == (part == "lower")
 
 
 def test_a_short_sound_is_a_wave(stores: Stores, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """Labels, units and coordinates of a store in xarray."""
 
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -7,10 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
-from tiny_store import store_bytes, tiny
+from tiny_store import set_attributes, store_bytes, tiny
 
 from inrzoo import manifest
 from inrzoo.builder import build
+from inrzoo.errors import InrzooError
 from inrzoo.store import Store, open_store
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "views-0.1.0.zip"
@@ -72,3 +74,13 @@ def test_a_measure_has_the_unit_of_the_numbers(tmp_path: Path) -> None:
     build(made, tmp_path / "solids.zarr", in_process=True, quiet=True)
     ds = open_store(tmp_path / "solids.zarr").to_xarray()
     assert ds["quality.mae"].units == "m" and ds["quality.iou"].units == "1"
+
+
+def test_arrays_that_contradict_each_other_are_one_line(views: Store, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(views.path, tmp_path / "odd.zarr"))
+    set_attributes(path)  # metadata are not gathered
+    described = json.loads((path / "psnr" / "zarr.json").read_text())
+    (path / "psnr" / "zarr.json").write_text(json.dumps(described | {"dimension_names": ["seed", "signal", "step"]}))
+    with pytest.raises(InrzooError, match=r"its arrays as one dataset") as caught:
+        open_store(path).to_xarray()
+    assert "\n" not in str(caught.value)

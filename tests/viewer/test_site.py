@@ -152,10 +152,10 @@ def test_a_store_in_a_bucket_has_no_page_without_a_link(finished_small, tmp_path
     assert site.page_address(store, None) == store.location
 
 
-def test_other_families_are_said_to_be_unknown(finished_small, monkeypatch):
+def test_a_family_without_a_formula_is_said_to_have_none(finished_small):
     store = open_store(finished_small)
-    monkeypatch.setattr(type(store.inr), "__module__", "somewhere.else")
-    assert site.page_files(store, "store/")["gallery.json"].find(b'"network": null') > 0
+    store.formula = None
+    assert site.page_files(store, "store/")["gallery.json"].find(b'"formula": null') > 0
 
 
 def test_the_page_is_small():

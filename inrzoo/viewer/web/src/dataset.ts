@@ -1,7 +1,7 @@
 /** A store: its columns, read once, and its weights and signals, read chunk by chunk when they are drawn. */
 
 import * as zarr from "zarrita";
-import { Inr, Network, Tensor } from "./inr";
+import { Formula, Inr, Tensor } from "./inr";
 import { CoordSettings } from "./coords";
 import { RemoteStore } from "./remote";
 
@@ -16,7 +16,7 @@ export interface Settings {
   /** Samples a second of sounds. */
   sample_rate: number;
   kind: Kind;
-  network: Network | null;
+  formula: Formula | null;
   in_features: number;
   grid: number[];
   channels: number;
@@ -67,7 +67,7 @@ export class Dataset {
     columns: any[],
   ) {
     const layout = store.attributes.layout as Tensor[];
-    this.inr = settings.network ? new Inr(settings.network, layout, settings.in_features) : null;
+    this.inr = settings.formula ? new Inr(settings.formula, layout, settings.in_features) : null;
     const [ids, split, status, psnr, steps, limits, valid, ...labels] = columns;
     [this.count, this.numSeeds] = [weightsArray.shape[0], weightsArray.shape[1]];
     this.ids = ids;

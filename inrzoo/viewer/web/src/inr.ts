@@ -1,4 +1,4 @@
-/** Values of INRs at coordinates: the formulas of inrzoo/inrs/, in double precision.
+/** Values of INRs at coordinates by the formula that a store records (docs/store.md), in double precision.
  *
  * Shape letters: P parameters, K points, D coordinates of a point, C outputs.
  */
@@ -10,23 +10,29 @@ export interface Tensor {
   offset: number;
 }
 
-export interface Perceptron {
-  family: "perceptron";
-  activation: "sine" | "relu";
-  weight_factors: number[];
-  bias_factors: number[];
-  output_offset: number;
+export interface Layer {
+  weight: string;
+  bias: string;
+  weight_factor: number;
+  bias_factor: number;
+  activation: "sine" | "relu" | "identity";
+}
+
+export interface Filter {
+  omega: string;
+  phi: string;
+  mu: string | null;
+  gamma: string | null;
+}
+
+/** The names are those of tensors of the layout. */
+export interface Formula {
+  layers: Layer[];
+  filters: Filter[];
   /** Radians per coordinate unit, (M, D): the inputs are their cosines, then their sines. None: the coordinates. */
-  frequencies: number[][];
+  encoding: number[][];
+  offset: number;
 }
-
-export interface FilterNetwork {
-  family: "filters";
-  gabor: boolean;
-  num_filters: number;
-}
-
-export type Network = Perceptron | FilterNetwork;
 
 const POINTS_AT_ONCE = 256; // 64 neurons at so many points stay in the first-level cache
 
@@ -35,13 +41,12 @@ export class Inr {
   private readonly tensors: Map<string, Tensor>;
 
   constructor(
-    private readonly network: Network,
+    private readonly formula: Formula,
     readonly layout: Tensor[],
     readonly dimensions: number,
   ) {
     this.tensors = new Map(layout.map((tensor) => [tensor.name, tensor]));
-    const last = network.family === "perceptron" ? network.weight_factors.length : network.num_filters - 1;
-    this.outputs = this.tensor(`bias_${last}`).shape[0];
+    this.outputs = this.tensor(formula.layers[formula.layers.length - 1].bias).shape[0];
   }
 
   private tensor(name: string): Tensor {
@@ -62,10 +67,7 @@ export class Inr {
         for (let k = 0; k < points; k++) column[k] = coords[(start + k) * this.dimensions + d];
         inputs.push(column);
       }
-      const rows =
-        this.network.family === "perceptron"
-          ? this.perceptron(this.network, weights, inputs, points)
-          : this.filters(this.network, weights, inputs, points);
+      const rows = this.evaluated(weights, inputs, points);
       for (let c = 0; c < this.outputs; c++) {
         for (let k = 0; k < points; k++) out[(start + k) * this.outputs + c] = rows[c][k];
       }
@@ -94,46 +96,35 @@ export class Inr {
     return out;
   }
 
-  private perceptron(network: Perceptron, weights: Float32Array, coords: Float64Array[], points: number): Float64Array[] {
-    let hidden = network.frequencies.length ? encoded(network.frequencies, coords, points) : coords;
-    const layers = network.weight_factors.length;
-    for (let i = 0; i < layers; i++) {
+  private evaluated(weights: Float32Array, coords: Float64Array[], points: number): Float64Array[] {
+    const { layers, filters, encoding, offset } = this.formula;
+    let hidden = encoding.length ? encoded(encoding, coords, points) : coords;
+    if (filters.length) hidden = this.filtered(filters[0], weights, coords, points);
+    layers.forEach((layer, i) => {
       hidden = this.linear(
-        weights, `weight_${i}`, `bias_${i}`, hidden, points, network.weight_factors[i], network.bias_factors[i],
+        weights, layer.weight, layer.bias, hidden, points, layer.weight_factor, layer.bias_factor,
       );
       for (const neuron of hidden) {
-        if (network.activation === "sine") for (let k = 0; k < points; k++) neuron[k] = Math.sin(neuron[k]);
-        else for (let k = 0; k < points; k++) neuron[k] = Math.max(0, neuron[k]);
+        if (layer.activation === "sine") for (let k = 0; k < points; k++) neuron[k] = Math.sin(neuron[k]);
+        else if (layer.activation === "relu") for (let k = 0; k < points; k++) neuron[k] = Math.max(0, neuron[k]);
       }
-    }
-    const values = this.linear(weights, `weight_${layers}`, `bias_${layers}`, hidden, points);
-    for (const channel of values) for (let k = 0; k < points; k++) channel[k] += network.output_offset;
-    return values;
-  }
-
-  private filters(network: FilterNetwork, weights: Float32Array, coords: Float64Array[], points: number): Float64Array[] {
-    let z = this.filter(network, 0, weights, coords, points);
-    for (let i = 1; i < network.num_filters; i++) {
-      const product = this.linear(weights, `weight_${i - 1}`, `bias_${i - 1}`, z, points);
-      const filter = this.filter(network, i, weights, coords, points);
-      product.forEach((unit, h) => {
+      if (i + 1 >= filters.length) return;
+      const filter = this.filtered(filters[i + 1], weights, coords, points);
+      hidden.forEach((unit, h) => {
         for (let k = 0; k < points; k++) unit[k] *= filter[h][k];
       });
-      z = product;
-    }
-    const last = network.num_filters - 1;
-    return this.linear(weights, `weight_${last}`, `bias_${last}`, z, points);
+    });
+    for (const channel of hidden) for (let k = 0; k < points; k++) channel[k] += offset;
+    return hidden;
   }
 
-  /** sin(ω x + φ), for a Gabor network times exp(-γ/2 |x - μ|²). */
-  private filter(
-    network: FilterNetwork, i: number, weights: Float32Array, coords: Float64Array[], points: number,
-  ): Float64Array[] {
-    const units = this.linear(weights, `omega_${i}`, `phi_${i}`, coords, points);
+  /** sin(ω x + φ), times exp(-γ/2 |x - μ|²) if the filter has an envelope. */
+  private filtered(part: Filter, weights: Float32Array, coords: Float64Array[], points: number): Float64Array[] {
+    const units = this.linear(weights, part.omega, part.phi, coords, points);
     for (const unit of units) for (let k = 0; k < points; k++) unit[k] = Math.sin(unit[k]);
-    if (network.gabor) {
-      const mu = this.tensor(`mu_${i}`).offset;
-      const gamma = this.tensor(`gamma_${i}`).offset;
+    if (part.mu !== null && part.gamma !== null) {
+      const mu = this.tensor(part.mu).offset;
+      const gamma = this.tensor(part.gamma).offset;
       units.forEach((unit, h) => {
         for (let k = 0; k < points; k++) {
           let squared = 0;

@@ -9,7 +9,7 @@ import { element } from "./page";
 import { whyNotDrawn } from "./pictures";
 import { Tiles } from "./tiles";
 
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** What tests and the curious ask the page. */
 interface Probe {

@@ -23,8 +23,8 @@ const SHELL = 0.03;
 
 /** Why INRs of this store are not drawn; empty if they are. */
 export function whyNotDrawn(dataset: Dataset): string {
-  const { kind, network, grid, observation } = dataset.settings;
-  if (!network) return "The formula of this INR is not known to this page, so it is not drawn.";
+  const { kind, formula, grid, observation } = dataset.settings;
+  if (!formula) return "The formula of this INR is not recorded, so it is not drawn.";
   if (!DRAWN.includes(kind)) return "Values at points that are no shape are not drawn yet.";
   if (kind === "field" && grid.length > 2) return "Fields of more than two axes are not drawn yet.";
   return kind === "shape" && observation.quantity === "values" ? "This kind is not drawn yet." : "";
