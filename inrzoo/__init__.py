@@ -11,14 +11,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from inrzoo.addresses import open_store
     from inrzoo.api import build, evaluate, train
     from inrzoo.loaders import load
-    from inrzoo.store import open_store
 
 __all__ = ["__version__", "build", "evaluate", "load", "open_store", "train"]
 __version__ = "0.2.0"
 
-_HOMES = {"build": "api", "evaluate": "api", "load": "loaders", "open_store": "store", "train": "api"}
+_HOMES = {"build": "api", "evaluate": "api", "load": "loaders", "open_store": "addresses", "train": "api"}
 """The room of each public name."""
 
 

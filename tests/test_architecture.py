@@ -28,7 +28,8 @@ BUILD = {
     "checkpoint",
 }
 MAY_IMPORT = {
-    "root": {"store", "loaders", "api"},
+    "root": {"addresses", "store", "loaders", "api"},
+    "addresses": {"store", "hub", "keywords"},
     "errors": set(),
     "cache": set(),
     "choices": set(),
@@ -67,7 +68,7 @@ MAY_IMPORT = {
     },
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
-    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"}
+    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest"},
     "encoders": {"weights"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
@@ -86,7 +87,7 @@ MAY_IMPORT = {
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
-    "api": {"builder", "tasks", "manifest", "store", "keywords"},
+    "api": {"addresses", "builder", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):

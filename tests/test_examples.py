@@ -17,6 +17,7 @@ from inrzoo.builder import build
 EXAMPLES = {
     "api.building": ("build",),
     "api.training": ("train", "evaluate"),
+    "addresses": ("located", "is_hub_name", "open_store", "short_name"),
     "differences": ("differences",),
     "keywords": ("unknown",),
     "loaders": ("load",),

@@ -24,7 +24,13 @@ from inrzoo.errors import InrzooError
 @click.option("--step", type=int, help="Step count of the view, if the store has several; Parquet takes all.")
 @click.option("--signal", "signals", help="For safetensors: one signal, or a range such as 0:100.")
 def export(
-    store: Path, kind: str, convention: str | None, out: Path, seed: str | None, step: int | None, signals: str | None
+    store: str | Path,
+    kind: str,
+    convention: str | None,
+    out: Path,
+    seed: str | None,
+    step: int | None,
+    signals: str | None,
 ) -> None:
     """Write a store as files for other tools: one .pth per INR, rows of Parquet, or tensors of some INRs."""
     from inrzoo import open_store

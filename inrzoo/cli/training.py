@@ -61,8 +61,8 @@ class TaskCommands(click.Group):
             cmd_name,
             params=[*fixed, *generated],
             callback=lambda **words: _train(name, **words),
-            help=f"{text}\n\nSTORE is a folder or a URL{OR_DATASET if unfitted else ''}. It can be stopped at "
-            "any time: the same command continues.",
+            help=f"{text}\n\nSTORE is a folder, a URL or USER/NAME on the Hub{OR_DATASET if unfitted else ''}. "
+            "It can be stopped at any time: the same command continues.",
             context_settings=HELP,
         )
 
@@ -96,7 +96,7 @@ def _train(
     run = {key: None if key not in options else str(options.pop(key)) for key in RUN_KEYS}
     if run["store"] is None:
         raise InrzooError(
-            "STORE is missing: the folder or URL of a store, on the command line or in the file of --config"
+            "STORE is missing: a folder, a URL or USER/NAME, on the command line or in the file of --config"
         )
     task = make_task(name, options, key_values("--set", settings))
     if save_config is not None:

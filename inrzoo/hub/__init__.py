@@ -7,6 +7,6 @@ one commit, `search` lists datasets. Interrupted calls continue.
 from inrzoo.hub.listing import Listed, search
 from inrzoo.hub.pull import Pulled, pull
 from inrzoo.hub.push import Pushed, push
-from inrzoo.hub.remote import pin
+from inrzoo.hub.remote import browser_address, pin
 
-__all__ = ["Listed", "Pulled", "Pushed", "pin", "pull", "push", "search"]
+__all__ = ["Listed", "Pulled", "Pushed", "browser_address", "pin", "pull", "push", "search"]

@@ -13,7 +13,7 @@ from inrzoo.tasks.reporting.embedding import features
 from inrzoo.tasks.reporting.feature_plot import draw_features
 from inrzoo.tasks.reporting.figures import draw_lines
 from inrzoo.tasks.reporting.tables import Comparison, write_section
-from inrzoo.tasks.training.loop import Trained, train
+from inrzoo.tasks.training.loop import Trained, recorded_store, train
 
 __all__ = [
     "Comparison",
@@ -31,6 +31,7 @@ __all__ = [
     "features",
     "measure",
     "over_runs",
+    "recorded_store",
     "train",
     "write_section",
 ]
