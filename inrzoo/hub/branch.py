@@ -50,6 +50,10 @@ class Branch:
         self.head = self._tip()
         self.entries = tree(self.repo_id, self.head, self.kind)
 
+    def files(self) -> dict[str, Entry]:
+        """Return the files after the last commit of this process; `entries` are those before the first."""
+        return tree(self.repo_id, self.head, self.kind) if self.num_commits else self.entries
+
     def has(self, path_in_repo: str, path: Path) -> bool:
         """Return whether the branch has the same file at this path."""
         entry = self.entries.get(path_in_repo)

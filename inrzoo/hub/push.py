@@ -16,7 +16,7 @@ from huggingface_hub.utils import validate_repo_id
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.branch import Branch
-from inrzoo.hub.card import card, draw_preview
+from inrzoo.hub.describe import describe
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
 from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, local_entry, resolve, tree, versions
 from inrzoo.hub.snapshot import snapshot
@@ -210,7 +210,8 @@ def _push(store: Store, repo_id: str, revision: str, on_bytes: OnBytes) -> Pushe
         branch.commit("Add data", tick)
         named = {*data, *metadata, *sizes}
         stray = [path for path in branch.entries if path.startswith((f"{folder}/", "data/")) and path not in named]
-        metadata |= _card(store, repo_id, number, Path(temporary))
+        at = f"v{number}" if revision == MAIN else revision
+        metadata |= describe(store, repo_id, number, at, folder, branch.files(), Path(temporary))
         for path_in_repo, path in metadata.items():
             if not branch.has(path_in_repo, path):
                 branch.send(path_in_repo, path, tick)
@@ -251,14 +252,6 @@ def _send_rows(
     else:
         branch.send(path_in_repo, path, lambda size: tick(sizes[path_in_repo]), temporary=True)
     return None
-
-
-def _card(store: Store, repo_id: str, version: int, home: Path) -> dict[str, Path]:
-    files = {}
-    if draw_preview(store, home / "preview.png"):
-        files["preview.png"] = home / "preview.png"
-    (home / "README.md").write_text(card(store, repo_id, version, "preview.png" in files), encoding="utf-8")
-    return {**files, "README.md": home / "README.md"}
 
 
 def _lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str]:

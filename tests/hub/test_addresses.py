@@ -140,7 +140,17 @@ def test_a_run_records_its_commit_and_stays_with_it(pushed: Hub, client: Client,
 
 def test_what_may_be_a_name_of_the_hub() -> None:
     assert all(map(is_hub_name, ("ada/digits", "ada/digits@v1", "a-b/c.d_e@refs/pr/1", "ada/digits@0123abc")))
-    local = ("digits", "/ada/digits", "ada/digits/", "./ada/digits", "a/b/c", "ada/digits.zarr", "ada/run.toml", "ä/b", "")
+    local = (
+        "digits",
+        "/ada/digits",
+        "ada/digits/",
+        "./ada/digits",
+        "a/b/c",
+        "ada/digits.zarr",
+        "ada/run.toml",
+        "ä/b",
+        "",
+    )
     assert not any(map(is_hub_name, local))
     assert [located(name) for name in local] == [*local]
     pinned = f"hf://datasets/ada/digits@{'0' * 40}/digits.zarr"
