@@ -16,6 +16,7 @@ from inrzoo.cli import JSON, SOURCE, STORE, cli, say
 @click.option("--revision", default="main", show_default=True, help="Branch; only main has version tags.")
 @click.option("--create-pr", is_flag=True, help="Push to a new pull request.")
 @click.option("--partial", is_flag=True, help="Push the finished seeds of an unfinished store.")
+@click.option("--gallery", is_flag=True, help="Publish a Space that shows the INRs in browsers, too.")
 @SOURCE
 @JSON
 def push(
@@ -25,6 +26,7 @@ def push(
     revision: str,
     create_pr: bool,
     partial: bool,
+    gallery: bool,
     source: Path | None,
     as_json: bool,
 ) -> None:
@@ -45,13 +47,14 @@ def push(
             revision=revision,
             create_pr=create_pr,
             partial=partial,
+            gallery=gallery,
             on_bytes=tick,
         ),
     )
     if as_json:
         content = {
             key: getattr(done, key)
-            for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired")
+            for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired", "gallery")
         }
         say(json.dumps(content, indent=2))
         return
@@ -61,6 +64,8 @@ def push(
     if done.repaired:
         files = f"{len(done.repaired)} file(s), the first: {done.repaired[0]}"
         say(f"the version before lacks or has damaged {files}; {version} is complete, and a version never changes")
+    if done.gallery:
+        say(f"{done.gallery}: the gallery of {version}")
 
 
 @cli.command()

@@ -8,13 +8,14 @@ never changes or removes a file of an earlier one: versions only add seeds.
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.utils import validate_repo_id
 
 from inrzoo.errors import InrzooError
+from inrzoo.hub import gallery as space
 from inrzoo.hub.branch import Branch
 from inrzoo.hub.describe import describe
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
@@ -44,6 +45,7 @@ class Pushed:
         changed: whether anything was sent.
         where: URL of the page.
         repaired: files that the version before lacks or has damaged.
+        gallery: URL of the Space that shows this version, if it was asked for.
     """
 
     repo_id: str
@@ -53,6 +55,7 @@ class Pushed:
     changed: bool
     where: str
     repaired: tuple[str, ...] = ()
+    gallery: str | None = None
 
 
 def push(
@@ -64,6 +67,7 @@ def push(
     revision: str = MAIN,
     create_pr: bool = False,
     partial: bool = False,
+    gallery: bool = False,
     on_bytes: OnBytes = lambda done, total: None,
 ) -> Pushed:
     """Publish a store as the next version of a dataset, unless it is already published.
@@ -77,6 +81,7 @@ def push(
         create_pr: whether to push to a pull request, for users without write access. After merging it, its owner pushes
             again for the tag.
         partial: whether to publish the finished seeds of an unfinished store.
+        gallery: whether to publish a Space of the same name, too, which shows the INRs of the version in browsers.
         on_bytes: called with the progress.
 
     Raises:
@@ -88,20 +93,43 @@ def push(
             raise InrzooError(f"{repo_id} cannot be a dataset's name: expected USER/NAME")
         if get_token() is None:
             raise InrzooError(f"no token for the Hub; {LOG_IN}")
+        if gallery and (create_pr or revision != MAIN):
+            raise InrzooError("--gallery shows a version, and --revision and --create-pr make none; push it to main")
         with _snapshot(path, partial) as store:
             newest = _newest(repo_id, private)
-            if newest is not None:
-                if revision == MAIN and _missing(store, newest) == []:
-                    return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
-                _require_extension(store, newest)
-            findings = verify(_folder(store))
-            if findings.problems:
-                raise InrzooError(
-                    f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
-                    f"{findings.problems[0]}); see inrzoo verify {path}"
+            if gallery:
+                space.require_possible(repo_id, private)
+            pushed = _published(store, newest) if revision == MAIN and newest is not None else None
+            if pushed is None:
+                _require_sendable(store, newest, path, verify)
+                retrying(
+                    lambda: HfApi().create_repo(repo_id, repo_type=DATASET, private=private or None, exist_ok=True)
                 )
-            retrying(lambda: HfApi().create_repo(repo_id, repo_type=DATASET, private=private or None, exist_ok=True))
-            return _push(store, repo_id, _target(repo_id, revision, create_pr), on_bytes)
+                pushed = _push(store, repo_id, _target(repo_id, revision, create_pr), on_bytes)
+            if not gallery:
+                return pushed
+            return replace(pushed, gallery=space.push_gallery(store, resolve(Address(repo_id, pushed.commit))))
+
+
+def _published(store: Store, newest: Snapshot) -> Pushed | None:
+    """Return the result of a push that has nothing to do; None if the newest version is not this store, whole."""
+    if _missing(store, newest) != []:
+        return None
+    return Pushed(newest.repo_id, newest.version, newest.commit, 0, False, _page(newest.repo_id))
+
+
+def _require_sendable(
+    store: Store, newest: Snapshot | None, path: str | Path, verify: Callable[[Path], Findings]
+) -> None:
+    """Raise InrzooError if a store changes published INRs or fails verification; `path` names it."""
+    if newest is not None:
+        _require_extension(store, newest)
+    findings = verify(_folder(store))
+    if findings.problems:
+        raise InrzooError(
+            f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
+            f"{findings.problems[0]}); see inrzoo verify {path}"
+        )
 
 
 @contextmanager

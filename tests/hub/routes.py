@@ -90,7 +90,7 @@ class Routes:
     def _validate(self) -> Any:
         header = re.match(r"---\n(.*?)\n---\n", json.loads(self.body)["content"], re.DOTALL)
         data = yaml.safe_load(header[1]) if header else {}
-        wrong = [] if data.get("license") in LICENCES else [{"message": f"license {data.get('license')}"}]
+        wrong = [] if data.get("license", "unknown") in LICENCES else [{"message": f"license {data.get('license')}"}]
         if wrong:
             self.send(400, json.dumps({"errors": wrong, "warnings": []}).encode(), {})
             return None
