@@ -41,7 +41,7 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool) -> str:
         f"## Limitations\n\n{limitations(store)}",
         f"## Load it\n\n{_loading(store, repo_id)}",
         f"## What was fitted, and how\n\n{tables.fitting(store)}",
-        f"## Conventions\n\n{tables.conventions(store)}",
+        f"## Conventions\n\n{tables.conventions(store)}{_formula(store)}",
         f"## Quality\n\n{tables.quality(store)}\n\n{tables.histogram(store)}",
         f"## Columns of the Parquet files\n\n{tables.columns(store)}",
         f"## Checksums\n\n{_checksums(store)}",
@@ -113,6 +113,13 @@ mean, std = store.stats["mean"], store.stats["std"]"""
             fenced(local, "python"),
         ]
     )
+
+
+def _formula(store: Store) -> str:
+    """Return how weights and a coordinate become a value, as LaTeX; empty if the INR's class does not say it."""
+    formula = getattr(store, "formula", None)
+    sentence = "" if formula is None else str(formula.latex)
+    return f"\n\nHow weights and a coordinate x become a value:\n\n{fenced(sentence, 'latex')}" if sentence else ""
 
 
 def _checksums(store: Store) -> str:
