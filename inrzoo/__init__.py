@@ -5,6 +5,7 @@ store = inrzoo.open_store("digits.zarr")
 stream = inrzoo.load("digits.zarr", split="train", streaming=True, shuffle=True)
 run = inrzoo.train("classify", "digits.zarr")
 inrzoo.evaluate(run.folder, "digits.zarr")
+encoder = inrzoo.load_encoder(run.folder)
 """
 
 import importlib
@@ -12,13 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inrzoo.addresses import open_store
-    from inrzoo.api import build, evaluate, train
+    from inrzoo.api import build, evaluate, load_encoder, train
     from inrzoo.loaders import load
 
-__all__ = ["__version__", "build", "evaluate", "load", "open_store", "train"]
+__all__ = ["__version__", "build", "evaluate", "load", "load_encoder", "open_store", "train"]
 __version__ = "0.2.0"
 
-_HOMES = {"build": "api", "evaluate": "api", "load": "loaders", "open_store": "addresses", "train": "api"}
+_HOMES = {
+    "build": "api",
+    "evaluate": "api",
+    "load": "loaders",
+    "load_encoder": "api",
+    "open_store": "addresses",
+    "train": "api",
+}
 """The room of each public name."""
 
 

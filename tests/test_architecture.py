@@ -71,7 +71,19 @@ MAY_IMPORT = {
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest"},
     "encoders": {"weights"},
-    "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
+    "tasks": {
+        "addresses",
+        "loaders",
+        "encoders",
+        "hypernets",
+        "fit",
+        "inrs",
+        "weights",
+        "coords",
+        "registry",
+        "seeding",
+        "store",
+    }
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},
@@ -85,6 +97,7 @@ MAY_IMPORT = {
     "summary": {"store", "display"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"},
     "hub": {
+        "cache",
         "retry",
         "store",
         "weights",
@@ -98,7 +111,7 @@ MAY_IMPORT = {
     },
     "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
-    "api": {"addresses", "builder", "tasks", "manifest", "store", "keywords"},
+    "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):

@@ -16,6 +16,7 @@ from inrzoo.builder import build
 
 EXAMPLES = {
     "api.building": ("build",),
+    "api.encoders": ("load_encoder",),
     "api.training": ("train", "evaluate"),
     "addresses": ("located", "is_hub_name", "open_store", "short_name"),
     "differences": ("differences",),
@@ -27,6 +28,7 @@ EXAMPLES = {
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
     "tasks.measurements": ("measured_mean", "measured_share"),
+    "tasks.trained_encoder": ("TrainedEncoder",),
     "tasks.training.options": ("transform_table",),
 }
 """Module -> names of what must have an example; every example of the module runs."""
@@ -35,7 +37,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name == "api.training":  # the tiny store has no validation signals
+    if name in ("api.encoders", "api.training", "tasks.trained_encoder"):  # the tiny store has no validation signals
         build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
     else:
         shutil.copytree(finished, tmp_path / "digits.zarr")

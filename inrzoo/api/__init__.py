@@ -4,6 +4,7 @@ Their keywords have the names and defaults of the command line's options; the co
 """
 
 from inrzoo.api.building import BuildRequest, build, build_request
+from inrzoo.api.encoders import load_encoder, push_encoder
 from inrzoo.api.training import evaluate, signals, train
 
-__all__ = ["BuildRequest", "build", "build_request", "evaluate", "signals", "train"]
+__all__ = ["BuildRequest", "build", "build_request", "evaluate", "load_encoder", "push_encoder", "signals", "train"]

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.filesize import decimal
 
 from inrzoo.cli import JSON, SOURCE, STORE, cli, say
+from inrzoo.errors import InrzooError
 
 
 @cli.command()
@@ -30,7 +32,17 @@ def push(
     source: Path | None,
     as_json: bool,
 ) -> None:
-    """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues."""
+    """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues.
+
+    STORE may also be the folder of a run of classify or contrastive: its encoder becomes a model on the Hub.
+    """
+    from inrzoo.checkpoint import BEST
+
+    if isinstance(store, Path) and (store / BEST).is_file() and not (store / "zarr.json").exists():
+        other = {"--revision": revision != "main", "--create-pr": create_pr, "--partial": partial, "--gallery": gallery}
+        other["--source"] = source is not None
+        _push_encoder(store, name, private, [option for option, given in other.items() if given], as_json)
+        return
     from inrzoo import hub, report
     from inrzoo import verify as checks
 
@@ -52,7 +64,7 @@ def push(
         ),
     )
     if as_json:
-        content = {
+        content: dict[str, Any] = {
             key: getattr(done, key)
             for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired", "gallery")
         }
@@ -66,6 +78,24 @@ def push(
         say(f"the version before lacks or has damaged {files}; {version} is complete, and a version never changes")
     if done.gallery:
         say(f"{done.gallery}: the gallery of {version}")
+
+
+def _push_encoder(run: Path, name: str, private: bool, other: list[str], as_json: bool) -> None:
+    if other:
+        raise InrzooError(
+            f"{', '.join(other)} cannot be used with the run {run}: an encoder has one branch and no parts"
+        )
+    from dataclasses import asdict
+
+    from inrzoo import api
+
+    done = api.push_encoder(run, name, private)
+    if as_json:
+        say(json.dumps(asdict(done), indent=2))
+        return
+    what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
+    say(f"{done.where}: an encoder, {what}, commit {done.commit[:12]}")
+    say(f'load it  inrzoo.load_encoder("{name}")')
 
 
 @cli.command()

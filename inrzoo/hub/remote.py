@@ -216,9 +216,9 @@ def read_file(repo_id: str, commit: str, path: str, kind: Kind = DATASET) -> byt
     return retrying(lambda: transport.read(url, path)[0])
 
 
-def download(repo_id: str, commit: str, path: str, target: Path, size: int, stop: Event) -> None:
+def download(repo_id: str, commit: str, path: str, target: Path, size: int, stop: Event, kind: Kind = DATASET) -> None:
     """Download a file of `size` bytes; a partial download at `target` is continued."""
-    url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
+    url = hf_hub_url(repo_id, path, repo_type=kind, revision=commit, endpoint=constants.ENDPOINT)
     retrying(lambda: transport.download(url, path, target, size, stop))
 
 

@@ -153,7 +153,7 @@ class Routes:
             needed = wanted["oid"] not in self.hub.blobs
             actions = {
                 "upload": {"href": f"{self.hub.endpoint}/lfs/{wanted['oid']}"},
-                "verify": {"href": f"{self.hub.endpoint}/datasets/{name}.git/info/lfs/objects/verify"},
+                "verify": {"href": f"{self._page(name)}.git/info/lfs/objects/verify"},
             }
             objects.append({**wanted, **({"actions": actions} if needed else {})})
         return {"transfer": "basic", "objects": objects}

@@ -80,8 +80,9 @@ def train(
             for name in (BEST, LAST, METRICS, CURVE, COST):
                 (out / name).unlink(missing_ok=True)
         run.resume()
+        run.record("notes", dict(learner.notes))
         if named is not None:
-            run.record_store(named, str(path))
+            run.record("store", {"named": named, "url": str(path)})
         if not run.finished:
             started, cpu_started = time.monotonic(), time.process_time()
             try:
@@ -132,9 +133,10 @@ class _Run:
         if "cuda" in last.random and torch.cuda.is_available():
             torch.cuda.set_rng_state(last.random["cuda"])
 
-    def record_store(self, named: str, url: str) -> None:
-        """Keep in the checkpoints what the user called the store, and the URL that it meant when the run began."""
-        self._progress["store"] = {"named": named, "url": url}
+    def record(self, key: str, table: dict[str, Any]) -> None:
+        """Keep a table in the checkpoints, if it has content."""
+        if table:
+            self._progress[key] = plain(table)
 
     @property
     def finished(self) -> bool:
