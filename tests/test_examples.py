@@ -28,7 +28,7 @@ EXAMPLES = {
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
     "tasks.measurements": ("measured_mean", "measured_share"),
-    "tasks.trained_encoder": ("TrainedEncoder",),
+    "tasks.trained_encoders": ("TrainedEncoder",),
     "tasks.training.options": ("transform_table",),
 }
 """Module -> names of what must have an example; every example of the module runs."""
@@ -37,7 +37,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name in ("api.encoders", "api.training", "tasks.trained_encoder"):  # the tiny store has no validation signals
+    if name in ("api.encoders", "api.training", "tasks.trained_encoders"):  # the tiny store has no validation signals
         build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
     else:
         shutil.copytree(finished, tmp_path / "digits.zarr")

@@ -34,7 +34,7 @@ def load_encoder(place: str | Path) -> TrainedEncoder:
         torch.Size([5, 64])
     """
     from inrzoo import checkpoint
-    from inrzoo.tasks.trained_encoder import CONFIG, TENSORS, encoder_from_files, encoder_of
+    from inrzoo.tasks.trained_encoders import CONFIG, TENSORS, encoder_from_files, encoder_of
 
     path = Path(place)
     if (path / CONFIG).is_file() and (path / TENSORS).is_file():
@@ -65,7 +65,7 @@ def push_encoder(run: str | Path, repo_id: str, private: bool = False) -> Pushed
     from inrzoo import checkpoint, hub
     from inrzoo.hub.encoder_card import encoder_card
     from inrzoo.tasks.evaluation import restored
-    from inrzoo.tasks.trained_encoder import CONFIG, encoder_of
+    from inrzoo.tasks.trained_encoders import CONFIG, encoder_of
     from inrzoo.tasks.training.journal import validation_at
     from inrzoo.tasks.training.run_file import run_file_text
 

@@ -13,7 +13,7 @@ from inrzoo.tasks.reporting.embedding import features
 from inrzoo.tasks.reporting.feature_plot import draw_features
 from inrzoo.tasks.reporting.figures import draw_lines
 from inrzoo.tasks.reporting.tables import Comparison, write_section
-from inrzoo.tasks.trained_encoder import TrainedEncoder
+from inrzoo.tasks.trained_encoders import TrainedEncoder
 from inrzoo.tasks.training.loop import Trained, recorded_store, train
 
 __all__ = [

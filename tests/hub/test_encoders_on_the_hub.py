@@ -18,7 +18,7 @@ import inrzoo
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.tasks.trained_encoder import CONFIG, TENSORS
+from inrzoo.tasks.trained_encoders import CONFIG, TENSORS
 
 MODEL = "models/ada/encoder"
 FIELDS: dict[str, Any] = {"steps": 3, "validate_every": 1, "batch_size": 4}

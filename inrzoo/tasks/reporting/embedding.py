@@ -14,7 +14,7 @@ from inrzoo.loaders import WeightDataset
 from inrzoo.tasks.contract import Device
 from inrzoo.tasks.evaluation import require_same_conventions, restored
 from inrzoo.tasks.probes import Features
-from inrzoo.tasks.trained_encoder import TrainedEncoder
+from inrzoo.tasks.trained_encoders import TrainedEncoder
 from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.loop import chosen_device
 from inrzoo.tasks.training.state import load_module
