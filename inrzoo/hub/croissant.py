@@ -7,6 +7,7 @@ files, and the columns of the Parquet files. Search engines read it, and `mlcroi
 import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -107,7 +108,7 @@ def croissant(
             *(_file_set(store, split) for split in store.info.split_names if split in splits),
         ],
         "recordSet": [
-            *(_classes(column, feature) for column, feature in _columns(store) if feature["_type"] == "ClassLabel"),
+            *(_classes(column) for column in _columns(store) if column.has_names),
             *(_records(store, split) for split in store.info.split_names if split in splits),
         ],
     }
@@ -155,8 +156,25 @@ def _file_set(store: Store, split: str) -> dict[str, Any]:
     }
 
 
-def _columns(store: Store) -> list[tuple[str, dict[str, Any]]]:
-    return list(features(store).items())
+@dataclass(frozen=True)
+class _Column:
+    """A column of the Parquet files: its feature in the words of `datasets`, and what it means."""
+
+    name: str
+    feature: Mapping[str, Any]
+    meaning: str
+
+    @property
+    def is_list(self) -> bool:
+        return self.feature["_type"] in ("List", "Sequence")
+
+    @property
+    def has_names(self) -> bool:
+        return bool(self.feature["_type"] == "ClassLabel")
+
+
+def _columns(store: Store) -> list[_Column]:
+    return [_Column(name, feature, tables.MEANINGS.get(name, "")) for name, feature in features(store).items()]
 
 
 def _identifier(*words: str) -> str:
@@ -173,30 +191,29 @@ def _records(store: Store, split: str) -> dict[str, Any]:
         "name": name,
         "description": f"INRs of the split {one_line(split)}, one row for each (signal, seed, snapshot).",
         "key": [{"@id": _identifier(name, column)} for column in ("signal", "seed", "step")],
-        "field": [_field(name, column, feature) for column, feature in _columns(store)],
+        "field": [_field(name, column) for column in _columns(store)],
     }
 
 
-def _field(record_set: str, column: str, feature: Mapping[str, Any]) -> dict[str, Any]:
-    kind, known = feature["_type"], one_line(tables.MEANINGS.get(column, "")) or None
-    described = known
-    if kind == "List":
-        described = f"{feature['length']} numbers: {known}"
-    elif kind == "ClassLabel":
-        described = f"code of the class; the record set {_identifier('classes', column)} names them"
+def _field(record_set: str, column: _Column) -> dict[str, Any]:
+    described = one_line(column.meaning)
+    if column.is_list:
+        described = f"{column.feature['length']} numbers: {described}"
+    elif column.has_names:
+        described = f"code of the class; the record set {_identifier('classes', column.name)} names them"
     return {
         "@type": "cr:Field",
-        "@id": _identifier(record_set, column),
-        "name": one_line(column),
-        "description": described,
-        "dataType": _type(feature),
-        "repeated": True if kind == "List" else None,
-        "source": {"fileSet": {"@id": f"files-{record_set}"}, "extract": {"column": column}},
+        "@id": _identifier(record_set, column.name),
+        "name": one_line(column.name),
+        "description": described or None,
+        "dataType": _type(column.feature),
+        "repeated": True if column.is_list else None,
+        "source": {"fileSet": {"@id": f"files-{record_set}"}, "extract": {"column": column.name}},
     }
 
 
 def _type(feature: Mapping[str, Any]) -> str:
-    if feature["_type"] == "List":
+    if "feature" in feature:
         return _type(feature["feature"])
     if feature["_type"] == "Image":
         return "sc:ImageObject"
@@ -204,9 +221,9 @@ def _type(feature: Mapping[str, Any]) -> str:
     return TYPES.get(dtype, "sc:Float" if dtype.startswith("float") else "sc:Integer")
 
 
-def _classes(column: str, feature: Mapping[str, Any]) -> dict[str, Any]:
+def _classes(column: _Column) -> dict[str, Any]:
     """Return the names of the codes of a column."""
-    name = _identifier("classes", column)
+    name = _identifier("classes", column.name)
     fields = {"code": "sc:Integer", "name": "sc:Text"}
     return {
         "@type": "cr:RecordSet",
@@ -219,7 +236,8 @@ def _classes(column: str, feature: Mapping[str, Any]) -> dict[str, Any]:
             for field, kind in fields.items()
         ],
         "data": [
-            {f"{name}/code": code, f"{name}/name": one_line(label)} for code, label in enumerate(feature["names"])
+            {f"{name}/code": code, f"{name}/name": one_line(label)}
+            for code, label in enumerate(column.feature["names"])
         ],
     }
 

@@ -80,7 +80,7 @@ def push_gallery(store: Store, dataset: Snapshot) -> str:
 def _readme(store: Store, dataset: Snapshot) -> str:
     """Return the README.md, whose header tells the Hub to serve the files as they are."""
     data = SpaceCardData(
-        title=one_line(title(store)),
+        title=one_line(f"{dataset.repo_id.split('/')[1]}: INRs in the browser"),
         emoji="🧠",
         colorFrom="blue",
         colorTo="indigo",
