@@ -289,4 +289,8 @@ class Routes:
                 return self.send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
             content, status = content[first : last + 1], 206
-        return self.send(status, content, {**headers, "Access-Control-Allow-Origin": "*"})
+        return self.send(
+            status,
+            content,
+            {**headers, "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Range"},
+        )
