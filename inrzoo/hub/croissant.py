@@ -208,7 +208,11 @@ def _field(record_set: str, column: _Column) -> dict[str, Any]:
         "description": described or None,
         "dataType": _type(column.feature),
         "repeated": True if column.is_list else None,
-        "source": {"fileSet": {"@id": f"files-{record_set}"}, "extract": {"column": column.name}},
+        "source": {
+            "fileSet": {"@id": f"files-{record_set}"},
+            "extract": {"column": column.name},
+            "transform": {"jsonPath": "bytes"} if column.feature["_type"] == "Image" else None,
+        },
     }
 
 
