@@ -5,21 +5,33 @@ store = inrzoo.open_store("digits.zarr")
 stream = inrzoo.load("digits.zarr", split="train", streaming=True, shuffle=True)
 run = inrzoo.train("classify", "digits.zarr")
 inrzoo.evaluate(run.folder, "digits.zarr")
+encoder = inrzoo.load_encoder(run.folder)
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from inrzoo.api import build, diff, evaluate, merge, subset, train
+    from inrzoo.addresses import open_store
+    from inrzoo.api import build, diff, evaluate, load_encoder, merge, subset, train
     from inrzoo.loaders import load
-    from inrzoo.store import open_store
 
-__all__ = ["__version__", "build", "diff", "evaluate", "load", "merge", "open_store", "subset", "train"]
+__all__ = [
+    "__version__",
+    "build",
+    "diff",
+    "evaluate",
+    "load",
+    "load_encoder",
+    "merge",
+    "open_store",
+    "subset",
+    "train",
+]
 __version__ = "0.2.0"
 
-_HOMES = dict.fromkeys(("build", "diff", "evaluate", "merge", "subset", "train"), "api")
-_HOMES |= {"load": "loaders", "open_store": "store"}
+_HOMES = dict.fromkeys(("build", "diff", "evaluate", "load_encoder", "merge", "subset", "train"), "api")
+_HOMES |= {"load": "loaders", "open_store": "addresses"}
 """The room of each public name."""
 
 

@@ -26,7 +26,9 @@ from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.finalise import is_seed_column
 from inrzoo.store.intact import strays, wrong_files, wrong_root
 from inrzoo.store.names import is_metadata
+from inrzoo.store.objects import is_object_url
 from inrzoo.store.root import change_info
+from inrzoo.store.store_cache import is_url
 from inrzoo.targets import Targets
 
 OnBlock = Callable[[int, int], None]
@@ -88,7 +90,7 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
     Raises:
         InrzooError: there is no store, or its signals are not available.
     """
-    path = location(path)
+    path = _fetched(str(path)) if is_url(path) and not is_object_url(path) else location(path)
     for _ in range(ATTEMPTS):
         open_store(path)  # fails if there is none
         before = (path / "zarr.json").read_bytes()
@@ -103,6 +105,21 @@ def verify(path: str | Location, source: Path | None = None, on_block: OnBlock =
             findings.root = before
             return findings
     raise InrzooError(f"another process is writing to {path}; verify it when that process has ended")
+
+
+def _fetched(url: str) -> Path:
+    """Fetch a store that can only be read into the cache, whole, and again the files that are damaged there.
+
+    Raises:
+        InrzooError: there is no store, or a file of it does not arrive with its sha256.
+    """
+    store = open_store(url)
+    assert store.cache is not None, "a store behind such a URL is complete"
+    folder = store.cache.fetch_all()
+    for name in wrong_files(folder, store.info):
+        (folder / name).unlink(missing_ok=True)
+        store.cache.fetch(name)
+    return folder
 
 
 def _verify(path: Location, source: Path | None, on_block: OnBlock) -> Findings:

@@ -28,7 +28,8 @@ BUILD = {
     "checkpoint",
 }
 MAY_IMPORT = {
-    "root": {"store", "loaders", "api"},
+    "root": {"addresses", "store", "loaders", "api"},
+    "addresses": {"store", "hub", "keywords"},
     "errors": set(),
     "cache": set(),
     "choices": set(),
@@ -71,10 +72,11 @@ MAY_IMPORT = {
     },
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
-    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "hub"}
+    "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest", "weight_graph"},
     "encoders": {"weights", "weight_graph"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
+    | {"addresses"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},
@@ -89,10 +91,11 @@ MAY_IMPORT = {
     "summary": {"store", "display"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"}
     | {"rendering"},
-    "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
+    "hub": {"cache", "retry", "store", "weights", "manifest", "stats", "verify", "preview", "rendering", "interchange"}
+    | {"viewer"},
     "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
-    "api": {"builder", "tasks", "manifest", "store", "keywords", "compare", "gather"},
+    "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"typecheck", "root"},
     "__main__": {"cli"},

@@ -16,6 +16,8 @@ from inrzoo.builder import build
 
 EXAMPLES = {
     "api.building": ("build",),
+    "addresses": ("located", "is_hub_name", "open_store", "short_name"),
+    "api.encoders": ("load_encoder",),
     "api.gathering": ("diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
     "array_namespace": ("array_namespace",),
@@ -30,6 +32,7 @@ EXAMPLES = {
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
     "tasks.measurements": ("measured_mean", "measured_share"),
+    "tasks.trained_encoders": ("TrainedEncoder",),
     "tasks.training.options": ("transform_table",),
 }
 """Module -> names of what must have an example; every example of the module runs."""
@@ -38,7 +41,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name == "api.training":  # the tiny store has no validation signals
+    if name in ("api.encoders", "api.training", "tasks.trained_encoders"):  # the tiny store has no validation signals
         build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
     else:
         shutil.copytree(finished, tmp_path / "digits.zarr")

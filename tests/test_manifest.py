@@ -193,6 +193,7 @@ def test_views_decide_the_snapshots_and_switch_the_stop_off():
         {"title": "Other"},
         {"licence": "MIT"},
         {"citation": "Nobody"},
+        {"bibtex": "@misc{a, title = {A}}"},
         {"redistributable": False},
     ],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from inrzoo import manifest
+from inrzoo.addresses import HUB, is_hub_name, located, short_name
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import Manifest
@@ -31,8 +32,8 @@ def train(
 
     Args:
         task: a name that `inrzoo train --help` shows, or a task with its fields set.
-        store: a folder or a URL; a task that learns from signals also takes a dataset: its name, a path to a .toml
-            file, or a `Manifest`.
+        store: a folder, a URL, or `USER/NAME` on the Hub, of which the run records the commit and keeps to it; a task
+            that learns from signals also takes a dataset: its name, a path to a .toml file, or a `Manifest`.
         out: folder of the run; STORE.TASK in the current folder if None.
         settings: fields of tables: `{"encoder.dropout": 0.1}`.
         device: `cpu`, `cuda` or `auto`.
@@ -61,9 +62,15 @@ def train(
     elif fields or settings:
         raise InrzooError(f"{', '.join([*fields, *(settings or {})])}: the task is already made; set its fields there")
     name = task.to_json()["name"]
-    stem = store.name if isinstance(store, Manifest) else Path(store).stem
+    stem = store.name if isinstance(store, Manifest) else short_name(store)
     folder = Path(f"{stem}.{name.rpartition(':')[2]}") if out is None else Path(out)
-    return tasks.train(task, signals(store, source), folder, device=device, overwrite=overwrite, quiet=quiet)
+    may_be_on_hub = isinstance(store, str) and (store.startswith(HUB) or is_hub_name(store))
+    begun = tasks.recorded_store(folder, str(store)) if may_be_on_hub and not overwrite else None
+    data = signals(begun or store, source)
+    on_hub = isinstance(data, str) and data.startswith(HUB)
+    return tasks.train(
+        task, data, folder, device=device, overwrite=overwrite, quiet=quiet, named=str(store) if on_hub else None
+    )
 
 
 @keywords_checked
@@ -105,10 +112,10 @@ def evaluate(
 
 
 def signals(store: str | Path | Manifest, source: str | Path | None) -> Data:
-    """Return a store unchanged, or a dataset with its files.
+    """Return the folder or URL of a store, or a dataset with its files.
 
     Raises:
-        InrzooError: `source` is passed with a store, or the dataset is unknown.
+        InrzooError: `source` is passed with a store, the dataset is unknown, or the Hub has no store of that name.
     """
     from inrzoo.tasks import UnfittedDataset
 
@@ -116,7 +123,7 @@ def signals(store: str | Path | Manifest, source: str | Path | None) -> Data:
     if isinstance(store, Manifest):
         return UnfittedDataset(store, files)
     if files is None:
-        return store
+        return located(store) if isinstance(store, str) else store
     if Path(store).is_dir() or "://" in str(store):
         raise InrzooError(f"--source {source} needs a dataset; {store} is a store")
     return UnfittedDataset(manifest.load(store, trusted=True), files)

@@ -29,7 +29,19 @@ class FolderOrUrl(click.ParamType[str | Path]):
         return value if isinstance(value, Path) or "://" in value else Path(value)
 
 
-STORE = click.argument("store", type=FolderOrUrl())
+class StoreAddress(FolderOrUrl):
+    """A folder, a URL, or a dataset on the Hub, which becomes the URL of its store at one commit."""
+
+    name = "folder, URL or USER/NAME"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str | Path:
+        """Convert a name to the folder or the URL that it means."""
+        from inrzoo.addresses import located
+
+        return super().convert(located(value) if isinstance(value, str) else value, param, ctx)
+
+
+STORE = click.argument("store", type=StoreAddress())
 JSON = click.option("--json", "as_json", is_flag=True, help="Machine-readable output.")
 MAX_LINE = 4000
 """Maximum number of characters of an error message."""
@@ -141,9 +153,9 @@ def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
 @JSON
 def verify(store: str | Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
     """Check every checksum of a store and render every INR again. Problems are listed, with exit code 1."""
-    from inrzoo.store import location, open_store
+    from inrzoo import open_store
 
-    open_store(location(store))  # fails before torch is imported and a progress bar begins
+    open_store(store)  # fails before torch is imported and a progress bar begins
     from inrzoo import refit as refitting
     from inrzoo import report
     from inrzoo import verify as checks

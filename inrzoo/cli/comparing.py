@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from inrzoo.cli import JSON, FolderOrUrl, cli, say
+from inrzoo.cli import JSON, StoreAddress, cli, say
 
 
 @cli.command()
-@click.argument("a", type=FolderOrUrl())
-@click.argument("b", type=FolderOrUrl())
+@click.argument("a", type=StoreAddress())
+@click.argument("b", type=StoreAddress())
 @JSON
 def diff(a: str | Path, b: str | Path, as_json: bool) -> None:
     """Show what differs between two stores, A and B. Exit code 0 if they are the same, 1 if they differ.

@@ -25,7 +25,7 @@ from inrzoo.errors import InrzooError
 @click.option("--signal", "signals", help="For safetensors: one signal, or a range such as 0:100.")
 @click.option("--no-images", is_flag=True, help="For Parquet: leave out the small pictures of INRs.")
 def export(
-    store: Path,
+    store: str | Path,
     kind: str,
     convention: str | None,
     out: Path,

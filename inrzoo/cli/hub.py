@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.filesize import decimal
 
 from inrzoo.cli import JSON, SOURCE, STORE, cli, say
+from inrzoo.errors import InrzooError
 
 
 @cli.command()
@@ -17,6 +19,7 @@ from inrzoo.cli import JSON, SOURCE, STORE, cli, say
 @click.option("--create-pr", is_flag=True, help="Push to a new pull request.")
 @click.option("--partial", is_flag=True, help="Push the finished seeds of an unfinished store.")
 @click.option("--no-images", is_flag=True, help="Leave the small pictures of INRs out of the rows.")
+@click.option("--gallery", is_flag=True, help="Publish a Space that shows the INRs in browsers, too.")
 @SOURCE
 @JSON
 def push(
@@ -27,10 +30,21 @@ def push(
     create_pr: bool,
     partial: bool,
     no_images: bool,
+    gallery: bool,
     source: Path | None,
     as_json: bool,
 ) -> None:
-    """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues."""
+    """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues.
+
+    STORE may also be the folder of a run of classify or contrastive: its encoder becomes a model on the Hub.
+    """
+    from inrzoo.checkpoint import BEST
+
+    if isinstance(store, Path) and (store / BEST).is_file() and not (store / "zarr.json").exists():
+        other = {"--revision": revision != "main", "--create-pr": create_pr, "--partial": partial, "--gallery": gallery}
+        other["--source"] = source is not None
+        _push_encoder(store, name, private, [option for option, given in other.items() if given], as_json)
+        return
     from inrzoo import hub, report
     from inrzoo import verify as checks
 
@@ -48,13 +62,14 @@ def push(
             create_pr=create_pr,
             partial=partial,
             images=not no_images,
+            gallery=gallery,
             on_bytes=tick,
         ),
     )
     if as_json:
-        content = {
+        content: dict[str, Any] = {
             key: getattr(done, key)
-            for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired")
+            for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired", "gallery")
         }
         say(json.dumps(content, indent=2))
         return
@@ -64,6 +79,26 @@ def push(
     if done.repaired:
         files = f"{len(done.repaired)} file(s), the first: {done.repaired[0]}"
         say(f"the version before lacks or has damaged {files}; {version} is complete, and a version never changes")
+    if done.gallery:
+        say(f"{done.gallery}: the gallery of {version}")
+
+
+def _push_encoder(run: Path, name: str, private: bool, other: list[str], as_json: bool) -> None:
+    if other:
+        raise InrzooError(
+            f"{', '.join(other)} cannot be used with the run {run}: an encoder has one branch and no parts"
+        )
+    from dataclasses import asdict
+
+    from inrzoo import api
+
+    done = api.push_encoder(run, name, private)
+    if as_json:
+        say(json.dumps(asdict(done), indent=2))
+        return
+    what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
+    say(f"{done.where}: an encoder, {what}, commit {done.commit[:12]}")
+    say(f'load it  inrzoo.load_encoder("{name}")')
 
 
 @cli.command()

@@ -61,8 +61,8 @@ class TaskCommands(click.Group):
             cmd_name,
             params=[*fixed, *generated],
             callback=lambda **words: _train(name, **words),
-            help=f"{text}\n\nSTORE is a folder or a URL{OR_DATASET if unfitted else ''}. It can be stopped at "
-            "any time: the same command continues.",
+            help=f"{text}\n\nSTORE is a folder, a URL or USER/NAME on the Hub{OR_DATASET if unfitted else ''}. "
+            "It can be stopped at any time: the same command continues.",
             context_settings=HELP,
         )
 
@@ -96,7 +96,7 @@ def _train(
     run = {key: None if key not in options else str(options.pop(key)) for key in RUN_KEYS}
     if run["store"] is None:
         raise InrzooError(
-            "STORE is missing: the folder or URL of a store, on the command line or in the file of --config"
+            "STORE is missing: a folder, a URL or USER/NAME, on the command line or in the file of --config"
         )
     task = make_task(name, options, key_values("--set", settings))
     if save_config is not None:
@@ -169,14 +169,20 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
 
 @cli.command()
 @click.argument("store")
-@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.argument("checkpoint")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="A .parquet file.")
 @click.option("--split", default=None, help="Name of a split; all signals by default.")
 @DEVICE
 @FORCE
-def embed(store: str, checkpoint: Path, out: Path, split: str | None, device: str, force: bool) -> None:
-    """Write a trained encoder's features of the INRs in STORE: one row each, with labels and split."""
+def embed(store: str, checkpoint: str, out: Path, split: str | None, device: str, force: bool) -> None:
+    """Write a trained encoder's features of the INRs in STORE: one row each, with labels and split.
+
+    CHECKPOINT is a run, a checkpoint, or USER/NAME of an encoder on the Hub.
+    """
+    from inrzoo import addresses, api
     from inrzoo.tasks.reporting.embedding import embed as write
 
-    rows, features = write(checkpoint, store, out, split=split, device=device, force=force)
+    on_hub = addresses.is_hub_name(checkpoint) and not Path(checkpoint).exists()
+    encoder = api.load_encoder(checkpoint) if on_hub else Path(checkpoint)
+    rows, features = write(encoder, store, out, split=split, device=device, force=force)
     say(f"features {out}: {rows} INRs, {features} numbers each")

@@ -18,9 +18,10 @@ def view(store: str | Path, port: int, no_browser: bool) -> None:
     from inrzoo import open_store
 
     opened = open_store(store)  # fails before torch is imported
+    from inrzoo.addresses import browser_address
     from inrzoo.viewer import HOST, make_server
 
-    server = make_server(opened, port)
+    server = make_server(opened, port, browser_address(opened))
     address = f"http://{HOST}:{server.server_port}/"
     say(f"{store}: {address} (Ctrl-C stops)")
     try:
@@ -42,6 +43,8 @@ def site(store: str | Path, out: Path, link: str | None) -> None:
     from inrzoo import open_store
 
     opened = open_store(store)  # fails before torch is imported
+    from inrzoo.addresses import browser_address
     from inrzoo.viewer import write_site
 
-    say(f"{out}: a page of {write_site(opened, out, link):,} INRs; put the folder on a web server")
+    shown = write_site(opened, out, link or browser_address(opened))
+    say(f"{out}: a page of {shown:,} INRs; put the folder on a web server")

@@ -60,8 +60,9 @@ class FunctionProbe(FunctionEncoder):
         self.require_counts(hidden_features=hidden_features, num_layers=num_layers, out_features=out_features)
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
         self.out_features = out_features
-        seed = int(torch.randint(2**31, ()))
-        points_KD = 2 * SobolEngine(inr.in_features, scramble=True, seed=seed).draw(num_probes) - 1
+        with torch.device("cpu"):  # numbers are read from them, also where the network is made without memory
+            seed = int(torch.randint(2**31, ()))
+            points_KD = 2 * SobolEngine(inr.in_features, scramble=True, seed=seed).draw(num_probes) - 1
         self.probes = nn.Parameter(points_KD, requires_grad=learned)
         sizes = [num_probes * inr.out_features, *[hidden_features] * (num_layers - 1), out_features]
         steps: list[nn.Module] = [nn.LayerNorm(sizes[0])]

@@ -5,6 +5,8 @@ Shape letters: B INRs, P parameters of one INR, K points, D coordinate dimension
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -105,7 +107,7 @@ class RenderedConvNet(FunctionEncoder):
         cells = tuple(min(pooled, size >> num_blocks) for size in picture)
         average = nn.AdaptiveAvgPool3d if num_axes == 3 else nn.AdaptiveAvgPool2d
         self.network = nn.Sequential(*blocks, average(cells), nn.Flatten(), nn.Dropout(dropout))
-        self.out_features = hidden_features * int(torch.tensor(cells).prod())
+        self.out_features = hidden_features * math.prod(cells)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P) as they were fitted."""

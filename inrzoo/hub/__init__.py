@@ -4,9 +4,23 @@
 one commit, `search` lists datasets. Interrupted calls continue.
 """
 
+from inrzoo.hub.encoder_files import PushedModel, push_model, read_model, require_model_name
 from inrzoo.hub.listing import Listed, search
 from inrzoo.hub.pull import Pulled, pull
 from inrzoo.hub.push import Pushed, push
-from inrzoo.hub.remote import pin
+from inrzoo.hub.remote import browser_address, pin
 
-__all__ = ["Listed", "Pulled", "Pushed", "pin", "pull", "push", "search"]
+__all__ = [
+    "Listed",
+    "Pulled",
+    "Pushed",
+    "PushedModel",
+    "browser_address",
+    "pin",
+    "pull",
+    "push",
+    "push_model",
+    "read_model",
+    "require_model_name",
+    "search",
+]

@@ -9,7 +9,7 @@ from huggingface_hub.utils import disable_progress_bars
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub.errors import is_transient, retrying, status_of
-from inrzoo.hub.remote import DATASET, Entry, commit_of, git_hash, local_entry, tree
+from inrzoo.hub.remote import DATASET, Entry, Kind, commit_of, git_hash, local_entry, tree
 
 GROUP_FILES, GROUP_BYTES = 64, 64 * 2**20
 """Number of files, and of bytes, at which a group of files is sent, because the Hub rations requests."""
@@ -25,6 +25,11 @@ OnBytes = Callable[[int], None]
 class Branch:
     """The tip of a branch. A commit fails if another process has moved the tip.
 
+    Args:
+        repo_id: `USER/NAME`.
+        revision: name of the branch.
+        kind: kind of the repository.
+
     Attributes:
         head: parent of the next commit.
         entries: files of `head`.
@@ -32,9 +37,9 @@ class Branch:
         num_commits: number of commits made.
     """
 
-    def __init__(self, repo_id: str, revision: str) -> None:
+    def __init__(self, repo_id: str, revision: str, kind: Kind = DATASET) -> None:
         disable_progress_bars()  # ours shows the whole transfer
-        self.repo_id, self.revision, self._api = repo_id, revision, HfApi()
+        self.repo_id, self.revision, self.kind, self._api = repo_id, revision, kind, HfApi()
         self.sent = self.num_commits = 0
         self._waiting: list[tuple[CommitOperationAdd, Path | None]] = []
         self._uploaded: list[CommitOperationAdd] = []
@@ -43,7 +48,11 @@ class Branch:
     def refresh(self) -> None:
         """Read the tip and its files."""
         self.head = self._tip()
-        self.entries = tree(self.repo_id, self.head)
+        self.entries = tree(self.repo_id, self.head, self.kind)
+
+    def files(self) -> dict[str, Entry]:
+        """Return the files after the last commit of this process; `entries` are those before the first."""
+        return tree(self.repo_id, self.head, self.kind) if self.num_commits else self.entries
 
     def has(self, path_in_repo: str, path: Path) -> bool:
         """Return whether the branch has the same file at this path."""
@@ -83,7 +92,7 @@ class Branch:
             return
         additions = [addition for addition, _ in self._waiting]
         self._api.preupload_lfs_files(
-            self.repo_id, additions, repo_type=DATASET, revision=self.revision, free_memory=True
+            self.repo_id, additions, repo_type=self.kind, revision=self.revision, free_memory=True
         )
         for addition, temporary in self._waiting:
             if temporary is not None:
@@ -104,7 +113,7 @@ class Branch:
                     self.repo_id,
                     operations,
                     commit_message=message,
-                    repo_type=DATASET,
+                    repo_type=self.kind,
                     revision=self.revision,
                     parent_commit=self.head,
                 )
@@ -125,7 +134,7 @@ class Branch:
         return retrying(commit)
 
     def _arrived(self, operations: list[Operation], tip: str) -> bool:
-        entries = tree(self.repo_id, tip)
+        entries = tree(self.repo_id, tip, self.kind)
         for operation in operations:
             entry = entries.get(operation.path_in_repo)
             if isinstance(operation, CommitOperationDelete):
@@ -136,7 +145,7 @@ class Branch:
         return True
 
     def _tip(self) -> str:
-        return commit_of(self.repo_id, self.revision)
+        return commit_of(self.repo_id, self.revision, self.kind)
 
 
 def _is(addition: CommitOperationAdd, entry: Entry) -> bool:

@@ -1,38 +1,26 @@
-"""Writes the dataset card from the content of the store.
-
-The Hub and `datasets` read the YAML header, people read the rest.
-"""
+"""Writes the dataset card from the content of the store. The Hub reads its header, people read the rest."""
 
 import hashlib
 import logging
-import re
 import shlex
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from huggingface_hub.utils import yaml_dump
+from huggingface_hub import constants
 from rich.filesize import decimal
 
 from inrzoo.errors import MissingPackageError
 from inrzoo.hub import tables
-from inrzoo.hub.markdown import code, fenced, one_line, python, table, text
+from inrzoo.hub.citation import citation
+from inrzoo.hub.header import header, licence_is_known, title
+from inrzoo.hub.markdown import code, fenced, python, table, text
 from inrzoo.hub.rebuild import rebuild
-from inrzoo.interchange.parquet import parts, prefix, split_name
+from inrzoo.hub.uses import limitations, uses
+from inrzoo.interchange.parquet import split_name
 from inrzoo.preview import caption, preview
 from inrzoo.store import Store
 
 LOG = logging.getLogger("inrzoo.hub")
-TAG = "inrzoo"
-"""Tag of the datasets of inrzoo."""
-IMAGES = re.compile(rf"^{TAG}:\n(?:  [^\n]*\n)*?  images: true$", re.MULTILINE)
-"""What a header says of rows with pictures."""
-MAX_HEADER_BYTES = 2**16
-"""Maximum size of the header of a card in bytes."""
-LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")
-"""The Hub's identifiers of common licences of datasets. Other licences appear by name."""
-POWERS = ("1K", "10K", "100K", "1M", "10M", "100M", "1B", "10B", "100B", "1T")
-"""Bounds of the Hub's size categories, 10³ to 10¹²."""
 
 
 def card(store: Store, repo_id: str, version: int, with_preview: bool, images: bool = False) -> str:
@@ -45,27 +33,26 @@ def card(store: Store, repo_id: str, version: int, with_preview: bool, images: b
         with_preview: whether the card shows `preview.png`.
         images: whether the rows have a picture of each INR.
     """
-    header = yaml_dump(_header(store, version, images), sort_keys=False, width=1000)
+    page = f"{constants.ENDPOINT}/datasets/{repo_id}"
     sections = [
-        f"# {text(_title(store))}",
+        f"# {text(title(store))}",
         _introduction(store, version),
         f"![{caption(store)}](preview.png)" if with_preview else "",
+        f"## Uses\n\n{uses(store)}",
+        f"## Limitations\n\n{limitations(store)}",
         f"## Load it\n\n{_loading(store, repo_id)}",
         f"## What was fitted, and how\n\n{tables.fitting(store)}",
-        f"## Conventions\n\n{tables.conventions(store)}",
+        f"## Conventions\n\n{tables.conventions(store)}{_formula(store)}",
         f"## Quality\n\n{tables.quality(store)}\n\n{tables.histogram(store)}",
         f"## Columns of the Parquet files\n\n{tables.columns(store, images)}",
         f"## Checksums\n\n{_checksums(store)}",
         f"## Build it again\n\n{_rebuilding(store)}",
-        f"## Source, licence, citation\n\n{_source(store)}",
+        f"## Source and licence\n\n{_source(store)}",
+        f"## How to cite\n\n{_citing(store, citation(store, repo_id, page, version))}",
     ]
-    return f"---\n{header}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
-
-
-def says_images(content: bytes) -> bool:
-    """Return whether the header of a card, as `card` writes it, says that rows have a picture of each INR."""
-    header = content[:MAX_HEADER_BYTES].decode(errors="replace").partition("\n---\n")[0]
-    return IMAGES.search(header) is not None
+    return (
+        f"---\n{header(store, version, images)}---\n\n" + "\n\n".join(section for section in sections if section) + "\n"
+    )
 
 
 def draw_preview(store: Store, out: Path) -> bool:
@@ -85,63 +72,6 @@ def draw_preview(store: Store, out: Path) -> bool:
     return True
 
 
-def _header(store: Store, version: int, images: bool) -> dict[str, Any]:
-    recorded, num_inrs = store.info.manifest, tables.num_inrs(store)
-    licence = one_line(recorded.licence).lower()
-    known = licence in LICENCES
-    tasks = ["image-classification"] if len(store.info.grid) == 2 else []
-    return {
-        "license": licence if known else "other",
-        **({} if known else {"license_name": re.sub(r"[^a-z0-9.]+", "-", licence).strip("-") or "unknown"}),
-        "pretty_name": one_line(_title(store)),
-        "size_categories": [size_category(num_inrs)],
-        "task_categories": [*tasks, "other"],
-        "tags": [TAG, "implicit-neural-representations", "weight-space-learning", recorded.inr["name"]],
-        "configs": [{"config_name": "default", "data_files": _data_files(store)}],
-        TAG: {
-            "format": store.info.format,
-            "version": version,
-            "dataset": one_line(store.info.dataset),
-            "fingerprint": one_line(store.info.fingerprint),
-            "num_inrs": num_inrs,
-            "num_signals": store.num_signals,
-            "num_seeds": store.num_seeds,
-            "num_bytes": tables.num_bytes(store),
-            "psnr_median": tables.median_psnr(store),
-            "images": images,
-        },
-    }
-
-
-def size_category(num_rows: int) -> str:
-    """Return the Hub's size category of a dataset with `num_rows` rows.
-
-    >>> size_category(999), size_category(1000), size_category(2 * 10**7)
-    ('n<1K', '1K<n<10K', '10M<n<100M')
-    """
-    passed = sum(num_rows >= 10 ** (3 + index) for index in range(len(POWERS)))
-    if passed == 0:
-        return f"n<{POWERS[0]}"
-    return f"n>{POWERS[-1]}" if passed == len(POWERS) else f"{POWERS[passed - 1]}<n<{POWERS[passed]}"
-
-
-def _data_files(store: Store) -> list[dict[str, Any]]:
-    """Return the data files by split and seed, so that files of an unfinished push do not match."""
-    splits = {part.split for part in parts(store, range(1))}
-    return [
-        {
-            "split": split_name(name),
-            "path": [f"data/{prefix(name, seed)}*.parquet" for seed in range(store.num_seeds)],
-        }
-        for name in store.info.split_names
-        if name in splits
-    ]
-
-
-def _title(store: Store) -> str:
-    return f"{store.info.manifest.title or store.info.dataset}, as neural representations"
-
-
 def _introduction(store: Store, version: int) -> str:
     num_inrs, info = tables.num_inrs(store), store.info
     median = tables.median_psnr(store)
@@ -159,7 +89,6 @@ def _introduction(store: Store, version: int) -> str:
 def _loading(store: Store, repo_id: str) -> str:
     names = store.info.split_names
     split = next(name for code, name in enumerate(names) if (store.split == code).any())
-    url = f"hf://datasets/{repo_id}"
     rows = f"""from datasets import load_dataset
 
 rows = load_dataset({python(repo_id)}, split={python(split_name(split))}, streaming=True).with_format("numpy")
@@ -167,10 +96,10 @@ for row in rows:
     weights, label, psnr = row["weights"], row["label"], row["psnr"]  # weights: ({store.layout.num_params},) float32"""
     streamed = f"""import inrzoo
 
-data = inrzoo.load({python(url)}, split={python(split)}, streaming=True)"""
+data = inrzoo.load({python(repo_id)}, split={python(split)}, streaming=True)"""
     local = f"""import inrzoo
 
-store = inrzoo.open_store({python(f"{repo_id.split('/')[-1]}.zarr")})
+store = inrzoo.open_store({python(f"{repo_id.split('/')[-1]}.zarr")})  # or {python(repo_id)}, without a copy
 weights = store.weights[:100, 0, -1]  # (signals, {store.layout.num_params})
 tensors = store.layout.split(weights)  # the same numbers by layer
 values = store.render(signal=0, seed=0)  # the INR on its grid
@@ -187,6 +116,13 @@ mean, std = store.stats["mean"], store.stats["std"]"""
             fenced(local, "python"),
         ]
     )
+
+
+def _formula(store: Store) -> str:
+    """Return how weights and a coordinate become a value, as LaTeX; empty if the INR's class does not say it."""
+    formula = getattr(store, "formula", None)
+    sentence = "" if formula is None else str(formula.latex)
+    return f"\n\nHow weights and a coordinate x become a value:\n\n{fenced(sentence, 'latex')}" if sentence else ""
 
 
 def _checksums(store: Store) -> str:
@@ -224,10 +160,18 @@ def _rebuilding(store: Store) -> str:
 def _source(store: Store) -> str:
     recorded = store.info.manifest
     signals = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
-    cite = f"Cite the source data:\n\n{fenced(recorded.citation, 'text')}" if recorded.citation else ""
+    origin = (
+        f"The signals come from {text(recorded.title or recorded.name)} (source {code(recorded.source.get('name'))})"
+    )
+    if not licence_is_known(store):
+        return f"{origin}. Its licence is not known ({text(recorded.licence)}). They {signals}."
     return (
-        f"The signals come from {text(recorded.title or recorded.name)} "
-        f"(source {code(recorded.source.get('name'))}), under: {text(recorded.licence)}. They {signals}. "
-        f"The INRs, being derived from them, are under the same licence.\n\n"
-        f"{cite}"
-    ).strip()
+        f"{origin}, under: {text(recorded.licence)}. They {signals}. "
+        "The INRs, being derived from them, are under the same licence."
+    )
+
+
+def _citing(store: Store, entries: str) -> str:
+    words = store.info.manifest.citation
+    source = f"The source of the signals:\n\n{fenced(words, 'text')}\n\n" if words else ""
+    return f"{source}This dataset, inrzoo and, where it is known, the source:\n\n{fenced(entries, 'bibtex')}"

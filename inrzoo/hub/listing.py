@@ -7,8 +7,8 @@ from huggingface_hub import constants
 
 from inrzoo.errors import InrzooError
 from inrzoo.hub import transport
-from inrzoo.hub.card import TAG
 from inrzoo.hub.errors import explained, retrying
+from inrzoo.hub.header import TAG
 
 
 @dataclass(frozen=True)

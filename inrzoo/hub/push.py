@@ -8,16 +8,18 @@ never changes or removes a file of an earlier one: versions only add seeds.
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from huggingface_hub import HfApi, get_token
 from huggingface_hub.utils import validate_repo_id
 
 from inrzoo.errors import InrzooError
+from inrzoo.hub import gallery as space
 from inrzoo.hub.branch import Branch
-from inrzoo.hub.card import card, draw_preview, says_images
+from inrzoo.hub.describe import describe
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
+from inrzoo.hub.header import says_images
 from inrzoo.hub.remote import DATASET, Address, Entry, Snapshot, local_entry, resolve, tree, versions
 from inrzoo.hub.snapshot import snapshot
 from inrzoo.interchange.parquet import Part, has_images, parts, write_part
@@ -44,6 +46,7 @@ class Pushed:
         changed: whether anything was sent.
         where: URL of the page.
         repaired: files that the version before lacks or has damaged.
+        gallery: URL of the Space that shows this version, if it was asked for.
     """
 
     repo_id: str
@@ -53,6 +56,7 @@ class Pushed:
     changed: bool
     where: str
     repaired: tuple[str, ...] = ()
+    gallery: str | None = None
 
 
 def push(
@@ -65,6 +69,7 @@ def push(
     create_pr: bool = False,
     partial: bool = False,
     images: bool = True,
+    gallery: bool = False,
     on_bytes: OnBytes = lambda done, total: None,
 ) -> Pushed:
     """Publish a store as the next version of a dataset, unless it is already published.
@@ -79,6 +84,7 @@ def push(
             again for the tag.
         partial: whether to publish the finished seeds of an unfinished store.
         images: whether rows have a small picture of their INR. Later versions have the columns of the first one.
+        gallery: whether to publish a Space of the same name, too, which shows the INRs of the version in browsers.
         on_bytes: called with the progress.
 
     Raises:
@@ -90,21 +96,44 @@ def push(
             raise InrzooError(f"{repo_id} cannot be a dataset's name: expected USER/NAME")
         if get_token() is None:
             raise InrzooError(f"no token for the Hub; {LOG_IN}")
+        if gallery and (create_pr or revision != MAIN):
+            raise InrzooError("--gallery shows a version, and --revision and --create-pr make none; push it to main")
         with _snapshot(path, partial) as store:
             newest = _newest(repo_id, private)
-            if newest is not None:
-                if revision == MAIN and _missing(store, newest) == []:
-                    return Pushed(repo_id, newest.version, newest.commit, 0, False, _page(repo_id))
-                _require_extension(store, newest)
-            images = _with_images(store, newest, images)
-            findings = verify(_folder(store))
-            if findings.problems:
-                raise InrzooError(
-                    f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
-                    f"{findings.problems[0]}); see inrzoo verify {path}"
+            if gallery:
+                space.require_possible(repo_id, private)
+            pushed = _published(store, newest) if revision == MAIN and newest is not None else None
+            if pushed is None:
+                images = _with_images(store, newest, images)
+                _require_sendable(store, newest, path, verify)
+                retrying(
+                    lambda: HfApi().create_repo(repo_id, repo_type=DATASET, private=private or None, exist_ok=True)
                 )
-            retrying(lambda: HfApi().create_repo(repo_id, repo_type=DATASET, private=private or None, exist_ok=True))
-            return _push(store, repo_id, _target(repo_id, revision, create_pr), images, on_bytes)
+                pushed = _push(store, repo_id, _target(repo_id, revision, create_pr), images, on_bytes)
+            if not gallery:
+                return pushed
+            return replace(pushed, gallery=space.push_gallery(store, resolve(Address(repo_id, pushed.commit))))
+
+
+def _published(store: Store, newest: Snapshot) -> Pushed | None:
+    """Return the result of a push that has nothing to do; None if the newest version is not this store, whole."""
+    if _missing(store, newest) != []:
+        return None
+    return Pushed(newest.repo_id, newest.version, newest.commit, 0, False, _page(newest.repo_id))
+
+
+def _require_sendable(
+    store: Store, newest: Snapshot | None, path: str | Path, verify: Callable[[Path], Findings]
+) -> None:
+    """Raise InrzooError if a store changes published INRs or fails verification; `path` names it."""
+    if newest is not None:
+        _require_extension(store, newest)
+    findings = verify(_folder(store))
+    if findings.problems:
+        raise InrzooError(
+            f"{path} fails verification and was not pushed ({len(findings.problems)} problem(s), the first: "
+            f"{findings.problems[0]}); see inrzoo verify {path}"
+        )
 
 
 @contextmanager
@@ -224,7 +253,8 @@ def _push(store: Store, repo_id: str, revision: str, images: bool, on_bytes: OnB
         branch.commit("Add data", tick)
         named = {*data, *metadata, *sizes}
         stray = [path for path in branch.entries if path.startswith((f"{folder}/", "data/")) and path not in named]
-        metadata |= _card(store, repo_id, number, images, Path(temporary))
+        at = f"v{number}" if revision == MAIN else revision
+        metadata |= describe(store, repo_id, number, at, folder, branch.files(), images, Path(temporary))
         for path_in_repo, path in metadata.items():
             if not branch.has(path_in_repo, path):
                 branch.send(path_in_repo, path, tick)
@@ -266,15 +296,6 @@ def _send_rows(
     else:
         branch.send(path_in_repo, path, lambda size: tick(sizes[path_in_repo]), temporary=True)
     return None
-
-
-def _card(store: Store, repo_id: str, version: int, images: bool, home: Path) -> dict[str, Path]:
-    files = {}
-    if draw_preview(store, home / "preview.png"):
-        files["preview.png"] = home / "preview.png"
-    content = card(store, repo_id, version, "preview.png" in files, images)
-    (home / "README.md").write_text(content, encoding="utf-8")
-    return {**files, "README.md": home / "README.md"}
 
 
 def _lacking(store: Store, folder: str, entries: Mapping[str, Entry]) -> list[str]:

@@ -11,7 +11,18 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 from inrzoo.store.recorded import RecordedManifest
 
-PROSE = ("name", "title", "licence", "citation", "redistributable", "preset", "recipe", "source.url", "source.hashes")
+PROSE = (
+    "name",
+    "title",
+    "licence",
+    "citation",
+    "bibtex",
+    "redistributable",
+    "preset",
+    "recipe",
+    "source.url",
+    "source.hashes",
+)
 """Keys of a manifest that do not affect the INRs."""
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote
 
 from huggingface_hub import constants, hf_hub_url
@@ -34,7 +34,9 @@ STORE = re.compile(r"[\w-][\w.-]*\.zarr")
 """A name without a path, which becomes a local folder."""
 VERSION = re.compile(r"v(\d{1,9})")
 COMMIT = re.compile(r"[0-9a-f]{40}")
-DATASET = "dataset"
+Kind = Literal["dataset", "model", "space"]
+"""Kind of a repository. Each kind has names of its own."""
+DATASET: Kind = "dataset"
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,38 @@ def pin(url: str) -> str:
     with explained(address.repo_id):
         pinned = resolve(address)
         return f"hf://datasets/{address.repo_id}@{pinned.commit}/{pinned.store}"
+
+
+def browser_address(url: str) -> str:
+    """Return the URL at which browsers read a store on the Hub.
+
+    Args:
+        url: as `pin` returns it.
+
+    Raises:
+        InrzooError: the dataset is private or gated, or there is no connection.
+    """
+    address = Address.parse(url)
+    with explained(address.repo_id):
+        require_public(address.repo_id)
+        pinned = resolve(address)
+        return store_address(address.repo_id, pinned.commit, pinned.store)
+
+
+def store_address(repo_id: str, commit: str, folder: str) -> str:
+    """Return the URL of a store at a commit, below which browsers find its files."""
+    return f"{constants.ENDPOINT}/datasets/{repo_id}/resolve/{commit}/{folder}"
+
+
+def require_public(repo_id: str) -> None:
+    """Raise InrzooError if a dataset is private or gated."""
+    about = _ask(repo_id, "revision/main")
+    if about.get("private") or about.get("gated"):
+        kind = "private" if about.get("private") else "gated"
+        raise InrzooError(
+            f"{repo_id} is {kind}, and browsers cannot read it from the Hub; `inrzoo pull {repo_id}`, "
+            "then show the folder"
+        )
 
 
 @dataclass(frozen=True)
@@ -144,9 +178,9 @@ def resolve(address: Address) -> Snapshot:
     return Snapshot(repo_id, commit, number, store_folder(repo_id, commit))
 
 
-def commit_of(repo_id: str, revision: str) -> str:
+def commit_of(repo_id: str, revision: str, kind: Kind = DATASET) -> str:
     """Return the commit of a branch, tag or abbreviated commit."""
-    commit = _ask(repo_id, f"revision/{quote(revision, safe='')}").get("sha")
+    commit = _ask(repo_id, f"revision/{quote(revision, safe='')}", kind).get("sha")
     if not isinstance(commit, str) or not COMMIT.fullmatch(commit):
         raise _malformed(repo_id, "a revision without a commit")
     return commit
@@ -170,34 +204,34 @@ def store_folder(repo_id: str, commit: str) -> str:
     return names[0]
 
 
-def tree(repo_id: str, commit: str) -> dict[str, Entry]:
+def tree(repo_id: str, commit: str, kind: Kind = DATASET) -> dict[str, Entry]:
     """Return all files at a commit by path."""
-    listed = _listing(repo_id, commit, recursive=True)
+    listed = _listing(repo_id, commit, recursive=True, kind=kind)
     return {path: _entry(repo_id, entry) for path, entry in listed if entry.get("type") == "file"}
 
 
-def read_file(repo_id: str, commit: str, path: str) -> bytes:
+def read_file(repo_id: str, commit: str, path: str, kind: Kind = DATASET) -> bytes:
     """Read a small file into memory."""
-    url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
+    url = hf_hub_url(repo_id, path, repo_type=kind, revision=commit, endpoint=constants.ENDPOINT)
     return retrying(lambda: transport.read(url, path)[0])
 
 
-def download(repo_id: str, commit: str, path: str, target: Path, size: int, stop: Event) -> None:
+def download(repo_id: str, commit: str, path: str, target: Path, size: int, stop: Event, kind: Kind = DATASET) -> None:
     """Download a file of `size` bytes; a partial download at `target` is continued."""
-    url = hf_hub_url(repo_id, path, repo_type=DATASET, revision=commit, endpoint=constants.ENDPOINT)
+    url = hf_hub_url(repo_id, path, repo_type=kind, revision=commit, endpoint=constants.ENDPOINT)
     retrying(lambda: transport.download(url, path, target, size, stop))
 
 
-def _ask(repo_id: str, question: str) -> dict[str, Any]:
-    url = f"{constants.ENDPOINT}/api/datasets/{repo_id}/{question}"
+def _ask(repo_id: str, question: str, kind: Kind = DATASET) -> dict[str, Any]:
+    url = f"{constants.ENDPOINT}/api/{kind}s/{repo_id}/{question}"
     answer = retrying(lambda: transport.read_json(url, f"the {question.split('/')[0]} of {repo_id}"))
     if not isinstance(answer, dict):
         raise _malformed(repo_id, f"{type(answer).__name__} for {question}")
     return answer
 
 
-def _listing(repo_id: str, commit: str, recursive: bool) -> list[tuple[str, dict[str, Any]]]:
-    url = f"{constants.ENDPOINT}/api/datasets/{repo_id}/tree/{commit}"
+def _listing(repo_id: str, commit: str, recursive: bool, kind: Kind = DATASET) -> list[tuple[str, dict[str, Any]]]:
+    url = f"{constants.ENDPOINT}/api/{kind}s/{repo_id}/tree/{commit}"
     params = {"recursive": recursive, "expand": False}
     entries = retrying(lambda: list(transport.pages(url, f"the list of files of {repo_id}", params)))
     if not all(isinstance(entry, dict) and isinstance(entry.get("path"), str) for entry in entries):

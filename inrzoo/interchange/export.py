@@ -20,7 +20,7 @@ from inrzoo.store import Store, open_store
 
 
 def export_state_dicts(
-    store_path: Path, out: Path, convention: str, seed: int | str | None = 0, step: int | None = None
+    store_path: str | Path, out: Path, convention: str, seed: int | str | None = 0, step: int | None = None
 ) -> int:
     """Write a store as one `.pth` per INR, with the splits as JSON, in the layout of a public reader.
 

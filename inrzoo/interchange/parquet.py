@@ -135,7 +135,7 @@ def write_part(store: Store, part: Part, target: Path, images: bool = True) -> N
                 writer.write_table(table, row_group_size=table.num_rows)
 
 
-def export_parquet(store_path: Path, out: Path, seeds: range | None = None, images: bool = True) -> int:
+def export_parquet(store_path: str | Path, out: Path, seeds: range | None = None, images: bool = True) -> int:
     """Write a store as a folder of Parquet files, which is created complete or not at all.
 
     Args:

@@ -14,7 +14,7 @@ from inrzoo.store import Store, open_store
 from inrzoo.store.files import write_atomically
 
 
-def export_safetensors(store_path: Path, out: Path, signals: str, seed: int = 0, step: int | None = None) -> int:
+def export_safetensors(store_path: str | Path, out: Path, signals: str, seed: int = 0, step: int | None = None) -> int:
     """Write one INR, or those of a range of signals.
 
     Args:

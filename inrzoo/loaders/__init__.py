@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Unpack, overload
 
+from inrzoo.addresses import open_store
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
 from inrzoo.loaders.batch import Episode, PairBatch, WeightBatch
@@ -17,7 +18,7 @@ from inrzoo.loaders.options import DatasetKeywords, StreamKeywords
 from inrzoo.loaders.pairs import Pairs
 from inrzoo.loaders.stream import WeightStream
 from inrzoo.loaders.transforms import Transform
-from inrzoo.store import Store, open_store
+from inrzoo.store import Store
 
 __all__ = [
     "Episode",
@@ -84,8 +85,8 @@ def load(
     """Load INRs, from a folder or a URL, or from several that are loaded as one.
 
     Args:
-        path: path or URL of a store. `https://…`, `s3://…` and datasets on the Hub, `hf://datasets/USER/NAME` with an
-            optional `@REVISION`, are fetched as they are read. The commit on the Hub is looked up once.
+        path: folder or URL of a store, or a dataset on the Hub: `USER/NAME` or `hf://datasets/USER/NAME`, with an
+            optional `@REVISION`. Remote stores are fetched as they are read; see `inrzoo.open_store`.
         streaming: return a `WeightStream` of batches instead of a map-style `WeightDataset`.
         split: name of a split; None for all signals.
         seeds: one or several numbers of the fits of each signal; None for all.
@@ -158,7 +159,7 @@ def load(
 
     def opened(each: Where) -> Store:
         return open_store(
-            _pinned(each), cache_limit=cache_limit, retries=retries, backoff=backoff, storage_options=storage_options
+            each, cache_limit=cache_limit, retries=retries, backoff=backoff, storage_options=storage_options
         )
 
     paths = [path] if isinstance(path, str | Path) else list(path)
@@ -177,12 +178,3 @@ def load(
         conditions={name: value for name, value in conditions.items() if value is not None},
     )
     return WeightStream(dataset, shuffle=shuffle, seed=seed, **stream_options) if streaming else dataset  # type: ignore[arg-type]
-
-
-def _pinned(path: Where) -> Where:
-    """Replace the tag in a URL of the Hub by its commit, as tags may move."""
-    if not str(path).startswith("hf://"):
-        return path
-    from inrzoo.hub import pin
-
-    return pin(str(path))

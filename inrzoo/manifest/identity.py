@@ -12,6 +12,7 @@ NOT_IN_FINGERPRINT = (
     "title",
     "licence",
     "citation",
+    "bibtex",
     "redistributable",
     "preset",
     "recipe",
@@ -41,6 +42,7 @@ ADDED_LATER = {
     "observation": {"name": "grid", "measures": []},
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,
+    "bibtex": "",
 }
 """Keys that are younger than the first stores, and the values that make the INRs that were made without them: with such
 a value a key is left out of fingerprints and comparisons, so that old stores are continued."""

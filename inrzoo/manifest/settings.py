@@ -242,6 +242,8 @@ class DatasetSettings(Recorded):
         name: name of the dataset, part of the key of every random stream.
         seeds: number of independent fits of each signal.
         limit: maximum number of signals, an even share of every class; None for all.
+        citation: who made the signals, in a sentence.
+        bibtex: the same as BibTeX entries, for cards.
         redistributable: whether the licence allows a copy of the signals in the store.
         preset: name of the applied preset.
         recipe: name of the applied recipe.
@@ -256,6 +258,7 @@ class DatasetSettings(Recorded):
     title: str = ""
     licence: str = "unknown"
     citation: str = ""
+    bibtex: str = ""
     redistributable: bool = False
     preset: str | None = None
     recipe: str | None = None

@@ -13,7 +13,8 @@ from inrzoo.tasks.reporting.embedding import features
 from inrzoo.tasks.reporting.feature_plot import draw_features
 from inrzoo.tasks.reporting.figures import draw_lines
 from inrzoo.tasks.reporting.tables import Comparison, write_section
-from inrzoo.tasks.training.loop import Trained, train
+from inrzoo.tasks.trained_encoders import TrainedEncoder
+from inrzoo.tasks.training.loop import Trained, recorded_store, train
 
 __all__ = [
     "Comparison",
@@ -23,6 +24,7 @@ __all__ = [
     "Measurement",
     "Task",
     "Trained",
+    "TrainedEncoder",
     "UnfittedDataset",
     "cost",
     "draw_features",
@@ -31,6 +33,7 @@ __all__ = [
     "features",
     "measure",
     "over_runs",
+    "recorded_store",
     "train",
     "write_section",
 ]

@@ -24,8 +24,8 @@ from inrzoo.seeding import Stream
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_share
 from inrzoo.tasks.training.batches import TrainingBatches, in_order
-from inrzoo.tasks.training.state import load_module
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
+from inrzoo.tasks.training.state import load_module, part_of
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, notes_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +70,13 @@ class Classify(WeightTask):
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
         """See `WeightTask.trained`."""
         return self.classifier(dataset, state, device).weights
+
+    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `WeightTask.encoder_state`: of the average, if there is one."""
+        renamed = dict(state)
+        _renamed(None, renamed)
+        averaged = any(name.startswith("average.module.") for name in renamed)
+        return part_of(renamed, "average.module.weights." if averaged else "network.weights.")
 
     def classifier(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Classifier:
         """The trained classifier, from the state of the module in a checkpoint."""
@@ -131,7 +138,7 @@ class AveragedClassifier(nn.Module):
             self.average.update_parameters(self.network)
 
 
-def _renamed(module: nn.Module, state: dict[str, Tensor], *_: Any) -> None:
+def _renamed(module: nn.Module | None, state: dict[str, Tensor], *_: Any) -> None:
     """Give the tensors of older checkpoints, `copy.NAME` and `num_updates`, their present names."""
     updates = state.pop("num_updates", None)
     for name in [name for name in state if name.startswith("copy.")]:
@@ -155,6 +162,7 @@ class _Learner(Learner):
             "fingerprint": training.stores[0].info.fingerprint,
             "inrs": len(subset),
         }
+        self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Cross entropy of a batch; see `Learner.loss`."""

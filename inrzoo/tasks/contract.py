@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -42,10 +43,12 @@ class Learner(ABC):
     Attributes:
         module: the network that is trained and saved, with its normalisation.
         identity: states which data are trained on; a run is not continued on other data.
+        notes: further facts about the data, which checkpoints record and nothing compares.
     """
 
     module: nn.Module
     identity: dict[str, Any]
+    notes: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

@@ -25,8 +25,8 @@ from inrzoo.tasks.losses import nt_xent
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks.training.batches import TrainingBatches
-from inrzoo.tasks.training.state import load_module
-from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask
+from inrzoo.tasks.training.state import load_module, part_of
+from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, notes_of
 
 LOG = logging.getLogger("inrzoo.tasks")
 VALIDATION_PAIRS = 1000
@@ -114,6 +114,10 @@ class Contrastive(WeightTask):
         """See `WeightTask.trained`."""
         return self._network(dataset, state, device).weights
 
+    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """See `WeightTask.encoder_state`."""
+        return part_of(state, "weights.")
+
     def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
         network = ContrastiveNetwork(self, dataset).to(device).eval()
         load_module(network, state)
@@ -154,6 +158,7 @@ class _Learner(Learner):
             "pairs": len(pairs),
             "between": pairs.between,
         }
+        self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """NT-Xent of a batch; see `Learner.loss`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +75,20 @@ def require_same_conventions(checkpoint: Checkpoint, task: Task, path: Data, *, 
     """
     task.require_readable(path)
     data: Any = path
-    theirs, ours = checkpoint.conventions, plain(task.conventions(data))
+    require_alike(checkpoint.conventions, task.conventions(data), str(path), force=force)
+
+
+def require_alike(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str, *, force: bool = False) -> None:
+    """Refuse INRs of other conventions, or of other fits, than those that a network was trained on.
+
+    Args:
+        theirs, ours: conventions of the training data and of the store `path`, as `Task.conventions` returns them.
+        force: whether to go on, with a warning, if the INRs were fitted with other settings.
+
+    Raises:
+        InrzooError: they differ; the message names all differences.
+    """
+    ours = plain(ours)
     differing = differences(theirs, ours, ignored=(FIT,))
     if differing:
         raise InrzooError(

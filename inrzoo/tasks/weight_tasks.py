@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,6 +29,7 @@ from inrzoo.loaders import WeightBatch, WeightDataset, load
 from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise, Normaliser, measured_normaliser, normaliser
 from inrzoo.loaders.transforms import Compose, Transform, make_transforms
+from inrzoo.store import Store
 from inrzoo.tasks.contract import Device, Task
 from inrzoo.tasks.inputs import make_encoder, normalisation
 from inrzoo.tasks.probes import Features
@@ -94,6 +95,17 @@ class WeightTask(Task):
     @abstractmethod
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
         """The trained encoder, from the state of the module in a checkpoint."""
+
+    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the part of the module's state in a checkpoint that is its `WeightNetwork`.
+
+        Raises:
+            InrzooError: this task does not say which part that is.
+        """
+        name = registry.name_of("tasks", type(self))
+        raise InrzooError(
+            f"a run of {name} holds no encoder that can be used alone; one of contrastive or classify does"
+        )
 
     def column(self, dataset: WeightDataset) -> str:
         """Name of the label column.
@@ -166,6 +178,23 @@ class Canonical(Transform):
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
         """Canonical weights of the same functions. Shape (..., P) to (..., P)."""
         return self.inr.canonicalise(weights)
+
+
+def notes_of(store: Store) -> dict[str, Any]:
+    """Return what users of a trained encoder need to know of its store, beside the conventions.
+
+    `grid` are the points of the signals' grid along each axis, none for signals with points of their own; the others
+    are for people.
+    """
+    info = store.info
+    return {
+        "grid": [] if info.arrays else list(info.grid),
+        "values": asdict(info.manifest.values),
+        "dataset": info.dataset,
+        "title": info.manifest.title,
+        "licence": info.manifest.licence,
+        "inrs": int((store.status != info.status_names.index("pending")).sum()),
+    }
 
 
 class Statistics(nn.Module):

@@ -29,12 +29,13 @@ PIECE_BYTES = 2**18
 """Bytes that are read and sent at once."""
 
 
-def make_server(store: Store, port: int = 0) -> ThreadingHTTPServer:
+def make_server(store: Store, port: int = 0, link: str | None = None) -> ThreadingHTTPServer:
     """Bind a server of the page to a port of this machine; `serve_forever` runs it, `server_close` ends it.
 
     Args:
         store: a finished store.
         port: from 1 to 65535; 0 takes a free one, `server_port` says which.
+        link: URL at which browsers read the store, where its place is none.
 
     Raises:
         InrzooError: the store is not finished or cannot be read by browsers, or the port is taken or not allowed.
@@ -42,7 +43,7 @@ def make_server(store: Store, port: int = 0) -> ThreadingHTTPServer:
     require_finished(store)
     if not 0 <= port < 2**16:
         raise InrzooError(f"--port {port} is not allowed; expected 1 to 65535, or 0 for a free one")
-    address = page_address(store, None)
+    address = page_address(store, link)
     is_local = address == f"{STORE_FOLDER}/"
 
     class Handler(PageHandler):

@@ -1,6 +1,7 @@
 """A Hub, a client that uses it, and stores to push."""
 
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from server import Hub, State
 from tiny_store import small, tiny
 
 from inrzoo.builder import build
+
+sys.path.append(str(Path(__file__).parents[1] / "viewer"))  # the browser of the tests of the viewer
 
 
 @pytest.fixture(scope="session")

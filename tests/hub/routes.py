@@ -18,6 +18,11 @@ PAGE = 40
 """Entries of a page of a listing: few, so that paging happens."""
 
 
+def key(kind: str, name: str) -> str:
+    """Name of a repository here: `USER/NAME` of a dataset, `spaces/USER/NAME` and `models/USER/NAME` of others."""
+    return name if kind == "datasets" else f"{kind}/{name}"
+
+
 class Answer(Exception):
     """An answer that is an error."""
 
@@ -47,7 +52,7 @@ class Routes:
 
     def _repo(self, name: str, write: bool) -> "Repo":
         repo, user = self.hub.repos.get(name), self._user()
-        owner = user == name.split("/")[0]
+        owner = user == name.split("/")[-2]
         if repo is None or (repo.private and not owner):
             raise Answer(404 if user else 401, "RepoNotFound", "Repository not found")
         if write and not owner:
@@ -65,7 +70,8 @@ class Routes:
         if route == "/api/repos/create":
             return self._create(user)
         if route == "/api/datasets":
-            return [self._info(name, "main") for name in sorted(self.hub.repos) if self._listed(name, user)]
+            names = sorted(name for name in self.hub.repos if name.count("/") == 1)
+            return [self._info(name, "main") for name in names if self._listed(name, user)]
         if route.startswith("/lfs/"):
             sha = route.removeprefix("/lfs/")
             if hashlib.sha256(self.body).hexdigest() != sha:
@@ -73,16 +79,18 @@ class Routes:
             self.hub.put(self.body)
             self.hub.uploads.append(sha)
             return {}
-        if found := re.fullmatch(r"/datasets/([^/]+/[^/]+)\.git/info/lfs/objects/(batch|verify)", route):
-            return self._lfs(found[1], found[2])
-        if found := re.fullmatch(r"/(?:api/)?datasets/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.+))?)?", route):
-            return self._of_repo(found[1], found[2] or "revision", found[3] or "main")
+        if found := re.fullmatch(r"/(?:(datasets|spaces)/)?([^/]+/[^/]+)\.git/info/lfs/objects/(batch|verify)", route):
+            return self._lfs(key(found[1] or "models", found[2]), found[3])
+        if found := re.fullmatch(r"/(?:api/)?(datasets|spaces|models)/([^/]+/[^/]+)(?:/([a-z-]+)(?:/(.+))?)?", route):
+            return self._of_repo(key(found[1], found[2]), found[3] or "revision", found[4] or "main")
+        if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/(.+)", route):
+            return self._of_repo(key("models", found[1]), "resolve", found[2])
         raise Answer(404, message=f"no route {route}")
 
     def _validate(self) -> Any:
         header = re.match(r"---\n(.*?)\n---\n", json.loads(self.body)["content"], re.DOTALL)
         data = yaml.safe_load(header[1]) if header else {}
-        wrong = [] if data.get("license") in LICENCES else [{"message": f"license {data.get('license')}"}]
+        wrong = [] if data.get("license", "unknown") in LICENCES else [{"message": f"license {data.get('license')}"}]
         if wrong:
             self.send(400, json.dumps({"errors": wrong, "warnings": []}).encode(), {})
             return None
@@ -91,7 +99,8 @@ class Routes:
     def _create(self, user: str | None) -> Any:
         given = json.loads(self.body)
         owner = given.get("organization") or user
-        name = f"{owner}/{given['name']}"
+        kind = given.get("type") or "model"
+        name = key(f"{kind}s", f"{owner}/{given['name']}")
         if name in self.hub.repos:
             self.send(409, json.dumps({"error": "You already created this dataset repo", "url": name}).encode(), {})
             return None
@@ -99,8 +108,15 @@ class Routes:
             raise Answer(403 if user else 401, message="You don't have the rights to create a dataset here")
         repo = self.hub.new_repo(private=given.get("visibility") == "private" or bool(given.get("private")))
         self.hub.repos[name] = repo
-        self.hub.commit(repo, "main", {".gitattributes": (self.hub.put(b"*.parquet filter=lfs\n"), False)})
-        return {"url": f"{self.hub.endpoint}/datasets/{name}", "name": name, "id": name}
+        files = {".gitattributes": b"*.parquet filter=lfs\n"}
+        if kind == "space":  # as the Hub fills a new static Space
+            assert given["sdk"] == "static"
+            files |= {"README.md": b"---\nsdk: static\n---\n", "index.html": b"<h1>New</h1>", "style.css": b"h1 {}"}
+        self.hub.commit(repo, "main", {path: (self.hub.put(content), False) for path, content in files.items()})
+        return {"url": self._page(name), "name": name, "id": name}
+
+    def _page(self, name: str) -> str:
+        return f"{self.hub.endpoint}/{'datasets/' if name.count('/') == 1 else ''}{name.removeprefix('models/')}"
 
     def _listed(self, name: str, user: str | None) -> bool:
         author = self.query.get("author", [name.split("/")[0]])[0]
@@ -137,7 +153,7 @@ class Routes:
             needed = wanted["oid"] not in self.hub.blobs
             actions = {
                 "upload": {"href": f"{self.hub.endpoint}/lfs/{wanted['oid']}"},
-                "verify": {"href": f"{self.hub.endpoint}/datasets/{name}.git/info/lfs/objects/verify"},
+                "verify": {"href": f"{self._page(name)}.git/info/lfs/objects/verify"},
             }
             objects.append({**wanted, **({"actions": actions} if needed else {})})
         return {"transfer": "basic", "objects": objects}
@@ -254,7 +270,7 @@ class Routes:
             elif line["key"] == "deletedFile":
                 del tree[value["path"]]
         sha = self.hub.commit(repo, revision, tree)
-        return {"commitUrl": f"{self.hub.endpoint}/datasets/{name}/commit/{sha}", "commitOid": sha, "success": True}
+        return {"commitUrl": f"{self._page(name)}/commit/{sha}", "commitOid": sha, "success": True}
 
     def _resolve(self, commit: str, entries: Tree, path: str) -> None:
         if path not in entries:
@@ -273,4 +289,8 @@ class Routes:
                 return self.send(416, b"", {"Content-Range": f"bytes */{len(content)}"})
             headers["Content-Range"] = f"bytes {first}-{last}/{len(content)}"
             content, status = content[first : last + 1], 206
-        return self.send(status, content, headers)
+        return self.send(
+            status,
+            content,
+            {**headers, "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Content-Range"},
+        )

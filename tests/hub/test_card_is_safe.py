@@ -65,7 +65,7 @@ def hostile(store: Store, draw: Any) -> Store:
     """The store with other people's words wherever a store may hold some."""
     changed = copy.copy(store)
     manifest = copy.deepcopy(store.info.manifest.tables)
-    for key in ("title", "licence", "citation", "preset"):
+    for key in ("title", "licence", "citation", "bibtex", "preset"):
         manifest[key] = draw(words)
     manifest["name"] = draw(words.filter(bool))
     manifest["source"] = {**draw(tables), "name": draw(words)}
@@ -100,8 +100,8 @@ def test_words_of_a_store_are_words_on_its_card(store: Store, harmless: str, dat
     assert [child.attrs["src"] for child in inside if child.type == "image"] == ["preview.png"]
     headings = [tokens[at + 1].content for at, token in enumerate(tokens) if token.type == "heading_open"]
     assert headings[1:] == [
-        "Load it", "What was fitted, and how", "Conventions", "Quality", "Columns of the Parquet files", "Checksums",
-        "Build it again", "Source, licence, citation",
+        "Uses", "Limitations", "Load it", "What was fitted, and how", "Conventions", "Quality",
+        "Columns of the Parquet files", "Checksums", "Build it again", "Source and licence", "How to cite",
     ]  # fmt: skip
     for token in tokens:
         shown = "".join(child.content for child in token.children or [] if child.type in ("text", "text_special"))

@@ -133,10 +133,10 @@ cli.main()
 """
 
 
-@pytest.mark.parametrize("name", ["write_part", "draw_preview"])
-def test_the_disk_is_full_while_pushing(hub: Hub, client: Client, finished: Path, name: str) -> None:
+@pytest.mark.parametrize("room, name", [("push", "write_part"), ("describe", "draw_preview")])
+def test_the_disk_is_full_while_pushing(hub: Hub, client: Client, finished: Path, room: str, name: str) -> None:
     words = ["push", str(finished), "ada/tiny"]
-    assert "the disk is full" in one_line(client.python(FULL.format(room="push", name=name, words=words)))
+    assert "the disk is full" in one_line(client.python(FULL.format(room=room, name=name, words=words)))
     assert client.inrzoo(*words).code == 0 and list(hub.repos["ada/tiny"].tags) == ["v1"]
 
 

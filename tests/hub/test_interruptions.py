@@ -229,7 +229,7 @@ def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished
     assert client.inrzoo("push", winners[0], "ada/tiny").code == 0
     expected = hub.tree("ada/tiny")
     assert set(expected) and all(
-        name.startswith(("tiny.zarr", "data", ".git", "README", "preview")) for name in expected
+        name.startswith(("tiny.zarr", "data", ".git", "README", "preview", "croissant")) for name in expected
     )
 
 

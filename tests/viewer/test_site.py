@@ -1,6 +1,7 @@
 """The folder of a site, the local server, and the page that is built from its sources."""
 
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -178,3 +179,13 @@ def test_the_page_is_what_its_sources_give(tmp_path, installs):
     subprocess.run(["node", "build.mjs", str(tmp_path / "static")], cwd=web, check=True, capture_output=True)
     for file in STATIC.iterdir():
         assert file.read_bytes() == (tmp_path / "static" / file.name).read_bytes(), f"{file.name}: run npm run build"
+
+
+def test_a_server_names_the_place_that_it_is_given(finished_small):
+    link = "https://example.org/resolve/0123/tiny.zarr"
+    server = viewer.make_server(open_store(finished_small), link=link)
+    try:
+        handler = server.RequestHandlerClass
+        assert json.loads(handler.pages["gallery.json"])["store"] == link and handler.files == {}
+    finally:
+        server.server_close()

@@ -7,19 +7,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from inrzoo import registry
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightDataset
 from inrzoo.tasks.contract import Device
 from inrzoo.tasks.evaluation import require_same_conventions, restored
 from inrzoo.tasks.probes import Features
+from inrzoo.tasks.trained_encoders import TrainedEncoder
 from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.loop import chosen_device
+from inrzoo.tasks.training.state import load_module
 from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
 
 
 def embed(
-    checkpoint: Path,
+    checkpoint: Path | TrainedEncoder,
     path: str | Path,
     out: Path,
     *,
@@ -33,6 +36,7 @@ def embed(
 
     Args:
         checkpoint: a file, or the folder of a run for its best checkpoint; the task must train an encoder of weights.
+            Or a trained encoder.
         path: the folder or URL of the store.
         out: the file; an older one is replaced.
         split: name of a split; None for all signals.
@@ -79,7 +83,12 @@ def embed(
 
 
 def features(
-    checkpoint: Path, path: str | Path, *, split: str | None = None, device: Device = "auto", force: bool = False
+    checkpoint: Path | TrainedEncoder,
+    path: str | Path,
+    *,
+    split: str | None = None,
+    device: Device = "auto",
+    force: bool = False,
 ) -> Features:
     """Features in memory, with labels, signals and seeds; arguments and errors as of `embed`."""
     task, dataset, network, torch_device = _opened(checkpoint, path, split, device, force)
@@ -87,8 +96,10 @@ def features(
 
 
 def _opened(
-    checkpoint: Path, path: str | Path, split: str | None, device: Device, force: bool
+    checkpoint: Path | TrainedEncoder, path: str | Path, split: str | None, device: Device, force: bool
 ) -> tuple[WeightTask, WeightDataset, WeightNetwork, torch.device]:
+    if isinstance(checkpoint, TrainedEncoder):
+        return _opened_encoder(checkpoint, path, split, device, force)
     trained = read(checkpoint)
     task = restored(trained, {})
     if not isinstance(task, WeightTask):
@@ -98,3 +109,18 @@ def _opened(
     torch_device = chosen_device(device)
     dataset = task.dataset(path, split)
     return task, dataset, task.trained(dataset, trained.module, torch_device), torch_device
+
+
+def _opened_encoder(
+    encoder: TrainedEncoder, path: str | Path, split: str | None, device: Device, force: bool
+) -> tuple[WeightTask, WeightDataset, WeightNetwork, torch.device]:
+    task = registry.make("tasks", encoder.config.task)
+    if not isinstance(task, WeightTask):
+        raise InrzooError(
+            f"{encoder.where} is an encoder of another task; embed takes those of contrastive and classify"
+        )
+    dataset, torch_device = task.dataset(path, split), chosen_device(device)
+    encoder.check(dataset.stores[0], force=force)
+    network = WeightNetwork(task, dataset).to(torch_device).eval()
+    load_module(network, encoder.state_dict())
+    return task, dataset, network, torch_device

@@ -103,6 +103,21 @@ class Bar:
             )
 
 
+def validation_at(folder: Path, step: int) -> dict[str, float]:
+    """Numbers of the validation split that the run in a folder recorded at a step; empty where it recorded none."""
+    path = folder / METRICS
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    for line in text.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("step") == step:
+            named = {name: entry[name] for name in entry if name.startswith("validation_") and NAME.fullmatch(name)}
+            return {name: float(value) for name, value in named.items() if isinstance(value, int | float)}
+    return {}
+
+
 def _line(entry: dict[str, Any]) -> str:
     return json.dumps(entry) + "\n"
 

@@ -52,6 +52,7 @@ def train(
     overwrite: bool = False,
     quiet: bool = False,
     stop_after: int | None = None,
+    named: str | None = None,
 ) -> Trained:
     """Train on a store, or continue a run that was stopped: on one CPU thread to the same bits.
 
@@ -62,6 +63,7 @@ def train(
         overwrite: start again if `out` holds another run.
         quiet: show no progress.
         stop_after: stop after this many steps of this call, as an interruption would.
+        named: what the user called a store whose URL `path` is; the run records both. See `recorded_store`.
 
     Raises:
         InrzooError: the data cannot be trained on, or `out` holds another run; the message names what differs.
@@ -78,6 +80,9 @@ def train(
             for name in (BEST, LAST, METRICS, CURVE, COST):
                 (out / name).unlink(missing_ok=True)
         run.resume()
+        run.record("notes", dict(learner.notes))
+        if named is not None:
+            run.record("store", {"named": named, "url": str(path)})
         if not run.finished:
             started, cpu_started = time.monotonic(), time.process_time()
             try:
@@ -127,6 +132,11 @@ class _Run:
         torch.set_rng_state(last.random["cpu"])
         if "cuda" in last.random and torch.cuda.is_available():
             torch.cuda.set_rng_state(last.random["cuda"])
+
+    def record(self, key: str, table: dict[str, Any]) -> None:
+        """Keep a table in the checkpoints, if it has content."""
+        if table:
+            self._progress[key] = plain(table)
 
     @property
     def finished(self) -> bool:
@@ -215,6 +225,23 @@ class _Run:
             Checkpoint(**self._tables, progress=progress, module=module).write(self._out / BEST)
         else:
             progress["waited"] += 1
+
+
+def recorded_store(out: Path, named: str) -> str | None:
+    """Return the URL that a name of a store meant when the run in `out` began; None if the run has not recorded it.
+
+    A name such as `ada/digits` means another commit when a version is added; a run stays with the one it began with.
+
+    Raises:
+        InrzooError: the last checkpoint is damaged.
+    """
+    if not (out / LAST).exists():
+        return None
+    recorded = read(out / LAST).progress.get("store")
+    if not isinstance(recorded, dict) or recorded.get("named") != named:
+        return None
+    url = recorded.get("url")
+    return url if isinstance(url, str) and url.startswith("hf://") else None
 
 
 def learning_rate(task: Task, step: int) -> float:

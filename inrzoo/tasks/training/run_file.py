@@ -58,15 +58,18 @@ def write_run_file(path: Path, task: Task, run: Mapping[str, str | None]) -> Non
     Raises:
         InrzooError: the folder of the file does not exist, or a field has a value that no TOML file can hold.
     """
+    text = run_file_text(task, run, f"--save-config {path}")
+    if not path.absolute().parent.is_dir():
+        raise InrzooError(f"--save-config {path}: there is no folder {path.parent}")
+    write_atomically(path, text.encode())
+
+
+def run_file_text(task: Task, run: Mapping[str, str | None], where: str) -> str:
+    """Return the content of a run file; arguments and errors as of `write_run_file`, `where` names it in errors."""
     fields = task.to_json()
     name = str(fields.pop("name"))
     known = {key: value for key, value in fields.items() if value is not None}
     if make_task(name, known, {}) != task:
-        raise InrzooError(
-            f"--save-config {path}: a field that is none here has another default; TOML has no value for it"
-        )
-    if not path.absolute().parent.is_dir():
-        raise InrzooError(f"--save-config {path}: there is no folder {path.parent}")
+        raise InrzooError(f"{where}: a field that is none here has another default; TOML has no value for it")
     table = {TASK: name, **{key: value for key, value in run.items() if value is not None}, **known}
-    lines = [f"{key} = {to_toml(value)}\n" for key, value in table.items()]
-    write_atomically(path, "".join(lines).encode())
+    return "".join(f"{key} = {to_toml(value)}\n" for key, value in table.items())

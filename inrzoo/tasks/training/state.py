@@ -64,6 +64,11 @@ def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
         raise InrzooError(f"the checkpoint's tensors are not those of its own network: {reason}") from None
 
 
+def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors of a submodule by their names in it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Moments and step counts of all parameters, under `PARAMETER NUMBER.NAME`."""
     state = optimiser.state_dict()["state"]

@@ -68,9 +68,8 @@ export class RemoteStore {
     const name = key.replace(/^\//, "");
     if ("suffixLength" in range && new URL(this.base).origin !== location.origin) {
       // Browsers send ranges from the end to other sites after a question alone, which few servers answer.
-      const head = await fetch(this.base + name, { method: "HEAD" });
-      const size = Number(head.headers.get("Content-Length") ?? 0);
-      if (head.ok && size >= range.suffixLength) {
+      const size = await this.size(name);
+      if (size >= range.suffixLength) {
         return this.getRange(key, { offset: size - range.suffixLength, length: range.suffixLength });
       }
     }
@@ -83,6 +82,17 @@ export class RemoteStore {
     const content = response.arrayBuffer().then((buffer) => new Uint8Array(buffer));
     this.whole.set(key, content);
     return part(await content, range);
+  }
+
+  /** Number of bytes of a file; 0 if the server does not say it. */
+  private async size(name: string): Promise<number> {
+    // The Hub signs the addresses that it redirects to for GET alone, and says the size beside a range.
+    const byte = await fetch(this.base + name, { headers: { Range: "bytes=0-0" } });
+    const size = byte.status === 206 ? Number(byte.headers.get("Content-Range")?.split("/")[1]) : 0;
+    await byte.body?.cancel();
+    if (size > 0) return size;
+    const head = await fetch(this.base + name, { method: "HEAD" });
+    return head.ok ? Number(head.headers.get("Content-Length") ?? 0) : 0;
   }
 }
 
