@@ -30,6 +30,7 @@ from inrzoo.builder.preparation import Request, prepare
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
 from inrzoo.errors import InrzooError
+from inrzoo.extras import require
 from inrzoo.manifest import Init, Manifest
 from inrzoo.store import Block, JoinedShard, Location, Quality, Store, location, only_writer, open_store, publish_seed
 from inrzoo.store.blocks import digest
@@ -117,11 +118,13 @@ def build(
 
     Raises:
         InrzooError: an error that the user can fix; finished blocks are safe and the same call continues.
+        MissingPackageError: a package of the extra `build` is not installed.
         KeyboardInterrupt: the build was stopped, with the same effect.
     """
     started, out = time.monotonic(), location(out)
     if isinstance(workers, int) and workers < 1:
         raise InrzooError(f"--workers = {workers} is not allowed; it must be at least 1")
+    require("build", "building a store", "dask", *([] if in_process else ["ray"]))
     device = device_of(device)
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):
         manifest, init_SP, network = _starts(manifest, init, fitter, tto)

@@ -4,9 +4,12 @@
 one commit, `search` lists datasets. Interrupted calls continue.
 """
 
-from inrzoo.hub.listing import Listed, search
-from inrzoo.hub.pull import Pulled, pull
-from inrzoo.hub.push import Pushed, push
-from inrzoo.hub.remote import pin
+from inrzoo.extras import needed
+
+with needed("hub", "reading and writing datasets of the Hub"):
+    from inrzoo.hub.listing import Listed, search
+    from inrzoo.hub.pull import Pulled, pull
+    from inrzoo.hub.push import Pushed, push
+    from inrzoo.hub.remote import pin
 
 __all__ = ["Listed", "Pulled", "Pushed", "pin", "pull", "push", "search"]

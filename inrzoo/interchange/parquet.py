@@ -16,12 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.store import Store, open_store
 from inrzoo.store.files import sync_tree
+
+with needed("hub", "writing Parquet"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ROW_GROUP_BYTES = 16 * 10**6
 """Size of the weights in a row group in bytes."""

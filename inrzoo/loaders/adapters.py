@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 
 if TYPE_CHECKING:
     import datasets
@@ -29,9 +30,10 @@ def to_datasets(dataset: WeightDataset) -> datasets.Dataset:
     Raises:
         InrzooError: a store has compressed shards or unpublished seeds, which cannot be mapped.
     """
-    import datasets
-    import pyarrow as pa
-    from datasets.table import InMemoryTable
+    with needed("hub", "to_datasets"):
+        import datasets
+        import pyarrow as pa
+        from datasets.table import InMemoryTable
 
     num_params = dataset.layout.num_params
     locations = dataset.rows.locations(np.arange(len(dataset)))
@@ -90,7 +92,8 @@ def to_ray(dataset: WeightDataset, batch_size: int = 256, **read_options: Any) -
         batch_size: number of INRs that a task reads at once.
         read_options: options of `ray.data.range`: `override_num_blocks`, `concurrency`.
     """
-    import ray.data
+    with needed("build", "to_ray"):
+        import ray.data
 
     def read(batch: dict[str, NDArray[np.int64]]) -> dict[str, NDArray[Any]]:
         positions = batch["id"]

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.extras import needed
 from inrzoo.store import Store
 from inrzoo.store.files import write_atomically
 
@@ -37,8 +37,11 @@ class Page:
             width: inches of a column.
             heights: inches of each row; 1.15 if empty.
         """
+        with needed("build", "drawing a picture of a store"):
+            import matplotlib
+            from matplotlib import pyplot
+
         matplotlib.use("Agg")
-        from matplotlib import pyplot
 
         heights = heights or (1.15,) * rows
         total = sum(heights)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 
 
 class ProgressBar:
@@ -65,7 +66,8 @@ def fetch(url: str, hashes: Mapping[str, str]) -> Path:
     Raises:
         InrzooError: a download fails, or its hash differs; the message says how to download by hand.
     """
-    import pooch
+    with needed("build", "downloading a data set"):
+        import pooch
 
     folder = download_folder(url)
     pooch.get_logger().setLevel("WARNING")

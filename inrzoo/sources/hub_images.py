@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.sources import SPLITS, Signals
 from inrzoo.sources._files import read_file, sha256
 from inrzoo.sources._pixels import ImageSource
@@ -169,7 +170,8 @@ class HubImages(ImageSource):
 
     def _stream(self, path: Path | None, part: str) -> Any:
         """Open the rows of one split as a `datasets.IterableDataset`."""
-        import datasets
+        with needed("build", f"the source hub_images ({self.repo})"):
+            import datasets
 
         datasets.logging.set_verbosity(logging.CRITICAL)  # its log repeats the errors that it raises
         try:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from inrzoo.choices import USABLE_STATUS
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
+from inrzoo.extras import require
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
@@ -276,6 +277,7 @@ class Store(SignalReader, Shown):
 
     def to_xarray(self) -> xarray.Dataset:
         """The store as an xarray dataset (lazy, through dask), published seeds only; pending INRs are NaN."""
+        require("build", "to_xarray", "dask", "xarray")
         import xarray
 
         return xarray.open_dataset(xarray.backends.ZarrStore(self._group), engine="store", chunks={})

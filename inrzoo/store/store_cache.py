@@ -19,7 +19,8 @@ from threading import Thread
 from typing import Any
 
 from inrzoo.cache import cache_folder
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, MissingPackageError
+from inrzoo.extras import require
 from inrzoo.retry import retry_policy
 from inrzoo.store import limits
 from inrzoo.store.files import sha256, sync, write_atomically
@@ -178,6 +179,8 @@ class StoreCache:
         )
         try:
             return policy(work)
+        except MissingPackageError:
+            raise
         except Exception as error:  # every file system has errors of its own
             if _is_of_disk(error):
                 raise InrzooError(f"{name} of {self.url} does not fit into {self.folder}: {error}") from error
@@ -191,6 +194,8 @@ class StoreCache:
         if self._opened_by != os.getpid():
             import fsspec
 
+            if self.url.startswith("hf://"):
+                require("hub", self.url, "huggingface_hub")
             options = dict(self.options["storage_options"] or {})
             if self.url.startswith(("http://", "https://")) and "client_kwargs" not in options:
                 import aiohttp
@@ -271,7 +276,7 @@ def _touch(path: Path) -> bool:
 
 def _is_transient(error: BaseException) -> bool:
     """Whether another request may succeed after this error."""
-    final = isinstance(error, NOT_RETRIED) or _is_of_disk(error) or _is_refusal(error)
+    final = isinstance(error, (*NOT_RETRIED, MissingPackageError)) or _is_of_disk(error) or _is_refusal(error)
     return isinstance(error, Exception) and not final
 
 

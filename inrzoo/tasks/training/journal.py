@@ -15,7 +15,7 @@ from rich.progress import TaskID
 
 from inrzoo.display import progress_bar
 from inrzoo.store.files import write_atomically
-from inrzoo.tasks.reporting.figures import save_figure
+from inrzoo.tasks.reporting.figures import new_figure, save_figure
 
 METRICS, CURVE = "metrics.jsonl", "curve.png"
 """File names, in the folder of a run, of its metrics and of their curve."""
@@ -55,12 +55,10 @@ class Journal:
 
     def draw(self) -> None:
         """Draw every number over the steps, with one panel for each unit."""
-        from matplotlib.figure import Figure
-
         steps = [entry["step"] for entry in self.lines]
         names = [name for name in (self.lines[0] if self.lines else {}) if name not in ("step", "score", "lr")]
         units = list(dict.fromkeys(name.rpartition("_")[2] for name in names))
-        figure = Figure(figsize=(5 * max(1, len(units)), 3.5), layout="constrained")
+        figure = new_figure(5 * max(1, len(units)), 3.5)
         for axes, unit in zip(figure.subplots(1, max(1, len(units)), squeeze=False)[0], units, strict=False):
             for name in names:
                 if name.rpartition("_")[2] == unit:

@@ -18,6 +18,7 @@ from torch import nn
 from inrzoo.checkpoint import BEST, LAST, Checkpoint, read
 from inrzoo.differences import differences
 from inrzoo.errors import InrzooError, Terminated
+from inrzoo.extras import require
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.reporting.cost import COST, add_cost
 from inrzoo.tasks.training.journal import CURVE, METRICS, Bar, Journal
@@ -65,8 +66,10 @@ def train(
 
     Raises:
         InrzooError: the data cannot be trained on, or `out` holds another run; the message names what differs.
+        MissingPackageError: a package of the extra `train` is not installed.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
+    require("train", "training", "matplotlib", "sklearn")
     torch_device = chosen_device(device)
     task.require_readable(path)
     data: Any = path
