@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. Everything may import errors and extras.
+# A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. All may import errors, extras and nearest.
 BUILD = {
     "manifest",
     "registry",
@@ -34,6 +34,7 @@ MAY_IMPORT = {
     "cache": set(),
     "choices": set(),
     "keywords": set(),
+    "nearest": set(),
     "retry": set(),
     "display": set(),
     "lazy": set(),
@@ -87,7 +88,7 @@ MAY_IMPORT = {
     "hub": {"retry", "store", "weights", "manifest", "stats", "verify", "preview", "interchange"},
     "viewer": {"store", "inrs", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
-    "api": {"builder", "tasks", "manifest", "store", "keywords"},
+    "api": {"builder", "tasks", "manifest", "store", "keywords", "typecheck"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):
@@ -190,7 +191,7 @@ def violations(sources: Sources) -> list[str]:
             if top == "inrzoo":
                 target = rest[0] if rest else "root"
                 for_types_alone = ONLY_FOR_TYPES.get(room, set()) if for_types else set()
-                allowed = MAY_IMPORT[room] | {room, "errors", "extras"} | for_types_alone
+                allowed = MAY_IMPORT[room] | {room, "errors", "extras", "nearest"} | for_types_alone
                 if target not in allowed:
                     found.append(f"{where}: {room} may not import {target}")
                 elif target != room and any(map(private, rest)):

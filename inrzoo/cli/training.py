@@ -18,6 +18,8 @@ SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_H
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitted with other settings.")
 FILE = click.Path(path_type=Path)
+SET = "--set "
+"""Prefix of the keys of `--set`, which are told apart from the options by it."""
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
@@ -27,6 +29,15 @@ class TaskCommands(click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the tasks."""
         return [name.replace("_", "-") for name in registry.names("tasks")]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; an unknown task is answered with the nearest one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Make the command `train NAME`."""
@@ -85,6 +96,7 @@ def _train(
     **words: Any,
 ) -> None:
     from inrzoo import api
+    from inrzoo.api.typed import checked, option
     from inrzoo.tasks.training.options import make_task
     from inrzoo.tasks.training.run_file import RUN_KEYS, read_run_file, write_run_file
 
@@ -98,7 +110,19 @@ def _train(
         raise InrzooError(
             "STORE is missing: the folder or URL of a store, on the command line or in the file of --config"
         )
-    task = make_task(name, options, key_values("--set", settings))
+    by_key = key_values("--set", settings)
+    chosen = {**options, **{f"{SET}{key}": value for key, value in by_key.items()}}
+    typed = {key: option(key, words[key]) for key in options if words.get(key) not in (None, ())}
+    typed |= {f"{SET}{key}": f"--set {word}" for key, word in zip(by_key, settings, strict=True)}
+    task = checked(
+        lambda given: make_task(
+            name,
+            {key: value for key, value in given.items() if not key.startswith(SET)},
+            {key.removeprefix(SET): value for key, value in given.items() if key.startswith(SET)},
+        ),
+        chosen,
+        typed,
+    )
     if save_config is not None:
         write_run_file(save_config, task, run)
     device, files = run["device"] or device, run["source"]

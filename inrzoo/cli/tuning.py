@@ -38,13 +38,26 @@ def tune(
     are fitted; the last lines are those of the best settings, for a manifest.
     """
     from inrzoo import manifest, report
+    from inrzoo.api.typed import checked, option
     from inrzoo.builder.workers import device_of
     from inrzoo.tune import tune as search
 
     overrides: dict[str, Any] = key_values("--set", settings)
+    typed = {key: f"--set {word}" for key, word in zip(overrides, settings, strict=True)}
     if inr is not None:
-        overrides = {"inr.name": inr, **overrides}
-    resolved = manifest.load(dataset, preset, overrides, trusted=True)
+        overrides, typed = {"inr.name": inr, **overrides}, {"inr.name": option("inr", inr), **typed}
+    if preset is not None:
+        overrides, typed = {"preset": preset, **overrides}, {"preset": option("preset", preset), **typed}
+    resolved = checked(
+        lambda chosen: manifest.load(
+            dataset,
+            chosen.get("preset"),
+            {key: value for key, value in chosen.items() if key != "preset"},
+            trusted=True,
+        ),
+        overrides,
+        typed,
+    )
     tuned = report.with_bar(
         "tuning",
         lambda bar: search(

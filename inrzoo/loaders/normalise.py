@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.store import Store
 from inrzoo.weights import WeightLayout
 
@@ -76,7 +77,7 @@ def normaliser(stores: Sequence[Store], steps: Sequence[Sequence[int]], kind: No
         InrzooError: the kind is unknown, or a store has no statistics.
     """
     if kind not in get_args(Normalise):
-        raise InrzooError(f"normalise = {kind!r} is not known; there are: {', '.join(get_args(Normalise))}")
+        raise InrzooError(f"normalise = {kind!r} is not known{among(kind, get_args(Normalise))}")
     if kind == "auto":
         kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
     layout = stores[0].layout

@@ -180,7 +180,7 @@ def test_the_checksum_of_a_folder_covers_the_table(tmp_path):
 @pytest.mark.parametrize(
     ("table", "said"),
     [
-        (b"file,kind\na,b\n", "has no column 'filename'; it has: 'file', 'kind'"),
+        (b"file,kind\na,b\n", r"has no column 'filename' \(did you mean 'file'\?\); it has: 'file', 'kind'"),
         (b"filename,sort\na,b\n", "has no column 'kind'"),
         (b'"file\nname",kind\na,b\n', r"it has: 'file\\nname', 'kind'"),
         (b"", "has no column 'filename'; it has: none"),
