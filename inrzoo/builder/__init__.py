@@ -123,7 +123,7 @@ def build(
     """
     started, out = time.monotonic(), location(out)
     if isinstance(workers, int) and workers < 1:
-        raise InrzooError(f"--workers = {workers} is not allowed; it must be at least 1")
+        raise InrzooError(f"--workers {workers} is not allowed; it must be at least 1")
     require("build", "building a store", "dask", *([] if in_process else ["ray"]))
     device = device_of(device)
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):

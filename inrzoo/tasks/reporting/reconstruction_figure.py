@@ -51,7 +51,7 @@ def draw(
         InrzooError: the count is below 1, the checkpoint is of another task, or the signals have more than two axes.
     """
     if count < 1:
-        raise InrzooError(f"--count = {count} is not allowed; it must be at least 1")
+        raise InrzooError(f"--count {count} is not allowed; it must be at least 1")
     trained = read(checkpoint)
     task = registry.make("tasks", trained.task)
     if not isinstance(task, Hypernetwork):
