@@ -1,7 +1,6 @@
 """The texts that commands print about a build, a plan and a verification."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from rich.table import Table
 
 from inrzoo.builder import Report
 from inrzoo.builder.estimate import FORMULA, Plan
-from inrzoo.display import table_text
+from inrzoo.display import bars_are_hidden, table_text
 from inrzoo.refit import Refits
 from inrzoo.trials import Comparison
 from inrzoo.tune import Tuned
@@ -192,7 +191,7 @@ def _with_columns(
     description: str, shown: tuple[ProgressColumn, ...], work: Callable[[Callable[[int, int], None]], Result]
 ) -> Result:
     columns = (TextColumn("{task.description}"), *shown, TextColumn("ETA"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=bars_are_hidden()) as bar:
         task = bar.add_task(description, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))
 

@@ -51,10 +51,10 @@ MAY_IMPORT = {
     "volume_rendering": {"lazy"},
     "observations": {"coords", "typecheck", "lazy", "volume_rendering"},
     "targets": {"manifest", "registry", "observations"},
-    "sources": {"cache", "coords", "observations", "seeding"},
+    "sources": {"cache", "coords", "display", "observations", "seeding"},
     "inrs": {"weights", "seeding", "lazy"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy", "volume_rendering"},
-    "bench": {"fit", "inrs", "coords", "seeding"},
+    "bench": {"fit", "inrs", "coords", "seeding", "display"},
     "store": {
         "cache",
         "retry",

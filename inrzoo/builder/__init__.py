@@ -6,6 +6,7 @@ with more seeds, and on a finished store.
 
 import glob
 import json
+import logging
 import os
 import platform
 import time
@@ -37,6 +38,8 @@ from inrzoo.store.blocks import digest
 from inrzoo.store.files import file_sizes, write_atomically
 from inrzoo.store.finalise import remove_leftovers
 from inrzoo.store.replace import settle
+
+LOG = logging.getLogger("inrzoo.builder")
 
 __all__ = ["Report", "build", "finish", "plan"]
 
@@ -139,9 +142,12 @@ def build(
         todo = [block for block in store.blocks() if not store.is_done(block)]
         threads, on_ray = 0, False
         prepared = time.monotonic() - started
+        LOG.debug("prepared in %.1f s: %d blocks to fit with %s", prepared, len(todo), store.settings.fit.engine)
         if not store.complete:
             threads, on_ray = _fit(store, todo, device, progress, workers, per_worker, in_process, address)
+        LOG.debug("fitted after %.1f s; publishing, statistics and checksums follow", time.monotonic() - started)
         finish(place)
+        LOG.debug("sealed after %.1f s", time.monotonic() - started)
         if place != out:
             put_in_place(place, out)
         executor = "ray" if on_ray else "in process"

@@ -2,10 +2,12 @@
 
 import errno
 import json
+import logging
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +39,42 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files of the signals.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _log_from(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:
+    return lambda context, parameter, wanted: show_log(level) if wanted else None
+
+
+QUIET = click.Option(
+    ["--quiet", "-q"],
+    is_flag=True,
+    expose_value=False,
+    callback=_log_from(logging.WARNING),
+    help="No progress; warnings, errors and the result alone.",
+)
+VERBOSE = click.Option(
+    ["--verbose", "-v"],
+    is_flag=True,
+    expose_value=False,
+    callback=_log_from(logging.DEBUG),
+    help="Say more of what is being done.",
+)
+
+
+class Command(click.Command):
+    """A command with the options that all have: `--quiet`, `--verbose`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the command, the common ones, and `--help`."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, QUIET, VERBOSE, help_option]
+
+
+class Commands(click.Group, Command):
+    """The commands of inrzoo."""
+
+    command_class = Command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrzoo")
 @click.option("--trust", "words", multiple=True, metavar="KIND=MODULE:CLASS", help="Import e.g. inrs=mine.net:Net.")
 def cli(words: tuple[str, ...]) -> None:

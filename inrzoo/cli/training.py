@@ -8,7 +8,7 @@ import click
 from click.core import ParameterSource
 
 from inrzoo import registry
-from inrzoo.cli import cli, key_values, say
+from inrzoo.cli import Command, Commands, cli, key_values, say
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
@@ -23,7 +23,7 @@ SET = "--set "
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 
-class TaskCommands(click.Group):
+class TaskCommands(Commands):
     """The commands `train NAME`, one for every task; the options are the fields of the task."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -68,7 +68,7 @@ class TaskCommands(click.Group):
             click.Option(["--save-config"], type=FILE, help="Write all options of this run, as --config reads them."),
         ]
         text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-        return click.Command(
+        return Command(
             cmd_name,
             params=[*fixed, *generated],
             callback=lambda **words: _train(name, **words),
@@ -127,7 +127,8 @@ def _train(
         write_run_file(save_config, task, run)
     device, files = run["device"] or device, run["source"]
     trained = api.train(task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite)
-    say(f"run      {trained.folder}: {trained.step} steps{', stopped by patience' if trained.stopped else ''}")
+    how = ", stopped by patience" * trained.stopped + "; complete, nothing to do" * trained.unchanged
+    say(f"run      {trained.folder}: {trained.step} steps{how}")
     say(f"best     step {trained.best_step}, validation score {trained.score:.4g}")
     with_files = f" --source {files}" if files else ""
     say(f"measure  inrzoo evaluate {trained.folder} {run['store']}{with_files}")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ STALE_SECONDS = 24 * 3600
 """Age, in seconds, at which a partial file is removed: the process that wrote it has died."""
 PREFETCHER = "inrzoo prefetch"
 """Name of the threads that fetch in the background; one may outlive a reader that failed, by its own retries."""
+LOG = logging.getLogger("inrzoo.store")
 NOT_RETRIED = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError, ObjectError)
 """Errors after which a request is not repeated. Requests to a bucket were repeated already, by `ObjectPath`."""
 
@@ -122,6 +124,7 @@ class StoreCache:
         with file_lock(self.folder / ".locks" / name.replace("/", "-")):  # other threads and processes wait here
             if not _touch(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                LOG.debug("fetching %s of %s into %s", name, self.url, self.folder)
                 self._with_retries(name, lambda: self._download(name, path))
         self._make_room(but=name)
         return path

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,6 +35,7 @@ class Trained:
         best_step: the step after which the best checkpoint was written.
         score: of the best checkpoint on the validation split.
         stopped: whether patience ended the run before its last step.
+        unchanged: whether the run was complete before this call, which then did nothing.
     """
 
     folder: Path
@@ -42,6 +43,7 @@ class Trained:
     best_step: int
     score: float
     stopped: bool
+    unchanged: bool = field(default=False, compare=False)
 
 
 def train(
@@ -81,13 +83,14 @@ def train(
             for name in (BEST, LAST, METRICS, CURVE, COST):
                 (out / name).unlink(missing_ok=True)
         run.resume()
-        if not run.finished:
+        unchanged = run.finished
+        if not unchanged:
             started, cpu_started = time.monotonic(), time.process_time()
             try:
                 run.work(quiet, stop_after)
             finally:
                 add_cost(out, time.monotonic() - started, time.process_time() - cpu_started, torch_device)
-        return run.state()
+        return replace(run.state(), unchanged=unchanged)
 
 
 class _Run:
@@ -162,8 +165,7 @@ class _Run:
         with _interruption() as interrupted, Bar(first, last, quiet) as bar:
             while not progress["finished"]:
                 if progress["step"] < last:
-                    self._step()
-                    bar.advance()
+                    bar.advance(self._step())
                 done = progress["step"]
                 if done % task.validate_every == 0 or done >= last:
                     self._validate(journal)
@@ -179,7 +181,8 @@ class _Run:
                     return
         journal.draw()
 
-    def _step(self) -> None:
+    def _step(self) -> float:
+        """Take one step and return its loss."""
         assert self._optimiser is not None, "steps are taken only where there is something to train"
         progress, task = self._progress, self._task
         for group in self._optimiser.param_groups:
@@ -202,6 +205,7 @@ class _Run:
             progress["sums"][name] = progress["sums"].get(name, 0.0) + number
         progress["step"] += 1
         progress["since"] = progress.get("since", 0) + 1
+        return value
 
     def _validate(self, journal: Journal) -> None:
         progress = self._progress
