@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from inrzoo import manifest, registry
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.display import show_log
 from inrzoo.store import Block, open_store
@@ -127,9 +128,7 @@ def test_verbose_says_more_of_what_is_being_done(inrzoo, finished_small, tmp_pat
     words = ("build", "digits", "--limit", 8, "--steps", 2, "--in-process", "--out")
     assert "inrzoo.builder: " not in inrzoo(*words, tmp_path / "a.zarr")[2]
     code, _, err = inrzoo(*words, tmp_path / "b.zarr", "--verbose")
-    assert code == 0 and re.search(r"^inrzoo.builder: prepared in [\d.]+ s: 1 blocks to fit with fused$", err, re.M), (
-        err
-    )
+    assert code == 0 and re.match(r"inrzoo.builder: prepared in [\d.]+ s: \d+ blocks to fit with fused\n", err), err
     assert (tmp_path / "a.zarr" / "zarr.json").read_bytes() == (tmp_path / "b.zarr" / "zarr.json").read_bytes()
 
 
@@ -148,3 +147,18 @@ def test_every_command_has_both_options():
     for names, command in commands(cli.cli, []):
         options = {option for parameter in command.get_params(click.Context(command)) for option in parameter.opts}
         assert {"--quiet", "--verbose"} <= options, names
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_list_fits_the_terminal_and_names_every_kind(columns, inrzoo, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    code, out, _ = inrzoo("list")
+    assert code == 0 and columns - 12 < max(map(len, out.splitlines())) <= columns
+    heads = [line.partition(" (")[0] for line in out.splitlines() if not line.startswith(" ")]
+    kinds = ["sources", "observations", "encoders", "hypernets", "tasks", "transforms", "INRs"]
+    assert heads == ["datasets", "recipes", *kinds]
+    words = {*re.split(r"[\s,]+", out)}
+    assert {name for kind in registry.KINDS for name in registry.names(kind)} <= words
+    assert {name for dataset in manifest.names() for name in (dataset, *manifest.presets(dataset))} <= words
+    joined = " ".join(out.split())
+    assert all(" ".join(manifest.title(dataset).split()) in joined for dataset in manifest.names())
