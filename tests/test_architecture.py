@@ -78,7 +78,7 @@ MAY_IMPORT = {
     "builder": BUILD | {"display", "retry"},
     "verify": BUILD | {"builder"},
     "rendering": {"store", "coords", "lazy"},
-    "preview": {"store", "rendering"},
+    "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},

@@ -155,9 +155,17 @@ def stats(store: str | Path) -> None:
 @STORE
 @click.option("--out", type=click.Path(path_type=Path), help="STORE.png by default.")
 @click.option("--count", default=10, show_default=True, help="Number of INRs to draw, 64 at most.")
+@click.option("--signal", "signals", type=int, multiple=True, metavar="N", help="A signal to draw; repeatable.")
+@click.option("--split", help="Draw signals of this split alone.")
 @click.option("--seed", default=0, show_default=True, help="Number of the fit of each signal.")
-def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
-    """Draw originals, reconstructions, renderings on a finer grid and the PSNR histogram into one PNG."""
+@click.option("--view", "step", default=-1, show_default=True, help="Index of the view; -1 is the last one.")
+def preview(
+    store: str | Path, out: Path | None, count: int, signals: tuple[int, ...], split: str | None, seed: int, step: int
+) -> None:
+    """Draw originals, reconstructions, renderings on a finer grid and the PSNR histogram into one PNG.
+
+    Below each picture stand the number and the class of its signal.
+    """
     from inrzoo import open_store
 
     opened = open_store(store)
@@ -165,7 +173,8 @@ def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
     from inrzoo.preview import preview as draw
 
     target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
-    drawn = draw(opened, target, num_signals=count, seed=seed)
+    drawn = draw(opened, target, num_signals=count, seed=seed, step=step, signals=signals, split=split)
+    count = len(signals) or count
     why = f"the maximum is {MAX_DRAWN}" if drawn == MAX_DRAWN else f"seed {seed} has no more finished INRs"
     say(f"{target}: {drawn} INRs" if drawn >= count else f"{target}: {drawn} of {count} requested INRs; {why}")
 
