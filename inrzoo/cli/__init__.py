@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from inrzoo import __version__
+from inrzoo.cli import completing
 from inrzoo.display import printable, show_log
 from inrzoo.errors import InrzooError, Terminated, stopped_by_sigterm
 from inrzoo.typecheck import toml_value
@@ -29,6 +31,10 @@ class FolderOrUrl(click.ParamType[str | Path]):
         if value == "":
             self.fail("'' is not allowed; expected a folder, e.g. digits.zarr, or a URL", param, ctx)
         return value if isinstance(value, Path) or "://" in value else Path(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete folders."""
+        return [CompletionItem(incomplete, type="dir")]
 
 
 STORE = click.argument("store", type=FolderOrUrl())
@@ -224,7 +230,11 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 @click.option(
     "--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, extent=…, range=LOW,HIGH."
 )
-@click.option("--dataset", help="Dataset of the images, a name of `inrzoo list`; PSNRs are then computed.")
+@click.option(
+    "--dataset",
+    shell_complete=completing.datasets,
+    help="Dataset of the images, a name of `inrzoo list`; PSNRs are then computed.",
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
 @click.option("--grid", help="Size of an image, e.g. 28x28, if the files do not contain it.")
 @click.option("--split-points", help="First validation and first test number of nfn's folders, e.g. 45000,50000.")

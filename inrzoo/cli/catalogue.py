@@ -7,7 +7,7 @@ import textwrap
 
 import click
 
-from inrzoo.cli import JSON, cli, say
+from inrzoo.cli import JSON, cli, completing, say
 from inrzoo.errors import InrzooError
 
 NAME_COLUMNS, MAX_COLUMNS = 18, 100
@@ -29,7 +29,7 @@ def list_command(user: str | None, on_hub: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME")
+@click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME", shell_complete=completing.everything)
 def show(words: tuple[str, ...]) -> None:
     """Show the fields of a component with their defaults, or the settings of a dataset, a preset or a recipe.
 

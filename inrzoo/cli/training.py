@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from inrzoo import registry
-from inrzoo.cli import Command, Commands, cli, key_values, say
+from inrzoo.cli import Command, Commands, cli, completing, key_values, say
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
@@ -18,6 +19,13 @@ SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_H
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitted with other settings.")
 FILE = click.Path(path_type=Path)
+COMPLETED = {
+    "encoder": completing.components("encoders"),
+    "hypernet": completing.components("hypernets"),
+    "inr": completing.components("inrs"),
+    "augment": completing.components("transforms"),
+}
+"""What a shell completes of the options that take names."""
 SET = "--set "
 """Prefix of the keys of `--set`, which are told apart from the options by it."""
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -44,6 +52,13 @@ class TaskCommands(Commands):
         name = trust("tasks", cmd_name) if ":" in cmd_name else cmd_name.replace("-", "_")
         if name not in registry.names("tasks") and ("tasks", name) not in registry.trusted:
             return None
+        if ctx.resilient_parsing:  # a shell completes
+            return CompletedTask(cmd_name)
+        return self.loaded(cmd_name, name)
+
+    @staticmethod
+    def loaded(cmd_name: str, name: str) -> click.Command:
+        """Make the command of a task, whose class is imported."""
         from inrzoo.tasks.training.options import options
 
         cls = registry.find("tasks", name)
@@ -55,7 +70,14 @@ class TaskCommands(Commands):
             help_text = option.help + (f"  [default: {option.default}]" if option.default else "")
             metavar = None if option.flag else "NAME[=VALUE]" if option.repeatable else "X"
             generated.append(
-                click.Option([words], default=None, help=help_text, metavar=metavar, multiple=option.repeatable)
+                click.Option(
+                    [words],
+                    default=None,
+                    help=help_text,
+                    metavar=metavar,
+                    multiple=option.repeatable,
+                    shell_complete=COMPLETED.get(option.field),
+                )
             )
         fixed = [
             click.Argument(["store"], required=False),
@@ -76,6 +98,20 @@ class TaskCommands(Commands):
             "any time: the same command continues.",
             context_settings=HELP,
         )
+
+
+class CompletedTask(Command):
+    """The command of a task while a shell completes: without the task's class, whose import takes a second or more."""
+
+    def __init__(self, name: str) -> None:
+        named = [click.Option([f"--{field}"], shell_complete=complete) for field, complete in COMPLETED.items()]
+        store = click.Argument(["store"], shell_complete=completing.datasets)
+        super().__init__(name, params=[store, *named], context_settings={"ignore_unknown_options": True})
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of options, which are the fields of the task: only these need its class."""
+        name = str(self.name)
+        return TaskCommands.loaded(name, name.replace("-", "_")).shell_complete(ctx, incomplete)
 
 
 @cli.group(cls=TaskCommands, context_settings=HELP)

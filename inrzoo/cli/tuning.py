@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import JSON, SOURCE, cli, key_values, say
+from inrzoo.cli import JSON, SOURCE, cli, completing, key_values, say
 
 
 @cli.command()
-@click.argument("dataset")
-@click.option("--preset", help="Settings to begin from; `inrzoo list` shows all presets.")
-@click.option("--inr", help="Architecture; `inrzoo list` shows all.")
+@click.argument("dataset", shell_complete=completing.datasets)
+@click.option(
+    "--preset", shell_complete=completing.presets, help="Settings to begin from; `inrzoo list` shows all presets."
+)
+@click.option("--inr", shell_complete=completing.components("inrs"), help="Architecture; `inrzoo list` shows all.")
 @click.option("--target-psnr", type=float, default=40.0, show_default=True, help="PSNR in dB that 99 % must reach.")
 @click.option("--budget", type=float, default=120.0, show_default=True, help="Seconds to search at most.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. fit.steps=2000.")
