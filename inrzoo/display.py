@@ -9,6 +9,7 @@ import html
 import io
 import logging
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+MAX_COLUMNS = 100
+"""Maximum number of columns of a line for people, unless a single word is longer."""
 MAX_LISTED = 8
 """Maximum number of names that a list shows."""
 MAX_CHARACTERS = 400
@@ -77,6 +80,19 @@ def listed(names: Iterable[str]) -> str:
     every = list(names)
     rest = f" and {len(every) - MAX_LISTED:,} more" if len(every) > MAX_LISTED else ""
     return ", ".join(every[:MAX_LISTED]) + rest
+
+
+def folded(text: str, hanging: str = "  ") -> str:
+    """Fold the lines of a text at `MAX_COLUMNS`; words, as paths are, stay whole.
+
+    >>> [len(line) for line in folded("word " * 30).splitlines()]
+    [99, 51]
+    """
+    lines = (
+        textwrap.fill(line, MAX_COLUMNS, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
 
 
 def _short(text: str) -> str:

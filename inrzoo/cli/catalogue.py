@@ -8,10 +8,11 @@ import textwrap
 import click
 
 from inrzoo.cli import JSON, cli, completing, say
+from inrzoo.display import MAX_COLUMNS
 from inrzoo.errors import InrzooError
 
-NAME_COLUMNS, MAX_COLUMNS = 18, 100
-"""Columns of a name, and of a line."""
+NAME_COLUMNS = 18
+"""Columns of a name."""
 
 
 @cli.command("list")

@@ -28,7 +28,7 @@ COMPLETED = {
 """What a shell completes of the options that take names."""
 SET = "--set "
 """Prefix of the keys of `--set`, which are told apart from the options by it."""
-HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
 class TaskCommands(Commands):

@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import TaskID
 
-from inrzoo.display import is_quiet, progress_bar
+from inrzoo.display import folded, is_quiet, progress_bar
 from inrzoo.store.files import write_atomically
 from inrzoo.tasks.reporting.figures import new_figure, save_figure
 
@@ -101,7 +101,7 @@ class Bar:
             self._say(f"{step}/{self._total} steps, {rate:.1f} steps/s, ETA {left:.0f} s: {_numbers(entry)}")
 
     def _say(self, line: str) -> None:
-        self._console.print(line, highlight=False, soft_wrap=not sys.stderr.isatty())
+        self._console.print(folded(line), highlight=False, soft_wrap=not sys.stderr.isatty())
 
 
 def _numbers(entry: Mapping[str, Any]) -> str:
