@@ -6,9 +6,10 @@ import re
 import sys
 import time
 
+import click
 import pytest
 
-from inrzoo import manifest, registry
+from inrzoo import cli, manifest, registry
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.display import show_log
 from inrzoo.store import Block, open_store
@@ -132,19 +133,17 @@ def test_verbose_says_more_of_what_is_being_done(inrzoo, finished_small, tmp_pat
     assert (tmp_path / "a.zarr" / "zarr.json").read_bytes() == (tmp_path / "b.zarr" / "zarr.json").read_bytes()
 
 
+def commands_of(group, names):
+    """The words and the command of every command below a group."""
+    for name in group.list_commands(click.Context(group)):
+        command = group.get_command(click.Context(group), name)
+        yield [*names, name], command
+        if isinstance(command, click.Group):
+            yield from commands_of(command, [*names, name])
+
+
 def test_every_command_has_both_options():
-    import click
-
-    from inrzoo import cli
-
-    def commands(group, names):
-        for name in group.list_commands(click.Context(group)):
-            command = group.get_command(click.Context(group), name)
-            yield [*names, name], command
-            if isinstance(command, click.Group):
-                yield from commands(command, [*names, name])
-
-    for names, command in commands(cli.cli, []):
+    for names, command in commands_of(cli.cli, []):
         options = {option for parameter in command.get_params(click.Context(command)) for option in parameter.opts}
         assert {"--quiet", "--verbose"} <= options, names
 
@@ -162,3 +161,24 @@ def test_list_fits_the_terminal_and_names_every_kind(columns, inrzoo, monkeypatc
     assert {name for dataset in manifest.names() for name in (dataset, *manifest.presets(dataset))} <= words
     joined = " ".join(out.split())
     assert all(" ".join(manifest.title(dataset).split()) in joined for dataset in manifest.names())
+
+
+def test_no_line_is_longer_than_100_columns(inrzoo, finished_small, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.chdir(tmp_path)
+    shown = ("siren", "raw", "mnist", "classify", "fast", "image_folder")
+    commands = [
+        *([*names, "--help"] for names, command in commands_of(cli.cli, []) if not isinstance(command, click.Group)),
+        *(["show", name] for name in shown),
+        *(["list"], ["info", finished_small], ["verify", finished_small, "--refit", 1]),
+        *(["diff", finished_small, finished_small], ["site", finished_small, "--out", "site"]),
+        ["build", "digits", "--limit", 8, "--steps", 2, "--in-process", "--out", "x.zarr"],
+        ["build", "digits", "--limit", 8, "--steps", 2, "--seeds", 4, "--out", "x.zarr", "--plan"],
+        ["train", "classify", finished_small, *NETWORK, "--steps", 2, "--out", "run"],
+        ["evaluate", "run", finished_small],
+    ]
+    for words in commands:
+        code, out, err = inrzoo(*words)
+        assert code == 0, (words, err)
+        for line in f"{out}{err}".splitlines():
+            assert len(line.replace(str(finished_small), "tiny.zarr")) <= 100, (words, line)
