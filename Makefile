@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DEMO := $(VENV)/.demo
 # Scripts pass settings out of dictionaries, whose types nobody knows; that what they call is there, mypy can tell.
 LOOSE := arg-type assignment dict-item func-returns-value import-not-found index no-any-return operator var-annotated
 
@@ -11,7 +12,8 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test test-slow test-exhaustive check smoke bench clean
 
-demo: $(READY)
+# Where the tests have set everything up, that serves the demo as well.
+demo: $(if $(wildcard $(READY)),$(READY),$(DEMO))
 	$(BIN)/inrzoo build digits --out out/digits.zarr
 	$(BIN)/inrzoo preview out/digits.zarr --out out/digits.png
 	@echo "store: out/digits.zarr   picture: out/digits.png"
@@ -43,6 +45,11 @@ clean:
 	rm -rf $(VENV) out
 
 # Every version is pinned, so that today's install is tomorrow's.
+$(DEMO): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[build]"
+	touch $(DEMO)
+
 $(READY): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"

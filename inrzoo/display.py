@@ -9,6 +9,7 @@ import html
 import io
 import logging
 import sys
+import textwrap
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress
     from rich.table import Table
 
+MAX_COLUMNS = 100
+"""Maximum number of columns of a line for people, unless a single word is longer."""
 MAX_LISTED = 8
 """Maximum number of names that a list shows."""
 MAX_CHARACTERS = 400
@@ -50,18 +53,19 @@ class _Terminal(logging.Handler):
     """Writes messages to the current `sys.stderr`."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a message and a line break."""
-        sys.stderr.write(f"{printable(record.getMessage())}\n")
+        """Write a message and a line break; what only `--verbose` shows says its room."""
+        room = f"{record.name}: " if record.levelno < logging.INFO else ""
+        sys.stderr.write(f"{room}{printable(record.getMessage())}\n")
 
 
-def show_log() -> None:
-    """Show the log of inrzoo, from INFO on, on standard error; a second call has no effect.
+def show_log(level: int = logging.INFO) -> None:
+    """Show the log of inrzoo on standard error, from a level on; above INFO progress is hidden, too.
 
     The command line and the pipelines call it. A program that uses inrzoo as a library configures the loggers of the
     rooms itself: `inrzoo.tasks`, `inrzoo.hub`, ….
     """
     log = logging.getLogger("inrzoo")
-    log.setLevel(logging.INFO)
+    log.setLevel(level)
     if not any(isinstance(handler, _Terminal) for handler in log.handlers):
         log.addHandler(_Terminal())
 
@@ -78,24 +82,51 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(every[:MAX_LISTED]) + rest
 
 
+def folded(text: str, hanging: str = "  ") -> str:
+    """Fold the lines of a text at `MAX_COLUMNS`; words, as paths are, stay whole.
+
+    >>> [len(line) for line in folded("word " * 30).splitlines()]
+    [99, 51]
+    """
+    lines = (
+        textwrap.fill(line, MAX_COLUMNS, subsequent_indent=hanging, break_long_words=False, break_on_hyphens=False)
+        for line in text.splitlines()
+    )
+    return "\n".join(lines)
+
+
 def _short(text: str) -> str:
     line = printable(text[: MAX_CHARACTERS + 1]).replace("\n", "?")
     return line if len(line) <= MAX_CHARACTERS else line[:MAX_CHARACTERS] + "…"
 
 
+def is_quiet() -> bool:
+    """Whether the user wants warnings and errors alone."""
+    return logging.getLogger("inrzoo").level > logging.INFO
+
+
+def bars_are_hidden() -> bool:
+    """Whether there is no terminal for progress bars, or the user wants none."""
+    return is_quiet() or not sys.stderr.isatty()
+
+
 def progress_bar(console: Console, quiet: bool) -> Progress:
-    """Return a bar with description, count, field `note` and remaining time of each task, hidden without a terminal."""
+    """Return a bar with description, count, field `note` and remaining time of each task, hidden without a terminal.
+
+    All of it is one line: the bar has the columns of the terminal that the rest leaves.
+    """
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(None),
         MofNCompleteColumn(),
         TextColumn("{task.fields[note]}"),
         TextColumn("ETA"),
         TimeRemainingColumn(),
         console=console,
-        disable=quiet or not sys.stderr.isatty(),
+        expand=True,
+        disable=quiet or bars_are_hidden(),
     )
 
 

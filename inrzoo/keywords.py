@@ -1,12 +1,12 @@
 """Errors for unknown keyword arguments: one line that names the nearest keyword and all that exist."""
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -19,12 +19,9 @@ def unknown(function: str, keyword: str, allowed: Iterable[str], kind: str = "ke
     """Return the error for `keyword`, or for another `kind` of name.
 
     >>> print(unknown("load", "slit", ["seeds", "split"]))
-    load has no keyword 'slit', did you mean 'split'? There are: seeds, split
+    load has no keyword 'slit' (did you mean 'split'?); there are: seeds, split
     """
-    names = list(allowed)
-    nearest = difflib.get_close_matches(keyword, names, n=1)
-    hint = f", did you mean {nearest[0]!r}? There are: " if nearest else "; there are: "
-    return UnknownKeyword(f"{function} has no {kind} {keyword!r}{hint}{', '.join(names)}")
+    return UnknownKeyword(f"{function} has no {kind} {keyword!r}{among(keyword, allowed)}")
 
 
 def keywords_checked(function: Function) -> Function:

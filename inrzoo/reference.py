@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import inspect
 import re
 import textwrap
@@ -13,6 +12,7 @@ from typing import Any, get_type_hints
 from inrzoo import manifest, registry
 from inrzoo.docstrings import descriptions, summary
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among, hint
 from inrzoo.typecheck import describe, to_toml
 
 COLUMNS = 80
@@ -75,10 +75,8 @@ def _find(name: str) -> tuple[str, str]:
         commands = ", ".join(f"inrzoo show {kind} {name}" for kind in matching)
         raise InrzooError(f"{name} is several things; say which: {commands}")
     if not matching:
-        everything = {each for known in shown.values() for each in known}
-        nearest = difflib.get_close_matches(name, sorted(everything), n=1)
-        hint = f"did you mean {nearest[0]!r}? " if nearest else ""
-        raise InrzooError(f"nothing is called {name!r}; {hint}inrzoo list names everything")
+        everything = sorted({each for known in shown.values() for each in known})
+        raise InrzooError(f"nothing is called {name!r}{hint(name, everything)}; inrzoo list names everything")
     return matching[0], name
 
 
@@ -144,7 +142,7 @@ def _dataset(name: str) -> Iterator[str]:
 def _preset(name: str) -> Iterator[str]:
     datasets = [dataset for dataset in manifest.names() if name in manifest.presets(dataset)]
     if not datasets:
-        raise InrzooError(f"no dataset has a preset {name!r}; there are: {', '.join(names()['preset'])}")
+        raise InrzooError(f"no dataset has a preset {name!r}{among(name, names()['preset'])}")
     yield from _wrapped(f"preset {name} of {', '.join(datasets)}")
     for dataset in datasets:
         tables = manifest.tables(dataset)
@@ -156,7 +154,7 @@ def _preset(name: str) -> Iterator[str]:
 def _recipe(name: str) -> Iterator[str]:
     purposes = manifest.recipes()
     if name not in purposes:
-        raise InrzooError(f"no recipe {name!r}; there are: {', '.join(purposes)}")
+        raise InrzooError(f"no recipe {name!r}{among(name, purposes)}")
     yield from _wrapped(f"recipe {name}: {purposes[name]}")
     for inr in registry.names("inrs"):
         if name in (recipes := manifest.recipes_for(inr)):

@@ -82,7 +82,7 @@ def refit(
     finished = np.argwhere(store.status != store.info.status_names.index("pending"))
     if count < 1 or not len(finished):
         raise InrzooError(
-            f"--refit = {count} is not possible with {len(finished)} finished INRs; both must be at least 1"
+            f"--refit {count} is not possible with {len(finished)} finished INRs; both must be at least 1"
         )
     elsewhere = environment_differences(store, device)
     table = None if store.has_signals else read_signals(store, source, lambda done, total: None)

@@ -19,6 +19,7 @@ from inrzoo.errors import InrzooError
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
+from inrzoo.nearest import among
 from inrzoo.typecheck import check_type
 
 KINDS = {
@@ -62,11 +63,7 @@ def find(kind: str, name: str) -> type[Any]:
             f"{kind} {name!r} is not installed here as an entry point; install the package that has it, or, if you "
             f"trust its code: inrzoo --trust {kind}={name!r} COMMAND, in Python inrzoo.trust.trust({kind!r}, {name!r})"
         )
-    import difflib
-
-    nearest = difflib.get_close_matches(str(name), names(kind), n=1)
-    hint = f" (did you mean {nearest[0]!r}?)" if nearest else ""
-    raise InrzooError(f"no {kind} called {name!r}{hint}; there are: {', '.join(names(kind))}")
+    raise InrzooError(f"no {kind} called {name!r}{among(name, names(kind))}")
 
 
 def name_of(kind: str, cls: type[Any]) -> str:
@@ -105,8 +102,7 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     settable = [key for key in fields if key not in runtime]
     for key, value in values.items():
         if key not in settable:
-            has = ", ".join(settable) or "none"
-            raise InrzooError(f"{spec['name']} has no field {key!r} (given {value!r}); it has: {has}")
+            raise InrzooError(f"{spec['name']} has no field {key!r} (given {value!r}){among(key, settable, 'it has')}")
     resolved = {key: check_type(f"{spec['name']}.{key}", value, hints[key]) for key, value in values.items()}
     missing = [key for key in settable if key not in values and fields[key].default is inspect.Parameter.empty]
     if missing:

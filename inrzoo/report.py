@@ -1,7 +1,6 @@
 """The texts that commands print about a build, a plan and a verification."""
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -23,7 +22,7 @@ from rich.table import Table
 
 from inrzoo.builder import Report
 from inrzoo.builder.estimate import FORMULA, Plan
-from inrzoo.display import table_text
+from inrzoo.display import bars_are_hidden, folded, table_text
 from inrzoo.refit import Refits
 from inrzoo.trials import Comparison
 from inrzoo.tune import Tuned
@@ -156,7 +155,7 @@ def of_findings(path: str | Path, findings: Findings, refits: Refits | None, as_
         f"{findings.num_files} files and {findings.num_inrs} INRs checked, "
         f"largest PSNR difference {findings.max_psnr_difference:.2g} dB"
     )
-    checked += _of_refits(refits) + (f"; {findings.unchecked}" if findings.unchecked else "")
+    checked += (f"; {findings.unchecked}" if findings.unchecked else "") + _of_refits(refits)
     if not findings.problems:
         part = f" (a part: {findings.part})" if findings.part else ""
         return f"{path} is verified{part}: {checked}"
@@ -168,13 +167,13 @@ def _of_refits(refits: Refits | None) -> str:
     if refits is None:
         return ""
     equal = sum(refit.bit_equal for refit in refits.refits)
-    line = f"; {len(refits.refits)} INRs fitted again, {equal} equal to the bit"
+    line = f"{len(refits.refits)} INRs fitted again, {equal} equal to the bit"
     if not refits.elsewhere:
-        return line + ", as they must be in the environment that fitted the store"
+        return f"\n{line}, as they must be in the environment that fitted the store"
     largest = max(refit.difference for refit in refits.refits)
-    return (
-        f"{line}, functions differ by at most {largest:.2g} of the value range "
-        f"(this is another environment: {'; '.join(refits.elsewhere)}; twice the stored error is allowed)"
+    return "\n" + folded(
+        f"{line}, functions differ by at most {largest:.2g} of the value range (this is another environment: "
+        f"{'; '.join(refits.elsewhere)}; twice the stored error is allowed)"
     )
 
 
@@ -192,7 +191,7 @@ def _with_columns(
     description: str, shown: tuple[ProgressColumn, ...], work: Callable[[Callable[[int, int], None]], Result]
 ) -> Result:
     columns = (TextColumn("{task.description}"), *shown, TextColumn("ETA"), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty()) as bar:
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=bars_are_hidden()) as bar:
         task = bar.add_task(description, total=None)
         return work(lambda done, total: bar.update(task, completed=done, total=total))
 

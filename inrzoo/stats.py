@@ -7,10 +7,10 @@ Shape letters: N signals, S seeds, T snapshots, P parameters.
 from dataclasses import dataclass
 from typing import Any
 
-import dask
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.extras import needed
 from inrzoo.store import Location, Store, complete, only_writer, open_store
 from inrzoo.store.intact import require_intact
 from inrzoo.store.names import is_statistic
@@ -77,7 +77,13 @@ def compute(store: Store) -> dict[str, tuple[NDArray[Any], list[str]]]:
     Returns:
         Arrays with dimension names, by name: `mean`, `std` (population, σ = √(M2/n)) and `count` per parameter, (T, P);
         `tensor_mean`, `tensor_std`, `tensor_count` over all entries of each tensor of the layout, (T, tensors).
+
+    Raises:
+        MissingPackageError: dask is not installed.
     """
+    with needed("build", "computing statistics"):
+        import dask
+
     names = store.info.split_names
     train = store.split == names.index("train") if "train" in names else np.ones(store.num_signals, dtype=bool)
     selected_NS, rows = train[:, None] & store.usable, store.partition.shard_rows

@@ -24,7 +24,7 @@ MAX_WIDTH = 120
 MAX_KEY = 24
 """Maximum number of columns of the names of rows."""
 MAX_CLASSES = 20
-"""Maximum number of classes whose quality is shown; of more only the number."""
+"""Maximum number of classes whose quality is shown; of more those with the lowest means."""
 MAX_FILES = 3
 """Maximum number of files that were left out that are named."""
 
@@ -76,6 +76,7 @@ def of_store(store: Store) -> dict[str, Any]:
             {"step": step, "share": _mean(np.where(np.isfinite(exact), exact == 1, np.nan))}
             for step, exact in zip(store.snapshots, np.moveaxis(store.exact[done], -1, 0), strict=True)
         ],
+        "by_class": _by_class(store),
         "max_frequency": _mean(store.max_frequency[:, :, -1][done]),
         "init": manifest.init,
         **({"hypernetwork": info.fitter.task.get("hypernet")} if info.fitter else {}),
@@ -97,19 +98,25 @@ def as_text(store: Store, width: int) -> str:
         "set": _set(store, content),
         "INRs": _inrs(store, content),
         "fit": _fit(content),
-        "quality": _quality(store, content),
-        "provenance": _provenance(store, content),
+        "quality": _quality(content),
     }
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(overflow="fold", max_width=MAX_KEY)
-    table.add_column(overflow="fold")
-    for group, rows in groups.items():
-        known = [(key, words) for key, value in rows.items() if (words := _words(value))]
-        if known:
-            table.add_row(Text(group), "")
-        for key, words in known:
+    if content["by_class"]:
+        title, rows = _class_rows(content["by_class"])
+        groups[title] = rows
+    groups["provenance"] = _provenance(store, content)
+    known = {
+        group: {key: words for key, value in rows.items() if (words := _words(value))} for group, rows in groups.items()
+    }
+    key_width = min(MAX_KEY, 2 + max(len(key) for rows in known.values() for key in rows))
+    lines = []
+    for group, rows in known.items():
+        table = Table(show_header=False, box=None, pad_edge=False)
+        table.add_column(overflow="fold", width=key_width)
+        table.add_column(overflow="fold")
+        for key, words in rows.items():
             table.add_row(Text(f"  {key}"), Text(words))
-    return table_text(table, min(width, MAX_WIDTH))
+        lines += [group[:width], table_text(table, min(width, MAX_WIDTH))] if rows else []
+    return "\n".join(lines)
 
 
 def _set(store: Store, content: dict[str, Any]) -> dict[str, Any]:
@@ -174,7 +181,7 @@ def _fit(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quality(store: Store, content: dict[str, Any]) -> dict[str, Any]:
+def _quality(content: dict[str, Any]) -> dict[str, Any]:
     rows = {"PSNR": _by_step(content["psnr"], " dB")}
     rows |= {name: _by_step(entries, "") for name, entries in content["measures"].items()}
     shares = {"lossless": ("lossless", "share"), "out of band": ("out_of_band", "mean")}
@@ -185,7 +192,6 @@ def _quality(store: Store, content: dict[str, Any]) -> dict[str, Any]:
     return {
         **rows,
         "frequencies": None if bound is None else f"at most {bound:.3g} radians per unit, mean over INRs and axes",
-        **_by_class(store),
     }
 
 
@@ -199,22 +205,36 @@ def _by_step(entries: list[dict[str, Any]], unit: str) -> str:
     )
 
 
-def _by_class(store: Store) -> dict[str, str]:
-    """The mean of the first measure, or else of the PSNR, at the last snapshot, by class; usable INRs alone."""
-    name, values = next(iter(store.measures.items()), ("PSNR", store.psnr))
+def _by_class(store: Store) -> dict[str, Any] | None:
+    """Quality of the usable INRs of each class, at the last snapshot; None if there are fewer than two classes.
+
+    Of the observation's first measure, or else of the PSNR.
+    """
+    name, values = next(iter(store.measures.items()), ("psnr", store.psnr))
     last_NS: NDArray[np.float64] = values[:, :, -1].astype(np.float64)
     counted_NS = store.usable & np.isfinite(last_NS)
     column = store.info.label_columns[0]
-    means = []
+    classes = []
     for code, label in enumerate(store.info.label_names[column]):
-        of_class = counted_NS & (store.labels[column] == code)[:, None]
-        if of_class.any():
-            means.append(f"{label}: {last_NS[of_class].mean():.2f}")
-    if len(means) < 2:
-        return {}
-    more = [f"… and {len(means) - MAX_CLASSES:,} more classes"] if len(means) > MAX_CLASSES else []
-    unit = ", dB" if name == "PSNR" else ""
-    return {f"by {column}": f"mean {name}{unit} of {', '.join([*means[:MAX_CLASSES], *more])}"}
+        of_class = last_NS[counted_NS & (store.labels[column] == code)[:, None]]
+        if of_class.size:
+            low = float(np.quantile(of_class, 0.05))
+            classes.append({"name": label, "inrs": of_class.size, "mean": float(of_class.mean()), "low": low})
+    return {"column": column, "measure": name, "classes": classes} if len(classes) > 1 else None
+
+
+def _class_rows(table: dict[str, Any]) -> tuple[str, dict[str, str]]:
+    """The title and the rows of the quality of each class; of many classes those with the lowest means."""
+    name = "PSNR in dB" if table["measure"] == "psnr" else table["measure"]
+    classes, title = table["classes"], f"{name} by {table['column']}"
+    if len(classes) > MAX_CLASSES:
+        title += f", the {MAX_CLASSES} lowest of {len(classes):,} classes"
+        classes = sorted(classes, key=lambda one: one["mean"])[:MAX_CLASSES]
+    count = max(len(f"{one['inrs']:,}") for one in classes)
+    return title, {
+        one["name"]: f"mean {one['mean']:6.2f}, 5 % quantile {one['low']:6.2f}, {one['inrs']:{count},} INRs"
+        for one in classes
+    }
 
 
 def _provenance(store: Store, content: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from dataclasses import fields
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import hint
 
 BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 """Keys that TOML takes without quotes."""
@@ -25,7 +26,9 @@ def check_type(key: str, value: Any, expected: Any) -> Any:
         InrzooError: the type differs; one line names the key, the value and the allowed ones.
     """
     if not _fits(value, expected):
-        raise InrzooError(f"{key} = {value!r} is not allowed; expected {describe(expected)}")
+        raise InrzooError(
+            f"{key} = {value!r} is not allowed{hint(value, _choices(expected))}; expected {describe(expected)}"
+        )
     return _convert(value, expected)
 
 
@@ -98,6 +101,14 @@ def _fits(value: Any, expected: Any) -> bool:
     if expected is type(None):
         return value is None
     return isinstance(expected, type) and isinstance(value, expected)
+
+
+def _choices(expected: Any) -> list[str]:
+    """The strings that a type names, inside of unions too."""
+    args = get_args(expected)
+    if get_origin(expected) is Literal:
+        return [arg for arg in args if isinstance(arg, str)]
+    return [name for arg in args for name in _choices(arg)] if get_origin(expected) in (Union, types.UnionType) else []
 
 
 def _convert(value: Any, expected: Any) -> Any:

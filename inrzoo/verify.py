@@ -19,6 +19,7 @@ from inrzoo.builder.preparation import read_signals
 from inrzoo.builder.quality import comparisons
 from inrzoo.builder.worker import environment_differences, fit_block, one_thread
 from inrzoo.errors import InrzooError
+from inrzoo.extras import require
 from inrzoo.fit.loop import evaluate
 from inrzoo.fit.losses import LOSSES
 from inrzoo.store import Block, Location, Store, location, only_writer, open_store, unpublish, write_block
@@ -149,7 +150,9 @@ def repair(path: str | Location, findings: Findings, device: str = "cpu", source
     Raises:
         InrzooError: the damage cannot be repaired, the environment is not that of the fits, or another process has
             changed the store; the store then stays unchanged.
+        MissingPackageError: dask, which computes the statistics, is not installed.
     """
+    require("build", "repairing a store", "dask")
     path = location(path)
     with only_writer(path):
         store = open_store(path)

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
 
 Construction = Literal["merged", "products"]
@@ -71,7 +72,7 @@ class WeightGraph:
             InrzooError: an unknown construction, a tensor with more than two axes, or no axis `out`.
         """
         if construction not in get_args(Construction):
-            raise InrzooError(f"graph = {construction!r} is not known; there are: {', '.join(get_args(Construction))}")
+            raise InrzooError(f"graph = {construction!r} is not known{among(construction, get_args(Construction))}")
         for tensor in layout.tensors:
             if not 1 <= len(tensor.axes) <= 2:
                 raise InrzooError(f"{tensor.name} has {len(tensor.axes)} axes; a graph takes tensors with one or two")

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 
-# A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. Everything may import errors.
+# A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. All may import errors, extras and nearest.
 BUILD = {
     "manifest",
     "registry",
@@ -31,9 +31,11 @@ MAY_IMPORT = {
     "root": {"addresses", "store", "loaders", "api"},
     "addresses": {"store", "hub", "keywords"},
     "errors": set(),
+    "extras": set(),
     "cache": set(),
     "choices": set(),
     "keywords": set(),
+    "nearest": set(),
     "retry": set(),
     "display": set(),
     "lazy": set(),
@@ -53,10 +55,10 @@ MAY_IMPORT = {
     "volume_rendering": {"lazy"},
     "observations": {"coords", "typecheck", "lazy", "volume_rendering"},
     "targets": {"manifest", "registry", "observations"},
-    "sources": {"cache", "coords", "observations", "seeding"},
+    "sources": {"cache", "coords", "display", "observations", "seeding"},
     "inrs": {"weights", "seeding", "lazy", "formula", "array_namespace"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy", "volume_rendering"},
-    "bench": {"fit", "inrs", "coords", "seeding"},
+    "bench": {"fit", "inrs", "coords", "seeding", "display"},
     "store": {
         "cache",
         "retry",
@@ -82,7 +84,7 @@ MAY_IMPORT = {
     "builder": BUILD | {"display", "retry"},
     "verify": BUILD | {"builder"},
     "rendering": {"store", "coords", "lazy"},
-    "preview": {"store", "rendering"},
+    "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
@@ -95,7 +97,8 @@ MAY_IMPORT = {
     | {"viewer"},
     "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
-    "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"},
+    "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
+    | {"typecheck"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"typecheck", "root"},
     "__main__": {"cli"},
@@ -200,9 +203,8 @@ def violations(sources: Sources) -> list[str]:
             top, *rest = name.split(".")
             if top == "inrzoo":
                 target = rest[0] if rest else "root"
-                allowed = (
-                    MAY_IMPORT[room] | {room, "errors"} | (ONLY_FOR_TYPES.get(room, set()) if for_types else set())
-                )
+                for_types_alone = ONLY_FOR_TYPES.get(room, set()) if for_types else set()
+                allowed = MAY_IMPORT[room] | {room, "errors", "extras", "nearest"} | for_types_alone
                 if target not in allowed:
                     found.append(f"{where}: {room} may not import {target}")
                 elif target != room and any(map(private, rest)):
@@ -253,7 +255,7 @@ def test_a_planted_violation_is_found(file, line, breach):
 
 
 def test_importing_inrzoo_loads_nothing_heavy():
-    heavy = ["torch", "zarr", "matplotlib", "ray", "dask", "datasets", "sklearn", "xarray"]
+    heavy = ["numpy", "torch", "zarr", "matplotlib", "ray", "dask", "datasets", "sklearn", "xarray"]
     program = f"import sys, inrzoo; print([name for name in {heavy} if name in sys.modules])"
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert output.stdout.strip() == "[]"

@@ -43,7 +43,8 @@ def test_info_is_grouped_and_as_wide_as_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
     lines = inrzoo("info", finished)[1].splitlines()
-    assert [line for line in lines if not line.startswith(" ")] == ["set", "INRs", "fit", "quality", "provenance"]
+    heads = ["set", "INRs", "fit", "quality", "PSNR in dB by digit", "provenance"]
+    assert [line for line in lines if not line.startswith(" ")] == heads
     assert columns - 10 < max(map(len, lines)) <= columns
 
 
@@ -69,24 +70,29 @@ def test_info_says_the_quality_of_each_class(finished: Path, monkeypatch: pytest
     store.status[5] = store.info.status_names.index("diverged")
     digits = store.labels["digit"]
 
-    def row(name: str, values: np.ndarray, classes: range) -> str:
-        means = [
-            values[(digits == digit) & store.usable.all(axis=1), :, -1].mean(dtype=np.float64) for digit in classes
+    def expected(values: np.ndarray, classes: list[int]) -> list[str]:
+        of = [values[(digits == digit) & store.usable.all(axis=1), :, -1].astype(float) for digit in classes]
+        return [
+            f"{digit} mean {each.mean():.2f}, 5 % quantile {np.quantile(each, 0.05):.2f}, {each.size} INRs"
+            for digit, each in zip(classes, of, strict=True)
         ]
-        return f"mean {name} of " + ", ".join(
-            f"{digit}: {mean:.2f}" for digit, mean in zip(classes, means, strict=True)
-        )
 
-    def shown() -> str:
-        lines = summary.as_text(store, 10_000).splitlines()
-        return next(line for line in lines if line.startswith("  by digit")).removeprefix("  by digit").strip()
+    def shown(title: str) -> list[str]:
+        lines = summary.as_text(store, 100).splitlines()
+        first = lines.index(title) + 1
+        end = next(number for number in range(first, len(lines)) if not lines[number].startswith(" "))
+        return [" ".join(line.split()) for line in lines[first:end]]
 
-    monkeypatch.setattr("inrzoo.summary.MAX_WIDTH", 10_000)
-    assert shown() == row("PSNR, dB", store.psnr, range(10))
+    assert shown("PSNR in dB by digit") == expected(store.psnr, [*range(10)])
+    content = summary.of_store(store)["by_class"]
+    assert (content["column"], content["measure"], len(content["classes"])) == ("digit", "psnr", 10)
+    assert sum(one["inrs"] for one in content["classes"]) == store.usable.sum()
     store.measures = {"iou": store.psnr / 30, "other": store.psnr}
-    assert shown() == row("iou", store.measures["iou"], range(10))
+    assert shown("iou by digit") == expected(store.measures["iou"], [*range(10)])
     monkeypatch.setattr("inrzoo.summary.MAX_CLASSES", 3)
-    assert shown() == row("iou", store.measures["iou"], range(3)) + ", … and 7 more classes"
+    means = [store.psnr[(digits == digit) & store.usable.all(axis=1), :, -1].mean(dtype=float) for digit in range(10)]
+    lowest = np.argsort(means)[:3].tolist()
+    assert shown("iou by digit, the 3 lowest of 10 classes") == expected(store.measures["iou"], lowest)
 
 
 def test_names_in_a_store_are_no_markup(finished: Path) -> None:
@@ -168,7 +174,7 @@ def test_a_build_with_fewer_seeds_says_that_the_store_keeps_its_own(
     copy = Path(shutil.copytree(finished_small, tmp_path / "copy.zarr"))
     code, out, err = inrzoo("build", copy, "--seeds", 1, "--in-process")
     assert code == 0 and "12, complete, nothing to do" in out
-    assert f"{copy} keeps its 2 seeds; a build with seeds = 1 removes none" in err
+    assert f"{copy} keeps its 2 seeds; --seeds 1 removes none" in err
     assert store_bytes(copy) == store_bytes(finished_small)
     code, out, err = inrzoo("build", copy, "--in-process")
     assert code == 0 and "12, complete, nothing to do" in out and "keeps" not in err

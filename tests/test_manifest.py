@@ -162,7 +162,7 @@ def test_lists_in_messages_stand_as_they_were_written(write):
 
 
 def test_unknown_dataset_and_preset(write):
-    assert "no dataset 'digitz'; there are: " in error_of("digitz")
+    assert "no dataset 'digitz' (did you mean 'digits'?); there are: " in error_of("digitz")
     assert ", ".join(manifest.names()) in error_of("digitz")
     assert error_of(write(TOML), "big") == "test_digits.toml: no preset 'big'; there are: small, large"
 

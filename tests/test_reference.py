@@ -78,12 +78,12 @@ def test_a_name_of_several_things_asks_which(inrzoo: CommandLine) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("siern",), "nothing is called 'siern'; did you mean 'siren'?"),
+        (("siern",), "nothing is called 'siern' (did you mean 'siren'?)"),
         (("inr", "siern"), "no inrs called 'siern' (did you mean 'siren'?)"),
         (("inrs", "siren"), "show inrs siren is not allowed; expected [KIND] NAME, KIND one of source, "),
         (("preset", "none"), "no dataset has a preset 'none'; there are: "),
         (("recipe", "none"), "no recipe 'none'; there are: fast, lossless"),
-        (("dataset", "none"), "no dataset 'none'; there are: "),
+        (("dataset", "nowhere"), "no dataset 'nowhere'; there are: "),
         (("a", "b", "c"), "show a b c is not allowed; expected [KIND] NAME"),
         (("nowhere.toml",), "no dataset 'nowhere.toml'"),
     ],

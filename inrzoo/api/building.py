@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from inrzoo import manifest
+from inrzoo.api.typed import checked, option
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import Manifest
+from inrzoo.typecheck import to_toml
 
 if TYPE_CHECKING:
     from inrzoo.builder import Report
@@ -166,7 +168,20 @@ def build_request(
     if is_store:
         resolved = _recorded(Path(str(dataset)), preset, recipe, overrides, out)
     else:
-        resolved = manifest.load(dataset, preset, overrides, recipe=recipe, trusted=True)
+        layers = {"preset": preset, "recipe": recipe}
+        typed = {key: option(key, name) for key, name in layers.items() if name is not None}
+        typed |= _typed(init, options, settings or {})
+        resolved = checked(
+            lambda chosen: manifest.load(
+                dataset,
+                chosen.get("preset"),
+                {key: value for key, value in chosen.items() if key not in layers},
+                recipe=chosen.get("recipe"),
+                trusted=True,
+            ),
+            {**layers, **overrides},
+            typed,
+        )
     starts: dict[str, Any] = {}
     if init not in (None, *INIT_MODES):
         starts["init"] = Path(str(init))
@@ -207,11 +222,32 @@ def _recorded(
     return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
 
 
+KEYS = {
+    "seeds": "seeds",
+    "limit": "limit",
+    "inr": "inr.name",
+    "steps": "fit.steps",
+    "lr": "fit.lr",
+    "engine": "fit.engine",
+    "products": "fit.products",
+}
+"""The manifest's key of each option that sets one key to its own value."""
+
+
+def _typed(init: str | Path | None, options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Return the option that sets each dotted manifest key, as it is typed."""
+    keys = {**KEYS, "stop_psnr": "fit.stop_psnr", "views": "fit.views"}
+    typed = {key: option(name, options[name]) for name, key in keys.items() if options[name] is not None}
+    if (anti_alias := options["anti_alias"]) is not None:
+        typed |= dict.fromkeys(("antialias.weight", "antialias.regulariser"), option("anti_alias", anti_alias))
+    if init in INIT_MODES:
+        typed["init.mode"] = option("init", init)
+    return typed | {key: f"--set {key}={to_toml(value)}" for key, value in settings.items()}
+
+
 def _overrides(init: str | Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options as dotted manifest keys."""
-    keys = {"seeds": "seeds", "limit": "limit", "inr": "inr.name", "steps": "fit.steps", "lr": "fit.lr"}
-    keys |= {"engine": "fit.engine", "products": "fit.products"}
-    overrides = {key: options[option] for option, key in keys.items() if options[option] is not None}
+    overrides = {key: options[name] for name, key in KEYS.items() if options[name] is not None}
     if options["stop_psnr"] is not None:
         overrides["fit.stop_psnr"] = options["stop_psnr"] or None
     if options["views"] is not None:

@@ -17,6 +17,7 @@ from inrzoo.bench.results import as_text, check_path, row, write
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import WORKLOADS, Workload
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 
 __all__ = ["ROUNDS", "SECONDS", "WORKLOADS", "as_text", "check_path", "run", "write"]
 
@@ -111,7 +112,7 @@ def _measure(
 def _known(kind: str, given: Sequence[str], existing: list[str]) -> list[str]:
     for name in given:
         if name not in existing:
-            raise InrzooError(f"no {kind} called {name!r}; there are: {', '.join(existing)}")
+            raise InrzooError(f"no {kind} called {name!r}{among(name, existing)}")
     return [name for name in existing if name in given or not given]
 
 

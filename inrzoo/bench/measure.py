@@ -3,7 +3,6 @@
 import math
 import random
 import statistics
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from inrzoo.bench import machine
 from inrzoo.bench.methods import Method, Run
 from inrzoo.bench.workers import Workers
 from inrzoo.bench.workloads import Workload
+from inrzoo.display import bars_are_hidden
 
 SEED = 0
 """Seed of the order of methods in a round."""
@@ -147,7 +147,7 @@ class Bar:
             TimeRemainingColumn(),
             console=Console(stderr=True),
             transient=True,
-            disable=not sys.stderr.isatty(),
+            disable=bars_are_hidden(),
         )
         self._task = self._bar.add_task("measuring", total=total)
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from inrzoo.bench import machine
 from inrzoo.bench.limits import Limits
 from inrzoo.bench.measure import Samples
+from inrzoo.display import MAX_COLUMNS, folded
 from inrzoo.errors import InrzooError
 
 NOTES = (
@@ -54,10 +55,10 @@ def row(one: Samples, samples: Sequence[Samples], limits: Limits, cores: int) ->
 def as_text(results: dict[str, Any]) -> str:
     """A table for each workload, the limits above and what to know below."""
     out = io.StringIO()
-    console = Console(file=out, width=118, highlight=False)
-    console.print(machine.in_a_line(results["machine"]), soft_wrap=True)
+    console = Console(file=out, width=MAX_COLUMNS, highlight=False)
+    console.print(folded(machine.in_a_line(results["machine"])), soft_wrap=True)
     for line in limit_lines(results):
-        console.print(line, soft_wrap=True)
+        console.print(folded(line), soft_wrap=True)
     for name, workload in results["workloads"].items():
         console.print(f"\n{name}  {_title(workload)}", soft_wrap=True)
         table = Table(box=None, pad_edge=False)
@@ -67,7 +68,7 @@ def as_text(results: dict[str, Any]) -> str:
         for row_cells in cells:
             table.add_row(*row_cells)
         console.print(table)
-    console.print("\n" + "\n".join(_below(results)), soft_wrap=True)
+    console.print("\n" + folded("\n".join(_below(results))), soft_wrap=True)
     return "\n".join(line.rstrip() for line in out.getvalue().rstrip().splitlines())
 
 

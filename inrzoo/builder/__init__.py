@@ -6,6 +6,7 @@ with more seeds, and on a finished store.
 
 import glob
 import json
+import logging
 import os
 import platform
 import time
@@ -30,12 +31,15 @@ from inrzoo.builder.preparation import Request, prepare
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
 from inrzoo.errors import InrzooError
+from inrzoo.extras import require
 from inrzoo.manifest import Init, Manifest
 from inrzoo.store import Block, JoinedShard, Location, Quality, Store, location, only_writer, open_store, publish_seed
 from inrzoo.store.blocks import digest
 from inrzoo.store.files import file_sizes, write_atomically
 from inrzoo.store.finalise import remove_leftovers
 from inrzoo.store.replace import settle
+
+LOG = logging.getLogger("inrzoo.builder")
 
 __all__ = ["Report", "build", "finish", "plan"]
 
@@ -117,11 +121,13 @@ def build(
 
     Raises:
         InrzooError: an error that the user can fix; finished blocks are safe and the same call continues.
+        MissingPackageError: a package of the extra `build` is not installed.
         KeyboardInterrupt: the build was stopped, with the same effect.
     """
     started, out = time.monotonic(), location(out)
     if isinstance(workers, int) and workers < 1:
-        raise InrzooError(f"--workers = {workers} is not allowed; it must be at least 1")
+        raise InrzooError(f"--workers {workers} is not allowed; it must be at least 1")
+    require("build", "building a store", "dask", *([] if in_process else ["ray"]))
     device = device_of(device)
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):
         manifest, init_SP, network = _starts(manifest, init, fitter, tto)
@@ -136,9 +142,12 @@ def build(
         todo = [block for block in store.blocks() if not store.is_done(block)]
         threads, on_ray = 0, False
         prepared = time.monotonic() - started
+        LOG.debug("prepared in %.1f s: %d blocks to fit with %s", prepared, len(todo), store.settings.fit.engine)
         if not store.complete:
             threads, on_ray = _fit(store, todo, device, progress, workers, per_worker, in_process, address)
+        LOG.debug("fitted after %.1f s; publishing, statistics and checksums follow", time.monotonic() - started)
         finish(place)
+        LOG.debug("sealed after %.1f s", time.monotonic() - started)
         if place != out:
             put_in_place(place, out)
         executor = "ray" if on_ray else "in process"

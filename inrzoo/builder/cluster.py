@@ -18,6 +18,7 @@ from inrzoo import registry
 from inrzoo.builder.execute import OnDone, OnJoined, Shard, Worker
 from inrzoo.builder.queue import ATTEMPTS, Queue, Task
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.retry import retry_policy
 from inrzoo.store import Block, Location
 
@@ -258,9 +259,8 @@ def connect(ray: Any, workers: int | None, needs: dict[str, float], address: str
             raise
 
     try:
-        retry_policy(lambda error: isinstance(error, JOIN_ERRORS) and NO_SERVER in str(error), tries=ATTEMPTS)(join)
-    except ImportError:
-        raise InrzooError(f"joining {address!r} needs a package: pip install 'inrzoo[cluster]'") from None
+        with needed("cluster", f"joining {address!r}"):
+            retry_policy(lambda error: isinstance(error, JOIN_ERRORS) and NO_SERVER in str(error), tries=ATTEMPTS)(join)
     except JOIN_ERRORS as error:
         reason = str(error).strip().splitlines()[-1].strip()  # the lines before it are the head's traceback
         raise InrzooError(f"cannot join a Ray cluster at {address!r}: {reason}") from None

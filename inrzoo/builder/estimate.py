@@ -280,5 +280,5 @@ def check_nodes(nodes: int) -> int:
         InrzooError: it is below 1.
     """
     if nodes < 1:
-        raise InrzooError(f"--nodes = {nodes} is not allowed; it must be at least 1")
+        raise InrzooError(f"--nodes {nodes} is not allowed; it must be at least 1")
     return nodes

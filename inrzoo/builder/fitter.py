@@ -53,7 +53,7 @@ class Fitter:
             InrzooError: there is more than one seed, `tto` is negative, or a view is beyond it.
         """
         if tto < 0:
-            raise InrzooError(f"--tto = {tto} is not allowed; it must be at least 0")
+            raise InrzooError(f"--tto {tto} is not allowed; it must be at least 0")
         means = self.metadata["conventions"]
         inr = {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS}
         engine = "reference" if tto == 0 else settings.fit.engine  # supports every INR

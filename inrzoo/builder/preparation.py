@@ -78,7 +78,7 @@ def prepare(request: Request, on_read: OnRead) -> Store:
     request = replace(request, manifest=settings)
     growing = settings.seeds > store.num_seeds
     if settings.seeds < store.num_seeds:
-        request.say(f"{out} keeps its {store.num_seeds} seeds; a build with seeds = {settings.seeds} removes none")
+        request.say(f"{out} keeps its {store.num_seeds} seeds; --seeds {settings.seeds} removes none")
     if not store.has_signals and (growing or not all(map(store.is_done, store.blocks()))):
         stage_signals(out, read_signals(store, request.source, on_read).arrays)
         store = open_store(out)

@@ -8,7 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.progress import TaskID
 
-from inrzoo.display import progress_bar
+from inrzoo.display import is_quiet, progress_bar
 from inrzoo.store import Block, Quality, Store
 
 LINE_EVERY_SECONDS = 30.0
@@ -19,6 +19,7 @@ class BuildProgress:
     """Shows a bar on a terminal, and progress lines elsewhere (a log file, CI)."""
 
     def __init__(self, quiet: bool) -> None:
+        quiet = quiet or is_quiet()
         self._console = Console(stderr=True, quiet=quiet)
         self._bar = progress_bar(self._console, quiet)
         self._lines = not quiet and not sys.stderr.isatty()

@@ -25,7 +25,7 @@ def device_of(device: str) -> str:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if device not in ("cpu", "cuda") or (device == "cuda" and not torch.cuda.is_available()):
         devices = "cpu, cuda" if torch.cuda.is_available() else "cpu (no CUDA device is available)"
-        raise InrzooError(f"--device = {device!r} is not allowed; there is: {devices}")
+        raise InrzooError(f"--device {device} is not allowed; there is: {devices}")
     return device
 
 

@@ -2,16 +2,20 @@
 
 import errno
 import json
+import logging
 import shlex
 import shutil
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from inrzoo import __version__
+from inrzoo.cli import completing
 from inrzoo.display import printable, show_log
 from inrzoo.errors import InrzooError, Terminated, stopped_by_sigterm
 from inrzoo.typecheck import toml_value
@@ -27,6 +31,10 @@ class FolderOrUrl(click.ParamType[str | Path]):
         if value == "":
             self.fail("'' is not allowed; expected a folder, e.g. digits.zarr, or a URL", param, ctx)
         return value if isinstance(value, Path) or "://" in value else Path(value)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete folders."""
+        return [CompletionItem(incomplete, type="dir")]
 
 
 class StoreAddress(FolderOrUrl):
@@ -49,7 +57,42 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files of the signals.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+def _log_from(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:
+    return lambda context, parameter, wanted: show_log(level) if wanted else None
+
+
+QUIET = click.Option(
+    ["--quiet", "-q"],
+    is_flag=True,
+    expose_value=False,
+    callback=_log_from(logging.WARNING),
+    help="No progress; warnings, errors and the result alone.",
+)
+VERBOSE = click.Option(
+    ["--verbose", "-v"],
+    is_flag=True,
+    expose_value=False,
+    callback=_log_from(logging.DEBUG),
+    help="Say more of what is being done.",
+)
+
+
+class Command(click.Command):
+    """A command with the options that all have: `--quiet`, `--verbose`."""
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """Return the options of the command, the common ones, and `--help`."""
+        *own, help_option = super().get_params(ctx)
+        return [*own, QUIET, VERBOSE, help_option]
+
+
+class Commands(click.Group, Command):
+    """The commands of inrzoo."""
+
+    command_class = Command
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="inrzoo")
 @click.option("--trust", "words", multiple=True, metavar="KIND=MODULE:CLASS", help="Import e.g. inrs=mine.net:Net.")
 def cli(words: tuple[str, ...]) -> None:
@@ -130,9 +173,17 @@ def stats(store: str | Path) -> None:
 @STORE
 @click.option("--out", type=click.Path(path_type=Path), help="STORE.png by default.")
 @click.option("--count", default=10, show_default=True, help="Number of INRs to draw, 64 at most.")
+@click.option("--signal", "signals", type=int, multiple=True, metavar="N", help="A signal to draw; repeatable.")
+@click.option("--split", help="Draw signals of this split alone.")
 @click.option("--seed", default=0, show_default=True, help="Number of the fit of each signal.")
-def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
-    """Draw originals, reconstructions, renderings on a finer grid and the PSNR histogram into one PNG."""
+@click.option("--view", "step", default=-1, show_default=True, help="Index of the view; -1 is the last one.")
+def preview(
+    store: str | Path, out: Path | None, count: int, signals: tuple[int, ...], split: str | None, seed: int, step: int
+) -> None:
+    """Draw originals, reconstructions, renderings on a finer grid and the PSNR histogram into one PNG.
+
+    Below each picture stand the number and the class of its signal.
+    """
     from inrzoo import open_store
 
     opened = open_store(store)
@@ -140,7 +191,8 @@ def preview(store: str | Path, out: Path | None, count: int, seed: int) -> None:
     from inrzoo.preview import preview as draw
 
     target = out or (store if isinstance(store, Path) else Path(store.rsplit("/", 1)[-1])).with_suffix(".png")
-    drawn = draw(opened, target, num_signals=count, seed=seed)
+    drawn = draw(opened, target, num_signals=count, seed=seed, step=step, signals=signals, split=split)
+    count = len(signals) or count
     why = f"the maximum is {MAX_DRAWN}" if drawn == MAX_DRAWN else f"seed {seed} has no more finished INRs"
     say(f"{target}: {drawn} INRs" if drawn >= count else f"{target}: {drawn} of {count} requested INRs; {why}")
 
@@ -190,7 +242,11 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 @click.option(
     "--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, extent=…, range=LOW,HIGH."
 )
-@click.option("--dataset", help="Dataset of the images, a name of `inrzoo list`; PSNRs are then computed.")
+@click.option(
+    "--dataset",
+    shell_complete=completing.datasets,
+    help="Dataset of the images, a name of `inrzoo list`; PSNRs are then computed.",
+)
 @click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
 @click.option("--grid", help="Size of an image, e.g. 28x28, if the files do not contain it.")
 @click.option("--split-points", help="First validation and first test number of nfn's folders, e.g. 45000,50000.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import SOURCE, FolderOrUrl, cli, key_values, numbers, say
+from inrzoo.cli import SOURCE, FolderOrUrl, cli, completing, key_values, numbers, say
 from inrzoo.errors import InrzooError
 
 
@@ -25,13 +25,23 @@ class Workers(click.ParamType[int | str]):
 
 
 @cli.command()
-@click.argument("dataset")
-@click.option("--preset", help="Settings of a paper; `inrzoo list` shows all presets.")
-@click.option("--recipe", help="Our settings of fits for one purpose: fast. Applied after the preset.")
+@click.argument("dataset", shell_complete=completing.datasets)
+@click.option(
+    "--preset", shell_complete=completing.presets, help="Settings of a paper; `inrzoo list` shows all presets."
+)
+@click.option(
+    "--recipe",
+    shell_complete=completing.recipes,
+    help="Our settings of fits for one purpose: fast. Applied after the preset.",
+)
 @click.option("--seeds", type=int, help="Independent fits of each signal. Seeds that a store lacks are added.")
 @click.option("--views", help="Step counts of the stored snapshots, e.g. 800,900,1000.")
-@click.option("--inr", help="Architecture; `inrzoo list` shows all.")
-@click.option("--engine", help="Fitting engine, auto by default; `inrzoo list` shows those of each INR.")
+@click.option("--inr", shell_complete=completing.components("inrs"), help="Architecture; `inrzoo list` shows all.")
+@click.option(
+    "--engine",
+    shell_complete=completing.engines,
+    help="Fitting engine, auto by default; `inrzoo list` shows those of each INR.",
+)
 @click.option("--products", help="Precision of matrix products on a GPU: bf16x3 (default), ieee or tf32.")
 @click.option("--steps", type=int, help="Optimiser steps.")
 @click.option("--lr", type=float, help="Adam's learning rate.")

@@ -2,11 +2,17 @@
 
 import dataclasses
 import json
+import shutil
+import textwrap
 
 import click
 
-from inrzoo.cli import JSON, cli, say
+from inrzoo.cli import JSON, cli, completing, say
+from inrzoo.display import MAX_COLUMNS
 from inrzoo.errors import InrzooError
+
+NAME_COLUMNS = 18
+"""Columns of a name."""
 
 
 @cli.command("list")
@@ -24,7 +30,7 @@ def list_command(user: str | None, on_hub: bool, as_json: bool) -> None:
 
 
 @cli.command()
-@click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME")
+@click.argument("words", nargs=-1, required=True, metavar="[KIND] NAME", shell_complete=completing.everything)
 def show(words: tuple[str, ...]) -> None:
     """Show the fields of a component with their defaults, or the settings of a dataset, a preset or a recipe.
 
@@ -61,16 +67,28 @@ def _list_local(as_json: bool) -> None:
         return
     say("datasets (and presets, the default first)")
     for name in manifest.names():
-        say(f"  {name:18} {', '.join(manifest.presets(name)):22} {manifest.title(name)}")
+        _say_row(name, manifest.title(name))
+        _say_row("", f"presets: {', '.join(manifest.presets(name)) or 'none'}")
     say("recipes (our settings of fits, for any dataset)")
     for name, purpose in manifest.recipes().items():
-        say(f"  {name:18} {purpose}")
+        _say_row(name, purpose)
     for kind in registry.KINDS:
         if kind != "inrs":
-            say(f"{kind}\n  {', '.join(registry.names(kind))}")
-    say("INRs (and the engines that fit them on this processor, the fastest first)")
+            say(kind)
+            _say_wrapped(", ".join(registry.names(kind)), "  ")
+    say("INRs (and the engines that fit them here, the fastest first)")
     for name, engines in served.items():
-        say(f"  {name:18} {', '.join(engines)}" + (f"  ({reasons[name]})" if reasons[name] else ""))
+        _say_row(name, ", ".join(engines) + (f" ({reasons[name]})" if reasons[name] else ""))
+
+
+def _say_row(name: str, text: str) -> None:
+    """Print a name and what is said of it, in columns."""
+    _say_wrapped(text, f"  {name:{NAME_COLUMNS}} ")
+
+
+def _say_wrapped(text: str, start: str) -> None:
+    width = min(shutil.get_terminal_size().columns, MAX_COLUMNS)
+    say(textwrap.fill(text, width, initial_indent=start, subsequent_indent=" " * len(start), break_on_hyphens=False))
 
 
 def _list_hub(user: str | None, as_json: bool) -> None:

@@ -6,9 +6,10 @@ from typing import Any
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from inrzoo import registry
-from inrzoo.cli import cli, key_values, say
+from inrzoo.cli import Command, Commands, cli, completing, key_values, say
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
@@ -18,21 +19,46 @@ SOURCE = click.option("--source", type=click.Path(path_type=Path), help=SOURCE_H
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitted with other settings.")
 FILE = click.Path(path_type=Path)
-HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+COMPLETED = {
+    "encoder": completing.components("encoders"),
+    "hypernet": completing.components("hypernets"),
+    "inr": completing.components("inrs"),
+    "augment": completing.components("transforms"),
+}
+"""What a shell completes of the options that take names."""
+SET = "--set "
+"""Prefix of the keys of `--set`, which are told apart from the options by it."""
+HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-class TaskCommands(click.Group):
+class TaskCommands(Commands):
     """The commands `train NAME`, one for every task; the options are the fields of the task."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the tasks."""
         return [name.replace("_", "-") for name in registry.names("tasks")]
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does; an unknown task is answered with the nearest one."""
+        try:
+            return super().resolve_command(ctx, args)
+        except click.NoSuchCommand as error:
+            raise click.NoSuchCommand(error.command_name, possibilities=self.list_commands(ctx), ctx=ctx) from None
+
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Make the command `train NAME`."""
         name = trust("tasks", cmd_name) if ":" in cmd_name else cmd_name.replace("-", "_")
         if name not in registry.names("tasks") and ("tasks", name) not in registry.trusted:
             return None
+        if ctx.resilient_parsing:  # a shell completes
+            return CompletedTask(cmd_name)
+        return self.loaded(cmd_name, name)
+
+    @staticmethod
+    def loaded(cmd_name: str, name: str) -> click.Command:
+        """Make the command of a task, whose class is imported."""
         from inrzoo.tasks.training.options import options
 
         cls = registry.find("tasks", name)
@@ -44,7 +70,14 @@ class TaskCommands(click.Group):
             help_text = option.help + (f"  [default: {option.default}]" if option.default else "")
             metavar = None if option.flag else "NAME[=VALUE]" if option.repeatable else "X"
             generated.append(
-                click.Option([words], default=None, help=help_text, metavar=metavar, multiple=option.repeatable)
+                click.Option(
+                    [words],
+                    default=None,
+                    help=help_text,
+                    metavar=metavar,
+                    multiple=option.repeatable,
+                    shell_complete=COMPLETED.get(option.field),
+                )
             )
         fixed = [
             click.Argument(["store"], required=False),
@@ -57,7 +90,7 @@ class TaskCommands(click.Group):
             click.Option(["--save-config"], type=FILE, help="Write all options of this run, as --config reads them."),
         ]
         text = " ".join((cls.__doc__ or "").split("\n\n")[0].split())
-        return click.Command(
+        return Command(
             cmd_name,
             params=[*fixed, *generated],
             callback=lambda **words: _train(name, **words),
@@ -65,6 +98,20 @@ class TaskCommands(click.Group):
             "It can be stopped at any time: the same command continues.",
             context_settings=HELP,
         )
+
+
+class CompletedTask(Command):
+    """The command of a task while a shell completes: without the task's class, whose import takes a second or more."""
+
+    def __init__(self, name: str) -> None:
+        named = [click.Option([f"--{field}"], shell_complete=complete) for field, complete in COMPLETED.items()]
+        store = click.Argument(["store"], shell_complete=completing.datasets)
+        super().__init__(name, params=[store, *named], context_settings={"ignore_unknown_options": True})
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete the names of options, which are the fields of the task: only these need its class."""
+        name = str(self.name)
+        return TaskCommands.loaded(name, name.replace("-", "_")).shell_complete(ctx, incomplete)
 
 
 @cli.group(cls=TaskCommands, context_settings=HELP)
@@ -85,6 +132,7 @@ def _train(
     **words: Any,
 ) -> None:
     from inrzoo import api
+    from inrzoo.api.typed import checked, option
     from inrzoo.tasks.training.options import make_task
     from inrzoo.tasks.training.run_file import RUN_KEYS, read_run_file, write_run_file
 
@@ -98,12 +146,25 @@ def _train(
         raise InrzooError(
             "STORE is missing: a folder, a URL or USER/NAME, on the command line or in the file of --config"
         )
-    task = make_task(name, options, key_values("--set", settings))
+    by_key = key_values("--set", settings)
+    chosen = {**options, **{f"{SET}{key}": value for key, value in by_key.items()}}
+    typed = {key: option(key, words[key]) for key in options if words.get(key) not in (None, ())}
+    typed |= {f"{SET}{key}": f"--set {word}" for key, word in zip(by_key, settings, strict=True)}
+    task = checked(
+        lambda given: make_task(
+            name,
+            {key: value for key, value in given.items() if not key.startswith(SET)},
+            {key.removeprefix(SET): value for key, value in given.items() if key.startswith(SET)},
+        ),
+        chosen,
+        typed,
+    )
     if save_config is not None:
         write_run_file(save_config, task, run)
     device, files = run["device"] or device, run["source"]
     trained = api.train(task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite)
-    say(f"run      {trained.folder}: {trained.step} steps{', stopped by patience' if trained.stopped else ''}")
+    how = ", stopped by patience" * trained.stopped + "; complete, nothing to do" * trained.unchanged
+    say(f"run      {trained.folder}: {trained.step} steps{how}")
     say(f"best     step {trained.best_step}, validation score {trained.score:.4g}")
     with_files = f" --source {files}" if files else ""
     say(f"measure  inrzoo evaluate {trained.folder} {run['store']}{with_files}")

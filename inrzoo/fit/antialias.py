@@ -36,6 +36,7 @@ from inrzoo.choices import Regulariser
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
+from inrzoo.nearest import among
 
 if TYPE_CHECKING:
     import torch
@@ -84,8 +85,8 @@ class AntiAlias:
             InrzooError: an unknown regulariser, a weight or alpha out of its range.
         """
         if self.regulariser not in (*_PENALTIES, "projection"):
-            known = ", ".join((*_PENALTIES, "projection"))
-            raise InrzooError(f"no regulariser {self.regulariser!r}; there are: {known}")
+            known = (*_PENALTIES, "projection")
+            raise InrzooError(f"no regulariser {self.regulariser!r}{among(self.regulariser, known)}")
         if self.regulariser == "projection" and self.weight != 0:
             raise InrzooError(f"weight = {self.weight!r} is not allowed; projection has no weight, leave it out")
         if self.regulariser != "projection" and not 0 < self.weight < inf:

@@ -20,6 +20,7 @@ from typing import Any
 
 from inrzoo.cache import cache_folder
 from inrzoo.errors import InrzooError
+from inrzoo.extras import install_command
 
 NO_LIBRARIES = ("-nostdlib", "-fno-exceptions", "-fno-rtti", "-fno-stack-protector")
 """Flags for code that calls nothing but what the compiler itself puts in, which every process has (memset)."""
@@ -74,7 +75,7 @@ def shared_library(folder: Path, main: str, flags: Sequence[str], generated: Map
     """
     command = compiler()
     if command is None:
-        raise InrzooError("there is no C++ compiler; pip install 'inrzoo[compiler]' brings one")
+        raise InrzooError(f"there is no C++ compiler; {install_command('compiler')} brings one")
     return _loaded(command, folder, main, tuple(flags), tuple(sorted(generated.items())))
 
 

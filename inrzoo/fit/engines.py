@@ -13,6 +13,7 @@ from inrzoo.fit import cuda_graph, fused_cpu, fused_gpu, loop
 from inrzoo.fit.problem import FitProblem
 from inrzoo.fit.result import Fit
 from inrzoo.inrs import INR
+from inrzoo.nearest import among
 from inrzoo.volume_rendering import Observer
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def engine(name: str) -> Engine:
             f"there are: {', '.join(ENGINES)}"
         )
     if name not in ENGINES:
-        raise InrzooError(f"no engine {name!r}; there are: {', '.join(ENGINES)}")
+        raise InrzooError(f"no engine {name!r}{among(name, ENGINES)}")
     return ENGINES[name]
 
 

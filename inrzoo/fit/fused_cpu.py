@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import install_command
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.compiled import compiler, shared_library
 from inrzoo.fit.fused_layout import fastest_axis, header
@@ -81,7 +82,7 @@ def unavailable(inr: INR, device: str = "cpu") -> str | None:
     if compiler() is None:
         return (
             "the fused engine needs a C++ compiler; neither g++ nor clang++ is on the path, "
-            "and pip install 'inrzoo[compiler]' brings one"
+            f"and {install_command('compiler')} brings one"
         )
     return None
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import install_command
 from inrzoo.fit import loop
 from inrzoo.fit.losses import LOSSES, relative_weights
 from inrzoo.fit.problem import FitProblem
@@ -68,7 +69,7 @@ def unavailable(inr: INR, device: str) -> str | None:
     version = _triton_version()
     if version is None or tuple(map(int, version.split(".")[:2])) < OLDEST_TRITON:
         found = "none is installed" if version is None else f"not {version}"
-        return f"the triton engine needs triton 3.6 or newer, {found}: pip install 'inrzoo[gpu]' (Linux, x86-64)"
+        return f"the triton engine needs triton 3.6 or newer, {found}: {install_command('gpu')} (Linux, x86-64)"
     if torch.device(device).type == "cuda":
         if not torch.cuda.is_available():
             return "the triton engine needs a CUDA device; torch finds none"

@@ -4,11 +4,14 @@
 one commit, `search` lists datasets. Interrupted calls continue.
 """
 
-from inrzoo.hub.encoder_files import PushedModel, push_model, read_model, require_model_name
-from inrzoo.hub.listing import Listed, search
-from inrzoo.hub.pull import Pulled, pull
-from inrzoo.hub.push import Pushed, push
-from inrzoo.hub.remote import browser_address, pin
+from inrzoo.extras import needed
+
+with needed("hub", "reading and writing datasets of the Hub"):
+    from inrzoo.hub.encoder_files import PushedModel, push_model, read_model, require_model_name
+    from inrzoo.hub.listing import Listed, search
+    from inrzoo.hub.pull import Pulled, pull
+    from inrzoo.hub.push import Pushed, push
+    from inrzoo.hub.remote import browser_address, pin
 
 __all__ = [
     "Listed",

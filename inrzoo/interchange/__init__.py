@@ -15,9 +15,22 @@ An exported folder contains two more files: the splits, in any convention, and `
 public layouts lack.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from inrzoo.interchange.export import export_state_dicts
 from inrzoo.interchange.ingest import import_state_dicts
-from inrzoo.interchange.parquet import export_parquet
 from inrzoo.interchange.safetensors import export_safetensors
 
+if TYPE_CHECKING:
+    from inrzoo.interchange.parquet import export_parquet
+
 __all__ = ["export_parquet", "export_safetensors", "export_state_dicts", "import_state_dicts"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs pyarrow at its first use (PEP 562)."""
+    if name == "export_parquet":
+        from inrzoo.interchange.parquet import export_parquet
+
+        return export_parquet
+    raise AttributeError(f"module 'inrzoo.interchange' has no attribute {name!r}")

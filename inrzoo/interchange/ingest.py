@@ -18,6 +18,7 @@ from rich.filesize import decimal
 from inrzoo import registry, stats
 from inrzoo.choices import Status
 from inrzoo.errors import InrzooError
+from inrzoo.extras import require
 from inrzoo.fit import engine
 from inrzoo.fit.frequencies import frequencies
 from inrzoo.inrs import INR
@@ -85,7 +86,9 @@ def import_state_dicts(
 
     Raises:
         InrzooError: the folder, a file (the message names the first) or an option is wrong.
+        MissingPackageError: dask, which computes the statistics, is not installed.
     """
+    require("build", "importing a folder", "dask")
     if convention is not None:
         convention_called(convention, IMPORTABLE)
     if out.exists() or out.is_symlink():

@@ -16,15 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from inrzoo.choices import Status
 from inrzoo.errors import InrzooError, MissingPackageError
+from inrzoo.extras import needed
 from inrzoo.rendering.thumbnails import has_thumbnails, require_thumbnails, thumbnails
 from inrzoo.store import Store, open_store, row
 from inrzoo.store.files import sync_tree
 from inrzoo.store.row import Column
+
+with needed("hub", "writing Parquet"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 ROW_GROUP_BYTES = 16 * 10**6
 """Size of the weights in a row group in bytes."""

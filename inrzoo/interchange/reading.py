@@ -12,6 +12,7 @@ from inrzoo import manifest, registry
 from inrzoo.choices import AxisOrder, Spacing
 from inrzoo.errors import InrzooError
 from inrzoo.interchange.state_dict_conventions import IMPORTABLE, SIZES, Convention, convention_called, conventions_of
+from inrzoo.nearest import among
 from inrzoo.typecheck import check_type
 
 COORDS = ("spacing", "axis_order", "extent", "range")
@@ -129,7 +130,7 @@ def _fields(convention: Convention, shapes: Mapping[str, tuple[int, ...]]) -> li
 def _require_known(option: str, settings: Mapping[str, Any], known: Any) -> None:
     for key in settings:
         if key not in known:
-            raise InrzooError(f"{option} has no key {key!r}; there are: {', '.join(known)}")
+            raise InrzooError(f"{option} has no key {key!r}{among(key, known)}")
 
 
 def _names(conventions: list[Convention]) -> str:

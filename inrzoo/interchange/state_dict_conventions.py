@@ -20,6 +20,7 @@ from typing import Any
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.store import Store
 
 OMEGA_0 = 30.0
@@ -144,7 +145,7 @@ def convention_called(name: str, known: Mapping[str, Convention] = CONVENTIONS) 
         InrzooError: the name is unknown.
     """
     if name not in known:
-        raise InrzooError(f"no convention {name!r}; there are: {', '.join(known)}")
+        raise InrzooError(f"no convention {name!r}{among(name, known)}")
     return known[name]
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.loaders.normalise import Normalise, Normaliser, normaliser
 from inrzoo.store import row
 
@@ -49,9 +50,10 @@ def to_datasets(dataset: WeightDataset, *, normalise: Normalise = "none") -> dat
         >>> rows.column_names
         ['signal', 'signal_id', 'label', 'split', 'seed', 'step', 'psnr', 'steps', 'status', 'weights']
     """
-    import datasets
-    import pyarrow as pa
-    from datasets.table import InMemoryTable
+    with needed("hub", "to_datasets"):
+        import datasets
+        import pyarrow as pa
+        from datasets.table import InMemoryTable
 
     chosen = normaliser(dataset.stores, dataset.rows.views, normalise)
     shown = row.columns(dataset.stores)
@@ -89,7 +91,8 @@ def to_ray(
     Raises:
         InrzooError: the dataset has a `transform_normalised`, and `normalise` is `none`; or a store has no statistics.
     """
-    import ray.data
+    with needed("build", "to_ray"):
+        import ray.data
 
     chosen = normaliser(dataset.stores, dataset.rows.views, normalise)
     if chosen.kind == "none" and dataset.transform_normalised is not None:

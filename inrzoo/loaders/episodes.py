@@ -20,6 +20,7 @@ from inrzoo.loaders.batch import Episode, WeightBatch
 from inrzoo.loaders.dataset import WeightDataset
 from inrzoo.loaders.distributed import checked_rank, rank_and_world, reader_of_accelerate, worker_and_workers
 from inrzoo.loaders.grouped_index import GroupedIndex
+from inrzoo.nearest import among
 from inrzoo.seeding import Stream
 
 
@@ -83,7 +84,7 @@ class Episodes(IterableDataset[Episode]):
                 raise InrzooError(f"{name} = {value} is not allowed; it must be 1 or more")
         column = next(iter(dataset.labels)) if label is None else label
         if column not in dataset.labels:
-            raise InrzooError(f"no label column {column!r}; there are: {', '.join(dataset.labels)}")
+            raise InrzooError(f"no label column {column!r}{among(column, dataset.labels)}")
         self.dataset, self.label, self.seed = dataset, column, seed
         self.ways, self.shots, self.queries, self.num_episodes = ways, shots, queries, num_episodes
         self._chosen_rank = checked_rank(rank, world)

@@ -18,6 +18,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders.batch import Items, PairBatch
 from inrzoo.loaders.dataset import WeightDataset
 from inrzoo.loaders.grouped_index import GroupedIndex
+from inrzoo.nearest import among
 from inrzoo.seeding import Stream
 from inrzoo.store.normalize_index import is_one, normalize_index
 from inrzoo.weights import WeightLayout
@@ -45,7 +46,7 @@ class Pairs(Dataset[PairBatch]):
 
     def __init__(self, dataset: WeightDataset, *, between: Between = "seeds", seed: int = 0) -> None:
         if between not in get_args(Between):
-            raise InrzooError(f"between = {between!r} is not known; there are: {', '.join(get_args(Between))}")
+            raise InrzooError(f"between = {between!r} is not known{among(between, get_args(Between))}")
         self.dataset, self.between, self.seed, self.epoch = dataset, between, seed, 0
         locations = dataset.rows.locations(np.arange(len(dataset)))
         signal = dataset.rows.signals(locations)

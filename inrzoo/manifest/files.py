@@ -11,6 +11,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.manifest.recipe_files import recipe as recipe_tables
 from inrzoo.manifest.settings import Manifest, from_tables
 from inrzoo.manifest.shipped import folder
+from inrzoo.nearest import among
 from inrzoo.trust import trust_tables
 from inrzoo.typecheck import check_type
 
@@ -57,7 +58,7 @@ def load(
     preset = preset or tables.pop("default_preset", None)
     tables.pop("default_preset", None)
     if preset is not None and preset not in presets:
-        raise InrzooError(f"{path.name}: no preset {preset!r}; there are: {', '.join(presets) or 'none'}")
+        raise InrzooError(f"{path.name}: no preset {preset!r}{among(preset, presets)}")
     patch = dict(presets.get(preset, {}))
     alternatives = check_type(f"{path.name}: alternatives", patch.pop("alternatives", {}), dict[str, dict[str, Any]])
     _merge(tables, patch)
@@ -133,7 +134,7 @@ def _apply_recipe(tables: dict[str, Any], name: str | None) -> None:
 def _read(dataset: str) -> tuple[Path, dict[str, Any]]:
     path = Path(dataset) if dataset.endswith(".toml") else folder() / f"{dataset}.toml"
     if not path.is_file():
-        raise InrzooError(f"no dataset {dataset!r}; there are: {', '.join(names())}, or a path to a .toml file")
+        raise InrzooError(f"no dataset {dataset!r}{among(dataset, names())}, or a path to a .toml file")
     try:
         return path, tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

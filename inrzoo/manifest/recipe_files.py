@@ -10,6 +10,7 @@ from typing import Any
 
 from inrzoo.errors import InrzooError
 from inrzoo.manifest.shipped import folder
+from inrzoo.nearest import among
 
 TITLE = "title"
 """Key of the sentence that says what a recipe is for."""
@@ -28,7 +29,7 @@ def recipe(name: str, inr: str) -> Mapping[str, Mapping[str, Any]]:
     """
     all_recipes = _recipes()
     if name not in all_recipes:
-        raise InrzooError(f"no recipe {name!r}; there are: {', '.join(all_recipes)}")
+        raise InrzooError(f"no recipe {name!r}{among(name, all_recipes)}")
     known = {key: tables for key, tables in all_recipes[name].items() if key != TITLE}
     if inr not in known:
         raise InrzooError(

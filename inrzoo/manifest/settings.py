@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_type_hints
 from inrzoo import registry
 from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, ScheduleKind, Spacing, ValueScale, ValueType
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.typecheck import check_type
 
 if TYPE_CHECKING:
@@ -352,7 +353,7 @@ def _dataclass(cls: Any, tables: Mapping[str, Any], prefix: str) -> Any:
     fields = {}
     for key, value in tables.items():
         if key not in hints:
-            raise InrzooError(f"unknown key {prefix + key!r} (given {value!r}); allowed: {', '.join(hints)}")
+            raise InrzooError(f"unknown key {prefix + key!r} (given {value!r}){among(key, hints)}")
         nested = dataclasses.is_dataclass(hints[key]) and isinstance(value, Mapping)
         fields[key] = (
             _dataclass(hints[key], value, f"{prefix}{key}.")

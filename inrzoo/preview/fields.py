@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.preview.page import Page, label, quality
+from inrzoo.preview.page import Page, label
 from inrzoo.rendering.values import real_numbers_of, values_of
 from inrzoo.store import Store
 
@@ -53,8 +53,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
             number = f"\nchannel {channel}" if store.channels > 1 else ""
             label(row, f"{title}{number}")
             _draw_bar(store, image, row)
-    for signal, axis in zip(chosen, page.panels[-1], strict=True):
-        axis.set_xlabel(f"{_place(store)}{quality(store, signal, seed, step)}", fontsize=6)
+    page.describe(store, chosen, seed, step, _place(store))
     return page
 
 

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
 from numpy.typing import NDArray
 
+from inrzoo.display import printable
+from inrzoo.extras import needed
 from inrzoo.store import Store
 from inrzoo.store.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MAX_NAME = 16
+"""Maximum number of characters of a class's name below a picture."""
 HEADLINES = ("snr", "iou", "mae", "held_out_psnr")
 """Measures of which a picture shows the first one that a store has; else it shows the PSNR."""
 
@@ -37,8 +41,11 @@ class Page:
             width: inches of a column.
             heights: inches of each row; 1.15 if empty.
         """
+        with needed("build", "drawing a picture of a store"):
+            import matplotlib
+            from matplotlib import pyplot
+
         matplotlib.use("Agg")
-        from matplotlib import pyplot
 
         heights = heights or (1.15,) * rows
         total = sum(heights)
@@ -57,24 +64,31 @@ class Page:
         seed: int,
         step: int,
     ) -> None:
-        """Draw rows of pictures of intensities, (H, W, 1 or 3) each, their titles, and the quality below the last."""
+        """Draw rows of pictures of intensities, (H, W, 1 or 3) each, their titles, and lines below the last."""
         for (title, pictures), row in zip(rows, self.panels, strict=True):
             for picture, axis in zip(pictures, row, strict=True):
                 axis.imshow(picture.squeeze(-1) if picture.shape[-1] == 1 else picture, cmap="gray", vmin=0, vmax=1)
             label(row, title)
+        self.describe(store, chosen, seed, step)
+
+    def describe(self, store: Store, chosen: NDArray[np.int64], seed: int, step: int, first: str = "") -> None:
+        """Write below each column the line `first`, number and class of the signal, and the quality of its INR."""
         for signal, axis in zip(chosen, self.panels[-1], strict=True):
-            axis.set_xlabel(quality(store, signal, seed, step), fontsize=6)
+            lines = f"{first}{signal_line(store, int(signal))}\n{quality(store, signal, seed, step)}"
+            axis.set_xlabel(lines, fontsize=6, parse_math=False)  # names may contain $
 
     def save(self, store: Store, step: int, out: Path) -> None:
         """Draw the histogram and the title, and write the picture."""
         from matplotlib import pyplot
 
         draw_histogram(store, step, self.histogram.subplots())
-        self.figure.suptitle(f"{store.info.dataset}: {store.info.manifest.title}", fontsize=9)
+        self.figure.suptitle(f"{store.info.dataset}: {store.info.manifest.title}", fontsize=9, parse_math=False)
         out.parent.mkdir(parents=True, exist_ok=True)
         # Without the library's version in the metadata, equal stores have equal pictures, byte for byte.
         picture = io.BytesIO()
-        self.figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # of scripts that the font lacks, a box is drawn
+            self.figure.savefig(picture, format="png", dpi=130, metadata={"Software": None})
         pyplot.close(self.figure)
         write_atomically(out, picture.getvalue())
 
@@ -88,6 +102,15 @@ def intensities(store: Store, values: NDArray[np.float32]) -> NDArray[np.float64
 def headline(store: Store) -> str | None:
     """Name of the measure by which a picture says the quality of INRs; None for the PSNR."""
     return next((name for name in HEADLINES if name in store.measures), None)
+
+
+def signal_line(store: Store, signal: int) -> str:
+    """Number of a signal and the name of its class, if it has one."""
+    column = next(iter(store.labels), None)
+    names, code = ([], -1) if column is None else (store.info.label_names[column], int(store.labels[column][signal]))
+    name = printable(names[code]) if 0 <= code < len(names) else ""
+    short = name if len(name) <= MAX_NAME else f"{name[: MAX_NAME - 1]}…"
+    return f"signal {signal}: {short}" if short else f"signal {signal}"
 
 
 def quality(store: Store, signal: int, seed: int, step: int) -> str:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.observations.points import Points
-from inrzoo.preview.page import Page, label, quality
+from inrzoo.preview.page import Page, label
 from inrzoo.rendering.kinds import kind_of
 from inrzoo.rendering.shading import BLUE, GREY, Canvas, shaded
 from inrzoo.rendering.surfaces import level_of, placed, require_surfaces, surface_of, volume_surface
@@ -45,8 +45,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
             else:
                 axis.imshow(picture, interpolation="antialiased")
         label(row, title)
-    for signal, axis in zip(chosen, page.panels[-1], strict=True):
-        axis.set_xlabel(quality(store, signal, seed, step), fontsize=6)
+    page.describe(store, chosen, seed, step)
     return page
 
 

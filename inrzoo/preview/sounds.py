@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.preview.page import Page, quality
+from inrzoo.preview.page import Page
 from inrzoo.rendering.spectrogram import DECIBELS, FEWEST_SAMPLES, decibels_of, power_of
 from inrzoo.rendering.values import real_numbers_of, values_of
 from inrzoo.store import Store
@@ -38,8 +38,7 @@ def draw(store: Store, chosen: NDArray[np.int64], seed: int, step: int) -> Page:
             axis.tick_params(labelleft=column == 0)
     for axis in page.panels.ravel():
         axis.tick_params(labelsize=5, length=2, pad=1, labelbottom=axis in page.panels[-1])
-    for signal, axis in zip(chosen, page.panels[-1], strict=True):
-        axis.set_xlabel(f"{_time(store)}\n{quality(store, signal, seed, step)}", fontsize=6)
+    page.describe(store, chosen, seed, step, f"{_time(store)}\n")
     if image is not None:
         bar = page.panels[0, 0].figure.colorbar(image, ax=lower.ravel().tolist(), pad=0.01, aspect=30)
         bar.set_label("dB of the loudest", fontsize=6)

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.errors import InrzooError, MissingPackageError
-from inrzoo.rendering.surfaces import MESHES, Surface
+from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
+from inrzoo.rendering.surfaces import Surface
 
 MAX_RATE = 2**31 - 1
 """Maximum sample rate that a WAV file can say, in Hz."""
@@ -55,21 +56,15 @@ def wav_bytes(samples_KC: NDArray[Any], rate: int) -> bytes:
 
 def require_soundfile() -> Any:
     """The package soundfile. Raises MissingPackageError."""
-    try:
+    with needed("audio", "writing sounds"):
         import soundfile
-    except (ImportError, OSError) as error:  # OSError: the library behind soundfile is absent
-        raise MissingPackageError(
-            f'sounds are written with soundfile ({error}); pip install "inrzoo[audio]"'
-        ) from error
     return soundfile
 
 
 def require_trimesh() -> Any:
     """The package trimesh. Raises MissingPackageError."""
-    try:
+    with needed("shapes", "writing surfaces"):
         import trimesh
-    except ImportError as error:
-        raise MissingPackageError(MESHES.format("trimesh", error)) from error
     return trimesh
 
 

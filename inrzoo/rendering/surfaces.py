@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.errors import InrzooError, MissingPackageError
+from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.observations.points import Points
 from inrzoo.rendering.kinds import kind_of
 from inrzoo.rendering.values import Sampling, limits_of, sampling, values_at
@@ -23,7 +24,6 @@ UNSIGNED_LEVEL = 0.02
 """Level at which the surface of an unsigned distance is taken, in units of the shape's cube [-1, 1]³: at 0 there is
 nothing to cross. It is about three times the error of INRs of furniture. On coarse grids it is half a step, because a
 thinner shell has holes."""
-MESHES = 'surfaces are made with {} ({}); pip install "inrzoo[shapes]"'
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,10 +134,8 @@ def volume_surface(volume_XYZ: NDArray[Any], level: Level) -> Surface:
 
 def require_surfaces() -> Callable[..., Any]:
     """The function of scikit-image that makes surfaces. Raises MissingPackageError."""
-    try:
+    with needed("shapes", "making surfaces"):
         from skimage.measure import marching_cubes
-    except ImportError as error:
-        raise MissingPackageError(MESHES.format("scikit-image", error)) from error
     function: Callable[..., Any] = marching_cubes
     return function
 

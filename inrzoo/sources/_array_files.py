@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.sources._arrays import read_numpy
 from inrzoo.sources._files import FileTree, only_file, sha256
 from inrzoo.sources._unreadable import UnreadableError
@@ -94,7 +95,8 @@ def read_array(path: Path, array: Any) -> NDArray[Any]:
 
 
 def _open(path: Path) -> Any:
-    import xarray
+    with needed("build", "the source arrays"):
+        import xarray
 
     options = {"decode_times": False, "decode_timedelta": False, "cache": False}
     if path.is_dir():
@@ -121,24 +123,16 @@ def _open(path: Path) -> Any:
 
 
 def _need_netcdf_3() -> None:
-    try:
+    with needed("fields", "reading NetCDF-3 files"):
         import scipy
-    except ImportError as error:
-        raise _missing("NetCDF-3", error) from error
     del scipy
 
 
 def _need_netcdf_4() -> None:
-    try:
+    with needed("fields", "reading NetCDF-4 files"):
         import h5netcdf
         import h5py
-    except ImportError as error:
-        raise _missing("NetCDF-4", error) from error
     del h5netcdf, h5py
-
-
-def _missing(kind: str, error: ImportError) -> InrzooError:
-    return InrzooError(f"{kind} files are read with {error.name} ({error}); pip install 'inrzoo[fields]'")
 
 
 # A compressed file cannot be read from the middle, so each process holds the last one in memory.

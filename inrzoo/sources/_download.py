@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from inrzoo.cache import cache_folder
+from inrzoo.display import bars_are_hidden
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 
 
 class ProgressBar:
@@ -19,7 +21,7 @@ class ProgressBar:
 
         console = Console(stderr=True)
         columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-        self._progress = Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
+        self._progress = Progress(*columns, console=console, disable=bars_are_hidden(), transient=True)
         self._task = self._progress.add_task(name, total=None)
 
     @property
@@ -65,7 +67,8 @@ def fetch(url: str, hashes: Mapping[str, str]) -> Path:
     Raises:
         InrzooError: a download fails, or its hash differs; the message says how to download by hand.
     """
-    import pooch
+    with needed("build", "downloading a data set"):
+        import pooch
 
     folder = download_folder(url)
     pooch.get_logger().setLevel("WARNING")

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import hint
 from inrzoo.sources import SPLITS
 
 
@@ -77,7 +78,7 @@ def labels_of_table(
     except (UnicodeDecodeError, csv.Error) as error:
         raise InrzooError(f"{place} is not a table in UTF-8 ({error})") from error
     if absent := [column for column in (file_column, *label_columns) if column not in columns]:
-        raise InrzooError(f"{place} has no column {absent[0]!r}; it has: {_listed(columns)}")
+        raise InrzooError(f"{place} has no column {absent[0]!r}{hint(absent[0], columns)}; it has: {_listed(columns)}")
     name_of = _by_short_name(names)
     labels: dict[str, dict[str, str]] = {}
     for line, row in enumerate(table, start=2):
@@ -118,11 +119,12 @@ def held_out_split(
     test = np.zeros(count, dtype=bool)
     for column, names in held_out.items():
         if column not in columns:
-            raise InrzooError(f"{field} has no column {column!r}; there are: {_listed(columns)}")
+            raise InrzooError(f"{field} has no column {column!r}{hint(column, columns)}; there are: {_listed(columns)}")
         known = encode_labels(columns[column])[1]
         if absent := set(names) - set(known):
             raise InrzooError(
-                f"{field}.{column} names {min(absent)!r}, which no signal has; there are: {_listed(known)}"
+                f"{field}.{column} names {min(absent)!r}, which no signal has{hint(min(absent), known)}; "
+                f"there are: {_listed(known)}"
             )
         test |= np.isin(columns[column], names)
     if test.all() or not test.any():

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.errors import InrzooError
+from inrzoo.errors import MissingPackageError
+from inrzoo.extras import install_command
 from inrzoo.observations.rays import looking_at_0
 from inrzoo.seeding import Stream
 from inrzoo.sources._meshes import MIN_AREA, triangles
@@ -50,13 +51,13 @@ def require_embree(source: str) -> None:
     """Look for what traces rays.
 
     Raises:
-        InrzooError: a library for shapes or embree is not installed.
+        MissingPackageError: a library for shapes or embree is not installed.
     """
     require_shapes(source)
     import trimesh
 
     if not trimesh.ray.has_embree:
-        raise InrzooError(f'{source} needs embreex; pip install "inrzoo[shapes]" brings it to x86-64 processors')
+        raise MissingPackageError(f"{source} needs embreex, for x86-64 processors: {install_command('shapes')}")
 
 
 def render(

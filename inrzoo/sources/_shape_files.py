@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inrzoo.choices import ValueType
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.observations import ArraySpec
 from inrzoo.sources import Signals, Source
 from inrzoo.sources._files import FileTree
@@ -231,10 +232,8 @@ def require_shapes(source: str) -> None:
     Raises:
         InrzooError: one is not installed.
     """
-    try:
+    with needed("shapes", source):
         import rtree
         import scipy.spatial
         import trimesh
-    except ImportError as error:
-        raise InrzooError(f'{source} needs {error.name}; pip install "inrzoo[shapes]"') from error
     del rtree, scipy, trimesh

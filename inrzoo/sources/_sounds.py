@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.sources._unreadable import UnreadableError
 
 Channels = Literal["refuse", "mean", "first"]
@@ -109,11 +110,9 @@ def window_start(samples_S: NDArray[Any], num_samples: int, crop: Crop) -> int:
 
 
 def _libraries() -> tuple[Any, Any]:
-    try:
+    with needed("audio", "reading sounds"):
         import soundfile
         import soxr
-    except (ImportError, OSError) as error:  # OSError: the library behind soundfile is absent
-        raise InrzooError(f'sounds are read with soundfile and soxr ({error}); pip install "inrzoo[audio]"') from error
     return soundfile, soxr
 
 

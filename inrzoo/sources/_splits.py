@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.sources import SPLITS
 
 
@@ -78,7 +79,7 @@ def check_split_table(field: str, table: Mapping[str, Sequence[str]]) -> dict[st
         InrzooError: a split is unknown, a class occurs twice, or the table is empty.
     """
     if unknown := [split for split in table if split not in SPLITS]:
-        raise InrzooError(f"{field} has no split {unknown[0]!r}; there are: {', '.join(SPLITS)}")
+        raise InrzooError(f"{field} has no split {unknown[0]!r}{among(unknown[0], SPLITS)}")
     split_of: dict[str, int] = {}
     for split, names in table.items():
         for name in names:

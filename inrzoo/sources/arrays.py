@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from inrzoo.coords import Axis
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import hint
 from inrzoo.sources import Signals, Source
 from inrzoo.sources._array_files import array_file, checksums, opened, read_array
 from inrzoo.sources._field_reader import FieldReader
@@ -179,7 +180,8 @@ class Arrays(Source):
             )
         for name in self.names:
             if name not in dataset.data_vars:
-                raise InrzooError(f"{file} has no variable {name!r}; it has: {listed or 'none'}")
+                near = hint(name, map(str, dataset.data_vars))
+                raise InrzooError(f"{file} has no variable {name!r}{near}; it has: {listed or 'none'}")
             array = dataset[name]
             dims = [str(dim) for dim in array.dims]
             of = f"{name} in {file} has the dimensions {', '.join(dims) or 'none'}"

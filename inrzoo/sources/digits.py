@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.sources import Signals, Source
 from inrzoo.sources._splits import check_counts, stratified_split
 
@@ -39,7 +40,8 @@ class Digits(Source):
         """See `Source.read`; `path` must be None."""
         if path is not None:
             raise InrzooError(f"digits come with scikit-learn and cannot be read from {path}; leave --source out")
-        from sklearn.datasets import load_digits
+        with needed("build", "the source digits"):
+            from sklearn.datasets import load_digits
 
         images, digits = load_digits(return_X_y=True)
         images_NK = np.rint(images * (255 / 16)).astype(np.uint8)

@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
+from inrzoo.nearest import among
 from inrzoo.sources import SPLITS, Signals
 from inrzoo.sources._files import read_file, sha256
 from inrzoo.sources._pixels import ImageSource
@@ -64,7 +66,7 @@ class HubImages(ImageSource):
         super().__post_init__()
         check_counts("hub_images", num_validation=self.num_validation, split_seed=self.split_seed)
         if unknown := [split for split in self.splits if split not in SPLITS]:
-            raise InrzooError(f"hub_images.splits has no split {unknown[0]!r}; there are: {', '.join(SPLITS)}")
+            raise InrzooError(f"hub_images.splits has no split {unknown[0]!r}{among(unknown[0], SPLITS)}")
         if not self.splits or len(set(self.splits.values())) < len(self.splits):
             raise InrzooError(f"hub_images.splits = {self.splits} must name one or more splits, each once")
         if (self.split_column is None) != (self.split_classes is None):
@@ -101,7 +103,9 @@ class HubImages(ImageSource):
             table = check_split_table("hub_images.split_classes", self.split_classes)
             classes = names[self.split_column]
             if absent := [name for name in table if name not in classes]:
-                raise InrzooError(f"{where} has no {self.split_column} {absent[0]!r}; it has: {', '.join(classes)}")
+                raise InrzooError(
+                    f"{where} has no {self.split_column} {absent[0]!r}{among(absent[0], classes, 'it has')}"
+                )
             split_of = np.array([table.get(name, len(SPLITS)) for name in classes], dtype=np.uint8)
             split = split_of[labels[self.split_column]]
         selected = np.flatnonzero(split < len(SPLITS))
@@ -169,7 +173,8 @@ class HubImages(ImageSource):
 
     def _stream(self, path: Path | None, part: str) -> Any:
         """Open the rows of one split as a `datasets.IterableDataset`."""
-        import datasets
+        with needed("build", f"the source hub_images ({self.repo})"):
+            import datasets
 
         datasets.logging.set_verbosity(logging.CRITICAL)  # its log repeats the errors that it raises
         try:
@@ -197,8 +202,9 @@ class HubImages(ImageSource):
         features = stream.features
         for column in (self.image_column, *self.columns):
             if features is None or column not in features:
-                known = ", ".join(features or ()) or "none that is declared"
-                raise InrzooError(f"{path or self.repo} has no column {column!r}; it has: {known}")
+                raise InrzooError(
+                    f"{path or self.repo} has no column {column!r}{among(column, features or (), 'it has')}"
+                )
         if not isinstance(features[self.image_column], datasets.Image):
             raise InrzooError(f"{path or self.repo}: the column {self.image_column!r} does not hold images")
         return features

@@ -5,7 +5,7 @@ Here every codec that can enlarge its input stops at the size that the chunk's s
 
 | codec | bound |
 |---|---|
-| `zstd` | unpacked into as many bytes as were declared; else piece by piece, up to the limit |
+| `zstd` | unpacked up to the limit, frame by frame |
 | `gzip` | unpacked up to the limit, member by member |
 | `blosc` | the sizes in its header, which the decoder keeps to |
 | `vlen-utf8` | the number of strings in its header; after a compressor also `STRING_BYTES` a string |
@@ -17,6 +17,7 @@ import asyncio
 import copy
 import math
 import struct
+import sys
 import zlib
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -29,12 +30,17 @@ from zarr.core.codec_pipeline import BatchedCodecPipeline
 
 from inrzoo.errors import InrzooError
 
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
 STRING_BYTES = 1024
 """Maximum average size of the strings of a chunk, in bytes."""
 SLACK = 2**16
 """Maximum number of bytes that a compressor adds to a chunk, besides an eighth of its size."""
-PIECE = 2**20
-"""Number of bytes that are unpacked at once if the size is unknown."""
+STRINGS_SLACK = 2**20
+"""Number of bytes that a chunk of strings may have besides those of its strings."""
 MISSING = 2**64 - 1
 """The entry of a shard's index for an absent chunk."""
 GZIP = 31
@@ -44,7 +50,7 @@ GZIP = 31
 def raw_bytes(spec: Any) -> int:
     """Bytes of a chunk of that shape and type before any compressor; of strings, the most that they may have."""
     count, dtype = math.prod(spec.shape), spec.dtype.to_native_dtype()
-    return PIECE + count * STRING_BYTES if dtype.kind in "TO" else int(count * dtype.itemsize)
+    return STRINGS_SLACK + count * STRING_BYTES if dtype.kind in "TO" else int(count * dtype.itemsize)
 
 
 def most_bytes(raw: int) -> int:
@@ -70,17 +76,8 @@ class BoundedZstd(_Bounded, ZstdCodec):  # type: ignore[misc]  # zarr is not che
     """`zstd`, any number of frames, with or without their sizes in the header."""
 
     def _unpack(self, content: memoryview, spec: Any) -> bytes:
-        import pyarrow as pa
-
-        raw = raw_bytes(spec)
-        if spec.dtype.to_native_dtype().kind not in "TO":
-            try:
-                whole: bytes = pa.Codec("zstd").decompress(content, raw, asbytes=True)
-                return whole
-            except OSError:  # another size: damaged, or another codec stands before this one
-                pass
-        stream = pa.CompressedInputStream(pa.BufferReader(content), "zstd")
-        return _joined(iter(lambda: stream.read(PIECE), b""), most_bytes(raw))
+        limit = most_bytes(raw_bytes(spec))
+        return _joined(_frames(content, limit), limit)
 
 
 class BoundedGzip(_Bounded, GzipCodec):  # type: ignore[misc]
@@ -220,6 +217,18 @@ def _joined(pieces: Iterator[bytes], limit: int) -> bytes:
             raise _too_much(limit)
         parts.append(piece)
     return b"".join(parts)
+
+
+def _frames(content: memoryview, limit: int) -> Iterator[bytes]:
+    rest: Any = content
+    while len(rest):
+        frame = zstd.ZstdDecompressor()
+        yield frame.decompress(rest, limit + 1)
+        while not frame.eof:
+            if frame.needs_input:
+                raise ValueError("a zstd frame that ends too early")
+            yield frame.decompress(b"", limit + 1)
+        rest = frame.unused_data
 
 
 def _members(content: memoryview, limit: int) -> Iterator[bytes]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from inrzoo.extras import require
 from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
 from inrzoo.store.checks import guarded
 from inrzoo.store.info import StoreInfo
@@ -72,6 +73,7 @@ def to_xarray(store: Store) -> xarray.Dataset:
         >>> ds.psnr.units, ds.status.flag_meanings
         ('dB', 'pending ok early_stop diverged')
     """
+    require("build", "to_xarray", "dask", "xarray")
     import xarray
 
     return guarded(store.location, "its arrays as one dataset", lambda: _labelled(xarray, store))

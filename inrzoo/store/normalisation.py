@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
@@ -41,7 +42,7 @@ def mean_and_std(
         InrzooError: the kind is unknown, or a store has no statistics.
     """
     if kind not in get_args(Normalise):
-        raise InrzooError(f"normalise = {kind!r} is not known; there are: {', '.join(get_args(Normalise))}")
+        raise InrzooError(f"normalise = {kind!r} is not known{among(kind, get_args(Normalise))}")
     if kind == "auto":
         kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
     layout = stores[0].layout

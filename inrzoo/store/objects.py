@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.retry import retry_policy
 
 RETRIES, FIRST_PAUSE, MAX_PAUSE = 10, 0.1, 10.0
@@ -321,10 +322,8 @@ def _with_retries(path: ObjectPath, work: Callable[[], Result]) -> Result:
 @contextmanager
 def _short_errors(path: ObjectPath) -> Iterator[None]:
     """Turn the library's errors, which go on for pages, into `OSError`s of one line."""
-    try:
+    with needed("s3", str(path.bucket)):
         from obstore import exceptions
-    except ImportError:
-        raise InrzooError(f"{path.bucket} needs a package: pip install 'inrzoo[s3]'") from None
     try:
         yield
     except Absent:

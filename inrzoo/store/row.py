@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.choices import Status
+from inrzoo.extras import needed
 from inrzoo.keywords import keywords_checked
 from inrzoo.store.normalisation import Normalise, mean_and_std
 
@@ -99,7 +100,8 @@ def features(shown: Sequence[Column]) -> dict[str, dict[str, Any]]:
 
 def schema(shown: Sequence[Column]) -> pyarrow.Schema:
     """Columns as a schema of Arrow, without metadata."""
-    import pyarrow as pa
+    with needed("hub", "rows of a store"):
+        import pyarrow as pa
 
     kinds = {"int64": pa.int64(), "int32": pa.int32(), "float32": pa.float32(), "string": pa.string()}
     kinds |= {"class": pa.int64(), "image": pa.struct({"bytes": pa.binary(), "path": pa.string()})}
@@ -160,7 +162,8 @@ def frame(
         small: as `small_columns` returns them.
         weights_BP: None leaves them out.
     """
-    import pandas
+    with needed("hub", "to_pandas"):
+        import pandas
 
     made: dict[str, Any] = {}
     for column in shown:

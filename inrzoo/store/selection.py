@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from inrzoo.choices import USABLE_STATUS
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
+from inrzoo.nearest import among
 
 if TYPE_CHECKING:
     from inrzoo.store.reader import Store
@@ -86,5 +87,5 @@ def select(
 
 def _position(names: Sequence[str], name: str, kind: str) -> int:
     if name not in names:
-        raise InrzooError(f"no {kind} {name!r} in this store; there are: {', '.join(names) or 'none'}")
+        raise InrzooError(f"no {kind} {name!r} in this store{among(name, names)}")
     return names.index(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import time
 from collections import Counter
@@ -19,7 +20,8 @@ from threading import Thread
 from typing import Any
 
 from inrzoo.cache import cache_folder
-from inrzoo.errors import InrzooError
+from inrzoo.errors import InrzooError, MissingPackageError
+from inrzoo.extras import require
 from inrzoo.retry import retry_policy
 from inrzoo.store import limits
 from inrzoo.store.files import sha256, sync, write_atomically
@@ -36,6 +38,7 @@ STALE_SECONDS = 24 * 3600
 """Age, in seconds, at which a partial file is removed: the process that wrote it has died."""
 PREFETCHER = "inrzoo prefetch"
 """Name of the threads that fetch in the background; one may outlive a reader that failed, by its own retries."""
+LOG = logging.getLogger("inrzoo.store")
 NOT_RETRIED = (FileNotFoundError, PermissionError, ImportError, NotImplementedError, ValueError, ObjectError)
 """Errors after which a request is not repeated. Requests to a bucket were repeated already, by `ObjectPath`."""
 
@@ -121,6 +124,7 @@ class StoreCache:
         with file_lock(self.folder / ".locks" / name.replace("/", "-")):  # other threads and processes wait here
             if not _touch(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
+                LOG.debug("fetching %s of %s into %s", name, self.url, self.folder)
                 self._with_retries(name, lambda: self._download(name, path))
         self._make_room(but=name)
         return path
@@ -178,6 +182,8 @@ class StoreCache:
         )
         try:
             return policy(work)
+        except MissingPackageError:
+            raise
         except Exception as error:  # every file system has errors of its own
             if _is_of_disk(error):
                 raise InrzooError(f"{name} of {self.url} does not fit into {self.folder}: {error}") from error
@@ -191,6 +197,8 @@ class StoreCache:
         if self._opened_by != os.getpid():
             import fsspec
 
+            if self.url.startswith("hf://"):
+                require("hub", self.url, "huggingface_hub")
             options = dict(self.options["storage_options"] or {})
             if self.url.startswith(("http://", "https://")) and "client_kwargs" not in options:
                 import aiohttp
@@ -271,7 +279,7 @@ def _touch(path: Path) -> bool:
 
 def _is_transient(error: BaseException) -> bool:
     """Whether another request may succeed after this error."""
-    final = isinstance(error, NOT_RETRIED) or _is_of_disk(error) or _is_refusal(error)
+    final = isinstance(error, (*NOT_RETRIED, MissingPackageError)) or _is_of_disk(error) or _is_refusal(error)
     return isinstance(error, Exception) and not final
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.store.blocks import Block, Partition
 from inrzoo.store.finalise import info_of, is_seed_column, open_group, partition_of, seed_columns, unpublish
 from inrzoo.store.names import is_metadata
@@ -58,7 +59,7 @@ def shards_of_splits(
     """
     unknown = [name for name in splits if name not in names]
     if unknown:
-        raise InrzooError(f"no split {unknown[0]!r}; there are: {', '.join(names)}")
+        raise InrzooError(f"no split {unknown[0]!r}{among(unknown[0], names)}")
     rows = np.flatnonzero(np.isin(split_N, [names.index(name) for name in splits]))
     return {int(shard) for shard in np.unique(rows // partition.shard_rows)}
 

@@ -19,6 +19,7 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets.end_to_end import EndToEnd as Network
+from inrzoo.nearest import among
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
@@ -81,9 +82,7 @@ class EndToEnd(SignalTarget[Network], Task):
         """
         names = list(signals.label_names)
         if not names or (self.label is not None and self.label not in names):
-            raise InrzooError(
-                f"label = {self.label!r} is no label column of the signals; they have: {', '.join(names)}"
-            )
+            raise InrzooError(f"label = {self.label!r} is no label column of the signals{among(self.label, names)}")
         return self.label or names[0]
 
     def network(self, signals: SignalSet) -> Network:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inrzoo.extras import needed
+
 Z_95 = 1.959963984540054
 """97.5 % quantile of the standard normal distribution."""
 
@@ -62,7 +64,8 @@ def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measuremen
     The interval is Student's, t s/√n with n − 1 degrees of freedom and s² the sample variance, because a few runs say
     little about their own spread. The interval of one run is infinite.
     """
-    from scipy.stats import t as student
+    with needed("train", "the interval of several runs"):
+        from scipy.stats import t as student
 
     measurements = {}
     for name in runs[0]:

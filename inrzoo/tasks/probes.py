@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from inrzoo.extras import needed
 from inrzoo.tasks.measurements import Measurement, measured_share
 
 Protocol = Literal["validation", "best_of_runs"]
@@ -57,8 +58,9 @@ def linear_probe(
         train, validation, test: features of the three splits; `test` is the one that is reported.
         protocol: the split on which C is chosen: `validation`, or `best_of_runs` for the reported one.
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+    with needed("train", "the linear probe"):
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
 
     mean, std = train.features.mean(0), train.features.std(0)
     std = torch.where(std > 1e-6, std, 1.0)

@@ -27,6 +27,7 @@ from inrzoo.inrs import INR
 from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.manifest import Manifest, without_defaults
+from inrzoo.nearest import among
 from inrzoo.targets import SignalTable, limits_of
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.training.batches import TrainingBatches
@@ -142,7 +143,7 @@ def signal_set(path: Data, split: str) -> SignalSet:
     if not Path(path).is_dir() and "://" not in str(path):
         names = manifest.names()
         if not str(path).endswith(".toml") and str(path) not in names:
-            raise InrzooError(f"no store at {path} and no dataset of that name; there are: {', '.join(names)}")
+            raise InrzooError(f"no store at {path} and no dataset of that name{among(path, names)}")
         return _of_dataset(json.dumps(manifest.load(str(path), trusted=True).to_json()), None, split)
     seeds = load(path, normalise="none").stores[0].info.published_seeds
     dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
@@ -176,8 +177,7 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     signals = (signals if dataset.limit is None else signals.limit(dataset.limit)).by_split()
     of_split = _of_split(signals, split)
     if not len(of_split):
-        listed = ", ".join(signals.split_names)
-        raise InrzooError(f"{dataset.name} has no signals in split {split!r}; its splits are: {listed}")
+        raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, signals.split_names)}")
     if of_split.arrays:
         raise InrzooError(
             f"the signals of {dataset.name} have points or views of their own; tasks on signals need a grid"

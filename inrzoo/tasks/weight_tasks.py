@@ -29,6 +29,7 @@ from inrzoo.loaders import WeightBatch, WeightDataset, load
 from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise, Normaliser, measured_normaliser, normaliser
 from inrzoo.loaders.transforms import Compose, Transform, make_transforms
+from inrzoo.nearest import among
 from inrzoo.store import Store
 from inrzoo.tasks.contract import Device, Task
 from inrzoo.tasks.inputs import make_encoder, normalisation
@@ -115,7 +116,7 @@ class WeightTask(Task):
         """
         name = self.label or next(iter(dataset.labels))
         if name not in dataset.labels:
-            raise InrzooError(f"no label column called {name!r}; there are: {', '.join(dataset.labels)}")
+            raise InrzooError(f"no label column called {name!r}{among(name, dataset.labels)}")
         return name
 
     def prepared(

@@ -123,5 +123,5 @@ def test_peers_are_measured_beside_the_engines() -> None:
     """The command of the benchmarks names them all, and says in one line what is wrong."""
     program = str(Path(fitting_plain.__file__).with_name("fitting.py"))
     done = subprocess.run([sys.executable, program, "--method", "naif"], capture_output=True, text=True)
-    expected = f"no method called 'naif'; there are: {', '.join(METHODS)}"
+    expected = f"no method called 'naif' (did you mean 'naive'?); there are: {', '.join(METHODS)}"
     assert done.returncode == 2 and done.stderr.splitlines()[-1].endswith(expected), done.stderr

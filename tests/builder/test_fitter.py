@@ -268,7 +268,7 @@ def test_command_line(runs, tmp_path, inrzoo):
         (["--fitter", "RUN", "--inr", "gabor_net"], "inr.name cannot be set with --fitter"),
         (["--fitter", "RUN", "--steps", "5"], "fit.steps cannot be set with --fitter"),
         (["--fitter", "RUN", "--seeds", "3"], "a hypernetwork makes one INR of each signal"),
-        (["--fitter", "RUN", "--tto", "-1"], "--tto = -1 is not allowed"),
+        (["--fitter", "RUN", "--tto", "-1"], "--tto -1 is not allowed"),
         (["--fitter", "absent"], "no checkpoint at absent"),
         (["--fitter", "STORE"], "was not built with --fitter"),
         (["--fitter", "RUN", "--init", "STORE"], "--init and --fitter both"),

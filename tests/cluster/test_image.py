@@ -30,7 +30,7 @@ PROBE = "wget --tries 1 -T 5 -q -O- http://localhost:{}/{} | grep success"
 
 def test_the_image_has_the_packages_of_a_cluster() -> None:
     for extras in re.findall(r"\bextras=([a-z0-9,]+)", DOCKERFILE):
-        assert {"cluster", "compiler", "s3"} <= {*extras.split(",")}
+        assert {"build", "cluster", "compiler", "hub", "s3", "train"} <= {*extras.split(",")}
     needs = [Requirement(need) for need in EXTRAS["cluster"]]
     assert "default" in next(need for need in needs if need.name == "ray").extras
     # Ray says what its job server needs; `pip check` of this environment is `make`'s business.

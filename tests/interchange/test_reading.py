@@ -89,13 +89,16 @@ def test_the_defaults_of_an_unambiguous_folder_are_recorded(exported, tmp_path: 
     [
         (["--convention", "implicit_zoo"], "pass the lowest and the highest value with --coords range=LOW,HIGH"),
         (["--convention", "dws", "--inr", "hidden_features=9"], "--inr has no key 'hidden_features'; there are: "),
-        (["--convention", "dws", "--inr", "omega=9"], "--inr has no key 'omega'; there are: "),
+        (
+            ["--convention", "dws", "--inr", "omega=9"],
+            "--inr has no key 'omega' (did you mean 'omega_0'?); there are: ",
+        ),
         (["--convention", "dws", "--inr", "omega_0=fast"], "omega_0 = 'fast' is not allowed"),
         (["--convention", "dws", "--inr", "omega_0"], "--inr omega_0 is not allowed; expected KEY=VALUE"),
         (["--convention", "dws", "--inr", "omega_0=1", "--inr", "omega_0=2"], "--inr omega_0 occurs twice"),
         (
             ["--convention", "dws", "--coords", "order=x_y"],
-            "--coords has no key 'order'; there are: spacing, axis_order",
+            "--coords has no key 'order' (did you mean 'axis_order'?); there are: spacing, axis_order",
         ),
         (["--convention", "dws", "--coords", "spacing=wide"], "--coords spacing = 'wide' is not allowed"),
         (["--convention", "dws", "--coords", "range=1,0"], "values.range = [1.0, 0.0] is not allowed"),

@@ -4,6 +4,7 @@ import builtins
 import logging
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,11 +15,13 @@ from PIL import Image
 
 from inrzoo.hub.card import card, draw_preview
 from inrzoo.preview import DRAWINGS, caption, fields, images, preview, sounds
+from inrzoo.preview.page import Page
 from inrzoo.rendering.shading import AMBIENT, HALF_WIDTH, SIZE, Canvas
 from inrzoo.rendering.surfaces import Level, Surface, volume_surface
 from inrzoo.store import Store, open_store
 
 Stores = Callable[[str], Store]
+CommandLine = Callable[..., tuple[int, str, str]]
 KINDS = ("tones", "solids", "wind_levels", "voxels", "balls")
 
 
@@ -127,7 +130,7 @@ def test_a_card_has_the_picture_of_every_kind_that_has_one(
     monkeypatch.setattr(builtins, "__import__", blocked)
     with caplog.at_level(logging.WARNING, "inrzoo.hub"):
         assert not draw_preview(stores("solids"), tmp_path / "b.png")
-    assert "the card has no picture: surfaces are made with scikit-image" in caplog.text
+    assert "the card has no picture: making surfaces needs skimage" in caplog.text
     assert not (tmp_path / "b.png").exists()
 
 
@@ -173,3 +176,60 @@ def test_what_is_nearer_hides_what_is_behind() -> None:
     behind.draw_points(np.array([-0.9 * toward]), (0.0, 0.0, 1.0))
     behind.draw_surface(surface.vertices_V3 / 19.5 - 1, surface.faces_F3, surface.normals_V3, (1.0, 0.0, 0.0))
     assert behind.pixels()[SIZE // 2, SIZE // 2, 2] == 0
+
+
+def test_the_class_stands_below_each_picture(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In any script, and with characters that a terminal or matplotlib would obey."""
+    store = open_store(finished)
+    [column] = store.info.label_columns
+    names = ["$x^$", "零", "a\x1b[2J", "a class of a very long name", *store.info.label_names[column][4:]]
+    monkeypatch.setitem(store.info.label_names, column, names)
+    drawn = [int(np.flatnonzero(store.labels[column] == code)[0]) for code in range(5)]
+    below: list[str] = []
+    real = Page.describe
+
+    def describe(drawn_page: Page, *arguments: Any) -> None:
+        real(drawn_page, *arguments)
+        below.extend(axis.get_xlabel() for axis in drawn_page.panels[-1])
+
+    monkeypatch.setattr(Page, "describe", describe)
+    assert preview(store, tmp_path / "a.png", signals=drawn) == 5
+    shown = ["$x^$", "零", "a?[2J", "a class of a ve…", store.info.label_names[column][4]]
+    assert [line.split("\n")[0] for line in below] == [
+        f"signal {signal}: {name}" for signal, name in zip(drawn, shown, strict=True)
+    ]
+    psnr = [f"{store.psnr[signal, 0, -1]:.1f} dB" for signal in drawn]
+    assert [line.split("\n")[1] for line in below] == psnr
+
+
+def test_signals_splits_and_views_are_chosen(
+    finished: Path, tmp_path: Path, inrzoo: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(finished)
+    asked: list[tuple[list[int], int, int]] = []
+
+    class Nothing:
+        def save(self, *arguments: object) -> None:
+            """Draw nothing."""
+
+    def draw(store: Store, chosen: Any, seed: int, step: int) -> Nothing:
+        asked.append((chosen.tolist(), seed, step))
+        return Nothing()
+
+    monkeypatch.setattr(images, "draw", draw)
+    out = tmp_path / "a.png"
+    words = ("preview", finished, "--out", out)
+    assert inrzoo(*words, "--signal", 7, "--signal", 3, "--seed", 1) == (0, f"{out}: 2 INRs\n", "")
+    assert inrzoo(*words, "--split", "test", "--count", 3, "--view", 0)[0] == 0
+    (first, seed, step), (of_split, _, view) = asked
+    assert (first, seed, step, view) == ([7, 3], 1, -1, 0)
+    assert len(of_split) == 3 and {store.info.split_names[store.split[signal]] for signal in of_split} == {"test"}
+    for wrong, says in (
+        (("--signal", 10_000), "--signal 10000 is not allowed; expected at most 64 of the signals 0 to "),
+        (("--split", "tset"), "--split tset is not allowed (did you mean 'test'?); there are: train, validation, test"),
+        (("--view", 9), "--view 9 is not allowed; expected 0 to "),
+        (("--split", "train", "--signal", of_split[0]), f"--signal {of_split[0]} is not allowed"),
+    ):
+        code, _, err = inrzoo(*words, *wrong)
+        assert code == 2 and says in err and err.count("\n") == 1, err
+    assert len(asked) == 2

@@ -239,7 +239,7 @@ def test_a_missing_package_is_named_with_its_extra(
 
     monkeypatch.setattr(builtins, "__import__", blocked)
     code, printed, err = inrzoo("render", made(name), "--signal", 0, "--out", tmp_path / out)
-    assert (code, printed) == (2, "") and err.count("\n") == 1 and f'pip install "inrzoo[{extra}]"' in err
+    assert (code, printed) == (2, "") and err.count("\n") == 1 and f"pip install 'inrzoo[{extra}]'" in err
     assert not [*tmp_path.iterdir()]
 
 

@@ -337,5 +337,5 @@ def test_few_shot_classes(tmp_path):
 
 def test_without_the_libraries_the_extra_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "rtree", None)
-    with pytest.raises(InrzooError, match=r'mesh_folder needs rtree; pip install "inrzoo\[shapes\]"'):
+    with pytest.raises(InrzooError, match=r"mesh_folder needs rtree: pip install 'inrzoo\[shapes\]'"):
         MeshFolder().read(folder(tmp_path, a=box()))

@@ -78,16 +78,16 @@ def test_command_line_and_python_record_the_same_tables(finished, tmp_path, inrz
     [
         (
             "rotat=15",
-            "augment 'rotat=15': no transforms called 'rotat' (did you mean 'rotate'?); there are: dropout, flip",
+            "--augment 'rotat=15': no transforms called 'rotat' (did you mean 'rotate'?); there are: dropout, flip",
         ),
         ("rotate=x", "augment rotate: rotate.degrees = 'x' is not allowed; expected a number"),
         ("rotate=400", "augment rotate: degrees = 400.0 is not allowed; it must be from 0 to 180"),
         ("rotate angle=3", "augment rotate: rotate has no field 'angle' (given 3); it has: degrees"),
         (
             "rotate degrees",
-            "augment 'rotate degrees' is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'",
+            "--augment 'rotate degrees' is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'",
         ),
-        ("", "augment '' is not allowed; expected NAME"),
+        ("", "--augment '' is not allowed; expected NAME"),
         ("scale=1.5", "augment scale: low = -0.5 is not allowed; it must be above 0"),
         ("no.such:Class", "cannot be imported"),
     ],

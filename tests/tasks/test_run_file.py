@@ -64,7 +64,7 @@ def test_the_command_line_goes_before_the_file(
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("stesp = 3", "--config FILE has no keyword 'stesp', did you mean 'steps'? There are: task, store, out, "),
+        ("stesp = 3", "--config FILE has no keyword 'stesp' (did you mean 'steps'?); there are: task, store, out, "),
         ("steps = 'x'", "steps = 'x' is not allowed; expected a whole number"),
         ("steps = ", "--config FILE is not valid TOML: "),
         ("task = 'few_shot'", "--config FILE has the options of the task few_shot, not of classify"),

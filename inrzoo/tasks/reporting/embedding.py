@@ -10,6 +10,7 @@ import torch
 from inrzoo import registry
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 from inrzoo.loaders import WeightDataset
 from inrzoo.tasks.contract import Device
 from inrzoo.tasks.evaluation import require_same_conventions, restored
@@ -49,8 +50,9 @@ def embed(
     Raises:
         InrzooError: there is no such checkpoint, it is of another task, or the store has other conventions or fits.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    with needed("train", "writing features"):
+        import pyarrow as pa
+        import pyarrow.parquet as pq
 
     _, dataset, network, torch_device = _opened(checkpoint, path, split, device, force)
     store = dataset.stores[0]

@@ -12,7 +12,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo.tasks.reporting.figures import save_figure
+from inrzoo.extras import needed
+from inrzoo.tasks.reporting.figures import new_figure, save_figure
 
 Method = Literal["tsne", "pca"]
 
@@ -23,8 +24,9 @@ def plane(features_LF: NDArray[np.float32], method: Method, seed: int = 0) -> ND
     `pca` gives the first principal components; `tsne` is t-SNE initialised with them (van der Maaten & Hinton 2008)
     with scikit-learn's default perplexity of 30, or less for fewer than 91 rows.
     """
-    from sklearn.decomposition import PCA
-    from sklearn.manifold import TSNE
+    with needed("train", "projecting features"):
+        from sklearn.decomposition import PCA
+        from sklearn.manifold import TSNE
 
     projected_L2: NDArray[np.float32]
     if method == "pca":
@@ -52,9 +54,7 @@ def draw_features(
         class_names: of the labels.
         method: `tsne` or `pca`.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4 * len(columns) + 1, 4), layout="constrained")
+    figure = new_figure(4 * len(columns) + 1, 4)
     panels = figure.subplots(1, len(columns), squeeze=False)[0]
     for axes, (title, (features_LF, label_L)) in zip(panels, columns.items(), strict=True):
         dots_L2 = plane(features_LF, method)

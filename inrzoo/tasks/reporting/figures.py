@@ -7,11 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from inrzoo.extras import needed
 from inrzoo.store.files import write_atomically
 from inrzoo.tasks.measurements import Measurement
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return an empty figure of that many inches.
+
+    Raises:
+        MissingPackageError: matplotlib is not installed.
+    """
+    with needed("train", "drawing a figure"):
+        from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 120) -> None:
@@ -30,9 +43,7 @@ def draw_lines(path: Path, lines: Mapping[str, Mapping[float, Measurement]], x_n
         lines: name of a line -> the measurement at each x.
         x_name, y_name: labels of the axes.
     """
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(5, 3.5), layout="constrained")
+    figure = new_figure(5, 3.5)
     axes = figure.subplots()
     for name, measurements in lines.items():
         means = [measurement.mean for measurement in measurements.values()]

@@ -20,7 +20,7 @@ from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 from inrzoo.inrs import Perceptron
 from inrzoo.tasks.contract import Data, Device
 from inrzoo.tasks.hypernetwork import Hypernetwork
-from inrzoo.tasks.reporting.figures import save_figure
+from inrzoo.tasks.reporting.figures import new_figure, save_figure
 from inrzoo.tasks.signals import psnr_of
 from inrzoo.tasks.training.loop import chosen_device
 
@@ -51,7 +51,7 @@ def draw(
         InrzooError: the count is below 1, the checkpoint is of another task, or the signals have more than two axes.
     """
     if count < 1:
-        raise InrzooError(f"--count = {count} is not allowed; it must be at least 1")
+        raise InrzooError(f"--count {count} is not allowed; it must be at least 1")
     trained = read(checkpoint)
     task = registry.make("tasks", trained.task)
     if not isinstance(task, Hypernetwork):
@@ -118,10 +118,8 @@ def _figure(
     rows: list[list[tuple[str, Tensor]]], sizes: tuple[int, ...], value_range: tuple[float, float] | None, path: Path
 ) -> Path:
     """Draw signals (K, C) with titles; without a value range each is scaled by itself."""
-    from matplotlib.figure import Figure
-
     columns = max(map(len, rows))
-    figure = Figure(figsize=(2 * columns, 2.1 * len(rows)), layout="constrained")
+    figure = new_figure(2 * columns, 2.1 * len(rows))
     axes = figure.subplots(len(rows), columns, squeeze=False)
     low, high = value_range or (None, None)
     for row, signals_shown in enumerate(rows):

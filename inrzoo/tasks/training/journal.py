@@ -6,6 +6,7 @@ import json
 import math
 import re
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -13,9 +14,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import TaskID
 
-from inrzoo.display import progress_bar
+from inrzoo.display import folded, is_quiet, progress_bar
 from inrzoo.store.files import write_atomically
-from inrzoo.tasks.reporting.figures import save_figure
+from inrzoo.tasks.reporting.figures import new_figure, save_figure
 
 METRICS, CURVE = "metrics.jsonl", "curve.png"
 """File names, in the folder of a run, of its metrics and of their curve."""
@@ -55,12 +56,10 @@ class Journal:
 
     def draw(self) -> None:
         """Draw every number over the steps, with one panel for each unit."""
-        from matplotlib.figure import Figure
-
         steps = [entry["step"] for entry in self.lines]
         names = [name for name in (self.lines[0] if self.lines else {}) if name not in ("step", "score", "lr")]
         units = list(dict.fromkeys(name.rpartition("_")[2] for name in names))
-        figure = Figure(figsize=(5 * max(1, len(units)), 3.5), layout="constrained")
+        figure = new_figure(5 * max(1, len(units)), 3.5)
         for axes, unit in zip(figure.subplots(1, max(1, len(units)), squeeze=False)[0], units, strict=False):
             for name in names:
                 if name.rpartition("_")[2] == unit:
@@ -71,13 +70,16 @@ class Journal:
 
 
 class Bar:
-    """Shows steps, rate and remaining time: a bar on a terminal, otherwise a line for each validation."""
+    """Shows steps, loss and remaining time: one line on a terminal, and above or without it a line a validation."""
 
     def __init__(self, done: int, total: int, quiet: bool) -> None:
+        quiet = quiet or is_quiet()
         self._console = Console(stderr=True, quiet=quiet)
         self._progress = progress_bar(self._console, quiet)
         self._task: TaskID = self._progress.add_task("training", total=total, completed=done, note="")
         self._total = total
+        if done:
+            self._say(f"continuing after step {done:,} of {total:,}")
 
     def __enter__(self) -> Bar:
         self._progress.start()
@@ -86,21 +88,31 @@ class Bar:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._progress.stop()
 
-    def advance(self) -> None:
-        """Count one step."""
-        self._progress.advance(self._task)
+    def advance(self, loss: float) -> None:
+        """Count one step and show its loss."""
+        self._progress.update(self._task, advance=1, note=f"loss {loss:.4g}")
 
     def show(self, step: int, rate: float, entry: dict[str, Any]) -> None:
         """Show the numbers of the last validation; `rate` is in steps per second."""
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in entry.items() if name not in ("step", "lr"))
-        self._progress.update(self._task, note=f"{rate:.1f} steps/s, {numbers}")
-        if not sys.stderr.isatty():
+        if sys.stderr.isatty():
+            self._say(f"step {step}: {_numbers(entry)}")
+        else:
             left = (self._total - step) / rate if rate else math.inf
-            self._console.print(
-                f"{step}/{self._total} steps, {rate:.1f} steps/s, ETA {left:.0f} s: {numbers}",
-                highlight=False,
-                soft_wrap=True,
-            )
+            self._say(f"{step}/{self._total} steps, {rate:.1f} steps/s, ETA {left:.0f} s: {_numbers(entry)}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(folded(line), highlight=False, soft_wrap=not sys.stderr.isatty())
+
+
+def _numbers(entry: Mapping[str, Any]) -> str:
+    """The numbers of a validation in words, by split; the score only if it is none of the others."""
+    by_split: dict[str, list[str]] = {}
+    others = {value for name, value in entry.items() if name != "score"}
+    for name, value in entry.items():
+        if name not in ("step", "lr") and not (name == "score" and value in others):
+            split, _, number = name.partition("_") if name.startswith(("train_", "validation_")) else ("", "", name)
+            by_split.setdefault(split, []).append(f"{number.replace('_', ' ')} {value:.4g}")
+    return "; ".join(f"{split} {', '.join(numbers)}".strip() for split, numbers in by_split.items())
 
 
 def validation_at(folder: Path, step: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -18,6 +18,7 @@ from torch import nn
 from inrzoo.checkpoint import BEST, LAST, Checkpoint, read
 from inrzoo.differences import differences
 from inrzoo.errors import InrzooError, Terminated
+from inrzoo.extras import require
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.reporting.cost import COST, add_cost
 from inrzoo.tasks.training.journal import CURVE, METRICS, Bar, Journal
@@ -34,6 +35,7 @@ class Trained:
         best_step: the step after which the best checkpoint was written.
         score: of the best checkpoint on the validation split.
         stopped: whether patience ended the run before its last step.
+        unchanged: whether the run was complete before this call, which then did nothing.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Trained:
     best_step: int
     score: float
     stopped: bool
+    unchanged: bool = field(default=False, compare=False)
 
 
 def train(
@@ -67,8 +70,10 @@ def train(
 
     Raises:
         InrzooError: the data cannot be trained on, or `out` holds another run; the message names what differs.
+        MissingPackageError: a package of the extra `train` is not installed.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
+    require("train", "training", "matplotlib", "sklearn")
     torch_device = chosen_device(device)
     task.require_readable(path)
     data: Any = path
@@ -83,13 +88,14 @@ def train(
         run.record("notes", dict(learner.notes))
         if named is not None:
             run.record("store", {"named": named, "url": str(path)})
-        if not run.finished:
+        unchanged = run.finished
+        if not unchanged:
             started, cpu_started = time.monotonic(), time.process_time()
             try:
                 run.work(quiet, stop_after)
             finally:
                 add_cost(out, time.monotonic() - started, time.process_time() - cpu_started, torch_device)
-        return run.state()
+        return replace(run.state(), unchanged=unchanged)
 
 
 class _Run:
@@ -169,8 +175,7 @@ class _Run:
         with _interruption() as interrupted, Bar(first, last, quiet) as bar:
             while not progress["finished"]:
                 if progress["step"] < last:
-                    self._step()
-                    bar.advance()
+                    bar.advance(self._step())
                 done = progress["step"]
                 if done % task.validate_every == 0 or done >= last:
                     self._validate(journal)
@@ -186,7 +191,8 @@ class _Run:
                     return
         journal.draw()
 
-    def _step(self) -> None:
+    def _step(self) -> float:
+        """Take one step and return its loss."""
         assert self._optimiser is not None, "steps are taken only where there is something to train"
         progress, task = self._progress, self._task
         for group in self._optimiser.param_groups:
@@ -209,6 +215,7 @@ class _Run:
             progress["sums"][name] = progress["sums"].get(name, 0.0) + number
         progress["step"] += 1
         progress["since"] = progress.get("since", 0) + 1
+        return value
 
     def _validate(self, journal: Journal) -> None:
         progress = self._progress

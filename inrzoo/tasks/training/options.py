@@ -77,7 +77,11 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
             tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
             raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
         values[field] = {**values.get(field, defaults[field]), key: toml_value(word) if isinstance(word, str) else word}
-    task: Task = registry.make("tasks", {"name": name, **trust_tables(values)})
+    values = trust_tables(values)
+    for kind in registry.KINDS:  # a wrong name is said before data are read
+        if isinstance(table := values.get(kind[:-1]), dict) and "name" in table:
+            registry.find(kind, table["name"])
+    task: Task = registry.make("tasks", {"name": name, **values})
     return task
 
 
@@ -114,14 +118,14 @@ def transform_table(word: Any) -> Any:
     first, *rest = word.split() or [""]
     pairs = [part.partition("=") for part in rest]
     if not first or not all(key and equals and text for key, equals, text in pairs):
-        raise InrzooError(f"augment {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
+        raise InrzooError(f"--augment {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
     name, equals, text = first.partition("=")
     name = trust("transforms", name) if ":" in name else name.replace("-", "_")
     try:
         table = short_table(name, toml_value(text)) if equals else {"name": name}
         registry.find("transforms", name)
     except InrzooError as error:
-        raise InrzooError(f"augment {word!r}: {error}") from None
+        raise InrzooError(f"--augment {word!r}: {error}") from None
     return {**table, **{key: toml_value(text) for key, _, text in pairs}}
 
 
