@@ -32,7 +32,7 @@ class Coords:
     Attributes:
         spacing: `end_points`: the first and the last value of an axis lie at its ends. `pixel_centres`: at the centres
             of equal cells.
-        axis_order: `row_col`: coordinates in the order of the signal's axes, rows first. `x_y`: columns first.
+        axis_order: `row_col`: coordinates in the order of the signal's axes, rows first. `x_y`: in the reverse order.
         extent: half the length of each axis, above 0; signals of many periods, such as sounds, need more than 1.
     """
 
