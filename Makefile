@@ -34,7 +34,7 @@ check: $(READY)
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python docker/check.py
 
 docs: $(READY)
-	$(BIN)/python docs/site/build.py
+	$(BIN)/python docs/site/build_site.py
 
 smoke: $(READY)
 	$(BIN)/python pipelines/smoke.py

@@ -88,7 +88,8 @@ export_parquet(folder / "digits.zarr", folder / "parquet")
 [first, *_] = sorted((folder / "parquet").rglob("*.parquet"))
 rows = pyarrow.parquet.read_table(first, columns=["label", "psnr", "weights"])
 print(rows.num_rows, "rows")
-print("label", rows["label"][0], "· PSNR", rows["psnr"][0], "·", len(rows["weights"][0]), "weights")
+print("label", rows["label"][0], "PSNR", rows["psnr"][0])
+print(len(rows["weights"][0]), "weights")
 
 # %% [markdown]
 # ## On the Hub

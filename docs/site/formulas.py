@@ -14,7 +14,8 @@ def with_mathml(page: str) -> str:
     """A page's HTML with MathML in place of LaTeX."""
 
     def mathml(match: re.Match[str]) -> str:
-        return convert(html.unescape(match[2]).strip(), display="block" if match[1] == "div" else "inline")
+        display = "block" if match[1] == "div" else "inline"
+        return str(convert(html.unescape(match[2]).strip(), display=display))
 
     return FORMULA.sub(mathml, page)
 

@@ -1,6 +1,6 @@
 """Build the documentation site, with the gallery of the digits as a live example.
 
-Command:  python docs/site/build.py [--without-notebooks]
+Command:  python docs/site/build_site.py [--without-notebooks]
 Needs:    pip install 'inrzoo[docs]'; no network.
 Duration: about two minutes on two cores; half of it the notebooks, whose outputs stand on their pages.
 
