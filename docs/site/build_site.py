@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from command_pages import write_commands
-from notebook_pages import NOTEBOOKS, notebooks, write_notebook
+from notebook_pages import notebooks, write_notebook
 from reference_pages import write_reference
 from repository_pages import copy_pages
 
@@ -31,6 +31,8 @@ HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
 OUT = ROOT / "out" / "docs"
 STATIC = ("style.css", "favicon.svg")
+STRICT_BUILD = [sys.executable, "-m", "mkdocs", "build", "--strict", "--config-file"]
+"""The command before the path of the settings; with `--quiet` warnings would not be counted."""
 LOADED = re.compile(r"<(?:script|link|img|iframe|source|video|audio)\b[^>]*\b(?:src|href)=[\"']?(?:https?:)?//", re.I)
 """A tag by which a page loads something from another server."""
 NO_NOTEBOOKS = "*The site was built without running this notebook.*"
@@ -50,26 +52,16 @@ def main(with_notebooks: bool) -> None:
     write_commands(pages / "reference" / "commands.md")
     write_tutorials(pages / "docs" / "notebooks", with_notebooks)
     write_gallery(pages / "gallery")
-    command = [
-        sys.executable,
-        "-m",
-        "mkdocs",
-        "build",
-        "--strict",
-        "--quiet",
-        "--config-file",
-        str(HERE / "mkdocs.yml"),
-    ]
-    subprocess.run(command, cwd=ROOT, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"}, check=True)
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    if subprocess.run([*STRICT_BUILD, HERE / "mkdocs.yml"], cwd=ROOT, env=environment).returncode:
+        sys.exit("MkDocs warned, see above")
     if found := list(foreign_addresses(site)):
         sys.exit("pages would load something from another server:\n" + "\n".join(found))
     print(f"{site}: {sum(1 for _ in site.rglob('*.html'))} pages; open {site / 'index.html'}")
 
 
 def write_tutorials(out: Path, run: bool) -> None:
-    """Write a page of each notebook, in one folder, one after the other, and the page that lists them."""
-    out.mkdir(parents=True)
-    shutil.copyfile(NOTEBOOKS / "README.md", out / "README.md")
+    """Write a page of each notebook, one after the other in one folder."""
     with TemporaryDirectory() as folder:
         for path in notebooks():
             if run:

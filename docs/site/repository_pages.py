@@ -1,7 +1,7 @@
 """Copies the pages of the repository, and what they link to, into the site's folder, under the same paths.
 
 Links between pages work there as they do in the repository. Two kinds of targets become pages: a file of code, in a
-block, and a folder, as its README or a list of its pages.
+block, and a folder, as its README or a list of its pages. A link to a notebook leads to the page that is made of it.
 """
 
 import os
@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PAGES = ("CHANGELOG.md", "CODE_OF_CONDUCT.md", "CONTRIBUTING.md", "docs/*.md", "docs/derivations/*.md")
+PAGES = ("C*.md", "docs/*.md", "docs/derivations/*.md", "docs/notebooks/*.md")
+"""All pages but the README: CHANGELOG.md, CODE_OF_CONDUCT.md, CONTRIBUTING.md, and those of docs/."""
 OVERVIEW = "overview.md"
 """Path of the README: `README.md` would be the home page, which the site has of its own."""
 LINK = re.compile(r"(?<=\]\()([^)#\s]+)((?:#[^)\s]*)?)(?=\))")
@@ -53,7 +54,14 @@ def page_of(path: Path) -> Path:
         raise ValueError(f"{path} lies outside of the repository")
     if path.is_dir():
         return inside / "README.md"
+    if is_notebook(path):
+        return inside.with_suffix(".md")
     return inside if inside.suffix in {*COPIED, ".md"} else inside.with_name(f"{inside.name}.md")
+
+
+def is_notebook(path: Path) -> bool:
+    """Whether `notebook_pages` makes the page of a file."""
+    return path.suffix == ".py" and path.parent == ROOT / "docs" / "notebooks"
 
 
 def text_of(path: Path) -> str:
@@ -82,7 +90,8 @@ def with_links_to_pages(text: str, folder: Path, targets: list[Path]) -> str:
         target = Path(os.path.normpath(folder / match[1]))
         if not target.exists():  # MkDocs reports it
             return match[0]
-        targets.append(target)
+        if not is_notebook(target):
+            targets.append(target)
         return os.path.relpath(ROOT / page_of(target), folder) + match[2]
 
     parts, end = [], 0

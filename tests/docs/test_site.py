@@ -4,13 +4,12 @@ import dataclasses
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import click
 import pytest
 import yaml
-from build_site import foreign_addresses
+from build_site import STRICT_BUILD, foreign_addresses
 from command_pages import write_commands
 from docstring_style import in_google_style
 from formulas import with_mathml
@@ -120,6 +119,8 @@ def test_links_to_code_and_folders_lead_to_pages_of_them(pages: Path) -> None:
     assert f"({example}.md)" in (pages / "CONTRIBUTING.md").read_text(encoding="utf-8")
     code = (pages / f"{example}.md").read_text(encoding="utf-8")
     assert (ROOT / example).read_text(encoding="utf-8").rstrip() in code and code.startswith("# moments.py\n\n```py\n")
+    notebook = ROOT / "docs" / "notebooks" / "sounds.py"
+    assert f"({notebook.stem}.md)" in (pages / "docs" / "notebooks" / "README.md").read_text(encoding="utf-8")
     folder = (pages / "benchmarks" / "results" / "README.md").read_text(encoding="utf-8")
     for path in (ROOT / "benchmarks" / "results").glob("*.md"):
         assert f"({path.name})" in folder and (pages / "benchmarks" / "results" / path.name).exists()
@@ -174,7 +175,7 @@ def test_a_page_whose_links_lead_nowhere_fails_the_build(broken: dict[str, str],
     (tmp_path / "docs" / "index.md").write_text("# One\n\n[a](#one)\n\n", encoding="utf-8")
     for number, line in enumerate(broken):
         (tmp_path / "docs" / f"{number}.md").write_text(f"# Page\n\n{line}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
+    command = [*STRICT_BUILD, tmp_path / "mkdocs.yml"]
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert (done.returncode == 0) == (not broken), done.stderr

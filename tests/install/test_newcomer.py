@@ -15,7 +15,7 @@ EVALUATED = Step("inrzoo evaluate run digits.zarr", 0, ["accuracy  97.5 %"], 1.0
 
 
 def test_a_good_walk_has_no_problem() -> None:
-    steps = [Step("inrzoo build digits", 0, ["INRs 1797", "x" * 100], 590.0), EVALUATED]
+    steps = [Step("pip install", 0, ["y" * 101], 300.0), Step("inrzoo build digits", 0, ["x" * 100], 290.0), EVALUATED]
     assert newcomer.problems(steps, 10, []) == []
     assert newcomer.accuracy(steps) == 97.5
 
@@ -25,7 +25,7 @@ def test_a_good_walk_has_no_problem() -> None:
     [
         ([Step("inrzoo build", 2, ["no such dataset"], 1.0), EVALUATED], 2, [], "exit code 2: inrzoo build"),
         ([Step("a", 0, ["Traceback (most recent call last):"], 1.0), EVALUATED], 2, [], "a traceback: a"),
-        ([Step("a", 0, ["x" * 101], 1.0), EVALUATED], 2, [], f"101 columns: {'x' * 101}"),
+        ([Step("inrzoo info", 0, ["x" * 101], 1.0), EVALUATED], 2, [], f"101 columns: {'x' * 101}"),
         ([EVALUATED], 11, [], "11 commands, more than 10"),
         ([Step("a", 0, [], 600.0), EVALUATED], 2, [], "601 s, more than 600"),
         ([Step("inrzoo evaluate run", 0, ["accuracy  84.9 %"], 1.0)], 1, [], "accuracy 84.9 %, less than 85.0"),
