@@ -11,8 +11,9 @@ from pathlib import Path
 import inrzoo
 
 folder = Path(tempfile.mkdtemp())
-inrzoo.build("digits", limit=200, seeds=2, init="shared", out=folder / "digits.zarr")
-store = inrzoo.open_store(folder / "digits.zarr")
+path = folder / "digits.zarr"
+inrzoo.build("digits", limit=200, seeds=2, init="shared", out=path)
+store = inrzoo.open_store(path)
 
 # %% [markdown]
 # ## Before it goes out
@@ -34,7 +35,7 @@ print(f"verified {findings.num_files} files, {findings.num_inrs} INRs")
 # %%
 from inrzoo import summary
 
-print(summary.as_text(store, 90))
+print(summary.as_text(store, 76))
 
 # %% [markdown]
 # ## On any web server
@@ -68,7 +69,8 @@ address = f"http://127.0.0.1:{server.server_port}"
 # piece, without a download first; `inrzoo info URL` and `inrzoo train classify URL` do, too:
 
 # %%
-stream = inrzoo.load(f"{address}/store", split="train", streaming=True, batch_size=64)
+url = f"{address}/store"
+stream = inrzoo.load(url, split="train", streaming=True, batch_size=64)
 batch = next(iter(stream))
 print(batch.weights.shape, batch.label[:8])
 server.shutdown()
@@ -84,7 +86,7 @@ import pyarrow.parquet
 
 from inrzoo.interchange import export_parquet
 
-export_parquet(folder / "digits.zarr", folder / "parquet")
+export_parquet(path, folder / "parquet")
 [first, *_] = sorted((folder / "parquet").rglob("*.parquet"))
 rows = pyarrow.parquet.read_table(first, columns=["label", "psnr", "weights"])
 print(rows.num_rows, "rows")

@@ -21,7 +21,8 @@ folder = Path(tempfile.mkdtemp())
 # %%
 report = inrzoo.build("tones", out=folder / "tones.zarr")
 store = inrzoo.open_store(folder / "tones.zarr")
-print(report.num_inrs, "INRs; SNR in dB:", store.measures["snr"][:, 0, -1].round(1))
+print(report.num_inrs, "INRs; SNR in dB:")
+print(store.measures["snr"][:, 0, -1].round(1))
 assert store.measures["snr"].min() > 10
 
 # %% [markdown]
@@ -47,7 +48,8 @@ Image.open(folder / "tones.png")
 from inrzoo.rendering import write_rendering
 
 for finer in (1, 4):
-    print(write_rendering(store, folder / f"tone_{finer}.wav", signal=3, finer=finer))
+    sound = folder / f"tone_{finer}.wav"
+    print(write_rendering(store, sound, signal=3, finer=finer))
 
 # %% [markdown]
 # ## Recordings of your own

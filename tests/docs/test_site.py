@@ -127,10 +127,10 @@ def test_links_to_code_and_folders_lead_to_pages_of_them(pages: Path) -> None:
 
 
 def test_links_in_blocks_of_code_and_to_other_sites_stay_as_they_are() -> None:
-    text = "[a](https://a.org/b)\n```text\n[b](docs)\n```\n[c](docs#there)"
+    text = "[a](https://a.org/b)\n```text\n[b](tests/plugin)\n```\n[c](tests/plugin#there)"
     targets: list[Path] = []
-    assert with_links_to_pages(text, ROOT, targets) == text.replace("(docs#", "(docs/README.md#")
-    assert targets == [ROOT / "docs"]
+    assert with_links_to_pages(text, ROOT, targets) == text.replace("(tests/plugin#", "(tests/plugin/README.md#")
+    assert targets == [ROOT / "tests" / "plugin"]
 
 
 def test_formulas_become_mathml_and_code_does_not() -> None:
