@@ -10,7 +10,7 @@ LOOSE := arg-type assignment dict-item func-returns-value import-not-found index
 # Otherwise every process that a test starts would compile the package again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-slow test-exhaustive check smoke bench clean
+.PHONY: demo test test-slow test-exhaustive check docs smoke bench clean
 
 # Where the tests have set everything up, that serves the demo as well.
 demo: $(if $(wildcard $(READY)),$(READY),$(DEMO))
@@ -32,7 +32,11 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	MYPYPATH=benchmarks:pipelines $(BIN)/mypy $(addprefix --disable-error-code=,$(LOOSE)) benchmarks/*.py pipelines/*.py
+	MYPYPATH=docs/site $(BIN)/mypy docs/site/*.py
 	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python docker/check.py
+
+docs: $(READY)
+	$(BIN)/python docs/site/build_site.py
 
 smoke: $(READY)
 	$(BIN)/python pipelines/smoke.py

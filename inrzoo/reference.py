@@ -6,7 +6,7 @@ import dataclasses
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, get_type_hints
 
 from inrzoo import manifest, registry
@@ -80,26 +80,65 @@ def _find(name: str) -> tuple[str, str]:
     return matching[0], name
 
 
+@dataclasses.dataclass(frozen=True)
+class Field:
+    """A field of a component, or of a table of a manifest.
+
+    Attributes:
+        name: its key in a manifest and on the command line.
+        type: the type that a manifest or an option gives it, in words.
+        default: its default as TOML; None if it is required.
+        description: what the docstring says of it.
+        is_setting: false if the signals, the store or the run decide it.
+    """
+
+    name: str
+    type: str
+    default: str | None
+    description: str
+    is_setting: bool
+
+
+def fields(cls: type[Any], runtime: Sequence[str] = ()) -> list[Field]:
+    """The fields of a dataclass, or the parameters of another class.
+
+    Args:
+        cls: a component's class, or a table of a manifest.
+        runtime: names of parameters that are no settings.
+
+    Example:
+        >>> from inrzoo.manifest.settings import AntiAlias
+        >>> [(field.name, field.default) for field in fields(AntiAlias)]
+        [('regulariser', '"hinge"'), ('weight', '0.0'), ('alpha', '1.0')]
+    """
+    hints = get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)
+    described = []
+    for name, parameter in inspect.signature(cls).parameters.items():
+        default = _default(cls, parameter)
+        text = None if default is _REQUIRED else to_toml(default)
+        is_setting = name not in runtime
+        kind = describe(hints[name]) if is_setting else ""  # the types of the others are no TOML
+        described.append(Field(name, kind, text, _description(cls, name), is_setting))
+    return described
+
+
 def _component(kind: str, name: str) -> Iterator[str]:
     cls = registry.find(COMPONENTS[kind], name)
     yield from _wrapped(f"{kind} {name}: {summary(cls)}")
-    hints = get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)
-    parameters = inspect.signature(cls).parameters
-    runtime = [parameter for parameter in parameters if parameter in RUNTIME_PARAMETERS.get(kind, ())]
-    settings = [parameter for parameter in parameters if parameter not in runtime]
-    for parameter in settings:
+    described = fields(cls, RUNTIME_PARAMETERS.get(kind, ()))
+    settings = [field for field in described if field.is_setting]
+    for field in settings:
         yield ""
-        default = _default(cls, parameters[parameter])
-        value = "" if default is _REQUIRED else f" = {to_toml(default)}"
-        needed = "required, " if default is _REQUIRED else ""
-        yield from _wrapped(f"{parameter}{value}  ({needed}{describe(hints[parameter])})", "  ")
-        yield from _wrapped(_description(cls, parameter), "      ", hanging="")
+        value = "" if field.default is None else f" = {field.default}"
+        needed = "required, " if field.default is None else ""
+        yield from _wrapped(f"{field.name}{value}  ({needed}{field.type})", "  ")
+        yield from _wrapped(field.description, "      ", hanging="")
     if not settings:
         yield from ("", "  no fields")
-    if runtime:
+    if runtime := [field for field in described if not field.is_setting]:
         yield from ("", "  not settings; the signals, the store or the run decide:")
-    for parameter in runtime:
-        yield from _wrapped(f"{parameter}: {_description(cls, parameter)}", "  ")
+    for field in runtime:
+        yield from _wrapped(f"{field.name}: {field.description}", "  ")
 
 
 def _description(cls: type[Any], parameter: str) -> str:

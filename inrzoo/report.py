@@ -37,7 +37,7 @@ MAX_CANDIDATES = 8
 def of_build(report: Report) -> str:
     """Return the last lines of a build."""
     fitting = report.seconds - report.preparation_seconds
-    new = f" ({report.compile_seconds:.1f} s to compile the engine for a new shape of INR)"
+    new = f" ({report.compile_seconds:.1f} s to compile the engine)"
     compiled = new if report.compile_seconds else ""
     rate = f", {report.fitted / fitting:.1f} INRs/s" if report.fitted else ""
     how = f"{report.fitted} fitted now, {report.workers} worker(s) {report.executor}{rate}"

@@ -29,6 +29,7 @@ EXAMPLES = {
     "loaders.graphs": ("to_pyg",),
     "loaders.stream": ("WeightStream",),
     "loaders.transforms": ("generator_for", "make_transforms", "short_table"),
+    "reference": ("fields",),
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
     "tasks.measurements": ("measured_mean", "measured_share"),

@@ -55,6 +55,8 @@ ELSEWHERE = {
     "hypernetworks_table_3": "tasks/test_signal_pipelines.py",
     "hypernetworks_figure_9": "tasks/test_signal_pipelines.py",
     "hypernetworks_ablations": "tasks/test_signal_pipelines.py",
+    "newcomer": "install/test_newcomer.py",
+    "release": "install/test_release.py",
 }
 
 

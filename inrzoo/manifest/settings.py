@@ -28,7 +28,14 @@ GRID = {"name": "grid", "measures": []}
 
 @dataclass(frozen=True, kw_only=True)
 class Coords:
-    """The coordinates of a signal's values, in [-extent, extent] on each axis; see `inrzoo.coords.grid`."""
+    """The coordinates of a signal's values, in [-extent, extent] on each axis; see `inrzoo.coords.grid`.
+
+    Attributes:
+        spacing: `end_points`: the first and the last value of an axis lie at its ends. `pixel_centres`: at the centres
+            of equal cells.
+        axis_order: `row_col`: coordinates in the order of the signal's axes, rows first. `x_y`: in the reverse order.
+        extent: half the length of each axis, above 0; signals of many periods, such as sounds, need more than 1.
+    """
 
     spacing: Spacing = "end_points"
     axis_order: AxisOrder = "row_col"
@@ -241,6 +248,14 @@ class DatasetSettings(Recorded):
 
     Attributes:
         name: name of the dataset, part of the key of every random stream.
+        coords: where the values of a signal lie; the table `[coords]`.
+        values: what the numbers of a signal mean; the table `[values]`.
+        observation: where INRs are compared with signals, and by which measures; the table `[observation]`.
+        source: where the signals come from; the table `[source]`.
+        inr: the architecture; the table `[inr]`.
+        title: what the dataset is, in a line.
+        licence: licence of the signals, by its SPDX identifier where it has one.
+        citation: who made the signals.
         seeds: number of independent fits of each signal.
         limit: maximum number of signals, an even share of every class; None for all.
         citation: who made the signals, in a sentence.
@@ -279,6 +294,12 @@ class FitSettings(Recorded):
 
     Attributes:
         name: name of the dataset, part of the key of every random stream.
+        coords: where the values of a signal lie; the table `[coords]`.
+        values: what the numbers of a signal mean; the table `[values]`.
+        observation: where INRs are compared with signals, and by which measures; the table `[observation]`.
+        init: the initial weights; the table `[init]`.
+        fit: the optimisation; the table `[fit]`.
+        antialias: the regulariser of multiplicative filter networks; the table `[antialias]`.
     """
 
     name: str

@@ -214,3 +214,8 @@ class _Handler(Routes, BaseHTTPRequestHandler):
             else:
                 self.wfile.write(content)
         return
+
+
+if __name__ == "__main__":  # for a process that is not a test: prints its address and serves until it is ended
+    print(Hub().endpoint, flush=True)
+    threading.Event().wait()

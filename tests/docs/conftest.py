@@ -1,0 +1,6 @@
+"""The makers of the site's pages can be imported."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "docs" / "site"))
