@@ -34,6 +34,7 @@ TINY: dict[str, str] = {
     "quality": "",
     "read_speed": "1024",
     "smoke": "",
+    "thumbnails": "",
     "tuning": "--dataset digits --target-psnr 12 --budget 0.1 --settings 2 --limit 60 --out {out}",
     "waiting": "2",
     **dict.fromkeys(FEW_SHOT, ""),
