@@ -61,7 +61,7 @@ def test_a_subset_holds_what_was_asked_for(views, tmp_path):
     (part,) = new.info.gathered.parts
     assert (part.store, part.fingerprint, part.seeds) == ("views.zarr", old.info.fingerprint, (2, 0))
     assert (part.num_signals, part.num_inrs) == (3, 6) and part.environment == old.info.environment
-    assert new.info.gathered.selection == {"signals": "[6, 1, 2]", "seeds": "[2, 0]", "views": "10"}
+    assert new.info.gathered.selection == {"signals": "6,1,2", "seeds": "2,0", "views": "10"}
 
 
 def test_every_condition_is_that_of_select(finished, tmp_path, inrzoo):
@@ -81,6 +81,24 @@ def test_every_condition_is_that_of_select(finished, tmp_path, inrzoo):
     np.testing.assert_array_equal(new.weights[:], expected)
     assert not verify.verify(new.path).problems
     assert len(load(new.path)) == chosen_NS.sum()
+
+
+def test_what_was_asked_for_is_recorded_in_few_words(finished, tmp_path, inrzoo):
+    odd = ",".join(map(str, range(1, 47, 2)))
+    for name, signals, words in (("a", "0:40", "0:40"), ("b", odd, "23 numbers, sha256 ")):
+        assert inrzoo("subset", finished, "--out", tmp_path / name, "--signals", signals, "--label", "digit=3")[0] == 0
+        selection = open_store(tmp_path / name).info.gathered.selection
+        assert selection["signals"].startswith(words) and len(selection["signals"]) < 50
+        assert selection["label"] == "digit=3"
+
+
+@pytest.mark.parametrize("value", [3, [], {}, {"parts": 3}, {"parts": [{}]}, {"parts": [], "refits": "yes"}])
+def test_a_hostile_record_is_one_line(finished_small, tmp_path, value):
+    path = Path(shutil.copytree(finished_small, tmp_path / "store.zarr"))
+    set_attributes(path, gathered=value)
+    with pytest.raises(InrzooError, match="is damaged") as caught:
+        open_store(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("part", ["0:20", "7", "3,5", "-4:"])
