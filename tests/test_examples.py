@@ -22,6 +22,7 @@ EXAMPLES = {
     "api.training": ("train", "evaluate"),
     "array_namespace": ("array_namespace",),
     "differences": ("differences",),
+    "gather.selection": ("as_words",),
     "keywords": ("unknown",),
     "loaders": ("load",),
     "loaders.batch": ("WeightBatch",),

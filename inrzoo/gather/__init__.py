@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.gather.agreement import require_one_setting, shared_axis
 from inrzoo.gather.parts import Gathering, Part
-from inrzoo.gather.selection import selected
+from inrzoo.gather.selection import as_words, selected
 from inrzoo.gather.writing import OnBlock, write
 from inrzoo.store import Store, open_store
 
@@ -95,7 +95,7 @@ def subset(
     )
     asked: dict[str, object] = {"split": split, "label": labels, "min_psnr": min_psnr, "signals": signals}
     asked |= {"seeds": seeds, "views": views}
-    words = {name: str(value) for name, value in asked.items() if value is not None}
+    words = {name: as_words(value) for name, value in asked.items() if value is not None}
     return write(Gathering((part,), axis=0, selection=words), out, overwrite, on_block)
 
 

@@ -5,6 +5,7 @@ Shape letters: N signals, S seeds.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -15,6 +16,9 @@ from inrzoo.errors import InrzooError
 from inrzoo.gather.parts import Part
 from inrzoo.store import Store
 from inrzoo.store.normalize_index import normalize_index
+
+MAX_LISTED = 20
+"""Maximum number of numbers that a store records one by one."""
 
 
 def selected(
@@ -57,6 +61,28 @@ def selected(
     if not has_inr.any():
         raise InrzooError(f"no INR of {store.location} is left; inrzoo info {store.location} says what it holds")
     return replace(part, signals=part.signals[has_inr], chosen_NS=part.chosen_NS[has_inr])
+
+
+def as_words(asked: object) -> str:
+    """Return a condition as a store records it, in few words however many numbers it has: `0:60000`, `3,5`.
+
+    Example:
+        >>> as_words([3, 4, 5]), as_words([5, 3]), as_words(slice(None, 9)), as_words({"digit": ["3", "5"]})
+        ('3:6', '5,3', ':9', 'digit=3,5')
+    """
+    if isinstance(asked, slice):
+        ends = [asked.start, asked.stop] if asked.step is None else [asked.start, asked.stop, asked.step]
+        return ":".join("" if end is None else str(end) for end in ends)
+    if isinstance(asked, Mapping):
+        return "; ".join(f"{name}={as_words(values)}" for name, values in asked.items())
+    if not isinstance(asked, Sequence | np.ndarray) or isinstance(asked, str):
+        return str(asked)
+    words = [str(each) for each in asked]
+    if len(words) > 1 and words == [str(number) for number in range(int(asked[0]), int(asked[0]) + len(words))]:
+        return f"{words[0]}:{int(words[-1]) + 1}"
+    if len(words) <= MAX_LISTED:
+        return ",".join(words)
+    return f"{len(words):,} numbers, sha256 {hashlib.sha256(','.join(words).encode()).hexdigest()[:16]}"
 
 
 def _code(store: Store, kind: str, name: str, known: Sequence[str]) -> int:

@@ -6,6 +6,7 @@ Shape letters: N signals, S seeds, P parameters.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -25,6 +26,8 @@ from inrzoo.store.files import clear, free_bytes
 from inrzoo.store.replace import exchange, settle
 from inrzoo.targets import SignalTable
 
+URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
+"""The beginning of a URL, also of one that became a path, which has one slash less."""
 OnBlock = Callable[[int, int], None]
 """Called with the numbers of blocks written and of all blocks."""
 
@@ -35,7 +38,7 @@ def write(gathering: Gathering, out: Path, overwrite: bool, on_block: OnBlock) -
     Raises:
         InrzooError: `out` exists and is not to be overwritten, or is no store; or the disk is too small.
     """
-    if "://" in str(out) or ":/" in str(out):
+    if URL.match(str(out)):
         raise InrzooError(f"--out {out} is not allowed; expected a folder on this machine")
     with only_writer(out):
         settle(out)

@@ -92,9 +92,10 @@ def _about(store: Store) -> dict[str, str]:
             rows[key] = _listed(value)
         elif key not in rows:
             rows[key] = _text(value)
-    for name in ("imported", "gathered", "fitter"):
+    for name in ("imported", "fitter"):
         if (origin := getattr(info, name)) is not None:
             rows[name] = _listed(dataclasses.asdict(origin))
+    rows["gathered from"] = "" if info.gathered is None else str(info.gathered)
     rows["tensors"] = ", ".join(f"{tensor.name} {' × '.join(map(str, tensor.shape))}" for tensor in info.layout.tensors)
     rows["environment"] = _listed(info.environment)
     rows["source files (sha256)"] = _listed(info.source_checksums)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 from tiny_store import set_attributes, small, store_bytes, tiny
 
 import inrzoo
@@ -60,7 +61,7 @@ def test_a_subset_holds_what_was_asked_for(views, tmp_path):
     (part,) = new.info.gathered.parts
     assert (part.store, part.fingerprint, part.seeds) == ("views.zarr", old.info.fingerprint, (2, 0))
     assert (part.num_signals, part.num_inrs) == (3, 6) and part.environment == old.info.environment
-    assert new.info.gathered.selection == {"signals": "[6, 1, 2]", "seeds": "[2, 0]", "views": "10"}
+    assert new.info.gathered.selection == {"signals": "6,1,2", "seeds": "2,0", "views": "10"}
 
 
 def test_every_condition_is_that_of_select(finished, tmp_path, inrzoo):
@@ -80,6 +81,24 @@ def test_every_condition_is_that_of_select(finished, tmp_path, inrzoo):
     np.testing.assert_array_equal(new.weights[:], expected)
     assert not verify.verify(new.path).problems
     assert len(load(new.path)) == chosen_NS.sum()
+
+
+def test_what_was_asked_for_is_recorded_in_few_words(finished, tmp_path, inrzoo):
+    odd = ",".join(map(str, range(1, 47, 2)))
+    for name, signals, words in (("a", "0:40", "0:40"), ("b", odd, "23 numbers, sha256 ")):
+        assert inrzoo("subset", finished, "--out", tmp_path / name, "--signals", signals, "--label", "digit=3")[0] == 0
+        selection = open_store(tmp_path / name).info.gathered.selection
+        assert selection["signals"].startswith(words) and len(selection["signals"]) < 50
+        assert selection["label"] == "digit=3"
+
+
+@pytest.mark.parametrize("value", [3, [], {}, {"parts": 3}, {"parts": [{}]}, {"parts": [], "refits": "yes"}])
+def test_a_hostile_record_is_one_line(finished_small, tmp_path, value):
+    path = Path(shutil.copytree(finished_small, tmp_path / "store.zarr"))
+    set_attributes(path, gathered=value)
+    with pytest.raises(InrzooError, match="is damaged") as caught:
+        open_store(path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("part", ["0:20", "7", "3,5", "-4:"])
@@ -173,17 +192,28 @@ def test_stores_that_do_not_fit_together_are_refused_in_one_line(views, finished
     assert f"finish it with: inrzoo build {low}" in refused(low, one)
 
 
+def test_seeds_of_signals_in_another_order_are_brought_into_the_first_order(views, tmp_path):
+    halves = {"low": slice(0, 5), "high": slice(5, 8)}
+    for seed in (0, 1):
+        for half, signals in halves.items():
+            inrzoo.subset(views, out=tmp_path / f"{half}{seed}.zarr", signals=signals, seeds=seed)
+    first = inrzoo.merge([tmp_path / "high0.zarr", tmp_path / "low0.zarr"], out=tmp_path / "first.zarr")
+    second = inrzoo.merge([tmp_path / "low1.zarr", tmp_path / "high1.zarr"], out=tmp_path / "second.zarr")
+    new = inrzoo.merge([first.path, second.path], out=tmp_path / "new.zarr")
+    assert_same_inrs(new, open_store(views), [5, 6, 7, 0, 1, 2, 3, 4], [0, 1], [0, 1])
+
+
 def test_signals_of_one_name_that_differ_are_refused(views, tmp_path):
     seeds = [inrzoo.subset(views, out=tmp_path / f"{seed}.zarr", seeds=seed).path for seed in (0, 1)]
-    other = tmp_path / "other.zarr"
-    build(small(seeds=3, fit__views=[5, 10], limit=8, source__num_test=300), other, in_process=True, quiet=True)
-    names = open_store(other).signal_ids
-    assert names == open_store(views).signal_ids
-    if (open_store(other).split != open_store(views).split).any():
-        with pytest.raises(InrzooError, match="are in another split"):
-            inrzoo.merge([seeds[0], other], out=tmp_path / "new.zarr")
-    set_attributes(seeds[1], label_names={"digit": [str(9 - n) for n in range(10)]})
-    with pytest.raises(InrzooError, match="name the same signals, which differ: 8 signals have another digit"):
+    names = {"digit": [str(n) for n in range(10)]}
+    set_attributes(seeds[1], label_names={"digit": names["digit"][::-1]})
+    with pytest.raises(InrzooError, match="which differ: 8 signals have another digit"):
+        inrzoo.merge(seeds, out=tmp_path / "new.zarr")
+    set_attributes(seeds[1], label_names=names)
+    signals = zarr.open_group(seeds[1])["signals"]
+    signals[3] = 1 + signals[3]
+    set_attributes(seeds[1], signals_sha256="0" * 64)
+    with pytest.raises(InrzooError, match="name the same signals, which differ: 1 of 8 in both have other numbers"):
         inrzoo.merge(seeds, out=tmp_path / "new.zarr")
 
 
