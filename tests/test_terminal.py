@@ -9,7 +9,7 @@ import time
 import click
 import pytest
 
-from inrzoo import cli, manifest, registry
+from inrzoo import cli, manifest, registry, report
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.display import show_log
 from inrzoo.store import Block, open_store
@@ -120,9 +120,13 @@ def test_quiet_hides_the_bars(terminal):
         bar.advance(1.0)
         bar.show(6, 1.0, ENTRY)
     logging.getLogger("inrzoo.tasks").info("what is being done")
+    assert report.with_bar("verifying INRs", lambda tick: tick(1, 2)) is None
     assert drawn() == []
     logging.getLogger("inrzoo.tasks").warning("what matters")
     assert drawn() == ["what matters"]
+    show_log()
+    report.with_bar("verifying INRs", lambda tick: tick(1, 2))
+    assert any("verifying INRs" in line for line in drawn())
 
 
 def test_verbose_says_more_of_what_is_being_done(inrzoo, finished_small, tmp_path):
