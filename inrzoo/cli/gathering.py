@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import STORE, FolderOrUrl, cli, say
+from inrzoo.cli import STORE, StoreAddress, cli, say
 from inrzoo.errors import InrzooError
 
 OUT = click.option("--out", type=click.Path(path_type=Path), required=True, help="The new store, a folder.")
@@ -13,7 +13,7 @@ OVERWRITE = click.option("--overwrite", is_flag=True, help="Replace the store at
 
 
 @cli.command()
-@click.argument("stores", type=FolderOrUrl(), nargs=-1, required=True)
+@click.argument("stores", type=StoreAddress(), nargs=-1, required=True)
 @OUT
 @OVERWRITE
 def merge(stores: tuple[str | Path, ...], out: Path, overwrite: bool) -> None:

@@ -6,13 +6,15 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import FolderOrUrl, cli, key_values, say
+from inrzoo.cli import StoreAddress, cli, key_values, say
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
 FOLDER = click.Path(path_type=Path)
 BOARD = click.option("--board", type=FOLDER, default=Path("leaderboard"), show_default=True, help="Folder of results.")
-STORE = click.option("--store", type=FolderOrUrl(), help="The store of the task, the one that `list` names by default.")
+STORE = click.option(
+    "--store", type=StoreAddress(), help="The store of the task, the one that `list` names by default."
+)
 DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 
 
