@@ -90,6 +90,7 @@ class Commands(click.Group, Command):
     """The commands of inrzoo."""
 
     command_class = Command
+    group_class = type  # groups of commands are of this class, too
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
