@@ -101,6 +101,7 @@ def _can_be_fitted_again(gathering: Gathering) -> bool:
         and info.manifest.fit.get("engine") in INR_BY_INR
         and (info.dataset, info.environment) == (first.dataset, first.environment)
         and (info.gathered is None or info.gathered.refits)
+        and part.store.has_signals  # its source would give the signals of the whole dataset
         and part.seeds.tolist() == list(range(len(part.seeds)))
         and len(part.steps) == len(part.store.snapshots)
         for part in gathering.parts

@@ -307,3 +307,13 @@ def test_points_limits_padding_and_measures_come_along(tmp_path, name, changes):
         assert (mine is None) == (its is None)
         if its is not None:
             np.testing.assert_array_equal(mine, its[rows])
+
+
+def test_stores_without_their_signals_stay_without_them(tmp_path):
+    build(small(redistributable=False), tmp_path / "old.zarr", in_process=True, quiet=True)
+    parts = [inrzoo.subset(tmp_path / "old.zarr", out=tmp_path / f"{n}.zarr", signals=[n, n + 1]).path for n in (0, 2)]
+    new = inrzoo.merge(parts, out=tmp_path / "new.zarr")
+    assert not new.has_signals and new.weights[:].tobytes() == open_store(tmp_path / "old.zarr").weights[:4].tobytes()
+    findings = verify.verify(new.path)
+    assert not findings.problems and "gathered without its signals from 0.zarr (4 INRs)" in findings.unchecked
+    assert len({open_store(path).info.signals_sha256 for path in (*parts, new.path)}) == 3

@@ -130,6 +130,7 @@ for name, batch in pickle.loads(pickled).items():
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
 def test_jax_pytrees_have_every_tensor_once(batches, tmp_path):
     """In a process of its own, as forks of a process with jax are warned of."""
