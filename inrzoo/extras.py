@@ -46,6 +46,8 @@ def needed(extra: Extra, what: str) -> Iterator[None]:
     """
     try:
         yield
+    except ConnectionError:  # an OSError, of what the packages do and not of their import
+        raise
     except (ImportError, OSError) as error:  # OSError: a library that the package loads is absent
         package = (getattr(error, "name", None) or "").partition(".")[0]
         if package == "inrzoo":  # a bug of ours

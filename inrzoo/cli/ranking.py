@@ -91,7 +91,9 @@ def submit(run: Path, task: str | None, store: str | Path | None, board: Path, d
 
 @leaderboard.command()
 @BOARD
-@click.option("--format", "kind", type=click.Choice(["markdown", "html", "json"]), default="markdown")
+@click.option(
+    "--format", "kind", type=click.Choice(["markdown", "html", "json"]), default="markdown", help="What is written."
+)
 @click.option("--out", type=FOLDER, help="Write to a file instead of the terminal.")
 def show(board: Path, kind: str, out: Path | None) -> None:
     """Show all results of a board."""

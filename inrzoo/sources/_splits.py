@@ -32,7 +32,8 @@ def stratified_split(codes: NDArray[np.int64], num_validation: int, num_test: in
         seed: seed of the random draw, 0 or more.
 
     Returns:
-        N indices into `SPLITS`. A class of n signals gives n·num_test/N test signals, rounded up or down.
+        N indices into `SPLITS`. Of C classes, one of n signals gives n·num_test/N test signals, at most 1/2 + n·C/(2 N)
+        more or fewer; for classes of one size that is 1.
 
     Raises:
         InrzooError: no signal would be left to train on.

@@ -320,7 +320,7 @@ def test_tasks_of_the_board_name_a_store_that_can_be_built_and_a_training(name):
     "text, message",
     [
         ("title = 3", r"title = 3 is not allowed"),
-        ("titel = 'x'", r"has no key 'titel', did you mean 'title'"),
+        ("titel = 'x'", r"has no key 'titel' \(did you mean 'title'\?\)"),
         ("title = 'x'", r"lacks build, content_sha256, train, measure, rule"),
         ("measure = 'f1'", r"measure = 'f1' is not allowed"),
         ("title = ", r"is not valid TOML"),

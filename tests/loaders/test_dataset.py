@@ -363,7 +363,7 @@ def test_streaming_gives_a_stream_and_otherwise_a_dataset(made):
 
 
 def test_a_dataset_on_the_hub_is_read_from_one_commit(made, monkeypatch):
-    """`inrzoo.hub.pin` is asked once for each `hf://` URL, and what it says is what is opened."""
+    """`inrzoo.hub.pin` is asked once for a dataset, and what it says is what is opened."""
     asked = []
 
     def pin(url):
@@ -373,6 +373,7 @@ def test_a_dataset_on_the_hub_is_read_from_one_commit(made, monkeypatch):
     hub = ModuleType("inrzoo.hub")
     hub.pin = pin
     monkeypatch.setitem(sys.modules, "inrzoo.hub", hub)
+    monkeypatch.setattr(inrzoo, "hub", hub, raising=False)
     dataset = inrzoo.load("hf://datasets/user/made@v1/made.zarr")
     assert len(dataset) == len(inrzoo.load(made))
     assert asked == ["hf://datasets/user/made@v1/made.zarr"]
