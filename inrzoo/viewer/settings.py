@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from inrzoo.errors import InrzooError
 from inrzoo.rendering.kinds import kind_of
 from inrzoo.store import Store, label_arrays
@@ -57,7 +59,7 @@ def page_settings(store: Store, address: str) -> dict[str, Any]:
         "labels": [{"column": name, "array": array, "names": list(info.label_names[name])} for name, array in labels],
         "splits": list(info.split_names),
         "statuses": list(info.status_names),
-        "measures": [{"name": name, "array": f"{MEASURE_PREFIX}{name}"} for name in info.measures],
+        "measures": [{"name": name, "array": array} for name, array in _measures(store).items()],
         "snapshots": list(info.snapshots),
         "seeds": sorted(info.published_seeds),
         # While signals may not be published they lie in the build folder, and a finished store has none.
@@ -79,6 +81,17 @@ def _summary(store: Store) -> str:
         f"{store.num_signals:,} signals{fits}, each a function ({name}) of {count:,} weights, "
         "which this page reads and evaluates as you look"
     )
+
+
+def _measures(store: Store) -> dict[str, str]:
+    """Return what is shown of each INR beside its PSNR: names, and the arrays that hold the numbers.
+
+    The share above Nyquist tells an INR that is aliased: right at the pixels, and something else between them.
+    """
+    known = {"loss": store.loss, "energy above Nyquist": store.out_of_band}
+    arrays = {"loss": "loss", "energy above Nyquist": "out_of_band"}
+    finite = {name: arrays[name] for name, values in known.items() if np.isfinite(values).any()}
+    return finite | {name: f"{MEASURE_PREFIX}{name}" for name in store.info.measures}
 
 
 def _about(store: Store) -> dict[str, str]:

@@ -179,7 +179,7 @@ def test_filters_choose_by_label_seed_and_psnr_and_order_sorts(browser, gallery,
     assert 0 < len(named) < 48 and browser.evaluate(SHOWN) == named
 
 
-def test_keys_move_between_inrs_and_open_and_close_one(browser, gallery):
+def test_keys_move_between_inrs_and_open_and_close_one(browser, gallery, store):
     browser.open(gallery)
     browser.evaluate("document.querySelector('.tile').focus()")
     browser.press("ArrowRight")
@@ -189,6 +189,8 @@ def test_keys_move_between_inrs_and_open_and_close_one(browser, gallery):
     browser.wait_for("document.querySelector('dialog').open")
     browser.press("ArrowRight")
     browser.wait_for("document.querySelector('dialog .facts').innerText.includes('3 (of 48')")
+    facts = browser.evaluate("document.querySelector('dialog .facts').innerText")
+    assert f"{store.loss[3, 0, -1]:.4g}" in facts and f"{store.out_of_band[3, 0, -1]:.4g}" in facts
     browser.press("Escape")
     browser.wait_for("!document.querySelector('dialog').open && document.activeElement.dataset.index === '3'")
     browser.press("End")
