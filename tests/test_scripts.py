@@ -27,6 +27,7 @@ TINY: dict[str, str] = {
     "build_speed": "{data}/omniglot --signals 40 --steps 10",
     "encoders": "{out}/page.md --batch 2",
     "fitting_to_psnr": "--dataset digits --target-psnr 12 --signals 4 --loop-signals 1 --rounds 1 --out {out}",
+    "findings": "",
     "fitting": "1 0.01 --workload W1 --method naive --method reference-1-thread --steps 5 --out {out}",
     "gpu": "--device cpu --out {out}",
     "leaderboard": "",
@@ -157,6 +158,13 @@ def run_tiny(name: str, pictures: Path, out: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=600)
     assert done.returncode == 0, f"{name}: {done.stdout[-2000:]}{done.stderr[-4000:]}"
     assert (done.stdout + done.stderr).strip()  # tables are logged, and a script shows its log on standard error
+
+
+def test_findings_are_those_of_the_pages(tmp_path: Path) -> None:
+    run_tiny("findings", tmp_path, tmp_path)
+    found, page = (path.read_text(encoding="utf-8") for path in (tmp_path / "page.md", ROOT / "docs" / "findings.md"))
+    assert found == page, "run: python pipelines/findings.py"
+    assert page.count("| not held |") > 5
 
 
 @pytest.mark.parametrize(
