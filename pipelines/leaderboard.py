@@ -27,7 +27,10 @@ OUT, PAGE = folders("out/leaderboard", "docs/leaderboard.md")
 BOARD = Path(os.environ.get("INRZOO_BOARD", OUT / "board" if SCALE == "tiny" else "benchmarks/leaderboard"))
 SEEDS = 2 if SCALE == "tiny" else 3
 FLAT = {"encoder.tensors": "all", "encoder.hidden_features": 256}
-PROBES = [("function_probe", {"encoder.num_probes": number, "steps": 4000}) for number in (256, 64, 16)]
+PROBES = [
+    ("function_probe", {"encoder.num_probes": number, "steps": steps})
+    for number, steps in ((256, 12_000), (64, 6000), (16, 4000))
+]
 DIGITS: list[tuple[str, dict[str, Any]]] = [
     *PROBES,
     ("rendered_conv_net", {"steps": 2000}),
