@@ -11,18 +11,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 from inrzoo.store.recorded import RecordedManifest
 
-PROSE = (
-    "name",
-    "title",
-    "licence",
-    "citation",
-    "bibtex",
-    "redistributable",
-    "preset",
-    "recipe",
-    "source.url",
-    "source.hashes",
-)
+PROSE = ("name", *(key for key in manifest.NOT_IN_FINGERPRINT if key != "seeds"))
 """Keys of a manifest that do not affect the INRs."""
 
 
