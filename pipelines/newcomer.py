@@ -29,7 +29,7 @@ from tempfile import TemporaryDirectory
 ROOT = Path(__file__).parents[1]
 INSTALL = [
     "python3 -m venv .venv",
-    f".venv/bin/pip install --quiet --constraint {ROOT}/constraints.txt {ROOT}[compiler]",
+    f".venv/bin/pip install --quiet --constraint {ROOT}/constraints.txt {ROOT}[build,compiler,hub,train]",
 ]
 PATH = [
     "inrzoo build digits --init shared",
