@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from inrzoo import registry
 from inrzoo.cli import StoreAddress, cli, key_values, say
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
@@ -38,7 +39,7 @@ def list_tasks() -> None:
 @click.argument("task")
 @click.option("--encoder", required=True, help="Name of an encoder, or MODULE:CLASS of yours.")
 @STORE
-@click.option("--seeds", default=3, show_default=True, help="Number of trainings.")
+@click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of trainings.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. steps=500, encoder.dropout=0.1.")
 @click.option("--out", type=FOLDER, help="Folder of the run, TASK.ENCODER by default.")
 @DEVICE
@@ -57,6 +58,7 @@ def run(
     from inrzoo import leaderboard as room
 
     name = trust("encoders", encoder) if ":" in encoder else encoder
+    registry.find("encoders", name)  # a wrong name is said before a store is looked for
     definition = room.find(task)
     words: dict[str, Any] = dict(key_values("--set", settings))
     place = store or Path(definition.store_name)
