@@ -73,11 +73,7 @@ class WeightGraph:
         """
         if construction not in get_args(Construction):
             raise InrzooError(f"graph = {construction!r} is not known{among(construction, get_args(Construction))}")
-        for tensor in layout.tensors:
-            if not 1 <= len(tensor.axes) <= 2:
-                raise InrzooError(f"{tensor.name} has {len(tensor.axes)} axes; a graph takes tensors with one or two")
-        if "out" not in layout.axes:
-            raise InrzooError(f"a graph needs output nodes: no axis 'out' among {', '.join(layout.axes)}")
+        require_graph(layout)
         filters = _filter_layers(layout) if construction == "products" else {}
 
         nodes: dict[str, NDArray[np.int64]] = {}
@@ -99,10 +95,10 @@ class WeightGraph:
         for tensor in layout.tensors:
             to = nodes[group_of(tensor)]
             if len(tensor.axes) == 1:
-                at_nodes.append(Values(_kind(tensor), numbers[tensor.name], to))
+                at_nodes.append(Values(kind_of(tensor), numbers[tensor.name], to))
             else:
                 place = nodes[tensor.axes[1]][None, :] * num_nodes + to[:, None]
-                at_edges.append(Values(_kind(tensor), numbers[tensor.name].ravel(), place.ravel()))
+                at_edges.append(Values(kind_of(tensor), numbers[tensor.name].ravel(), place.ravel()))
         node_values, edge_values = _by_kind(at_nodes), _by_kind(at_edges)
 
         edge_type = np.zeros(num_nodes**2, dtype=np.int64)
@@ -111,6 +107,20 @@ class WeightGraph:
         for axis in filters:
             edge_type[nodes[f"{axis} filters"] * num_nodes + nodes[axis]] = len(edge_values) + 1
         return cls(num_nodes, np.array(position), nodes["out"], node_values, edge_values, edge_type)
+
+
+def require_graph(layout: WeightLayout) -> None:
+    """Raise InrzooError unless a layout has a graph: tensors with one or two axes, and an axis `out`."""
+    for tensor in layout.tensors:
+        if not 1 <= len(tensor.axes) <= 2:
+            raise InrzooError(f"{tensor.name} has {len(tensor.axes)} axes; a graph takes tensors with one or two")
+    if "out" not in layout.axes:
+        raise InrzooError(f"a graph needs output nodes: no axis 'out' among {', '.join(layout.axes)}")
+
+
+def kind_of(tensor: WeightTensor) -> str:
+    """Return a tensor's name without its number: `weight` of `weight_0`."""
+    return tensor.name.rstrip("0123456789").rstrip("_")
 
 
 def _filter_layers(layout: WeightLayout) -> dict[str, set[str]]:
@@ -126,10 +136,6 @@ def _filter_layers(layout: WeightLayout) -> dict[str, set[str]]:
             side = of_coords if tensor.axes[1] in FIXED_AXES else of_neurons
             side.setdefault(tensor.axes[0], set()).add(_number(tensor))
     return {axis: numbers - of_neurons[axis] for axis, numbers in of_coords.items() if axis in of_neurons}
-
-
-def _kind(tensor: WeightTensor) -> str:
-    return tensor.name.rstrip("0123456789").rstrip("_")
 
 
 def _number(tensor: WeightTensor) -> str:

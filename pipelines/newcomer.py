@@ -47,7 +47,7 @@ MAX_COMMANDS = 10
 MAX_SECONDS = 600
 MIN_ACCURACY = 85.0
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-"""What moves the cursor of a terminal or colours its text."""
+"""Matches what moves the cursor of a terminal or colours its text."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import click
 
 from inrzoo import registry
 from inrzoo.cli import StoreAddress, cli, key_values, say
+from inrzoo.cli.training import DEVICE
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
 
@@ -16,7 +17,6 @@ BOARD = click.option("--board", type=FOLDER, default=Path("leaderboard"), show_d
 STORE = click.option(
     "--store", type=StoreAddress(), help="The store of the task, the one that `list` names by default."
 )
-DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda or auto.")
 
 
 @cli.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -73,7 +73,7 @@ def run(
     result = room.run(task, name, place, folder, seeds=seeds, settings=words, device=device)
     interval = "" if result.interval is None else f" ± {result.interval:.2f}"
     say(f"{result.measure}  {result.mean:.2f}{interval} % over {len(result.seeds)} training seed(s)")
-    say(f"result   {folder / 'result.json'}")
+    say(f"result   {folder / room.RESULT}")
 
 
 @leaderboard.command()
@@ -86,7 +86,7 @@ def submit(run: Path, task: str | None, store: str | Path | None, board: Path, d
     """Measure the trainings of a RUN again and add its result to the board."""
     from inrzoo import leaderboard as room
 
-    result = room.Result.read(run / "result.json")
+    result = room.Result.read(run / room.RESULT)
     place = store or Path(room.find(task or result.task).store_name)
     say(f"row      {room.submit(run, place, board, task=task, device=device)}")
 

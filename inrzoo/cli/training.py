@@ -25,7 +25,7 @@ COMPLETED = {
     "inr": completing.components("inrs"),
     "augment": completing.components("transforms"),
 }
-"""What a shell completes of the options that take names."""
+"""Completions of the options that take names, by option."""
 SET = "--set "
 """Prefix of the keys of `--set`, which are told apart from the options by it."""
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}

@@ -11,7 +11,7 @@ Shape letters: B batch of INRs, P parameters of one INR, F features, K coordinat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -55,6 +55,11 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P); each INR is encoded independently."""
+
+    def in_parts(self, weights: Tensor, inrs_at_once: int, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return `encode(weights)`, on a CPU for few INRs at once, whose states then fit a core's cache."""
+        at_once = inrs_at_once if weights.device.type == "cpu" else max(1, len(weights))
+        return torch.cat([encode(part) for part in weights.split(at_once)])
 
     def require(self, key: str, value: object, holds: bool, allowed: str) -> None:
         """Raise the one-line error for argument `key` unless `holds`."""

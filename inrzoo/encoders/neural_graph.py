@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.errors import InrzooError
+from inrzoo.weight_graph import kind_of, require_graph
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
 INRS_AT_ONCE = 8
@@ -67,16 +67,14 @@ class NeuralGraph(Encoder):
         self.require_counts(out_features=out_features)
         self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        for tensor in layout.tensors:
-            if not 1 <= len(tensor.axes) <= 2:
-                raise InrzooError(f"{tensor.name} has {len(tensor.axes)} axes; a graph takes tensors with one or two")
-        if "out" not in layout.axes:
-            raise InrzooError(f"a graph needs output nodes: no axis 'out' among {', '.join(layout.axes)}")
+        require_graph(layout)
         self.out_features, C = out_features, hidden_features
         self.fourier = FourierFeatures(num_frequencies, sigma)
         self.edges = [tensor for tensor in layout.tensors if len(tensor.axes) == 2]
         self.at_nodes = [tensor for tensor in layout.tensors if len(tensor.axes) == 1]
-        self.embed = nn.ModuleDict({kind: nn.Linear(self.fourier.out_features, C) for kind in self._kinds()})
+        self.embed = nn.ModuleDict(
+            {kind: nn.Linear(self.fourier.out_features, C) for kind in dict.fromkeys(map(kind_of, layout.tensors))}
+        )
         self.position = nn.ParameterDict(
             {axis: torch.randn(size if axis in FIXED_AXES else 1, C) for axis, size in layout.axes.items()}
         )
@@ -95,8 +93,7 @@ class NeuralGraph(Encoder):
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P)."""
-        at_once = INRS_AT_ONCE if weights.device.type == "cpu" else max(1, len(weights))
-        features: Tensor = self.read_out(torch.cat([self._outputs(part) for part in weights.split(at_once)]))
+        features: Tensor = self.read_out(self.in_parts(weights, INRS_AT_ONCE, self._outputs))
         return features
 
     def _outputs(self, weights: Tensor) -> Tensor:
@@ -104,16 +101,13 @@ class NeuralGraph(Encoder):
         nodes = {axis: self.position[axis].expand(len(weights), size, -1) for axis, size in self.layout.axes.items()}
         for tensor in self.at_nodes:
             axis = tensor.axes[0]
-            nodes[axis] = nodes[axis] + self.embed[_kind(tensor.name)](self.fourier(tensors[tensor.name]))
-        edges = [self.embed[_kind(tensor.name)](self.fourier(tensors[tensor.name])) for tensor in self.edges]
+            nodes[axis] = nodes[axis] + self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name]))
+        edges = [self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name])) for tensor in self.edges]
         axes = [(tensor.axes[0], tensor.axes[1]) for tensor in self.edges]
         for layer in self.layers:
             nodes, edges = layer(nodes, edges, axes)
         outputs: Tensor = nodes["out"].flatten(1)
         return outputs
-
-    def _kinds(self) -> list[str]:
-        return list(dict.fromkeys(_kind(tensor.name) for tensor in self.layout.tensors))
 
 
 class _Layer(nn.Module):
@@ -191,7 +185,3 @@ def aggregate(messages_BNMC: Tensor) -> Tensor:
 
 def _perceptron(inputs: int, features: int) -> nn.Sequential:
     return nn.Sequential(nn.Linear(inputs, features), nn.SiLU(), nn.Linear(features, features))
-
-
-def _kind(name: str) -> str:
-    return name.rstrip("0123456789").rstrip("_")

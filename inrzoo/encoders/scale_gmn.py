@@ -74,8 +74,7 @@ class ScaleGmn(Encoder):
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P) as they were fitted."""
-        at_once = INRS_AT_ONCE if weights.device.type == "cpu" else max(1, len(weights))
-        features: Tensor = self.read_out(torch.cat([self._pooled(part) for part in weights.split(at_once)]))
+        features: Tensor = self.read_out(self.in_parts(weights, INRS_AT_ONCE, self._pooled))
         return features
 
     def _pooled(self, weights: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def require_one_setting(stores: Sequence[Store]) -> None:
 
 
 def _recorded(store: Store) -> dict[str, Any]:
-    """What a store records beside its manifest that must be equal."""
+    """Return what two stores must record alike, beside their manifests."""
     info = store.info
     return {
         **without_defaults({"inr": info.inr}),

@@ -14,7 +14,7 @@ from inrzoo.store import Store
 TAG = "inrzoo"
 """Tag of the datasets of inrzoo."""
 IMAGES = re.compile(rf"^{TAG}:\n(?:  [^\n]*\n)*?  images: true$", re.MULTILINE)
-"""What a header says of rows with pictures."""
+"""Matches the header of a card that says that rows have pictures."""
 MAX_HEADER_BYTES = 2**16
 """Maximum size of the header of a card in bytes."""
 LICENCES = ("apache-2.0", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "mit", "bsd-3-clause")

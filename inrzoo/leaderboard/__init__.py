@@ -9,9 +9,10 @@ from inrzoo.leaderboard.board import as_html, as_markdown, hub_results, read_res
 from inrzoo.leaderboard.definition import BenchmarkTask, content_sha256, find, names
 from inrzoo.leaderboard.evaluator import Evaluator
 from inrzoo.leaderboard.result import Result
-from inrzoo.leaderboard.running import Plan, plan, run, submit
+from inrzoo.leaderboard.running import RESULT, Plan, plan, run, submit
 
 __all__ = [
+    "RESULT",
     "BenchmarkTask",
     "Evaluator",
     "Plan",

@@ -15,7 +15,9 @@ from inrzoo import manifest
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
 from inrzoo.store import Store
-from inrzoo.store.names import label_arrays
+from inrzoo.store.files import sha256
+from inrzoo.store.info import StoreInfo
+from inrzoo.store.names import CHUNK, label_arrays
 from inrzoo.typecheck import check_type
 
 Measure = Literal["accuracy", "linear probe", "5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
@@ -71,13 +73,22 @@ class BenchmarkTask:
         return shlex.join([*words, "--out", self.store_name])
 
     def require_store(self, store: Store) -> None:
-        """Raise InrzooError unless a store is the one that the task pins."""
+        """Raise InrzooError unless a store is the one that the task pins, and its files are what it records of them."""
         found = content_sha256(store)
         if found != self.content_sha256:
             raise InrzooError(
                 f"{store.location} is not the store of {self.name}: its content has sha256 {found[:12]}…, the task "
                 f"pins {self.content_sha256[:12]}…; make it by: {self.build_command}"
             )
+        if store.cache is not None:
+            return  # files of a remote store are checked as they are fetched
+        for name in _pinned_files(store.info):
+            path = store.path / name
+            if not path.exists() or sha256(path) != store.info.checksums[name]:
+                raise InrzooError(
+                    f"{store.location} is not the store of {self.name}: {name} is not what the store records of it; "
+                    f"inrzoo verify {store.location} --repair fits damaged INRs again"
+                )
 
 
 def content_sha256(store: Store) -> str:
@@ -93,14 +104,18 @@ def content_sha256(store: Store) -> str:
     if not info.complete:
         raise InrzooError(f"{store.location} is not complete: finish its build before it is measured on")
     digest = hashlib.sha256()
-    arrays = (*PINNED, *label_arrays(info.label_columns))
-    for name in sorted(info.checksums):
-        if name.split("/c/")[0] in arrays:  # a chunk; metadata may gain descriptions without another meaning
-            digest.update(f"{name} {info.checksums[name]}\n".encode())
+    for name in _pinned_files(info):
+        digest.update(f"{name} {info.checksums[name]}\n".encode())
     settings = manifest.without_defaults({"inr": info.inr, "coords": asdict(info.manifest.coords)})
     names = {"labels": info.label_names, "splits": info.split_names, "signals": info.signals_sha256}
     digest.update(json.dumps([settings, names], sort_keys=True).encode())
     return digest.hexdigest()
+
+
+def _pinned_files(info: StoreInfo) -> list[str]:
+    """Return the names of the chunks that a benchmark pins. Metadata may gain descriptions without another meaning."""
+    arrays = (*PINNED, *label_arrays(info.label_columns))
+    return [name for name in sorted(info.checksums) if (chunk := CHUNK.fullmatch(name)) and chunk[1] in arrays]
 
 
 def names() -> list[str]:

@@ -36,7 +36,8 @@ class Evaluator:
 
     Attributes:
         task: the task.
-        splits: splits whose weights are asked about: the measured one, and all three for features.
+        splits: splits whose weights are asked about: the measured one, and all three for a linear probe.
+        num_inrs: number of INRs of the measured split.
 
     Raises:
         InrzooError: there is no such task, or the store is not the one that it pins.
@@ -62,6 +63,7 @@ class Evaluator:
         self.store = opened
         generator = np.random.default_rng()  # nobody knows the order, so that an answer cannot depend on it
         self._order = {split: generator.permutation(len(self._datasets[split])) for split in self.splits}
+        self.num_inrs = len(self._order[self.task.split])
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -140,7 +142,9 @@ class Evaluator:
         return given.cpu()
 
     def _labels(self, split: str) -> Tensor:
-        return self._datasets[split][:].labels[self.column][torch.from_numpy(self._order[split])]
+        dataset = self._datasets[split]
+        signals = dataset.rows.signals(dataset.rows.locations(self._order[split]))
+        return torch.from_numpy(dataset.labels[self.column][signals])
 
 
 def _kind(values: Tensor) -> str:

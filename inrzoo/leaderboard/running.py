@@ -106,7 +106,7 @@ def run(
         scores=[one.mean for one in scores],
         mean=whole.mean,
         interval=whole.interval if seeds > 1 else None,
-        inrs=len(evaluator.questions()[definition.split]),
+        inrs=evaluator.num_inrs,
         training_inrs=len(evaluator.training()),
         steps=trainings[0].steps,
         parameters=sum(parameter.numel() for parameter in network.parameters()),
@@ -131,18 +131,16 @@ def plan(
     """Say how long a run would take, from ten steps of it, in a folder that is removed again."""
     import shutil
     import tempfile
-    import time
 
     evaluator = Evaluator(task, store)
     training = _training(evaluator.task, encoder, dict(settings or {}))
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-plan-", dir=out.parent))
     try:
-        times = []
-        for stop in (3, 10):  # the first steps, which load data, are left out
-            train(training, store, folder, device=device, quiet=True, stop_after=stop)
-            times.append(time.monotonic())
-        per_step = (times[1] - times[0]) / 10
+        train(training, store, folder, device=device, quiet=True, stop_after=3)  # the first steps are slower
+        before = cost(folder).seconds
+        train(training, store, folder, device=device, quiet=True, stop_after=10)
+        per_step = (cost(folder).seconds - before) / 10
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Plan(steps=training.steps, seconds=per_step * training.steps, seeds=seeds)
@@ -159,7 +157,8 @@ def score(evaluator: Evaluator, store: str | Path, folder: Path, *, device: str 
     checkpoint = read(folder / BEST)
     _require_trained_on(evaluator, checkpoint, folder)
     torch_device = chosen_device(device)
-    answer, inside = _answerer(checkpoint, evaluator, torch_device), _folder(store)
+    answer = _answerer(checkpoint, evaluator, torch_device)
+    inside = None if "://" in str(store) else Path(store)
     answers = {}
     for split, weights in evaluator.questions().items():
         order = torch.randperm(len(weights))
@@ -283,7 +282,3 @@ def _require_trained_on(evaluator: Evaluator, checkpoint: Checkpoint, folder: Pa
             f"{folder} was trained on {count} INRs; the training split of {evaluator.task.name} has "
             f"{len(evaluator.training())}"
         )
-
-
-def _folder(store: str | Path) -> Path | None:
-    return None if "://" in str(store) else Path(store)

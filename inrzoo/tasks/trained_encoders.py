@@ -30,7 +30,7 @@ from inrzoo.manifest import Coords
 from inrzoo.store import Store
 from inrzoo.tasks.evaluation import require_alike, restored
 from inrzoo.tasks.training.state import load_module, part_of, plain
-from inrzoo.tasks.weight_tasks import Statistics, WeightTask
+from inrzoo.tasks.weight_tasks import Statistics, WeightTask, encoded
 from inrzoo.typecheck import check_type
 
 FORMAT = 1
@@ -158,10 +158,7 @@ class TrainedEncoder(nn.Module):
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return features (B, F), float32, of weights (B, P) as they were fitted, neither normalised nor canonical."""
-        if self.config.inputs == "canonical":
-            weights = self.inr.canonicalise(weights)
-        features: Tensor = self.encoder((weights - self.inputs.mean) / self.inputs.std)
-        return features.float()
+        return encoded(weights, self.config.inputs, self.inr, self.inputs, self.encoder)
 
     def check(self, store: Store | str | Path, *, force: bool = False) -> Self:
         """Check that the INRs of a store mean what those of the training meant, and were fitted in the same way.

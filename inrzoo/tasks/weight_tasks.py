@@ -220,6 +220,16 @@ class Statistics(nn.Module):
         return Normaliser("trained", self.mean.cpu(), self.std.cpu())
 
 
+def encoded(
+    weights: Tensor, kind: Literal["weights", "canonical"], inr: INR, statistics: Statistics, encoder: Encoder
+) -> Tensor:
+    """Return features (B, F), float32, of weights (B, P) as they were fitted, neither normalised nor canonical."""
+    if kind == "canonical":
+        weights = inr.canonicalise(weights)
+    features: Tensor = encoder((weights - statistics.mean) / statistics.std)
+    return features.float()
+
+
 class WeightNetwork(nn.Module):
     """An encoder of weights, and the statistics by which its inputs are normalised.
 
@@ -256,10 +266,7 @@ class WeightNetwork(nn.Module):
 
     def of_weights(self, weights: Tensor) -> Tensor:
         """Features (B, F), float32, of weights (B, P) as they were fitted: those of a batch that is `prepared`."""
-        if self._task.inputs == "canonical":
-            weights = self._inr.canonicalise(weights)
-        features: Tensor = self.encoder((weights - self.inputs.mean) / self.inputs.std)
-        return features.float()
+        return encoded(weights, self._task.inputs, self._inr, self.inputs, self.encoder)
 
     def fit_inputs(self, dataset: WeightDataset) -> None:
         """Set the statistics of the inputs from a training split; see `WeightTask.statistics`."""

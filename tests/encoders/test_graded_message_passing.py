@@ -4,17 +4,10 @@ import math
 
 import pytest
 import torch
+from weight_inrs import SIRENS, fitted_weights_of
 
 from inrzoo.encoders.graded_message_passing import SMALL, GradedMessagePassing
 from inrzoo.inrs.siren import Siren
-
-SIRENS = {
-    "one hidden layer": Siren(in_features=2, out_features=1, hidden_features=6, hidden_layers=0),
-    "three hidden layers": Siren(in_features=3, out_features=2, hidden_features=5, hidden_layers=2, omega_0=20.0),
-    "bias outside": Siren(in_features=2, out_features=3, hidden_features=6, bias_inside=False),
-    "mwt": Siren(in_features=2, out_features=1, hidden_features=6, convention="mwt"),
-    "sound": Siren(in_features=1, out_features=1, hidden_features=6, omega_hidden=5.0),
-}
 
 
 def made(inr: Siren, **arguments) -> GradedMessagePassing:
@@ -23,16 +16,11 @@ def made(inr: Siren, **arguments) -> GradedMessagePassing:
     return GradedMessagePassing(layout=inr.layout, inr=inr, **{**small, **arguments}).double().eval()
 
 
-def weights_of(inr: Siren, count: int = 4) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(count, inr.layout.num_params, generator=generator, dtype=torch.float64) / 5
-
-
 @pytest.mark.parametrize("name", SIRENS)
 def test_all_weights_of_one_function_have_the_same_features(name):
     """Random numberings, signs and up to four half turns of each neuron."""
     inr = SIRENS[name]
-    encoder, weights = made(inr), weights_of(inr)
+    encoder, weights = made(inr), fitted_weights_of(inr)
     member = inr.random_member(weights, torch.Generator().manual_seed(0))
     assert (member - weights).abs().max() > 0.05
     torch.testing.assert_close(encoder(member), encoder(weights), rtol=0, atol=1e-9)
@@ -90,7 +78,7 @@ def by_neurons(encoder: GradedMessagePassing, inr: Siren, weights: torch.Tensor)
 @pytest.mark.parametrize("name", SIRENS)
 def test_messages_are_those_of_a_loop_over_neurons(name):
     inr = SIRENS[name]
-    encoder, weights = made(inr), weights_of(inr)
+    encoder, weights = made(inr), fitted_weights_of(inr)
     torch.testing.assert_close(encoder(weights), torch.stack([by_neurons(encoder, inr, each) for each in weights]))
 
 

@@ -4,16 +4,10 @@ import math
 
 import pytest
 import torch
+from weight_inrs import SIRENS, fitted_weights_of
 
 from inrzoo.encoders.scale_gmn import INRS_AT_ONCE, ScaleGmn, _Equivariant, _Invariant, _Messages
 from inrzoo.inrs.siren import Siren
-
-SIRENS = {
-    "one hidden layer": Siren(in_features=2, out_features=1, hidden_features=6, hidden_layers=0),
-    "three hidden layers": Siren(in_features=3, out_features=2, hidden_features=5, hidden_layers=2, omega_0=20.0),
-    "bias outside": Siren(in_features=2, out_features=3, hidden_features=6, bias_inside=False),
-    "mwt": Siren(in_features=2, out_features=1, hidden_features=6, convention="mwt"),
-}
 
 
 def made(inr: Siren, **arguments) -> ScaleGmn:
@@ -22,16 +16,11 @@ def made(inr: Siren, **arguments) -> ScaleGmn:
     return ScaleGmn(layout=inr.layout, inr=inr, **{**small, **arguments}).double().eval()
 
 
-def weights_of(inr: Siren, count: int = 4) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(count, inr.layout.num_params, generator=generator, dtype=torch.float64) / 5
-
-
 @pytest.mark.parametrize("name", SIRENS)
 def test_all_weights_of_one_function_have_the_same_features(name):
     """Random numberings, signs and up to four half turns of each neuron."""
     inr = SIRENS[name]
-    encoder, weights = made(inr), weights_of(inr)
+    encoder, weights = made(inr), fitted_weights_of(inr)
     member = inr.random_member(weights, torch.Generator().manual_seed(0))
     assert (member - weights).abs().max() > 0.05
     torch.testing.assert_close(encoder(member), encoder(weights), rtol=0, atol=1e-9)
@@ -41,7 +30,7 @@ def test_all_weights_of_one_function_have_the_same_features(name):
 def test_half_turns_are_removed_by_the_factor_of_the_convention():
     """A bias of 1 is 30 radians: 9 or 10 half turns, and not none."""
     for inr in SIRENS.values():
-        encoder, weights = made(inr), weights_of(inr)
+        encoder, weights = made(inr), fitted_weights_of(inr)
         tensors = inr.layout.split(weights)
         phases, edges = encoder._without_half_turns(encoder.sines.phases(tensors), encoder.sines.rows(tensors))
         factors = inr.bias_omegas
@@ -80,5 +69,5 @@ def test_messages_are_those_of_a_loop_over_edges():
 
 def test_features_do_not_depend_on_how_many_are_computed_together():
     inr = SIRENS["mwt"]
-    encoder, weights = made(inr), weights_of(inr, 2 * INRS_AT_ONCE + 3)
+    encoder, weights = made(inr), fitted_weights_of(inr, 2 * INRS_AT_ONCE + 3)
     torch.testing.assert_close(encoder(weights), torch.cat([encoder(one[None]) for one in weights]))

@@ -18,6 +18,15 @@ INRS = {
     ),
 }
 
+SIRENS = {
+    "one hidden layer": Siren(in_features=2, out_features=1, hidden_features=6, hidden_layers=0),
+    "three hidden layers": Siren(in_features=3, out_features=2, hidden_features=5, hidden_layers=2, omega_0=20.0),
+    "bias outside": Siren(in_features=2, out_features=3, hidden_features=6, bias_inside=False),
+    "mwt": Siren(in_features=2, out_features=1, hidden_features=6, convention="mwt"),
+    "sound": Siren(in_features=1, out_features=1, hidden_features=6, omega_hidden=5.0),
+}
+"""Sine networks of several conventions, for encoders that read phases."""
+
 
 def weights_of(layout: WeightLayout, count: int = 4, seed: int = 0) -> torch.Tensor:
     """Normal weights (count, P), float32."""
@@ -28,3 +37,9 @@ def orders_of(layout: WeightLayout, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random order of the neurons of every axis."""
     generator = torch.Generator().manual_seed(seed)
     return {axis: torch.randperm(size, generator=generator) for axis, size in layout.neuron_axes.items()}
+
+
+def fitted_weights_of(inr: Siren, count: int = 4) -> torch.Tensor:
+    """Weights (count, P), float64, of sensible sizes, as they were fitted."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(count, inr.layout.num_params, generator=generator, dtype=torch.float64) / 5

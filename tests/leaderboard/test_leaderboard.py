@@ -257,6 +257,22 @@ def test_test_signals_in_the_training_split_make_another_store(finished, definit
         run(definition, "layer_statistics", moved, tmp_path / "run", settings=FEW, quiet=True)
 
 
+@pytest.mark.parametrize("array", ["weights", "label", "split", "status"])
+def test_a_store_whose_files_are_not_what_it_records_is_refused(finished, definition, tmp_path, array):
+    """The digest alone would pass: the root says of the file what it was."""
+    edited = shutil.copytree(finished, tmp_path / "edited.zarr")
+    chunk = next(path for path in sorted((edited / array / "c").rglob("*")) if path.is_file())
+    content = bytearray(chunk.read_bytes())
+    content[-1] ^= 1
+    chunk.write_bytes(content)
+    assert content_sha256(open_store(edited)) == definition.content_sha256
+    with pytest.raises(InrzooError, match=f"is not the store of tiny: {array}/c/.* is not what the store records"):
+        definition.require_store(open_store(edited))
+    chunk.unlink()
+    with pytest.raises(InrzooError, match=f"is not the store of tiny: {array}/c/"):
+        definition.require_store(open_store(edited))
+
+
 def test_a_network_trained_elsewhere_is_not_scored(finished, finished_small, definition, tmp_path):
     from inrzoo.leaderboard.running import score
     from inrzoo.tasks import train

@@ -18,7 +18,7 @@ pytestmark = [
 
 
 def read_by(path: Path, num_processes: int) -> list[dict]:
-    """What each process reads; see `accelerated`."""
+    """Return what each process reads; see `accelerated`."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
     processes = []
