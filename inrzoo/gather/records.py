@@ -116,6 +116,8 @@ def _joined_tables(tables: Sequence[dict[str, Any]], name: str) -> dict[str, Any
         return joined
     for key in ("title", "licence", "citation"):
         joined[key] = "; ".join(dict.fromkeys(str(each[key]) for each in tables if each.get(key)))
+    if entries := dict.fromkeys(str(each["bibtex"]).strip() for each in tables if each.get("bibtex")):
+        joined["bibtex"] = "\n\n".join(entries)
     joined["redistributable"] = all(each.get("redistributable", False) for each in tables)
     if any(each.get("name") != joined.get("name") for each in tables):
         joined["name"] = name

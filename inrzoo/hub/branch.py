@@ -1,7 +1,8 @@
 """Writes to one branch of a repository: first the files, then commits that cannot interleave."""
 
 import contextlib
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
@@ -86,6 +87,16 @@ class Branch:
         if operations:
             self.head = self._commit(operations, message)
             self.num_commits += 1
+
+    def commit_contents(self, contents: Mapping[str, bytes], message: str, delete: list[str] | None = None) -> None:
+        """Commit small files, by path in the repository, that the branch lacks or has otherwise, and deletions."""
+        with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as temporary:
+            for name, content in contents.items():
+                path = Path(temporary) / name
+                path.write_bytes(content)
+                if not self.has(name, path):
+                    self.send(name, path, lambda size: None)
+            self.commit(message, lambda size: None, delete)
 
     def _upload(self, on_bytes: OnBytes) -> None:
         if not self._waiting:

@@ -63,13 +63,7 @@ def push_model(files: Mapping[str, bytes], repo_id: str, private: bool = False) 
         retrying(lambda: HfApi().create_repo(repo_id, repo_type=MODEL, private=private or None, exist_ok=True))
         branch = Branch(repo_id, "main", MODEL)
         _require_ours(repo_id, branch)
-        with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as temporary:
-            for name, content in files.items():
-                path = Path(temporary) / name
-                path.write_bytes(content)
-                if not branch.has(name, path):
-                    branch.send(name, path, lambda size: None)
-            branch.commit("Publish an encoder", lambda size: None)
+        branch.commit_contents(files, "Publish an encoder")
         where = f"{constants.ENDPOINT}/{repo_id}"
         return PushedModel(repo_id, branch.head, branch.sent, branch.num_commits > 0, where)
 

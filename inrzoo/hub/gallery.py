@@ -4,9 +4,6 @@ The page is that of `inrzoo site`. The Space holds no weights: its settings name
 version, so a gallery goes on working when versions are added, and shows the new one after the next push of it.
 """
 
-import tempfile
-from pathlib import Path
-
 from huggingface_hub import HfApi, SpaceCard, SpaceCardData, constants
 
 from inrzoo.errors import InrzooError
@@ -66,14 +63,8 @@ def push_gallery(store: Store, dataset: Snapshot) -> str:
     pages = page_files(store, store_address(repo_id, dataset.commit, dataset.store))
     pages["README.md"] = _readme(store, dataset).encode()
     branch = Branch(repo_id, "main", SPACE)
-    with tempfile.TemporaryDirectory(prefix="inrzoo-gallery-") as temporary:
-        for name, content in pages.items():
-            path = Path(temporary) / name
-            path.write_bytes(content)
-            if not branch.has(name, path):
-                branch.send(name, path, lambda size: None)
-        stray = sorted((NEW - {".gitattributes", "README.md", *PAGE}) & branch.entries.keys())
-        branch.commit(f"Show {dataset.commit[:12]}", lambda size: None, delete=stray)
+    stray = sorted((NEW - {".gitattributes", "README.md", *PAGE}) & branch.entries.keys())
+    branch.commit_contents(pages, f"Show {dataset.commit[:12]}", delete=stray)
     return f"{constants.ENDPOINT}/spaces/{repo_id}"
 
 

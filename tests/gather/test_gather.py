@@ -17,6 +17,7 @@ from inrzoo import manifest, verify
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.gather import writing
+from inrzoo.gather.records import _joined_tables
 from inrzoo.loaders import load
 from inrzoo.refit import refit
 from inrzoo.store import Store, open_store
@@ -317,3 +318,10 @@ def test_stores_without_their_signals_stay_without_them(tmp_path):
     findings = verify.verify(new.path)
     assert not findings.problems and "gathered without its signals from 0.zarr (4 INRs)" in findings.unchecked
     assert len({open_store(path).info.signals_sha256 for path in (*parts, new.path)}) == 3
+
+
+def test_every_source_is_cited_once():
+    sources = [{"citation": "A.", "bibtex": "@misc{a}\n"}, {"citation": "B.", "bibtex": "@misc{b}"}, {"citation": "A."}]
+    joined = _joined_tables([{"name": "set", **source} for source in sources], "new")
+    assert joined["citation"] == "A.; B." and joined["bibtex"] == "@misc{a}\n\n@misc{b}"
+    assert "bibtex" not in _joined_tables([{"name": "set", "citation": "A."}] * 2, "new")
