@@ -30,6 +30,7 @@ KINDS = {
     "hypernets": ("inrzoo.hypernets", "Hypernet"),
     "tasks": ("inrzoo.tasks", "Task"),
     "transforms": ("inrzoo.loaders.transforms", "Transform"),
+    "augmentations": ("inrzoo.augmentations", "Augmentation"),
 }
 """Package and base class of the components of each kind."""
 trusted: dict[tuple[str, str], type[Any]] = {}

@@ -40,19 +40,20 @@ def trust(kind: str, word: str) -> str:
     return name
 
 
-def trust_tables(tables: Mapping[str, Any]) -> dict[str, Any]:
+def trust_tables(tables: Mapping[str, Any], augment_kind: str = "transforms") -> dict[str, Any]:
     """Trust every `module:Class` in the user's tables, and return the tables with the recorded names.
 
     Args:
         tables: a manifest or the fields of a task; the key of a component's table is the singular of its kind (`inr`),
-            and that of a list of transforms is `augment`.
+            and that of a list of transforms or augmentations is `augment`.
+        augment_kind: kind of the components in that list.
     """
     result = dict(tables)
     for kind in registry.KINDS:
         if kind[:-1] in result:
             result[kind[:-1]] = _trusted(kind, result[kind[:-1]])
-    if isinstance(transforms := result.get("augment"), list | tuple):
-        result["augment"] = [_trusted("transforms", table) for table in transforms]
+    if isinstance(listed := result.get("augment"), list | tuple):
+        result["augment"] = [_trusted(augment_kind, table) for table in listed]
     return result
 
 

@@ -17,7 +17,7 @@ from script import SCALE, begin, folders, source
 from inrzoo import manifest
 from inrzoo.builder import build
 from inrzoo.loaders import load
-from inrzoo.loaders.transforms import short_table
+from inrzoo.short_forms import short_table
 from inrzoo.tasks import Comparison, cost, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive

@@ -20,7 +20,7 @@ from script import SCALE, begin, folders, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
-from inrzoo.loaders.transforms import short_table
+from inrzoo.short_forms import short_table
 from inrzoo.tasks import Comparison, Task, measure, over_runs
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive

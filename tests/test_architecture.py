@@ -45,6 +45,8 @@ MAY_IMPORT = {
     "reference": {"docstrings", "manifest", "registry", "typecheck"},
     "registry": {"typecheck"},
     "trust": {"registry"},
+    "short_forms": {"registry"},
+    "augmentations": {"registry", "short_forms"},
     "formula": {"typecheck"},
     "differences": set(),
     "manifest": {"registry", "trust", "typecheck", "differences", "coords"},
@@ -75,10 +77,10 @@ MAY_IMPORT = {
     "stats": {"store", "weights"},
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
-    | {"differences", "manifest", "weight_graph"},
+    | {"differences", "manifest", "weight_graph", "short_forms"},
     "encoders": {"weights", "weight_graph"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"addresses"}
+    | {"addresses", "short_forms", "augmentations"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},

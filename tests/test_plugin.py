@@ -28,6 +28,7 @@ WORDS = {
     "sources": f"{PACKAGE}.stripes:Stripes",
     "observations": f"{PACKAGE}.worst_point:WorstPoint",
     "transforms": f"{PACKAGE}.negative:Negative",
+    "augmentations": f"{PACKAGE}.salt:Salt",
     "tasks": f"{PACKAGE}.label_regression:LabelRegression",
 }
 NAMES = {
@@ -36,6 +37,7 @@ NAMES = {
     "sources": "stripes",
     "observations": "worst_point",
     "transforms": "negative",
+    "augmentations": "salt",
     "tasks": "label_regression",
 }
 CommandLine = Callable[..., tuple[int, str, str]]
@@ -196,6 +198,20 @@ def test_a_transform_of_a_package_is_made_by_name_and_does_what_it_says(installe
     torch.testing.assert_close(inr(negative(weights, torch.Generator()), coords), -inr(weights, coords))
     with pytest.raises(InrzooError, match=r"probability = 2\.0"):
         registry.make("transforms", {"name": "negative", "probability": 2.0}, inr=inr)
+
+
+def test_an_augmentation_of_the_user_s_changes_the_signals_of_a_training(
+    importable: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    small = ("--hypernet", "learned_init", "--inr", "relu_mlp", "--batch", 4, "--steps", 2, "--validate-every", 1)
+    salted = ("--augment", f"{WORDS['augmentations']}=0.5")
+    runs = [tmp_path / name for name in ("plain", "salted")]
+    for run, more in zip(runs, ((), salted), strict=True):
+        code, _, err = inrzoo("train", "hypernetwork", "digits", *small, *more, "--out", run)
+        assert code == 0, err
+    plain, changed = (read(run) for run in runs)
+    assert changed.task["augment"] == [{"name": WORDS["augmentations"], "share": 0.5}]
+    assert any(not torch.equal(plain.module[key], changed.module[key]) for key in plain.module)
 
 
 def test_a_broken_package_is_one_line_and_hides_no_other(installed: Path, inrzoo: CommandLine) -> None:

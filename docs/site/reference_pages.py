@@ -16,6 +16,7 @@ HEADINGS = {
     "hypernet": "Hypernetworks",
     "task": "Tasks",
     "transform": "Transforms",
+    "augmentation": "Augmentations",
 }
 INTRODUCTIONS = {
     "source": "A source reads signals: the table `[source]` of a manifest. `--source PATH` names its files.",
@@ -26,6 +27,8 @@ INTRODUCTIONS = {
     "hypernet": "A hypernetwork maps signals to the weights of INRs: `--hypernet NAME`, `--set hypernet.FIELD=VALUE`.",
     "task": "A task trains and evaluates: `inrzoo train TASK STORE`. Each field is an option, with `-` for `_`.",
     "transform": "A transform augments weights: `--augment NAME=VALUE`, or `inrzoo.loaders.transforms`.",
+    "augmentation": "An augmentation changes signals that a hypernetwork or an end-to-end classifier is trained on: "
+    "`--augment NAME=VALUE`.",
 }
 TABLES = ("coords", "values", "init", "fit", "antialias")
 """The tables of a manifest that are no components."""

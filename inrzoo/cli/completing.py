@@ -17,13 +17,13 @@ def beginning_with(incomplete: str, names: Iterable[str]) -> list[CompletionItem
     return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
-def components(kind: str) -> Completer:
-    """Return a completer of the names of one of `registry.KINDS`, those of installed packages too."""
+def components(*kinds: str) -> Completer:
+    """Return a completer of the names of some of `registry.KINDS`, those of installed packages too."""
 
     def complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
         from inrzoo import registry
 
-        return beginning_with(incomplete, registry.names(kind))
+        return beginning_with(incomplete, sorted({name for kind in kinds for name in registry.names(kind)}))
 
     return complete
 

@@ -23,7 +23,7 @@ COMPLETED = {
     "encoder": completing.components("encoders"),
     "hypernet": completing.components("hypernets"),
     "inr": completing.components("inrs"),
-    "augment": completing.components("transforms"),
+    "augment": completing.components("transforms", "augmentations"),
 }
 """Completions of the options that take names, by option."""
 SET = "--set "

@@ -91,9 +91,12 @@ class Task(ABC):
         patience: validations in a row without a better score before training stops; 0 for never.
         seed: of the network's initialisation and of all random draws.
         reads_signals: whether the task learns from signals, so that it takes a dataset without INRs.
+        augment_kind: kind of the components that a field `augment` lists: `transforms` of weights, or `augmentations`
+            of signals.
     """
 
     reads_signals: ClassVar[bool] = False
+    augment_kind: ClassVar[str] = "transforms"
 
     steps: int = 10_000
     lr: float = 1e-3

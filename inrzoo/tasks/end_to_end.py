@@ -40,6 +40,8 @@ class EndToEnd(SignalTarget[Network], Task):
         inr: name and fields of the INR that is made.
         label: name of the label column with the classes; the first column by default.
         batch: signals of a step.
+        augment: augmentations of training signals: `crop=4`, `flip`; repeat the option for several, in
+            this order. The paper's row with augmentation has both.
         rates_factor: learning rate of the learned rates, in multiples of `lr`.
         classifier_factor: learning rate of the classifier, in multiples of `lr`.
         mixed_precision: run the classifier in bfloat16 and inner steps in float32.
@@ -53,6 +55,7 @@ class EndToEnd(SignalTarget[Network], Task):
     inr: dict[str, Any] = field(default_factory=lambda: dict(MWT))
     label: str | None = None
     batch: int = 16
+    augment: tuple[dict[str, Any], ...] = ()
     rates_factor: float = 100.0
     classifier_factor: float = 1.0
     mixed_precision: bool = False
@@ -126,7 +129,7 @@ class _Learner(Learner):
         self._task, self._device = task, device
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
         self._label = task.labels(self._training)
-        self._batches = self._training.batches(task.batch, task.seed)
+        self._batches = self._training.batches(task.batch, task.seed, task.augment)
         self.module = self._network = task.network(self._training).to(device)
         self._coords = self._training.coords.to(device)
         self.identity = self._training.identity

@@ -35,6 +35,10 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         inr: name and fields of the INR that is made; that of the store or dataset by default.
         batch: signals of a step.
         num_coords: coordinates of each signal, drawn at random, on which a step's loss is computed; all by default.
+        augment: augmentations of training signals: `crop=4`, `flip`; repeat the option for several, in
+            this order.
+        coord_noise: half width of uniform noise on the coordinates of a step's loss, in steps of the grid; GINR-IPC's
+            code has 0.5 for its photographs.
         mixed_precision: run the hypernetwork in bfloat16 and its INRs in float32.
         validation_signals: number of signals that decide which checkpoint is the best.
         test_signals: number of signals that are measured, spread evenly over the split; all by default.
@@ -48,6 +52,8 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
     inr: dict[str, Any] = field(default_factory=dict)
     batch: int = 16
     num_coords: int | None = None
+    augment: tuple[dict[str, Any], ...] = ()
+    coord_noise: float = 0.0
     mixed_precision: bool = False
     validation_signals: int = 256
     test_signals: int | None = None
@@ -68,6 +74,8 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         self.require("num_coords", self.num_coords is None or self.num_coords >= 1, "at least 1")
         reptile = self.hypernet.get("algorithm") == "reptile"
         self.require("mixed_precision", not (self.mixed_precision and reptile), "false with reptile")
+        self.require("coord_noise", self.coord_noise >= 0, "at least 0")
+        self.require("coord_noise", not (self.coord_noise and reptile), "0 with reptile")
         self.require("test_tto_steps", self.test_tto_steps >= 0, "at least 0")
         self.require("test_tto_lr", self.test_tto_lr > 0, "above 0")
 
@@ -98,29 +106,44 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         return [measured_mean(name, torch.cat(decibels)) for name, decibels in parts.items()]
 
 
+def grid_spacing(signals: SignalSet) -> Tensor:
+    """Distance of neighbouring points of the grid along each coordinate, (D,); 0 along an axis of one point."""
+    distinct = [axis.unique() for axis in signals.coords.T]
+    return torch.stack([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in distinct])
+
+
 class _Learner(Learner):
     def __init__(self, task: Hypernetwork, path: Data, device: Device) -> None:
         self._task, self._device = task, torch.device(device)
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
-        self._batches = self._training.batches(task.batch, task.seed)
+        self._batches = self._training.batches(task.batch, task.seed, task.augment)
         self.module = self._network = task.network(self._training).to(device)
         self._coords = self._training.coords.to(device)
+        self._spacing_D = grid_spacing(self._training).to(device)
         self.identity = self._training.identity
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
         task = self._task
         values = self._batches(step)[0].to(self._device)
-        if task.mixed_precision:
-            with torch.autocast(self._device.type, torch.bfloat16):
+        if task.mixed_precision or task.coord_noise:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=task.mixed_precision):
                 weights = self._network(self._coords, values)
-            losses_B = self._network.reconstruction_loss(weights.float(), self._coords, values, task.num_coords)
+            places = self._places(len(values))
+            losses_B = self._network.reconstruction_loss(weights.float(), places, values, task.num_coords)
         else:
             losses_B = self._network.loss(self._coords, values, task.num_coords)
         if task.hypernet.get("algorithm") == "reptile":  # its loss is not a reconstruction error
             return losses_B.mean(), {}
         decibels = psnr(losses_B.detach(), self._training.value_range)
         return losses_B.mean(), {"psnr": float(decibels.mean())}
+
+    def _places(self, count: int) -> Tensor:
+        """Where the INRs of a batch are compared with their signals: (K, D), or (B, K, D) with noise."""
+        if not self._task.coord_noise:
+            return self._coords
+        noise = torch.rand(count, *self._coords.shape, device=self._coords.device) * 2 - 1
+        return self._coords + self._task.coord_noise * self._spacing_D * noise
 
     def validate(self) -> dict[str, float]:
         """PSNR on the same validation signals every time."""

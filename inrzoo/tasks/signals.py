@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo import manifest, registry
+from inrzoo.augmentations import Augmentation, augmented, make_augmentations
 from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
 from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
+from inrzoo.loaders.transforms import generator_for
 from inrzoo.manifest import Manifest, without_defaults
 from inrzoo.nearest import among
 from inrzoo.targets import SignalTable, limits_of
@@ -58,6 +60,8 @@ class SignalSet:
         identity: equal for two sets of the same signals; JSON types.
         size: N.
         read_rows: returns values (B, K, C) on the value scale, and label columns (B,), of some rows.
+        augmentations: of the signals of training batches; `parts` gives signals as they are.
+        augmentation_seed: what is drawn for a signal is a function of it, the epoch, and the signal's row.
     """
 
     inr: INR
@@ -69,6 +73,8 @@ class SignalSet:
     identity: dict[str, Any]
     size: int
     read_rows: Callable[[Rows], SignalBatch]
+    augmentations: tuple[Augmentation, ...] = ()
+    augmentation_seed: int = 0
 
     def __len__(self) -> int:
         return self.size
@@ -86,16 +92,25 @@ class SignalSet:
             values, labels = self.read_rows(part)
             yield coords, values.to(device), {name: codes.to(device) for name, codes in labels.items()}
 
-    def batches(self, batch_size: int, seed: int) -> TrainingBatches[SignalBatch]:
+    def batches(
+        self, batch_size: int, seed: int, augment: Sequence[Mapping[str, Any]] = ()
+    ) -> TrainingBatches[SignalBatch]:
         """Shuffled batches for training. So many parts are mixed as stay in memory once they are decoded.
 
+        Args:
+            batch_size: signals of a batch.
+            seed: of the order, and of the augmentations.
+            augment: tables of augmentations, applied in this order.
+
         Raises:
-            InrzooError: the set has fewer signals than a batch.
+            InrzooError: the set has fewer signals than a batch, or an augmentation is not for such signals.
         """
+        made = make_augmentations(augment, self.grid)
+        source = replace(self, augmentations=made, augmentation_seed=seed)
         part_bytes = SIGNALS_AT_ONCE * len(self.coords) * self.inr.out_features
         shards = max(1, min(MAX_PARTS_AT_ONCE, CACHED_SIGNAL_BYTES // part_bytes - 1))
         return TrainingBatches(
-            self, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
+            source, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
         )
 
     # --- as `Readable` asks for ----------------------------------------------------------------------------------
@@ -111,8 +126,12 @@ class SignalSet:
         return np.append(starts, len(self)), np.arange(len(starts))
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> SignalBatch:
-        """Values (B, K, C) and label columns (B,); nothing is drawn."""
-        return self.read_rows(torch.from_numpy(positions_B))
+        """Values (B, K, C) after all augmentations, and label columns (B,)."""
+        values, labels = self.read_rows(torch.from_numpy(positions_B))
+        if self.augmentations:
+            generators = (generator_for(self.augmentation_seed, epoch, int(row)) for row in positions_B)
+            values = augmented(values, self.augmentations, generators, self.grid)
+        return values, labels
 
     def prefetch(self, positions_B: NDArray[np.int64]) -> None:
         """Nothing: signals are read when they are needed."""
@@ -234,6 +253,7 @@ class SignalTarget(ABC, Generic[Network_co]):
     """
 
     reads_signals: ClassVar[bool] = True
+    augment_kind: ClassVar[str] = "augmentations"
     inr: dict[str, Any]
 
     def target(self, stored: INR) -> INR:

@@ -7,7 +7,8 @@ from inrzoo import registry
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
-from inrzoo.loaders.transforms import make_transforms, short_table
+from inrzoo.loaders.transforms import make_transforms
+from inrzoo.short_forms import short_table
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.training.options import make_task
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
@@ -23,13 +23,11 @@ from torch import Tensor
 from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
-
-RUNTIME_FIELDS = ("inr", "extent")
-"""Fields that a store gives and no user: the family of the weights, and the extent of the signals."""
+from inrzoo.short_forms import ShortForm
 
 
 @dataclass(frozen=True, kw_only=True)
-class Transform(ABC):
+class Transform(ShortForm, ABC):
     """A random change of weights; a subclass in `inrzoo/loaders/transforms/<name>.py` adds its fields and `__call__`.
 
     `registry.make("transforms", {"name": …}, inr=inr)` makes it.
@@ -39,20 +37,9 @@ class Transform(ABC):
         of_normalised: whether it acts on normalised weights; otherwise it acts on weights as they were fitted.
     """
 
+    RUNTIME_FIELDS: ClassVar[tuple[str, ...]] = ("inr", "extent")
     same_function: ClassVar[bool] = False
     of_normalised: ClassVar[bool] = False
-
-    @classmethod
-    def short_form(cls, value: Any) -> dict[str, Any]:
-        """Return the fields that `NAME=VALUE` stands for: the first field of the class, unless a subclass overrides it.
-
-        Raises:
-            InrzooError: the transform has no fields.
-        """
-        names = [field.name for field in fields(cls) if field.name not in RUNTIME_FIELDS]
-        if not names:
-            raise InrzooError("it has no fields")
-        return {names[0]: value}
 
     @abstractmethod
     def __call__(self, weights: Tensor, generator: torch.Generator) -> Tensor:
@@ -65,11 +52,6 @@ class Transform(ABC):
         Returns:
             (..., P), a new tensor on the device and in the dtype of `weights`.
         """
-
-    def require(self, key: str, holds: bool, allowed: str) -> None:
-        """Raise the one-line error for field `key` unless `holds`."""
-        if not holds:
-            raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
 
 
 @dataclass(frozen=True)
@@ -89,23 +71,6 @@ class Compose(Transform):
         for transform in self.transforms:
             weights = transform(weights, generator)
         return weights
-
-
-def short_table(name: str, value: Any) -> dict[str, Any]:
-    """The table of a transform that is given as `NAME=VALUE`.
-
-    Raises:
-        InrzooError: there is no such transform, or it has no fields.
-
-    Example:
-        >>> short_table("rotate", 15.0), short_table("scale", 0.5)
-        ({'name': 'rotate', 'degrees': 15.0}, {'name': 'scale', 'low': 0.5, 'high': 1.5})
-    """
-    cls: type[Transform] = registry.find("transforms", name)
-    try:
-        return {"name": name, **cls.short_form(value)}
-    except InrzooError as error:
-        raise InrzooError(f"{name}={value} is not allowed: {error}; write {name}") from None
 
 
 def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR, extent: float = 1.0) -> tuple[Compose, Compose]:

@@ -12,13 +12,13 @@ from inrzoo import registry
 from inrzoo.docstrings import descriptions
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
-from inrzoo.loaders.transforms import short_table
+from inrzoo.short_forms import short_table
 from inrzoo.tasks.contract import Task
 from inrzoo.trust import trust, trust_tables
 from inrzoo.typecheck import toml_value
 
 TABLES = tuple[dict[str, Any], ...]
-"""Type of a field that is a list of transforms."""
+"""Type of a field that is a list of transforms or augmentations."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,8 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
     for key in words:
         if key not in hints:
             raise unknown(f"the task {name}", key, [option.field for option in options(cls)])
-    values = {key: _parsed(word, hints[key]) for key, word in words.items() if word is not None}
+    kind = cls.augment_kind
+    values = {key: _parsed(word, hints[key], kind) for key, word in words.items() if word is not None}
     defaults = {field.name: _default(field) for field in dataclasses.fields(cls)}
     for dotted, word in settings.items():
         field, _, key = dotted.partition(".")
@@ -77,19 +78,19 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
             tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
             raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
         values[field] = {**values.get(field, defaults[field]), key: toml_value(word) if isinstance(word, str) else word}
-    values = trust_tables(values)
-    for kind in registry.KINDS:  # a wrong name is said before data are read
-        if isinstance(table := values.get(kind[:-1]), dict) and "name" in table:
-            registry.find(kind, table["name"])
+    values = trust_tables(values, kind)
+    for each in registry.KINDS:  # a wrong name is said before data are read
+        if isinstance(table := values.get(each[:-1]), dict) and "name" in table:
+            registry.find(each, table["name"])
     task: Task = registry.make("tasks", {"name": name, **values})
     return task
 
 
-def _parsed(word: Any, hint: Any) -> Any:
+def _parsed(word: Any, hint: Any, augment_kind: str) -> Any:
     """The value of a text for a field: commas make lists, and a name stands for a table with that name."""
     if hint == TABLES:
         words = [word] if isinstance(word, str) else word
-        return [] if list(words) == ["none"] else [transform_table(each) for each in words]
+        return [] if list(words) == ["none"] else [transform_table(each, augment_kind) for each in words]
     if not isinstance(word, str):
         return word
     arms = get_args(hint) if get_origin(hint) not in (tuple, dict) else (hint,)
@@ -100,14 +101,18 @@ def _parsed(word: Any, hint: Any) -> Any:
     return word if hint is str or (str in arms and toml_value(word) != "none") else toml_value(word)
 
 
-def transform_table(word: Any) -> Any:
+def transform_table(word: Any, kind: str = "transforms") -> Any:
     """The table of a transform from a text such as `rotate=15` or `intensity gain=0.2 offset=0.1`.
 
     The first part is the name of the transform. `NAME=VALUE` sets its first field; further parts are `FIELD=VALUE`.
     Other values than texts are returned unchanged.
 
+    Args:
+        word: the text.
+        kind: `transforms` of weights, or `augmentations` of signals.
+
     Raises:
-        InrzooError: the text has another form, or there is no such transform.
+        InrzooError: the text has another form, or there is no such component.
 
     Example:
         >>> transform_table("rotate=15"), transform_table("intensity gain=0.2 offset=0.1")
@@ -120,10 +125,10 @@ def transform_table(word: Any) -> Any:
     if not first or not all(key and equals and text for key, equals, text in pairs):
         raise InrzooError(f"--augment {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
     name, equals, text = first.partition("=")
-    name = trust("transforms", name) if ":" in name else name.replace("-", "_")
+    name = trust(kind, name) if ":" in name else name.replace("-", "_")
     try:
-        table = short_table(name, toml_value(text)) if equals else {"name": name}
-        registry.find("transforms", name)
+        table = short_table(name, toml_value(text), kind) if equals else {"name": name}
+        registry.find(kind, name)
     except InrzooError as error:
         raise InrzooError(f"--augment {word!r}: {error}") from None
     return {**table, **{key: toml_value(text) for key, _, text in pairs}}

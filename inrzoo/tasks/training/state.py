@@ -20,12 +20,22 @@ OLDER_FIELDS = (
 )  # fmt: skip
 """Fields of tasks on weights in older checkpoints, one or two for each transform."""
 
+NEWER_FIELDS: dict[str, dict[str, Any]] = {
+    "hypernetwork": {"augment": [], "coord_noise": 0.0},
+    "end_to_end": {"augment": []},
+}
+"""Fields that older checkpoints of a task lack, with the values that say what was done then."""
+
 
 def task_table(checkpoint: Checkpoint) -> dict[str, Any]:
-    """Name and fields of the task in a checkpoint; a checkpoint without `augment` had a field for each transform."""
+    """Name and fields of the task in a checkpoint.
+
+    Fields that came later have their defaults, which are what was done before. A checkpoint without `augment` of a task
+    on weights had a field for each transform.
+    """
     table = dict(checkpoint.task)
     if "augment" in table or "quantile_dropout" not in table:
-        return table
+        return {**NEWER_FIELDS.get(table["name"], {}), **table}
     strengths = {key: table.pop(key) for key in OLDER_FIELDS}
     forms = {
         "scale": strengths["scale"] and {"low": 1 - strengths["scale"], "high": 1 + strengths["scale"]},
