@@ -19,6 +19,7 @@ PAPERS = {
     "contrastive": "Contrastive learning on implicit neural representations",
     "hypernetworks": "TransINR (Chen & Wang 2022) and GINR-IPC (Kim et al. 2023)",
     "end_to_end": "End-to-end implicit neural representations for classification (Gielisse & van Gemert 2025)",
+    "learning_curves": "Data for readers of weights (ours)",
     "recipes": "What fast fits cost readers (ours)",
 }
 VERDICT = re.compile(r"^\* (.*): \*\*(held|not held|undecided)\*\* \((.*)\)$")

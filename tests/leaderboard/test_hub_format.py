@@ -115,8 +115,10 @@ def test_a_model_that_cannot_be_one_is_refused(tmp_path, model):
 
 
 def test_no_row_leaves_the_folder():
-    row = replace(ROW, encoder={"name": "../../x"})
-    assert all(".." not in Path(path).parts for path in hub_files([row], [(TASK, "ada/digits")]))
+    for name in ("..", "../../x", "/x"):
+        files = hub_files([replace(ROW, encoder={"name": name})], [(TASK, "ada/digits")])
+        assert len(files) == 2 and all(".." not in Path(path).parts for path in files)
+        assert not any(Path(path).is_absolute() for path in files)
 
 
 def test_rows_of_before_models_were_recorded_are_read(tmp_path):
