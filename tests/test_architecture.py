@@ -100,9 +100,9 @@ MAY_IMPORT = {
     "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune"},
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
-    | {"typecheck"},
+    | {"typecheck", "leaderboard"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
-    | {"typecheck", "root"},
+    | {"typecheck", "root", "hub"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):

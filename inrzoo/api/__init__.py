@@ -5,7 +5,7 @@ Their keywords have the names and defaults of the command line's options; the co
 """
 
 from inrzoo.api.building import BuildRequest, build, build_request
-from inrzoo.api.encoders import load_encoder, push_encoder
+from inrzoo.api.encoders import is_leaderboard_run, load_encoder, push_encoder
 from inrzoo.api.gathering import diff, merge, subset
 from inrzoo.api.training import evaluate, signals, train
 
@@ -15,6 +15,7 @@ __all__ = [
     "build_request",
     "diff",
     "evaluate",
+    "is_leaderboard_run",
     "load_encoder",
     "merge",
     "push_encoder",

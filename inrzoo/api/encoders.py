@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from inrzoo.addresses import is_hub_name
 from inrzoo.errors import InrzooError
@@ -51,18 +54,28 @@ def load_encoder(place: str | Path) -> TrainedEncoder:
     return encoder_from_files(files[CONFIG], files[TENSORS], pinned)
 
 
-def push_encoder(run: str | Path, repo_id: str, private: bool = False) -> PushedModel:
+def push_encoder(
+    run: str | Path, repo_id: str, private: bool = False, *, dataset: str | None = None
+) -> tuple[PushedModel, str | None]:
     """Publish the encoder of a run as a model on the Hub: tensors, config and card. The same call continues.
 
+    Of a run of the leaderboard the encoder is that of the first training seed. Its row becomes
+    `.eval_results/TASK.yaml`, by which the Hub's own leaderboards find the model, and names the model from then on.
+
     Args:
-        run: folder of a run of `classify` or `contrastive`.
+        run: folder of a run of `classify` or `contrastive`, or of the leaderboard.
         repo_id: `USER/NAME`.
         private: whether a new repository is private.
+        dataset: for a run of the leaderboard, `USER/NAME` of the dataset on the Hub that has its store, with
+            `@COMMIT` if that is known; the one that it was trained from if None.
+
+    Returns:
+        What was sent; and the `.eval_results/TASK.yaml` among it, None without a row or without its dataset.
 
     Raises:
         InrzooError: there is no such run, it trained no encoder, or the Hub refuses; one line says which.
     """
-    from inrzoo import checkpoint, hub
+    from inrzoo import checkpoint, hub, leaderboard
     from inrzoo.hub.encoder_card import encoder_card
     from inrzoo.tasks.evaluation import restored
     from inrzoo.tasks.trained_encoders import CONFIG, encoder_of
@@ -70,9 +83,34 @@ def push_encoder(run: str | Path, repo_id: str, private: bool = False) -> Pushed
     from inrzoo.tasks.training.run_file import run_file_text
 
     hub.require_model_name(repo_id)
-    best = checkpoint.read(Path(run))
-    encoder = encoder_of(best, str(run), validation_at(Path(run), best.progress["best_step"]))
+    folder = Path(run)
+    row = leaderboard.Result.read(folder / leaderboard.RESULT) if is_leaderboard_run(folder) else None
+    if row is None and dataset is not None:
+        raise InrzooError(f"--dataset {dataset} is for a run of the leaderboard; {run} has no {leaderboard.RESULT}")
+    training = folder if row is None else folder / f"seed-{row.seeds[0]}"
+    best = checkpoint.read(training)
+    encoder = encoder_of(best, str(training), validation_at(training, best.progress["best_step"]))
     files = encoder.files()
-    options = run_file_text(restored(best, {}), {}, str(run))
-    card = encoder_card(json.loads(files[CONFIG]), repo_id, options)
-    return hub.push_model({**files, "README.md": card.encode()}, repo_id, private)
+    options = run_file_text(restored(best, {}), {}, str(training))
+    facts = None if row is None else leaderboard.row_facts(row)
+    card = encoder_card(json.loads(files[CONFIG]), repo_id, options, facts)
+    results: dict[str, bytes] = {}
+    if row is not None and (place := dataset or _dataset_of(encoder.config.store)) is not None:
+        results = {leaderboard.results_path(row): leaderboard.results_file([row], place)}
+    pushed = hub.push_model({**files, "README.md": card.encode(), **results}, repo_id, private)
+    if row is not None and row.model != repo_id:
+        replace(row, model=repo_id).write(folder / leaderboard.RESULT)
+    return pushed, next(iter(results), None)
+
+
+def is_leaderboard_run(folder: Path) -> bool:
+    """Return whether a folder is a run of the leaderboard: trainings of one encoder and their row."""
+    from inrzoo.leaderboard import RESULT
+
+    return (folder / RESULT).is_file()
+
+
+def _dataset_of(store: Mapping[str, Any]) -> str | None:
+    """Return `USER/NAME@COMMIT` of the dataset that a run was trained from; None for a store that is not on the Hub."""
+    match = re.match(r"hf://datasets/([^/@]+/[^/@]+@[0-9a-f]{40})/", str(store.get("url", "")))
+    return None if match is None else match[1]

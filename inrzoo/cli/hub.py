@@ -20,6 +20,8 @@ from inrzoo.errors import InrzooError
 @click.option("--partial", is_flag=True, help="Push the finished seeds of an unfinished store.")
 @click.option("--no-images", is_flag=True, help="Leave the small pictures of INRs out of the rows.")
 @click.option("--gallery", is_flag=True, help="Publish a Space that shows the INRs in browsers, too.")
+@click.option("--benchmark", multiple=True, metavar="TASK", help="Declare a task of the leaderboard; repeatable.")
+@click.option("--dataset", metavar="USER/NAME", help="Of a leaderboard RUN: the dataset that has its store.")
 @SOURCE
 @JSON
 def push(
@@ -31,20 +33,25 @@ def push(
     partial: bool,
     no_images: bool,
     gallery: bool,
+    benchmark: tuple[str, ...],
+    dataset: str | None,
     source: Path | None,
     as_json: bool,
 ) -> None:
     """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues.
 
-    STORE may also be the folder of a run of classify or contrastive: its encoder becomes a model on the Hub.
+    STORE may also be the folder of a run of classify, contrastive or leaderboard: its encoder becomes a model.
     """
-    from inrzoo.checkpoint import BEST
-
-    if isinstance(store, Path) and (store / BEST).is_file() and not (store / "zarr.json").exists():
+    if isinstance(store, Path) and _is_run(store):
         other = {"--revision": revision != "main", "--create-pr": create_pr, "--partial": partial, "--gallery": gallery}
-        other["--source"] = source is not None
-        _push_encoder(store, name, private, [option for option, given in other.items() if given], as_json)
+        other |= {"--source": source is not None, "--benchmark": bool(benchmark)}
+        _push_encoder(store, name, private, dataset, [option for option, given in other.items() if given], as_json)
         return
+    if dataset is not None:
+        raise InrzooError(f"--dataset {dataset} is for a run of the leaderboard; {store} is a store")
+    if benchmark and (create_pr or revision != "main"):
+        raise InrzooError("--benchmark is of a version, and --revision and --create-pr make none; push it to main")
+    declared = _declaration(store, benchmark) if benchmark else None
     from inrzoo import hub, report
     from inrzoo import verify as checks
 
@@ -66,11 +73,13 @@ def push(
             on_bytes=tick,
         ),
     )
+    page = None if declared is None else hub.push_benchmark(name, declared)
     if as_json:
         content: dict[str, Any] = {
             key: getattr(done, key)
             for key in ("repo_id", "version", "commit", "num_bytes", "changed", "where", "repaired", "gallery")
         }
+        content["benchmark"] = page
         say(json.dumps(content, indent=2))
         return
     version = f"v{done.version}" if done.version is not None else "no version (only main has versions)"
@@ -81,9 +90,32 @@ def push(
         say(f"the version before lacks or has damaged {files}; {version} is complete, and a version never changes")
     if done.gallery:
         say(f"{done.gallery}: the gallery of {version}")
+    if page:
+        say(f"{page}: a benchmark of {', '.join(benchmark)}")
 
 
-def _push_encoder(run: Path, name: str, private: bool, other: list[str], as_json: bool) -> None:
+def _is_run(folder: Path) -> bool:
+    """Whether a folder is a run of training or of the leaderboard, not a store."""
+    from inrzoo import api
+    from inrzoo.checkpoint import BEST
+
+    if (folder / "zarr.json").exists() or not folder.is_dir():
+        return False
+    return (folder / BEST).is_file() or api.is_leaderboard_run(folder)
+
+
+def _declaration(store: str | Path, tasks: tuple[str, ...]) -> bytes:
+    """The file that declares a store the benchmark of these tasks, each of which must pin it."""
+    from inrzoo import leaderboard
+    from inrzoo.addresses import open_store
+
+    definitions, opened = [leaderboard.find(task) for task in tasks], open_store(store)
+    for definition in definitions:
+        definition.require_store(opened)
+    return leaderboard.benchmark_file(definitions)
+
+
+def _push_encoder(run: Path, name: str, private: bool, dataset: str | None, other: list[str], as_json: bool) -> None:
     if other:
         raise InrzooError(
             f"{', '.join(other)} cannot be used with the run {run}: an encoder has one branch and no parts"
@@ -92,13 +124,19 @@ def _push_encoder(run: Path, name: str, private: bool, other: list[str], as_json
 
     from inrzoo import api
 
-    done = api.push_encoder(run, name, private)
+    done, results = api.push_encoder(run, name, private, dataset=dataset)
     if as_json:
-        say(json.dumps(asdict(done), indent=2))
+        say(json.dumps({**asdict(done), "eval_results": results}, indent=2))
         return
     what = f"{decimal(done.num_bytes)} sent" if done.changed else "is there already, nothing was sent"
     say(f"{done.where}: an encoder, {what}, commit {done.commit[:12]}")
     say(f'load it  inrzoo.load_encoder("{name}")')
+    if results:
+        say(f"row      {results}, which the Hub's leaderboard of the dataset shows")
+    elif api.is_leaderboard_run(run):
+        say(
+            "row      only in the card; for the Hub's leaderboard, --dataset USER/NAME names the one that has the store"
+        )
 
 
 @cli.command()

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from inrzoo.cli import StoreAddress, cli, key_values, say
 from inrzoo.cli.training import DEVICE
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
+
+if TYPE_CHECKING:
+    from inrzoo.leaderboard import Result
 
 FOLDER = click.Path(path_type=Path)
 BOARD = click.option("--board", type=FOLDER, default=Path("leaderboard"), show_default=True, help="Folder of results.")
@@ -94,19 +97,36 @@ def submit(run: Path, task: str | None, store: str | Path | None, board: Path, d
 @leaderboard.command()
 @BOARD
 @click.option(
-    "--format", "kind", type=click.Choice(["markdown", "html", "json"]), default="markdown", help="What is written."
+    "--format",
+    "kind",
+    type=click.Choice(["markdown", "html", "json", "hub"]),
+    default="markdown",
+    show_default=True,
+    help="What is written; hub: eval.yaml of datasets and .eval_results/ of models, into the folder --out.",
 )
-@click.option("--out", type=FOLDER, help="Write to a file instead of the terminal.")
-def show(board: Path, kind: str, out: Path | None) -> None:
+@click.option(
+    "--dataset",
+    "datasets",
+    multiple=True,
+    metavar="TASK=USER/NAME[@COMMIT]",
+    help="For hub: the dataset on the Hub that has the store of a task; repeatable.",
+)
+@click.option("--out", type=FOLDER, help="Write to a file, for hub a folder, instead of the terminal.")
+def show(board: Path, kind: str, datasets: tuple[str, ...], out: Path | None) -> None:
     """Show all results of a board."""
     from dataclasses import asdict
 
     from inrzoo import leaderboard as room
     from inrzoo.store.files import write_atomically
 
+    if datasets and kind != "hub":
+        raise InrzooError(f"--dataset {datasets[0]} is for --format hub; this is --format {kind}")
     results = room.read_results(board)
     if not results:
         raise InrzooError(f"no results in {board}; inrzoo leaderboard submit adds one, --board names another folder")
+    if kind == "hub":
+        _write_for_the_hub(results, datasets, out)
+        return
     renderers = {"markdown": room.as_markdown, "html": room.as_html}
     text = renderers[kind](results) if kind in renderers else json.dumps([asdict(one) for one in results], indent=2)
     if out is None:
@@ -114,3 +134,24 @@ def show(board: Path, kind: str, out: Path | None) -> None:
     else:
         write_atomically(out, text.encode())
         say(f"board    {out}: {len(results)} results")
+
+
+def _write_for_the_hub(results: "list[Result]", datasets: tuple[str, ...], out: Path | None) -> None:
+    """Write the files that are to be pushed beside datasets and models, and say which rows are left out."""
+    from inrzoo import leaderboard as room
+    from inrzoo.store.files import write_atomically
+
+    if out is None or out.is_file():
+        raise InrzooError(f"--format hub writes several files: --out {out or 'FOLDER'} must name a folder")
+    places = key_values("--dataset", datasets)
+    if not places:
+        example = f"--dataset {results[0].task}=USER/NAME"
+        raise InrzooError(f"--format hub needs the datasets on the Hub that have the stores of the tasks, as {example}")
+    tasks = [(room.find(task), str(place)) for task, place in places.items()]
+    files = room.hub_files(results, tasks)
+    for path, content in files.items():
+        (out / path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(out / path, content)
+        say(str(out / path))
+    if absent := sorted({result.task for result in results} - {task.name for task, _ in tasks}):
+        say(f"left out, without a --dataset: rows of {', '.join(absent)}")

@@ -8,6 +8,7 @@ from inrzoo.extras import needed
 
 with needed("hub", "reading and writing datasets of the Hub"):
     from inrzoo.hub.encoder_files import PushedModel, push_model, read_model, require_model_name
+    from inrzoo.hub.evaluation import push_benchmark
     from inrzoo.hub.listing import Listed, search
     from inrzoo.hub.pull import Pulled, pull
     from inrzoo.hub.push import Pushed, push
@@ -22,6 +23,7 @@ __all__ = [
     "pin",
     "pull",
     "push",
+    "push_benchmark",
     "push_model",
     "read_model",
     "require_model_name",

@@ -93,6 +93,7 @@ class Branch:
         with tempfile.TemporaryDirectory(prefix="inrzoo-push-") as temporary:
             for name, content in contents.items():
                 path = Path(temporary) / name
+                path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
                 if not self.has(name, path):
                     self.send(name, path, lambda size: None)

@@ -10,13 +10,14 @@ from inrzoo.hub.header import TAG
 from inrzoo.hub.markdown import code, fenced, one_line, python, table, text
 
 
-def encoder_card(config: Mapping[str, Any], repo_id: str, options: str) -> str:
+def encoder_card(config: Mapping[str, Any], repo_id: str, options: str, row: Mapping[str, str] | None = None) -> str:
     """Return the README.md of a trained encoder.
 
     Args:
         config: the table of `config.json`.
         repo_id: `USER/NAME`.
         options: the options of the run as TOML, as `inrzoo train --config` reads them.
+        row: facts of its row on the leaderboard, by name; the encoder is that of the first training seed.
     """
     notes, encoder = config["notes"], one_line(config["encoder"]["name"])
     task = str(config["task"]["name"]).replace("_", "-")
@@ -27,11 +28,12 @@ def encoder_card(config: Mapping[str, Any], repo_id: str, options: str) -> str:
         "It reads INRs of the conventions below alone; `check` compares a store with them.",
         f"## Use it\n\n{_loading(repo_id, named)}",
         f"## Measured\n\n{_measured(config)}",
+        *([f"## Leaderboard\n\n{_row(row)}"] if row else []),
         f"## INRs that it reads\n\n{_conventions(config)}",
         f"## How it was trained\n\n{_training(config, task, named, options)}",
-        "## Limitations\n\nThe numbers above are of the validation split of the store that it was trained on, at the "
-        "step that was best there; they are no test results. INRs that were fitted with other settings have other "
-        "features, even if they are of the same signals.",
+        "## Limitations\n\nThe numbers under Measured are of the validation split of the store that it was trained "
+        "on, at the step that was best there; they are no test results. INRs that were fitted with other settings have "
+        "other features, even if they are of the same signals.",
     ]
     return f"---\n{_header(config, repo_id, encoder)}\n---\n\n" + "\n\n".join(sections) + "\n"
 
@@ -77,6 +79,14 @@ def _measured(config: Mapping[str, Any]) -> str:
     if not rows:
         return "The run has no record of its validations."
     return f"At step {config['step']:,}, on the validation split:\n\n{table(('number', 'value'), rows)}"
+
+
+def _row(row: Mapping[str, str]) -> str:
+    rows = [(text(name), code(value)) for name, value in row.items()]
+    return (
+        "The score is the mean over training seeds, on a split that training has not seen; the tensors here are those "
+        f"of the first seed.\n\n{table(('', 'value'), rows)}"
+    )
 
 
 def _conventions(config: Mapping[str, Any]) -> str:

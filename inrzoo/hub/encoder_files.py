@@ -49,7 +49,7 @@ def push_model(files: Mapping[str, bytes], repo_id: str, private: bool = False) 
     """Publish an encoder in one commit, unless the repository has these files.
 
     Args:
-        files: `config.json`, `model.safetensors` and `README.md`.
+        files: `config.json`, `model.safetensors`, `README.md`, and the scores in `.eval_results/`, if there are any.
         repo_id: `USER/NAME`.
         private: whether a new repository is private.
 

@@ -2,12 +2,13 @@
 
 A benchmark task pins a store to the bit, a split and a measure (`definition`). The `evaluator` alone sees the labels of
 the test split; it is given answers. `run` trains an encoder with several seeds and writes one JSON (`result`); `board`
-renders all results. A task is one file in `manifests/leaderboard/`.
+renders all results, and `hub_format` writes them as the Hub reads them. A task is one file in `manifests/leaderboard/`.
 """
 
-from inrzoo.leaderboard.board import as_html, as_markdown, hub_results, read_results
+from inrzoo.leaderboard.board import as_html, as_markdown, read_results
 from inrzoo.leaderboard.definition import BenchmarkTask, content_sha256, find, names
 from inrzoo.leaderboard.evaluator import Evaluator
+from inrzoo.leaderboard.hub_format import benchmark_file, hub_files, results_file, results_path, row_facts
 from inrzoo.leaderboard.result import Result
 from inrzoo.leaderboard.running import RESULT, Plan, plan, run, submit
 
@@ -19,12 +20,16 @@ __all__ = [
     "Result",
     "as_html",
     "as_markdown",
+    "benchmark_file",
     "content_sha256",
     "find",
-    "hub_results",
+    "hub_files",
     "names",
     "plan",
     "read_results",
+    "results_file",
+    "results_path",
+    "row_facts",
     "run",
     "submit",
 ]

@@ -1,4 +1,4 @@
-"""The board: all results, as Markdown, as HTML and in the Hub's own format."""
+"""The board: all results, as Markdown and as HTML."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ GROUPS = {
     "weights": "Reads the weights",
     "function": "Reads the function: it evaluates the INR, and with enough probes reads the signal",
 }
+MODELS = "https://huggingface.co/"
+"""Where the pages of models are."""
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -42,7 +44,10 @@ def as_markdown(results: Sequence[Result]) -> str:
             lines += ["```text", definition.build_command, "```", ""]
         for reads, rows in _groups(results, task):
             lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
-            lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
+            for row in rows:
+                name, *cells = _cells(row)
+                linked = f"[{name}]({MODELS}{row.model})" if row.model else name
+                lines.append(f"| {' | '.join((linked, *cells))} |")
             lines.append("")
     return "\n".join(lines)
 
@@ -61,28 +66,11 @@ def as_html(results: Sequence[Result]) -> str:
             parts.append(f"<h3>{html.escape(GROUPS[reads])}</h3><table><tr>")
             parts += [f"<th scope=col>{html.escape(head)}</th>" for head in HEAD]
             for row in rows:
-                cells = "".join(f"<td>{html.escape(cell.strip('`'))}</td>" for cell in _cells(row))
-                parts.append(f"</tr><tr>{cells}")
+                name, *cells = (html.escape(cell.strip("`")) for cell in _cells(row))
+                linked = f'<a href="{MODELS}{html.escape(row.model)}">{name}</a>' if row.model else name
+                parts.append(f"</tr><tr>{''.join(f'<td>{cell}</td>' for cell in (linked, *cells))}")
             parts.append("</tr></table>")
     return "\n".join(parts) + "\n</html>\n"
-
-
-def hub_results(results: Iterable[Result], dataset: str, revision: str | None = None) -> list[dict[str, object]]:
-    """Return results as entries of a model repository's `.eval_results/*.yaml` on the Hub.
-
-    Args:
-        results: of one encoder.
-        dataset: `USER/NAME` of the dataset on the Hub.
-        revision: commit of the dataset.
-    """
-    entries: list[dict[str, object]] = []
-    for result in results:
-        pinned: dict[str, object] = {"id": dataset, "task_id": result.task}
-        if revision:
-            pinned["revision"] = revision
-        notes = f"{result.measure}; reads the {result.reads}; {len(result.seeds)} training seed(s); {result.command}"
-        entries.append({"dataset": pinned, "value": round(result.mean, 2), "notes": notes})
-    return entries
 
 
 def _tasks(results: Sequence[Result]) -> list[str]:

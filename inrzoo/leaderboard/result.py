@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, get_type_hints
@@ -21,6 +22,8 @@ from inrzoo.typecheck import check_type
 
 FORMAT = 1
 """Format of the file."""
+HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""`USER/NAME` of a repository on the Hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Result:
         multiply_adds: of the encoder for one INR: matrix products and convolutions; sines are not counted.
         cpu_seconds: processor time of each training.
         environment: versions of inrzoo, torch and Python, and the processor.
+        model: `USER/NAME` of the encoder on the Hub; None if it is not there.
     """
 
     task: str
@@ -66,6 +70,7 @@ class Result:
     multiply_adds: int
     cpu_seconds: list[float]
     environment: dict[str, str]
+    model: str | None = None
 
     @property
     def name(self) -> str:
@@ -94,9 +99,13 @@ class Result:
         if not isinstance(table, Mapping) or table.get("format") != FORMAT:
             raise InrzooError(f"{path} is no result of format {FORMAT}")
         hints = get_type_hints(cls)
-        if missing := sorted(hints.keys() - table.keys()):
+        required = {each.name for each in fields(cls) if each.default is MISSING}
+        if missing := sorted(required - table.keys()):
             raise InrzooError(f"{path} lacks {', '.join(missing)}")
-        return cls(**{key: check_type(f"{path.name}: {key}", table[key], hint) for key, hint in hints.items()})
+        known = {key: check_type(f"{path.name}: {key}", table[key], hints[key]) for key in hints if key in table}
+        if known.get("model") is not None and not HUB_NAME.fullmatch(known["model"]):
+            raise InrzooError(f"{path.name}: model = {known['model']!r} is not allowed; expected USER/NAME on the Hub")
+        return cls(**known)
 
 
 def code_sha256(encoder: type[Encoder]) -> str:

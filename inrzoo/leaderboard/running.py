@@ -85,11 +85,13 @@ def run(
         raise InrzooError(f"seeds = {seeds} is not allowed; it must be at least 1")
     evaluator = Evaluator(task, store)
     definition, given = evaluator.task, dict(settings or {})
+    named = str(store) if evaluator.store.location.startswith("hf://") else None
+    store = store if named is None else evaluator.store.location  # at its commit, which checkpoints record
     trainings = [_training(definition, encoder, {**given, "seed": seed}) for seed in range(seeds)]
     scores = []
     for number, training in enumerate(trainings):
         folder = out / f"seed-{number}"
-        train(training, store, folder, device=device, quiet=quiet)
+        train(training, store, folder, device=device, quiet=quiet, named=named)
         scores.append(score(evaluator, store, folder, device=device))
     first = read(out / "seed-0" / BEST)
     network = _network(first, store, chosen_device(device))

@@ -7,7 +7,7 @@ figures. A task is given the path or URL of a store and knows nothing of how the
 
 from inrzoo.tasks.contract import Data, Device, Learner, Task, UnfittedDataset
 from inrzoo.tasks.evaluation import evaluate, measure
-from inrzoo.tasks.measurements import Measurement, over_runs
+from inrzoo.tasks.measurements import Measurement, over_runs, paired_difference
 from inrzoo.tasks.reporting.cost import read_cost as cost
 from inrzoo.tasks.reporting.embedding import features
 from inrzoo.tasks.reporting.feature_plot import draw_features
@@ -33,6 +33,7 @@ __all__ = [
     "features",
     "measure",
     "over_runs",
+    "paired_difference",
     "recorded_store",
     "train",
     "write_section",

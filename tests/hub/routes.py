@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 Tree = dict[str, tuple[str, bool]]
 """path -> (sha256 of the content, whether it is stored as a large file)."""
 LICENCES = {"mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "apache-2.0", "other", "unknown"}
+FRAMEWORKS = {"inrzoo", "inspect-ai", "mteb"}
+"""Names that the `evaluation_framework` of an `eval.yaml` may have."""
 PAGE = 40
 """Entries of a page of a listing: few, so that paging happens."""
 
@@ -95,6 +97,15 @@ class Routes:
             self.send(400, json.dumps({"errors": wrong, "warnings": []}).encode(), {})
             return None
         return {"errors": [], "warnings": []}
+
+    def _validate_benchmark(self, table: Any) -> None:
+        """Check an `eval.yaml` against https://huggingface.co/docs/hub/eval-results#evalyaml-specification."""
+        if not {"name", "description", "evaluation_framework", "tasks"} <= table.keys():
+            raise Answer(400, message=f"Invalid eval.yaml: it has only {sorted(table)}")
+        if table["evaluation_framework"] not in self.hub.frameworks:
+            raise Answer(400, message=f"Invalid eval.yaml: framework {table['evaluation_framework']}")
+        if not table["tasks"] or not all({"id"} <= task.keys() <= {"id", "config", "split"} for task in table["tasks"]):
+            raise Answer(400, message=f"Invalid eval.yaml: tasks {table['tasks']}")
 
     def _create(self, user: str | None) -> Any:
         given = json.loads(self.body)
@@ -261,6 +272,8 @@ class Routes:
         tree = dict(entries)
         for line in lines[1:]:
             value = line["value"]
+            if line["key"] == "file" and value["path"] == "eval.yaml":
+                self._validate_benchmark(yaml.safe_load(base64.b64decode(value["content"])))
             if line["key"] == "file":
                 tree[value["path"]] = (self.hub.put(base64.b64decode(value["content"])), False)
             elif line["key"] == "lfsFile":

@@ -21,7 +21,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from hostile_server import KINDS, answer_badly
-from routes import Answer, Routes, Tree
+from routes import FRAMEWORKS, Answer, Routes, Tree
 
 
 @dataclass
@@ -71,6 +71,7 @@ class Hub:
         self.sent = Counter()  # bytes by `up` and `down`
         self.uploads: list[str] = []
         self.faults: list[Fault] = []
+        self.frameworks = set(FRAMEWORKS)
         self.latency = 0.0
         self.kill_at: tuple[int, bool] | None = None  # (number of the request, after it was handled)
         self.victim = 0  # the process to kill; set once it has started

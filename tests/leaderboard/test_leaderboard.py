@@ -28,7 +28,6 @@ from inrzoo.leaderboard import (
     as_markdown,
     content_sha256,
     find,
-    hub_results,
     names,
     plan,
     read_results,
@@ -308,9 +307,10 @@ def test_the_board_has_two_groups_and_the_command_of_each_row(finished, definiti
         assert text.index("Reads the function") < text.index("function_probe")
         for result in results:
             assert result.command in text
-    entries = hub_results(results, "someone/tiny", "abc")
-    assert {entry["value"] for entry in entries} == {round(result.mean, 2) for result in results}
-    assert all(entry["dataset"] == {"id": "someone/tiny", "task_id": "tiny", "revision": "abc"} for entry in entries)
+    shown = [replace(results[0], model="ada/<encoder>"), results[1]]
+    assert f"[{results[0].name}](https://huggingface.co/ada/<encoder>) |" in as_markdown(shown)
+    linked = f'<td><a href="https://huggingface.co/ada/&lt;encoder&gt;">{results[0].name}</a><td>'.partition("<td>")
+    assert linked[2].removesuffix("<td>") in as_html(shown) and as_html(shown).count("<a ") == 1
 
 
 def test_a_plan_trains_nothing_that_stays(finished, definition, tmp_path):

@@ -6,7 +6,7 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from inrzoo.tasks import Comparison, Measurement, draw_lines
+from inrzoo.tasks import Comparison, Measurement, draw_lines, over_runs, paired_difference
 
 
 def measured(mean: float, interval: float, name: str = "5-way") -> Measurement:
@@ -37,6 +37,24 @@ def test_a_finding_is_held_beyond_the_interval_of_the_difference(tmp_path: Path,
         f"* more is more: **{verdict}** (5-way: {better} against 50.0, difference {better - 50:+.1f} ± 1.4)"
         in (tmp_path / "page.md").read_text()
     )
+
+
+def test_what_two_runs_of_a_pair_share_does_not_widen_the_interval(tmp_path: Path) -> None:
+    """Means that differ by 1, 2 and 3 beside seeds that differ by 20: Student's t of two degrees is 4.303."""
+    first, second = ([measured(mean, 0) for mean in means] for means in ((41, 62, 83), (40, 60, 80)))
+    paired = paired_difference(first, second)
+    assert (paired.mean, paired.trials) == (2, 3)
+    assert paired.interval == pytest.approx(4.302653 / np.sqrt(3), rel=1e-6)
+    better, worse = (over_runs([{"5-way": one} for one in runs])["5-way"] for runs in (first, second))
+    assert better.interval > 40
+    page = Comparison(tmp_path / "page.md", "Table", ["5-way"])
+    page.check("apart", better, worse)
+    page.check("paired", better, worse, paired)
+    page.write()
+    text = (tmp_path / "page.md").read_text()
+    assert "* apart: **undecided**" in text and "difference +2.0 ± 2.5)" in text.partition("* paired")[2]
+    with pytest.raises(ValueError):
+        paired_difference(first, second[:2])
 
 
 def test_lines_are_a_picture_with_ink_for_every_line(tmp_path: Path) -> None:

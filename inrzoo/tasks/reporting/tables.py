@@ -85,14 +85,20 @@ class Comparison:
         numbers = "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True))
         LOG.info("%-40s %s", name, numbers)
 
-    def check(self, claim: str, better: Measurement, worse: Measurement) -> None:
+    def check(self, claim: str, better: Measurement, worse: Measurement, paired: Measurement | None = None) -> None:
         """Add a finding: `better` is above `worse`.
 
-        It is `held` if the difference exceeds its 95 % interval, √(a² + b²) of two independent means, `not held` if
-        the difference is below minus that interval, and `undecided` otherwise.
+        It is `held` if the difference exceeds its 95 % interval, `not held` if the difference is below minus that
+        interval, and `undecided` otherwise.
+
+        Args:
+            claim: in words.
+            better, worse: what should be larger, and what smaller.
+            paired: mean of the differences between trials that belong together, such as those of one training seed. Its
+                interval counts; √(a² + b²), that of two independent means, if None.
         """
         difference = better.mean - worse.mean
-        interval = math.hypot(better.interval, worse.interval)
+        interval = math.hypot(better.interval, worse.interval) if paired is None else paired.interval
         verdict = "held" if difference > interval else "not held" if difference < -interval else "undecided"
         places = self._decimals
         numbers = (
