@@ -1,4 +1,5 @@
-"""Writers of public sets in miniature, and their networks in plain numpy, after docs/derivations/published_sets.md.
+"""Writers of public sets in miniature, and their networks in plain numpy, after
+docs/derivations/published_sets.md#who-writes-what.
 
 Nothing of inrzoo is imported: each writer makes the calls of the project's own one in their order.
 
