@@ -56,7 +56,8 @@ class Images:
         numbers_NKC, standardised = signals.array(range(len(signals))), incoming.meaning.standardised
         value_range = incoming.meaning.known_range
         self.values, self.values_NKC = Values(range=value_range), numbers_NKC
-        if standardised is not None and numbers_NKC.shape[2] == len(standardised.mean):
+        channels = numbers_NKC.shape[2]
+        if standardised is not None and not standardised.uniform and channels == len(standardised.mean):
             # Channels have ranges of their own: the signals are kept as the values that the INRs were fitted to.
             self.values = Values(range=value_range, dtype="float32", scale="dataset", limits=value_range)
             self.values_NKC = standardised.apply_to(numbers_NKC)

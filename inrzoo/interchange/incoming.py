@@ -72,6 +72,11 @@ class Standardised:
     deviation: tuple[float, ...]
 
     @property
+    def uniform(self) -> bool:
+        """Whether one range holds for all channels."""
+        return len({*self.mean}) == len({*self.deviation}) == 1
+
+    @property
     def value_range(self) -> tuple[float, float]:
         """The lowest and the highest value that any channel can take.
 

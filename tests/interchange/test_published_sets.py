@@ -26,8 +26,12 @@ from PIL import Image
 
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import import_inrs
+from inrzoo.interchange.arena_settings import DATASETS
+from inrzoo.interchange.incoming import Standardised
+from inrzoo.manifest import Values
 from inrzoo.sources.digits import Digits
 from inrzoo.store import Store, open_store
+from inrzoo.targets import to_values
 from inrzoo.verify import verify
 
 
@@ -119,6 +123,14 @@ def test_psnrs_are_computed_when_the_images_are_given(tmp_path: Path, monkeypatc
     write_nefs(home / "nefs_0-6.hdf5", fields, [(code + 1) % 10 for code in labels])
     with pytest.raises(InrzooError, match="these are not its images, or their numbering differs"):
         import_inrs(home, tmp_path / "b.zarr", dataset="digits", **given)
+
+
+def test_one_standardised_channel_is_a_range_of_values() -> None:
+    """So MNIST's images stay 8-bit numbers; only channels that differ are stored as values."""
+    mnist, numbers = DATASETS["MNIST"].standardised, np.arange(256, dtype=np.uint8).reshape(1, 256, 1)
+    assert mnist is not None and mnist.uniform and not Standardised(*map(tuple, IMAGENET)).uniform
+    values = to_values(numbers, Values(range=mnist.value_range))
+    np.testing.assert_allclose(mnist.apply_to(numbers), values, rtol=0, atol=1e-6)
 
 
 # --- Implicit-Zoo ----------------------------------------------------------------------------------------------
