@@ -52,6 +52,7 @@ NEEDS_AN_EXTRA = [
     (["list", "--hub"], "the Hub needs huggingface_hub", "hub"),
     (["info", "hf://datasets/user/name"], "needs huggingface_hub", "hub"),
     (["export", "tiny.zarr", "--format", "parquet", "--out", "p"], "writing Parquet needs pyarrow", "hub"),
+    (["export", "tiny.zarr", "--format", "fit-a-nef", "--out", "n"], "writing HDF5 files needs h5py", "hdf5"),
     (["train", "classify", "tiny.zarr", "--encoder", "flat_mlp"], "training needs matplotlib", "train"),
     (["embed", "tiny.zarr", "run", "--out", "f.parquet"], "writing features needs pyarrow", "train"),
     (["info", "s3://bucket/x.zarr"], "s3://bucket needs obstore", "s3"),

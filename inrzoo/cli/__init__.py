@@ -234,11 +234,15 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 
 
 @cli.command("import")
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The store to make.")
-@click.option("--convention", help="dws, implicit_zoo, nfn or sitzmann; by default derived from the key names.")
+@click.option("--convention", help="Whose files they are, if their content leaves it open: dws, nfn, fit_a_nef, …")
 @click.option(
-    "--inr", "inr_settings", multiple=True, metavar="KEY=VALUE", help="A field of the SIREN that differs: omega_0=20."
+    "--inr",
+    "inr_settings",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="A field of the INR that differs, omega_0=20; or FILE.toml, your description of a plain folder.",
 )
 @click.option(
     "--coords", multiple=True, metavar="KEY=VALUE", help="spacing=…, axis_order=row_col|x_y, extent=…, range=LOW,HIGH."
@@ -250,10 +254,19 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
 )
 @click.option("--images", type=click.Path(path_type=Path), help="Local files of that dataset.")
 @click.option("--grid", help="Size of an image, e.g. 28x28, if the files do not contain it.")
-@click.option("--split-points", help="First validation and first test number of nfn's folders, e.g. 45000,50000.")
+@click.option("--split-points", help="First validation and first test number, where numbers decide: 45000,50000.")
+@click.option(
+    "--per-seed", type=int, metavar="N", help="Of fit-a-nef: signals of one seed, if there are several seeds."
+)
+@click.option("--base", type=click.Path(path_type=Path), help="Of functa: the file of the shared weights.")
+@click.option("--root", metavar="PATH", help="Beginning of the listed paths, which SOURCE stands for.")
+@click.option("--pattern", help="Of a plain folder: names of its files, such as {label}/{id}.pth.")
+@click.option(
+    "--splits", type=click.Path(path_type=Path), help="Of a plain folder: JSON or CSV of each signal's split."
+)
 @click.option("--name", help="Name of the dataset.")
 def import_command(
-    folder: Path,
+    source: Path,
     out: Path,
     grid: str | None,
     split_points: str | None,
@@ -261,15 +274,24 @@ def import_command(
     coords: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Read a folder with one .pth per INR, as used by DWSNets, neural-graphs and nfn, into a store."""
+    """Read INRs that others fitted into a store.
+
+    SOURCE is a folder of DWSNets, neural-graphs, nfn, fit-a-nef, Implicit-Zoo or inr2vec, one of your own that you
+    describe, or functa's file of modulations.
+    """
     from inrzoo import report
-    from inrzoo.interchange import import_state_dicts
+    from inrzoo.interchange import import_inrs
 
     sizes, points = numbers("--grid", grid, "x", "28x28"), numbers("--split-points", split_points, ",", "45000,50000")
-    options |= {"inr_settings": key_values("--inr", inr_settings), "coords": key_values("--coords", coords)}
+    files = [word for word in inr_settings if word.endswith(".toml") and "=" not in word]
+    if len(files) > 1:
+        raise InrzooError(f"--inr names several descriptions: {', '.join(files)}; one describes all files")
+    settings = tuple(word for word in inr_settings if word not in files)
+    options |= {"inr_settings": key_values("--inr", settings), "coords": key_values("--coords", coords)}
+    options["description"] = Path(files[0]) if files else None
     store = report.with_bar(
         "reading INRs",
-        lambda tick: import_state_dicts(folder, out, grid=sizes, split_points=points, on_file=tick, **options),
+        lambda tick: import_inrs(source, out, grid=sizes, split_points=points, on_file=tick, **options),
     )
     say(f"{store}: show it with: inrzoo info {store}")
 

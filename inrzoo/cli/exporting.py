@@ -14,13 +14,21 @@ from inrzoo.errors import InrzooError
 @click.option(
     "--format",
     "kind",
-    type=click.Choice(["state-dicts", "parquet", "safetensors"]),
+    type=click.Choice(["state-dicts", "parquet", "safetensors", "fit-a-nef"]),
     default="state-dicts",
     show_default=True,
 )
 @click.option("--convention", help="For state-dicts: layout and key names: dws, nfn or sitzmann.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder; for safetensors a file.")
-@click.option("--seed", help="Number of the fit of each signal, or all. Default: all for Parquet, else 0.")
+@click.option(
+    "--prefix",
+    default="",
+    metavar="PATH",
+    help="For state-dicts: beginning of the paths in the splits file, for ScaleGMN.",
+)
+@click.option(
+    "--seed", help="Number of the fit of each signal, or all. Default: all for Parquet and fit-a-nef, else 0."
+)
 @click.option("--step", type=int, help="Step count of the view, if the store has several; Parquet takes all.")
 @click.option("--signal", "signals", help="For safetensors: one signal, or a range such as 0:100.")
 @click.option("--no-images", is_flag=True, help="For Parquet: leave out the small pictures of INRs.")
@@ -29,12 +37,13 @@ def export(
     kind: str,
     convention: str | None,
     out: Path,
+    prefix: str,
     seed: str | None,
     step: int | None,
     signals: str | None,
     no_images: bool,
 ) -> None:
-    """Write a store as files for other tools: one .pth per INR, rows of Parquet, or tensors of some INRs."""
+    """Write a store as files for other tools: one .pth per INR, HDF5, rows of Parquet, or tensors of some INRs."""
     from inrzoo import open_store
 
     required = {"--convention": ("state-dicts", convention), "--signal": ("safetensors", signals)}
@@ -44,6 +53,8 @@ def export(
             raise InrzooError(f"--format {kind} {verb} {option}; see inrzoo export --help")
     if no_images and kind != "parquet":
         raise InrzooError(f"--format {kind} takes no --no-images; its files have no pictures")
+    if prefix and kind != "state-dicts":
+        raise InrzooError(f"--format {kind} takes no --prefix; it has no list of paths")
     open_store(store)  # fails before torch is imported
     from inrzoo import interchange
 
@@ -53,11 +64,14 @@ def export(
         seeds = None if seed in (None, "all") else range(_seed(seed), _seed(seed) + 1)
         rows = interchange.export_parquet(store, out, seeds, images=not no_images)
         say(f"{out}: {rows} INRs as rows of parquet")
+    elif kind == "fit-a-nef":
+        written = interchange.export_fit_a_nef(store, out, seed, step)
+        say(f"{out}: {written} INRs as HDF5 for fit-a-nef")
     elif kind == "safetensors":
         written = interchange.export_safetensors(store, out, str(signals), _seed(seed), step)
         say(f"{out}: {written} INRs as safetensors")
     else:
-        written = interchange.export_state_dicts(store, out, str(convention), seed or "0", step)
+        written = interchange.export_state_dicts(store, out, str(convention), seed or "0", step, prefix)
         say(f"{out}: {written} INRs as {convention} {kind}")
 
 

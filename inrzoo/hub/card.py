@@ -143,8 +143,9 @@ def _checksums(store: Store) -> str:
 def _rebuilding(store: Store) -> str:
     if (origin := store.info.imported) is not None:
         return (
-            f"These INRs were not fitted by inrzoo but imported from {text(origin.num_files)} files of state "
-            f"dicts (convention {code(origin.convention)}, sha256 {code(origin.sha256)})."
+            f"These INRs were not fitted by inrzoo but imported from {text(origin.num_files)} files of "
+            f"{text(origin.format.replace('-', ' '))} (convention {code(origin.convention)}, "
+            f"sha256 {code(origin.sha256)})."
         )
     if store.info.gathered is not None:
         return (

@@ -11,6 +11,9 @@ them, Parquet, and safetensors.
 * `sitzmann`: the key names of vsitzmann/siren, in the folders of `dws`: its own runs are
   `NAME/checkpoints/model_final.pth`.
 
+`import_inrs` recognises these and other public sets: fit-a-nef and Neural Field Arena (`export_fit_a_nef` writes them),
+Implicit-Zoo, inr2vec, functa, and plain folders with a description of the user's own.
+
 An exported folder contains two more files: the splits, in any convention, and `inrzoo.json` with the metadata that the
 public layouts lack.
 """
@@ -18,13 +21,21 @@ public layouts lack.
 from typing import TYPE_CHECKING, Any
 
 from inrzoo.interchange.export import export_state_dicts
-from inrzoo.interchange.ingest import import_state_dicts
+from inrzoo.interchange.fit_a_nef_export import export_fit_a_nef
+from inrzoo.interchange.ingest import import_inrs, import_state_dicts
 from inrzoo.interchange.safetensors import export_safetensors
 
 if TYPE_CHECKING:
     from inrzoo.interchange.parquet import export_parquet
 
-__all__ = ["export_parquet", "export_safetensors", "export_state_dicts", "import_state_dicts"]
+__all__ = [
+    "export_fit_a_nef",
+    "export_parquet",
+    "export_safetensors",
+    "export_state_dicts",
+    "import_inrs",
+    "import_state_dicts",
+]
 
 
 def __getattr__(name: str) -> Any:

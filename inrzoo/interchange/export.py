@@ -6,7 +6,7 @@ Shape letters: B INRs, P parameters of one INR.
 import json
 import os
 import shutil
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -20,14 +20,20 @@ from inrzoo.store import Store, open_store
 
 
 def export_state_dicts(
-    store_path: str | Path, out: Path, convention: str, seed: int | str | None = 0, step: int | None = None
+    store_path: str | Path,
+    out: Path,
+    convention: str,
+    seed: int | str | None = 0,
+    step: int | None = None,
+    prefix: str = "",
 ) -> int:
     """Write a store as one `.pth` per INR, with the splits as JSON, in the layout of a public reader.
 
     The folder is created complete or not at all. Paths in the splits file are relative to the folder: neural-graphs
-    takes the folder as `dataset_dir`; run DWSNets inside the folder. nfn's readers need no splits file but the two
-    `split_points` in `inrzoo.json`. nfn numbers INRs by their row in the store; its readers that fetch the original
-    image need the rows of torchvision's train and test set in that order.
+    takes the folder as `dataset_dir`; run DWSNets inside the folder. ScaleGMN runs outside of it and opens the paths as
+    they are listed, so they need a prefix, `data/mnist-inrs`, where the folder is put. nfn's readers need no splits
+    file but the two `split_points` in `inrzoo.json`. nfn numbers INRs by their row in the store; its readers that fetch
+    the original image need the rows of torchvision's train and test set in that order.
 
     Args:
         store_path: a complete store.
@@ -35,6 +41,7 @@ def export_state_dicts(
         convention: `dws`, `nfn` or `sitzmann`.
         seed: number of the fit of each signal; `"all"` or None for all.
         step: step count of the snapshot; required if the store has several.
+        prefix: beginning of the paths in the splits file.
 
     Returns:
         The number of INRs written.
@@ -47,17 +54,19 @@ def export_state_dicts(
     require_expressible(store, chosen)
     if not store.complete:
         raise InrzooError(f"{store_path} is not finished; run the same build again, then export")
-    seeds, position = _seeds(store, seed), _position(store, step)
+    seeds, position = chosen_seeds(store, seed), chosen_snapshot(store, step)
     if out.exists() or out.is_symlink():
         raise InrzooError(f"{out} exists; give another --out")
+    if "\n" in prefix or ".." in PurePosixPath(prefix).parts:
+        raise InrzooError(f"--prefix {prefix!r} is not allowed; expected a path such as data/mnist-inrs")
     namer = Namer(store, convention, len(seeds) > 1)
     partial = out.with_name(f".{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
         paths = _write(store, partial, chosen, namer, seeds, position)
-        _write_splits(store, partial, namer, paths)
-        _describe(store, partial, chosen, seeds, position, paths[0])
+        _write_splits(store, partial, namer, paths, prefix)
+        write_sidecar(store, partial, chosen.name, seeds, position, paths[0])
         os.sync()  # a million small files: one call instead of one each
         partial.rename(out)
     except BaseException:
@@ -66,7 +75,12 @@ def export_state_dicts(
     return sum(path is not None for column in paths for path in column)
 
 
-def _seeds(store: Store, seed: int | str | None) -> list[int]:
+def chosen_seeds(store: Store, seed: int | str | None) -> list[int]:
+    """Return the seeds that an option names.
+
+    Raises:
+        InrzooError: the store has no such seed.
+    """
     if seed is None or seed == "all":
         return list(range(store.num_seeds))
     try:
@@ -78,7 +92,12 @@ def _seeds(store: Store, seed: int | str | None) -> list[int]:
     return [number]
 
 
-def _position(store: Store, step: int | None) -> int:
+def chosen_snapshot(store: Store, step: int | None) -> int:
+    """Return the index of the snapshot that an option names.
+
+    Raises:
+        InrzooError: the store has no such snapshot, or several and none is named.
+    """
     counts = ", ".join(map(str, store.snapshots))
     if step is None and len(store.snapshots) > 1:
         raise InrzooError(f"{store.path} has the views {counts}; a state dict holds one: choose it with --step")
@@ -119,7 +138,7 @@ def _write(
     return paths
 
 
-def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str | None]]) -> None:
+def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str | None]], prefix: str) -> None:
     label = next(iter(store.labels.values()))
     splits: dict[str, dict[str, list[Any]]] = {}
     names = store.info.split_names
@@ -131,21 +150,34 @@ def _write_splits(store: Store, folder: Path, namer: Namer, paths: list[list[str
             if path and store.split[row] == code
         ]
         splits[split_key(name, names)] = {
-            "path": [path for path, _ in listed],
+            "path": [str(PurePosixPath(prefix, path)) for path, _ in listed],
             "label": [code for _, code in listed],
         }
     (folder / namer.splits_file).write_text(json.dumps(splits))
 
 
-def _describe(
-    store: Store, folder: Path, convention: Convention, seeds: list[int], position: int, paths: list[str | None]
+def write_sidecar(
+    store: Store,
+    folder: Path,
+    convention: str,
+    seeds: list[int],
+    position: int,
+    paths: list[str | None],
+    value_range: list[float] | None = None,
 ) -> None:
+    """Write `inrzoo.json` into the folder of an export; see `Sidecar` for its contents.
+
+    Args:
+        position: index of the snapshot.
+        paths: first file of each signal.
+        value_range: range of the values, if the convention does not say it.
+    """
     info, manifest = store.info, store.info.manifest
     starts = np.searchsorted(store.split, range(len(info.split_names)))
     sidecar.Sidecar(
         format=sidecar.FORMAT,
         inrzoo=inrzoo.__version__,
-        convention=convention.name,
+        convention=convention,
         dataset=info.dataset,
         title=manifest.title,
         licence=manifest.licence,
@@ -163,4 +195,5 @@ def _describe(
         signal_ids=store.signal_ids,
         paths=[str(path) for path in paths],
         split_points=[int(start) for start in starts[1:]],
+        value_range=value_range,
     ).write(folder)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import sidecar
 from inrzoo.interchange.naming import SPLITS_SUFFIX, ParsedName, parse_name, split_key
+from inrzoo.interchange.rebasing import proposal, rebase
 from inrzoo.interchange.sidecar import Sidecar
 
 THEIR_NAMES = {"val": "validation", "valid": "validation"}
@@ -74,12 +75,13 @@ class Listing:
         return np.array([signal.label for signal in self.signals], dtype=np.int64)
 
 
-def read(folder: Path, split_points: Sequence[int] | None = None) -> Listing:
+def read(folder: Path, split_points: Sequence[int] | None = None, root: str | None = None) -> Listing:
     """List the signals of a folder.
 
     Args:
         folder: a folder with one `*splits.json`, or with nfn's folders of classes.
         split_points: numbers of the first validation and the first test signal, for nfn's folders without splits file.
+        root: beginning of the paths in the splits file that `folder` stands for.
 
     Raises:
         InrzooError: the folder or a listed file is absent, or splits are absent or contradictory.
@@ -91,10 +93,12 @@ def read(folder: Path, split_points: Sequence[int] | None = None) -> Listing:
         raise InrzooError(f"{folder} has several splits: {', '.join(file.name for file in files)}; keep only one")
     if files and split_points:
         raise InrzooError(f"{files[0]} defines the splits; leave --split-points out")
+    if root is not None and not files:
+        raise InrzooError(f"{folder} has no *{SPLITS_SUFFIX[1:]} whose paths --root {root} could begin; leave it out")
     described = sidecar.read(folder)
     names = described.split_names if described else None
     our_name = {split_key(name, names): name for name in names} if names else THEIR_NAMES
-    entries = _listed(files[0], our_name) if files else _numbered(folder, split_points)
+    entries = _listed(files[0], our_name, root) if files else _numbered(folder, split_points)
     signals: dict[str, Signal] = {}
     for path, label, split in entries:
         name = parse_name(path)
@@ -118,7 +122,7 @@ def read(folder: Path, split_points: Sequence[int] | None = None) -> Listing:
     return Listing(folder, ordered, copies, names, described, files[0] if files else None)
 
 
-def _listed(file: Path, our_name: dict[str, str]) -> Iterator[tuple[PurePosixPath, int, str]]:
+def _listed(file: Path, our_name: dict[str, str], root: str | None) -> Iterator[tuple[PurePosixPath, int, str]]:
     """Yield (path, label, split) of every file in a splits file, in its order.
 
     Its format is that of DWSNets and neural-graphs: `{"train": {"path": […], "label": […]}, "val": …, "test": …}`.
@@ -138,18 +142,7 @@ def _listed(file: Path, our_name: dict[str, str]) -> Iterator[tuple[PurePosixPat
                 raise InrzooError(
                     f"{file}: {key} pairs {path!r} with the label {label!r}; expected a path and a class code"
                 )
-            yield _inside(file.parent, path, file), int(label), str(our_name.get(key, key))
-
-
-def _inside(folder: Path, path: str, file: Path) -> PurePosixPath:
-    """Return `path` relative to `folder` without resolving links."""
-    pure = PurePosixPath(path)
-    home = PurePosixPath(folder.resolve().as_posix())
-    if pure.is_absolute() and pure.is_relative_to(home):
-        pure = pure.relative_to(home)
-    if pure.is_absolute() or ".." in pure.parts:
-        raise InrzooError(f"{file} names {path}, outside {folder}; paths must be relative to the folder of the file")
-    return pure
+            yield rebase(file.parent, path, file, root), int(label), str(our_name.get(key, key))
 
 
 def _numbered(folder: Path, split_points: Sequence[int] | None) -> Iterator[tuple[PurePosixPath, int, str]]:
@@ -186,6 +179,6 @@ def _require_files(folder: Path, signals: list[Signal]) -> None:
     for signal in signals:
         for path in signal.files.values():
             if not (folder / path).is_file():
-                raise InrzooError(f"the splits name {path}, which is not in {folder}")
+                raise InrzooError(f"the splits name {path}, which is not in {folder}{proposal(folder, str(path))}")
             if not (folder / path).resolve().is_relative_to(home):
                 raise InrzooError(f"{path} in {folder} is a link to outside; copy the file there")

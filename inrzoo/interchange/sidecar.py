@@ -31,6 +31,7 @@ class Sidecar:
         signal_ids: id of each signal in its source.
         paths: the first file of each signal.
         split_points: first rows of validation and of test, an option of nfn's readers.
+        value_range: range of the fitted values, where the convention does not say it; else None and left out.
     """
 
     format: int
@@ -53,10 +54,14 @@ class Sidecar:
     signal_ids: list[str]
     paths: list[str]
     split_points: list[int]
+    value_range: list[float] | None = None
 
     def write(self, folder: Path) -> None:
         """Write the file into `folder`."""
-        (folder / NAME).write_text(json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False))
+        tables = dataclasses.asdict(self)
+        if self.value_range is None:
+            del tables["value_range"]
+        (folder / NAME).write_text(json.dumps(tables, indent=1, ensure_ascii=False))
 
 
 def read(folder: Path) -> Sidecar | None:
@@ -73,11 +78,14 @@ def read(folder: Path) -> Sidecar | None:
     except (OSError, ValueError) as error:
         raise InrzooError(f"{path} is not valid JSON ({error}); export the store again") from None
     hints = get_type_hints(Sidecar)
-    if not isinstance(tables, dict) or tables.get("format") != FORMAT or tables.keys() != hints.keys():
+    known = {*tables} | {"value_range"} if isinstance(tables, dict) else set()
+    if not isinstance(tables, dict) or tables.get("format") != FORMAT or known != hints.keys():
         raise InrzooError(f"{path} is not a description of format {FORMAT}; export the store again")
     sidecar = Sidecar(**{key: check_type(f"{path}: {key}", value, hints[key]) for key, value in tables.items()})
     counts = {len(sidecar.paths), len(sidecar.signal_ids), *(len(codes) for codes in sidecar.labels.values())}
     columns = {*sidecar.label_columns}
+    if sidecar.value_range is not None and len(sidecar.value_range) != 2:
+        raise InrzooError(f"{path}: value_range = {sidecar.value_range} is not allowed; expected [low, high]")
     if len(counts) != 1 or not columns or not columns == sidecar.labels.keys() == sidecar.label_names.keys():
         raise InrzooError(f"{path} contradicts itself: its lists have different lengths; export the store again")
     return sidecar

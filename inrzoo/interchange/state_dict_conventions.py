@@ -20,6 +20,7 @@ from typing import Any
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
+from inrzoo.interchange.incoming import Standardised
 from inrzoo.nearest import among
 from inrzoo.store import Store
 
@@ -40,6 +41,7 @@ class Convention:
         init: the SIREN's `convention` that is recorded for datasets without one.
         output_offset: constant that the reader adds to the last layer.
         axis_order, value_range: see `inrzoo.coords.grid`, `inrzoo.manifest.Values`; None if channels' ranges differ.
+        standardised: how the channels of images were standardised, or None.
         dimensions: allowed numbers of coordinates of the reader's grids; any if empty.
         square: whether the reader's image grids have as many rows as columns.
     """
@@ -53,6 +55,7 @@ class Convention:
     value_range: tuple[float, float] | None
     dimensions: tuple[int, ...]
     square: bool
+    standardised: Standardised | None = None
 
     @property
     def meaning(self) -> str:
@@ -129,7 +132,9 @@ CONVENTIONS = {
 }
 
 
-IMPLICIT_ZOO = Convention("implicit_zoo", "seq.{}", "seq.{}", "dws", 0.0, "x_y", None, (2,), False)
+IMAGENET = Standardised((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and deviation of ImageNet's channels (Implicit-Zoo experiments/cifar_generate_configs/main.yaml)."""
+IMPLICIT_ZOO = Convention("implicit_zoo", "seq.{}", "seq.{}", "dws", 0.0, "x_y", None, (2,), False, IMAGENET)
 IMPORTABLE = {**CONVENTIONS, IMPLICIT_ZOO.name: IMPLICIT_ZOO}
 """Conventions of folders that can be read; those in `CONVENTIONS` can also be written."""
 

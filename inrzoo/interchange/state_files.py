@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 from collections import OrderedDict
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +35,11 @@ def write(path: Path, weights_P: NDArray[np.float32], layout: WeightLayout, conv
     path.write_bytes(content.getbuffer())
 
 
-def read(content: bytes, where: str) -> tuple[dict[str, Tensor], int | None]:
-    """Return the tensors by key, and the label if the file has one.
+def load(content: bytes, where: str) -> dict[str, Any]:
+    """Return the table that `torch.save` wrote, of plain values and tensors alone.
 
     Raises:
-        InrzooError: the content is not a state dict of dense float32 tensors.
+        InrzooError: the content is damaged, no table with names, or would run code.
     """
     try:
         with warnings.catch_warnings():  # torch warns of pickle protocols that it reads or refuses
@@ -55,17 +56,41 @@ def read(content: bytes, where: str) -> tuple[dict[str, Tensor], int | None]:
         ) from None
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
         raise InrzooError(f"{where} holds a {type(state).__name__}, not a state dict")
+    return state
+
+
+def read(content: bytes, where: str) -> tuple[dict[str, Tensor], int | None]:
+    """Return the tensors by key, and the label if the file has one.
+
+    Raises:
+        InrzooError: the content is not a state dict of dense float32 tensors.
+    """
+    state = load(content, where)
     label = state.pop(LABEL, None)
     if label is not None and not _is_code(label):
         raise InrzooError(f"{where} has the label {label!r}; a class code was expected")
+    return dense_tensors(state, len(content), where), None if label is None else int(label)
+
+
+def dense_tensors(state: Mapping[str, Any], size: int, where: str) -> dict[str, Tensor]:
+    """Return the tensors of a table, by key.
+
+    Args:
+        state: the table.
+        size: bytes of the file.
+        where: the file, for the error.
+
+    Raises:
+        InrzooError: a value is not a dense float32 tensor, or the tensors declare more numbers than the file holds.
+    """
     for key, tensor in state.items():
         if not isinstance(tensor, Tensor) or tensor.dtype != torch.float32 or tensor.layout != torch.strided:
             kind = f"{tensor.dtype} {tensor.layout} tensor" if isinstance(tensor, Tensor) else type(tensor).__name__
             raise InrzooError(f"{where}: {key} is a {kind}; expected a dense float32 tensor")
     # With a stride of 0, a tensor of a few bytes can declare any size.
-    if sum(4 * tensor.numel() for tensor in state.values()) > len(content):
+    if sum(4 * tensor.numel() for tensor in state.values()) > size:
         raise InrzooError(f"{where} declares more numbers than it holds")
-    return {key: tensor.detach() for key, tensor in state.items()}, None if label is None else int(label)
+    return {key: tensor.detach() for key, tensor in state.items()}
 
 
 def shapes_of(tensors: dict[str, Tensor]) -> dict[str, tuple[int, ...]]:
