@@ -55,7 +55,7 @@ def push_encoder(run: str | Path, repo_id: str, private: bool = False) -> Pushed
     """Publish the encoder of a run as a model on the Hub: tensors, config and card. The same call continues.
 
     Args:
-        run: folder of a run of `classify` or `contrastive`.
+        run: folder of a run of `classify`, `contrastive` or `regress`.
         repo_id: `USER/NAME`.
         private: whether a new repository is private.
 

@@ -36,7 +36,7 @@ def push(
 ) -> None:
     """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues.
 
-    STORE may also be the folder of a run of classify or contrastive: its encoder becomes a model on the Hub.
+    STORE may also be the folder of a run of classify, contrastive or regress: its encoder becomes a model on the Hub.
     """
     from inrzoo.checkpoint import BEST
 

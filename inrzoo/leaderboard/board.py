@@ -39,7 +39,7 @@ def as_markdown(results: Sequence[Result]) -> str:
                 f"Measure: {definition.measure} of {definition.split}.",
                 "",
             ]
-            lines += ["```text", definition.build_command, "```", ""]
+            lines += ["```text", *definition.commands, "```", ""]
         for reads, rows in _groups(results, task):
             lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
             lines += [f"| {' | '.join(_cells(row))} |" for row in rows]
