@@ -136,6 +136,12 @@ def identity(features: Features) -> Measurement:
 
     Raises:
         InrzooError: no signal has two fits.
+
+    Example:
+        >>> signal = torch.tensor([0, 1, 0, 1])
+        >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.8, 0.1]])
+        >>> identity(Features(rows, torch.zeros(4), signal, torch.tensor([0, 0, 1, 1]))).mean
+        50.0
     """
     queries = torch.from_numpy(np.isin(features.signal.numpy(), _several(features.signal.numpy())))
     if not queries.any():

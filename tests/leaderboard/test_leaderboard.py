@@ -246,14 +246,17 @@ def test_a_plan_trains_nothing_that_stays(finished, definition, tmp_path):
 
 @pytest.mark.parametrize("name", names())
 def test_tasks_of_the_board_name_a_store_that_can_be_built_and_a_training(name):
-    from inrzoo import build
-    from inrzoo.tasks.training.options import make_task
+    from inrzoo import build, registry
+    from inrzoo.tasks.training.options import make_task, options
 
     task = find(name)
-    inspect.signature(build).bind(**task.build)
-    manifest.load(task.build["dataset"], task.build.get("preset"))
+    for arguments in (task.build, task.test_build or task.build):
+        inspect.signature(build).bind(**arguments)
+        manifest.load(arguments["dataset"], arguments.get("preset"), arguments.get("settings"))
+    assert set(task.defaults) <= {option.field for option in options(registry.find("tasks", task.train))}
     make_task(task.train, task.defaults, {})
-    assert len(set(task.content_sha256)) > 8 and len(task.content_sha256) == 64
+    for digest in (task.content_sha256, task.test_content_sha256 or task.content_sha256):
+        assert len(set(digest)) > 8 and len(digest) == 64
     assert "\n" not in task.title and task.build_command.endswith(f"--out {task.store_name}")
 
 
