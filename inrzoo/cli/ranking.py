@@ -40,6 +40,8 @@ def list_tasks() -> None:
         say(f"{name:24}{task.title}")
         for number, command in enumerate(task.commands):
             say(f"{'':24}{command if number else f'{task.measure} of {task.split}; {command}'}")
+        if task.source:
+            say(f"{'':24}PATH: {task.source}")
 
 
 @leaderboard.command()

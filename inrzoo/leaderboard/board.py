@@ -40,6 +40,7 @@ def as_markdown(results: Sequence[Result]) -> str:
                 "",
             ]
             lines += ["```text", *definition.commands, "```", ""]
+            lines += [f"PATH: {definition.source}.", ""] if definition.source else []
         for reads, rows in _groups(results, task):
             lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
             lines += [f"| {' | '.join(_cells(row))} |" for row in rows]

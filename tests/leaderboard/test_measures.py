@@ -133,7 +133,7 @@ def test_the_list_names_every_task_and_the_commands_of_its_stores(inrzoo):
     assert code == 0
     for name in names():
         task = find(name)
-        assert task.title in out and all(command in out for command in task.commands)
+        assert task.title in out and task.source in out and all(command in out for command in task.commands)
 
 
 def test_a_label_column_that_is_not_there_is_refused(finished, definition):
