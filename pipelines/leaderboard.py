@@ -1,23 +1,25 @@
 """Rows of the leaderboard: stores are built, encoders trained with three seeds and scored, results added to the board.
 
 Command:  python pipelines/leaderboard.py
-Needs:    MNIST, fetched unless INRZOO_MNIST names its files. INRZOO_SCALE: tiny|small|full.
+Needs:    MNIST and Omniglot, fetched unless INRZOO_MNIST and INRZOO_OMNIGLOT name their files; INRZOO_SPOKEN_DIGITS and
+          INRZOO_FURNITURE, without which their tasks are left out. INRZOO_SCALE: tiny|small|full.
 Hardware: one CPU core. INRZOO_OUT is the folder of stores and runs, INRZOO_BOARD that of results, INRZOO_DOCUMENT the
           page; INRZOO_TASKS chooses tasks.
-Duration: small: half an hour of one core a store, 2 to 30 minutes a row; "full" has the encoders that take hours.
-          What is there stays: the same command continues.
+Duration: small: 1 to 25 minutes of one core a store (docs/leaderboard.md), 1 to 30 minutes a row; "full" has the
+          encoders that take hours. What is there stays: the same command continues.
 Expected: benchmarks/leaderboard/, and docs/leaderboard.md, section "Results".
 """
 
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from script import SCALE, begin, folders, source
 
 from inrzoo import build, open_store
-from inrzoo.leaderboard import BenchmarkTask, as_markdown, content_sha256, find, names, read_results, run, submit
+from inrzoo.leaderboard import BenchmarkTask, as_markdown, find, read_results, run, submit
 from inrzoo.leaderboard.running import RESULT
 from inrzoo.tasks import write_section
 
@@ -42,25 +44,123 @@ DIGITS: list[tuple[str, dict[str, Any]]] = [
 if SCALE == "full":
     names_of_slow = ("deep_sets", "equivariant_mlp", "neuron_transformer", "relational_transformer")
     DIGITS += [(name, {"steps": 6000}) for name in names_of_slow]
-ROWS = {"mnist_random": DIGITS, "mnist_shared": DIGITS}
-CHOSEN = os.environ.get("INRZOO_TASKS", ",".join(names())).split(",")
-if SCALE == "tiny":
-    few = {"steps": 2, "batch_size": 8, "validate_every": 2}
-    ROWS = {name: [(encoder, {**each, **few}) for encoder, each in rows[:5:4]] for name, rows in ROWS.items()}
+FEW_DIGITS: list[tuple[str, dict[str, Any]]] = [  # a few thousand digits need fewer steps than all
+    ("function_probe", {"encoder.num_probes": 64, "steps": 1500}),
+    ("flat_mlp", {**FLAT, "steps": 1500}),
+    ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 1500}),
+    ("graded_message_passing", {"lr": 4e-3, "steps": 1500}),
+]
+FILTERS = [*FEW_DIGITS[:3], ("deep_sets", {"steps": 1500})]  # graded messages need sines; a FourierNet has filters
+NUMBERS: list[tuple[str, dict[str, Any]]] = [
+    ("function_probe", {"encoder.num_probes": 64, "steps": 1500}),
+    ("layer_statistics", {"steps": 1500}),
+    ("flat_mlp", {**FLAT, "steps": 1500}),
+    ("message_passing", {"inputs": "canonical", "steps": 1500}),
+    ("graded_message_passing", {"steps": 1500}),
+]
+PAIRS: list[tuple[str, dict[str, Any]]] = [
+    ("function_probe", {"encoder.num_probes": 64, "steps": 1500}),
+    ("flat_mlp", {**FLAT, "steps": 1500}),
+    ("message_passing", {"inputs": "canonical", "steps": 1000}),
+    ("graded_message_passing", {"steps": 1000}),
+]
+AS_FITTED = {"mixtures": 0.0, "input_dropout": 0.0}  # a function is not that of averaged weights
+EPISODES: list[tuple[str, dict[str, Any]]] = [
+    ("function_probe", {"encoder.num_probes": 256, **AS_FITTED, "steps": 1500}),
+    ("flat_mlp", {**FLAT, "steps": 1500}),
+    ("message_passing", {"steps": 1000}),
+    ("graded_message_passing", {**AS_FITTED, "steps": 1000}),
+]
+SOUNDS: list[tuple[str, dict[str, Any]]] = [
+    ("rendered_conv_net", {"encoder.hop": 128, "encoder.hidden_features": 16, "lr": 3e-3, "steps": 500}),
+    ("function_probe", {"encoder.num_probes": 256, "steps": 600}),
+    ("flat_mlp", {**FLAT, "steps": 600}),
+    ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 200}),
+    ("graded_message_passing", {"lr": 4e-3, "steps": 200}),
+]
+SHAPES: list[tuple[str, dict[str, Any]]] = [
+    ("function_probe", {"encoder.num_probes": 256, "lr": 2e-3, "steps": 600}),
+    ("flat_mlp", {"encoder.tensors": "all", "encoder.hidden_features": 128, "steps": 600}),
+    ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 300}),
+    ("graded_message_passing", {"lr": 4e-3, "steps": 300}),
+]
+DEEPER: list[tuple[str, dict[str, Any]]] = [
+    *(("function_probe", {"encoder.num_probes": number, "steps": 3000}) for number in (256, 64, 16)),
+    ("rendered_conv_net", {"steps": 1000}),
+]
+WIDER: list[tuple[str, dict[str, Any]]] = [
+    *DEEPER[1:2],
+    ("layer_statistics", {"steps": 3000}),
+    ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 3000}),
+    ("graded_message_passing", {"lr": 4e-3, "steps": 3000}),
+]
+ROWS = {
+    **dict.fromkeys(("mnist_random", "mnist_shared"), DIGITS),
+    **dict.fromkeys(("mnist_nfn", "mnist_dws"), FEW_DIGITS),
+    "mnist_fourier": FILTERS,
+    **dict.fromkeys(("mnist_probe", "mnist_identity"), PAIRS),
+    "mnist_psnr": NUMBERS,
+    "mnist_wider": WIDER,
+    "mnist_deeper": DEEPER,
+    **dict.fromkeys(("omniglot_5w1s", "omniglot_5w5s", "omniglot_20w1s"), EPISODES),
+    "spoken_digits": SOUNDS,
+    "furniture": SHAPES,
+}
+CHOSEN = os.environ.get("INRZOO_TASKS", ",".join(ROWS)).split(",")
+LOG = logging.getLogger("inrzoo.leaderboard")
+
+
+def smaller(arguments: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a build with few signals and steps, for the scale `tiny`."""
+    settings = {**arguments.get("settings", {}), "fit.steps": 30}
+    if arguments["dataset"] == "omniglot":  # all drawings of a character are needed
+        settings["source.size"] = 8
+    else:
+        settings["source.num_validation"] = 30
+    few = {key: arguments[key] for key in ("dataset", "preset", "inr", "init", "seeds") if key in arguments}
+    if "views" in arguments:
+        settings["fit.views"] = [10, 30]
+    return {**few, "settings": settings, **({} if arguments["dataset"] == "omniglot" else {"limit": 600})}
+
+
+def made(arguments: dict[str, Any], store: Path) -> Path:
+    """Build a store, or continue with it."""
+    options: dict[str, Any] = {"in_process": True} if SCALE == "tiny" else {"workers": 1}
+    build(**(smaller(arguments) if SCALE == "tiny" else arguments),
+          source=source(arguments["dataset"]), out=store, **options)  # fmt: skip
+    return store
+
+
+def prepared(task: BenchmarkTask) -> BenchmarkTask:
+    """Build the stores of a task; at the scale `tiny` they have another content, and are a task of their own."""
+    if SCALE == "tiny":
+        task = replace(task, name=f"{task.name}_tiny", store=task.store or task.name)
+    first = open_store(made(task.build, OUT / task.store_name))
+    second = open_store(made(task.test_build, OUT / task.test_store_name)) if task.test_build else None
+    if SCALE == "tiny":
+        test_pinned = task.content_sha256_of(second) if second else ""
+        task = replace(task, content_sha256=task.content_sha256_of(first), test_content_sha256=test_pinned)
+    return task
+
+
+def fewer(task: BenchmarkTask, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings of a row with few steps, for the scale `tiny`."""
+    few = {"steps": 2, "validate_every": 2}
+    small = {"way": 2, "query": 2, "validation_episodes": 2} if task.train == "few_shot" else {"batch_size": 8}
+    return {**settings, **few, **small}
+
 
 for name in CHOSEN:
-    for encoder, settings in ROWS[name]:
-        task, store = find(name), OUT / find(name).store_name
-        if SCALE == "tiny":  # a store of another content is a task of its own
-            build(**{**task.build, "limit": 600, "settings": {"source.num_validation": 30, "fit.steps": 30}},
-                  source=source(task.build["dataset"]), out=store, in_process=True)  # fmt: skip
-            pinned = content_sha256(open_store(store))
-            task = BenchmarkTask(**{**vars(task), "name": f"{name}_tiny", "content_sha256": pinned})
-        else:
-            build(**task.build, source=source(task.build["dataset"]), out=store, workers=1)
-        folder = OUT / f"{task.name}.{encoder}{settings.get('encoder.num_probes', '')}"
+    if find(name).source and source(find(name).build["dataset"]) is None:
+        LOG.info("%s is left out: INRZOO_%s names no files", name, find(name).build["dataset"].upper())
+        continue
+    task = prepared(find(name))
+    store, second = OUT / task.store_name, OUT / task.test_store_name if task.test_build else None
+    for encoder, settings in ROWS[name][: 1 if SCALE == "tiny" else None]:
+        folder = OUT / f"{name}.{encoder}{settings.get('encoder.num_probes', '')}"
+        row = fewer(task, settings) if SCALE == "tiny" else settings
         if not (folder / RESULT).exists():
-            result = run(task, encoder, store, folder, seeds=SEEDS, settings=settings)
-            logging.getLogger("inrzoo.leaderboard").info("%s %s: %.2f %%", name, result.name, result.mean)
-        submit(folder, store, BOARD, task=task)
+            result = run(task, encoder, store, folder, test_store=second, seeds=SEEDS, settings=row)
+            LOG.info("%s %s: %.2f %%", name, result.name, result.mean)
+        submit(folder, store, BOARD, task=task, test_store=second)
         write_section(PAGE, "Results", as_markdown(read_results(BOARD)).splitlines())

@@ -102,7 +102,7 @@ MAY_IMPORT = {
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
     | {"typecheck", "leaderboard"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
-    | {"typecheck", "root", "hub"},
+    | {"differences", "weights", "typecheck", "root", "hub"},
     "__main__": {"cli"},
 }
 for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):

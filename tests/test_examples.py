@@ -33,9 +33,11 @@ EXAMPLES = {
     "short_forms": ("short_table",),
     "augmentations": ("make_augmentations",),
     "reference": ("fields",),
+    "store.quantities": ("quantity", "quantity_array"),
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
-    "tasks.measurements": ("measured_mean", "measured_share"),
+    "tasks.measurements": ("measured_mean", "measured_r2", "measured_share"),
+    "tasks.probes": ("identity",),
     "tasks.trained_encoders": ("TrainedEncoder",),
     "tasks.training.options": ("transform_table",),
 }

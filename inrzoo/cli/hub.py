@@ -40,7 +40,7 @@ def push(
 ) -> None:
     """Publish a store on the Hub: zarr, Parquet, card and an immutable version. The same command continues.
 
-    STORE may also be the folder of a run of classify, contrastive or leaderboard: its encoder becomes a model.
+    STORE may also be the folder of a run of classify, contrastive, regress or leaderboard: its encoder becomes a model.
     """
     if isinstance(store, Path) and _is_run(store):
         other = {"--revision": revision != "main", "--create-pr": create_pr, "--partial": partial, "--gallery": gallery}

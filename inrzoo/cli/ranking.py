@@ -21,6 +21,12 @@ STORE = click.option(
     "--store", type=StoreAddress(), help="The store of the task, the one that `list` names by default."
 )
 
+TEST_STORE = click.option(
+    "--test-store",
+    type=StoreAddress(),
+    help="The second store of the task, if it has one; beside the first by default.",
+)
+
 
 @cli.group(context_settings={"help_option_names": ["-h", "--help"]})
 def leaderboard() -> None:
@@ -35,13 +41,17 @@ def list_tasks() -> None:
     for name in room.names():
         task = room.find(name)
         say(f"{name:24}{task.title}")
-        say(f"{'':24}{task.measure} of {task.split}; {task.build_command}")
+        for number, command in enumerate(task.commands):
+            say(f"{'':24}{command if number else f'{task.measure} of {task.split}; {command}'}")
+        if task.source:
+            say(f"{'':24}PATH: {task.source}")
 
 
 @leaderboard.command()
 @click.argument("task")
 @click.option("--encoder", required=True, help="Name of an encoder, or MODULE:CLASS of yours.")
 @STORE
+@TEST_STORE
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of trainings.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. steps=500, encoder.dropout=0.1.")
 @click.option("--out", type=FOLDER, help="Folder of the run, TASK.ENCODER by default.")
@@ -51,6 +61,7 @@ def run(
     task: str,
     encoder: str,
     store: str | Path | None,
+    test_store: str | Path | None,
     seeds: int,
     settings: tuple[str, ...],
     out: Path | None,
@@ -68,12 +79,13 @@ def run(
     folder = out or Path(f"{definition.name}.{name.rpartition(':')[2]}")
     if isinstance(place, Path) and not place.exists():
         raise InrzooError(f"no store {place}; make it by: {definition.build_command}, or name it with --store")
+    how: dict[str, Any] = {"test_store": test_store, "seeds": seeds, "settings": words, "device": device}
     if plan:
-        costs = room.plan(task, name, place, folder, seeds=seeds, settings=words, device=device)
+        costs = room.plan(task, name, place, folder, **how)
         minutes = costs.seconds / 60
         say(f"{costs.seeds} trainings of {costs.steps} steps: {minutes:.1f} minutes each, on this machine")
         return
-    result = room.run(task, name, place, folder, seeds=seeds, settings=words, device=device)
+    result = room.run(task, name, place, folder, **how)
     interval = "" if result.interval is None else f" ± {result.interval:.2f}"
     say(f"{result.measure}  {result.mean:.2f}{interval} % over {len(result.seeds)} training seed(s)")
     say(f"result   {folder / room.RESULT}")
@@ -83,15 +95,23 @@ def run(
 @click.argument("run", type=FOLDER)
 @click.option("--task", help="The .toml file of a task of yours.")
 @STORE
+@TEST_STORE
 @BOARD
 @DEVICE
-def submit(run: Path, task: str | None, store: str | Path | None, board: Path, device: str) -> None:
+def submit(
+    run: Path,
+    task: str | None,
+    store: str | Path | None,
+    test_store: str | Path | None,
+    board: Path,
+    device: str,
+) -> None:
     """Measure the trainings of a RUN again and add its result to the board."""
     from inrzoo import leaderboard as room
 
     result = room.Result.read(run / room.RESULT)
     place = store or Path(room.find(task or result.task).store_name)
-    say(f"row      {room.submit(run, place, board, task=task, device=device)}")
+    say(f"row      {room.submit(run, place, board, task=task, test_store=test_store, device=device)}")
 
 
 @leaderboard.command()

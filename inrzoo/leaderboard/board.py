@@ -41,7 +41,8 @@ def as_markdown(results: Sequence[Result]) -> str:
                 f"Measure: {definition.measure} of {definition.split}.",
                 "",
             ]
-            lines += ["```text", definition.build_command, "```", ""]
+            lines += ["```text", *definition.commands, "```", ""]
+            lines += [f"PATH: {definition.source}.", ""] if definition.source else []
         for reads, rows in _groups(results, task):
             lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
             for row in rows:

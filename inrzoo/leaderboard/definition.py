@@ -6,7 +6,7 @@ import hashlib
 import json
 import shlex
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
@@ -18,11 +18,14 @@ from inrzoo.store import Store
 from inrzoo.store.files import sha256
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.names import CHUNK, label_arrays
+from inrzoo.store.quantities import quantity_array
 from inrzoo.typecheck import check_type
 
-Measure = Literal["accuracy", "linear probe", "5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
-"""What is measured. `accuracy`: answers are classes of the test split. `linear probe`: answers are features of all
-splits, on which the evaluator fits logistic regression. `N-way K-shot`: answers are features of the test split, by
+Measure = Literal["accuracy", "r2", "linear probe", "identity", "5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
+"""What is measured, in percent. `accuracy`: answers are classes of the test split. `r2`: answers are numbers, one for
+each INR of the test split at each snapshot; R² is measured. `linear probe`: answers are features of all splits, on
+which the evaluator fits logistic regression. `identity`: answers are features of the test split; an INR is right if
+the nearest other one by cosine is a fit of the same signal. `N-way K-shot`: answers are features of the test split, by
 whose cosines the evaluator compares queries with supports."""
 PINNED = ("weights", "split", "status")
 """Arrays of a store whose chunks a benchmark pins, beside those of its labels."""
@@ -42,6 +45,11 @@ class BenchmarkTask:
         split: the split that is measured.
         store: file name of the store, without its ending; several tasks may share one. The name of the task by default.
         rule: what may be used.
+        column: the label column, or for `r2` the column of numbers, that is asked about; the first label by default.
+        source: the files that the build is given by `--source`, for people; empty if they are fetched.
+        test_build: arguments of `inrzoo.build` that make a second store, whose INRs are measured in place of those of
+            the first; it has other INRs of signals that nobody trains on. See `leaderboard.transfer`.
+        test_content_sha256: of the second store.
         defaults: fields of the training task that apply to every encoder unless its row changes them.
     """
 
@@ -54,6 +62,10 @@ class BenchmarkTask:
     rule: str
     split: str = "test"
     store: str = ""
+    column: str = ""
+    source: str = ""
+    test_build: dict[str, Any] = field(default_factory=dict)
+    test_content_sha256: str = ""
     defaults: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -62,49 +74,88 @@ class BenchmarkTask:
         return f"{self.store or self.name}.zarr"
 
     @property
+    def test_store_name(self) -> str:
+        """File name of the second store, which `test_build_command` makes; it stands beside the first."""
+        return f"{self.name}.test.zarr"
+
+    @property
     def build_command(self) -> str:
         """The command that makes the store, for a terminal."""
-        words = ["inrzoo", "build", str(self.build["dataset"])]
-        for key, value in self.build.items():
-            if key == "settings":
-                words += [word for name, each in value.items() for word in ("--set", f"{name}={each}")]
-            elif key != "dataset":
-                words += [f"--{key.replace('_', '-')}", str(value)]
-        return shlex.join([*words, "--out", self.store_name])
+        return _command(self.build, self.store_name, self.source)
+
+    @property
+    def test_build_command(self) -> str:
+        """The command that makes the second store; empty if there is none."""
+        return _command(self.test_build, self.test_store_name, self.source) if self.test_build else ""
+
+    @property
+    def commands(self) -> list[str]:
+        """All commands that make stores."""
+        return [self.build_command, *([self.test_build_command] if self.test_build else [])]
 
     def require_store(self, store: Store) -> None:
         """Raise InrzooError unless a store is the one that the task pins, and its files are what it records of them."""
-        found = content_sha256(store)
-        if found != self.content_sha256:
+        self._require(store, self.content_sha256, "the store", self.build_command)
+
+    def require_test_store(self, store: Store) -> None:
+        """Raise InrzooError unless a store is the second one that the task pins; see `require_store`."""
+        self._require(store, self.test_content_sha256, "the test store", self.test_build_command)
+
+    def content_sha256_of(self, store: Store) -> str:
+        """Return the digest that a task such as this one pins: of `r2` it covers the column that is asked about."""
+        return content_sha256(store, self._quantities)
+
+    @property
+    def _quantities(self) -> tuple[str, ...]:
+        return (self.column,) if self.measure == "r2" else ()
+
+    def _require(self, store: Store, pinned: str, which: str, command: str) -> None:
+        found = self.content_sha256_of(store)
+        if found != pinned:
             raise InrzooError(
-                f"{store.location} is not the store of {self.name}: its content has sha256 {found[:12]}…, the task "
-                f"pins {self.content_sha256[:12]}…; make it by: {self.build_command}"
+                f"{store.location} is not {which} of {self.name}: its content has sha256 {found[:12]}…, the task "
+                f"pins {pinned[:12]}…; make it by: {command}"
             )
         if store.cache is not None:
             return  # files of a remote store are checked as they are fetched
-        for name in _pinned_files(store.info):
+        for name in _pinned_files(store.info, self._quantities):
             path = store.path / name
             if not path.exists() or sha256(path) != store.info.checksums[name]:
                 raise InrzooError(
-                    f"{store.location} is not the store of {self.name}: {name} is not what the store records of it; "
+                    f"{store.location} is not {which} of {self.name}: {name} is not what the store records of it; "
                     f"inrzoo verify {store.location} --repair fits damaged INRs again"
                 )
 
 
-def content_sha256(store: Store) -> str:
+def _command(build: Mapping[str, Any], name: str, source: str) -> str:
+    words = ["inrzoo", "build", str(build["dataset"])]
+    for key, value in build.items():
+        if key == "settings":
+            words += [word for name, each in value.items() for word in ("--set", f"{name}={each}")]
+        elif key != "dataset":
+            numbers = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            words += [f"--{key.replace('_', '-')}", numbers]
+    return shlex.join([*words, *(["--source", "PATH"] if source else []), "--out", name])
+
+
+def content_sha256(store: Store, quantities: Iterable[str] = ()) -> str:
     """Return the sha256 (hex) of what a benchmark relies on: weights, labels, splits, and what their numbers mean.
 
     It covers the recorded checksums of the files of these arrays, the settings of INR and grid, names of labels and
     splits, and the sha256 of the signals. Environment and versions are left out: whoever builds the same bits has it.
 
+    Args:
+        store: a complete store.
+        quantities: columns of numbers that are covered, too; see `store.quantities`.
+
     Raises:
-        InrzooError: the store is not complete.
+        InrzooError: the store is not complete, or has no such column.
     """
     info = store.info
     if not info.complete:
         raise InrzooError(f"{store.location} is not complete: finish its build before it is measured on")
     digest = hashlib.sha256()
-    for name in _pinned_files(info):
+    for name in _pinned_files(info, quantities):
         digest.update(f"{name} {info.checksums[name]}\n".encode())
     settings = manifest.without_defaults({"inr": info.inr, "coords": asdict(info.manifest.coords)})
     names = {"labels": info.label_names, "splits": info.split_names, "signals": info.signals_sha256}
@@ -112,9 +163,10 @@ def content_sha256(store: Store) -> str:
     return digest.hexdigest()
 
 
-def _pinned_files(info: StoreInfo) -> list[str]:
+def _pinned_files(info: StoreInfo, quantities: Iterable[str] = ()) -> list[str]:
     """Return the names of the chunks that a benchmark pins. Metadata may gain descriptions without another meaning."""
-    arrays = (*PINNED, *label_arrays(info.label_columns))
+    numbers = (quantity_array(info, name) for name in quantities)
+    arrays = {*PINNED, *label_arrays(info.label_columns), *numbers}
     return [name for name in sorted(info.checksums) if (chunk := CHUNK.fullmatch(name)) and chunk[1] in arrays]
 
 
@@ -153,6 +205,10 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         "rule": str,
         "split": str,
         "store": str,
+        "column": str,
+        "source": str,
+        "test_build": dict[str, Any],
+        "test_content_sha256": str,
         "defaults": dict[str, Any],
     }
     values = {}
@@ -160,12 +216,17 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         if key not in types:
             raise unknown(path.name, key, list(types), kind="key")
         values[key] = check_type(f"{path.name}: {key}", value, types[key])
-    optional = {"split", "store", "defaults"}
+    optional = {"split", "store", "column", "source", "test_build", "test_content_sha256", "defaults"}
     missing = [one.name for one in fields(BenchmarkTask) if one.name not in {*values, *optional, "name"}]
     if missing:
         raise InrzooError(f"{path.name} lacks {', '.join(missing)}")
-    if "dataset" not in values["build"]:
-        raise InrzooError(f"{path.name}: build lacks dataset, the first argument of `inrzoo build`")
+    if ("test_build" in values) != ("test_content_sha256" in values):
+        raise InrzooError(f"{path.name} has only one of test_build and test_content_sha256; a second store needs both")
+    if values["measure"] == "r2" and not values.get("column"):
+        raise InrzooError(f"{path.name} lacks column, the column of numbers that r2 asks about, such as psnr")
+    for key in ("build", "test_build"):
+        if "dataset" not in values.get(key, {"dataset": ""}):
+            raise InrzooError(f"{path.name}: {key} lacks dataset, the first argument of `inrzoo build`")
     return BenchmarkTask(name=path.stem, **values)
 
 

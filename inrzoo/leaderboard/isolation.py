@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,24 +19,22 @@ _hooked = False
 
 
 @contextmanager
-def closed(folder: Path | None) -> Iterator[None]:
-    """Forbid this process to open files in a folder; None, for a store at a URL, forbids nothing.
+def closed(folders: Sequence[Path]) -> Iterator[None]:
+    """Forbid this process to open files in folders.
 
     Raises:
         InrzooError: from whatever opens a file there.
     """
     global _hooked
-    if folder is None:
-        yield
-        return
     if not _hooked:
         sys.addaudithook(_refuse)  # an audit hook stays until the process ends
         _hooked = True
-    _closed.append(os.path.realpath(folder) + os.sep)
+    before = len(_closed)
+    _closed.extend(os.path.realpath(folder) + os.sep for folder in folders)
     try:
         yield
     finally:
-        _closed.pop()
+        del _closed[before:]
 
 
 def _refuse(event: str, arguments: tuple[object, ...]) -> None:

@@ -22,11 +22,12 @@ from inrzoo.leaderboard.definition import BenchmarkTask
 from inrzoo.leaderboard.evaluator import Evaluator
 from inrzoo.leaderboard.isolation import closed
 from inrzoo.leaderboard.result import Result, code_sha256, encoder_name, environment, multiply_adds
-from inrzoo.loaders import load
+from inrzoo.leaderboard.transfer import require_transferable, transferred
 from inrzoo.tasks import Measurement, Task, cost, over_runs, train
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.few_shot import FewShot
+from inrzoo.tasks.regress import Regress
 from inrzoo.tasks.reporting.cost import device_name
 from inrzoo.tasks.training.loop import chosen_device
 from inrzoo.tasks.training.options import make_task
@@ -61,6 +62,7 @@ def run(
     store: str | Path,
     out: Path,
     *,
+    test_store: str | Path | None = None,
     seeds: int = 3,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -73,28 +75,29 @@ def run(
         encoder: a name that `inrzoo list` shows, or `package.module:Class` of yours.
         store: the folder or URL of the store that the task pins.
         out: folder of the run: a training for each seed, and `result.json`.
+        test_store: the second store of a task that pins one; beside the first by default.
         seeds: number of trainings.
         settings: fields of the training and, with `encoder.` before them, of the encoder: `{"steps": 500}`.
         device: `cpu`, `cuda` or `auto`.
         quiet: whether to hide progress.
 
     Raises:
-        InrzooError: the store is another one, a setting is unknown, or answers depend on more than the weights.
+        InrzooError: the store is another one, a setting is unknown, the encoder cannot take the INRs of the second
+            store, or answers depend on more than the weights.
     """
     if seeds < 1:
         raise InrzooError(f"seeds = {seeds} is not allowed; it must be at least 1")
-    evaluator = Evaluator(task, store)
+    evaluator = Evaluator(task, store, test_store)
     definition, given = evaluator.task, dict(settings or {})
     named = str(store) if evaluator.store.location.startswith("hf://") else None
     store = store if named is None else evaluator.store.location  # at its commit, which checkpoints record
-    trainings = [_training(definition, encoder, {**given, "seed": seed}) for seed in range(seeds)]
+    trainings = [_training(evaluator, encoder, {**given, "seed": seed}) for seed in range(seeds)]
     scores = []
     for number, training in enumerate(trainings):
         folder = out / f"seed-{number}"
         train(training, store, folder, device=device, quiet=quiet, named=named)
-        scores.append(score(evaluator, store, folder, device=device))
-    first = read(out / "seed-0" / BEST)
-    network = _network(first, store, chosen_device(device))
+        scores.append(score(evaluator, folder, device=device))
+    network = _network(read(out / "seed-0" / BEST), evaluator, chosen_device(device))
     whole = over_runs([{"score": one} for one in scores])["score"]
     result = Result(
         task=definition.name,
@@ -126,6 +129,7 @@ def plan(
     store: str | Path,
     out: Path,
     *,
+    test_store: str | Path | None = None,
     seeds: int = 3,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -134,8 +138,8 @@ def plan(
     import shutil
     import tempfile
 
-    evaluator = Evaluator(task, store)
-    training = _training(evaluator.task, encoder, dict(settings or {}))
+    evaluator = Evaluator(task, store, test_store)
+    training = _training(evaluator, encoder, dict(settings or {}))
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-plan-", dir=out.parent))
     try:
@@ -148,10 +152,10 @@ def plan(
     return Plan(steps=training.steps, seconds=per_step * training.steps, seeds=seeds)
 
 
-def score(evaluator: Evaluator, store: str | Path, folder: Path, *, device: str = "auto") -> Measurement:
+def score(evaluator: Evaluator, folder: Path, *, device: str = "auto") -> Measurement:
     """Measure the best checkpoint of a training, on weights without labels.
 
-    The encoder answers twice, in two orders and other batches, and cannot open files of the store meanwhile.
+    The encoder answers twice, in two orders and other batches, and cannot open files of the stores meanwhile.
 
     Raises:
         InrzooError: the checkpoint was trained on other data, or its answers depend on more than the weights.
@@ -159,12 +163,11 @@ def score(evaluator: Evaluator, store: str | Path, folder: Path, *, device: str 
     checkpoint = read(folder / BEST)
     _require_trained_on(evaluator, checkpoint, folder)
     torch_device = chosen_device(device)
-    answer = _answerer(checkpoint, evaluator, torch_device)
-    inside = None if "://" in str(store) else Path(store)
     answers = {}
     for split, weights in evaluator.questions().items():
+        answer = _answerer(checkpoint, evaluator, split, torch_device)
         order = torch.randperm(len(weights))
-        with closed(inside), torch.no_grad():
+        with closed(evaluator.folders), torch.no_grad():
             first = _in_batches(answer, weights, ROWS_AT_ONCE[0], torch_device)
             second = _in_batches(answer, weights[order], min(ROWS_AT_ONCE[1], -(-len(weights) // 2)), torch_device)
         _require_alike(first[order], second)
@@ -178,6 +181,7 @@ def submit(
     board: Path,
     *,
     task: str | Path | BenchmarkTask | None = None,
+    test_store: str | Path | None = None,
     device: str = "auto",
 ) -> Path:
     """Measure the trainings of a run again and, if its result is true, copy it to the board.
@@ -187,18 +191,19 @@ def submit(
         store: of the benchmark task.
         board: the folder of results; the row becomes BOARD/TASK/ENCODER.json.
         task: as in `run`; the one that the result names if None.
+        test_store: as in `run`.
         device: `cpu`, `cuda` or `auto`.
 
     Raises:
         InrzooError: a score in the result is not what its checkpoint reaches, or the encoder's code has changed.
     """
     result = Result.read(folder / RESULT)
-    evaluator = Evaluator(result.task if task is None else task, store)
+    evaluator = Evaluator(result.task if task is None else task, store, test_store)
     if result.content_sha256 != evaluator.task.content_sha256:
         raise InrzooError(f"{folder / RESULT} was measured on another store than {evaluator.task.name} pins")
     for seed, recorded in zip(result.seeds, result.scores, strict=True):
         training = folder / f"seed-{seed}"
-        measured = score(evaluator, store, training, device=device).mean
+        measured = score(evaluator, training, device=device).mean
         if abs(measured - recorded) > 100 * (1 - SHARE_ALIKE):
             raise InrzooError(
                 f"{folder / RESULT} records {recorded:.2f} for {training.name}; it reaches {measured:.2f}"
@@ -216,13 +221,17 @@ def file_name(result: Result) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.=-" else "-" for letter in result.name).replace("--", "-")
 
 
-def _training(definition: BenchmarkTask, encoder: str, settings: Mapping[str, Any]) -> Task:
-    """Return the training task of an encoder: the benchmark's defaults, then the settings."""
-    fields = {**definition.defaults, **{key: value for key, value in settings.items() if "." not in key}}
+def _training(evaluator: Evaluator, encoder: str, settings: Mapping[str, Any]) -> Task:
+    """Return the training task of an encoder: the benchmark's defaults, then the settings, then what is pinned."""
+    definition = evaluator.task
+    pinned = {"column" if definition.measure == "r2" else "label": definition.column} if definition.column else {}
+    fields = {**definition.defaults, **{key: value for key, value in settings.items() if "." not in key}, **pinned}
     tables = {key: value for key, value in settings.items() if "." in key}
     task = make_task(definition.train, {**fields, "encoder": encoder}, tables)
     if not isinstance(task, WeightTask | FewShot):
         raise InrzooError(f"{definition.name}: train = {definition.train!r} is not a task that trains an encoder")
+    if definition.test_build:
+        require_transferable(task, evaluator.training(), evaluator.dataset(definition.split))
     return task
 
 
@@ -236,23 +245,28 @@ def _command(task: str | Path, encoder: str, seeds: int, settings: Mapping[str, 
     return shlex.join(words)
 
 
-def _network(checkpoint: Checkpoint, store: str | Path, device: torch.device) -> Encoder:
+def _network(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Encoder:
     task: Any = restored(checkpoint, {})
-    dataset = load(store, split="train", normalise="none")
-    return task.trained(dataset, checkpoint.module, device).encoder  # type: ignore[no-any-return]
+    return task.trained(evaluator.training(), checkpoint.module, device).encoder  # type: ignore[no-any-return]
 
 
-def _answerer(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """Return the function from weights (N, P) as they were fitted to answers."""
+def _answerer(
+    checkpoint: Checkpoint, evaluator: Evaluator, split: str, device: torch.device
+) -> Callable[[Tensor], Tensor]:
+    """Return the function from weights (N, P) of a split, as they were fitted, to answers."""
     task: Any = restored(checkpoint, {})
-    dataset = evaluator.training()
+    dataset = evaluator.dataset(split)
+    state = transferred(checkpoint.module, evaluator.training().layout, dataset.layout)
     if evaluator.task.measure == "accuracy":
         if not isinstance(task, Classify):
             raise InrzooError(f"{evaluator.task.name} asks for classes; train = {evaluator.task.train!r} has none")
-        classifier = task.classifier(dataset, checkpoint.module, device)
+        classifier = task.classifier(dataset, state, device)
         return lambda weights: classifier.head(classifier.weights.of_weights(weights)).argmax(1)
-    network = task.trained(dataset, checkpoint.module, device)
-    return network.of_weights  # type: ignore[no-any-return]
+    if evaluator.task.measure == "r2":
+        if not isinstance(task, Regress):
+            raise InrzooError(f"{evaluator.task.name} asks for numbers; train = {evaluator.task.train!r} has none")
+        return task.regressor(dataset, state, device).of_weights
+    return task.trained(dataset, state, device).of_weights  # type: ignore[no-any-return]
 
 
 def _in_batches(answer: Callable[[Tensor], Tensor], weights: Tensor, rows: int, device: torch.device) -> Tensor:

@@ -64,7 +64,7 @@ class Classify(WeightTask):
     ) -> Sequence[Measurement]:
         """Accuracy in percent over all INRs of a split."""
         dataset = self.dataset(path, split)
-        right, _ = score(self.classifier(dataset, state, device), dataset, self.column(dataset), device)
+        right, _ = score(self.classifier(dataset, state, device), dataset, self.label_column(dataset), device)
         return [measured_share("accuracy", right)]
 
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
@@ -91,7 +91,7 @@ class Classifier(nn.Module):
     def __init__(self, task: Classify, dataset: WeightDataset) -> None:
         super().__init__()
         self.weights = WeightNetwork(task, dataset)
-        column = task.column(dataset)
+        column = task.label_column(dataset)
         self.head = nn.Linear(self.weights.out_features, len(dataset.label_names[column]))
 
     def forward(self, batch: WeightBatch) -> Tensor:
@@ -151,7 +151,7 @@ class _Learner(Learner):
     def __init__(self, task: Classify, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
         training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
-        self._column = task.column(training)
+        self._column = task.label_column(training)
         subset = training.subset(chosen(training, self._column, task.train_signals, task.seed))
         network = Classifier(task, training)
         network.weights.fit_inputs(training)

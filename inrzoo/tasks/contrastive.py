@@ -126,7 +126,7 @@ class Contrastive(WeightTask):
     def _features(
         self, network: WeightNetwork, datasets: Sequence[WeightDataset], device: Device
     ) -> Sequence[Features]:
-        return [network.features_of(dataset, self.column(dataset), device) for dataset in datasets]
+        return [network.features_of(dataset, self.label_column(dataset), device) for dataset in datasets]
 
 
 class ContrastiveNetwork(nn.Module):

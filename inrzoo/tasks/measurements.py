@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from inrzoo.errors import InrzooError
 from inrzoo.extras import needed
 
 Z_95 = 1.959963984540054
@@ -56,6 +57,30 @@ def measured_share(name: str, is_right: Tensor) -> Measurement:
     """
     share, count = float(is_right.double().mean()), len(is_right)
     return Measurement(name, 100 * share, 196 * math.sqrt(share * (1 - share) / count), count)
+
+
+def measured_r2(name: str, predicted: Tensor, truth: Tensor) -> Measurement:
+    """R², the share of the variance of `truth` that `predicted` explains, in percent; both (n,).
+
+    R² = 1 − Σ(truth − predicted)² / Σ(truth − mean)². The mean of `truth` as every answer has 0, a worse answer less.
+    The interval is the delta method's for 1 − A/B, a ratio of two means: 1.96 s/(B √n), where s² is the sample variance
+    of a − (A/B) b, and a and b are the terms of the two sums.
+
+    Raises:
+        InrzooError: `truth` is constant, so that R² is not defined.
+
+    Example:
+        >>> measured_r2("R²", torch.tensor([1.0, 2.0, 3.5]), torch.tensor([1.0, 2.0, 3.0])).mean
+        87.5
+    """
+    exact = truth.double()
+    errors, deviations = (predicted.double() - exact).square(), (exact - exact.mean()).square()
+    variance, count = float(deviations.mean()), len(exact)
+    if not variance > 0:
+        raise InrzooError(f"{name} is not defined: the number is the same for all {count} INRs")
+    ratio = float(errors.mean()) / variance
+    spread = float((errors - ratio * deviations).std(correction=1))
+    return Measurement(name, 100 * (1 - ratio), 100 * Z_95 * spread / (variance * math.sqrt(count)), count)
 
 
 def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:

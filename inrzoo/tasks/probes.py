@@ -1,4 +1,4 @@
-"""Measures of frozen features: a linear probe, nearest neighbours, and retrieval of the other fit of a signal.
+"""Measures of frozen features: a linear probe, nearest neighbours, retrieval and identity of the fits of a signal.
 
 Nothing is chosen on the reported split: probes are fitted on the training split and chosen on the validation split. The
 contrastive paper reports the best of several runs on the split that it measures; `protocol="best_of_runs"` does that,
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
+from inrzoo.errors import InrzooError
 from inrzoo.extras import needed
 from inrzoo.tasks.measurements import Measurement, measured_share
 
@@ -125,6 +126,41 @@ def retrieval(features: Features, tops: tuple[int, ...] = (1, 5)) -> list[Measur
         ranks.append((cosine_BN >= own_B).sum(1))  # from 1; an equally near candidate counts as nearer
     rank = torch.cat(ranks)
     return [measured_share(f"top-{k} of {len(first)}", rank <= k) for k in tops]
+
+
+def identity(features: Features) -> Measurement:
+    """Share of INRs, in percent, whose nearest other INR by cosine is another fit of the same signal.
+
+    Queries are all fits of signals with two or more, and candidates all other INRs, so that chance is 1/(L − 1) where
+    signals have two fits. An INR of another signal that is equally near counts as nearer: constant features have 0.
+
+    Raises:
+        InrzooError: no signal has two fits.
+
+    Example:
+        >>> signal = torch.tensor([0, 1, 0, 1])
+        >>> rows = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.9, 0.1], [0.8, 0.1]])
+        >>> identity(Features(rows, torch.zeros(4), signal, torch.tensor([0, 0, 1, 1]))).mean
+        50.0
+    """
+    queries = torch.from_numpy(np.isin(features.signal.numpy(), _several(features.signal.numpy())))
+    if not queries.any():
+        raise InrzooError("no signal has two fits, so that none can be told from those of other signals")
+    rows_LF, right = normalize(features.features, dim=-1), []
+    for rows in queries.nonzero()[:, 0].split(ROWS_AT_ONCE):
+        cosine_BL = rows_LF[rows] @ rows_LF.T
+        same_BL = features.signal[rows, None] == features.signal
+        own_BL = same_BL.clone()
+        own_BL[torch.arange(len(rows)), rows] = False
+        other_B = cosine_BL.masked_fill(same_BL, -torch.inf).amax(1)
+        right.append(cosine_BL.masked_fill(~own_BL, -torch.inf).amax(1) > other_B)
+    return measured_share("identity", torch.cat(right))
+
+
+def _several(signal_L: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Signals that occur more than once."""
+    signals, counts = np.unique(signal_L, return_counts=True)
+    return signals[counts > 1]
 
 
 def two_fits(features: Features) -> tuple[Tensor, Tensor]:

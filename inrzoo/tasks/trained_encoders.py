@@ -202,7 +202,7 @@ def encoder_of(checkpoint: Checkpoint, where: str, measured: Mapping[str, float]
     if not isinstance(task, WeightTask):
         name = checkpoint.task["name"]
         raise InrzooError(
-            f"{where} is a run of {name}, which trains no encoder of weights; contrastive and classify do"
+            f"{where} is a run of {name}, which trains no encoder of weights; contrastive, classify and regress do"
         )
     config = EncoderConfig.of_checkpoint(checkpoint, task, measured or {})
     return TrainedEncoder(config, task.encoder_state(checkpoint.module), where)

@@ -1,4 +1,4 @@
-"""Tasks that train an encoder on augmented weights: contrastive learning and classification.
+"""Tasks that train an encoder on augmented weights: contrastive learning, classification and regression.
 
 The order of the changes to a batch decides what they mean (docs/derivations/augmentation.md#order). The loader applies
 1. transforms of weights as they were fitted: motions of the signal, changes of its values, and changes that leave the
@@ -105,10 +105,10 @@ class WeightTask(Task):
         """
         name = registry.name_of("tasks", type(self))
         raise InrzooError(
-            f"a run of {name} holds no encoder that can be used alone; one of contrastive or classify does"
+            f"a run of {name} holds no encoder that can be used alone; one of contrastive, classify or regress does"
         )
 
-    def column(self, dataset: WeightDataset) -> str:
+    def label_column(self, dataset: WeightDataset) -> str:
         """Name of the label column.
 
         Raises:

@@ -1,27 +1,23 @@
 """The board: runs repeat to the bit, honest answers count, and planted leaks are refused in one line.
 
-Encoders here are planted in a module of the test, as a user's own would be.
+Encoders are planted in `planted_encoders`, as a user's own would be.
 """
 
 import inspect
 import json
 import shutil
-import sys
-import types
 from dataclasses import asdict, replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from planted_encoders import FEW, Thief
 from tiny_store import tiny
 from torch import nn
 
-from inrzoo import manifest, open_store, trust
-from inrzoo.encoders import Encoder
+from inrzoo import manifest, open_store
 from inrzoo.errors import InrzooError
 from inrzoo.leaderboard import (
-    BenchmarkTask,
     Evaluator,
     Result,
     as_html,
@@ -36,77 +32,6 @@ from inrzoo.leaderboard import (
 )
 from inrzoo.leaderboard.running import RESULT
 from inrzoo.loaders import load
-from inrzoo.registry import trusted
-
-FEW = {"steps": 4, "batch_size": 8, "warmup": 0, "validate_every": 2}
-
-
-class Mean(Encoder):
-    """An honest encoder of two numbers."""
-
-    def __init__(self, *, layout) -> None:
-        super().__init__(layout)
-        self.out_features = 4
-        self.map = nn.Linear(2, 4)
-
-    def forward(self, weights):
-        return self.map(torch.stack([weights.mean(-1), weights.std(-1)], dim=-1))
-
-
-class Batch(Mean):
-    """Ranks the INRs of its batch."""
-
-    def forward(self, weights):
-        return torch.eye(4)[weights.mean(-1).argsort().argsort() % 4] * 100
-
-
-class Position(Mean):
-    """Answers by position, as if it knew the order of the labels."""
-
-    def forward(self, weights):
-        return torch.eye(4)[torch.arange(len(weights)) % 4] * 100
-
-
-class Thief(Mean):
-    """Reads the labels of the store while it answers."""
-
-    store: Path
-
-    def forward(self, weights):
-        if not self.training:
-            (self.store / "label" / "c" / "0").read_bytes()
-        return super().forward(weights)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def planted():
-    """The classes above, trusted under names of a module."""
-    module = types.ModuleType("planted_encoders")
-    module.__file__ = __file__
-    for cls in (Mean, Batch, Position, Thief):
-        cls.__module__ = "planted_encoders"
-        setattr(module, cls.__name__, cls)
-    sys.modules["planted_encoders"] = module
-    for cls in (Mean, Batch, Position, Thief):
-        trust.trust("encoders", f"planted_encoders:{cls.__name__}")
-    yield
-    del sys.modules["planted_encoders"]
-    for key in [key for key in trusted if key[1].startswith("planted_encoders")]:
-        del trusted[key]
-
-
-@pytest.fixture
-def definition(finished) -> BenchmarkTask:
-    return BenchmarkTask(
-        name="tiny",
-        title="Tiny",
-        build={"dataset": "digits", "limit": 20, "settings": {"fit.steps": 30}},
-        content_sha256=content_sha256(open_store(finished)),
-        train="classify",
-        measure="accuracy",
-        rule="Training split alone.",
-        defaults={"lr": 1e-2},
-    )
 
 
 def test_a_run_is_the_same_again_and_its_row_says_what_was_done(finished, definition, tmp_path):
@@ -280,7 +205,7 @@ def test_a_network_trained_elsewhere_is_not_scored(finished, finished_small, def
     task = make_task("classify", {**FEW, "encoder": "layer_statistics"}, {})
     train(task, finished_small, tmp_path / "elsewhere", quiet=True)
     with pytest.raises(InrzooError, match="was trained on another store"):
-        score(Evaluator(definition, finished), finished, tmp_path / "elsewhere")
+        score(Evaluator(definition, finished), tmp_path / "elsewhere")
 
 
 def test_only_true_results_reach_the_board(finished, definition, tmp_path):
@@ -321,15 +246,18 @@ def test_a_plan_trains_nothing_that_stays(finished, definition, tmp_path):
 
 @pytest.mark.parametrize("name", names())
 def test_tasks_of_the_board_name_a_store_that_can_be_built_and_a_training(name):
-    from inrzoo import build
-    from inrzoo.tasks.training.options import make_task
+    from inrzoo import build, registry
+    from inrzoo.tasks.training.options import make_task, options
 
     task = find(name)
-    inspect.signature(build).bind(**task.build)
-    manifest.load(task.build["dataset"], task.build.get("preset"))
+    for arguments in (task.build, task.test_build or task.build):
+        inspect.signature(build).bind(**arguments)
+        manifest.load(arguments["dataset"], arguments.get("preset"), arguments.get("settings"))
+    assert set(task.defaults) <= {option.field for option in options(registry.find("tasks", task.train))}
     make_task(task.train, task.defaults, {})
-    assert len(set(task.content_sha256)) > 8 and len(task.content_sha256) == 64
-    assert "\n" not in task.title and task.build_command.endswith(f"--out {name}.zarr")
+    for digest in (task.content_sha256, task.test_content_sha256 or task.content_sha256):
+        assert len(set(digest)) > 8 and len(digest) == 64
+    assert "\n" not in task.title and task.build_command.endswith(f"--out {task.store_name}")
 
 
 @pytest.mark.parametrize(

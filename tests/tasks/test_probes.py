@@ -5,7 +5,9 @@ import math
 import pytest
 import torch
 
-from inrzoo.tasks.probes import NEIGHBOURS, Features, linear_probe, nearest_neighbours, retrieval, two_fits
+from inrzoo.errors import InrzooError
+from inrzoo.tasks import probes
+from inrzoo.tasks.probes import NEIGHBOURS, Features, identity, linear_probe, nearest_neighbours, retrieval, two_fits
 
 
 def features_of(features, label, signal=None, seed=None):
@@ -103,3 +105,31 @@ def test_two_fits_are_of_one_signal_and_two_seeds():
     first, second = two_fits(features_of(torch.zeros(6, 1), torch.zeros(6), signal, seed))
     assert first.tolist() in ([0], [5]) and second.tolist() == [2]
     assert retrieval(features_of(torch.zeros(3, 1), torch.zeros(3))) == []
+
+
+@pytest.mark.parametrize("rows_at_once", [7, 1024])
+def test_an_inr_is_identified_if_its_nearest_other_one_is_of_its_signal(monkeypatch, rows_at_once):
+    """A loop over all pairs; signals have one to three fits, and those with one are candidates alone."""
+    monkeypatch.setattr(probes, "ROWS_AT_ONCE", rows_at_once)
+    generator = torch.Generator().manual_seed(0)
+    signal = torch.randint(20, (50,), generator=generator)
+    seed = torch.arange(50)
+    rows = torch.randn(20, 5, generator=generator)[signal] + 0.6 * torch.randn(50, 5, generator=generator)
+    right = []
+    for query in range(50):
+        cosines = [float(torch.cosine_similarity(rows[query], rows[other], 0)) for other in range(50)]
+        cosines[query] = -math.inf
+        if (signal == signal[query]).sum() > 1:
+            right.append(bool(signal[cosines.index(max(cosines))] == signal[query]))
+    found = identity(features_of(rows, torch.zeros(50, dtype=torch.int64), signal, seed))
+    assert found.mean == pytest.approx(100 * sum(right) / len(right)) and found.trials == len(right) < 50
+    assert 20 < found.mean < 95
+
+
+def test_constant_features_identify_nothing_and_exact_ones_everything():
+    signal = torch.arange(8).repeat(2)
+    told = features_of(torch.eye(8)[signal], torch.zeros(16, dtype=torch.int64), signal)
+    assert identity(told).mean == 100
+    assert identity(features_of(torch.ones(16, 3), torch.zeros(16, dtype=torch.int64), signal)).mean == 0
+    with pytest.raises(InrzooError, match="no signal has two fits"):
+        identity(features_of(torch.eye(8), torch.zeros(8, dtype=torch.int64)))

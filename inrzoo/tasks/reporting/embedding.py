@@ -94,7 +94,7 @@ def features(
 ) -> Features:
     """Features in memory, with labels, signals and seeds; arguments and errors as of `embed`."""
     task, dataset, network, torch_device = _opened(checkpoint, path, split, device, force)
-    return network.features_of(dataset, task.column(dataset), torch_device)
+    return network.features_of(dataset, task.label_column(dataset), torch_device)
 
 
 def _opened(
@@ -106,7 +106,9 @@ def _opened(
     task = restored(trained, {})
     if not isinstance(task, WeightTask):
         name = trained.task["name"]
-        raise InrzooError(f"{checkpoint} is a checkpoint of {name}; embed takes those of contrastive and classify")
+        raise InrzooError(
+            f"{checkpoint} is a checkpoint of {name}; embed takes those of contrastive, classify and regress"
+        )
     require_same_conventions(trained, task, path, force=force)
     torch_device = chosen_device(device)
     dataset = task.dataset(path, split)
@@ -119,7 +121,7 @@ def _opened_encoder(
     task = registry.make("tasks", encoder.config.task)
     if not isinstance(task, WeightTask):
         raise InrzooError(
-            f"{encoder.where} is an encoder of another task; embed takes those of contrastive and classify"
+            f"{encoder.where} is an encoder of another task; embed takes those of contrastive, classify and regress"
         )
     dataset, torch_device = task.dataset(path, split), chosen_device(device)
     encoder.check(dataset.stores[0], force=force)
