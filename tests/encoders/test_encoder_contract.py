@@ -26,9 +26,18 @@ INRS = {
     "gabor_net": {},
 }
 SMALL = {
+    "dws": {"hidden_features": 8, "num_layers": 2},
     "nfn": {"hidden_features": 16, "out_features": 32, "num_frequencies": 8},
+    "nft": {
+        "hidden_features": 16,
+        "num_layers": 2,
+        "num_latents": 2,
+        "latent_features": 16,
+        "out_features": 32,
+        "num_frequencies": 8,
+    },
 }
-"""Sizes of encoders whose defaults are published ones for GPUs."""
+"""Sizes of encoders whose defaults are published ones, for GPUs."""
 B = 5
 PAIRS = [
     (name, family) for name in OF_WEIGHTS + OF_FUNCTIONS for family in INRS if family == "siren" or name not in OF_SINES
