@@ -33,7 +33,7 @@ class Nfn(Encoder):
     same matrix and its neighbours, biases, and means of all tensors.
 
     The authors feed weights as they were fitted: `normalise = "none"` with `sigma = 3` for MNIST, 10 for CIFAR-10. The
-    default `sigma` suits normalised weights. The published size takes 1.6 G multiply-adds for one SIREN 2/32/32/1.
+    default `sigma` suits normalised weights. The published size takes 1.2 G multiply-adds for one SIREN 2/32/32/1.
 
     Args:
         layout: layout of the weights.

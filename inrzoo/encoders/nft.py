@@ -33,7 +33,7 @@ class Nft(Encoder):
     channels apart; by themselves blocks are equivariant to renumbering those as well.
 
     The authors feed weights as they were fitted: `normalise = "none"` with `sigma = 3`. The default `sigma` suits
-    normalised weights. The published size takes 5.5 G multiply-adds for one SIREN 2/32/32/1.
+    normalised weights. The published size takes 5.6 G multiply-adds for one SIREN 2/32/32/1.
 
     Args:
         layout: layout of the weights.
