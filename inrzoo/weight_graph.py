@@ -78,7 +78,7 @@ class WeightGraph:
 
         nodes: dict[str, NDArray[np.int64]] = {}
         position: list[int] = []
-        for axis in sorted(layout.axes, key=lambda axis: (axis == "out", axis != "in")):
+        for axis in axes_in_order(layout):
             for group in [f"{axis} filters", axis] if axis in filters else [axis]:
                 size, first = layout.axes[axis], 1 + max(position, default=-1)
                 nodes[group] = len(position) + np.arange(size)
@@ -107,6 +107,11 @@ class WeightGraph:
         for axis in filters:
             edge_type[nodes[f"{axis} filters"] * num_nodes + nodes[axis]] = len(edge_values) + 1
         return cls(num_nodes, np.array(position), nodes["out"], node_values, edge_values, edge_type)
+
+
+def axes_in_order(layout: WeightLayout) -> list[str]:
+    """Return the axes in the order of their nodes: coordinates, hidden neurons, channels."""
+    return sorted(layout.axes, key=lambda axis: (axis == "out", axis != "in"))
 
 
 def require_graph(layout: WeightLayout) -> None:

@@ -165,6 +165,24 @@ def check_formula(inr: INR) -> None:
         np.testing.assert_allclose(names["values"], expected_KC, rtol=1e-9, atol=1e-9)
 
 
+def check_activations(inr: INR) -> None:
+    """Those of the output are the values, and those of neurons are renumbered with them; or there are none."""
+    weights, coords = fitted(inr), points(inr)
+    if inr.formula() is None:
+        check_refusal(inr, "formula", lambda: inr.activations(weights, coords))
+        return
+    said = inr.activations(weights, coords)
+    assert {axis: tuple(values.shape) for axis, values in said.items()} == {
+        axis: (N, len(coords), size) for axis, size in inr.layout.axes.items()
+    }
+    torch.testing.assert_close(said["out"], inr(weights, coords), rtol=1e-9, atol=1e-9)
+    orders = {axis: torch.randperm(size, generator=generator()) for axis, size in inr.layout.neuron_axes.items()}
+    moved = inr.activations(inr.layout.permute(weights, orders), coords)
+    for axis, values in said.items():
+        order = orders.get(axis, torch.arange(values.shape[-1]))
+        torch.testing.assert_close(moved[axis], values[..., order], rtol=1e-9, atol=1e-9)
+
+
 def check_numpy(inr: INR) -> None:
     """Arrays of numpy give arrays of numpy, the values of torch; they are not mixed with tensors."""
     weights, coords = fitted(inr).float(), points(inr).float()
@@ -190,4 +208,12 @@ def check_refusal(inr: INR, method: str, call: Any) -> None:
         raise AssertionError(f"{method} is not defined and yet does something")
 
 
-CHECKS = [check_start, check_symmetries, check_canonical_form, check_motions, check_formula, check_numpy]
+CHECKS = [
+    check_start,
+    check_symmetries,
+    check_canonical_form,
+    check_motions,
+    check_formula,
+    check_activations,
+    check_numpy,
+]

@@ -38,8 +38,8 @@ class Encoder(nn.Module, ABC):
     Attributes:
         out_features: F, the number of features.
         symmetries: those of `SYMMETRIES` that leave the features unchanged, up to rounding.
-        reads: `weights`; `function`: values of the INR, for a `FunctionEncoder`; or `signals`: pixels, in a layout made
-            by `pixel_layout`.
+        reads: `weights`; `function`: values of the INR, for a `FunctionEncoder`, or both, for an instance with probes;
+            or `signals`: pixels, in a layout made by `pixel_layout`.
         normalised: whether it reads normalised weights; False for weights as they were fitted.
     """
 
@@ -55,6 +55,9 @@ class Encoder(nn.Module, ABC):
     @abstractmethod
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P); each INR is encoded independently."""
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Take the statistics by which weights will be normalised, (P,) each; for encoders that undo it."""
 
     def in_parts(self, weights: Tensor, inrs_at_once: int, encode: Callable[[Tensor], Tensor]) -> Tensor:
         """Return `encode(weights)`, on a CPU for few INRs at once, whose states then fit a core's cache."""

@@ -1,11 +1,8 @@
 """Layers that are linear and equivariant under renumbering of neurons, for any layout: Navon et al. 2023 (DWSNets,
 arXiv 2301.12780) and Zhou et al. 2023 (NFN, arXiv 2302.14040), which derive them for MLPs.
 
-The layers follow from the names of the axes. Tensors that run over the same neuron axes share a *place* (coordinates
-and channels are never renumbered, so those axes are features): an MLP 2/H/H/1 has the places (h0), (h1, h0), (h1) and
-(). Between two places a linear equivariant map keeps some of the shared axes, averages over the others of its input and
-broadcasts over the others of its output. The sum over all sets of kept axes and all pairs of places is the general map.
-Averages instead of sums make the scale independent of H.
+Tensors that run over the same neuron axes share a *place*; coordinates and channels are features there. An MLP 2/H/H/1
+has the places (h0), (h1, h0), (h1) and (). The map between places is that of `_equivariant_linear`.
 Formulas: docs/derivations/encoders.md#equivariant-layers.
 
 Shape letters: B INRs, P parameters of one INR, C features at a place.
@@ -15,17 +12,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from itertools import combinations
 
 import torch
 from torch import Tensor, nn
 
 from inrzoo.encoders import Encoder
+from inrzoo.encoders._equivariant_linear import EquivariantLinear, Place, at_place, place_of
 from inrzoo.encoders._fourier_features import FourierFeatures
 from inrzoo.errors import InrzooError
 from inrzoo.weights import FIXED_AXES, WeightLayout
-
-Place = tuple[str, ...]
 
 INRS_AT_ONCE = 16
 """Number of INRs that are computed together on a CPU. The features of 16 fit a core's cache, which halves the
@@ -35,7 +30,8 @@ time of a training step of 128."""
 class EquivariantMlp(Encoder):
     """Equivariant layers with GELU between them, then mean and maximum over each place.
 
-    The layers are those of NFN with all their terms; layer norm and, from the second layer on, the residual are ours.
+    The linear maps are the general ones, as in `nfn`, but a place has C features however many tensors share it. GELU,
+    layer norm and, from the second layer on, the residual are ours. The published networks are `nfn` and `dws`.
 
     Args:
         layout: layout of the weights.
@@ -109,19 +105,14 @@ class EquivariantMlp(Encoder):
         """Return the weights at each place, or their Fourier features: (B, *neurons, numbers)."""
         parts: dict[Place, list[Tensor]] = {place: [] for place in self.places}
         for tensor, values in zip(self.layout.tensors, self.layout.split(weights).values(), strict=True):
-            place = place_of(tensor.axes)
-            # Neuron axes are sorted, so that (to, from) and (from, to) agree; fixed axes come last and are flattened.
-            order = [1 + tensor.axes.index(axis) for axis in place]
-            order += [1 + i for i, axis in enumerate(tensor.axes) if axis in FIXED_AXES]
-            values = values.permute(0, *order)[..., None]
-            parts[place].append(values.flatten(1 + len(place)))
+            parts[place_of(tensor.axes)].append(at_place(values[..., None], tensor.axes))
         joined = {place: torch.cat(values, dim=-1) for place, values in parts.items()}
         if self.fourier is None:
             return joined
         return {place: self.fourier(values).flatten(-2) for place, values in joined.items()}
 
 
-class EquivariantLayer(nn.Module):
+class EquivariantLayer(EquivariantLinear):
     """The general linear equivariant map between all places, layer norm, GELU.
 
     Args:
@@ -131,61 +122,14 @@ class EquivariantLayer(nn.Module):
     """
 
     def __init__(self, places: list[Place], features: int, dropout: float) -> None:
-        super().__init__()
-        self.places = places
-        # shared axes -> places that have them all
-        self.sources = {
-            shared: [place for place in places if set(shared) <= set(place)]
-            for place in places
-            for shared in subsets(place)
-        }
-        self.maps = nn.ModuleList(
-            nn.ModuleList(
-                nn.Linear(features * len(self.sources[shared]), features, bias=not shared) for shared in subsets(place)
-            )
-            for place in places
-        )
+        super().__init__(dict.fromkeys(places, features), dict.fromkeys(places, features))
         self.norms = nn.ModuleList(nn.LayerNorm(features) for _ in places)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, at_places: Mapping[Place, Tensor]) -> dict[Place, Tensor]:
         """Map features (B, *neurons, C) of each place to new ones."""
-        averages = {
-            shared: torch.cat([average(at_places[place], place, shared) for place in sources], dim=-1)
-            for shared, sources in self.sources.items()
+        mapped = super().forward(at_places)
+        return {
+            place: self.dropout(nn.functional.gelu(norm(mapped[place])))
+            for place, norm in zip(self.places, self.norms, strict=True)
         }
-        result = {}
-        for place, maps, norm in zip(self.places, self.maps, self.norms, strict=True):
-            terms = [
-                spread(linear_map(averages[shared]), shared, place)
-                for shared, linear_map in zip(subsets(place), maps, strict=True)  # type: ignore[call-overload]
-            ]
-            total = terms[0]
-            for term in terms[1:]:
-                total = total + term
-            result[place] = self.dropout(nn.functional.gelu(norm(total)))
-        return result
-
-
-def place_of(axes: tuple[str, ...]) -> Place:
-    """Return the neuron axes among `axes`, sorted."""
-    return tuple(sorted(axis for axis in axes if axis not in FIXED_AXES))
-
-
-def subsets(place: Place) -> list[Place]:
-    """Return all sets of axes of a place, the empty one first."""
-    return [axes for size in range(len(place) + 1) for axes in combinations(place, size)]
-
-
-def average(values: Tensor, place: Place, shared: Place) -> Tensor:
-    """Average over all axes but `shared`: (B, *neurons of place, C) to (B, *neurons of shared, C)."""
-    averaged = [1 + i for i, axis in enumerate(place) if axis not in shared]
-    return values.mean(averaged) if averaged else values
-
-
-def spread(values: Tensor, shared: Place, place: Place) -> Tensor:
-    """Give (B, *neurons of shared, C) a dimension of size 1 for every further axis of `place`."""
-    for i, axis in enumerate(place):
-        if axis not in shared:
-            values = values.unsqueeze(1 + i)
-    return values

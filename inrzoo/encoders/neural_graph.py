@@ -14,8 +14,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders import Encoder
+from inrzoo.encoders import Domain, Encoder
 from inrzoo.encoders._fourier_features import FourierFeatures
+from inrzoo.encoders._probe_features import Probed, ProbeFeatures
 from inrzoo.weight_graph import kind_of, require_graph
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
@@ -36,14 +37,19 @@ class NeuralGraph(Encoder):
 
     Weights should be normalised for each tensor. Defaults are the authors', except dropout: their scripts take 0.2.
 
+    With probes, each neuron's activations at learned coordinates are added to its node: the encoder then evaluates the
+    INR, too, and belongs to those that read the function.
+
     Args:
         layout: layout of the weights.
+        inr, domain: the family that the weights are of, and where its functions were fitted; needed for probes.
         hidden_features: C, of nodes and edges.
         num_layers: number of rounds of messages.
         out_features: number of features.
         num_frequencies: half the number of Fourier features of a weight.
         sigma: standard deviation of the frequencies.
         dropout: dropout probability of updates.
+        num_probes: number of coordinates where activations are read; 0 for none. The authors take 64.
 
     Raises:
         InrzooError: a tensor has more than two axes, there is no axis `out`, or an argument is out of range.
@@ -55,12 +61,15 @@ class NeuralGraph(Encoder):
         self,
         *,
         layout: WeightLayout,
+        inr: Probed | None = None,
+        domain: Domain | None = None,
         hidden_features: int = 32,
         num_layers: int = 4,
         out_features: int = 128,
         num_frequencies: int = 128,
         sigma: float = 3.0,
         dropout: float = 0.0,
+        num_probes: int = 0,
     ) -> None:
         super().__init__(layout)
         self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_frequencies=num_frequencies)
@@ -90,6 +99,15 @@ class NeuralGraph(Encoder):
             _Layer(C, self.amplification, dropout, last=i == num_layers - 1) for i in range(num_layers)
         )
         self.read_out = nn.Sequential(nn.Linear(layout.axes["out"] * C, out_features), nn.ReLU())
+        self.probes: ProbeFeatures | None = None
+        if num_probes:
+            self.probes = ProbeFeatures(layout, inr, domain, num_probes, C)
+            self.reads = "function"  # type: ignore[misc]
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """See `Encoder.set_statistics`."""
+        if self.probes is not None:
+            self.probes.set_statistics(mean, std)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P)."""
@@ -102,6 +120,9 @@ class NeuralGraph(Encoder):
         for tensor in self.at_nodes:
             axis = tensor.axes[0]
             nodes[axis] = nodes[axis] + self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name]))
+        if self.probes is not None:
+            for axis, features in self.probes(weights).items():
+                nodes[axis] = nodes[axis] + features
         edges = [self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name])) for tensor in self.edges]
         axes = [(tensor.axes[0], tensor.axes[1]) for tensor in self.edges]
         for layer in self.layers:

@@ -1,5 +1,5 @@
-"""Relational transformer on the graph of an INR: Zhang et al. 2023, "Neural networks are graphs!", without probe
-features; the encoder of the contrastive paper (Sec. 3.3, 4.2). Its layer is that of Diao & Loynd, ICLR 2023,
+"""Relational transformer on the graph of an INR: Zhang et al. 2023, "Neural networks are graphs!", by default without
+probe features; the encoder of the contrastive paper (Sec. 3.3, 4.2). Its layer is that of Diao & Loynd, ICLR 2023,
 "Relational attention", as Zhang et al. changed it for weights (`modulate_v`). Formulas and sizes:
 docs/derivations/encoders.md#relational-attention.
 
@@ -9,17 +9,16 @@ heads, d = A / H.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from inrzoo.encoders import Encoder
+from inrzoo.encoders import Domain, Encoder
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.weight_graph import Construction, Values, WeightGraph
+from inrzoo.encoders._number_embedding import NumberEmbedding
+from inrzoo.encoders._probe_features import Probed, ProbeFeatures
+from inrzoo.weight_graph import Construction, WeightGraph, axes_in_order
 from inrzoo.weights import WeightLayout
 
 INRS_AT_ONCE_ON_A_CPU = 4
@@ -42,8 +41,12 @@ class RelationalTransformer(Encoder):
     together, on a CPU at most 4, and training uses gradient checkpointing (`torch.utils.checkpoint`), which takes a
     third more time. Neither changes the result.
 
+    With probes, each neuron's activations at learned coordinates are added to its node: the encoder then evaluates the
+    INR, too, and belongs to those that read the function.
+
     Args:
         layout: layout of the weights.
+        inr, domain: the family that the weights are of, and where its functions were fitted; needed for probes.
         graph: `"merged"` or `"products"`, for multiplicative filter networks; see `inrzoo.weight_graph`.
         num_layers: number of transformer layers.
         num_heads: number of attention heads.
@@ -53,6 +56,7 @@ class RelationalTransformer(Encoder):
         num_frequencies: half the number of Fourier features of a weight.
         sigma: standard deviation of the frequencies.
         dropout: dropout probability of every layer.
+        num_probes: number of coordinates where activations are read; 0 for none. The authors take 64.
         inrs_at_once: number of INRs whose attention is in memory; 0 takes all, without gradient checkpointing.
 
     Raises:
@@ -68,6 +72,8 @@ class RelationalTransformer(Encoder):
         self,
         *,
         layout: WeightLayout,
+        inr: Probed | None = None,
+        domain: Domain | None = None,
         graph: Construction = "merged",
         num_layers: int = 4,
         num_heads: int = 8,
@@ -80,6 +86,7 @@ class RelationalTransformer(Encoder):
         num_frequencies: int = 128,
         sigma: float = 1.0,
         dropout: float = 0.0,
+        num_probes: int = 0,
         inrs_at_once: int = 16,
     ) -> None:
         super().__init__(layout)
@@ -118,6 +125,11 @@ class RelationalTransformer(Encoder):
             for i in range(num_layers)
         )
         self.read_out = nn.Sequential(nn.Linear(len(built.outputs) * node_features, out_features), nn.ReLU())
+        self.probes: ProbeFeatures | None = None
+        if num_probes:
+            self.require("num_probes", num_probes, graph == "merged", f"0 with graph = {graph!r}")
+            self.probes = ProbeFeatures(layout, inr, domain, num_probes, node_features)
+            self.reads = "function"  # type: ignore[misc]
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P)."""
@@ -137,48 +149,21 @@ class RelationalTransformer(Encoder):
         features: Tensor = self.read_out(torch.cat(parts))
         return features
 
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """See `Encoder.set_statistics`."""
+        if self.probes is not None:
+            self.probes.set_statistics(mean, std)
+
     def embed(self, weights: Tensor) -> tuple[Tensor, Tensor]:
         """Return the inputs of the first layer: nodes (B, N, F) and edges (B, N, N, E), edge (i, j) from i to j."""
         nodes_BNF = self.embed_nodes(weights) + self.position(self.positions)
+        if self.probes is not None:
+            features = self.probes(weights)
+            nodes_BNF = nodes_BNF + torch.cat([features[axis] for axis in axes_in_order(self.layout)], dim=1)
         edges = self.embed_edges(weights)
         if self.edge_type is not None:
             edges = edges + self.edge_type(self.edge_types)
         return nodes_BNF, edges.unflatten(1, (self.num_nodes, self.num_nodes))
-
-
-class NumberEmbedding(nn.Module):
-    """Embeds the weights at nodes or edges: Fourier features, a linear layer for each kind, their sum, a linear layer.
-
-    A node or edge without a weight of some kind is embedded as if it had a 0, as in the authors' code.
-
-    Args:
-        values: positions of the weights of each kind.
-        num_places: number of nodes, or of pairs of nodes.
-        out_features: features of a node or edge.
-        features: Fourier features of a weight.
-    """
-
-    def __init__(self, values: Sequence[Values], num_places: int, out_features: int, features: FourierFeatures) -> None:
-        super().__init__()
-        self.num_places, self.features = num_places, features
-        self.kinds = [value.kind for value in values]
-        self.maps = nn.ModuleList(nn.Linear(features.out_features, out_features) for _ in values)
-        self.out = nn.Linear(out_features, out_features)
-        for number, value in enumerate(values):
-            self.register_buffer(f"index_{number}", torch.from_numpy(value.index.astype(np.int64)), persistent=False)
-            self.register_buffer(f"place_{number}", torch.from_numpy(value.place.astype(np.int64)), persistent=False)
-
-    def forward(self, weights: Tensor) -> Tensor:
-        """Map weights (B, P) to embeddings (B, places, out_features)."""
-        zero = self.features(weights.new_zeros(1))
-        of_zero = torch.stack([linear_map(zero) for linear_map in self.maps]).sum(0)
-        embedded = of_zero.expand(len(weights), self.num_places, -1)
-        for number, linear_map in enumerate(self.maps):
-            index, place = self.get_buffer(f"index_{number}"), self.get_buffer(f"place_{number}")
-            change = linear_map(self.features(weights[:, index])) - linear_map(zero)
-            embedded = embedded.index_add(1, place, change)
-        result: Tensor = self.out(embedded)
-        return result
 
 
 def linear(in_features: int, out_features: int, bias: bool = True) -> nn.Linear:

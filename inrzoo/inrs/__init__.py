@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from inrzoo.array_namespace import array_namespace
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula
+from inrzoo.inrs._activations import activations
 from inrzoo.inrs._symmetries import permute_randomly
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
@@ -193,6 +194,25 @@ class INR(ABC):
         Stores and Parquet files record it, so that they are read without inrzoo.
         """
         return None
+
+    def activations(self, weights: Tensor, coords: Tensor) -> dict[str, Tensor]:
+        """Return what each neuron says at coordinates, by `formula`, for tensors of torch.
+
+        Args:
+            weights: (B, P).
+            coords: (K, D).
+
+        Returns:
+            (B, K, neurons) by the axis of the layout. Axis `in` has the coordinates, or their encoding, `out` the
+            values of the INR. A unit of a filter network says the product of its filter with the layer before.
+
+        Raises:
+            InrzooError: the family has no formula.
+        """
+        formula = self.formula()
+        if formula is None:
+            raise InrzooError(f"{type(self).__name__} does not say what its neurons say: it does not define formula")
+        return activations(formula, self.layout, weights, coords)
 
     def kernel(self) -> Perceptron | FilterNetwork | None:
         """Return the description that native kernels fit; None for a family without one."""

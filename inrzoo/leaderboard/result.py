@@ -118,11 +118,14 @@ def code_sha256(encoder: type[Encoder]) -> str:
 
 def multiply_adds(encoder: Encoder) -> int:
     """Return the multiply-adds of one INR's features: matrix products and convolutions, counted by torch."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
     parameter = next(encoder.parameters(), torch.zeros(1))
-    weights = torch.zeros(2, encoder.layout.num_params, device=parameter.device)
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    weights = torch.zeros(2, encoder.layout.num_params, device=parameter.device, requires_grad=True)
+    # Torch's counter misses what it computes in one step: a layer of a transformer, unless gradients are wanted, and
+    # attention on a CPU, unless by matrix products. Without gradients it fails on views of parameters, too.
+    with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         encoder(weights)
     return int(counter.get_total_flops()) // 4  # of two INRs; a multiply-add is two operations
 

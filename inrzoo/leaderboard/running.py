@@ -104,7 +104,7 @@ def run(
         content_sha256=definition.content_sha256,
         measure=definition.measure,
         encoder={"name": encoder_name(encoder), **_arguments(given)},
-        reads=type(network).reads,
+        reads=network.reads,
         code_sha256=code_sha256(type(network)),
         command=_command(task if isinstance(task, str | Path) else definition.name, encoder, seeds, given),
         seeds=list(range(seeds)),

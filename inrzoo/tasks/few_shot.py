@@ -241,6 +241,7 @@ class _Learner(Learner):
         )
         self.module = self._network = Network(task, training).to(device)
         self._network.inputs.fit(training, normalisation(task.normalise, self._network.encoder))
+        self._network.encoder.set_statistics(self._network.inputs.mean, self._network.inputs.std)
         if task.mixtures and task.view_use in ("support", "both"):
             _require_as_many(training)
         self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training)}

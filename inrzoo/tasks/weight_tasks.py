@@ -271,6 +271,7 @@ class WeightNetwork(nn.Module):
     def fit_inputs(self, dataset: WeightDataset) -> None:
         """Set the statistics of the inputs from a training split; see `WeightTask.statistics`."""
         self.inputs.set(self._task.statistics(dataset, self.encoder))
+        self.encoder.set_statistics(self.inputs.mean, self.inputs.std)
 
     @torch.no_grad()
     def features_of(self, dataset: WeightDataset, column: str, device: Device) -> Features:

@@ -25,6 +25,19 @@ INRS = {
     "relu_mlp": {"hidden_features": 8},
     "gabor_net": {},
 }
+SMALL = {
+    "dws": {"hidden_features": 8, "num_layers": 2},
+    "nfn": {"hidden_features": 16, "out_features": 32, "num_frequencies": 8},
+    "nft": {
+        "hidden_features": 16,
+        "num_layers": 2,
+        "num_latents": 2,
+        "latent_features": 16,
+        "out_features": 32,
+        "num_frequencies": 8,
+    },
+}
+"""Sizes of encoders whose defaults are published ones, for GPUs."""
 B = 5
 PAIRS = [
     (name, family) for name in OF_WEIGHTS + OF_FUNCTIONS for family in INRS if family == "siren" or name not in OF_SINES
@@ -38,7 +51,8 @@ def siren(name: str = "siren"):
 def encoder(name: str, layout, seed: int = 0, inr=None, **arguments) -> Encoder:
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        made = registry.make("encoders", {"name": name, **arguments}, layout=layout, inr=inr or siren(), domain=DOMAIN)
+        table = {"name": name, **SMALL.get(name, {}), **arguments}
+        made = registry.make("encoders", table, layout=layout, inr=inr or siren(), domain=DOMAIN)
         return made.eval()
 
 

@@ -15,8 +15,11 @@ from planted_encoders import FEW, Thief
 from tiny_store import tiny
 from torch import nn
 
-from inrzoo import manifest, open_store
+from inrzoo import manifest, open_store, registry
+from inrzoo.coords import grid
+from inrzoo.encoders import Domain, Encoder
 from inrzoo.errors import InrzooError
+from inrzoo.inrs.siren import Siren
 from inrzoo.leaderboard import (
     Evaluator,
     Result,
@@ -30,6 +33,7 @@ from inrzoo.leaderboard import (
     run,
     submit,
 )
+from inrzoo.leaderboard.result import multiply_adds
 from inrzoo.leaderboard.running import RESULT
 from inrzoo.loaders import load
 
@@ -53,6 +57,46 @@ def test_multiply_adds_are_those_of_the_matrix_products(finished, definition, tm
     result = run(definition, "planted_encoders:Mean", finished, tmp_path / "run", seeds=1, settings=FEW, quiet=True)
     assert result.multiply_adds == 2 * 4 and result.parameters == 3 * 4
     assert result.interval is None
+
+
+class Attends(Mean):
+    """Attention between four vectors of three numbers."""
+
+    def forward(self, weights):
+        vectors = weights[:, :12].unflatten(1, (1, 4, 3))
+        return nn.functional.scaled_dot_product_attention(vectors, vectors, vectors).flatten(1)
+
+
+def test_attention_is_counted():
+    layout = Siren(in_features=2, out_features=1, hidden_features=4).layout
+    assert multiply_adds(Attends(layout=layout)) == 2 * 4 * 4 * 3
+
+
+OF_WEIGHTS = [name for name in registry.names("encoders") if registry.find("encoders", name).reads != "signals"]
+PROBED = [{"name": name, "num_probes": 4} for name in ("neural_graph", "relational_transformer")]
+
+
+@pytest.mark.parametrize(
+    "table", [*({"name": name} for name in OF_WEIGHTS), *PROBED], ids=lambda table: "-".join(map(str, table.values()))
+)
+def test_every_encoder_states_its_multiply_adds(table):
+    """Whether or not its parameters are trained, and those of one INR."""
+    inr = Siren(in_features=2, out_features=1, hidden_features=4)
+    place = Domain(extent=1.0, sizes=(16, 16), coords=torch.from_numpy(grid((16, 16))))
+    small = {"nfn": {"hidden_features": 8}, "nft": {"hidden_features": 8, "num_layers": 1}}.get(table["name"], {})
+    encoder = registry.make("encoders", {**table, **small}, layout=inr.layout, inr=inr, domain=place).eval()
+    trained = multiply_adds(encoder)
+    assert multiply_adds(encoder.requires_grad_(False)) == trained
+    assert (trained > 0) == (table["name"] != "raw")
+
+
+def test_an_encoder_with_probes_is_of_those_that_read_the_function(finished, definition, tmp_path):
+    small = {"encoder.hidden_features": 4, "encoder.num_layers": 1, "encoder.num_frequencies": 2}
+    settings = {**FEW, **small, "inputs": "canonical"}
+    for probes, reads in ((0, "weights"), (3, "function")):
+        table = {**settings, "encoder.num_probes": probes}
+        result = run(definition, "neural_graph", finished, tmp_path / reads, seeds=1, settings=table, quiet=True)
+        assert result.reads == reads
 
 
 def test_the_score_is_that_of_the_evaluation_of_the_task(finished, definition, tmp_path):
