@@ -30,6 +30,5 @@ def resampled(values: Tensor, matrix_DD: Tensor, shift_D: Tensor) -> Tensor:
     batch = values.movedim(-1, 0)
     if len(sizes) == 1:  # grid_sample takes images and volumes alone: a sound is an image of one row
         batch, places = batch[:, None], functional.pad(places, (0, 1))[None]
-    options = {"mode": "bilinear", "padding_mode": "reflection", "align_corners": True}
-    sampled = functional.grid_sample(batch[None], places[None], **options)
+    sampled = functional.grid_sample(batch[None], places[None], padding_mode="reflection", align_corners=True)
     return sampled[0].reshape(-1, *sizes).movedim(0, -1)

@@ -100,6 +100,10 @@ def test_a_resized_crop_is_a_part_of_the_signal():
     lengths = torch.stack([step.mean() for step in steps])
     assert all(step.std() < 1e-3 for step in steps)
     assert 0.25 <= lengths.min() < 0.3 and 0.95 < lengths.max() <= 1.0
+    plane = ramp[:, None].expand(64, 64, 1)
+    boxes = drawn(make("resized_crop", (64, 64), smallest=0.25), plane, 200)
+    slopes = torch.stack([one.diff(dim=0).mean() for one in boxes])
+    assert 0.5 <= slopes.min() < 0.6, "of an image it is the area that is at least a quarter"
 
 
 def test_what_is_drawn_depends_on_seed_epoch_and_signal_alone():

@@ -11,13 +11,13 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 import torch
-from planted_encoders import FEW, Thief
+from planted_encoders import FEW, Mean, Thief
 from tiny_store import tiny
 from torch import nn
 
 from inrzoo import manifest, open_store, registry
 from inrzoo.coords import grid
-from inrzoo.encoders import Domain, Encoder
+from inrzoo.encoders import Domain
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 from inrzoo.leaderboard import (
