@@ -86,6 +86,7 @@ MAY_IMPORT = {
     "rendering": {"store", "coords", "lazy"},
     "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},
+    "convert": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
@@ -96,17 +97,28 @@ MAY_IMPORT = {
     "hub": {"cache", "retry", "store", "weights", "manifest", "stats", "verify", "preview", "rendering", "interchange"}
     | {"viewer"},
     "viewer": {"store", "rendering", "targets"},
-    "report": {"builder", "display", "verify", "refit", "trials", "tune"},
+    "report": {"builder", "display", "verify", "refit", "trials", "tune", "summary", "store"},
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
-    | {"typecheck"},
+    | {"convert", "typecheck"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"typecheck", "root"},
     "__main__": {"cli"},
 }
-for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):
+for room in (
+    "store",
+    "builder",
+    "verify",
+    "refit",
+    "convert",
+    "trials",
+    "interchange",
+    "loaders",
+    "tasks",
+    "rendering",
+):
     MAY_IMPORT[room] |= {"targets", "observations"}
 MAY_IMPORT["preview"] |= {"observations"}
-for room in ("manifest", "coords", "sources", "fit", "store", "builder", "interchange", "rendering"):
+for room in ("manifest", "coords", "sources", "fit", "store", "builder", "convert", "interchange", "rendering"):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}

@@ -55,6 +55,8 @@ def build(
     tto: int | None = None,
     anti_alias: float | Literal["projection"] | None = None,
     limit: int | None = None,
+    weights: str | None = None,
+    compress: bool = False,
     settings: Mapping[str, Any] | None = None,
     source: str | Path | None = None,
     out: str | Location | None = None,
@@ -86,6 +88,8 @@ def build(
         tto: steps of test-time optimisation (Adam) after `fitter`; 0 if None.
         anti_alias: weight of the anti-aliasing regulariser, or `projection`.
         limit: maximum number of signals, an even share of every class.
+        weights: type that the store keeps weights in: `float32`, or rounded to `float16`, `bfloat16` or `int8`.
+        compress: whether to compress the weights, without loss.
         settings: any other key of the manifest and its value: `{"inr.omega_0": 15}`.
         source: local files of the signals.
         out: the store, a folder or `s3://BUCKET/NAME.zarr`; DATASET.zarr or DATASET-PRESET.zarr in the current folder
@@ -126,6 +130,8 @@ def build(
         tto=tto,
         anti_alias=anti_alias,
         limit=limit,
+        weights=weights,
+        compress=compress or None,
         settings=settings,
         out=out,
     )
@@ -225,6 +231,8 @@ def _recorded(
 KEYS = {
     "seeds": "seeds",
     "limit": "limit",
+    "weights": "weights",
+    "compress": "compress",
     "inr": "inr.name",
     "steps": "fit.steps",
     "lr": "fit.lr",

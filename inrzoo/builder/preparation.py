@@ -27,8 +27,9 @@ from inrzoo.observations import Observation
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, stage_signals
 from inrzoo.store.files import clear, free_bytes, is_there, scratch
-from inrzoo.store.info import StoreInfo
+from inrzoo.store.info import ROUNDING_MEASURES, StoreInfo, format_of
 from inrzoo.store.recorded import FitterInfo, PartitionRows, RecordedManifest
+from inrzoo.store.weight_codec import WeightCodec, weight_format_of
 from inrzoo.targets import SignalTable
 
 COMPILED_SECONDS = 1.0
@@ -132,7 +133,8 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
 
 def disk_bytes(settings: Manifest, signals: Signals, inr: INR) -> int:
     """Return the maximum disk space in bytes during a build."""
-    num_bytes = 4 * len(signals) * settings.seeds * len(settings.fit.snapshots) * inr.layout.num_params
+    row_bytes = len(settings.fit.snapshots) * WeightCodec(settings.weights, inr.layout).row_bytes
+    num_bytes = len(signals) * settings.seeds * row_bytes
     # A seed's blocks are removed after its shards are written, so one seed is stored twice for a moment.
     return num_bytes + num_bytes // settings.seeds + signal_bytes(signals)
 
@@ -244,6 +246,8 @@ def _contents(
     resolved = settings.to_json()
     sha = table.digest(signals.ids)
     fitter = request.fitter
+    observation: Observation = registry.make("observations", settings.observation)
+    weight_format = weight_format_of(settings.weights, settings.compress)
     info = StoreInfo(
         dataset=settings.name,
         manifest=RecordedManifest.from_tables(resolved),
@@ -262,12 +266,14 @@ def _contents(
         version=inrzoo.__version__,
         fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.metadata),
         axes=signals.axes,
-        measures=registry.make("observations", settings.observation).measure_names,
+        measures=(*observation.measure_names, *(ROUNDING_MEASURES if settings.weights != "float32" else ())),
         arrays=signals.arrays,
         numbers=tuple(signals.numbers),
         padded=signals.valid is not None,
         skipped=signals.skipped,
         formula=inr.formula(),
+        format=format_of(weight_format),
+        weight_format=weight_format,
     )
     return Contents(
         info=info,

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from inrzoo import fit, manifest, registry
 from inrzoo.builder.fitter import network_starts
 from inrzoo.builder.quality import measured
+from inrzoo.builder.rounding import rounded
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.schedule import Schedule
 from inrzoo.inrs import INR
@@ -92,7 +93,7 @@ def fit_rows(
         threads: number of threads of engines whose bits do not depend on it; others use one.
 
     Returns:
-        Weights (B, T, P) and their quality.
+        Weights (B, T, P) and their quality, rounded if the store rounds them.
     """
     return _fit(store, [(rows, seed)], device, targets, threads)[0]
 
@@ -126,9 +127,18 @@ def _fit(
         )
         evaluate = fit.engine(settings.fit.engine).evaluate
         return [
-            (part.weights_BTP.cpu().numpy(), measured(store, targets, part, evaluate))
+            _as_kept(store, targets, part.weights_BTP.cpu().numpy(), measured(store, targets, part, evaluate))
             for targets, part in zip(signals, result.split(sizes), strict=True)
         ]
+
+
+def _as_kept(
+    store: Store, targets: Targets, weights_BTP: NDArray[np.float32], quality: Quality
+) -> tuple[NDArray[np.float32], Quality]:
+    """Round fitted weights if the store does, and return them with their quality."""
+    if store.info.rounding is None:
+        return weights_BTP, quality
+    return rounded(store, targets, weights_BTP, quality)
 
 
 def fit_to(

@@ -51,6 +51,8 @@ class Workers(click.ParamType[int | str]):
 @click.option("--tto", type=int, metavar="STEPS", help="Test-time optimisation steps after --fitter; 0 by default.")
 @click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
 @click.option("--limit", type=int, help="Maximum number of signals, an even share of every class.")
+@click.option("--weights", help="Type of the stored weights: float32 (default), float16, bfloat16 or int8.")
+@click.option("--compress", is_flag=True, default=None, help="Compress the stored weights, without loss.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
 @click.option("--out", type=FolderOrUrl(), help="The store, DATASET.zarr by default; or e.g. s3://BUCKET/NAME.zarr.")
