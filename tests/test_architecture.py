@@ -86,7 +86,7 @@ MAY_IMPORT = {
     "rendering": {"store", "coords", "lazy"},
     "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},
-    "convert": BUILD | {"builder"},
+    "conversion": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
@@ -99,7 +99,7 @@ MAY_IMPORT = {
     "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune", "summary", "store"},
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
-    | {"convert", "typecheck"},
+    | {"conversion", "typecheck"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"typecheck", "root"},
     "__main__": {"cli"},
@@ -118,7 +118,7 @@ for room in (
 ):
     MAY_IMPORT[room] |= {"targets", "observations"}
 MAY_IMPORT["preview"] |= {"observations"}
-for room in ("manifest", "coords", "sources", "fit", "store", "builder", "convert", "interchange", "rendering"):
+for room in ("manifest", "coords", "sources", "fit", "store", "builder", "conversion", "interchange", "rendering"):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}

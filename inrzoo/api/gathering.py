@@ -146,7 +146,7 @@ def convert(
         ((48, 2, 1, 105), True)
     """
     location = open_store(store).location  # fails before torch is imported
-    from inrzoo.convert import convert as convert_store
+    from inrzoo.conversion import convert as convert_store
 
     local = None if source is None else Path(source)
     return convert_store(location, Path(out), weights=weights, compress=compress, source=local, overwrite=overwrite)

@@ -79,7 +79,7 @@ def convert(store: str | Path, out: Path, **options: Any) -> None:
 
     open_store(store)  # fails before torch is imported
     from inrzoo import report
-    from inrzoo.convert import convert as convert_store
+    from inrzoo.conversion import convert as convert_store
 
     made = report.with_bar("writing blocks", lambda tick: convert_store(store, out, on_block=tick, **options))
     say(report.of_conversion(made))

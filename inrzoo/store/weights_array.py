@@ -24,7 +24,7 @@ from inrzoo.store.weight_codec import WeightCodec
 
 MAX_SHARDS_IN_MEMORY, MAX_SHARDS_MAPPED = 4, 256
 """Maximum number of shards that stay open: those of a bucket are in memory, those of a folder are mapped files."""
-MAX_UNPACKED_BYTES = 2**30
+MAX_UNPACKED_BYTES = 2**29
 """Size of the shards of a compressed store that stay in memory, unpacked; more if four are larger."""
 MAX_FETCHES = 3
 """Maximum number of times that a shard is fetched which another process removes before it is mapped."""
@@ -98,9 +98,9 @@ class WeightsArray:
             matrix = rows.reshape(-1, self._codec.width)
             if self._codec.dtype != "float32":
                 if isinstance(selected, slice):
-                    self._codec.decode(matrix[flat], out)
+                    self._codec.decode(matrix.take(flat, axis=0), out)
                 else:
-                    out[selected] = self._codec.decode(matrix[flat])
+                    out[selected] = self._codec.decode(matrix.take(flat, axis=0))
             elif isinstance(selected, slice) and len(flat) and (np.diff(flat) == 1).all():
                 out[:] = matrix[flat[0] : flat[0] + len(flat)]
             elif isinstance(selected, slice):
@@ -129,8 +129,12 @@ class WeightsArray:
         return self._cache.in_use(self._names(signals_B, seeds_B))
 
     def release(self) -> None:
-        """Unmap everything: what was read stays in the page cache, and no longer counts as this process's memory."""
-        self._maps.cache_clear()
+        """Unmap everything: what was read stays in the page cache, and no longer counts as this process's memory.
+
+        Unpacked shards stay, up to `MAX_UNPACKED_BYTES`.
+        """
+        if not self._compressed:
+            self._maps.cache_clear()
 
     @property
     def mappable(self) -> bool:
@@ -175,9 +179,10 @@ class WeightsArray:
         """
         if seed in self._published:
             if self._compressed:
-                start = region * self._partition.shard_rows
-                signals = np.arange(start, min(start + self._partition.shard_rows, self.shape[0]))
-                return self._through_zarr(signals, seed)
+                num_rows = self._partition.shard_rows
+                part = slice(region * num_rows, (region + 1) * num_rows)
+                unpacked: NDArray[Any] = guarded(str(self._path), "weights", lambda: self._array[part, seed])
+                return unpacked
             mapped = self._mapped_shard(seed, region)
             # A plain array: indexing one costs a third of indexing numpy's memmap.
             return None if mapped is None else np.asarray(mapped)[:, 0]

@@ -35,7 +35,7 @@ from inrzoo.store.subset import link_or_copy
 from inrzoo.store.weight_codec import weight_format_of
 from inrzoo.targets import SignalTable
 
-LOG = logging.getLogger("inrzoo.convert")
+LOG = logging.getLogger("inrzoo.conversion")
 OnBlock = Callable[[int, int], None]
 """Called with the numbers of blocks written and of all blocks."""
 
