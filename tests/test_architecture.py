@@ -109,7 +109,7 @@ for room in (
     "builder",
     "verify",
     "refit",
-    "convert",
+    "conversion",
     "trials",
     "interchange",
     "loaders",
