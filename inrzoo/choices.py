@@ -17,6 +17,8 @@ Regulariser = Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surr
 """Bounds of a filter network's frequencies; see `inrzoo.fit.antialias`."""
 EngineName = Literal["auto", "triton", "cuda_graph", "fused", "reference", "numba"]
 """Engines that a manifest can name; `auto` stands for the first one that serves. `numba` is one of earlier versions."""
+INR_BY_INR = ("fused", "triton")
+"""Engines that fit each INR by itself, so that its bits do not depend on its neighbours in a block."""
 Products = Literal["auto", "ieee", "bf16x3", "tf32"]
 """Precisions of an engine's matrix products."""
 

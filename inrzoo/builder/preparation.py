@@ -5,7 +5,7 @@ Shape letters: N signals, K coordinates, C channels.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -304,16 +304,21 @@ def read_source(settings: Manifest, path: Path | None) -> Signals:
     signals: Signals = registry.make("sources", settings.source).read(path)
     if not len(signals):
         raise InrzooError(f"{settings.source['name']} found no signals in {path}")
-    return (signals if settings.limit is None else signals.limit(settings.limit)).by_split()
+    if settings.limit is not None:
+        signals = signals.limit(settings.limit, settings.earlier_limits)
+    return signals.by_split()
 
 
 def _with_engine(settings: Manifest, engine: Any, products: Any) -> Manifest:
     return replace(settings, fit=replace(settings.fit, engine=engine, products=products))
 
 
-def _as_begun(settings: Manifest, begun: Mapping[str, Any]) -> Manifest:
-    """Replace `auto` by the engine and products of an existing store."""
+def as_begun(settings: Manifest, store: Store) -> Manifest:
+    """Replace `auto` by the engine and products of an existing store, and add how it grew to its limit."""
+    recorded, begun = store.info.manifest, store.info.manifest.fit
     known = {key: begun[key] for key in ("engine", "products") if getattr(settings.fit, key) == "auto" and key in begun}
+    if settings.limit == recorded.limit:
+        settings = replace(settings, earlier_limits=recorded.earlier_limits)
     return replace(settings, fit=replace(settings.fit, **known))
 
 
@@ -323,19 +328,26 @@ def require_same(store: Store, request: Request) -> Manifest:
     Returns:
         The request's manifest with `auto` replaced by the store's settings.
     """
-    settings = _as_begun(request.manifest, store.info.manifest.fit)
+    settings = as_begun(request.manifest, store)
     differing = manifest.differences(store.info.manifest.tables, settings.to_json())
     if differing:
         raise InrzooError(
             f"{store.path} was built with other settings ({'; '.join(differing)}); "
             "give another --out, or replace it with --overwrite"
         )
+    if settings.compress and not store.info.manifest.compress:
+        request.say(f"{store.path} keeps its weights uncompressed; inrzoo convert makes a compressed store")
     if all(map(store.is_done, store.blocks())) and settings.seeds <= store.num_seeds:
         return settings
-    differing = environment_differences(store, request.device)
+    require_environment(store, request.device)
+    return settings
+
+
+def require_environment(store: Store, device: str) -> None:
+    """Raise InrzooError unless this environment fits the same bits as the one that a store records."""
+    differing = environment_differences(store, device)
     if differing:
         raise InrzooError(
             f"{store.path} was fitted in another environment ({'; '.join(differing)}), INRs from this one have other "
             "bits; continue it there, or give another --out"
         )
-    return settings

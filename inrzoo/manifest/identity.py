@@ -44,6 +44,7 @@ ADDED_LATER = {
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,
     "bibtex": "",
+    "earlier_limits": [],
     "weights": "float32",
     "compress": False,
 }

@@ -179,6 +179,7 @@ class DatasetSettings(Recorded):
         citation: who made the signals.
         seeds: number of independent fits of each signal.
         limit: maximum number of signals, an even share of every class; None for all.
+        earlier_limits: limits before the store grew, ascending; the signals of each are kept. Set when it grows.
         weights: type that fitted weights are rounded to before they are stored; float32 keeps every bit.
         compress: whether the weights are compressed, without loss.
         citation: who made the signals, in a sentence.
@@ -203,6 +204,7 @@ class DatasetSettings(Recorded):
     recipe: str | None = None
     seeds: int = 1
     limit: int | None = None
+    earlier_limits: tuple[int, ...] = ()
     weights: WeightType = "float32"
     compress: bool = False
 
@@ -211,6 +213,9 @@ class DatasetSettings(Recorded):
         require("name", self.name, bool(self.name), "a non-empty name")
         require("seeds", self.seeds, self.seeds >= 1, "at least 1")
         require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
+        ascending = all(a < b for a, b in pairwise((0, *self.earlier_limits)))
+        below = not self.earlier_limits or (self.limit is not None and self.earlier_limits[-1] < self.limit)
+        require("earlier_limits", list(self.earlier_limits), ascending and below, "ascending numbers below limit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,9 +254,9 @@ class Manifest(DatasetSettings, FitSettings):
             require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the tables that a store records; of `weights` and `compress` those that are not the default."""
+        """Return the tables that a store records; the youngest keys only where they are not the default."""
         tables: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        plain = {"weights": "float32", "compress": False}
+        plain = {"earlier_limits": [], "weights": "float32", "compress": False}
         return {key: value for key, value in tables.items() if key not in plain or value != plain[key]}
 
     def filled(self) -> Manifest:
