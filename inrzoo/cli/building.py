@@ -54,7 +54,7 @@ class Workers(click.ParamType[int | str]):
     "--limit", type=int, help="Maximum number of signals, evenly of all classes; those that a store lacks are added."
 )
 @click.option("--weights", help="Type of the stored weights: float32 (default), float16, bfloat16 or int8.")
-@click.option("--compress", is_flag=True, default=None, help="Compress the stored weights, without loss.")
+@click.option("--compress", is_flag=True, help="Compress the stored weights, without loss.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
 @click.option("--out", type=FolderOrUrl(), help="The store, DATASET.zarr by default; or e.g. s3://BUCKET/NAME.zarr.")
@@ -86,6 +86,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
         say(report.of_build(built))
         return
     run = ("source", "workers", "per_worker", "address", "in_process", "device", "overwrite")
+    arguments["compress"] = arguments["compress"] or None
     request = api.build_request(dataset, **{key: value for key, value in arguments.items() if key not in run})
     from inrzoo import builder, report
     from inrzoo.builder.estimate import check_nodes
