@@ -225,8 +225,8 @@ def rounding_rows(store: Store) -> dict[str, str]:
 
 def _quality(store: Store, content: dict[str, Any]) -> dict[str, Any]:
     rows = {"PSNR": _by_step(content["psnr"], " dB")}
-    rows |= {name: _by_step(content["measures"][name], "") for name in store.info.observed_measures}
-    rows |= rounding_rows(store)
+    measures = {name: entries for name, entries in content["measures"].items() if name not in ROUNDING_MEASURES}
+    rows |= {name: _by_step(entries, "") for name, entries in measures.items()} | rounding_rows(store)
     shares = {"lossless": ("lossless", "share"), "out of band": ("out_of_band", "mean")}
     for key, (name, figure) in shares.items():
         known = [entry for entry in content[name] if entry[figure] is not None]
@@ -253,8 +253,8 @@ def _by_class(store: Store) -> dict[str, Any] | None:
 
     Of the observation's first measure, or else of the PSNR.
     """
-    name = next(iter(store.info.observed_measures), "psnr")
-    values = store.psnr if name == "psnr" else store.measures[name]
+    observed = {name: values for name, values in store.measures.items() if name not in ROUNDING_MEASURES}
+    name, values = next(iter(observed.items()), ("psnr", store.psnr))
     last_NS: NDArray[np.float64] = values[:, :, -1].astype(np.float64)
     counted_NS = store.usable & np.isfinite(last_NS)
     column = store.info.label_columns[0]
