@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inrzoo.addresses import open_store
-    from inrzoo.api import build, diff, evaluate, load_encoder, merge, subset, train
+    from inrzoo.api import build, convert, diff, evaluate, load_encoder, merge, subset, train
     from inrzoo.loaders import load
 
 __all__ = [
     "__version__",
     "build",
+    "convert",
     "diff",
     "evaluate",
     "load",
@@ -30,7 +31,7 @@ __all__ = [
 ]
 __version__ = "0.2.0"
 
-_HOMES = dict.fromkeys(("build", "diff", "evaluate", "load_encoder", "merge", "subset", "train"), "api")
+_HOMES = dict.fromkeys(("build", "convert", "diff", "evaluate", "load_encoder", "merge", "subset", "train"), "api")
 _HOMES |= {"load": "loaders", "open_store": "addresses"}
 """The room of each public name."""
 

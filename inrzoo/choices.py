@@ -11,10 +11,14 @@ ValueType = Literal["uint8", "uint16", "int16", "float16", "float32"]
 """Types of the numbers of a signal."""
 ValueScale = Literal["dtype", "dataset", "signal"]
 """Sets of numbers whose smallest and largest ones are mapped to the ends of a value range; see `inrzoo.scale`."""
+WeightType = Literal["float32", "float16", "bfloat16", "int8"]
+"""Types of the numbers in which a store keeps weights; all but float32 round them."""
 Regulariser = Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"]
 """Bounds of a filter network's frequencies; see `inrzoo.fit.antialias`."""
 EngineName = Literal["auto", "triton", "cuda_graph", "fused", "reference", "numba"]
 """Engines that a manifest can name; `auto` stands for the first one that serves. `numba` is one of earlier versions."""
+INR_BY_INR = ("fused", "triton")
+"""Engines that fit each INR by itself, so that its bits do not depend on its neighbours in a block."""
 Products = Literal["auto", "ieee", "bf16x3", "tf32"]
 """Precisions of an engine's matrix products."""
 

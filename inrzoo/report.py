@@ -20,10 +20,13 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from inrzoo import summary
 from inrzoo.builder import Report
 from inrzoo.builder.estimate import FORMULA, Plan
 from inrzoo.display import bars_are_hidden, folded, table_text
 from inrzoo.refit import Refits
+from inrzoo.store import Store
+from inrzoo.store.files import file_sizes
 from inrzoo.trials import Comparison
 from inrzoo.tune import Tuned
 from inrzoo.verify import Findings
@@ -58,6 +61,18 @@ def of_build(report: Report) -> str:
         f"picture  inrzoo preview {report.path}",
     ]
     return "\n".join(lines)
+
+
+def of_conversion(store: Store) -> str:
+    """Return the last lines of a conversion: how large the weights are, and what rounding cost at the last snapshot."""
+    kept = summary.stored_weights(store)
+    packed = ", compressed" if kept["compression"] != "none" else ""
+    lines = [
+        f"store    {store.location} ({decimal(sum(file_sizes(store.path).values()))})",
+        f"weights  {kept['dtype']}{packed}, {kept['bytes_per_inr']:,} bytes per INR; they are read as float32",
+    ]
+    lines += [f"quality  {name}: {figures}" for name, figures in summary.rounding_rows(store).items()]
+    return "\n".join([*lines, f"info     inrzoo info {store.location}"])
 
 
 def of_plan(planned: Plan, nodes: int) -> str:

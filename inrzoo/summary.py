@@ -18,6 +18,7 @@ from inrzoo.display import table_text
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 from inrzoo.store.files import file_sizes
+from inrzoo.store.info import ROUNDING_MEASURES
 
 MAX_WIDTH = 120
 """Maximum number of columns of the text."""
@@ -46,6 +47,7 @@ def of_store(store: Store) -> dict[str, Any]:
         "num_seeds": store.num_seeds,
         "snapshots": store.snapshots,
         "num_params": store.layout.num_params,
+        "stored_weights": stored_weights(store),
         "inrs": {"done": int(done.sum()), "wanted": int(done.size)},
         "inr": info.inr,
         "formula": _formula(store),
@@ -87,6 +89,19 @@ def of_store(store: Store) -> dict[str, Any]:
     }
 
 
+def stored_weights(store: Store) -> dict[str, Any]:
+    """Return how a store keeps weights: their type and compression, and bytes of files for each INR and snapshot."""
+    info, files = store.info, file_sizes(store.path) if store.cache is None else {}
+    inrs = int((store.status != info.status_names.index("pending")).sum()) * len(store.snapshots)
+    size = sum(num_bytes for name, num_bytes in files.items() if name.startswith("weights/"))
+    return {
+        "dtype": info.codec.dtype,
+        "rounded_to": info.manifest.weights,
+        "compression": "none" if info.weight_format is None else info.weight_format.compression,
+        "bytes_per_inr": size // inrs if size and inrs else info.codec.row_bytes,
+    }
+
+
 def as_text(store: Store, width: int) -> str:
     """Format what `of_store` returns as text, in groups; what is absent is left out.
 
@@ -98,7 +113,7 @@ def as_text(store: Store, width: int) -> str:
         "set": _set(store, content),
         "INRs": _inrs(store, content),
         "fit": _fit(content),
-        "quality": _quality(content),
+        "quality": _quality(store, content),
     }
     if content["by_class"]:
         title, rows = _class_rows(content["by_class"])
@@ -153,11 +168,21 @@ def _inrs(store: Store, content: dict[str, Any]) -> dict[str, Any]:
         "state": state,
         "count": f"{store.num_signals:,} signals × {store.num_seeds:,} seed(s) × {len(steps):,} snapshot(s) "
         f"(steps {', '.join(map(str, steps))})",
+        "stored as": _stored_as(content["stored_weights"]),
         "network": f"{content['inr'].get('name', 'unknown')}, {content['num_params']:,} parameters",
         "fields": fields,
         "formula": (content["formula"] or {}).get("latex"),
         "layout": content["layout"],
     }
+
+
+def _stored_as(kept: dict[str, Any]) -> str:
+    """The type of the stored weights in words; empty for those of ordinary stores."""
+    if (kept["rounded_to"], kept["compression"]) == ("float32", "none"):
+        return ""
+    before = f", rounded to {kept['rounded_to']} before" if kept["dtype"] != kept["rounded_to"] else ""
+    packed = ", compressed" if kept["compression"] != "none" else ""
+    return f"{kept['dtype']}{before}{packed}, {kept['bytes_per_inr']:,} bytes per INR; they are read as float32"
 
 
 def _formula(store: Store) -> dict[str, Any] | None:
@@ -181,9 +206,27 @@ def _fit(content: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _quality(content: dict[str, Any]) -> dict[str, Any]:
+def rounding_rows(store: Store) -> dict[str, str]:
+    """What rounding the weights cost, over usable INRs at the last snapshot, in words; empty if nothing is known."""
+    if store.info.rounding is None:
+        return {}
+    lost, beside = (store.measures[name][:, :, -1][store.usable] for name in ROUNDING_MEASURES)
+    known = {
+        "lost by rounding": (lost[np.isfinite(lost)], 0.95, np.max),
+        "rounded beside fitted": (beside[np.isfinite(beside)], 0.05, np.min),
+    }
+    return {
+        name: f"median {np.median(values):.3f}, {share:.0%} quantile {np.quantile(values, share):.3f}, "
+        f"worst {worst(values):.3f} dB"
+        for name, (values, share, worst) in known.items()
+        if values.size
+    }
+
+
+def _quality(store: Store, content: dict[str, Any]) -> dict[str, Any]:
     rows = {"PSNR": _by_step(content["psnr"], " dB")}
-    rows |= {name: _by_step(entries, "") for name, entries in content["measures"].items()}
+    measures = {name: entries for name, entries in content["measures"].items() if name not in ROUNDING_MEASURES}
+    rows |= {name: _by_step(entries, "") for name, entries in measures.items()} | rounding_rows(store)
     shares = {"lossless": ("lossless", "share"), "out of band": ("out_of_band", "mean")}
     for key, (name, figure) in shares.items():
         known = [entry for entry in content[name] if entry[figure] is not None]
@@ -210,7 +253,8 @@ def _by_class(store: Store) -> dict[str, Any] | None:
 
     Of the observation's first measure, or else of the PSNR.
     """
-    name, values = next(iter(store.measures.items()), ("psnr", store.psnr))
+    observed = {name: values for name, values in store.measures.items() if name not in ROUNDING_MEASURES}
+    name, values = next(iter(observed.items()), ("psnr", store.psnr))
     last_NS: NDArray[np.float64] = values[:, :, -1].astype(np.float64)
     counted_NS = store.usable & np.isfinite(last_NS)
     column = store.info.label_columns[0]
@@ -246,6 +290,7 @@ def _provenance(store: Store, content: dict[str, Any]) -> dict[str, Any]:
         if imported is None
         else f"{imported.num_files:,} files, {imported.format} of {imported.convention}",
         "gathered from": "" if store.info.gathered is None else str(store.info.gathered),
+        "converted from": {} if store.info.converted is None else asdict(store.info.converted),
         "fingerprint": content["fingerprint"],
         "environment": content["environment"],
     }

@@ -177,7 +177,7 @@ def repair(path: str | Location, findings: Findings, device: str = "cpu", source
             if seed in store.info.published_seeds:
                 unpublish(path, seed, indices)
         for block, (weights_BTP, quality) in refitted.items():
-            write_block(path, block, weights_BTP, quality)
+            write_block(path, block, store.info.codec.encode(weights_BTP), quality)
         finish(path)
         if not open_store(path).complete:  # the store was incomplete before the damage
             change_info(path, repairing={})
@@ -234,7 +234,7 @@ def _check_metadata(store: Store, findings: Findings) -> None:
 
 
 def _block_is_whole(store: Store, block: Block) -> bool:
-    weights = store.weights.block(block)
+    weights = store.weights.stored_block(block)
     recorded = store.block_sha256[block.index, block.seed]
     return weights is not None and hashlib.sha256(np.ascontiguousarray(weights).data).digest() == recorded.tobytes()
 
@@ -244,7 +244,7 @@ def _check_blocks(store: Store, findings: Findings) -> None:
     for block in store.blocks():
         if block.seed in store.info.published_seeds or not store.is_done(block):
             continue
-        weights = store.weights.block(block)
+        weights = store.weights.stored_block(block)
         try:
             whole = weights is not None and np.array_equal(digest(weights), read_record(store.path, block).sha256)
         except InrzooError:
@@ -303,7 +303,7 @@ def rendered_quality(
         for _, fitted, held_out in comparisons(store, targets, weights_BTP, evaluate):
             losses.append(error(fitted.values_BTKC, fitted.targets_BKC[:, None]).mean(dim=(-2, -1)))
             measures.append(store.observation.measure(fitted, held_out))
-    names = store.info.measures
+    names = store.info.observed_measures  # what rounding cost is known while the fitted weights are there
     return torch.cat(losses).numpy(), {name: torch.cat([part[name] for part in measures]).numpy() for name in names}
 
 

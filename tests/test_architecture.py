@@ -88,6 +88,7 @@ MAY_IMPORT = {
     "rendering": {"store", "coords", "lazy"},
     "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},
+    "conversion": BUILD | {"builder"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
@@ -98,17 +99,28 @@ MAY_IMPORT = {
     "hub": {"cache", "retry", "store", "weights", "manifest", "stats", "verify", "preview", "rendering", "interchange"}
     | {"viewer"},
     "viewer": {"store", "rendering", "targets"},
-    "report": {"builder", "display", "verify", "refit", "trials", "tune"},
+    "report": {"builder", "display", "verify", "refit", "trials", "tune", "summary", "store"},
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
-    | {"typecheck", "leaderboard"},
+    | {"conversion", "typecheck", "leaderboard"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"differences", "weights", "typecheck", "root", "hub"},
     "__main__": {"cli"},
 }
-for room in ("store", "builder", "verify", "refit", "trials", "interchange", "loaders", "tasks", "rendering"):
+for room in (
+    "store",
+    "builder",
+    "verify",
+    "refit",
+    "conversion",
+    "trials",
+    "interchange",
+    "loaders",
+    "tasks",
+    "rendering",
+):
     MAY_IMPORT[room] |= {"targets", "observations"}
 MAY_IMPORT["preview"] |= {"observations"}
-for room in ("manifest", "coords", "sources", "fit", "store", "builder", "interchange", "rendering"):
+for room in ("manifest", "coords", "sources", "fit", "store", "builder", "conversion", "interchange", "rendering"):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}

@@ -18,7 +18,7 @@ EXAMPLES = {
     "api.building": ("build",),
     "addresses": ("located", "is_hub_name", "open_store", "short_name"),
     "api.encoders": ("load_encoder",),
-    "api.gathering": ("diff", "merge", "subset"),
+    "api.gathering": ("convert", "diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
     "array_namespace": ("array_namespace",),
     "differences": ("differences",),
@@ -38,6 +38,7 @@ EXAMPLES = {
     "store.selection": ("select",),
     "tasks.measurements": ("measured_mean", "measured_r2", "measured_share"),
     "tasks.probes": ("identity",),
+    "store.weight_codec": ("WeightCodec",),
     "tasks.trained_encoders": ("TrainedEncoder",),
     "tasks.training.options": ("transform_table",),
 }

@@ -49,7 +49,7 @@ def click_options(command, leave_out=frozenset()):
 
 def test_build_has_the_names_and_defaults_of_its_command():
     assert signature(inrzoo.build) == click_options(cli.cli.commands["build"])
-    for name in ("merge", "subset"):
+    for name in ("merge", "subset", "convert"):
         assert signature(getattr(inrzoo, name)).keys() == click_options(cli.cli.commands[name]).keys()
 
 

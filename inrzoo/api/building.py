@@ -55,6 +55,8 @@ def build(
     tto: int | None = None,
     anti_alias: float | Literal["projection"] | None = None,
     limit: int | None = None,
+    weights: str | None = None,
+    compress: bool = False,
     settings: Mapping[str, Any] | None = None,
     source: str | Path | None = None,
     out: str | Location | None = None,
@@ -70,7 +72,7 @@ def build(
 
     Args:
         dataset: a name that `inrzoo list` shows, a path to a .toml file, or a `Manifest`; or a store, whose build then
-            continues with the recorded settings or, with `seeds`, adds seeds.
+            continues with the recorded settings or, with `seeds` or `limit`, adds seeds or signals.
         preset: name of a preset, the settings of a paper.
         recipe: name of a recipe, our settings of fits for one purpose: `fast`; applied after the preset.
         seeds: number of independent fits of each signal. Seeds that a store lacks are added.
@@ -85,7 +87,9 @@ def build(
         fitter: checkpoint of a hypernetwork that makes the INRs.
         tto: steps of test-time optimisation (Adam) after `fitter`; 0 if None.
         anti_alias: weight of the anti-aliasing regulariser, or `projection`.
-        limit: maximum number of signals, an even share of every class.
+        limit: maximum number of signals, an even share of every class. Signals that a finished store lacks are added.
+        weights: type that the store keeps weights in: `float32`, or rounded to `float16`, `bfloat16` or `int8`.
+        compress: whether to compress the weights, without loss.
         settings: any other key of the manifest and its value: `{"inr.omega_0": 15}`.
         source: local files of the signals.
         out: the store, a folder or `s3://BUCKET/NAME.zarr`; DATASET.zarr or DATASET-PRESET.zarr in the current folder
@@ -126,6 +130,8 @@ def build(
         tto=tto,
         anti_alias=anti_alias,
         limit=limit,
+        weights=weights,
+        compress=compress or None,
         settings=settings,
         out=out,
     )
@@ -204,27 +210,33 @@ def build_request(
 def _recorded(
     store: Path, preset: str | None, recipe: str | None, overrides: dict[str, Any], out: str | Location | None
 ) -> Manifest:
-    """Return the manifest in a store, with the new number of seeds if any; no other setting can change."""
+    """Return the manifest in a store, with the new numbers of seeds and signals if any; nothing else can change."""
     from inrzoo.store import open_store
 
     other = [
         *(["--preset"] if preset else []),
         *(["--recipe"] if recipe else []),
         *(["--out"] if out else []),
-        *sorted({*overrides} - {"seeds"}),
+        *sorted({*overrides} - {"seeds", "limit"}),
     ]
     if other:
-        raise InrzooError(f"{store} is a store, in which only --seeds can be changed; it takes no {', '.join(other)}")
+        raise InrzooError(
+            f"{store} is a store, in which only --seeds and --limit can be changed; it takes no {', '.join(other)}"
+        )
     opened = open_store(store)
     if opened.info.gathered is not None:
         _ = opened.settings  # refuses stores that no single build reproduces
     recorded = Manifest.from_json(opened.info.manifest.tables)
-    return replace(recorded, seeds=overrides.get("seeds", recorded.seeds))
+    limit = overrides.get("limit", recorded.limit)
+    earlier = recorded.earlier_limits if limit == recorded.limit else ()
+    return replace(recorded, seeds=overrides.get("seeds", recorded.seeds), limit=limit, earlier_limits=earlier)
 
 
 KEYS = {
     "seeds": "seeds",
     "limit": "limit",
+    "weights": "weights",
+    "compress": "compress",
     "inr": "inr.name",
     "steps": "fit.steps",
     "lr": "fit.lr",

@@ -1,4 +1,4 @@
-"""`inrzoo.diff`, `inrzoo.merge` and `inrzoo.subset`: stores compared, joined and cut, as their commands do."""
+"""`inrzoo.diff`, `merge`, `subset`, `convert`: stores compared, joined, cut and made smaller, as their commands do."""
 
 from __future__ import annotations
 
@@ -113,3 +113,40 @@ def subset(
         views=views,
         overwrite=overwrite,
     )
+
+
+@keywords_checked
+def convert(
+    store: str | Path,
+    *,
+    out: str | Path,
+    weights: str,
+    compress: bool = False,
+    source: str | Path | None = None,
+    overwrite: bool = False,
+) -> Store:
+    """Make a store whose weights take less room, as `inrzoo convert` does; whoever reads it gets float32 as before.
+
+    Args:
+        store: folder or URL of a finished store.
+        out: the new store, a folder, which is made whole or not at all.
+        weights: `float32`, or rounded to `float16`, `bfloat16` or `int8` with a scale for each INR and tensor. The PSNR
+            that rounding cost is measured and recorded.
+        compress: whether to compress the weights, without loss.
+        source: local files of the signals, for a store that does not hold them.
+        overwrite: whether to replace the store at `out`.
+
+    Raises:
+        InrzooError: the type is unknown, or the weights were rounded to another one before; the store is unfinished or
+            damaged; its signals are not available; a weight is too large for the type; or `out` exists.
+
+    Example:
+        >>> half = inrzoo.convert("digits.zarr", out="half.zarr", weights="float16")
+        >>> half.weights.shape, float(abs(half.measures["psnr_lost"]).max()) < 0.01
+        ((48, 2, 1, 105), True)
+    """
+    location = open_store(store).location  # fails before torch is imported
+    from inrzoo.conversion import convert as convert_store
+
+    local = None if source is None else Path(source)
+    return convert_store(location, Path(out), weights=weights, compress=compress, source=local, overwrite=overwrite)

@@ -26,7 +26,9 @@ from inrzoo.builder.cluster import run_on_ray
 from inrzoo.builder.execute import Shard, explained, run_in_process
 from inrzoo.builder.fitter import Fitter, read_fitter
 from inrzoo.builder.inits import read_init
-from inrzoo.builder.overwrite import beside, location_of_new, put_in_place
+from inrzoo.builder.known import num_new
+from inrzoo.builder.more_signals import begin, more_signals
+from inrzoo.builder.overwrite import beside, location_of_new, put_in_place, settle_exchange
 from inrzoo.builder.preparation import Request, prepare
 from inrzoo.builder.progress import BuildProgress
 from inrzoo.builder.workers import device_of, is_quick, num_workers, one_worker
@@ -104,7 +106,8 @@ def build(
 
     Args:
         manifest: definition of the dataset.
-        out: the store, a folder or a URL in a bucket (`s3://BUCKET/NAME.zarr`); an existing one is continued.
+        out: the store, a folder or a URL in a bucket (`s3://BUCKET/NAME.zarr`); an existing one is continued. One in a
+            folder, if it is finished, gets the signals that a larger limit, or more files at `source`, add.
         source: local files of the signals.
         workers: number of processes; one per core (or GPU) if None, at most one per block. `auto`, the default on a
             cluster, follows the nodes that join and leave.
@@ -137,9 +140,17 @@ def build(
             settle(out)
             for partial_file in out.parent.glob(f".{glob.escape(out.stem)}.build.json.*.partial"):
                 partial_file.unlink()
-        place = location_of_new(request) if overwrite else out
+        grows = False
+        if not overwrite and isinstance(out, Path):
+            settle_exchange(out)
+            request, grows = more_signals(request)
+        place = location_of_new(request) if overwrite or grows else out
         store = prepare(replace(request, out=place), progress.read)
+        if grows:
+            assert isinstance(out, Path)
+            begin(store, out)
         todo = [block for block in store.blocks() if not store.is_done(block)]
+        fitted = sum(num_new(store, block) for block in todo)
         threads, on_ray = 0, False
         prepared = time.monotonic() - started
         LOG.debug("prepared in %.1f s: %d blocks to fit with %s", prepared, len(todo), store.settings.fit.engine)
@@ -152,7 +163,7 @@ def build(
             put_in_place(place, out)
         executor = "ray" if on_ray else "in process"
         times = (time.monotonic() - started, prepared, sum(compiled))
-        report = _report(open_store(out), todo, times, threads, executor)
+        report = _report(open_store(out), fitted, times, threads, executor)
         _write_run_log(out, report)
     return report
 
@@ -200,7 +211,14 @@ def plan(
         open_store(place)
         place = beside(place)  # as if `out` were empty
     request = Request(manifest, place, source, init_SP, network, device_of(device))
-    return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
+    request, grows = (request, False) if overwrite else more_signals(request)
+    if not grows:
+        return estimate.plan(request, estimate.SECONDS if seconds is None else seconds)
+    known = open_store(place)
+    planned = estimate.plan(replace(request, out=beside(place)), estimate.SECONDS if seconds is None else seconds)
+    missing = planned.num_inrs - known.num_signals * known.num_seeds
+    missing_blocks = -(-missing // planned.block_rows)
+    return replace(planned, out=str(place), continued=True, missing_inrs=missing, missing_blocks=missing_blocks)
 
 
 def _starts(
@@ -264,14 +282,14 @@ def _kind(task: Block | Shard) -> str:
     return type(task).__name__.lower()
 
 
-def _report(store: Store, todo: list[Block], times: tuple[float, float, float], workers: int, executor: str) -> Report:
+def _report(store: Store, fitted: int, times: tuple[float, float, float], workers: int, executor: str) -> Report:
     early_stop, diverged = store.info.status_codes("early stop", "diverged")
     good = store.psnr[:, :, -1][store.status != diverged]
     mean, median, low = (good.mean(), np.median(good), np.quantile(good, 0.05)) if good.size else (np.nan,) * 3
     return Report(
         path=str(store.path),
         num_inrs=int(store.status.size),
-        fitted=sum(map(store.num_rows, todo)),
+        fitted=fitted,
         seconds=times[0],
         preparation_seconds=times[1],
         compile_seconds=times[2],

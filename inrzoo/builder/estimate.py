@@ -24,6 +24,7 @@ from inrzoo.manifest import Manifest
 from inrzoo.sources import Signals
 from inrzoo.store import Partition, open_store
 from inrzoo.store.blocks import COLUMNS
+from inrzoo.store.weight_codec import WeightCodec
 from inrzoo.targets import Targets
 
 SECONDS = 10.0
@@ -61,7 +62,7 @@ class Plan:
         num_signals, num_seeds, snapshots, num_params: axes of the store.
         num_blocks, block_rows: number of blocks of the whole store, and of signals in one.
         missing_blocks, missing_inrs: numbers of blocks and INRs that are not fitted.
-        weight_bytes: exact size of the weight files in the finished store.
+        weight_bytes: exact size of the weight files in the finished store, as if they were not compressed.
         store_bytes: maximum size of the finished store, as if columns and signals were not compressed.
         disk_bytes: maximum disk space during the build.
         worker_bytes: memory of a worker.
@@ -128,7 +129,8 @@ def plan(request: Request, seconds: float = SECONDS) -> Plan:
         missing = [block.index for block in store.blocks() if not store.is_done(block)]
         missing += [index % partition.num_blocks for index in range(more)]
     sizes = [partition.rows(index).stop - partition.rows(index).start for index in missing]
-    weight_bytes = settings.seeds * _weight_bytes(partition, 4 * len(steps) * inr.layout.num_params)
+    row_bytes = len(steps) * WeightCodec(settings.weights, inr.layout).row_bytes
+    weight_bytes = settings.seeds * _weight_bytes(partition, row_bytes)
     speed = measure(inr, signals, settings, partition.block_rows, device, seconds, request.fitter)
     return Plan(
         out=str(out),

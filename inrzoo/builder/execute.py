@@ -69,7 +69,7 @@ class Worker:
         """Fit, write and commit one block."""
         with explained(self._place):
             weights_BTP, quality = fit_block(self._store, block, self._device, threads=self._threads)
-            write_block(self._place, block, weights_BTP, quality)
+            write_block(self._place, block, self._store.info.codec.encode(weights_BTP), quality)
         return quality
 
     def run_together(self, blocks: list[Block]) -> list[Quality]:
@@ -79,7 +79,7 @@ class Worker:
         with explained(self._place):
             fitted = fit_blocks(self._store, blocks, self._device, threads=self._threads)
             for block, (weights_BTP, quality) in zip(blocks, fitted, strict=True):
-                write_block(self._place, block, weights_BTP, quality)
+                write_block(self._place, block, self._store.info.codec.encode(weights_BTP), quality)
         return [quality for _, quality in fitted]
 
     def run_all(self, blocks: list[Block], again: bool) -> list[Quality | str]:

@@ -32,13 +32,19 @@ def location_of_new(request: Request) -> Location:
     if is_there(out):
         open_store(out)
     if isinstance(out, Path) and (out / MARK).exists():  # already exchanged; the old store may remain
-        clear(out.with_name(new.name))
-        (out / MARK).unlink()
+        settle_exchange(out)
         if _is_of(request, out):
             return out
     if is_there(new) and not _is_of(request, new):
         remove_tree(new)
     return new
+
+
+def settle_exchange(out: Path) -> None:
+    """Finish an exchange that was interrupted after the new store had taken its place."""
+    if (out / MARK).exists():
+        clear(out.with_name(f".{out.name}.new"))
+        (out / MARK).unlink()
 
 
 def put_in_place(new: Location, out: Location) -> None:

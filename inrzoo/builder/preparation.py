@@ -5,7 +5,7 @@ Shape letters: N signals, K coordinates, C channels.
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,9 @@ from inrzoo.observations import Observation
 from inrzoo.sources import Signals
 from inrzoo.store import Contents, Location, Store, create_store, grow, open_store, stage_signals
 from inrzoo.store.files import clear, free_bytes, is_there, scratch
-from inrzoo.store.info import StoreInfo
+from inrzoo.store.info import ROUNDING_MEASURES, StoreInfo, format_of
 from inrzoo.store.recorded import FitterInfo, PartitionRows, RecordedManifest
+from inrzoo.store.weight_codec import WeightCodec, weight_format_of
 from inrzoo.targets import SignalTable
 
 COMPILED_SECONDS = 1.0
@@ -132,7 +133,8 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
 
 def disk_bytes(settings: Manifest, signals: Signals, inr: INR) -> int:
     """Return the maximum disk space in bytes during a build."""
-    num_bytes = 4 * len(signals) * settings.seeds * len(settings.fit.snapshots) * inr.layout.num_params
+    row_bytes = len(settings.fit.snapshots) * WeightCodec(settings.weights, inr.layout).row_bytes
+    num_bytes = len(signals) * settings.seeds * row_bytes
     # A seed's blocks are removed after its shards are written, so one seed is stored twice for a moment.
     return num_bytes + num_bytes // settings.seeds + signal_bytes(signals)
 
@@ -244,6 +246,8 @@ def _contents(
     resolved = settings.to_json()
     sha = table.digest(signals.ids)
     fitter = request.fitter
+    observation: Observation = registry.make("observations", settings.observation)
+    weight_format = weight_format_of(settings.weights, settings.compress)
     info = StoreInfo(
         dataset=settings.name,
         manifest=RecordedManifest.from_tables(resolved),
@@ -262,12 +266,14 @@ def _contents(
         version=inrzoo.__version__,
         fitter=None if fitter is None else FitterInfo(sha256=fitter.sha256, **fitter.metadata),
         axes=signals.axes,
-        measures=registry.make("observations", settings.observation).measure_names,
+        measures=(*observation.measure_names, *(ROUNDING_MEASURES if settings.weights != "float32" else ())),
         arrays=signals.arrays,
         numbers=tuple(signals.numbers),
         padded=signals.valid is not None,
         skipped=signals.skipped,
         formula=inr.formula(),
+        format=format_of(weight_format),
+        weight_format=weight_format,
     )
     return Contents(
         info=info,
@@ -298,16 +304,21 @@ def read_source(settings: Manifest, path: Path | None) -> Signals:
     signals: Signals = registry.make("sources", settings.source).read(path)
     if not len(signals):
         raise InrzooError(f"{settings.source['name']} found no signals in {path}")
-    return (signals if settings.limit is None else signals.limit(settings.limit)).by_split()
+    if settings.limit is not None:
+        signals = signals.limit(settings.limit, settings.earlier_limits)
+    return signals.by_split()
 
 
 def _with_engine(settings: Manifest, engine: Any, products: Any) -> Manifest:
     return replace(settings, fit=replace(settings.fit, engine=engine, products=products))
 
 
-def _as_begun(settings: Manifest, begun: Mapping[str, Any]) -> Manifest:
-    """Replace `auto` by the engine and products of an existing store."""
+def as_begun(settings: Manifest, store: Store) -> Manifest:
+    """Replace `auto` by the engine and products of an existing store, and add how it grew to its limit."""
+    recorded, begun = store.info.manifest, store.info.manifest.fit
     known = {key: begun[key] for key in ("engine", "products") if getattr(settings.fit, key) == "auto" and key in begun}
+    if settings.limit == recorded.limit:
+        settings = replace(settings, earlier_limits=recorded.earlier_limits)
     return replace(settings, fit=replace(settings.fit, **known))
 
 
@@ -317,19 +328,26 @@ def require_same(store: Store, request: Request) -> Manifest:
     Returns:
         The request's manifest with `auto` replaced by the store's settings.
     """
-    settings = _as_begun(request.manifest, store.info.manifest.fit)
+    settings = as_begun(request.manifest, store)
     differing = manifest.differences(store.info.manifest.tables, settings.to_json())
     if differing:
         raise InrzooError(
             f"{store.path} was built with other settings ({'; '.join(differing)}); "
             "give another --out, or replace it with --overwrite"
         )
+    if settings.compress and not store.info.manifest.compress:
+        request.say(f"{store.path} keeps its weights uncompressed; inrzoo convert makes a compressed store")
     if all(map(store.is_done, store.blocks())) and settings.seeds <= store.num_seeds:
         return settings
-    differing = environment_differences(store, request.device)
+    require_environment(store, request.device)
+    return settings
+
+
+def require_environment(store: Store, device: str) -> None:
+    """Raise InrzooError unless this environment fits the same bits as the one that a store records."""
+    differing = environment_differences(store, device)
     if differing:
         raise InrzooError(
             f"{store.path} was fitted in another environment ({'; '.join(differing)}), INRs from this one have other "
             "bits; continue it there, or give another --out"
         )
-    return settings

@@ -38,7 +38,7 @@ def measured(store: Store, targets: Targets, fit: Fit, evaluate: Evaluate) -> Qu
     shares, measures = [], []
     with torch.inference_mode():
         for rows, fitted, held_out in comparisons(store, targets, weights_BTP, evaluate):
-            shares.append(_exact(store, fitted, targets, rows).cpu())
+            shares.append(exact(store, fitted, targets, rows).cpu())
             measures.append(observation.measure(fitted, held_out))
             failed = observation.failed(fitted, measures[-1])
             if failed is not None:
@@ -51,7 +51,9 @@ def measured(store: Store, targets: Targets, fit: Fit, evaluate: Evaluate) -> Qu
         out_of_band=out_of_band.cpu().numpy(),
         max_frequency=max_frequency.cpu().numpy(),
         exact=torch.cat(shares).numpy(),
-        measures={name: torch.cat([part[name].cpu() for part in measures]).numpy() for name in store.info.measures},
+        measures={
+            name: torch.cat([part[name].cpu() for part in measures]).numpy() for name in store.info.observed_measures
+        },
     )
 
 
@@ -97,7 +99,7 @@ def comparisons(
         yield rows, fitted, unseen
 
 
-def _exact(store: Store, fitted: Comparison, targets: Targets, rows: slice) -> Tensor:
+def exact(store: Store, fitted: Comparison, targets: Targets, rows: slice) -> Tensor:
     """Return the share of the signals' numbers that INRs give back, (B, T); NaN for numbers that are no integers."""
     values = store.info.manifest.values
     if targets.numbers_BKC.dtype.kind == "f":

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from inrzoo import fit, manifest, registry
 from inrzoo.builder.fitter import network_starts
+from inrzoo.builder.known import known, num_new
 from inrzoo.builder.quality import measured
+from inrzoo.builder.rounding import rounded
 from inrzoo.fit.antialias import AntiAlias
 from inrzoo.fit.schedule import Schedule
 from inrzoo.inrs import INR
@@ -55,8 +57,21 @@ def environment_differences(store: Store, device: str) -> list[str]:
 def fit_block(
     store: Store, block: Block, device: str, targets: Targets | None = None, threads: int = 1
 ) -> tuple[NDArray[np.float32], Quality]:
-    """Fit the INRs of one block; see `fit_rows`."""
-    return fit_rows(store, store.partition.rows(block.index), block.seed, device, targets, threads)
+    """Fit the INRs of one block; see `fit_rows`. What the store grows from is copied."""
+    rows, there = store.partition.rows(block.index), known(store, block) if targets is None else None
+    if there is None:
+        return fit_rows(store, rows, block.seed, device, targets, threads)
+    new = np.flatnonzero(there.new_B)
+    runs = [run for run in np.split(new, np.flatnonzero(np.diff(new) > 1) + 1) if len(run)]
+    parts = [(slice(rows.start + int(run[0]), rows.start + int(run[-1]) + 1), block.seed) for run in runs]
+    weights_BTP, columns = there.weights_BTP, there.quality.columns()
+    for run, (fitted_BTP, quality) in zip(
+        runs, _fit(store, parts, device, None, threads) if parts else [], strict=True
+    ):
+        weights_BTP[run] = fitted_BTP
+        for name, values in quality.columns().items():
+            columns[name][run] = values
+    return weights_BTP, there.quality
 
 
 def blocks_at_once(store: Store) -> int:
@@ -70,6 +85,8 @@ def fit_blocks(
     store: Store, blocks: Sequence[Block], device: str, threads: int = 1
 ) -> list[tuple[NDArray[np.float32], Quality]]:
     """Fit the INRs of several blocks, up to `blocks_at_once`, in one call of the engine; results as `fit_block`."""
+    if any(num_new(store, block) < store.num_rows(block) for block in blocks):
+        return [fit_block(store, block, device, threads=threads) for block in blocks]
     return _fit(store, [(store.partition.rows(block.index), block.seed) for block in blocks], device, None, threads)
 
 
@@ -92,7 +109,7 @@ def fit_rows(
         threads: number of threads of engines whose bits do not depend on it; others use one.
 
     Returns:
-        Weights (B, T, P) and their quality.
+        Weights (B, T, P) and their quality, rounded if the store rounds them.
     """
     return _fit(store, [(rows, seed)], device, targets, threads)[0]
 
@@ -126,9 +143,18 @@ def _fit(
         )
         evaluate = fit.engine(settings.fit.engine).evaluate
         return [
-            (part.weights_BTP.cpu().numpy(), measured(store, targets, part, evaluate))
+            _as_kept(store, targets, part.weights_BTP.cpu().numpy(), measured(store, targets, part, evaluate))
             for targets, part in zip(signals, result.split(sizes), strict=True)
         ]
+
+
+def _as_kept(
+    store: Store, targets: Targets, weights_BTP: NDArray[np.float32], quality: Quality
+) -> tuple[NDArray[np.float32], Quality]:
+    """Round fitted weights if the store does, and return them with their quality."""
+    if store.info.rounding is None:
+        return weights_BTP, quality
+    return rounded(store, targets, weights_BTP, quality)
 
 
 def fit_to(

@@ -50,7 +50,11 @@ class Workers(click.ParamType[int | str]):
 @click.option("--fitter", type=click.Path(path_type=Path), help="Checkpoint of a hypernetwork that makes the INRs.")
 @click.option("--tto", type=int, metavar="STEPS", help="Test-time optimisation steps after --fitter; 0 by default.")
 @click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
-@click.option("--limit", type=int, help="Maximum number of signals, an even share of every class.")
+@click.option(
+    "--limit", type=int, help="Maximum number of signals, evenly of all classes; those that a store lacks are added."
+)
+@click.option("--weights", help="Type of the stored weights: float32 (default), float16, bfloat16 or int8.")
+@click.option("--compress", is_flag=True, help="Compress the stored weights, without loss.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE
 @click.option("--out", type=FolderOrUrl(), help="The store, DATASET.zarr by default; or e.g. s3://BUCKET/NAME.zarr.")
@@ -66,7 +70,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
     """Fit a dataset of INRs into a store. It can be stopped at any time: the same command continues.
 
     DATASET is a name that `inrzoo list` shows, or a path to a TOML file; or a store, whose build then continues with
-    the recorded settings or, with --seeds, adds seeds.
+    the recorded settings or, with --seeds or --limit, adds seeds or signals.
     """
     from inrzoo import api
 
@@ -82,6 +86,7 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
         say(report.of_build(built))
         return
     run = ("source", "workers", "per_worker", "address", "in_process", "device", "overwrite")
+    arguments["compress"] = arguments["compress"] or None
     request = api.build_request(dataset, **{key: value for key, value in arguments.items() if key not in run})
     from inrzoo import builder, report
     from inrzoo.builder.estimate import check_nodes

@@ -14,12 +14,10 @@ from typing import Any
 
 import inrzoo
 from inrzoo import manifest
+from inrzoo.choices import INR_BY_INR
 from inrzoo.gather.parts import Gathering, Part
 from inrzoo.store import StoreInfo
 from inrzoo.store.recorded import GatheredInfo, GatheredPart, PartitionRows, RecordedManifest
-
-INR_BY_INR = ("fused", "triton")
-"""Engines that fit each INR by itself, so that its bits do not depend on its neighbours in a block."""
 
 
 def info_of(

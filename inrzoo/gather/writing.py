@@ -6,28 +6,21 @@ Shape letters: N signals, S seeds, P parameters.
 from __future__ import annotations
 
 import hashlib
-import re
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.filesize import decimal
 
 from inrzoo import stats
-from inrzoo.errors import InrzooError
 from inrzoo.gather.parts import Gathering, Part
 from inrzoo.gather.records import info_of
-from inrzoo.store import Contents, Quality, Store, create_store, only_writer, open_store, publish_seed
+from inrzoo.store import Contents, Quality, Store, create_store, open_store, publish_seed
 from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX, write_block
-from inrzoo.store.files import clear, free_bytes
-from inrzoo.store.replace import exchange, settle
+from inrzoo.store.new_folder import new_folder
 from inrzoo.targets import SignalTable
 
-URL = re.compile(r"[a-z][a-z0-9+.-]+:/")
-"""The beginning of a URL, also of one that became a path, which has one slash less."""
 OnBlock = Callable[[int, int], None]
 """Called with the numbers of blocks written and of all blocks."""
 
@@ -38,33 +31,18 @@ def write(gathering: Gathering, out: Path, overwrite: bool, on_block: OnBlock) -
     Raises:
         InrzooError: `out` exists and is not to be overwritten, or is no store; or the disk is too small.
     """
-    if URL.match(str(out)):
-        raise InrzooError(f"--out {out} is not allowed; expected a folder on this machine")
-    with only_writer(out):
-        settle(out)
-        if out.exists() and not overwrite:
-            raise InrzooError(f"{out} exists; give another --out, or --overwrite to replace it")
-        if out.exists():
-            open_store(out)  # what is no store is never removed
-        _require_space(gathering, out)
-        partial = out.with_name(f".{out.name}.gathering")
-        clear(partial)
-        try:
-            _write(gathering, partial, out.stem, on_block)
-            exchange(partial, out)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+    with new_folder(out, "--out", overwrite, _num_bytes(gathering)) as place:
+        _write(gathering, place, out.stem, on_block)
     return open_store(out)
 
 
-def _require_space(gathering: Gathering, out: Path) -> None:
+def _num_bytes(gathering: Gathering) -> int:
+    """Return the maximum size of the new store while it is written."""
     (num_signals, seeds), first = gathering.shape, gathering.first
-    seed_bytes = 4 * num_signals * len(gathering.snapshots) * first.layout.num_params
+    seed_bytes = num_signals * len(gathering.snapshots) * first.info.codec.row_bytes
     # A seed's blocks stay until its shards are written.
     signals = sum(int(np.prod(array.shape)) * array.dtype.itemsize for array in gathering.arrays().values())
-    needed = seed_bytes * (seeds + 1) + (signals if _have_signals(gathering) else 0)
-    if needed > free_bytes(out):
-        raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
+    return seed_bytes * (seeds + 1) + (signals if _have_signals(gathering) else 0)
 
 
 def _write(gathering: Gathering, path: Path, name: str, on_block: OnBlock) -> None:
@@ -80,7 +58,7 @@ def _write(gathering: Gathering, path: Path, name: str, on_block: OnBlock) -> No
             **{column: values[rows, block.seed] for column, values in columns.items()},
             measures={measure: values[rows, block.seed] for measure, values in measures.items()},
         )
-        write_block(path, block, gathering.weights(rows, block.seed), quality)
+        write_block(path, block, store.info.codec.encode(gathering.weights(rows, block.seed)), quality)
         if number == len(blocks) or blocks[number].seed != block.seed:
             publish_seed(path, block.seed)
             for part in gathering.parts:

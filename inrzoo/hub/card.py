@@ -76,12 +76,13 @@ def _introduction(store: Store, version: int) -> str:
     num_inrs, info = tables.num_inrs(store), store.info
     median = tables.median_psnr(store)
     quality = f", at a median PSNR of {median:.2f} dB" if median is not None else ""
+    kept = "" if info.codec.dtype == "float32" else f", kept as {info.codec.dtype} and read as float32"
     views = f" × {len(store.snapshots)} snapshots" if len(store.snapshots) > 1 else ""
     return (
         f"{num_inrs:,} implicit neural representations (INRs): {store.num_signals:,} signals × {store.num_seeds} "
         f"independent fits{views}, each a {code(info.inr['name'])} of {store.layout.num_params:,} "
         f"weights{quality}. The weights are the data points. Data version v{version}, store format "
-        f"{info.format}, {decimal(tables.num_bytes(store))} of weights, made with "
+        f"{info.format}, {decimal(tables.num_bytes(store))} of weights{kept}, made with "
         f"inrzoo {text(info.version)}."
     )
 

@@ -11,7 +11,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.store import Store
 from inrzoo.store.recorded import RecordedManifest
 
-PROSE = ("name", *(key for key in manifest.NOT_IN_FINGERPRINT if key != "seeds"))
+PROSE = ("name", *(key for key in manifest.NOT_IN_FINGERPRINT if key not in ("seeds", "compress")))
 """Keys of a manifest that do not affect the INRs."""
 
 

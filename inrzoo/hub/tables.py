@@ -48,7 +48,7 @@ def num_inrs(store: Store) -> int:
 
 def num_bytes(store: Store) -> int:
     """Return the size of the weights in bytes."""
-    return 4 * num_inrs(store) * store.layout.num_params
+    return num_inrs(store) * store.info.codec.row_bytes
 
 
 def median_psnr(store: Store) -> float | None:

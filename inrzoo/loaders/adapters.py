@@ -34,6 +34,8 @@ COLUMNS_VERSION = 2
 def to_datasets(dataset: WeightDataset, *, normalise: Normalise = "none") -> datasets.Dataset:
     """Return a Hugging Face `Dataset`, with `normalise="none"` over the memory-mapped shards, without a copy.
 
+    Weights of stores that are rounded or compressed are unpacked into memory.
+
     The columns are those of the Hub's Parquet files without `image`: see `inrzoo.store.row`. `signal` counts the
     signals of all stores; transforms of the dataset are left out. All needed shards of a remote store are fetched
     first, regardless of a cache limit.
@@ -43,7 +45,7 @@ def to_datasets(dataset: WeightDataset, *, normalise: Normalise = "none") -> dat
             which copies them into memory.
 
     Raises:
-        InrzooError: a store has compressed shards or unpublished seeds, which cannot be mapped; or no statistics.
+        InrzooError: a store has unpublished seeds, which cannot be mapped; or no statistics.
 
     Example:
         >>> rows = inrzoo.load("digits.zarr", split="train").to_datasets()
@@ -59,7 +61,7 @@ def to_datasets(dataset: WeightDataset, *, normalise: Normalise = "none") -> dat
     shown = row.columns(dataset.stores)
     features = datasets.Features.from_dict(row.features(shown))
     small = _small_columns(dataset, shown, np.arange(len(dataset)))
-    if chosen.kind == "none":
+    if chosen.kind == "none" and all(store.weights.mappable for store in dataset.stores):
         weights, index_L = _mapped_weights(dataset)
     else:
         weights, index_L = _normalised_weights(dataset, chosen), np.arange(len(dataset))
@@ -145,7 +147,7 @@ def _mapped_weights(dataset: WeightDataset) -> tuple[pa.ChunkedArray, NDArray[np
         store = dataset.stores[store_number]
         mapped = store.weights.shard(seed, shard) if seed in store.info.published_seeds else None
         if mapped is None:
-            raise InrzooError(f"shard {shard} of seed {seed} in {store.location} is unpublished or compressed")
+            raise InrzooError(f"shard {shard} of seed {seed} in {store.location} is unpublished")
         matrix = mapped.reshape(-1, dataset.layout.num_params)
         weights.append(row.vectors(matrix))
         within = locations.signal[start:end] - shard * store.partition.shard_rows

@@ -6,16 +6,15 @@ from inrzoo.manifest.recipe_files import recipes, recipes_for
 from inrzoo.manifest.settings import (
     RUNTIME_FIELDS,
     AntiAlias,
-    Coords,
     DatasetSettings,
     Fit,
     FitSettings,
     Init,
     Manifest,
-    Values,
     make_inr,
 )
 from inrzoo.manifest.shipped import folder
+from inrzoo.manifest.signal_settings import Coords, Values
 
 __all__ = [
     "NOT_IN_FINGERPRINT",

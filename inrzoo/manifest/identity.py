@@ -18,8 +18,9 @@ NOT_IN_FINGERPRINT = (
     "recipe",
     "source.url",
     "source.hashes",
+    "compress",
 )
-"""Keys that do not affect the bytes of an INR: the number of INRs, prose, and the address of the files."""
+"""Keys that do not affect the numbers of an INR: how many there are, prose, addresses of files, and compression."""
 
 ADDED_LATER = {
     "fit.schedule": "constant",
@@ -43,6 +44,9 @@ ADDED_LATER = {
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,
     "bibtex": "",
+    "earlier_limits": [],
+    "weights": "float32",
+    "compress": False,
 }
 """Keys that are younger than the first stores, and the values that make the INRs that were made without them: with such
 a value a key is left out of fingerprints and comparisons, so that old stores are continued."""

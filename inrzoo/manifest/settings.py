@@ -8,98 +8,19 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Literal, Self, get_type_hints
+from typing import Any, Literal, Self, get_type_hints
 
 from inrzoo import registry
-from inrzoo.choices import AxisOrder, EngineName, Products, Regulariser, ScheduleKind, Spacing, ValueScale, ValueType
+from inrzoo.choices import EngineName, Products, Regulariser, ScheduleKind, WeightType
 from inrzoo.errors import InrzooError
+from inrzoo.manifest.signal_settings import Coords, Values, require
 from inrzoo.nearest import among
 from inrzoo.typecheck import check_type
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 RUNTIME_FIELDS = ("in_features", "out_features", "nyquist")
 """Fields of an INR that depend on the signals and their grid."""
 GRID = {"name": "grid", "measures": []}
 """The observation of a manifest that names none."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Coords:
-    """The coordinates of a signal's values, in [-extent, extent] on each axis; see `inrzoo.coords.grid`.
-
-    Attributes:
-        spacing: `end_points`: the first and the last value of an axis lie at its ends. `pixel_centres`: at the centres
-            of equal cells.
-        axis_order: `row_col`: coordinates in the order of the signal's axes, rows first. `x_y`: in the reverse order.
-        extent: half the length of each axis, above 0; signals of many periods, such as sounds, need more than 1.
-    """
-
-    spacing: Spacing = "end_points"
-    axis_order: AxisOrder = "row_col"
-    extent: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Reject an impossible extent."""
-        _require("coords.extent", self.extent, 0 < self.extent < math.inf, "above 0")
-
-    def grid(self, sizes: tuple[int, ...], finer: int = 1) -> NDArray[np.float32]:
-        """The grid of a signal, (K, D); see `inrzoo.coords.grid`."""
-        from inrzoo import coords  # with numpy, which a manifest alone does without
-
-        return coords.grid(sizes, self.spacing, self.axis_order, self.extent, finer)
-
-    def nyquist(self, sizes: tuple[int, ...]) -> NDArray[np.float64]:
-        """The Nyquist frequency of each axis, (D,), in radians per coordinate unit; see `inrzoo.coords.nyquist`."""
-        from inrzoo import coords
-
-        return coords.nyquist(sizes, self.spacing, self.axis_order, self.extent)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Values:
-    """The target values of an INR: value = low + (high − low) · (number − first) / (last − first).
-
-    `first` and `last` are the numbers of a signal that become the ends of the range; see `inrzoo.targets`.
-
-    Attributes:
-        range: (low, high); the peak of the PSNR is its width.
-        dtype: type of the signals' numbers, as the source gives them and the store keeps them.
-        scale: where `first` and `last` come from: `dtype`: the smallest and the largest number of an integer type;
-            int16 counts from −32768 to 32768, so that 0 stays the middle. `dataset`: `limits`, or the extremes of the
-            training split. `signal`: the extremes of each signal.
-        limits: first and last, for `dataset`.
-        symmetric: whether the extremes are ± the largest magnitude, so that 0 stays the middle of the range.
-        unit: unit of the numbers, such as `m/s`.
-    """
-
-    range: tuple[float, float] = (-1.0, 1.0)
-    dtype: ValueType = "uint8"
-    scale: ValueScale = "dtype"
-    limits: tuple[float, float] | None = None
-    symmetric: bool = False
-    unit: str = ""
-
-    def __post_init__(self) -> None:
-        """Reject an empty range, and a scale that does not go with the other settings."""
-        allowed = "[low, high] with low below high, both finite"
-        _require("values.range", list(self.range), _ascending(self.range), allowed)
-        if self.scale == "dtype":
-            integers = "uint8, uint16 or int16 with values.scale = dtype; floats need dataset or signal"
-            _require("values.dtype", self.dtype, self.dtype in ("uint8", "uint16", "int16"), integers)
-        if self.limits is not None:
-            _require("values.limits", list(self.limits), _ascending(self.limits), allowed)
-            _require(
-                "values.limits", list(self.limits), self.scale == "dataset", "left out unless values.scale = dataset"
-            )
-        extremes = self.scale == "signal" or (self.scale == "dataset" and self.limits is None)
-        _require("values.symmetric", self.symmetric, extremes or not self.symmetric, "false unless extremes are taken")
-
-
-def _ascending(pair: tuple[float, float]) -> bool:
-    return -math.inf < pair[0] < pair[1] < math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +43,7 @@ class Init:
         """Reject a mode without its file, and a file in another mode."""
         allowed = "the sha256 of --init FILE or --fitter CHECKPOINT, only in modes file and hypernet"
         has_file = self.mode in ("file", "hypernet")
-        _require("init.sha256", self.sha256, (self.sha256 is not None) == has_file, allowed)
+        require("init.sha256", self.sha256, (self.sha256 is not None) == has_file, allowed)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +62,8 @@ class AntiAlias:
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        _require("antialias.weight", self.weight, 0 <= self.weight < math.inf, "0 or more")
-        _require("antialias.alpha", self.alpha, 0 < self.alpha < math.inf, "above 0")
+        require("antialias.weight", self.weight, 0 <= self.weight < math.inf, "0 or more")
+        require("antialias.alpha", self.alpha, 0 < self.alpha < math.inf, "above 0")
 
     @property
     def used(self) -> bool:
@@ -193,18 +114,18 @@ class Fit:
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        _require("fit.steps", self.steps, self.steps >= 0, "at least 1")
-        _require("fit.lr", self.lr, 0 < self.lr < math.inf, "above 0")
-        _require("fit.final_lr_factor", self.final_lr_factor, 0 <= self.final_lr_factor <= 1, "from 0 to 1")
-        _require("fit.warm_up", self.warm_up, 0 <= self.warm_up < max(1, self.steps), f"below fit.steps = {self.steps}")
-        _require("fit.weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
+        require("fit.steps", self.steps, self.steps >= 0, "at least 1")
+        require("fit.lr", self.lr, 0 < self.lr < math.inf, "above 0")
+        require("fit.final_lr_factor", self.final_lr_factor, 0 <= self.final_lr_factor <= 1, "from 0 to 1")
+        require("fit.warm_up", self.warm_up, 0 <= self.warm_up < max(1, self.steps), f"below fit.steps = {self.steps}")
+        require("fit.weight_decay", self.weight_decay, 0 <= self.weight_decay < math.inf, "0 or more")
         allowed = self.max_grad_norm is None or 0 < self.max_grad_norm < math.inf
-        _require("fit.max_grad_norm", self.max_grad_norm, allowed, "above 0")
-        _require("fit.num_coords", self.num_coords, self.num_coords is None or self.num_coords >= 1, "at least 1")
-        _require("fit.evaluate_every", self.evaluate_every, self.evaluate_every >= 1, "at least 1")
-        _require("fit.stop_psnr", self.stop_psnr, self.stop_psnr is None or math.isfinite(self.stop_psnr), "finite dB")
+        require("fit.max_grad_norm", self.max_grad_norm, allowed, "above 0")
+        require("fit.num_coords", self.num_coords, self.num_coords is None or self.num_coords >= 1, "at least 1")
+        require("fit.evaluate_every", self.evaluate_every, self.evaluate_every >= 1, "at least 1")
+        require("fit.stop_psnr", self.stop_psnr, self.stop_psnr is None or math.isfinite(self.stop_psnr), "finite dB")
         ascending = all(a < b for a, b in pairwise((0, *self.views)))
-        _require("fit.views", list(self.views), ascending, "ascending step counts from 1")
+        require("fit.views", list(self.views), ascending, "ascending step counts from 1")
         if self.views and self.views[-1] > self.steps:
             raise InrzooError(
                 f"fit.views = {list(self.views)} is not allowed; the fit has fit.steps = {self.steps}, "
@@ -258,6 +179,9 @@ class DatasetSettings(Recorded):
         citation: who made the signals.
         seeds: number of independent fits of each signal.
         limit: maximum number of signals, an even share of every class; None for all.
+        earlier_limits: limits before the store grew, ascending; the signals of each are kept. Set when it grows.
+        weights: type that fitted weights are rounded to before they are stored; float32 keeps every bit.
+        compress: whether the weights are compressed, without loss.
         citation: who made the signals, in a sentence.
         bibtex: the same as BibTeX entries, for cards.
         redistributable: whether the licence allows a copy of the signals in the store.
@@ -280,12 +204,18 @@ class DatasetSettings(Recorded):
     recipe: str | None = None
     seeds: int = 1
     limit: int | None = None
+    earlier_limits: tuple[int, ...] = ()
+    weights: WeightType = "float32"
+    compress: bool = False
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        _require("name", self.name, bool(self.name), "a non-empty name")
-        _require("seeds", self.seeds, self.seeds >= 1, "at least 1")
-        _require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
+        require("name", self.name, bool(self.name), "a non-empty name")
+        require("seeds", self.seeds, self.seeds >= 1, "at least 1")
+        require("limit", self.limit, self.limit is None or self.limit >= 1, "at least 1")
+        ascending = all(a < b for a, b in pairwise((0, *self.earlier_limits)))
+        below = not self.earlier_limits or (self.limit is not None and self.earlier_limits[-1] < self.limit)
+        require("earlier_limits", list(self.earlier_limits), ascending and below, "ascending numbers below limit")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,14 +249,15 @@ class Manifest(DatasetSettings, FitSettings):
         """Reject impossible values."""
         super().__post_init__()
         if self.init.mode == "hypernet":
-            _require("seeds", self.seeds, self.seeds == 1, "1: a hypernetwork makes one INR of each signal")
+            require("seeds", self.seeds, self.seeds == 1, "1: a hypernetwork makes one INR of each signal")
         else:
-            _require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
+            require("fit.steps", self.fit.steps, self.fit.steps >= 1, "at least 1")
 
     def to_json(self) -> dict[str, Any]:
-        """Return the tables that a store records."""
+        """Return the tables that a store records; the youngest keys only where they are not the default."""
         tables: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
-        return tables
+        plain = {"earlier_limits": [], "weights": "float32", "compress": False}
+        return {key: value for key, value in tables.items() if key not in plain or value != plain[key]}
 
     def filled(self) -> Manifest:
         """Fill in the default fields of the components. Each is made once, which checks them.
@@ -385,8 +316,3 @@ def _dataclass(cls: Any, tables: Mapping[str, Any], prefix: str) -> Any:
     if missing:
         raise InrzooError(f"missing key {', '.join(prefix + key for key in missing)}")
     return cls(**fields)
-
-
-def _require(key: str, value: Any, holds: bool, allowed: str) -> None:
-    if not holds:
-        raise InrzooError(f"{key} = {value!r} is not allowed; it must be {allowed}")

@@ -150,12 +150,17 @@ class Signals:
         """Sort the signals by split (stable), so that a split is a range."""
         return self.take(np.argsort(self.split, kind="stable"))
 
-    def limit(self, count: int) -> Signals:
+    def limit(self, count: int, earlier: Sequence[int] = ()) -> Signals:
         """Take at most `count` signals: an even share of every class (first label column), spread evenly inside each
         class.
 
         Class `i` of `c` gets `floor((i+1)·count/c) − floor(i·count/c)` signals; the shortfall of a small class is
         shared among the others in the same way. The order stays.
+
+        Args:
+            count: number of signals.
+            earlier: ascending smaller numbers: the signals of the first are taken, then those that each next number
+                adds from the rest, so that a set that grows keeps its signals.
 
         Raises:
             InrzooError: `count` is below 1.
@@ -164,6 +169,16 @@ class Signals:
             raise InrzooError(f"limit = {count} is impossible; it must be 1 or more")
         if count >= len(self):
             return self
+        chosen = np.array([], dtype=np.int64)
+        for number in (*earlier, count):
+            rest = np.setdiff1d(np.arange(len(self)), chosen)
+            chosen = np.union1d(chosen, rest[self.take(rest)._even_share(number - len(chosen))])
+        return self.take(chosen)
+
+    def _even_share(self, count: int) -> NDArray[np.int64]:
+        """Return the numbers of at most `count` signals, ascending; see `limit`."""
+        if count >= len(self):
+            return np.arange(len(self))
         codes = next(iter(self.labels.values()))
         members = [np.flatnonzero(codes == code) for code in np.unique(codes)]
         quota = np.zeros(len(members), dtype=np.int64)
@@ -177,4 +192,4 @@ class Signals:
             for rows, share in zip(members, quota, strict=True)
             if share
         ]
-        return self.take(np.sort(np.concatenate(chosen)))
+        return np.sort(np.concatenate(chosen))

@@ -3,7 +3,7 @@
 A block is committed if its record exists: the record is renamed into place after the weights are safe. No two workers
 write to one file.
 
-Shape letters: B INRs of a block, T snapshots, P parameters of one INR.
+Shape letters: B INRs of a block, T snapshots, W numbers of a stored row (P parameters, and scales if there are any).
 """
 
 import hashlib
@@ -182,9 +182,9 @@ def make_record(columns: Mapping[str, NDArray[Any]]) -> Record:
     return Record(**own, measures=measures)
 
 
-def digest(weights_BTP: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """The sha256 of weights as the store holds them (little-endian float32, row-major). Shape (32,), uint8."""
-    content = np.ascontiguousarray(weights_BTP, dtype="<f4")
+def digest(rows: NDArray[Any]) -> NDArray[np.uint8]:
+    """The sha256 of weights as the store holds them (little-endian, row-major). Shape (32,), uint8."""
+    content = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))
     return np.frombuffer(hashlib.sha256(content.data).digest(), dtype=np.uint8)
 
 
@@ -203,13 +203,16 @@ def is_committed(store: Location, block: Block) -> bool:
     return record_path(store, block).exists()
 
 
-def write_block(store: Location, block: Block, weights_BTP: NDArray[np.float32], quality: Quality) -> None:
+def write_block(store: Location, block: Block, rows: NDArray[Any], quality: Quality) -> None:
     """Write weights, then the record: the commit. Writing a block twice writes the same bytes.
+
+    Args:
+        rows: the weights as the store holds them, (B, T, W): those of `StoreInfo.codec`.
 
     Raises:
         OSError: no space, no permission; the block stays uncommitted.
     """
-    content = np.ascontiguousarray(weights_BTP, dtype="<f4")
+    content = np.ascontiguousarray(rows, dtype=rows.dtype.newbyteorder("<"))
     weights_path(store, block).parent.mkdir(parents=True, exist_ok=True)
     write_atomically(weights_path(store, block), content.data, store)
     write_record(store, block, make_record({**Quality.columns(quality), "sha256": digest(content)}))
@@ -275,17 +278,20 @@ def committed_blocks(store: Location) -> Callable[[Block], bool]:
     return lambda block: f"{block.stem}.npz" in names()
 
 
-def read_weights(store: Location, block: Block, num_rows: int, num_steps: int) -> NDArray[np.float32]:
-    """Map a committed block's weights, read-only; those in a bucket are read. Shape (B, T, P).
+def read_weights(store: Location, block: Block, num_rows: int, num_steps: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Map a committed block's weights, read-only; those in a bucket are read. Shape (B, T, W).
+
+    Args:
+        dtype: type of the stored numbers.
 
     Raises:
         InrzooError: the file has another size.
     """
     path = weights_path(store, block)
     content = map_bytes(path)
-    if not len(content) or len(content) % (4 * num_rows * num_steps):
+    if not len(content) or len(content) % (dtype.itemsize * num_rows * num_steps):
         raise InrzooError(f"{path} is damaged (it has {len(content)} bytes); {REBUILD_HINT}")
-    return content.view("<f4").reshape(num_rows, num_steps, -1)
+    return content.view(dtype.newbyteorder("<")).reshape(num_rows, num_steps, -1)
 
 
 def drop_blocks(store: Location, blocks: Sequence[Block]) -> None:

@@ -77,15 +77,15 @@ def check_weights(weights: Any, info: StoreInfo, where: str) -> None:
     """
     shape, chunks, dtype = weights.shape, weights.chunks, str(weights.dtype)
     chunk, steps, published = info.partition.chunk_rows, len(info.snapshots), info.published_seeds
-    if dtype != "float32" or len(shape) != 4 or min(shape) < 1 or shape[0] * shape[1] > MAX_INRS:
+    if weights.dtype != info.codec.array_dtype or len(shape) != 4 or min(shape) < 1 or shape[0] * shape[1] > MAX_INRS:
         raise damaged(where, f"weights are {dtype} of shape {list(shape)}")
-    if 4 * shape[2] * shape[3] > MAX_ROW_BYTES:
-        raise damaged(where, f"an INR of {4 * shape[2] * shape[3]} bytes; at most {MAX_ROW_BYTES} are read")
+    if (row_bytes := weights.dtype.itemsize * shape[2] * shape[3]) > MAX_ROW_BYTES:
+        raise damaged(where, f"an INR of {row_bytes} bytes; at most {MAX_ROW_BYTES} are read")
     if shape[2] != steps or chunks != (chunk, 1, *shape[2:]):
         raise damaged(where, f"weights {list(shape)} in chunks {list(chunks)}, {steps} snapshots, {chunk} rows a chunk")
     if len({*published}) != len(published) or not {*published} <= {*range(shape[1])}:
         raise damaged(where, f"published seeds {list(published)} of {shape[1]}")
-    if info.layout.num_params != shape[3]:
+    if info.codec.width != shape[3]:
         raise damaged(where, f"a layout of {info.layout.num_params} parameters, weights of {shape[3]}")
 
 

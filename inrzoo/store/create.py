@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from inrzoo import registry
 from inrzoo.lazy import lazy
-from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, MEASURE, MEASURE_PREFIX
+from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, MEASURE_PREFIX, column_kind
 from inrzoo.store.files import clear, is_there, sync_tree
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.labelled import array_attributes
@@ -95,26 +95,12 @@ def create_store(path: Location, contents: Contents) -> None:
 
 def _write(path: Path, contents: Contents) -> None:
     info = contents.info
-    num_signals, seeds, num_steps = len(contents.ids), info.manifest.seeds, len(info.snapshots)
+    num_signals, seeds = len(contents.ids), info.manifest.seeds
     num_params, partition = info.layout.num_params, info.partition.of(num_signals)
     group, described = zarr.create_group(path, attributes=info.to_attributes()), array_attributes(info)
-    group.create_array(
-        "weights",
-        shape=(num_signals, seeds, num_steps, num_params),
-        shards=(partition.shard_rows, 1, num_steps, num_params),
-        chunks=(partition.chunk_rows, 1, num_steps, num_params),
-        dtype="float32",
-        fill_value=np.nan,
-        compressors=None,
-        filters=None,
-        dimension_names=["signal", "seed", "step", "param"],
-        attributes=described["weights"],
-    )
-    sizes = {"step": num_steps, "axis": info.num_axes}
-    measures = {f"{MEASURE_PREFIX}{name}": MEASURE for name in info.measures}
-    for name, column in {**COLUMNS, **measures}.items():
-        shape = (num_signals, seeds, *(sizes[axis] for axis in column.axes))
-        _column(group, name, shape, column.dtype, column.fill, ["signal", "seed", *column.axes], described[name])
+    create_weights(group, info, num_signals, seeds)
+    for name in (*COLUMNS, *(f"{MEASURE_PREFIX}{name}" for name in info.measures)):
+        create_column(group, info, name, num_signals, seeds)
     _column(group, "block_sha256", (partition.num_blocks, seeds, 32), "uint8", 0, ["block", "seed", "byte"], {})
     if contents.init_SP is not None:
         dims, chunks = ["seed", "param"], (1, num_params)
@@ -138,6 +124,40 @@ def _write(path: Path, contents: Contents) -> None:
         _signals(group, contents.signals_NKC, "signals")
     else:
         stage_signals(path, {**contents.arrays, "signals": contents.signals_NKC})
+
+
+def create_weights(group: zarr.Group, info: StoreInfo, num_signals: int, num_seeds: int) -> None:
+    """Create the array `weights`, empty, as `info` says that it lies on disk."""
+    codec, partition, num_steps = info.codec, info.partition.of(num_signals), len(info.snapshots)
+    compressed = info.weight_format is not None and info.weight_format.compression != "none"
+    shuffled = zarr.codecs.BloscCodec(
+        cname="zstd", clevel=5, shuffle="shuffle", typesize=codec.array_dtype.itemsize, blocksize=0
+    )
+    group.create_array(
+        "weights",
+        shape=(num_signals, num_seeds, num_steps, codec.width),
+        shards=(partition.shard_rows, 1, num_steps, codec.width),
+        chunks=(partition.chunk_rows, 1, num_steps, codec.width),
+        dtype=codec.array_dtype,
+        fill_value=codec.fill,
+        compressors=shuffled if compressed else None,
+        filters=None,
+        dimension_names=[
+            "signal",
+            "seed",
+            "step",
+            "param" if codec.width == info.layout.num_params else "param_and_scale",
+        ],
+        attributes=array_attributes(info)["weights"],
+    )
+
+
+def create_column(group: zarr.Group, info: StoreInfo, name: str, num_signals: int, num_seeds: int) -> None:
+    """Create a column of qualities, empty; `name` is that of its array."""
+    kind, sizes = column_kind(name), {"step": len(info.snapshots), "axis": info.num_axes}
+    shape = (num_signals, num_seeds, *(sizes[axis] for axis in kind.axes))
+    dimensions = ["signal", "seed", *kind.axes]
+    _column(group, name, shape, kind.dtype, kind.fill, dimensions, array_attributes(info)[name])
 
 
 def stage_signals(path: Location, arrays: Mapping[str, NDArray[Any]]) -> None:

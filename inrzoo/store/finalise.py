@@ -219,7 +219,7 @@ def unpublish(path: Location, seed: int, bad_blocks: set[int]) -> None:
                 continue
             rows = partition.rows(index)
             if shard in damaged:
-                part = block_in_shard(path, partition, Block(seed, index), group["weights"].shape[2:])
+                part = block_in_shard(path, partition, Block(seed, index), group["weights"])
                 if part is None:
                     raise InrzooError(f"shard {shard} of seed {seed} in {path} is too short to hold block {index}")
                 write_atomically(blocks.weights_path(path, Block(seed, index)), np.ascontiguousarray(part).data, path)
@@ -254,14 +254,26 @@ def shard_key(shard: int, seed: int) -> str:
     return f"c/{shard}/{seed}/0/0"
 
 
-def block_in_shard(
-    path: Location, partition: Partition, block: Block, row_shape: tuple[int, ...]
-) -> NDArray[np.float32] | None:
-    """A published block's weights (B, T, P), straight from its shard's bytes; None where the file is too short."""
+def block_in_shard(path: Location, partition: Partition, block: Block, weights: Any) -> NDArray[Any] | None:
+    """A published block's stored weights (B, T, W); None where the file is too short, or cannot be unpacked.
+
+    Straight from the bytes of the shard, whatever its index says, unless the store is compressed.
+
+    Args:
+        weights: the array of zarr.
+    """
     rows = partition.rows(block.index)
+    if weights.compressors:
+        from inrzoo.store.bounded import bounded_array
+
+        try:
+            unpacked: NDArray[Any] = guarded(str(path), "weights", lambda: bounded_array(weights)[rows, block.seed])
+        except InrzooError:
+            return None
+        return unpacked
     shard, start = divmod(rows.start, partition.shard_rows)
     within = slice(start, start + rows.stop - rows.start)
-    return raw_rows(shard_path(path, shard, block.seed), within, row_shape)
+    return raw_rows(shard_path(path, shard, block.seed), within, weights.shape[2:], weights.dtype)
 
 
 def _records(path: Location, partition: Partition, members: list[Block]) -> list[blocks.Record]:
@@ -293,10 +305,10 @@ def _remove_damaged(path: Location, block: Block, reason: InrzooError | str) -> 
 def _write_shard(
     path: Location, weights: Any, partition: Partition, members: list[Block], records: list[blocks.Record]
 ) -> None:
-    def read(block: Block) -> NDArray[np.float32]:
+    def read(block: Block) -> NDArray[Any]:
         rows = partition.rows(block.index)
         try:
-            return blocks.read_weights(path, block, rows.stop - rows.start, weights.shape[2])
+            return blocks.read_weights(path, block, rows.stop - rows.start, weights.shape[2], weights.dtype)
         except InrzooError as error:
             raise _remove_damaged(path, block, error) from None
 

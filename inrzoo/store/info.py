@@ -24,6 +24,7 @@ from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
 from inrzoo.store.files import is_hidden
 from inrzoo.store.names import CHUNK
 from inrzoo.store.recorded import (
+    ConvertedInfo,
     FitterInfo,
     GatheredInfo,
     GatheredPart,
@@ -33,15 +34,20 @@ from inrzoo.store.recorded import (
     damaged,
     require,
 )
+from inrzoo.store.weight_codec import WeightCodec, WeightFormat
 from inrzoo.typecheck import check_table, check_type
 from inrzoo.weights import WeightLayout
 
-FORMAT = 1
-"""The store format that this version writes, and the only one that it reads."""
+FORMAT, WITH_WEIGHT_FORMAT = 1, 2
+"""The store formats that this version reads. The second one is that of stores with a `weight_format`, which readers of
+the first would misread; all others are written in the first."""
 MAX_COORDS = 2**32
 """A grid with this many points or more is taken for damaged."""
 BY_SEED = ("weights", "block_sha256", *COLUMNS)
 """Arrays whose second axis counts seeds."""
+ROUNDING_MEASURES = ("psnr_lost", "rounding_psnr")
+"""Last measures of a store whose weights are rounded, both in dB: the PSNR that rounding cost, and the PSNR of the
+rounded INR beside the fitted one, on the points of the fit and with the width of the value range as its peak."""
 NAME = re.compile(r"[a-z0-9_]+")
 """Names of measures, numbers and arrays."""
 ARRAY_TYPES = (*get_args(ValueType), "float64", "int64")
@@ -49,7 +55,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
 OPTIONAL = (
-    *("partial", "repairing", "imported", "gathered", "fitter"),
+    *("partial", "repairing", "imported", "gathered", "fitter", "weight_format", "converted"),
     *("axes", "measures", "arrays", "numbers", "padded", "skipped", "formula"),
 )
 """Fields that most stores, or those of earlier versions, do not record."""
@@ -79,12 +85,15 @@ class StoreInfo:
         complete: whether all INRs and the statistics are there.
         partial: names of the splits that were pulled, where others were left out.
         axes: what each axis of the grid measures; empty if nothing is known.
-        measures: measures of quality beside loss and PSNR, one column each.
+        measures: measures of quality beside loss and PSNR, one column each: those of the observation, and of rounded
+            weights `ROUNDING_MEASURES`.
         arrays: arrays that each signal has beside its numbers.
         numbers: columns of further numbers of each signal.
         padded: whether signals are padded, so that the store says which points are their own.
         imported, gathered, fitter: where INRs came from that were not fitted here; None for those that were.
         skipped: files that could not be read and were left out, as the user asked for, and why.
+        weight_format: how the array `weights` lies on disk; None for float32, uncompressed.
+        converted: the store whose INRs were converted to this format; None where no other store was.
         repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
         formula: how weights and coordinates become values; None in stores of earlier versions, and for INRs that have
             none. `Store.formula` derives it then.
@@ -115,6 +124,8 @@ class StoreInfo:
     imported: ImportInfo | None = None
     gathered: GatheredInfo | None = None
     fitter: FitterInfo | None = None
+    weight_format: WeightFormat | None = None
+    converted: ConvertedInfo | None = None
     axes: tuple[Axis, ...] = ()
     measures: tuple[str, ...] = ()
     arrays: dict[str, ArraySpec] = field(default_factory=dict)
@@ -125,6 +136,7 @@ class StoreInfo:
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
+        require("format", self.format, self.format == format_of(self.weight_format))
         for key, names in (("measures", self.measures), ("numbers", self.numbers), ("arrays", tuple(self.arrays))):
             require(key, names, len({*names}) == len(names) and all(map(NAME.fullmatch, names)))
         for name, spec in self.arrays.items():
@@ -145,6 +157,10 @@ class StoreInfo:
         require("layout", empty, not empty)
         for name, digest in self.checksums.items():
             _check_file(name, digest)
+        rounded = self.manifest.weights != "float32"
+        require("measures", self.measures, not rounded or self.measures[-len(ROUNDING_MEASURES) :] == ROUNDING_MEASURES)
+        kept = "float32" if self.weight_format is None else self.weight_format.dtype
+        require("weight_format", kept, kept in ("float32", self.manifest.weights))
         absent = {*(self.formula.tensors if self.formula else ())} - {tensor.name for tensor in self.layout.tensors}
         require("formula", sorted(absent), not absent)
 
@@ -158,8 +174,9 @@ class StoreInfo:
         Raises:
             InrzooError: in one line, the attribute that is missing or impossible; or another format.
         """
-        if (found := attributes.get("format")) != FORMAT:
-            raise InrzooError(f"{where} has store format {found}; this version of inrzoo reads {FORMAT}")
+        if (found := attributes.get("format")) not in (FORMAT, WITH_WEIGHT_FORMAT):
+            known = f"{FORMAT} and {WITH_WEIGHT_FORMAT}"
+            raise InrzooError(f"{where} has store format {found}; this version of inrzoo reads {known}")
         hints = get_type_hints(cls)
         keys = {known.name: _key(known.name) for known in fields(cls)}
         for name, key in keys.items():
@@ -203,6 +220,22 @@ class StoreInfo:
         return {key: json.loads(json.dumps(attributes[key], sort_keys=True)) for key in keys}
 
     @property
+    def codec(self) -> WeightCodec:
+        """Encodes and decodes the rows of the array `weights`."""
+        return WeightCodec("float32" if self.weight_format is None else self.weight_format.dtype, self.layout)
+
+    @property
+    def rounding(self) -> WeightCodec | None:
+        """Rounds fitted weights to what the store keeps of them; None if it keeps every bit."""
+        rounded_to = self.manifest.weights
+        return None if rounded_to == "float32" else WeightCodec(rounded_to, self.layout)
+
+    @property
+    def observed_measures(self) -> tuple[str, ...]:
+        """The measures of the observation, those of rounding left out."""
+        return self.measures if self.rounding is None else self.measures[: -len(ROUNDING_MEASURES)]
+
+    @property
     def num_axes(self) -> int:
         """D, the coordinates of a point."""
         return int(self.inr.get("in_features", 0)) if self.arrays else len(self.grid)
@@ -210,6 +243,11 @@ class StoreInfo:
     def status_codes(self, *names: str) -> list[int]:
         """Codes of names of a status."""
         return [self.status_names.index(name) for name in names]
+
+
+def format_of(weight_format: WeightFormat | None) -> int:
+    """The format of a store whose weights lie so on disk."""
+    return FORMAT if weight_format is None else WITH_WEIGHT_FORMAT
 
 
 def changed_attributes(attributes: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
@@ -292,7 +330,7 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         tables = check_type(f"{key}.parts", table.get("parts"), list[Any])
         parts = tuple(check_table(f"{key}.parts.{number}", each, GatheredPart) for number, each in enumerate(tables))
         return dataclasses.replace(check_table(key, {**table, "parts": []}, GatheredInfo), parts=parts)
-    for part in (PartitionRows, ImportInfo, FitterInfo):
+    for part in (PartitionRows, ImportInfo, FitterInfo, WeightFormat, ConvertedInfo):
         if hint == part or hint == part | None:
             return check_table(key, value, part)
     return check_type(key, value, hint)

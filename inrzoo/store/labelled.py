@@ -13,7 +13,7 @@ import numpy as np
 from inrzoo.extras import require
 from inrzoo.store.blocks import COLUMNS, MEASURE_PREFIX
 from inrzoo.store.checks import guarded
-from inrzoo.store.info import StoreInfo
+from inrzoo.store.info import ROUNDING_MEASURES, StoreInfo
 from inrzoo.store.names import label_arrays
 
 if TYPE_CHECKING:
@@ -30,10 +30,13 @@ LONG_NAMES = {
     "out_of_band": "share of spectral energy above the Nyquist frequency of the grid",
     "max_frequency": "frequency bound in radians per coordinate unit",
     "exact": "share of the signal's values that the INR gives back",
+    "psnr_lost": "peak signal-to-noise ratio lost by rounding the weights",
+    "rounding_psnr": "peak signal-to-noise ratio of the rounded INR beside the fitted one",
     "split": "split of the signal",
     "signal_id": "where the signal came from",
 }
 UNITS = {"psnr": "dB", "max_frequency": "rad", "snr": "dB", "held_out_psnr": "dB", "iou": "1"}
+UNITS |= dict.fromkeys(ROUNDING_MEASURES, "dB")
 """Units of columns and measures; other measures are in the unit of the signals' numbers, other columns have none."""
 
 
@@ -45,7 +48,8 @@ def array_attributes(info: StoreInfo) -> dict[str, dict[str, Any]]:
         described[name] = {"long_name": column}
     for name in info.measures:
         unit = UNITS.get(name, info.manifest.values.unit or "1")
-        described[f"{MEASURE_PREFIX}{name}"] = {"long_name": f"{name} at the snapshot", "units": unit}
+        words = LONG_NAMES.get(name, f"{name} at the snapshot")
+        described[f"{MEASURE_PREFIX}{name}"] = {"long_name": words, "units": unit}
     for name in COLUMNS:
         if name != "status":
             described[name]["units"] = UNITS.get(name, "1")
@@ -94,6 +98,12 @@ def _labelled(xarray: Any, store: Store) -> xarray.Dataset:
             "step": ("step", np.array(store.snapshots), {"long_name": "optimiser steps of the snapshot", "units": "1"}),
         }
     ).set_coords("signal_id")
+    codec = store.info.codec
+    if codec.dtype != "float32":
+        stored, steps = opened["weights"].data, len(store.snapshots)
+        chunks = (*stored.chunks[:2], (steps,), (store.layout.num_params,))
+        decoded = stored.rechunk({2: -1, 3: -1}).map_blocks(codec.decode, dtype=np.float32, chunks=chunks)
+        opened["weights"] = (("signal", "seed", "step", "param"), decoded)
     for name, known in described.items():
         if name in opened.variables:
             flags = {key: np.array(known[key], opened[name].dtype) for key in ("flag_values",) if key in known}

@@ -171,7 +171,8 @@ class Store(SignalReader, Shown):
     def weights(self) -> WeightsArray:
         """The INRs, indexed `[signal, seed, step]`; see `WeightsArray`."""
         published = self.info.published_seeds
-        return WeightsArray(self.path, self._arrays.array("weights"), self.partition, published, self.cache)
+        array, codec = self._arrays.array("weights"), self.info.codec
+        return WeightsArray(self.path, array, self.partition, published, codec, self.cache)
 
     @cached_property
     def psnr(self) -> NDArray[np.float32]:

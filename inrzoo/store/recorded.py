@@ -134,6 +134,20 @@ class FitterInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ConvertedInfo:
+    """The store whose INRs were converted.
+
+    Attributes:
+        store: name of its folder, or its URL.
+        fingerprint, version: what it recorded.
+    """
+
+    store: str
+    fingerprint: str
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class GatheredPart:
     """A store from which INRs were taken.
 

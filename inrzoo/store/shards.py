@@ -7,6 +7,7 @@ zarr instead.
 """
 
 import os
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,17 +15,21 @@ from numpy.typing import NDArray
 from inrzoo.store.files import is_local, map_bytes
 from inrzoo.store.objects import Location
 
+FLOAT32 = np.dtype("<f4")
 MISSING = np.uint64(2**64 - 1)
 """The entry of a shard's index for an absent chunk."""
 
 
-def map_shard(path: Location, num_chunks: int, chunk_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
-    """Map a shard of little-endian float32, read-only.
+def map_shard(
+    path: Location, num_chunks: int, chunk_shape: tuple[int, ...], dtype: np.dtype[Any] = FLOAT32
+) -> NDArray[Any] | None:
+    """Map a shard of little-endian numbers, read-only.
 
     Args:
         path: the shard file.
         num_chunks: chunks that a full shard holds.
         chunk_shape: shape of one chunk.
+        dtype: type of the numbers.
 
     Returns:
         Shape (rows, *chunk_shape[1:]), rows those of the chunks present; None if the file is not a plain matrix.
@@ -35,7 +40,7 @@ def map_shard(path: Location, num_chunks: int, chunk_shape: tuple[int, ...]) -> 
         return None
     index = content[len(content) - index_bytes :][: 16 * num_chunks].view("<u8").reshape(num_chunks, 2)
     present = index[index[:, 0] != MISSING]
-    chunk_bytes = 4 * int(np.prod(chunk_shape))
+    chunk_bytes = dtype.itemsize * int(np.prod(chunk_shape))
     expected = np.arange(len(present), dtype=np.uint64) * np.uint64(chunk_bytes)
     plain = (
         np.array_equal(index[: len(present), 0], expected)
@@ -44,30 +49,33 @@ def map_shard(path: Location, num_chunks: int, chunk_shape: tuple[int, ...]) -> 
     )
     if not plain or not len(present):
         return None
-    return _floats(content[: len(present) * chunk_bytes], chunk_shape[1:])
+    return _numbers(content[: len(present) * chunk_bytes], chunk_shape[1:], dtype)
 
 
-def raw_rows(path: Location, rows: slice, row_shape: tuple[int, ...]) -> NDArray[np.float32] | None:
+def raw_rows(
+    path: Location, rows: slice, row_shape: tuple[int, ...], dtype: np.dtype[Any] = FLOAT32
+) -> NDArray[Any] | None:
     """Rows of a shard that is known to be uncompressed, whatever its index says: for checking and for salvage.
 
     Args:
         rows: which rows, counted from the shard's first.
         row_shape: shape of one row.
+        dtype: type of the numbers.
 
     Returns:
         Shape (rows, *row_shape), read-only; None where the file is absent or too short.
     """
-    row_bytes = 4 * int(np.prod(row_shape))
+    row_bytes = dtype.itemsize * int(np.prod(row_shape))
     try:
         content = map_bytes(path, rows.start * row_bytes, rows.stop * row_bytes)
     except FileNotFoundError:
         return None
-    return _floats(content, row_shape) if len(content) == (rows.stop - rows.start) * row_bytes else None
+    return _numbers(content, row_shape, dtype) if len(content) == (rows.stop - rows.start) * row_bytes else None
 
 
-def _floats(content: NDArray[np.uint8], row_shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return bytes as little-endian float32, shape (rows, *row_shape)."""
-    return content.view("<f4").reshape(-1, *row_shape)
+def _numbers(content: NDArray[np.uint8], row_shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return bytes as little-endian numbers, shape (rows, *row_shape)."""
+    return content.view(dtype.newbyteorder("<")).reshape(-1, *row_shape)
 
 
 def read_ahead(path: Location, chunks: NDArray[np.int64], chunk_bytes: int) -> None:

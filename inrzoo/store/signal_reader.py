@@ -151,8 +151,8 @@ class SignalReader:
             InrzooError: it is unknown, or does not go with the arrays and measures that the store records.
         """
         made: Observation = registry.make("observations", self.info.manifest.observation)
-        if made.measure_names != self.info.measures or {*made.arrays} != {*self.info.arrays}:
-            what = f"measures {list(self.info.measures)} and arrays {list(self.info.arrays)}"
+        if made.measure_names != self.info.observed_measures or {*made.arrays} != {*self.info.arrays}:
+            what = f"measures {list(self.info.observed_measures)} and arrays {list(self.info.arrays)}"
             raise damaged(self.location, f"{what} are not those of the observation {self.info.manifest.observation}")
         declared, grid = self.info.arrays, self.info.grid
         shapes = {name: spec.shape for name, spec in declared.items()}

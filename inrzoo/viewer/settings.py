@@ -22,9 +22,15 @@ SAMPLE_RATE = 8000.0
 
 
 def require_finished(store: Store) -> None:
-    """Raise InrzooError unless all INRs of a store, or of the splits that were pulled, are there."""
+    """Raise InrzooError unless all INRs of a store, or of the splits that were pulled, are there and can be read."""
     if not store.complete and not store.partial:
         raise InrzooError(f"{store.location} is not finished; run the same build again, then show it")
+    kept = store.info.weight_format
+    if kept is not None and kept.compression != "none":
+        raise InrzooError(
+            f"the weights of {store.location} are compressed, which the page does not read; inrzoo convert "
+            f"{store.location} OUT --weights {kept.dtype} unpacks them"
+        )
 
 
 def page_settings(store: Store, address: str) -> dict[str, Any]:

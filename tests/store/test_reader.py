@@ -108,6 +108,6 @@ def test_wrong_indices(store: Store) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    zarr.create_group(tmp_path / "new.zarr", attributes={"format": 2})
-    with pytest.raises(InrzooError, match="format 2; this version of inrzoo reads 1"):
+    zarr.create_group(tmp_path / "new.zarr", attributes={"format": 3})
+    with pytest.raises(InrzooError, match="format 3; this version of inrzoo reads 1 and 2"):
         open_store(tmp_path / "new.zarr")

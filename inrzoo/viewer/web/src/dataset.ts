@@ -4,6 +4,7 @@ import * as zarr from "zarrita";
 import { Formula, Inr, Tensor } from "./inr";
 import { CoordSettings } from "./coords";
 import { RemoteStore } from "./remote";
+import { WeightType, decoded } from "./weights";
 
 export type Kind = "image" | "sound" | "field" | "voxels" | "shape" | "points" | "views";
 
@@ -140,7 +141,11 @@ export class Dataset {
     const chunk = await this.chunk("weights", this.weightsArray, [Math.floor(signal / rows), seed, 0, 0]);
     const [, , steps, size] = chunk.shape;
     const start = ((signal % rows) * steps + position) * size;
-    return chunk.data.subarray(start, start + size);
+    return decoded(chunk.data.subarray(start, start + size), this.weightType, this.store.attributes.layout);
+  }
+
+  private get weightType(): WeightType {
+    return this.store.attributes.weight_format?.dtype ?? "float32";
   }
 
   /** Numbers (K, C) of a signal as they were read; null if the store does not hold them. */

@@ -35,6 +35,10 @@ export class RemoteStore {
   ) {
     this.attributes = root.attributes ?? {};
     this.nodes = root.consolidated_metadata?.metadata ?? {};
+    const { weights } = this.nodes;
+    if (weights?.data_type === "float16") {
+      this.nodes.weights = { ...weights, data_type: "uint16", fill_value: 0 }; // not every browser has Float16Array
+    }
   }
 
   static async open(url: string): Promise<RemoteStore> {
