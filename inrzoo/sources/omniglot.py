@@ -130,7 +130,7 @@ class Omniglot(Source):
                     f"omniglot.num_alphabets = {list(sizes)} is impossible with official splits: the evaluation set, "
                     f"which is the test split, has {len(evaluation)} alphabets"
                 )
-            order = sorted(order, key=lambda number: alphabets[number] in evaluation)
+            order = order[np.argsort([alphabets[number] in evaluation for number in order], kind="stable")]
         split_of = np.empty(len(alphabets), np.uint8)
         split_of[order] = np.repeat(np.arange(len(SPLITS)), sizes)
         return split_of

@@ -1,13 +1,11 @@
 """Lake's one-shot runs, read by a trained encoder: made-up characters, two drawings of each."""
 
-import io
-import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from stand_ins import write_runs
 
 from inrzoo import manifest
 from inrzoo.builder import build
@@ -21,32 +19,13 @@ RUNS, CHARACTERS = 3, 4
 FEW = {"way": 3, "shot": 2, "query": 3, "steps": 2, "validate_every": 2, "validation_episodes": 4, "view": 40}
 
 
-def write_runs(path: Path) -> Path:
-    """Item 1 of a run shows its last class, item 2 the one before, …; drawings differ by noise."""
-    rng = np.random.default_rng(0)
-    with zipfile.ZipFile(path, "w") as archive:
-        for run in range(1, RUNS + 1):
-            table = ""
-            for number in range(1, CHARACTERS + 1):
-                pattern = np.kron(rng.random((7, 7)) < 0.4, np.ones((15, 15), bool))
-                item = f"run{run:02d}/test/item{CHARACTERS + 1 - number:02d}.png"
-                training = f"run{run:02d}/training/class{number:02d}.png"
-                for name in (item, training):
-                    content = io.BytesIO()
-                    Image.fromarray(~(pattern ^ (rng.random(pattern.shape) < 0.1))).save(content, "PNG")
-                    archive.writestr(name, content.getvalue())
-                table += f"{item} {training}\n"
-            archive.writestr(f"run{run:02d}/class_labels.txt", table)
-    return path
-
-
 @pytest.fixture(scope="module")
 def runs(characters: Path, settings_of_fits: dict[str, object], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """INRs of the runs, which begin where those of `characters` began."""
     folder = tmp_path_factory.mktemp("runs")
     settings = {key: value for key, value in settings_of_fits.items() if not key.startswith("init.")}
     wanted = manifest.load("omniglot_runs", overrides={**settings, "source.size": 8})
-    archive = write_runs(folder / "all_runs.zip")
+    archive = write_runs(folder / "all_runs.zip", RUNS, CHARACTERS)
     build(wanted, folder / "runs.zarr", source=archive, init=characters, in_process=True, quiet=True)
     return folder / "runs.zarr"
 
