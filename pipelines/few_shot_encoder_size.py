@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from few_shot import DOCUMENT, explained, ours
 from omniglot import COMPLEXITY, DATA, fitted
-from script import begin
+from script import SCALE, begin
 
 from inrzoo import open_store, registry
 from inrzoo.tasks import Comparison
@@ -19,7 +19,7 @@ from inrzoo.tasks import Comparison
 begin(__doc__)
 
 COLUMNS = ["5-way 1-shot", "5-way 5-shot"]
-WIDTHS = (16, 32, 64, 128, 256)
+WIDTHS = {"tiny": (16, 64)}.get(SCALE, (16, 32, 64, 128, 256))
 PAPERS_WIDTH = 64
 
 store = fitted(COMPLEXITY)

@@ -36,11 +36,13 @@ found = {}
 for complexity in COMPLEXITIES:
     store = fitted(complexity)
     linear = {"name": "flat_mlp", "tensors": "all", "hidden_layers": 0, "out_features": 256}
+    of_all = {**linear, "hidden_layers": 1, "hidden_features": 512}
     methods = {
         "zero-learning": {"encoder": {"name": "raw"}},
         "MLP": {"encoder": {"name": "flat_mlp", "hidden_features": WIDTHS[complexity]}},
         "transformer": {},
         "one linear map (ours)": {"encoder": linear},
+        "MLP of all weights (ours)": {"encoder": of_all},
         "invariant deep sets (ours)": {"encoder": {"name": "deep_sets"}, "normalise": "per_tensor", "mixtures": 0.0},
         "zero-learning, canonical (ours)": {"encoder": {"name": "raw"}, "inputs": "canonical"},
         "zero-learning on pixels": {"encoder": {"name": "raw"}, "inputs": "signals"},
