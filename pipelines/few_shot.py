@@ -12,7 +12,7 @@ FEW = {"steps": 2, "query": 5, "test_query": 5, "validation_episodes": 20, "test
 MANY_WAYS = {"way": 20, "query": 5, "test_query": 15}
 OURS: dict[str, Any] = {
     "tiny": FEW,
-    "small": {"steps": 2000, **MANY_WAYS},
+    "small": {"steps": 1000, **MANY_WAYS},
     "full": {"steps": 20_000, **MANY_WAYS},
 }[SCALE]
 """Our recipe: the defaults of FewShot, with more classes in an episode than are measured."""

@@ -15,7 +15,7 @@ from inrzoo.tasks import train
 from inrzoo.tasks.few_shot import FewShot
 from inrzoo.tasks.one_shot_runs import one_shot_runs
 
-RUNS, CHARACTERS = 3, 4
+RUNS, CHARACTERS = 3, 7
 FEW = {"way": 3, "shot": 2, "query": 3, "steps": 2, "validate_every": 2, "validation_episodes": 4, "view": 40}
 
 
@@ -47,7 +47,7 @@ def test_the_error_is_that_of_the_nearest_training_drawing_by_cosine(characters,
         nearest = [max(training, key=lambda j, i=i: float(weights[i] @ weights[j])) for i in test]
         errors.append(100 * np.mean([character[j] != character[i] for i, j in zip(test, nearest, strict=True)]))
     assert measured.mean == pytest.approx(float(np.mean(errors))) and measured.trials == RUNS
-    assert measured.mean < 75  # of guessing, three in four are wrong
+    assert 0 < measured.mean < 70  # guessing errs in six of seven
 
 
 def test_what_cannot_be_measured_is_one_line(characters, runs, make_store, tmp_path):
