@@ -21,7 +21,8 @@ from inrzoo.sources._splits import seeded_order
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path.stem: path for folder in ("benchmarks", "pipelines") for path in (ROOT / folder).glob("*.py")}
-FEW_SHOT = sorted(name for name in SCRIPTS if name.startswith("few_shot_") and name != "few_shot_table_3")
+FEW_SHOT_ELSEWHERE = ("few_shot_table_3", "few_shot_table_4", "few_shot_one_shot_runs")
+FEW_SHOT = sorted(name for name in SCRIPTS if name.startswith("few_shot_") and name not in FEW_SHOT_ELSEWHERE)
 TINY: dict[str, str] = {
     "antialiasing": "1 1 --shorten 500 --picture {out}/picture.png",
     "build_speed": "{data}/omniglot --signals 40 --steps 10",
@@ -47,7 +48,7 @@ ELSEWHERE = {
     "faults": "cluster/test_faults.py",
     "scaling": "cluster/test_measurements.py",
     "ten_million": "cluster/test_measurements.py",
-    "few_shot_table_3": "tasks/test_pipelines.py",
+    **dict.fromkeys(FEW_SHOT_ELSEWHERE, "tasks/test_pipelines.py"),
     "original_samples": "builder/test_observations.py",
     "recipes_table": "tasks/test_recipes_pipeline.py",
     "contrastive_table_2": "tasks/test_contrastive_pipelines.py",

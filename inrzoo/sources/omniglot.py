@@ -38,8 +38,9 @@ class Omniglot(Source):
         size: rows and columns after area resampling (mean of the pixels whose centres an output pixel covers).
         splits: `"alphabets"` draws whole alphabets for each split; `"official"` makes the background set train and
             the evaluation set test.
-        num_alphabets: numbers of train, validation and test alphabets; None takes the proportion 33 : 5 : 12, with at
-            least one of each for three or more alphabets.
+        num_alphabets: numbers of train, validation and test alphabets. None takes the proportion 33 : 5 : 12, with at
+            least one of each for three or more alphabets; for official splits it leaves validation empty. [25, 5, 20]
+            draws 5 of the 30 background alphabets for validation.
         split_seed: seed of the random draw of alphabets.
         url: URL of the folder with the archives.
         hashes: names and hashes of those archives.
@@ -57,8 +58,6 @@ class Omniglot(Source):
         check_counts("omniglot", split_seed=self.split_seed)
         if self.num_alphabets is None:
             return
-        if self.splits == "official":
-            raise InrzooError(f'omniglot.num_alphabets = {list(self.num_alphabets)} needs splits = "alphabets"')
         if min(self.num_alphabets) < 0 or self.num_alphabets[0] == 0:
             raise InrzooError(
                 f"omniglot.num_alphabets = {list(self.num_alphabets)} is impossible; expected [train, validation, test]"
@@ -115,16 +114,25 @@ class Omniglot(Source):
 
     def _split_alphabets(self, alphabets: list[str], evaluation: set[str]) -> NDArray[np.uint8]:
         """Return an index into `SPLITS` for each alphabet."""
-        if self.splits == "official":
-            return np.array([SPLITS.index("test" if name in evaluation else "train") for name in alphabets], np.uint8)
-        sizes = self.num_alphabets or _in_proportion(len(alphabets))
+        sizes = self.num_alphabets
+        if sizes is None and self.splits == "official":
+            sizes = (len(alphabets) - len(evaluation), 0, len(evaluation))
+        sizes = sizes or _in_proportion(len(alphabets))
         if sum(sizes) != len(alphabets):
             raise InrzooError(
                 f"omniglot.num_alphabets = {list(sizes)} adds up to {sum(sizes)}, but there are {len(alphabets)} "
                 f"alphabets: {', '.join(alphabets)}"
             )
+        order = seeded_order(len(alphabets), self.split_seed)
+        if self.splits == "official":
+            if sizes[2] != len(evaluation):
+                raise InrzooError(
+                    f"omniglot.num_alphabets = {list(sizes)} is impossible with official splits: the evaluation set, "
+                    f"which is the test split, has {len(evaluation)} alphabets"
+                )
+            order = order[np.argsort([alphabets[number] in evaluation for number in order], kind="stable")]
         split_of = np.empty(len(alphabets), np.uint8)
-        split_of[seeded_order(len(alphabets), self.split_seed)] = np.repeat(np.arange(len(SPLITS)), sizes)
+        split_of[order] = np.repeat(np.arange(len(SPLITS)), sizes)
         return split_of
 
 

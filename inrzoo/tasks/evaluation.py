@@ -81,6 +81,9 @@ def require_same_conventions(checkpoint: Checkpoint, task: Task, path: Data, *, 
 def require_alike(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str, *, force: bool = False) -> None:
     """Refuse INRs of other conventions, or of other fits, than those that a network was trained on.
 
+    Where both started at the same weights it does not matter how these came about: a store that was built with
+    `--init STORE` is like that store.
+
     Args:
         theirs, ours: conventions of the training data and of the store `path`, as `Task.conventions` returns them.
         force: whether to go on, with a warning, if the INRs were fitted with other settings.
@@ -89,7 +92,9 @@ def require_alike(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str,
         InrzooError: they differ; the message names all differences.
     """
     ours = plain(ours)
-    differing = differences(theirs, ours, ignored=(FIT,))
+    start = theirs.get("init.start")
+    same_start = start is not None and start == ours.get("init.start")
+    differing = differences(theirs, ours, ignored=(FIT, *(["init.mode"] if same_start else [])))
     if differing:
         raise InrzooError(
             f"the network was trained on INRs of other conventions than those of {path}: {'; '.join(differing)}"

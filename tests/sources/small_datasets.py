@@ -74,6 +74,20 @@ def omniglot_files(
     return files
 
 
+def one_shot_runs(runs: int = 2, characters: int = 3) -> dict[str, bytes]:
+    """Return the files of `all_runs.zip`; item 1 shows the last class, item 2 the one before, …"""
+    files = {}
+    for run in range(1, runs + 1):
+        table = ""
+        for number in range(1, characters + 1):
+            item, training = f"run{run:02d}/test/item{number:02d}.png", f"class{characters + 1 - number:02d}.png"
+            files[item] = drawing(1000 * run + number)
+            files[f"run{run:02d}/training/class{number:02d}.png"] = drawing(1000 * run + 500 + number)
+            table += f"{item} run{run:02d}/training/{training}\n"
+        files[f"run{run:02d}/class_labels.txt"] = table.encode()
+    return files
+
+
 def write_idx(folder: Path, num_train: int = 60, num_test: int = 20, zipped: bool = True) -> Path:
     """Four IDX files of 4 × 6 images of ten classes."""
     parts = {}

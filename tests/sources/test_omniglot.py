@@ -101,6 +101,13 @@ def test_official_splits_and_own_sizes(tmp_path):
     assert split_sizes(Omniglot(num_alphabets=(2, 3, 0)).read(tmp_path)) == (2, 3, 0)
     with pytest.raises(InrzooError, match=r"\[2, 1, 1\] adds up to 4, but there are 5 alphabets: Avesta, Greek"):
         Omniglot(num_alphabets=(2, 1, 1)).read(tmp_path)
+    of_background = Omniglot(splits="official", num_alphabets=(2, 1, 2)).read(tmp_path)
+    assert split_sizes(of_background) == (2, 1, 2)
+    np.testing.assert_array_equal(of_background.split == 2, official.split == 2)
+    drawn = [Omniglot(splits="official", num_alphabets=(2, 1, 2), split_seed=seed).read(tmp_path) for seed in range(8)]
+    assert len({signals.split.tobytes() for signals in drawn}) > 1
+    with pytest.raises(InrzooError, match=r"\[3, 1, 1\] is impossible .* the test split, has 2 alphabets"):
+        Omniglot(splits="official", num_alphabets=(3, 1, 1)).read(tmp_path)
 
 
 def test_official_splits_of_an_unpacked_archive_and_of_a_zip_without_wrapper(tmp_path):

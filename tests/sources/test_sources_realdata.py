@@ -15,6 +15,7 @@ from inrzoo.sources.audio_folder import AudioFolder
 from inrzoo.sources.hub_images import HubImages
 from inrzoo.sources.idx_images import IdxImages
 from inrzoo.sources.omniglot import Omniglot
+from inrzoo.sources.omniglot_runs import OmniglotRuns
 
 pytestmark = pytest.mark.realdata
 MANIFESTS = Path(__file__).parents[2] / "manifests"
@@ -36,6 +37,25 @@ def test_omniglot_is_whole(real_data):
     assert np.bincount(list(split_of.values())).tolist() == [33, 5, 12]
     official = Omniglot(splits="official").read(real_data / "omniglot")
     assert np.bincount(official.split).tolist() == [964 * 20, 0, 659 * 20]
+    lake = Omniglot(splits="official", num_alphabets=(25, 5, 20)).read(real_data / "omniglot")
+    assert np.bincount(lake.split)[2] == 659 * 20 and (lake.split == 1).any()
+
+
+def test_one_shot_runs_are_drawings_of_the_evaluation_set(real_data):
+    """Two drawers draw the 20 characters of a run, which are of one alphabet."""
+    runs = OmniglotRuns().read(real_data / "omniglot")
+    assert len(runs) == 800 and len(runs.label_names["run"]) == 20
+    assert set(np.bincount(runs.labels["character"])) == {2}
+    drawings = Omniglot(splits="official").read(real_data / "omniglot")
+    evaluation = np.flatnonzero(drawings.split == 2)
+    number_of = {values.tobytes(): number for number, values in drawings.values(evaluation.tolist())}
+    found = np.array([number_of[values.tobytes()] for _, values in sorted(runs.values(range(800)), key=lambda x: x[0])])
+    for character in range(len(runs.label_names["character"])):
+        assert len(set(drawings.labels["character"][found[runs.labels["character"] == character]])) == 1
+    for run in range(20):
+        for part in range(2):
+            members = found[(runs.labels["run"] == run) & (runs.labels["part"] == part)]
+            assert len(set(drawings.labels["alphabet"][members])) == len(set(drawings.labels["drawer"][members])) == 1
 
 
 def test_mnist(real_data):

@@ -45,6 +45,12 @@ def drawings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def settings_of_fits() -> dict[str, object]:
+    """Settings of `characters` that are not of its source."""
+    return {key: value for key, value in SETTINGS.items() if not key.startswith("source.")}
+
+
+@pytest.fixture(scope="session")
 def make_store(drawings: Path, tmp_path_factory: pytest.TempPathFactory):
     """A store of the drawings with other settings, `__` standing for the dot."""
 

@@ -25,6 +25,18 @@ def test_columns_of_the_paper_stand_only_where_it_has_numbers(tmp_path: Path) ->
     assert cells[2:] == [["ours alone", "", "50.0 ± 1.0", "30.0 ± 0.2"], ["both", "62.86", "60.0 ± 1.0", ""]]
 
 
+def test_every_recipe_has_its_column_beside_the_paper_s(tmp_path: Path) -> None:
+    page = Comparison(tmp_path / "page.md", "Table", ["5-way", "10-way"], recipes=["paper's recipe", "ours"])
+    page.add("both", [{"5-way": measured(60, 1)}, {"5-way": measured(70, 1), "10-way": measured(40, 1)}], (62.86, None))
+    with pytest.raises(ValueError, match="1 tables of measurements"):
+        page.add("one", {"5-way": measured(60, 1)})
+    page.write()
+    lines = (tmp_path / "page.md").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert cells[0] == ["", "5-way, paper", "paper's recipe", "ours", "10-way, paper's recipe", "ours"]
+    assert cells[2:] == [["both", "62.86", "60.0 ± 1.0", "70.0 ± 1.0", "", "40.0 ± 1.0"]]
+
+
 @pytest.mark.parametrize(
     "better, verdict", [(51.5, "held"), (51.3, "undecided"), (48.7, "undecided"), (48.5, "not held")]
 )

@@ -49,22 +49,30 @@ class Comparison:
         document: a Markdown file; the section `title` is made or replaced.
         title: of the section.
         columns: names of the measurements; each is a column, with another for the paper's numbers if it has any.
+        recipes: headings of our columns of a measurement, one for each way in which a method is trained.
         notes: headings of the last columns, which hold text.
         decimals: decimal places.
     """
 
     def __init__(
-        self, document: Path, title: str, columns: Sequence[str], *, notes: Sequence[str] = (), decimals: int = 1
+        self,
+        document: Path,
+        title: str,
+        columns: Sequence[str],
+        *,
+        recipes: Sequence[str] = ("here",),
+        notes: Sequence[str] = (),
+        decimals: int = 1,
     ) -> None:
         self._document, self._title, self._columns = document, title, list(columns)
-        self._notes, self._decimals = list(notes), decimals
-        self._rows: list[tuple[str, list[tuple[str, str]], list[str]]] = []
+        self._recipes, self._notes, self._decimals = list(recipes), list(notes), decimals
+        self._rows: list[tuple[str, list[tuple[str, ...]], list[str]]] = []
         self._findings: list[str] = []
 
     def add(
         self,
         name: str,
-        ours: Mapping[str, Measurement],
+        ours: Mapping[str, Measurement] | Sequence[Mapping[str, Measurement]],
         paper: Sequence[float | None] = (),
         notes: Sequence[str] = (),
     ) -> None:
@@ -72,18 +80,22 @@ class Comparison:
 
         Args:
             name: of the method.
-            ours: measurements by name; columns without one stay empty.
+            ours: measurements by name, of every recipe if there are several; columns without one stay empty.
             paper: the paper's numbers, column by column; empty if the paper has no such row.
             notes: text, one for each heading in `notes`.
         """
-        measurements = [ours.get(column) for column in self._columns]
-        shown = ["" if one is None else self._number(one) for one in measurements]
-        theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(shown)
+        by_recipe = [ours] if isinstance(ours, Mapping) else list(ours)
+        if len(by_recipe) != len(self._recipes):
+            raise ValueError(f"{len(by_recipe)} tables of measurements for the recipes {self._recipes}")
         if len(notes) != len(self._notes):
             raise ValueError(f"{len(notes)} notes for the headings {self._notes}")
-        self._rows.append((name, list(zip(theirs, shown, strict=True)), list(notes)))
-        numbers = "   ".join(f"{a or '-':>6} | {b}" for a, b in zip(theirs, shown, strict=True))
-        LOG.info("%-40s %s", name, numbers)
+        theirs = ["" if number is None else f"{number:g}" for number in paper] or [""] * len(self._columns)
+        cells = [
+            (number, *(self._number(found[column]) if column in found else "" for found in by_recipe))
+            for column, number in zip(self._columns, theirs, strict=True)
+        ]
+        self._rows.append((name, cells, list(notes)))
+        LOG.info("%-40s %s", name, "   ".join(" | ".join(f"{cell or '-':>6}" for cell in group) for group in cells))
 
     def check(self, claim: str, better: Measurement, worse: Measurement, paired: Measurement | None = None) -> None:
         """Add a finding: `better` is above `worse`.
@@ -115,15 +127,19 @@ class Comparison:
 
     def write(self, *paragraphs: str) -> None:
         """Write the section: the paragraphs, the table, and the findings."""
-        in_paper = [any(pairs[number][0] for _, pairs, _ in self._rows) for number in range(len(self._columns))]
-        heads = [
-            (f"{column}, paper", "here") if paper else (column,)
-            for column, paper in zip(self._columns, in_paper, strict=True)
-        ]
-        header = ["", *(cell for head in heads for cell in head), *self._notes]
+        in_paper = [any(cells[number][0] for _, cells, _ in self._rows) for number in range(len(self._columns))]
+        header = [""]
+        for column, paper in zip(self._columns, in_paper, strict=True):
+            if paper:
+                header += [f"{column}, paper", *self._recipes]
+            elif len(self._recipes) == 1:
+                header.append(column)
+            else:
+                header += [f"{column}, {self._recipes[0]}", *self._recipes[1:]]
+        header += self._notes
         rows = [
-            [name, *(cell for pair, paper in zip(pairs, in_paper, strict=True) for cell in pair[not paper :]), *notes]
-            for name, pairs, notes in self._rows
+            [name, *(cell for group, paper in zip(cells, in_paper, strict=True) for cell in group[not paper :]), *notes]
+            for name, cells, notes in self._rows
         ]
         findings = ["", *self._findings] if self._findings else []
         write_section(self._document, self._title, [*paragraphs, "", *table(header, rows), *findings])
