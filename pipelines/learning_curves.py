@@ -16,7 +16,7 @@ from pathlib import Path
 from script import SCALE, begin, folders, source
 
 from inrzoo import build, subset
-from inrzoo.loaders.transforms import short_table
+from inrzoo.short_forms import short_table
 from inrzoo.tasks import Comparison, Measurement, draw_lines, measure, over_runs, paired_difference
 from inrzoo.tasks.classify import Classify
 

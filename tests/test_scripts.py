@@ -52,6 +52,7 @@ ELSEWHERE = {
     "original_samples": "builder/test_observations.py",
     "recipes_table": "tasks/test_recipes_pipeline.py",
     "contrastive_table_2": "tasks/test_contrastive_pipelines.py",
+    "contrastive_ablations": "tasks/test_contrastive_pipelines.py",
     "contrastive_figure_3": "tasks/test_contrastive_pipelines.py",
     "contrastive_supervised": "tasks/test_contrastive_pipelines.py",
     "end_to_end_table": "tasks/test_signal_pipelines.py",

@@ -11,6 +11,7 @@ Shape letters: L INRs, N signals, F features.
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -89,21 +90,26 @@ def nearest_neighbours(train: Features, validation: Features, test: Features) ->
 
     k is chosen on the validation split. A tie goes to the class with the larger cosines.
     """
-    scores = {k: float(_neighbours(train, validation, k).double().mean()) for k in NEIGHBOURS if k <= len(train.label)}
-    return measured_share("k-nearest neighbours", _neighbours(train, test, max(scores, key=lambda k: scores[k])))
+    candidates = [k for k in NEIGHBOURS if k <= len(train.label)]
+    scores = {k: float(right.double().mean()) for k, right in _neighbours(train, validation, candidates).items()}
+    best = max(scores, key=lambda k: scores[k])
+    return measured_share("k-nearest neighbours", _neighbours(train, test, [best])[best])
 
 
-def _neighbours(train: Features, queries: Features, k: int) -> Tensor:
-    """Whether the vote is right for each query, (L,) bool."""
-    train_LF, right = normalize(train.features, dim=-1), []
+def _neighbours(train: Features, queries: Features, numbers: Sequence[int]) -> dict[int, Tensor]:
+    """Whether the vote of k neighbours is right for each query, (L,) bool, for each k of `numbers`."""
+    train_LF = normalize(train.features, dim=-1)
+    right: dict[int, list[Tensor]] = {k: [] for k in numbers}
     num_classes = 1 + int(max(train.label.max(), queries.label.max()))
     for rows in torch.arange(len(queries.label)).split(ROWS_AT_ONCE):
-        cosine, index = (normalize(queries.features[rows], dim=-1) @ train_LF.T).topk(k)
-        votes = torch.zeros(len(rows), num_classes, dtype=torch.float64)
-        # Cosines are at most 1: a hundredth of their mean can break a tie and no majority.
-        votes.scatter_add_(1, train.label[index], 1 + cosine.double() / (100 * k))
-        right.append(votes.argmax(1) == queries.label[rows])
-    return torch.cat(right)
+        # Sorted, so that the neighbours of a smaller k are the first columns.
+        cosine, index = (normalize(queries.features[rows], dim=-1) @ train_LF.T).topk(max(numbers))
+        for k in numbers:
+            votes = torch.zeros(len(rows), num_classes, dtype=torch.float64)
+            # Cosines are at most 1: a hundredth of their mean can break a tie and no majority.
+            votes.scatter_add_(1, train.label[index[:, :k]], 1 + cosine[:, :k].double() / (100 * k))
+            right[k].append(votes.argmax(1) == queries.label[rows])
+    return {k: torch.cat(parts) for k, parts in right.items()}
 
 
 def retrieval(features: Features, tops: tuple[int, ...] = (1, 5)) -> list[Measurement]:

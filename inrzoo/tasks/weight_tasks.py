@@ -7,7 +7,7 @@ The order of the changes to a batch decides what they mean (docs/derivations/aug
 3. normalisation by the statistics of the training split;
 4. transforms of normalised weights: noise and dropout.
 
-Shape letters: B INRs, P parameters, F features.
+Shape letters: B INRs of a batch, L of a dataset, P parameters, F features.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -52,6 +53,8 @@ class WeightTask(Task):
 
     Attributes:
         batch_size: INRs, or pairs, of a step.
+        train_seeds: number of fits of each training signal to learn from, those of the first seeds; 0 for all. Other
+            splits keep all their fits.
         label: name of the label column with the classes; the first column by default.
         inputs: the encoder reads `weights`, or `canonical` weights.
         normalise: `per_parameter`, `per_tensor`, `none`, or `auto`, which depends on the encoder: `none` if it takes
@@ -69,6 +72,7 @@ class WeightTask(Task):
     weight_decay: float = 5e-4
     warmup: int = 1000
     batch_size: int = 128
+    train_seeds: int = 0
     label: str | None = None
     inputs: Literal["weights", "canonical"] = "weights"
     normalise: Normalise = "auto"
@@ -84,14 +88,26 @@ class WeightTask(Task):
         """
         super().__post_init__()
         self.require("batch_size", self.batch_size >= 1, "at least 1")
+        self.require("train_seeds", self.train_seeds >= 0, "at least 0")
 
     def conventions(self, path: str | Path) -> dict[str, Any]:
         """See `Task.conventions`."""
         return weight_conventions(load(path, normalise="none").stores[0])
 
     def dataset(self, path: str | Path, split: str | None, views: Sequence[int] | None = None) -> WeightDataset:
-        """All INRs of a split as they were fitted; at their last snapshot unless `views` names others."""
-        return load(path, split=split, views=views, normalise="none", seed=self.seed)
+        """All INRs of a split as they were fitted; at their last snapshot unless `views` names others.
+
+        Raises:
+            InrzooError: the store has fewer seeds than `train_seeds`.
+        """
+        dataset = load(path, split=split, views=views, normalise="none", seed=self.seed)
+        if not self.train_seeds or split != "train":
+            return dataset
+        available = min(store.num_seeds for store in dataset.stores)
+        if self.train_seeds > available:
+            raise InrzooError(f"train_seeds = {self.train_seeds} is more than the {available} seed(s) of {path}")
+        seed_L = dataset.rows.locations(np.arange(len(dataset))).seed
+        return dataset.subset(np.flatnonzero(seed_L < self.train_seeds))
 
     @abstractmethod
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:

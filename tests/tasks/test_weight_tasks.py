@@ -236,6 +236,16 @@ def test_fewer_training_signals_are_nested_and_balanced(finished):
         chosen(dataset, column, 1000, 0)
 
 
+def test_fewer_training_seeds_are_the_first_ones_of_every_signal(finished):
+    """Other splits keep all fits, so that rows of a table are measured on the same INRs."""
+    task = Contrastive(**SMALL, train_seeds=1)
+    both, one = Contrastive(**SMALL).dataset(finished, "train"), task.dataset(finished, "train")
+    assert set(one[:].seed.tolist()) == {0} and torch.equal(one[:].weights, both[:].weights[both[:].seed == 0])
+    assert len(task.dataset(finished, "test")) == len(Contrastive(**SMALL).dataset(finished, "test"))
+    with pytest.raises(InrzooError, match=r"train_seeds = 3 is more than the 2 seed\(s\) of"):
+        replace(task, train_seeds=3).dataset(finished, "train")
+
+
 def test_what_is_measured_is_the_average(finished, tmp_path):
     task = Classify(**SMALL, steps=6, validate_every=3, ema=0.9, lr=0.05)
     tasks.train(task, finished, tmp_path / "run", quiet=True, device="cpu")
@@ -261,6 +271,7 @@ def test_what_is_measured_is_the_average(finished, tmp_path):
         (lambda: Contrastive(temperature=0.0), "temperature = 0.0 is not allowed; it must be above 0"),
         (lambda: Contrastive(batch_size=1), "batch_size = 1 is not allowed; it must be at least 2"),
         (lambda: Classify(ema=1.0), "ema = 1.0 is not allowed"),
+        (lambda: Classify(train_seeds=-1), "train_seeds = -1 is not allowed; it must be at least 0"),
     ],
 )
 def test_impossible_fields_are_refused(make, words):
