@@ -276,3 +276,15 @@ def test_a_store_that_contradicts_its_own_format_is_refused(kept, finished_small
 
 def test_the_page_of_an_uncompressed_store_may_be_made(kept):
     require_finished(kept("int8"))
+
+
+@pytest.mark.slow
+def test_the_benchmark_of_smaller_stores_has_a_row_for_each(finished, tmp_path):
+    script = Path(__file__).parents[1] / "benchmarks" / "smaller_stores.py"
+    ran = subprocess.run(
+        [sys.executable, script, finished, "--signals", "8", "--out", tmp_path], capture_output=True, text=True
+    )
+    assert ran.returncode == 0, ran.stderr
+    (page,) = tmp_path.glob("smaller_stores_*.md")
+    rows = [line for line in page.read_text().splitlines() if line.startswith("| ")]
+    assert {"float16", "bfloat16", "int8"} <= {word for row in rows for word in row.replace(",", " ").split()}

@@ -59,6 +59,14 @@ def test_a_run_that_was_stopped_continues_to_the_same_bits(finished, tmp_path, n
     assert [json.loads(line) for line in lines[0]] == [json.loads(line) for line in lines[1]]
 
 
+def test_a_run_from_before_a_field_existed_continues(finished, tmp_path):
+    tasks.train(TASKS["classify"], finished, tmp_path, quiet=True, device="cpu", stop_after=2)
+    last = checkpoint.read(tmp_path / "last.safetensors")
+    del last.task["train_seeds"]
+    last.write(tmp_path / "last.safetensors")
+    assert tasks.train(TASKS["classify"], finished, tmp_path, quiet=True, device="cpu").step == 7
+
+
 @EVERY
 def test_a_checkpoint_is_measured_and_training_moves_all_parameters(finished, tmp_path, name):
     tasks.train(TASKS[name], finished, tmp_path / "run", quiet=True, device="cpu")

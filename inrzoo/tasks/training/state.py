@@ -20,11 +20,8 @@ OLDER_FIELDS = (
 )  # fmt: skip
 """Fields of tasks on weights in older checkpoints, one or two for each transform."""
 
-NEWER_FIELDS: dict[str, dict[str, Any]] = {
-    "hypernetwork": {"augment": [], "coord_noise": 0.0},
-    "end_to_end": {"augment": []},
-}
-"""Fields that older checkpoints of a task lack, with the values that say what was done then."""
+NEWER_FIELDS: dict[str, Any] = {"augment": [], "coord_noise": 0.0, "train_seeds": 0}
+"""Fields that checkpoints of before they existed lack, with the values that say what was done then."""
 
 
 def task_table(checkpoint: Checkpoint) -> dict[str, Any]:
@@ -33,9 +30,10 @@ def task_table(checkpoint: Checkpoint) -> dict[str, Any]:
     Fields that came later have their defaults, which are what was done before. A checkpoint without `augment` of a task
     on weights had a field for each transform.
     """
-    table = dict(checkpoint.task)
-    if "augment" in table or "quantile_dropout" not in table:
-        return {**NEWER_FIELDS.get(table["name"], {}), **table}
+    known = {field.name for field in dataclasses.fields(registry.find("tasks", checkpoint.task["name"]))}
+    table = {**{key: value for key, value in NEWER_FIELDS.items() if key in known}, **checkpoint.task}
+    if "quantile_dropout" not in table:
+        return table
     strengths = {key: table.pop(key) for key in OLDER_FIELDS}
     forms = {
         "scale": strengths["scale"] and {"low": 1 - strengths["scale"], "high": 1 + strengths["scale"]},
