@@ -1,8 +1,9 @@
 """Rows of the leaderboard: stores are built, encoders trained with three seeds and scored, results added to the board.
 
 Command:  python pipelines/leaderboard.py
-Needs:    MNIST and Omniglot, fetched unless INRZOO_MNIST and INRZOO_OMNIGLOT name their files; INRZOO_SPOKEN_DIGITS and
-          INRZOO_FURNITURE, without which their tasks are left out. INRZOO_SCALE: tiny|small|full.
+Needs:    the files that `inrzoo leaderboard list` names: INRZOO_MNIST, INRZOO_CIFAR10, INRZOO_SPOKEN_DIGITS and
+          INRZOO_FURNITURE, without which a task is left out; Fashion-MNIST and Omniglot are fetched unless
+          INRZOO_FASHION_MNIST and INRZOO_OMNIGLOT name their files. INRZOO_SCALE: tiny|small|full.
 Hardware: one CPU core. INRZOO_OUT is the folder of stores and runs, INRZOO_BOARD that of results, INRZOO_DOCUMENT the
           page; INRZOO_TASKS chooses tasks.
 Duration: small: 1 to 25 minutes of one core a store (docs/leaderboard.md), 1 to 30 minutes a row; "full" has the
@@ -44,6 +45,12 @@ DIGITS: list[tuple[str, dict[str, Any]]] = [
 if SCALE == "full":
     names_of_slow = ("deep_sets", "equivariant_mlp", "neuron_transformer", "relational_transformer")
     DIGITS += [(name, {"steps": 6000}) for name in names_of_slow]
+PICTURES: list[tuple[str, dict[str, Any]]] = [
+    ("function_probe", {"encoder.num_probes": 64, "steps": 6000}),
+    ("flat_mlp", {**FLAT, "steps": 4000}),
+    ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 6000}),
+    ("graded_message_passing", {"lr": 4e-3, "steps": 6000}),
+]
 FEW_DIGITS: list[tuple[str, dict[str, Any]]] = [  # a few thousand digits need fewer steps than all
     ("function_probe", {"encoder.num_probes": 64, "steps": 1500}),
     ("flat_mlp", {**FLAT, "steps": 1500}),
@@ -96,6 +103,7 @@ WIDER: list[tuple[str, dict[str, Any]]] = [
 ]
 ROWS = {
     **dict.fromkeys(("mnist_random", "mnist_shared"), DIGITS),
+    **dict.fromkeys(("fashion_random", "fashion_shared", "cifar10_random", "cifar10_shared"), PICTURES),
     **dict.fromkeys(("mnist_nfn", "mnist_dws"), FEW_DIGITS),
     "mnist_fourier": FILTERS,
     **dict.fromkeys(("mnist_probe", "mnist_identity"), PAIRS),

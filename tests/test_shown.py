@@ -67,7 +67,8 @@ def test_names_in_a_store_cannot_command_a_terminal_or_a_browser(finished):
         "inr": {"name": HOSTILE, HOSTILE: HOSTILE},
     }
     store.info = SimpleNamespace(
-        **{**vars(store.info), **hostile, "status_codes": store.info.status_codes, "num_axes": 2}
+        **{**vars(store.info), **hostile, "status_codes": store.info.status_codes, "num_axes": 2},
+        codec=store.info.codec,
     )
     store.location = HOSTILE
     text, page = both(store)

@@ -94,7 +94,7 @@ def test_the_level_of_logits_is_that_of_even_odds(stores: Stores) -> None:
     store = stores("solids")
     store.observation = Points(quantity="occupancy", loss="bce")
     values = dataclasses.replace(store.info.manifest.settings.values, range=(0.0, 1.0), limits=(0.0, 255.0))
-    store.info = dataclasses.replace(store.info, manifest=SimpleNamespace(values=values))
+    store.info = dataclasses.replace(store.info, manifest=SimpleNamespace(values=values, weights="float32"))
     store.limits = np.array([[0.0, 255.0]])
     assert level_of(store, 0, (8, 8, 8)) == Level(0.0, 127.5, inside_above=True)
     assert level_of(store, 0, (8, 8, 8), 204.0).value == pytest.approx(np.log(4))
