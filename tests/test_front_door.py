@@ -140,7 +140,20 @@ def test_a_dataset_is_a_name_a_file_or_a_manifest(tmp_path, monkeypatch):
     )
     (tmp_path / "digits.toml").write_text(shipped.read_text())
     asked = dict.fromkeys(
-        ("preset", "recipe", "seeds", "views", "inr", "engine", "products", "steps", "lr", "stop_psnr", "init", "weights")
+        (
+            "preset",
+            "recipe",
+            "seeds",
+            "views",
+            "inr",
+            "engine",
+            "products",
+            "steps",
+            "lr",
+            "stop_psnr",
+            "init",
+            "weights",
+        )
     )
     asked |= {"compress": None, "fitter": None, "tto": None, "anti_alias": 0.5, "limit": 9, "out": None}
     asked |= {"views": (10, 20), "settings": {"inr.omega_0": 12.0}}
