@@ -153,6 +153,7 @@ def run_tiny(name: str, pictures: Path, out: Path) -> None:
         "INRZOO_COMPLEXITY": "low",
         "INRZOO_DATA": str(pictures),
         "INRZOO_MNIST": str(pictures / "mnist"),
+        "INRZOO_FASHION_MNIST": str(pictures / "mnist"),
         "INRZOO_OMNIGLOT": str(pictures / "omniglot"),
         "INRZOO_OUT": str(out),
         "INRZOO_DOCUMENT": str(out / "page.md"),
