@@ -125,7 +125,7 @@ def table(path: Path, num_signals: int) -> list[str]:
 
 
 def store_words(store: Store) -> str:
-    """What the INRs are."""
+    """Describe the INRs of a store in a line."""
     median = np.median(store.psnr[:, :, -1])
     return f"{store.info.inr['name']}, {store.layout.num_params:,} parameters, median PSNR {median:.2f} dB in float32"
 

@@ -19,11 +19,14 @@ from inrzoo.store import Location, Store
 from inrzoo.store import open_store as open_located
 
 HUB = "hf://"
-NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*(@\S+)?", re.ASCII)
+REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""`USER/NAME` of a repository on the Hub."""
+NAME = re.compile(rf"{REPOSITORY.pattern}(@\S+)?", re.ASCII)
 """`USER/NAME` or `USER/NAME@REVISION`."""
 FILES = (".zarr", ".toml", ".safetensors", ".parquet")
 """Endings of names that mean files and folders of this machine alone."""
-PINNED = re.compile(r"hf://datasets/[^/@\s]+/[^/@\s]+@[0-9a-f]{40}/[^/@\s]+\.zarr")
+PINNED = re.compile(r"hf://datasets/([^/@\s]+/[^/@\s]+@[0-9a-f]{40})/[^/@\s]+\.zarr")
+"""URL of a store on the Hub at a commit; its group is `USER/NAME@COMMIT`."""
 
 
 def located(place: str) -> str:

@@ -99,10 +99,10 @@ def _info_of(store: Store, weights: str, compress: bool) -> StoreInfo:
         )
     dtype: WeightType = next(known for known in types if known == weights)
     newly_rounded = rounded_to == "float32" != dtype
-    kept = {key: value for key, value in info.manifest.tables.items() if key not in ("weights", "compress")}
-    tables = kept | ({"weights": dtype} if newly_rounded else {}) | ({"compress": True} if compress else {})
-    if rounded_to != "float32":
-        tables["weights"] = rounded_to
+    tables = {key: value for key, value in info.manifest.tables.items() if key not in ("weights", "compress")}
+    rounding = dtype if rounded_to == "float32" else rounded_to  # what was lost before stays recorded
+    tables |= {"weights": rounding} if rounding != "float32" else {}
+    tables |= {"compress": True} if compress else {}
     weight_format = weight_format_of(dtype, compress, rounded_to)
     name = store.location if "://" in store.location else Path(store.location).name  # folders are private
     return replace(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, ClassVar
 
@@ -34,6 +35,26 @@ class ShortForm:
         """Raise the one-line error for field `key` unless `holds`."""
         if not holds:
             raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
+
+
+def made(kind: str, tables: Iterable[Mapping[str, Any]], **runtime: Any) -> list[Any]:
+    """Make the components of a list `augment`, in its order.
+
+    Args:
+        kind: `transforms` of weights, or `augmentations` of signals.
+        tables: `name` and fields of each.
+        **runtime: fields that the data give.
+
+    Raises:
+        InrzooError: an unknown component, an unknown field, or an impossible value.
+    """
+    components = []
+    for table in tables:
+        try:
+            components.append(registry.make(kind, table, **runtime))
+        except InrzooError as error:
+            raise InrzooError(f"augment {table.get('name', '')}: {error}") from None
+    return components
 
 
 def short_table(name: str, value: Any, kind: str = "transforms") -> dict[str, Any]:

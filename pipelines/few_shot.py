@@ -65,7 +65,7 @@ def both(store: Path, run: str, **fields: Any) -> list[dict[str, Measurement]]:
 
 
 def explained(data: str) -> list[str]:
-    """What the numbers of a section are, and of which data."""
+    """Return the paragraph that says what the numbers of a section are, and of which data."""
     return [
         f"Scale `{SCALE}`, {data}. Accuracy in percent on the test classes: the mean of {len(SEEDS)} trainings and its",
         "95 % interval over training seeds (Student's t; over 1,000 episodes for what is not trained).",

@@ -103,7 +103,7 @@ MAY_IMPORT = {
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
     | {"conversion", "typecheck", "leaderboard"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
-    | {"differences", "weights", "typecheck", "root", "hub"},
+    | {"addresses", "differences", "weights", "typecheck", "root", "hub"},
     "__main__": {"cli"},
 }
 for room in (

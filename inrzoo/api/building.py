@@ -131,7 +131,7 @@ def build(
         anti_alias=anti_alias,
         limit=limit,
         weights=weights,
-        compress=compress or None,
+        compress=compress,
         settings=settings,
         out=out,
     )
@@ -246,10 +246,15 @@ KEYS = {
 """The manifest's key of each option that sets one key to its own value."""
 
 
+def _given(value: Any) -> bool:
+    """Whether an option was given: it has a value, or is a flag that is on."""
+    return value is not None and value is not False
+
+
 def _typed(init: str | Path | None, options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, str]:
     """Return the option that sets each dotted manifest key, as it is typed."""
     keys = {**KEYS, "stop_psnr": "fit.stop_psnr", "views": "fit.views"}
-    typed = {key: option(name, options[name]) for name, key in keys.items() if options[name] is not None}
+    typed = {key: option(name, options[name]) for name, key in keys.items() if _given(options[name])}
     if (anti_alias := options["anti_alias"]) is not None:
         typed |= dict.fromkeys(("antialias.weight", "antialias.regulariser"), option("anti_alias", anti_alias))
     if init in INIT_MODES:
@@ -259,7 +264,7 @@ def _typed(init: str | Path | None, options: Mapping[str, Any], settings: Mappin
 
 def _overrides(init: str | Path | None, options: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options as dotted manifest keys."""
-    overrides = {key: options[name] for name, key in KEYS.items() if options[name] is not None}
+    overrides = {key: options[name] for name, key in KEYS.items() if _given(options[name])}
     if options["stop_psnr"] is not None:
         overrides["fit.stop_psnr"] = options["stop_psnr"] or None
     if options["views"] is not None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from inrzoo.addresses import is_hub_name
+from inrzoo.addresses import PINNED, is_hub_name
 from inrzoo.errors import InrzooError
 
 if TYPE_CHECKING:
@@ -112,5 +111,5 @@ def is_leaderboard_run(folder: Path) -> bool:
 
 def _dataset_of(store: Mapping[str, Any]) -> str | None:
     """Return `USER/NAME@COMMIT` of the dataset that a run was trained from; None for a store that is not on the Hub."""
-    match = re.match(r"hf://datasets/([^/@]+/[^/@]+@[0-9a-f]{40})/", str(store.get("url", "")))
+    match = PINNED.fullmatch(str(store.get("url", "")))
     return None if match is None else match[1]

@@ -17,9 +17,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from inrzoo import registry
 from inrzoo.errors import InrzooError
-from inrzoo.short_forms import ShortForm
+from inrzoo.short_forms import ShortForm, made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,13 +69,7 @@ def make_augmentations(tables: Sequence[Mapping[str, Any]], sizes: Sequence[int]
         >>> crop.padding, flip.probability
         (4, 0.5)
     """
-    made: list[Augmentation] = []
-    for table in tables:
-        try:
-            made.append(registry.make("augmentations", table, sizes=tuple(sizes)))
-        except InrzooError as error:
-            raise InrzooError(f"augment {table.get('name', '')}: {error}") from None
-    return tuple(made)
+    return tuple(made("augmentations", tables, sizes=tuple(sizes)))
 
 
 def augmented(

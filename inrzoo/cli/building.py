@@ -86,7 +86,6 @@ def build(dataset: str, preset: str | None, settings: tuple[str, ...], **options
         say(report.of_build(built))
         return
     run = ("source", "workers", "per_worker", "address", "in_process", "device", "overwrite")
-    arguments["compress"] = arguments["compress"] or None
     request = api.build_request(dataset, **{key: value for key, value in arguments.items() if key not in run})
     from inrzoo import builder, report
     from inrzoo.builder.estimate import check_nodes

@@ -69,6 +69,14 @@ class Encoder(nn.Module, ABC):
         if not holds:
             raise InrzooError(f"{key} = {value!r} is not allowed; it must be {allowed}")
 
+    def require_distinct_axes(self, name: str) -> None:
+        """Raise InrzooError if a tensor has the same axis twice, which the encoder called `name` cannot take."""
+        for tensor in self.layout.tensors:
+            if len(set(tensor.axes)) < len(tensor.axes):
+                raise InrzooError(
+                    f"{tensor.name} has the axes {tensor.axes}; {name} cannot take a tensor with an axis twice"
+                )
+
     def require_counts(self, **counts: int) -> None:
         """Raise the one-line error for the first argument that is below 1."""
         for key, count in counts.items():

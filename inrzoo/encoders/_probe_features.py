@@ -19,7 +19,7 @@ from inrzoo.weights import WeightLayout
 
 
 class Probed(Protocol):
-    """What is asked of an INR whose neurons are probed."""
+    """An INR whose neurons can be probed."""
 
     @property
     def in_features(self) -> int:

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._equivariant_linear import EquivariantLinear, Place, at_place, place_of
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.errors import InrzooError
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
 INRS_AT_ONCE = 16
@@ -65,12 +64,9 @@ class EquivariantMlp(Encoder):
         self.require("num_frequencies", num_frequencies, num_frequencies >= 0, "at least 0")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
         self.out_features = out_features
+        self.require_distinct_axes("equivariant_mlp")
         channels: dict[Place, int] = {}
         for tensor in layout.tensors:
-            if len(set(tensor.axes)) < len(tensor.axes):
-                raise InrzooError(
-                    f"{tensor.name} has the axes {tensor.axes}; equivariant_mlp cannot take a tensor with an axis twice"
-                )
             place = place_of(tensor.axes)
             fixed = [size for axis, size in zip(tensor.axes, tensor.shape, strict=True) if axis in FIXED_AXES]
             channels[place] = channels.get(place, 0) + math.prod(fixed)

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._equivariant_linear import EquivariantLinear, Place, at_place, place_of
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.errors import InrzooError
 from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
 
 INRS_AT_ONCE = 4
@@ -74,11 +73,7 @@ class Nfn(Encoder):
         self.require("num_bands", num_bands, num_bands >= 0, "at least 0")
         self.require("max_frequency", max_frequency, 0 < max_frequency < math.inf, "above 0")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        for tensor in layout.tensors:
-            if len(set(tensor.axes)) < len(tensor.axes):
-                raise InrzooError(
-                    f"{tensor.name} has the axes {tensor.axes}; nfn cannot take a tensor with an axis twice"
-                )
+        self.require_distinct_axes("nfn")
         self.out_features = out_features
         self.fixed = FIXED_AXES if group == "hnp" else ()
         self.fourier = FourierFeatures(num_frequencies, sigma)

@@ -17,7 +17,6 @@ from torch.nn import functional
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._fourier_features import FourierFeatures
 from inrzoo.encoders.nfn import head
-from inrzoo.errors import InrzooError
 from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
 
 INRS_AT_ONCE = 4
@@ -78,11 +77,7 @@ class Nft(Encoder):
         self.require("hidden_features", hidden_features, divides, f"a multiple of num_heads = {num_heads}")
         self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        for tensor in layout.tensors:
-            if len(set(tensor.axes)) < len(tensor.axes):
-                raise InrzooError(
-                    f"{tensor.name} has the axes {tensor.axes}; nft cannot take a tensor with an axis twice"
-                )
+        self.require_distinct_axes("nft")
         self.out_features = out_features
         self.fourier = FourierFeatures(num_frequencies, sigma)
         same = self.fourier.out_features == hidden_features

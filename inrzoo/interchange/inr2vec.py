@@ -25,7 +25,7 @@ CONVENTIONS = {
     "inr2vec_sdf": "signed distances from a mesh, logistic(f) = (distance + 0.1) / 0.2",
     "inr2vec_occupancy": "occupied voxels, logistic(f) = occupancy",
 }
-"""What the value f of an INR means, of each kind of set."""
+"""Meaning of the value f of an INR, by kind of set."""
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """Names of folders of splits, in order, and our names of them."""
 AXES, CHANNELS = 3, 1

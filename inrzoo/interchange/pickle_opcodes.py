@@ -31,7 +31,7 @@ class Call:
 
 
 class Mark:
-    """Where a group on the stack begins."""
+    """Marks the beginning of a group on the stack."""
 
 
 def recorded(content: bytes) -> Any:

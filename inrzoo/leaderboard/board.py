@@ -15,7 +15,7 @@ GROUPS = {
     "function": "Reads the function: it evaluates the INR, and with enough probes reads the signal",
 }
 MODELS = "https://huggingface.co/"
-"""Where the pages of models are."""
+"""Address before the name of a model's page."""
 
 
 def read_results(folder: Path) -> list[Result]:

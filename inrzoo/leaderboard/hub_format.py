@@ -6,15 +6,16 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from inrzoo.addresses import REPOSITORY
 from inrzoo.errors import InrzooError
 from inrzoo.leaderboard.definition import BenchmarkTask
-from inrzoo.leaderboard.result import HUB_NAME, Result
+from inrzoo.leaderboard.result import Result
 from inrzoo.leaderboard.running import file_name
 
 if TYPE_CHECKING:
     from inrzoo.hub.evaluation import Score
 
-ADDRESS = re.compile(rf"(?P<repo>{HUB_NAME.pattern})(@(?P<commit>[0-9a-f]{{40}}))?", re.ASCII)
+ADDRESS = re.compile(rf"(?P<repo>{REPOSITORY.pattern})(@(?P<commit>[0-9a-f]{{40}}))?", re.ASCII)
 """A dataset on the Hub, with its commit if that is known."""
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields
@@ -15,6 +14,7 @@ from typing import Any, get_type_hints
 import torch
 
 from inrzoo import registry
+from inrzoo.addresses import REPOSITORY
 from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
 from inrzoo.store.files import write_atomically
@@ -22,8 +22,6 @@ from inrzoo.typecheck import check_type
 
 FORMAT = 1
 """Format of the file."""
-HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
-"""`USER/NAME` of a repository on the Hub."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +101,7 @@ class Result:
         if missing := sorted(required - table.keys()):
             raise InrzooError(f"{path} lacks {', '.join(missing)}")
         known = {key: check_type(f"{path.name}: {key}", table[key], hints[key]) for key in hints if key in table}
-        if known.get("model") is not None and not HUB_NAME.fullmatch(known["model"]):
+        if known.get("model") is not None and not REPOSITORY.fullmatch(known["model"]):
             raise InrzooError(f"{path.name}: model = {known['model']!r} is not allowed; expected USER/NAME on the Hub")
         return cls(**known)
 

@@ -1,6 +1,7 @@
 """INRs and random layouts that the tests of the encoders share, and weights for them."""
 
 import torch
+from torch import nn
 
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.gabor_net import GaborNet
@@ -37,6 +38,14 @@ def orders_of(layout: WeightLayout, seed: int = 0) -> dict[str, torch.Tensor]:
     """A random order of the neurons of every axis."""
     generator = torch.Generator().manual_seed(seed)
     return {axis: torch.randperm(size, generator=generator) for axis, size in layout.neuron_axes.items()}
+
+
+def require_any_numbering(encoder: nn.Module, layout: WeightLayout, least: float) -> None:
+    """Features are the same for every numbering of neurons, and differ between INRs by more than `least`."""
+    weights = weights_of(layout).double()
+    features = encoder(weights)
+    torch.testing.assert_close(encoder(layout.permute(weights, orders_of(layout))), features)
+    assert features.std(0).max() > least
 
 
 def fitted_weights_of(inr: Siren, count: int = 4) -> torch.Tensor:

@@ -20,10 +20,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from inrzoo import registry
-from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
-from inrzoo.short_forms import ShortForm
+from inrzoo.short_forms import ShortForm, made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,12 +92,7 @@ def make_transforms(tables: Sequence[Mapping[str, Any]], inr: INR, extent: float
         >>> [type(transform).__name__ for transform in (*as_fitted.transforms, *normalised.transforms)]
         ['Rotate', 'Noise']
     """
-    transforms: list[Transform] = []
-    for table in tables:
-        try:
-            transforms.append(registry.make("transforms", table, inr=inr, extent=extent))
-        except InrzooError as error:
-            raise InrzooError(f"augment {table.get('name', '')}: {error}") from None
+    transforms: list[Transform] = made("transforms", tables, inr=inr, extent=extent)
     as_fitted = tuple(transform for transform in transforms if not transform.of_normalised)
     return Compose(as_fitted), Compose(tuple(transform for transform in transforms if transform.of_normalised))
 
