@@ -31,6 +31,7 @@ TINY: dict[str, str] = {
     "findings": "",
     "fitting": "1 0.01 --workload W1 --method naive --method reference-1-thread --steps 5 --out {out}",
     "gpu": "--device cpu --out {out}",
+    "image_orders": "",
     "leaderboard": "",
     "learning_curves": "",
     "loading": "{out}/loading 1024 --rounds 1 --out {out}",

@@ -13,8 +13,8 @@ from inrzoo.manifest.settings import (
     Manifest,
     make_inr,
 )
-from inrzoo.manifest.shipped import folder
 from inrzoo.manifest.signal_settings import Coords, Values
+from inrzoo.shipped import folder
 
 __all__ = [
     "NOT_IN_FINGERPRINT",

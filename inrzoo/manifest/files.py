@@ -10,8 +10,8 @@ from typing import Any
 from inrzoo.errors import InrzooError
 from inrzoo.manifest.recipe_files import recipe as recipe_tables
 from inrzoo.manifest.settings import Manifest, from_tables
-from inrzoo.manifest.shipped import folder
 from inrzoo.nearest import among
+from inrzoo.shipped import folder
 from inrzoo.trust import trust_tables
 from inrzoo.typecheck import check_type
 

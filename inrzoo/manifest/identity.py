@@ -40,6 +40,7 @@ ADDED_LATER = {
     "source.exif": "ignore",
     "source.alpha": "drop",
     "source.bit_depth": 8,
+    "source.order": None,
     "observation": {"name": "grid", "measures": []},
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,

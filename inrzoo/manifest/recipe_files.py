@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from inrzoo.errors import InrzooError
-from inrzoo.manifest.shipped import folder
 from inrzoo.nearest import among
+from inrzoo.shipped import folder
 
 TITLE = "title"
 """Key of the sentence that says what a recipe is for."""

@@ -20,9 +20,10 @@ from inrzoo.extras import needed
 from inrzoo.nearest import among
 from inrzoo.sources import SPLITS, Signals
 from inrzoo.sources._files import read_file, sha256
-from inrzoo.sources._pixels import ImageSource
+from inrzoo.sources._pixels import ImageSource, decode
 from inrzoo.sources._splits import check_counts, check_split_table, draw_validation
 from inrzoo.sources.image_folder import ImageFolder
+from inrzoo.sources.image_order import ordered_rows
 
 ROWS_AT_ONCE = 256
 SAVED_TO_DISK = ("dataset_dict.json", "state.json")
@@ -48,6 +49,8 @@ class HubImages(ImageSource):
         split_classes: names in `split_column` of each split; rows with other names are left out.
         num_validation: number of train signals that become validation, evenly over the classes.
         split_seed: seed of that random draw.
+        order: name of an order that the images of each split are brought to, whatever copy they are read from: a file
+            of `manifests/orders`. By default they keep the order of the dataset. It reads all images once more.
     """
 
     repo: str
@@ -61,6 +64,7 @@ class HubImages(ImageSource):
     split_classes: dict[str, list[str]] | None = None
     num_validation: int = 0
     split_seed: int = 0
+    order: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -97,7 +101,10 @@ class HubImages(ImageSource):
         part_names = list(parts.values())
         counts, labels, names = self._read_labels(path, part_names)
         part_of = np.repeat(np.arange(len(parts)), counts)
-        row_of = np.concatenate([np.arange(count) for count in counts])
+        place_of = np.concatenate([np.arange(count) for count in counts])
+        row_of = self._rows(path, part_names, counts, labels[self.label_column])
+        first_of = np.repeat(np.cumsum(counts) - counts, counts)
+        labels = {column: codes[first_of + row_of] for column, codes in labels.items()}
         split = np.array([SPLITS.index(name) for name in parts], dtype=np.uint8)[part_of]
         if self.split_column is not None and self.split_classes is not None:
             table = check_split_table("hub_images.split_classes", self.split_classes)
@@ -111,9 +118,9 @@ class HubImages(ImageSource):
         selected = np.flatnonzero(split < len(SPLITS))
         if not len(selected):
             raise InrzooError(f"{where} holds no signals in its splits {', '.join(part_names)}")
-        part_of, row_of = part_of[selected], row_of[selected]
+        part_of, place_of, row_of = part_of[selected], place_of[selected], row_of[selected]
         labels = {column: codes[selected] for column, codes in labels.items()}
-        ids = [f"{part_names[part]}/{row:06d}" for part, row in zip(part_of, row_of, strict=True)]
+        ids = [f"{part_names[part]}/{place:06d}" for part, place in zip(part_of, place_of, strict=True)]
         first = next(self._images(path, part_names[part_of[0]], [int(row_of[0])]))
         grid = self.grid(first, f"{where}: {ids[0]}")
 
@@ -135,6 +142,22 @@ class HubImages(ImageSource):
             dtype=self.dtype,
             checksums={} if path is None else {file.name: sha256(file) for file in _data_files(path)},
         )
+
+    def _rows(
+        self, path: Path | None, parts: list[str], counts: list[int], codes: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        """Return the row in its split of each image, in `order`; `codes` has all splits, one after the other."""
+        if self.order is None:
+            return np.concatenate([np.arange(count) for count in counts])
+        rows, start = [], 0
+        for part, count in zip(parts, counts, strict=True):
+            images = enumerate(self._images(path, part, list(range(count))))
+            where = f"{path or self.repo}: {part}"
+            pixels = (decode(image, f"{where}/{row:06d}", "RGB").tobytes() for row, image in images)
+            pairs = zip(codes[start : start + count].tolist(), pixels, strict=True)
+            rows.append(ordered_rows("source.order", self.order, part, pairs))
+            start += count
+        return np.concatenate(rows)
 
     def _read_labels(
         self, path: Path | None, parts: list[str]
@@ -159,6 +182,11 @@ class HubImages(ImageSource):
         )
 
     def _read_folder(self, path: Path) -> Signals:
+        if self.order is not None:
+            raise InrzooError(
+                f"source.order = {self.order!r} orders the rows of a dataset; {path} is no folder of "
+                f"Parquet files as in the Hub's {self.repo}"
+            )
         if self.split_column is not None or self.extra_columns:
             columns = ", ".join(self.extra_columns) or self.split_column
             raise InrzooError(

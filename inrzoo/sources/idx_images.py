@@ -22,6 +22,7 @@ from inrzoo.sources import SPLITS, Signals, Source
 from inrzoo.sources._download import local_or_fetched
 from inrzoo.sources._files import sha256
 from inrzoo.sources._splits import check_counts, draw_validation
+from inrzoo.sources.image_order import ordered_rows
 
 PARTS = {"train": "train", "test": "t10k"}
 FILES = {"images": "{}-images-idx3-ubyte", "labels": "{}-labels-idx1-ubyte"}
@@ -41,6 +42,8 @@ class IdxImages(Source):
         split_seed: seed of that random draw.
         url: URL of the folder with the four files.
         hashes: names and hashes of the four files.
+        order: name of an order that the images are brought to, whatever copy they are read from: a file of
+            `manifests/orders`. By default they keep the order of the files.
     """
 
     class_column: str = "class"
@@ -49,6 +52,7 @@ class IdxImages(Source):
     split_seed: int = 0
     url: str | None = None
     hashes: dict[str, str] = field(default_factory=dict)
+    order: str | None = None
 
     def __post_init__(self) -> None:
         check_counts("idx_images", num_validation=self.num_validation, split_seed=self.split_seed)
@@ -74,13 +78,15 @@ class IdxImages(Source):
         names = self.class_names or [str(code) for code in range(int(codes.max()) + 1)]
         if codes.max() >= len(names):
             raise InrzooError(f"{path} has the label {codes.max()}, but idx_images.class_names has {len(names)} names")
+        rows = {part: self._rows(part, images[part], labels[part]) for part in PARTS}
+        codes = np.concatenate([labels[part][rows[part]] for part in PARTS])
         counts = [len(labels[part]) for part in PARTS]
         split = np.repeat(np.array([SPLITS.index(part) for part in PARTS], np.uint8), counts)
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
             for index in indices:
                 part, row = ("train", index) if index < counts[0] else ("test", index - counts[0])
-                yield index, _images(files[part, "images"])[row][..., None]
+                yield index, _images(files[part, "images"])[rows[part][row]][..., None]
 
         return Signals(
             grid=grid,
@@ -92,6 +98,13 @@ class IdxImages(Source):
             values=values,
             checksums={file.name: sha256(file) for file in files.values()},
         )
+
+    def _rows(self, part: str, images: NDArray[np.uint8], codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the row in the files of each image of a part."""
+        if self.order is None:
+            return np.arange(len(codes))
+        pairs = ((int(code), image.tobytes()) for code, image in zip(codes, images, strict=True))
+        return ordered_rows("source.order", self.order, part, pairs)
 
 
 def _find(folder: Path, name: str) -> Path:
