@@ -32,6 +32,7 @@ from inrzoo.store import (
     Quality,
     Store,
     create_store,
+    only_writer,
     open_store,
     publish_seed,
     write_block,
@@ -156,8 +157,7 @@ def import_state_dicts(
 
 def _require_ready(out: Path, dataset: str | None, images: Path | None) -> None:
     require("build", "importing a folder", "dask")
-    if out.exists() or out.is_symlink():
-        raise InrzooError(f"{out} exists; give another --out")
+    _require_absent(out)
     if images is not None and dataset is None:
         raise InrzooError(f"--images {images} needs --dataset NAME, the dataset of these files")
 
@@ -176,19 +176,25 @@ def _import(
     sizes = grid_of(grid, incoming, matched, inr)
     _require_space(out, incoming, inr, matched)
     staging, partial = out.with_name(f".{out.name}.weights"), out.with_name(f".{out.name}.importing")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        shape = (len(incoming.copies), len(incoming.names), inr.layout.num_params)
-        weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
-        digest = incoming.read(weights_SNP, on_file)
-        info = info_of(incoming, inr, sizes, matched, digest, name)
-        _write_store(partial, incoming, info, weights_SNP, matched)
-        partial.rename(out)
-    finally:
-        staging.unlink(missing_ok=True)
+    with only_writer(out):
+        _require_absent(out)
         shutil.rmtree(partial, ignore_errors=True)
+        try:
+            shape = (len(incoming.copies), len(incoming.names), inr.layout.num_params)
+            weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
+            digest = incoming.read(weights_SNP, on_file)
+            info = info_of(incoming, inr, sizes, matched, digest, name)
+            _write_store(partial, incoming, info, weights_SNP, matched)
+            partial.rename(out)
+        finally:
+            staging.unlink(missing_ok=True)
+            shutil.rmtree(partial, ignore_errors=True)
     return out
+
+
+def _require_absent(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise InrzooError(f"{out} exists; give another --out")
 
 
 def _require_space(out: Path, incoming: IncomingSet, inr: INR, matched: Images | None) -> None:

@@ -517,6 +517,19 @@ def test_a_full_disk_is_said_before_anything_is_read(exported, tmp_path, monkeyp
     refused(exported("nfn", 0), tmp_path, r"needs .*, the disk has 1.0 kB free")
 
 
+def test_two_imports_do_not_write_into_each_other(exported, tmp_path):
+    """The first one's files under way, beside the new store, stay as they are."""
+    out, folder, other = tmp_path / "b.zarr", exported("dws", 0), exported("nfn", 0)
+
+    def second(done, total):
+        with pytest.raises(InrzooError, match="another process is writing to"):
+            import_state_dicts(other, out)
+
+    made = open_store(import_state_dicts(folder, out, on_file=second))
+    alone = open_store(import_state_dicts(folder, tmp_path / "alone.zarr"))
+    assert np.array_equal(made.weights[:], alone.weights[:])
+
+
 def test_an_interrupted_import_leaves_nothing(exported, tmp_path):
     folder = exported("nfn", 0)
 
