@@ -1,8 +1,8 @@
 """How small the weights of a store become, what rounding costs in dB, and how fast loaders read them.
 
 Command:  python benchmarks/smaller_stores.py STORE [--signals 2000] [--out benchmarks/results]     Duration: minutes.
-Needs:    a store of float32 weights that holds its signals, such as mnist_random.zarr, and room for nine copies of the
-          signals that are used.
+Needs:    a store of float32 weights that holds its signals, such as mnist_random.zarr, and room for eleven copies of
+          the signals that are used.
 
 Each kind of store is made by `inrzoo convert`. Two further rows round to int8 with other scales, which no store keeps.
 
@@ -15,6 +15,7 @@ import tempfile
 import time
 from datetime import date
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import torch
@@ -22,10 +23,11 @@ from numpy.typing import NDArray
 
 import inrzoo
 from inrzoo.bench.machine import describe, in_a_line, slug
+from inrzoo.choices import WeightType
 from inrzoo.fit.metrics import mse, psnr
 from inrzoo.store import Store
 
-KINDS = [(dtype, compress) for dtype in ("float32", "float16", "bfloat16", "int8") for compress in (False, True)]
+KINDS = [(dtype, compress) for dtype in get_args(WeightType) for compress in (False, True)]
 BATCH, EPOCHS, ROUNDS = 256, 10, 5
 """INRs of a batch, and passes over the store in each timing, of which there are several in turn."""
 

@@ -11,7 +11,7 @@ ValueType = Literal["uint8", "uint16", "int16", "float16", "float32"]
 """Types of the numbers of a signal."""
 ValueScale = Literal["dtype", "dataset", "signal"]
 """Sets of numbers whose smallest and largest ones are mapped to the ends of a value range; see `inrzoo.scale`."""
-WeightType = Literal["float32", "float16", "bfloat16", "int8"]
+WeightType = Literal["float32", "float16", "bfloat16", "int16", "int8"]
 """Types of the numbers in which a store keeps weights; all but float32 round them."""
 Regulariser = Literal["hinge", "linf", "axis_linf", "smooth_max", "l1", "l0_surrogate", "projection"]
 """Bounds of a filter network's frequencies; see `inrzoo.fit.antialias`."""

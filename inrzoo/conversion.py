@@ -58,7 +58,7 @@ def convert(
     Args:
         store: a finished store, path or URL. It does not change.
         out: the new store, a folder, which is made whole or not at all; `store` itself with `overwrite`.
-        weights: `float32`, `float16`, `bfloat16` or `int8`, which has a scale for each INR and tensor.
+        weights: `float32`, `float16`, `bfloat16`, or `int16` or `int8`, which have a scale for each INR and tensor.
         compress: whether to compress the weights, without loss.
         source: local files of the signals, for a store that does not hold them.
         overwrite: whether to replace the store at `out`.

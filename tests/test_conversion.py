@@ -20,7 +20,7 @@ from inrzoo.refit import refit
 from inrzoo.store import Store, open_store
 from inrzoo.viewer.settings import require_finished
 
-ROUNDED = ("float16", "bfloat16", "int8")
+ROUNDED = ("float16", "bfloat16", "int16", "int8")
 
 
 @pytest.fixture(scope="session")

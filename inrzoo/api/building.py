@@ -88,7 +88,8 @@ def build(
         tto: steps of test-time optimisation (Adam) after `fitter`; 0 if None.
         anti_alias: weight of the anti-aliasing regulariser, or `projection`.
         limit: maximum number of signals, an even share of every class. Signals that a finished store lacks are added.
-        weights: type that the store keeps weights in: `float32`, or rounded to `float16`, `bfloat16` or `int8`.
+        weights: type that the store keeps weights in: `float32`, or rounded to `float16`, `bfloat16`, `int16` or
+            `int8`.
         compress: whether to compress the weights, without loss.
         settings: any other key of the manifest and its value: `{"inr.omega_0": 15}`.
         source: local files of the signals.

@@ -130,8 +130,8 @@ def convert(
     Args:
         store: folder or URL of a finished store.
         out: the new store, a folder, which is made whole or not at all.
-        weights: `float32`, or rounded to `float16`, `bfloat16` or `int8` with a scale for each INR and tensor. The PSNR
-            that rounding cost is measured and recorded.
+        weights: `float32`, or rounded to `float16`, `bfloat16`, or `int16` or `int8` with a scale for each INR and
+            tensor. The PSNR that rounding cost is measured and recorded.
         compress: whether to compress the weights, without loss.
         source: local files of the signals, for a store that does not hold them.
         overwrite: whether to replace the store at `out`.

@@ -53,7 +53,7 @@ class Workers(click.ParamType[int | str]):
 @click.option(
     "--limit", type=int, help="Maximum number of signals, evenly of all classes; those that a store lacks are added."
 )
-@click.option("--weights", help="Type of the stored weights: float32 (default), float16, bfloat16 or int8.")
+@click.option("--weights", help="Type of the stored weights: float32 (default), float16, bfloat16, int16 or int8.")
 @click.option("--compress", is_flag=True, help="Compress the stored weights, without loss.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any other key, e.g. inr.omega_0=15.")
 @SOURCE

@@ -66,7 +66,7 @@ def subset(store: str | Path, out: Path, labels: tuple[str, ...], **options: Any
 @cli.command()
 @STORE
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--weights", required=True, help="Type of the stored weights: float32, float16, bfloat16 or int8.")
+@click.option("--weights", required=True, help="Type of the stored weights: float32, float16, bfloat16, int16 or int8.")
 @click.option("--compress", is_flag=True, help="Compress the weights, without loss.")
 @SOURCE
 @click.option("--overwrite", is_flag=True, help="Replace the store at OUT.")

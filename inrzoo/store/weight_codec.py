@@ -1,4 +1,4 @@
-"""The numbers in which a store keeps weights: float32, or rounded to float16, bfloat16 or int8 with scales.
+"""The numbers in which a store keeps weights: float32, or rounded to float16, bfloat16, or int16 or int8 with scales.
 
 A weight vector of P numbers is one row of the array `weights`. Every type decodes to the same float32 numbers in any
 arithmetic, and what was decoded encodes to the same row again (docs/derivations/store.md#rounded-weights).
@@ -26,12 +26,13 @@ else:
 
 Compression = Literal["none", "zstd"]
 """Lossless compression of the chunks of `weights`; `zstd` is zarr's codec `blosc`: bytes shuffled, then zstd."""
-STORED: dict[str, str] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2", "int8": "|i1"}
+STORED: dict[str, str] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2", "int16": "<i2", "int8": "|i1"}
 """The type of the array `weights`; zarr has no bfloat16, whose 16 bits are kept as uint16."""
-STEPS = 127
-"""The largest number of an int8 row; −128 is not used, so that a row is symmetric."""
-SCALE_BITS = 8
-"""Low bits of a scale that are zero: a number of int8 has 7 bits, a scale 16, and their product is exact in float32."""
+STEPS = {"int16": 32767, "int8": 127}
+"""The largest number of a row of whole numbers; the one below its negative is not used, so that a row is symmetric."""
+SCALE_BITS = {"int16": 23, "int8": 8}
+"""Low bits of a scale that are zero, so that its product with any number of a row is exact in float32: a number of int8
+has 7 bits and a scale 16; a scale of int16 is a power of 2."""
 BFLOAT16_NAN = 0x7FC0
 """The upper half of float32's NaN."""
 
@@ -68,7 +69,7 @@ class WeightCodec:
 
     Attributes:
         dtype: type of the stored numbers.
-        layout: the tensors of a weight vector; int8 has a scale for each.
+        layout: the tensors of a weight vector; int16 and int8 have a scale for each.
 
     Example:
         >>> layout = inrzoo.open_store("digits.zarr").layout
@@ -88,8 +89,9 @@ class WeightCodec:
 
     @property
     def width(self) -> int:
-        """W: P, and for int8 four bytes more for each tensor, its scale."""
-        return self.layout.num_params + (4 * len(self.layout.tensors) if self.dtype == "int8" else 0)
+        """W: P, and for int16 and int8 four bytes more for each tensor, its scale."""
+        scales = 4 * len(self.layout.tensors) // self.array_dtype.itemsize
+        return self.layout.num_params + (scales if self.dtype in STEPS else 0)
 
     @property
     def row_bytes(self) -> int:
@@ -98,8 +100,8 @@ class WeightCodec:
 
     @property
     def fill(self) -> float | int:
-        """The fill value of the array, which decodes to NaN: the bytes of int8's scales are then those of a NaN."""
-        return {"bfloat16": BFLOAT16_NAN, "int8": -1}.get(self.dtype, float("nan"))
+        """The fill value of the array, which decodes to NaN: the bytes of scales are then those of a NaN."""
+        return {"bfloat16": BFLOAT16_NAN, "int16": -1, "int8": -1}.get(self.dtype, float("nan"))
 
     def round(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the float32 numbers that `decode` gives for encoded weights, shape (..., P)."""
@@ -108,8 +110,8 @@ class WeightCodec:
     def encode(self, weights: NDArray[np.float32]) -> NDArray[Any]:
         """Return rows, (..., W), of float32 weights, (..., P).
 
-        Rounded to nearest, ties to even. A tensor of int8 with a number that is not finite becomes NaN as a whole, and
-        numbers beyond ±65504 become infinite in float16.
+        Rounded to nearest, ties to even. A tensor of int16 or int8 with a number that is not finite becomes NaN as a
+        whole, and numbers beyond ±65504 become infinite in float16.
         """
         if self.dtype == "float32":
             return np.ascontiguousarray(weights, dtype="<f4")
@@ -118,14 +120,15 @@ class WeightCodec:
                 return np.asarray(weights, dtype="<f2")
         if self.dtype == "bfloat16":
             return _upper_halves(np.ascontiguousarray(weights, dtype="<f4"))
-        rows = np.empty((*weights.shape[:-1], self.width), dtype=np.int8)
+        steps = STEPS[self.dtype]
+        rows = np.empty((*weights.shape[:-1], self.width), dtype=self.array_dtype)
         scales = np.empty((*weights.shape[:-1], len(self.layout.tensors)), dtype="<f4")
         for number, part in enumerate(self._parts):
-            scale = scales[..., number] = _scale(weights[..., part])
+            scale = scales[..., number] = self._scale(weights[..., part])
             divisor = np.where(scale > 0, scale, np.float32(1))[..., None]  # NaN and 0 give zeros
             numbers = np.where(np.isnan(scale)[..., None], 0, np.rint(weights[..., part] / divisor))
-            rows[..., part] = np.clip(numbers, -STEPS, STEPS)
-        rows[..., self.layout.num_params :] = scales.view(np.int8)
+            rows[..., part] = np.clip(numbers, -steps, steps)
+        rows[..., self.layout.num_params :] = scales.view(self.array_dtype)
         return rows
 
     def decode(self, rows: NDArray[Any], out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -141,7 +144,7 @@ class WeightCodec:
             out = np.empty((*rows.shape[:-1], self.layout.num_params), dtype=np.float32)
         if self.dtype == "float32":
             out[...] = rows
-        elif self.dtype == "int8":
+        elif self.dtype in STEPS:
             scales = np.ascontiguousarray(rows[..., self.layout.num_params :]).view("<f4")
             for number, part in enumerate(self._parts):
                 np.multiply(rows[..., part], scales[..., number, None], out=out[..., part])
@@ -150,6 +153,20 @@ class WeightCodec:
             kind = torch.float16 if self.dtype == "float16" else torch.bfloat16
             torch.from_numpy(out).copy_(halves.view(kind))
         return out
+
+    def _scale(self, weights: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the scale, (...,), of the weights of tensors, (..., n): the largest over the largest number of a row.
+
+        Rounded up to a number whose products with numbers of a row are exact in float32. NaN unless all are finite, 0
+        where all would become 0.
+        """
+        steps, low = np.float32(STEPS[self.dtype]), np.uint32(2 ** SCALE_BITS[self.dtype] - 1)
+        largest = np.abs(weights).max(axis=-1)
+        bits = np.asarray(largest / steps, dtype="<f4").view("<u4")
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            scale = ((bits + low) & ~low).view("<f4")
+            scale = np.where(largest <= scale / 2, np.float32(0), scale)
+            return np.where(np.isfinite(steps * scale) & np.isfinite(largest), scale, np.float32(np.nan))
 
     @cached_property
     def _parts(self) -> list[slice]:
@@ -163,16 +180,3 @@ def _upper_halves(weights: NDArray[np.float32]) -> NDArray[np.uint16]:
     bits = weights.view("<u4")
     rounded = (bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
     return np.where(np.isnan(weights), np.uint32(BFLOAT16_NAN), rounded).astype("<u2")
-
-
-def _scale(weights: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the scale of each tensor, (...,), of its numbers (..., n): the largest magnitude over 127, rounded up.
-
-    Rounded up to a number whose products with −127 to 127 are exact in float32. NaN unless all numbers are finite.
-    """
-    largest = np.abs(weights).max(axis=-1)
-    bits = np.asarray(largest / np.float32(STEPS), dtype="<f4").view("<u4")
-    low = np.uint32(2**SCALE_BITS - 1)
-    with np.errstate(over="ignore", invalid="ignore"):
-        scale = ((bits + low) & ~low).view("<f4")
-        return np.where(np.isfinite(STEPS * scale) & np.isfinite(largest), scale, np.float32(np.nan))

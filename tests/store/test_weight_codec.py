@@ -12,9 +12,12 @@ from inrzoo.store.weight_codec import STEPS, WeightCodec
 from inrzoo.weights import WeightLayout, WeightTensor
 
 LAYOUT = WeightLayout((WeightTensor("weight", (3, 2), ("hidden", "in")), WeightTensor("bias", (3,), ("hidden",))))
-TYPES = ("float32", "float16", "bfloat16", "int8")
-SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-133}
-"""The smallest number above 0 of each floating type: numbers below are rounded in its steps."""
+TYPES = ("float32", "float16", "bfloat16", "int16", "int8")
+SCALED = ("int16", "int8")
+SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "int16": 2.0**-125, "int8": 2.0**-140}
+"""The smallest number above 0 of each floating type, or nearly the smallest scale: numbers below have its steps."""
+WIDEST = {"int16": 2.0, "int8": 1 + 2.0**-14}
+"""By how much a scale is rounded up."""
 WEIGHTS = arrays(np.float32, (4, LAYOUT.num_params), elements=st.floats(-3e4, 3e4, width=32))
 
 
@@ -41,26 +44,28 @@ def test_rounding_knows_no_sign(dtype: str, weights: np.ndarray) -> None:
     np.testing.assert_array_equal(codec(dtype).round(-weights), -codec(dtype).round(weights))
 
 
+@pytest.mark.parametrize("dtype", SCALED)
 @settings(max_examples=40, deadline=None)
 @given(weights=WEIGHTS)
-def test_an_int8_number_is_at_most_half_a_step_of_its_tensor_away(weights: np.ndarray) -> None:
-    rows = codec("int8").encode(weights)
+def test_a_whole_number_is_at_most_half_a_step_of_its_tensor_away(dtype: str, weights: np.ndarray) -> None:
+    rows, steps = codec(dtype).encode(weights), STEPS[dtype]
     scales = rows[:, LAYOUT.num_params :].copy().view("<f4").astype(np.float64)
-    kept, sizes = codec("int8").decode(rows), [tensor.size for tensor in LAYOUT.tensors]
+    kept, sizes = codec(dtype).decode(rows), [tensor.size for tensor in LAYOUT.tensors]
     step = np.repeat(scales, sizes, axis=1)
     # A quotient of float32 is rounded, which can take a number between two steps to either; and the smallest underflow.
-    assert (np.abs(kept.astype(np.float64) - weights) <= step * (0.5 + STEPS * 2.0**-24) + 2.0**-142).all()
+    assert (np.abs(kept.astype(np.float64) - weights) <= step * (0.5 + steps * 2.0**-24) + SMALLEST[dtype]).all()
     largest = np.stack([np.abs(part).max(1) for part in np.split(weights, np.cumsum(sizes)[:-1], axis=1)], axis=1)
-    assert (scales <= largest / STEPS * (1 + 2.0**-14) + 2.0**-140).all(), "no step is wider than the tensor needs"
+    assert (scales <= largest / steps * WIDEST[dtype] + SMALLEST[dtype]).all(), "no step is wider than the tensor needs"
 
 
+@pytest.mark.parametrize("dtype", SCALED)
 @settings(max_examples=40, deadline=None)
 @given(weights=WEIGHTS)
-def test_an_int8_number_times_its_scale_is_exact(weights: np.ndarray) -> None:
-    rows = codec("int8").encode(weights)
+def test_a_whole_number_times_its_scale_is_exact(dtype: str, weights: np.ndarray) -> None:
+    rows = codec(dtype).encode(weights)
     scales = rows[:, LAYOUT.num_params :].copy().view("<f4").astype(np.float64)
     exact = rows[:, : LAYOUT.num_params] * np.repeat(scales, [tensor.size for tensor in LAYOUT.tensors], axis=1)
-    np.testing.assert_array_equal(codec("int8").decode(rows).astype(np.float64), exact)
+    np.testing.assert_array_equal(codec(dtype).decode(rows).astype(np.float64), exact)
 
 
 @pytest.mark.parametrize(("dtype", "bits"), [("float16", 11), ("bfloat16", 8)])
@@ -87,14 +92,22 @@ def test_pending_inrs_are_nan_as_are_rows_of_the_fill_value(dtype: str) -> None:
 
 
 @pytest.mark.parametrize("number", [np.inf, -np.inf, np.nan])
-def test_a_tensor_of_int8_with_a_number_that_is_not_finite_is_nan_and_its_neighbour_is_not(number: float) -> None:
+def test_a_scaled_tensor_with_a_number_that_is_not_finite_is_nan_and_its_neighbour_is_not(number: float) -> None:
     weights = np.ones((1, LAYOUT.num_params), np.float32)
     weights[0, 1] = number
-    kept = LAYOUT.split(codec("int8").round(weights))
-    assert np.isnan(kept["weight"]).all() and np.abs(kept["bias"] - 1).max() < 0.5 / STEPS
+    for dtype in SCALED:
+        kept = LAYOUT.split(codec(dtype).round(weights))
+        assert np.isnan(kept["weight"]).all() and np.abs(kept["bias"] - 1).max() < 0.5 / STEPS[dtype]
 
 
 def test_zeros_stay_zeros_in_every_type() -> None:
     zeros = np.zeros((1, LAYOUT.num_params), np.float32)
     for dtype in TYPES:
         np.testing.assert_array_equal(codec(dtype).round(zeros), zeros)
+
+
+@pytest.mark.parametrize("dtype", SCALED)
+def test_numbers_below_every_scale_become_zeros_that_encode_to_the_same_row(dtype: str) -> None:
+    tiny = np.float32(2.0**-149) * np.arange(LAYOUT.num_params, dtype=np.float32)[None] * 60
+    rows = codec(dtype).encode(tiny)
+    assert codec(dtype).encode(codec(dtype).decode(rows)).tobytes() == rows.tobytes()

@@ -76,7 +76,7 @@ def test_the_page_gives_the_values_of_every_family(browser, serve, built, name):
         np.testing.assert_allclose(browser.evaluate(f"window.inrzoo.values({signal})"), expected, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("weights", ["float16", "bfloat16", "int8"])
+@pytest.mark.parametrize("weights", ["float16", "bfloat16", "int16", "int8"])
 def test_the_page_reads_rounded_weights(browser, serve, built, weights):
     path = built("digits", limit=6, weights=weights)
     store, signal = open_store(path), 3

@@ -2,16 +2,16 @@
 
 import { Tensor } from "./inr";
 
-export type WeightType = "float32" | "float16" | "bfloat16" | "int8";
+export type WeightType = "float32" | "float16" | "bfloat16" | "int16" | "int8";
 
-/** Weights (P) of a row of the array `weights`: of int8 the numbers, then the bytes of a scale for each tensor. */
+/** Weights (P) of a row of the array `weights`: of int16 and int8 the numbers, then the bytes of a scale for each tensor. */
 export function decoded(row: any, type: WeightType, layout: Tensor[]): Float32Array {
   if (type === "float32") return row;
   if (type === "float16") return Float32Array.from(row as Uint16Array, half);
   if (type === "bfloat16") return new Float32Array(Uint32Array.from(row as Uint16Array, (bits) => bits << 16).buffer);
   const sizes = layout.map((tensor) => tensor.shape.reduce((size, axis) => size * axis, 1));
   const count = sizes.reduce((sum, size) => sum + size, 0);
-  const scales = new DataView(Int8Array.from((row as Int8Array).subarray(count)).buffer);
+  const scales = new DataView((row as Int8Array | Int16Array).slice(count).buffer);
   const out = new Float32Array(count);
   let at = 0;
   sizes.forEach((size, tensor) => {
