@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. All may import errors, extras and nearest.
 BUILD = {
+    "bases",
     "manifest",
     "registry",
     "trust",
@@ -50,6 +51,7 @@ MAY_IMPORT = {
     "formula": {"typecheck"},
     "differences": set(),
     "manifest": {"registry", "trust", "typecheck", "differences", "coords"},
+    "bases": {"array_namespace"},
     "weights": {"array_namespace"},
     "weight_graph": {"weights"},
     "coords": set(),
@@ -58,10 +60,11 @@ MAY_IMPORT = {
     "observations": {"coords", "typecheck", "lazy", "volume_rendering"},
     "targets": {"manifest", "registry", "observations"},
     "sources": {"cache", "coords", "display", "observations", "seeding"},
-    "inrs": {"weights", "seeding", "lazy", "formula", "array_namespace"},
+    "inrs": {"bases", "weights", "seeding", "lazy", "formula", "array_namespace"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy", "volume_rendering"},
     "bench": {"fit", "inrs", "coords", "seeding", "display"},
     "store": {
+        "bases",
         "cache",
         "retry",
         "manifest",
