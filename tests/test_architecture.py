@@ -98,7 +98,7 @@ MAY_IMPORT = {
     "gather": {"root", "compare", "differences", "store", "stats", "manifest", "choices", "targets"},
     "summary": {"store", "display"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"}
-    | {"rendering"},
+    | {"bases", "rendering"},
     "hub": {"cache", "retry", "store", "weights", "manifest", "stats", "verify", "preview", "rendering", "interchange"}
     | {"viewer"},
     "viewer": {"store", "rendering", "targets"},

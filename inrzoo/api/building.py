@@ -166,7 +166,7 @@ def build_request(
     init: str | Path | None,
     fitter: str | Path | None,
     tto: int | None,
-    base: str | Path | None,
+    base: str | Path | None = None,
     **options: Any,
 ) -> BuildRequest:
     """Resolve the arguments of `build`. Only manifests are read.

@@ -75,7 +75,10 @@ class LatentSiren(INR):
         allowed = self.hidden_layers >= 1 or self.modulation != "low_rank"
         self.require("hidden_layers", allowed, "at least 1 with modulation = 'low_rank'")
         self.require("base", self.base is None or bool(bases.NAME.fullmatch(self.base)), "a sha256 in 64 hex digits")
-        _ = self.siren  # checks the fields that it shares
+        self.require("hidden_features", self.hidden_features >= 1, "at least 1")
+        self.require("hidden_layers", self.hidden_layers >= 0, "at least 0")
+        self.require("omega_0", 0 < self.omega_0 < np.inf, "above 0")
+        self.require("output_offset", bool(np.isfinite(self.output_offset)), "finite")
 
     @cached_property
     def siren(self) -> Siren:

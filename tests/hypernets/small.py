@@ -21,7 +21,7 @@ INRS = {
         "num_frequencies": 4,
         "sigma": 4.0,
     },
-    "latent_siren": {"name": "latent_siren", "hidden_features": 6, "hidden_layers": 2, "latent_dim": 5},
+    "latent_siren": {"name": "latent_siren", "hidden_features": 6, "hidden_layers": 2, "latent_dim": 5, "omega_0": 4.0},
 }
 TRANSFORMER = {"patch": 3, "features": 8, "num_layers": 2, "num_heads": 2, "mlp_features": 16}
 FIELDS = {
@@ -60,7 +60,9 @@ def make(name: str, inr: INR | None = None, **fields) -> Hypernet:
     runtime = {"num_classes": 4} if name == "end_to_end" else {}
     torch.manual_seed(0)
     spec = {"name": name, **FIELDS[name], **fields}
-    return registry.make("hypernets", spec, inr=inr, sizes=SIGNALS[inr.in_features][0], **runtime)
+    made = registry.make("hypernets", spec, inr=inr, sizes=SIGNALS[inr.in_features][0], **runtime)
+    # A base starts without biases, as an odd function; these signals are odd too, and no shift would improve on it.
+    return randomise_(made) if name == "functa" and inr.base is None else made
 
 
 def signals(axes: int = 2, batch: int = 3, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:
