@@ -43,9 +43,9 @@ class LatentSiren(INR):
     two latents are the same function for every base, so that the canonical form is the latent itself.
 
     Attributes:
-        latent_dim: M.
+        latent_dim: M, numbers of a latent.
         modulation: `shift` or `low_rank`.
-        rank: R of `low_rank`; `shift` ignores it.
+        rank: R, the most that `low_rank` adds to the rank of a matrix; `shift` ignores it.
         hidden_features: H, neurons of a hidden layer.
         hidden_layers: linear layers between hidden ones, as for `siren`.
         omega_0: ω₀, radians per unit of pre-activation, in every sine layer.

@@ -241,13 +241,13 @@ def test_files_of_latents_bring_the_base(made, tmp_path):
         np.testing.assert_allclose(names["values"], store.render(row, 0, 0, coords=x).numpy(), atol=1e-5)
 
 
-def test_tasks_read_latents(made, tmp_path):
+def test_tasks_read_latents(made, by_adam, tmp_path):
     spec = {"steps": 2, "validate_every": 2, "batch_size": 2, "warmup": 0}
     spec["encoder"] = {"name": "flat_mlp", "hidden_features": 8, "tensors": "all"}
     classify = registry.make("tasks", {"name": "classify", **spec})
     found = tasks.measure(classify, made, tmp_path / "classify", quiet=True)
     assert found["accuracy"].trials == int((open_store(made).split == 2).sum())
-    assert inrzoo.load(made).normaliser.kind == "per_parameter"
+    assert {inrzoo.load(path).normaliser.kind for path in (made, by_adam)} == {"per_parameter"}
 
 
 @pytest.mark.parametrize("modulation", ["shift", "low_rank"])
