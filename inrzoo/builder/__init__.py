@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from inrzoo import fit, stats
 from inrzoo.builder import estimate
-from inrzoo.builder.base import read_base, require_base
+from inrzoo.builder.base import read_base, recall_base
 from inrzoo.builder.cluster import run_on_ray
 from inrzoo.builder.execute import Shard, explained, run_in_process
 from inrzoo.builder.fitter import Fitter, read_fitter
@@ -243,7 +243,7 @@ def _starts(
             raise InrzooError(f"--fitter makes INRs of another base than that of --base {base}; leave out --base")
     elif manifest.init.mode == "hypernet":
         raise InrzooError('init.mode = "hypernet" needs the network: pass --fitter CHECKPOINT')
-    require_base(manifest, out)
+    recall_base(manifest, out)
     return manifest, init_SP, network
 
 

@@ -13,7 +13,7 @@ from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.manifest import Coords, Manifest, Values
-from inrzoo.store import open_store
+from inrzoo.store import Location, open_store
 
 TENSOR = "base"
 """Name, in the state of a hypernetwork that learns a base, of its numbers, (Q,)."""
@@ -87,19 +87,11 @@ def with_base(inr: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any
     return {**without_runtime(inr), "base": bases.remember(numbers_Q)}
 
 
-def require_base(settings: Manifest, out: Any) -> None:
-    """Make the base that the INRs of a manifest name known: the store at `out`, if it is one, has it.
-
-    Raises:
-        InrzooError: the INRs need a base, and it is not there.
-    """
-    made: INR = manifest.make_inr(settings.inr, in_features=1, out_features=1, nyquist=1.0)
-    if made.base_layout is None:
-        return
+def recall_base(settings: Manifest, out: Location) -> None:
+    """Remember the base that the INRs of a manifest name, if the store that is continued at `out` has it."""
     name = settings.inr.get("base")
     if name is not None and not bases.is_known(name) and (out / "zarr.json").is_file():
         _ = open_store(out).inr  # remembers its base
-    bases.find(name)
 
 
 def without_runtime(inr: Mapping[str, Any]) -> dict[str, Any]:

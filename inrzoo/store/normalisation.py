@@ -29,9 +29,10 @@ def mean_and_std(
     """Return the kind of normalisation, and the mean and standard deviation of each parameter, (P,).
 
     `auto` is per parameter if all signals of a seed share initial weights, so that a parameter is the same neuron in
-    all of them, or if the INRs are latents, and per tensor if every INR has its own: there, treating neurons differently
-    would break permutation symmetry. Statistics of several stores or snapshots are merged (Chan, Golub & LeVeque 1979, "Updating formulae…",
-    eq. 2.1) into one map. They cover the training split and all seeds, whatever is loaded.
+    all of them, or if the INRs are latents; and per tensor if every INR has its own: there, treating neurons
+    differently would break permutation symmetry. Statistics of several stores or snapshots are merged (Chan, Golub &
+    LeVeque 1979, "Updating formulae…", eq. 2.1) into one map. They cover the training split and all seeds, whatever is
+    loaded.
 
     Args:
         stores: stores that are loaded as one.
