@@ -1,6 +1,6 @@
 """A SIREN that all signals share, modulated by a latent of each: Dupont et al. 2022, "From data to functa".
 
-arXiv 2201.12204; formulas and differences: docs/derivations/latents.md.
+arXiv 2201.12204; formulas and differences: docs/derivations/latents.md#definition.
 
 Shape letters: B batch of INRs, M numbers of a latent, K coordinates, D in_features, C out_features, H hidden, R rank,
 Q numbers of the base.
