@@ -65,6 +65,16 @@ def take_along_axis(array: Any, indices: Any, axis: int) -> Any:
     )
 
 
+def from_numpy(array: Any, like: Any) -> Any:
+    """Return an array of numpy as one of the library, the type and the device of `like`."""
+    if not is_torch(like):
+        return _namespace(like).asarray(array, dtype=like.dtype)
+    import torch
+
+    with torch.inference_mode(False):  # a tensor that is kept may be used outside of it
+        return torch.from_numpy(array).to(like.device, like.dtype)
+
+
 def as_type(array: Any, dtype: Any) -> Any:
     """Return the array in another type."""
     return array.to(dtype) if is_torch(array) else array.astype(dtype)

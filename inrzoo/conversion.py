@@ -107,7 +107,7 @@ def _info_of(store: Store, weights: str, compress: bool) -> StoreInfo:
     name = store.location if "://" in store.location else Path(store.location).name  # folders are private
     return replace(
         info,
-        format=format_of(weight_format),
+        format=format_of(weight_format, info.base_layout),
         weight_format=weight_format,
         manifest=RecordedManifest.from_tables(tables),
         fingerprint=manifest.fingerprint(tables, info.signals_sha256),

@@ -19,13 +19,36 @@ Activation = Literal["sine", "relu", "identity"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Modulation:
+    """W ← W + U diag(G z) V and b ← b + S z, where z is the INR's own and all else is shared.
+
+    Attributes:
+        latent: z (M,), a tensor of the layout.
+        shift: S (out, M), a tensor of the base; None without shifts.
+        left, gain, right: U (out, R), G (R, M) and V (R, in), tensors of the base; None without low rank.
+    """
+
+    latent: str
+    shift: str | None = None
+    left: str | None = None
+    gain: str | None = None
+    right: str | None = None
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that occur."""
+        return tuple(name for name in (self.latent, self.shift, self.left, self.gain, self.right) if name is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Layer:
     """h ← σ(a W h + c b).
 
     Attributes:
-        weight, bias: tensors of the layout, W (out, in) and b (out,).
+        weight, bias: tensors of the layout, or of the base that all INRs share, W (out, in) and b (out,).
         weight_factor, bias_factor: a and c.
         activation: σ: the sine (radians), max(0, ·), or nothing.
+        modulation: how an INR changes W and b if they are shared; None if it does not.
     """
 
     weight: str
@@ -33,6 +56,7 @@ class Layer:
     weight_factor: float = 1.0
     bias_factor: float = 1.0
     activation: Activation = "identity"
+    modulation: Modulation | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +115,11 @@ class Formula:
         wrong = {
             f"{layers} layers": layers < 1,
             f"{filters} filters of {layers} layers": filters not in (0, layers),
+            "a part of a low rank": any(
+                len({one.modulation.left is None, one.modulation.gain is None, one.modulation.right is None}) > 1
+                for one in self.layers
+                if one.modulation is not None
+            ),
             "half an envelope": any((one.mu is None) != (one.gamma is None) for one in self.filters),
             "an encoding of filters": bool(self.encoding) and bool(self.filters),
             "an encoding with rows of several lengths": len({len(row) for row in self.encoding}) > 1,
@@ -105,6 +134,7 @@ class Formula:
         """Names of the tensors of the layout that occur."""
         for layer in self.layers:
             yield from (layer.weight, layer.bias)
+            yield from layer.modulation.tensors if layer.modulation is not None else ()
         for each in self.filters:
             yield from (name for name in (each.omega, each.phi, each.mu, each.gamma) if name is not None)
 
@@ -117,8 +147,11 @@ class Formula:
         return close and replace(self, latex="", encoding=()) == replace(other, latex="", encoding=())
 
     def to_json(self) -> dict[str, Any]:
-        """The formula as plain data, with every key."""
+        """The formula as plain data, with every key; the youngest, `modulation`, only where there is one."""
         plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        for layer in plain["layers"]:
+            if layer["modulation"] is None:
+                del layer["modulation"]
         return plain
 
     @classmethod
@@ -127,6 +160,13 @@ class Formula:
         known = dict(check_type("formula", table, dict[str, Any]))
         for key, part in (("layers", Layer), ("filters", Filter)):
             parts = check_type(f"formula.{key}", known.get(key, []), list[Any])
-            known[key] = [check_table(f"formula.{key}", each, part) for each in parts]
+            known[key] = [check_table(f"formula.{key}", _with_modulation(each), part) for each in parts]
         made: Self = check_table("formula", known, cls)
         return made
+
+
+def _with_modulation(layer: Any) -> Any:
+    """A layer's table with its modulation, if it has one, checked."""
+    if not isinstance(layer, dict) or layer.get("modulation") is None:
+        return layer
+    return {**layer, "modulation": check_table("formula.layers.modulation", layer["modulation"], Modulation)}

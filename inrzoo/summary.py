@@ -17,6 +17,7 @@ from rich.text import Text
 from inrzoo.display import table_text
 from inrzoo.errors import InrzooError
 from inrzoo.store import Store
+from inrzoo.store.description import shared
 from inrzoo.store.files import file_sizes
 from inrzoo.store.info import ROUNDING_MEASURES
 
@@ -169,7 +170,7 @@ def _inrs(store: Store, content: dict[str, Any]) -> dict[str, Any]:
         "count": f"{store.num_signals:,} signals × {store.num_seeds:,} seed(s) × {len(steps):,} snapshot(s) "
         f"(steps {', '.join(map(str, steps))})",
         "stored as": _stored_as(content["stored_weights"]),
-        "network": f"{content['inr'].get('name', 'unknown')}, {content['num_params']:,} parameters",
+        "network": f"{content['inr'].get('name', 'unknown')}, {content['num_params']:,} parameters{shared(store)}",
         "fields": fields,
         "formula": (content["formula"] or {}).get("latex"),
         "layout": content["layout"],

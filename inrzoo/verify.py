@@ -26,7 +26,7 @@ from inrzoo.store import Block, Location, Store, location, only_writer, open_sto
 from inrzoo.store.blocks import digest, read_record
 from inrzoo.store.finalise import is_seed_column
 from inrzoo.store.intact import strays, wrong_files, wrong_root
-from inrzoo.store.names import is_metadata
+from inrzoo.store.names import BASE, is_metadata
 from inrzoo.store.objects import is_object_url
 from inrzoo.store.root import change_info
 from inrzoo.store.store_cache import is_url
@@ -131,8 +131,8 @@ def _verify(path: Location, source: Path | None, on_block: OnBlock) -> Findings:
     findings.num_files = len(store.info.checksums)
     findings.problems += [f"{name} is not part of the store" for name in strays(path, store.info)]
     findings.problems += [f"{name} {what}" for name, what in damaged.items()]
-    if any(map(is_metadata, damaged)):
-        return findings  # damaged metadata make everything unreadable
+    if any(is_metadata(name) or name.startswith(f"{BASE}/") for name in damaged):
+        return findings  # damaged metadata, or a damaged base, make everything unreadable
     for name in damaged:
         _blame(store, name, findings)
     _check_metadata(store, findings)
@@ -214,7 +214,7 @@ def _check_metadata(store: Store, findings: Findings) -> None:
             if not store.is_done(block):
                 findings.damage(block, f"block {block.index} of seed {seed} is missing: its repair was interrupted")
     by_network = info.manifest.init_mode == "hypernet"
-    if by_network and hashlib.sha256(store.fitter or b"").hexdigest() != store.settings.init.sha256:
+    if by_network and hashlib.sha256(store.fitter or b"").hexdigest() != info.manifest.init.get("sha256"):
         findings.problems.append("the hypernetwork in the store is not the one that is recorded")
     if store.inr.layout != store.layout:
         findings.problems.append("the recorded layout is not that of the recorded INR")

@@ -20,8 +20,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from inrzoo.array_namespace import array_namespace, take_along_axis
 
-FIXED_AXES = ("in", "out")
-"""Axes whose order matters: coordinates and channels are never permuted."""
+FIXED_AXES = ("in", "out", "latent")
+"""Axes whose order matters: coordinates, channels and the numbers of a latent are never permuted."""
 
 
 @dataclass(frozen=True)

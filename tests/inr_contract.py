@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
@@ -15,7 +16,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from inrzoo import registry
+from inrzoo import bases, registry
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula
 from inrzoo.inrs import INR, permute_randomly
@@ -40,7 +41,14 @@ def settings() -> Iterator[tuple[str, dict[str, Any]]]:
 
 def make(name: str, **fields: Any) -> INR:
     made: INR = registry.make("inrs", {"name": name, **fields}, in_features=2, out_features=3, nyquist=20.0)
-    return made
+    return with_base(made) if made.base_layout is not None else made
+
+
+def with_base(inr: INR) -> INR:
+    """The same INR with a base that this process knows."""
+    base_Q = inr.init_base(Stream("init", "contract", 0))
+    pushed = 0.01 * np.random.default_rng(0).normal(size=len(base_Q))  # so that no bias is 0
+    return replace(inr, base=bases.remember((base_Q + pushed).astype(np.float32)))
 
 
 def starts(inr: INR, count: int) -> Tensor:
@@ -78,10 +86,11 @@ def check_start(inr: INR) -> None:
 
 
 def check_symmetries(inr: INR) -> None:
-    """Another member of an orbit is another vector and the same function."""
+    """Another member of an orbit is another vector and the same function; without neurons there is one member."""
     weights, coords = fitted(inr), points(inr)
     for member in (inr.random_member(weights, generator()), permute_randomly(inr.layout, weights, generator())):
-        assert member.shape == weights.shape and (member != weights).any(-1).all()
+        assert member.shape == weights.shape
+        assert (member != weights).any(-1).all() if inr.layout.neuron_axes else (member == weights).all()
         torch.testing.assert_close(inr(member, coords), inr(weights, coords), rtol=1e-8, atol=1e-8)
 
 
@@ -151,6 +160,12 @@ TENSORS, EVALUATE = re.findall(r"```python\n(.*?)```", STORE_PAGE.partition("## 
 """The page for readers without inrzoo: `tensors` of one INR by name, then its `values` at coordinates `x`."""
 
 
+def tensors_of(inr: INR, weights_P: Any) -> dict[str, Any]:
+    """The tensors of an INR by name, with those of its base if it has one."""
+    shared = {} if inr.base_layout is None else inr.base_layout.split(inr.base_weights.astype(np.float64))
+    return {**shared, **inr.layout.split(weights_P)}
+
+
 def check_formula(inr: INR) -> None:
     """The formula, read back from JSON and followed in numpy alone, gives the INR's values; or there is none."""
     made = inr.formula()
@@ -160,7 +175,7 @@ def check_formula(inr: INR) -> None:
     recorded = json.loads(json.dumps(made.to_json()))
     assert Formula.from_json(recorded) == made
     for weights_P, expected_KC in zip(weights.numpy(), inr(weights, coords).numpy(), strict=True):
-        names = {"np": np, "formula": recorded, "tensors": inr.layout.split(weights_P), "x": coords.numpy()}
+        names = {"np": np, "formula": recorded, "tensors": tensors_of(inr, weights_P), "x": coords.numpy()}
         exec(EVALUATE, names)
         np.testing.assert_allclose(names["values"], expected_KC, rtol=1e-9, atol=1e-9)
 
@@ -172,8 +187,9 @@ def check_activations(inr: INR) -> None:
         check_refusal(inr, "formula", lambda: inr.activations(weights, coords))
         return
     said = inr.activations(weights, coords)
+    network = inr.layout if inr.base_layout is None else inr.base_layout
     assert {axis: tuple(values.shape) for axis, values in said.items()} == {
-        axis: (N, len(coords), size) for axis, size in inr.layout.axes.items()
+        axis: (N, len(coords), size) for axis, size in network.axes.items() if not axis.startswith(("latent", "rank"))
     }
     torch.testing.assert_close(said["out"], inr(weights, coords), rtol=1e-9, atol=1e-9)
     orders = {axis: torch.randperm(size, generator=generator()) for axis, size in inr.layout.neuron_axes.items()}

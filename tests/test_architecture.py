@@ -13,6 +13,7 @@ ROOT = Path(__file__).parents[1]
 
 # A room is a file or a folder of inrzoo/; "root" is inrzoo/__init__.py. All may import errors, extras and nearest.
 BUILD = {
+    "bases",
     "manifest",
     "registry",
     "trust",
@@ -51,6 +52,7 @@ MAY_IMPORT = {
     "formula": {"typecheck"},
     "differences": set(),
     "manifest": {"registry", "trust", "typecheck", "differences", "coords", "shipped"},
+    "bases": {"array_namespace"},
     "weights": {"array_namespace"},
     "weight_graph": {"weights"},
     "coords": set(),
@@ -59,10 +61,11 @@ MAY_IMPORT = {
     "observations": {"coords", "typecheck", "lazy", "volume_rendering"},
     "targets": {"manifest", "registry", "observations"},
     "sources": {"cache", "coords", "display", "observations", "seeding", "shipped"},
-    "inrs": {"weights", "seeding", "lazy", "formula", "array_namespace"},
+    "inrs": {"bases", "weights", "seeding", "lazy", "formula", "array_namespace"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy", "volume_rendering"},
     "bench": {"fit", "inrs", "coords", "seeding", "display"},
     "store": {
+        "bases",
         "cache",
         "retry",
         "manifest",
@@ -96,7 +99,7 @@ MAY_IMPORT = {
     "gather": {"root", "compare", "differences", "store", "stats", "manifest", "choices", "targets"},
     "summary": {"store", "display"},
     "interchange": {"root", "store", "stats", "weights", "registry", "inrs", "coords", "fit", "manifest", "typecheck"}
-    | {"rendering"},
+    | {"bases", "rendering"},
     "hub": {"cache", "retry", "store", "weights", "manifest", "stats", "verify", "preview", "rendering", "interchange"}
     | {"viewer"},
     "viewer": {"store", "rendering", "targets"},

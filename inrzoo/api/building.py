@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from inrzoo.store import Location
 
 INIT_MODES = ("random", "shared", "fixed")
+DECIDED_BY_BASE = ("inr.", "coords.", "values.range")
 DECIDED_BY_FITTER = ("inr.", "coords.", "values.", "init.", "fit.steps", "fit.stop_psnr")
 
 
@@ -28,7 +29,7 @@ class BuildRequest(NamedTuple):
     Attributes:
         manifest: the manifest with all overrides applied.
         out: the store.
-        starts: keywords `init`, `fitter` and `tto` of `inrzoo.builder.build` and `plan`.
+        starts: keywords `init`, `fitter`, `tto` and `base` of `inrzoo.builder.build` and `plan`.
     """
 
     manifest: Manifest
@@ -53,6 +54,7 @@ def build(
     init: str | Path | None = None,
     fitter: str | Path | None = None,
     tto: int | None = None,
+    base: str | Path | None = None,
     anti_alias: float | Literal["projection"] | None = None,
     limit: int | None = None,
     weights: str | None = None,
@@ -86,6 +88,7 @@ def build(
         init: initial weights: `random`, `shared`, `fixed`, or a store or .safetensors file.
         fitter: checkpoint of a hypernetwork that makes the INRs.
         tto: steps of test-time optimisation (Adam) after `fitter`; 0 if None.
+        base: run or checkpoint of `functa`, or a store: the base that all INRs share; their latents are fitted.
         anti_alias: weight of the anti-aliasing regulariser, or `projection`.
         limit: maximum number of signals, an even share of every class. Signals that a finished store lacks are added.
         weights: type that the store keeps weights in: `float32`, or rounded to `float16`, `bfloat16`, `int16` or
@@ -129,6 +132,7 @@ def build(
         init=init,
         fitter=fitter,
         tto=tto,
+        base=base,
         anti_alias=anti_alias,
         limit=limit,
         weights=weights,
@@ -163,6 +167,7 @@ def build_request(
     init: str | Path | None,
     fitter: str | Path | None,
     tto: int | None,
+    base: str | Path | None = None,
     **options: Any,
 ) -> BuildRequest:
     """Resolve the arguments of `build`. Only manifests are read.
@@ -200,6 +205,10 @@ def build_request(
             raise InrzooError(f"{', '.join(decided)} cannot be set with --fitter: the hypernetwork and --tto decide it")
     elif tto is not None:
         raise InrzooError(f"--tto {tto} continues from the output of a hypernetwork; pass --fitter too")
+    if base is not None:
+        starts["base"] = Path(base)
+        if decided := sorted(key for key in overrides if key.startswith(DECIDED_BY_BASE)):
+            raise InrzooError(f"{', '.join(decided)} cannot be set with --base: the training of the base decided it")
     if is_store:
         out = Path(str(dataset))
     elif out is None:

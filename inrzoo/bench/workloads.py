@@ -59,7 +59,7 @@ class Workload:
         """Pairs (sin x, cos x) in one step of one INR, one for every neuron and coordinate; the backward pass needs
         the cosine. That sines of sums on a grid are products of fewer sines is not taken into account.
         """
-        return self.num_coords * sum(self.inr.layout.neuron_axes.values())
+        return self.num_coords * self.inr.num_neurons
 
     def coords(self) -> Tensor:
         """Shape (K, D)."""

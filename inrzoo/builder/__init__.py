@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from inrzoo import fit, stats
 from inrzoo.builder import estimate
+from inrzoo.builder.base import read_base, recall_base
 from inrzoo.builder.cluster import run_on_ray
 from inrzoo.builder.execute import Shard, explained, run_in_process
 from inrzoo.builder.fitter import Fitter, read_fitter
@@ -99,6 +100,7 @@ def build(
     init: Path | None = None,
     fitter: Path | None = None,
     tto: int = 0,
+    base: Path | None = None,
     overwrite: bool = False,
     quiet: bool = False,
 ) -> Report:
@@ -119,6 +121,7 @@ def build(
         fitter: a checkpoint of a hypernetwork, the folder of a run, or a store that was built with one. It makes the
             INRs, with the architecture, grid and value range of its training.
         tto: steps of test-time optimisation after `fitter`: Adam on all weights with `manifest.fit.lr`.
+        base: a run or checkpoint of `functa`, or a store: its base is shared by all INRs, whose latents are fitted.
         overwrite: whether to replace the store at `out`. The new one is built beside it and replaces it when complete.
         quiet: whether to hide progress.
 
@@ -133,7 +136,7 @@ def build(
     require("build", "building a store", "dask", *([] if in_process else ["ray"]))
     device = device_of(device)
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):
-        manifest, init_SP, network = _starts(manifest, init, fitter, tto)
+        manifest, init_SP, network = _starts(manifest, init, fitter, tto, base, out)
         compiled: list[float] = []
         request = Request(manifest, out, source, init_SP, network, device, progress.say, compiled.append)
         if isinstance(out, Path):  # a bucket has neither renames nor partial files
@@ -201,12 +204,13 @@ def plan(
     init: Path | None = None,
     fitter: Path | None = None,
     tto: int = 0,
+    base: Path | None = None,
     overwrite: bool = False,
     seconds: float | None = None,
 ) -> estimate.Plan:
     """Estimate the work of `build` with these arguments; see `inrzoo.builder.estimate`. Nothing is built."""
     place = location(out)
-    manifest, init_SP, network = _starts(manifest, init, fitter, tto)
+    manifest, init_SP, network = _starts(manifest, init, fitter, tto, base, place)
     if overwrite and (place / "zarr.json").exists():
         open_store(place)
         place = beside(place)  # as if `out` were empty
@@ -222,19 +226,24 @@ def plan(
 
 
 def _starts(
-    manifest: Manifest, init: Path | None, fitter: Path | None, tto: int
+    manifest: Manifest, init: Path | None, fitter: Path | None, tto: int, base: Path | None, out: Location
 ) -> tuple[Manifest, NDArray[np.float32] | None, Fitter | None]:
-    """Read `init` or `fitter`; return the manifest that records it, the initial weights, and the hypernetwork."""
+    """Read `init`, `fitter` and `base`; return the manifest that records them, initial weights, and hypernetwork."""
     if init is not None and fitter is not None:
         raise InrzooError("--init and --fitter both set the initial weights; pass only one of them")
+    if base is not None:
+        manifest = read_base(base).apply_to(manifest)
     init_SP = None if init is None else read_init(init)
     if init_SP is not None:
         manifest = replace(manifest, init=Init(mode="file", sha256=digest(init_SP).tobytes().hex()))
     network = None if fitter is None else read_fitter(fitter)
     if network is not None:
-        manifest = network.apply_to(manifest, tto)
+        chosen, manifest = manifest.inr.get("base"), network.apply_to(manifest, tto)
+        if base is not None and manifest.inr.get("base") != chosen:
+            raise InrzooError(f"--fitter makes INRs of another base than that of --base {base}; leave out --base")
     elif manifest.init.mode == "hypernet":
         raise InrzooError('init.mode = "hypernet" needs the network: pass --fitter CHECKPOINT')
+    recall_base(manifest, out)
     return manifest, init_SP, network
 
 

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from inrzoo import manifest, registry
+from inrzoo import registry
+from inrzoo.builder.base import with_base, without_runtime
 from inrzoo.checkpoint import network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
@@ -55,7 +56,7 @@ class Fitter:
         if tto < 0:
             raise InrzooError(f"--tto {tto} is not allowed; it must be at least 0")
         means = self.metadata["conventions"]
-        inr = {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS}
+        inr = with_base(means["inr"], network_state(self.content)) or without_runtime(means["inr"])
         engine = "reference" if tto == 0 else settings.fit.engine  # supports every INR
         fit = replace(settings.fit, steps=tto, stop_psnr=None, engine=engine)
         return replace(

@@ -118,6 +118,12 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     num_axes, outputs = observation.num_axes(signals.grid, signals.arrays), signals.channels + observation.extra_outputs
     limit = None if signals.arrays else float(settings.coords.nyquist(tuple(signals.grid)).min())
     inr = manifest.make_inr(settings.inr, num_axes, outputs, limit)
+    base_Q = inr.base_weights
+    if base_Q is not None and len(base_Q) != inr.base_layout.num_params:
+        raise InrzooError(
+            f"the base was trained for other signals than those of {settings.name}: it has {len(base_Q)} numbers; INRs "
+            f"of {num_axes} coordinates and {outputs} channels need {inr.base_layout.num_params}"
+        )
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
     observer = observation.observer(extent=settings.coords.extent, value_range=settings.values.range)
@@ -272,8 +278,9 @@ def _contents(
         padded=signals.valid is not None,
         skipped=signals.skipped,
         formula=inr.formula(),
-        format=format_of(weight_format),
+        format=format_of(weight_format, inr.base_layout),
         weight_format=weight_format,
+        base_layout=inr.base_layout,
     )
     return Contents(
         info=info,
@@ -288,6 +295,7 @@ def _contents(
         numbers=signals.numbers,
         init_SP=init_SP,
         fitter=None if fitter is None else fitter.content,
+        base_Q=inr.base_weights,
     )
 
 

@@ -49,6 +49,7 @@ class Workers(click.ParamType[int | str]):
 @click.option("--init", help="Initial weights: random, shared, fixed, or a store or .safetensors FILE.")
 @click.option("--fitter", type=click.Path(path_type=Path), help="Checkpoint of a hypernetwork that makes the INRs.")
 @click.option("--tto", type=int, metavar="STEPS", help="Test-time optimisation steps after --fitter; 0 by default.")
+@click.option("--base", type=click.Path(path_type=Path), help="Run or store with the base that all latents share.")
 @click.option("--anti-alias", metavar="W", help="Weight of the anti-aliasing regulariser, or projection.")
 @click.option(
     "--limit", type=int, help="Maximum number of signals, evenly of all classes; those that a store lacks are added."

@@ -23,7 +23,7 @@ def batch_size(inr: INR, num_coords: int, device: str = "cpu", evaluations: int 
         num_coords: predictions of a step.
         evaluations: evaluations of the INR for one prediction; with more than 1 a batch may be a single INR.
     """
-    neurons = sum(inr.layout.neuron_axes.values())
+    neurons = inr.num_neurons
     budget = (2 if device == "cpu" else 512) * 2**20
     fitting = max(1, budget // (4 * num_coords * evaluations * max(1, neurons)))
     least = 4 if evaluations == 1 else 1

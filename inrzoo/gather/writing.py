@@ -105,6 +105,7 @@ def _contents(gathering: Gathering, name: str) -> Contents:
         numbers={each: _numbers(gathering, each) for each in first.info.numbers},
         init_SP=_starts(gathering),
         fitter=first.fitter,
+        base_Q=first.base,
     )
 
 

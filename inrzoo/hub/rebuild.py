@@ -27,6 +27,8 @@ def rebuild(store: Store) -> tuple[str, str]:
     recorded = store.info.manifest
     if recorded.init_mode == "hypernet":
         return _rebuild_by_network(recorded)
+    if store.info.base_layout is not None:
+        return "inrzoo build manifest.toml --base STORE", to_toml(recorded.tables)
     words = ["inrzoo", "build", recorded.name]
     if recorded.name in manifest.names():
         try:

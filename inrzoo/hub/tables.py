@@ -26,6 +26,7 @@ ARCHITECTURES = {
     "fourier_net": "multiplicative filter network with sine filters (Fathony et al. 2021)",
     "gabor_net": "multiplicative filter network with Gabor filters (Fathony et al. 2021)",
     "relu_mlp": "multilayer perceptron with ReLU",
+    "latent_siren": "latents that modulate a SIREN which all signals share, array `inr.base` (Dupont et al. 2022)",
 }
 SPACINGS = {
     "end_points": "end points: the outer samples lie at -{extent:g} and {extent:g}",

@@ -72,6 +72,8 @@ class TransInr(TokenHypernet):
                 f"groups must be at least 1, grouping one of {', '.join(groupings)}"
             )
         counts = {tensor.name: min(groups, tensor.shape[0]) for tensor in matrices(inr.layout)}
+        if not counts:
+            raise InrzooError(f"trans_inr writes the matrices of an INR; {type(inr).__name__} has none of its own")
         super().__init__(
             inr,
             sizes,

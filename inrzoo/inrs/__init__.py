@@ -119,6 +119,32 @@ class INR(ABC):
     def layout(self) -> WeightLayout:
         """The names, shapes and axes of the tensors in a weight vector of P numbers."""
 
+    @property
+    def base_layout(self) -> WeightLayout | None:
+        """The names, shapes and axes of the numbers that all INRs share, their base; None for a family without one.
+
+        A family with one has a field `base`, the name of these numbers in `inrzoo.bases`.
+        """
+        return None
+
+    @property
+    def base_weights(self) -> NDArray[np.float32] | None:
+        """The numbers of the base, (Q,); None for a family without one.
+
+        Raises:
+            InrzooError: this process has not read them.
+        """
+        return None
+
+    def init_base(self, stream: Stream) -> NDArray[np.float32]:
+        """Draw a base to train, (Q,), from its own random stream; for families with a base."""
+        raise TypeError(f"{type(self).__name__} has no base")
+
+    @property
+    def num_neurons(self) -> int:
+        """Number of neurons that an evaluation computes, between coordinates and values."""
+        return sum(self.layout.neuron_axes.values())
+
     @abstractmethod
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Draw initial weights of one INR, shape (P,), from its own random stream."""
@@ -212,7 +238,9 @@ class INR(ABC):
         formula = self.formula()
         if formula is None:
             raise InrzooError(f"{type(self).__name__} does not say what its neurons say: it does not define formula")
-        return activations(formula, self.layout, weights, coords)
+        base = self.base_weights
+        base_Q = None if base is None else torch.as_tensor(base).to(weights)
+        return activations(formula, self.layout, weights, coords, self.base_layout, base_Q)
 
     def kernel(self) -> Perceptron | FilterNetwork | None:
         """Return the description that native kernels fit; None for a family without one."""

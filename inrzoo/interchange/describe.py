@@ -11,7 +11,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.interchange.images import Images
 from inrzoo.interchange.incoming import IncomingSet
-from inrzoo.store.info import StoreInfo
+from inrzoo.store.info import StoreInfo, format_of
 from inrzoo.store.recorded import ImportInfo, PartitionRows, RecordedManifest
 
 UNKNOWN_STEP = 0
@@ -87,6 +87,8 @@ def info_of(
         source_checksums={} if matched is None else matched.checksums,
         inr=spec,
         layout=inr.layout,
+        format=format_of(None, inr.base_layout),
+        base_layout=inr.base_layout,
         formula=inr.formula(),
         grid=tuple(grid),
         label_columns=tuple(columns),

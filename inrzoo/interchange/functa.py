@@ -1,7 +1,8 @@
 """functa's modulations of one shared SIREN: pickles `*_modulations_*.npz` and, as `--base`, `*_params_*.npz`.
 
-A modulation is a latent vector; a network turns it into a shift (and a scale) of every hidden pre-activation. With the
-shared weights, scale and shift become part of the weights and biases: the same function as a SIREN of its own.
+A modulation is a latent vector; a network turns it into a shift (and a scale) of every hidden pre-activation. Shifts by
+one linear map, which all published sets have, are `latent_siren`: the store has the vectors as they are, and the shared
+weights as their base. Otherwise scale and shift become part of the weights: the same function as a SIREN of its own.
 From google-deepmind/functa function_reps.py, modulation_dataset_writer.py, pytree_conversions.py; see
 docs/derivations/published_sets.md#functa.
 
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from inrzoo import registry
+from inrzoo import bases, registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.interchange.incoming import UNLABELLED, ImageKey, IncomingSet, OnFile, Options, meaning_of
@@ -59,8 +60,28 @@ class Base:
     latent_dim: int
     resolution: int | None
 
+    @property
+    def keeps_latents(self) -> bool:
+        """Whether the modulations are latents of `latent_siren`."""
+        return self.shifts and not self.scales and len(self.modulator) == 1
+
     def spec(self) -> dict[str, Any]:
-        """The INR table of one modulated SIREN."""
+        """The INR table of the latents, with their base, which this process remembers; or of one modulated SIREN."""
+        spec = self._siren()
+        if not self.keeps_latents:
+            return spec
+        own = {key: value for key, value in spec.items() if key not in ("convention", "bias_inside")}
+        own |= {"name": "latent_siren", "latent_dim": self.latent_dim, "modulation": "shift"}
+        inr: INR = registry.make("inrs", own)
+        assert inr.base_layout is not None
+        (tensors,) = self.expand(np.zeros((1, self.latent_dim)))  # the map's bias is in the biases of the base
+        width = self.weights[0].shape[0]
+        for i in range(len(self.weights) - 1):
+            tensors[f"shift_{i}"] = self.modulator[0][0][:, i * width : (i + 1) * width].T
+        base_Q: NDArray[np.float64] = inr.base_layout.join(tensors)
+        return {**own, "base": bases.remember(base_Q.astype(np.float32))}
+
+    def _siren(self) -> dict[str, Any]:
         return {
             "name": "siren",
             "in_features": self.weights[0].shape[1],
@@ -130,6 +151,8 @@ def read_file(path: Path, options: Options) -> IncomingSet:
         said={"inr.omega_0": "--base"},
     )
     inr: INR = registry.make("inrs", meaning.spec)
+    if inr.base_layout is not None and inr.base_layout.num_params != len(bases.find(meaning.spec["base"])):
+        raise InrzooError(f"--inr contradicts the network in {options.base}, whose base has another size")
     latents_NM = np.concatenate([latents for latents, _ in parts.values()])
     psnr_N = np.concatenate([psnr for _, psnr in parts.values()])
     ids = [f"{name}/{row:05d}" for name, (latents, _) in parts.items() for row in range(len(latents))]
@@ -141,6 +164,10 @@ def read_file(path: Path, options: Options) -> IncomingSet:
         on_file(0, len(latents_NM))
         for start in range(0, len(latents_NM), ROWS_AT_ONCE):
             part = latents_NM[start : start + ROWS_AT_ONCE]
+            if base.keeps_latents:
+                weights_SNP[0, start : start + len(part)] = part
+                on_file(start + len(part), len(latents_NM))
+                continue
             for row, tensors in enumerate(base.expand(part), start=start):
                 weights_SNP[0, row] = inr.layout.join(tensors)
             on_file(start + len(part), len(latents_NM))

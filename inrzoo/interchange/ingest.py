@@ -223,6 +223,7 @@ def _write_store(
         publish_signals=bool(matched and matched.manifest.redistributable),
         limits_N2=None if matched is None else matched.table.limits_N2,
         numbers=incoming.numbers,
+        base_Q=registry.make("inrs", info.inr).base_weights,
     )
     create_store(path, contents)
     store = open_store(path)

@@ -20,6 +20,7 @@ import numpy as np
 from inrzoo.choices import Status
 from inrzoo.errors import InrzooError, MissingPackageError
 from inrzoo.extras import needed
+from inrzoo.interchange.safetensors import write_base
 from inrzoo.rendering.thumbnails import has_thumbnails, require_thumbnails, thumbnails
 from inrzoo.store import Store, open_store, row
 from inrzoo.store.files import sync_tree
@@ -31,6 +32,8 @@ with needed("hub", "writing Parquet"):
 
 ROW_GROUP_BYTES = 16 * 10**6
 """Size of the weights in a row group in bytes."""
+BASE_FILE = "base.safetensors"
+"""File, beside the Parquet files, with the base that the INRs share if they do."""
 PAGE_BYTES = 2**30
 """Maximum size of a page in bytes, above any row group, as a page break would interrupt the common byte sequence."""
 
@@ -169,6 +172,8 @@ def export_parquet(store_path: str | Path, out: Path, seeds: range | None = None
         partial.mkdir(parents=True)
         for part in files:
             write_part(store, part, partial / part.name, images)
+        if store.info.base_layout is not None:
+            write_base(store, partial / BASE_FILE)
         sync_tree(partial)
         partial.rename(out)
     except BaseException:

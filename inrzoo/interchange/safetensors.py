@@ -1,5 +1,7 @@
 """Exports some INRs of a store to one safetensors file: tensors by their names in the layout, and metadata.
 
+Of INRs that share a base its tensors are in the file too, once, by their names in the `base_layout`.
+
 Shape letters: B INRs, P parameters of one INR.
 """
 
@@ -7,6 +9,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 from safetensors.numpy import save
 
 from inrzoo.errors import InrzooError
@@ -44,7 +47,7 @@ def export_safetensors(store_path: str | Path, out: Path, signals: str, seed: in
     pending = rows[store.status[rows, seed] == store.info.status_names.index("pending")]
     if pending.size:
         raise InrzooError(f"{pending.size} of these INRs are not in {store_path} yet, the first is signal {pending[0]}")
-    tensors = store.layout.split(store.weights[index, seed, position])
+    tensors = {**base_tensors(store), **store.layout.split(store.weights[index, seed, position])}
     facts = {
         **store.info.identity(store.formula),
         "signals": rows.tolist(),
@@ -57,6 +60,19 @@ def export_safetensors(store_path: str | Path, out: Path, signals: str, seed: in
     out.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(out, save({name: np.ascontiguousarray(part) for name, part in tensors.items()}, metadata))
     return len(rows)
+
+
+def base_tensors(store: Store) -> dict[str, NDArray[np.float32]]:
+    """Return the tensors of the base that the INRs of a store share, by name; none if they share none."""
+    layout, base_Q = store.info.base_layout, store.base
+    return {} if layout is None else dict(layout.split(base_Q))
+
+
+def write_base(store: Store, out: Path) -> None:
+    """Write the base that the INRs of a store share, as one safetensors file."""
+    metadata = {key: json.dumps(value) for key, value in store.info.identity(store.formula).items()}
+    tensors = {name: np.ascontiguousarray(part) for name, part in base_tensors(store).items()}
+    write_atomically(out, save(tensors, metadata))
 
 
 def _index(store: Store, signals: str) -> int | slice:

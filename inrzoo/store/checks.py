@@ -11,10 +11,14 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from inrzoo import registry
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo import bases, registry
 from inrzoo.errors import InrzooError
 from inrzoo.lazy import lazy
 from inrzoo.store.info import StoreInfo
+from inrzoo.store.names import BASE
 from inrzoo.store.objects import Location, ObjectError
 from inrzoo.store.recorded import damaged
 
@@ -89,13 +93,21 @@ def check_weights(weights: Any, info: StoreInfo, where: str) -> None:
         raise damaged(where, f"a layout of {info.layout.num_params} parameters, weights of {shape[3]}")
 
 
-def recorded_inr(info: StoreInfo, where: str) -> Any:
-    """The recorded INR, if its weights and coordinates are as many as those of the store."""
+def recorded_inr(info: StoreInfo, where: str, base_Q: NDArray[np.float32] | None) -> Any:
+    """The recorded INR, if its weights and coordinates are as many as those of the store.
+
+    Args:
+        base_Q: the base in the store, which this process then remembers; None if there is none.
+    """
     inr = guarded(where, "inr", lambda: _made(json.dumps(info.inr, sort_keys=True)))
     num_params, num_axes = info.layout.num_params, info.num_axes
     if inr.layout.num_params != num_params or inr.in_features != num_axes:
         what = f"an INR of {inr.layout.num_params} parameters for {inr.in_features} axes"
         raise damaged(where, f"{what}; weights of {num_params}, a grid of {num_axes} axes")
+    if inr.base_layout != info.base_layout:
+        raise damaged(where, "the recorded base_layout is not that of the recorded INR")
+    if base_Q is not None and bases.remember(base_Q) != inr.base:
+        raise damaged(where, f"{BASE} is not the base that the INR names")
     return inr
 
 

@@ -22,7 +22,7 @@ from inrzoo.store.blocks import BUILD_FOLDER, COLUMNS, MEASURE_PREFIX, column_ki
 from inrzoo.store.files import clear, is_there, sync_tree
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.labelled import array_attributes
-from inrzoo.store.names import LIMITS, VALID, label_arrays, number_array, signal_array
+from inrzoo.store.names import BASE, LIMITS, VALID, label_arrays, number_array, signal_array
 from inrzoo.store.objects import Location, ObjectPath, upload
 from inrzoo.store.root import change_info
 
@@ -53,6 +53,7 @@ class Contents:
         numbers: columns of N further numbers, int64 or float64.
         init_SP: where all signals of a seed start, or None where each has a start of its own.
         fitter: the hypernetwork that made the starts, a file's content; None where none did.
+        base_Q: the base that all INRs share, Q numbers; None where they share none.
     """
 
     info: StoreInfo
@@ -67,6 +68,7 @@ class Contents:
     numbers: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     init_SP: NDArray[np.float32] | None = None
     fitter: bytes | None = None
+    base_Q: NDArray[np.float32] | None = None
 
 
 def create_store(path: Location, contents: Contents) -> None:
@@ -107,6 +109,9 @@ def _write(path: Path, contents: Contents) -> None:
         group.create_array("init", data=contents.init_SP, chunks=chunks, fill_value=np.nan, dimension_names=dims)
     if contents.fitter is not None:
         group.create_array("fitter", data=np.frombuffer(contents.fitter, np.uint8), dimension_names=["byte"])
+    if contents.base_Q is not None:
+        base_Q = contents.base_Q  # not compressed, so that the sha256 of the file is the name of the base
+        group.create_array(BASE, data=base_Q, chunks=base_Q.shape, compressors=None, dimension_names=["base_param"])
     for name, codes in zip(label_arrays(contents.labels), contents.labels.values(), strict=True):
         _signal_column(group, name, codes, described.get(name, {}))
     _signal_column(group, "split", contents.split, described["split"])

@@ -43,8 +43,14 @@ def described_inr(store: Store) -> str:
     """Name, number of parameters and fields of the INR."""
     fields = dict(store.info.inr)
     name = fields.pop("name", "?")
-    count = f"{store.weights.shape[3]:,} parameters"
+    count = f"{store.layout.num_params:,} parameters{shared(store)}"
     return f"{name}, {count} ({listed(f'{key} {value}' for key, value in fields.items())})"
+
+
+def shared(store: Store) -> str:
+    """The numbers of a base in words, to follow those of an INR; empty where INRs share none."""
+    layout = store.info.base_layout
+    return "" if layout is None else f" of its own, {layout.num_params:,} shared"
 
 
 def _dataset(store: Store) -> str:

@@ -38,9 +38,10 @@ from inrzoo.store.weight_codec import WeightCodec, WeightFormat
 from inrzoo.typecheck import check_table, check_type
 from inrzoo.weights import WeightLayout
 
-FORMAT, WITH_WEIGHT_FORMAT = 1, 2
+FORMAT, WITH_WEIGHT_FORMAT, WITH_BASE = 1, 2, 3
 """The store formats that this version reads. The second one is that of stores with a `weight_format`, which readers of
-the first would misread; all others are written in the first."""
+the first would misread, and the third that of stores with a `base_layout`, whose INRs are no functions without their
+base, with or without a `weight_format`; all others are written in the first."""
 MAX_COORDS = 2**32
 """A grid with this many points or more is taken for damaged."""
 BY_SEED = ("weights", "block_sha256", *COLUMNS)
@@ -56,6 +57,7 @@ OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
 OPTIONAL = (
     *("partial", "repairing", "imported", "gathered", "fitter", "weight_format", "converted"),
+    "base_layout",
     *("axes", "measures", "arrays", "numbers", "padded", "skipped", "formula"),
 )
 """Fields that most stores, or those of earlier versions, do not record."""
@@ -93,6 +95,8 @@ class StoreInfo:
         imported, gathered, fitter: where INRs came from that were not fitted here; None for those that were.
         skipped: files that could not be read and were left out, as the user asked for, and why.
         weight_format: how the array `weights` lies on disk; None for float32, uncompressed.
+        base_layout: what the numbers of the base are that all INRs share, in the array `inr.base`; None for INRs that
+            share none.
         converted: the store whose INRs were converted to this format; None where no other store was.
         repairing: the blocks of each seed that a repair fits again. Empty if no repair runs.
         formula: how weights and coordinates become values; None in stores of earlier versions, and for INRs that have
@@ -125,6 +129,7 @@ class StoreInfo:
     gathered: GatheredInfo | None = None
     fitter: FitterInfo | None = None
     weight_format: WeightFormat | None = None
+    base_layout: WeightLayout | None = None
     converted: ConvertedInfo | None = None
     axes: tuple[Axis, ...] = ()
     measures: tuple[str, ...] = ()
@@ -136,7 +141,7 @@ class StoreInfo:
 
     def __post_init__(self) -> None:
         """Reject impossible values."""
-        require("format", self.format, self.format == format_of(self.weight_format))
+        require("format", self.format, self.format == format_of(self.weight_format, self.base_layout))
         for key, names in (("measures", self.measures), ("numbers", self.numbers), ("arrays", tuple(self.arrays))):
             require(key, names, len({*names}) == len(names) and all(map(NAME.fullmatch, names)))
         for name, spec in self.arrays.items():
@@ -153,7 +158,8 @@ class StoreInfo:
             require("label_names", name, len(name) > 0 and name.isprintable() and not {*"/."} & {*name})
         for name in labels:
             require("label_columns", name, name in self.label_names)
-        empty = [tensor.name for tensor in self.layout.tensors if min(tensor.shape, default=1) < 1]
+        shared = self.base_layout.tensors if self.base_layout is not None else ()
+        empty = [tensor.name for tensor in (*self.layout.tensors, *shared) if min(tensor.shape, default=1) < 1]
         require("layout", empty, not empty)
         for name, digest in self.checksums.items():
             _check_file(name, digest)
@@ -161,7 +167,9 @@ class StoreInfo:
         require("measures", self.measures, not rounded or self.measures[-len(ROUNDING_MEASURES) :] == ROUNDING_MEASURES)
         kept = "float32" if self.weight_format is None else self.weight_format.dtype
         require("weight_format", kept, kept in ("float32", self.manifest.weights))
-        absent = {*(self.formula.tensors if self.formula else ())} - {tensor.name for tensor in self.layout.tensors}
+        absent = {*(self.formula.tensors if self.formula else ())} - {
+            tensor.name for tensor in (*self.layout.tensors, *shared)
+        }
         require("formula", sorted(absent), not absent)
 
     @classmethod
@@ -174,8 +182,8 @@ class StoreInfo:
         Raises:
             InrzooError: in one line, the attribute that is missing or impossible; or another format.
         """
-        if (found := attributes.get("format")) not in (FORMAT, WITH_WEIGHT_FORMAT):
-            known = f"{FORMAT} and {WITH_WEIGHT_FORMAT}"
+        if (found := attributes.get("format")) not in (FORMAT, WITH_WEIGHT_FORMAT, WITH_BASE):
+            known = f"{FORMAT}, {WITH_WEIGHT_FORMAT} and {WITH_BASE}"
             raise InrzooError(f"{where} has store format {found}; this version of inrzoo reads {known}")
         hints = get_type_hints(cls)
         keys = {known.name: _key(known.name) for known in fields(cls)}
@@ -216,7 +224,8 @@ class StoreInfo:
             "coords": dataclasses.asdict(self.manifest.coords),
             "values": dataclasses.asdict(self.manifest.values),
         }
-        keys = ("format", "dataset", "fingerprint", "inr", "layout", "formula", "grid", "coords", "values")
+        shared = ("base_layout",) if self.base_layout is not None else ()
+        keys = ("format", "dataset", "fingerprint", "inr", "layout", *shared, "formula", "grid", "coords", "values")
         return {key: json.loads(json.dumps(attributes[key], sort_keys=True)) for key in keys}
 
     @property
@@ -245,8 +254,10 @@ class StoreInfo:
         return [self.status_names.index(name) for name in names]
 
 
-def format_of(weight_format: WeightFormat | None) -> int:
-    """The format of a store whose weights lie so on disk."""
+def format_of(weight_format: WeightFormat | None, base_layout: WeightLayout | None) -> int:
+    """The format of a store whose weights lie so on disk, and whose INRs share such a base."""
+    if base_layout is not None:
+        return WITH_BASE
     return FORMAT if weight_format is None else WITH_WEIGHT_FORMAT
 
 
@@ -299,8 +310,8 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
     """The value of a field from plain data. Raises InrzooError."""
     if key == "manifest":
         return RecordedManifest.from_tables(check_type(key, value, dict[str, Any]))
-    if key == "layout":
-        return _layout(value)
+    if key in ("layout", "base_layout"):
+        return _layout(key, value)
     if key == "formula":
         return Formula.from_json(value)
     if key == "partial":
@@ -336,14 +347,14 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
     return check_type(key, value, hint)
 
 
-def _layout(tables: Any) -> WeightLayout:
-    for table in check_type("layout", tables, list[dict[str, Any]]):
+def _layout(attribute: str, tables: Any) -> WeightLayout:
+    for table in check_type(attribute, tables, list[dict[str, Any]]):
         for key, kind in LAYOUT_TYPES.items():
-            check_type(f"layout.{key}", table.get(key), kind)
+            check_type(f"{attribute}.{key}", table.get(key), kind)
     try:
         return WeightLayout.from_json(tables)
     except (ValueError, TypeError, OverflowError) as error:
-        raise InrzooError(f"layout: {error}") from None
+        raise InrzooError(f"{attribute}: {error}") from None
 
 
 def _check_name(name: str) -> None:

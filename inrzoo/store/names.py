@@ -21,9 +21,11 @@ RESERVED_NAMES = (
     "stats",
 )
 """Names of a store's own arrays and its one group; further ones are `FURTHER`."""
-FURTHER = re.compile(r"(quality|signals|numbers)\.[a-z0-9_]+")
-"""Names of arrays that the observation and the source of a store decide: measures, arrays and limits of the signals,
-numbers of each signal. No label column has a full stop in its name."""
+FURTHER = re.compile(r"(quality|signals|numbers)\.[a-z0-9_]+|inr\.base")
+"""Names of arrays that the observation, the source and the INRs of a store decide: measures, arrays and limits of the
+signals, numbers of each signal, the base. No label column has a full stop in its name."""
+BASE = "inr.base"
+"""Array of the numbers that all INRs share."""
 LIMITS, VALID = "signals.limits", "signals.valid"
 """Arrays of the numbers that become the ends of the value range, and of the range of each signal's own points."""
 STATISTICS = ("mean", "std", "count", "tensor_mean", "tensor_std", "tensor_count")

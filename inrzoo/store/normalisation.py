@@ -29,9 +29,10 @@ def mean_and_std(
     """Return the kind of normalisation, and the mean and standard deviation of each parameter, (P,).
 
     `auto` is per parameter if all signals of a seed share initial weights, so that a parameter is the same neuron in
-    all of them, and per tensor if every INR has its own: there, treating neurons differently would break permutation
-    symmetry. Statistics of several stores or snapshots are merged (Chan, Golub & LeVeque 1979, "Updating formulae…",
-    eq. 2.1) into one map. They cover the training split and all seeds, whatever is loaded.
+    all of them, or if the INRs are latents; and per tensor if every INR has its own: there, treating neurons
+    differently would break permutation symmetry. Statistics of several stores or snapshots are merged (Chan, Golub &
+    LeVeque 1979, "Updating formulae…", eq. 2.1) into one map. They cover the training split and all seeds, whatever is
+    loaded.
 
     Args:
         stores: stores that are loaded as one.
@@ -43,9 +44,10 @@ def mean_and_std(
     """
     if kind not in get_args(Normalise):
         raise InrzooError(f"normalise = {kind!r} is not known{among(kind, get_args(Normalise))}")
-    if kind == "auto":
-        kind = "per_tensor" if stores[0].info.manifest.init_mode == "random" else "per_parameter"
     layout = stores[0].layout
+    if kind == "auto":
+        own_starts = stores[0].info.manifest.init_mode == "random" and bool(layout.neuron_axes)
+        kind = "per_tensor" if own_starts else "per_parameter"
     if kind == "none":
         return kind, np.zeros(layout.num_params, np.float32), np.ones(layout.num_params, np.float32)
     prefix = "" if kind == "per_parameter" else "tensor_"

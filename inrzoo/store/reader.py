@@ -34,7 +34,7 @@ from inrzoo.store.checks import check_weights, no_store, opened, recorded_inr
 from inrzoo.store.description import description
 from inrzoo.store.info import StoreInfo
 from inrzoo.store.labelled import to_xarray
-from inrzoo.store.names import label_arrays
+from inrzoo.store.names import BASE, label_arrays
 from inrzoo.store.objects import Location, ObjectPath, is_object_url
 from inrzoo.store.recorded import damaged
 from inrzoo.store.row import to_pandas
@@ -120,8 +120,19 @@ class Store(SignalReader, Shown):
     @cached_property
     def inr(self) -> INR:
         """The function family: `values = store.inr(weights, coords)`."""
-        made: INR = recorded_inr(self.info, self.location)
+        made: INR = recorded_inr(self.info, self.location, self.base)
         return made
+
+    @cached_property
+    def base(self) -> NDArray[np.float32] | None:
+        """The numbers that all INRs share, shape (Q,), in the order of `info.base_layout`; None if they share none."""
+        layout = self.info.base_layout
+        if layout is None:
+            return None
+        base_Q = self._arrays.read(BASE, (layout.num_params,))
+        if base_Q.dtype != np.float32 or not np.isfinite(base_Q).all():
+            raise damaged(self.location, f"{BASE} is {base_Q.dtype}, or not finite; expected finite float32 numbers")
+        return base_Q
 
     @cached_property
     def formula(self) -> Formula | None:

@@ -159,7 +159,9 @@ class WeightTask(Task):
 
     def _default_augment(self, inr: INR) -> tuple[dict[str, Any], ...]:
         names = [table["name"] for table in DEFAULT_AUGMENT]
-        if inr.in_features == 1:
+        if type(inr).transform_coords is INR.transform_coords:  # the family cannot be moved
+            names = [name for name in names if registry.find("transforms", name).of_normalised]
+        elif inr.in_features == 1:
             names.remove("rotate")
         if not registry.find("encoders", self.encoder["name"]).normalised:
             names = [name for name in names if not registry.find("transforms", name).of_normalised]

@@ -21,6 +21,7 @@ INRS = {
         "num_frequencies": 4,
         "sigma": 4.0,
     },
+    "latent_siren": {"name": "latent_siren", "hidden_features": 6, "hidden_layers": 2, "latent_dim": 5, "omega_0": 4.0},
 }
 TRANSFORMER = {"patch": 3, "features": 8, "num_layers": 2, "num_heads": 2, "mlp_features": 16}
 FIELDS = {
@@ -28,6 +29,7 @@ FIELDS = {
     "instance_patterns": {**TRANSFORMER, "rank": 3},
     "learned_init": {},
     "cavia": {"rank": 3},
+    "functa": {},
     "end_to_end": {
         "inner_steps": 2,
         "features": 8,
@@ -37,6 +39,8 @@ FIELDS = {
         "modulation_scale": 10.0,
     },
 }
+TARGETS = {"functa": "latent_siren"}
+"""Hypernetwork -> the one INR that it makes; the others make any INR whose numbers are all its own."""
 SIGNALS = {1: ((11,), 1), 2: ((7, 5), 3), 3: ((2, 3, 4), 4)}
 """Axes -> (grid, channels). Neither square nor a multiple of the patch."""
 
@@ -45,13 +49,20 @@ def make_inr(name: str = "relu_mlp", axes: int = 2, **fields) -> INR:
     return registry.make("inrs", {**INRS[name], **fields}, in_features=axes, out_features=SIGNALS[axes][1])
 
 
+def target(name: str) -> str:
+    """Name of an INR that a hypernetwork makes."""
+    return TARGETS.get(name, "relu_mlp")
+
+
 def make(name: str, inr: INR | None = None, **fields) -> Hypernet:
     """A hypernetwork in training mode, the same at every call."""
-    inr = inr or make_inr()
+    inr = inr or make_inr(target(name))
     runtime = {"num_classes": 4} if name == "end_to_end" else {}
     torch.manual_seed(0)
     spec = {"name": name, **FIELDS[name], **fields}
-    return registry.make("hypernets", spec, inr=inr, sizes=SIGNALS[inr.in_features][0], **runtime)
+    made = registry.make("hypernets", spec, inr=inr, sizes=SIGNALS[inr.in_features][0], **runtime)
+    # A base starts without biases, as an odd function; these signals are odd too, and no shift would improve on it.
+    return randomise_(made) if name == "functa" and inr.base is None else made
 
 
 def signals(axes: int = 2, batch: int = 3, dtype: torch.dtype = torch.float32) -> tuple[torch.Tensor, torch.Tensor]:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 import torch
-from small import FIELDS, INRS, NAMES, SIGNALS, make, make_inr, randomise_, signals
+from small import FIELDS, INRS, NAMES, SIGNALS, TARGETS, make, make_inr, randomise_, signals, target
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
@@ -24,18 +24,26 @@ def test_all_are_tested_and_documented():
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("axes", [1, 2, 3])
 def test_signals_of_any_axes_and_channels(name, axes):
-    inr = make_inr(axes=axes)
+    inr = make_inr(target(name), axes=axes)
     coords, values = signals(axes)
-    weights = make(name, inr)(coords, values)
+    hypernet = make(name, inr)
+    weights = hypernet(coords, values)
     assert weights.shape == (3, inr.layout.num_params)
-    rendered = inr(weights, coords)
+    rendered = hypernet.inr(weights, coords)
     assert rendered.shape == values.shape
     assert rendered.isfinite().all()
     assert (weights[0] != weights[1]).any()
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("inr_name", INRS)
+@pytest.mark.parametrize(
+    "inr_name, name",
+    [
+        (inr_name, name)
+        for inr_name in INRS
+        for name in NAMES
+        if inr_name == TARGETS.get(name) or (name not in TARGETS and inr_name not in TARGETS.values())
+    ],
+)
 def test_any_inr_is_a_target_and_can_be_learned(name, inr_name):
     inr = make_inr(inr_name)
     hypernet = make(name, inr, **({"inner_lr": 1e-3} if name in ("learned_init", "cavia") else {}))
@@ -166,11 +174,11 @@ def test_optimising_the_instance_part_leaves_the_rest_shared(name):
         instances = hypernet.eval().instances(coords, values)
         moved = hypernet.weights(instances + torch.randn_like(instances))
         shared = (moved == hypernet.weights(instances)).all(dim=0)
-    expected = {"learned_init": 0.0, "end_to_end": 0.1, "trans_inr": 0.1}.get(name, 0.4)
+    expected = {"learned_init": 0.0, "functa": 0.0, "end_to_end": 0.1, "trans_inr": 0.1}.get(name, 0.4)
     assert shared.float().mean() >= expected
     assert (weights[:, shared] == weights[:1, shared]).all()
     everything = optimise_at_test_time(hypernet, coords, values, steps=3, lr=1e-2, num_coords=9)
-    assert name == "learned_init" or (everything[0, shared] != everything[1, shared]).any()
+    assert name in ("learned_init", "functa") or (everything[0, shared] != everything[1, shared]).any()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -197,7 +205,7 @@ def test_unknown_fields_are_refused_in_one_line(name):
     assert "\n" not in str(caught.value)
     with pytest.raises(InrzooError, match="at least one point on each axis"):
         runtime = {"num_classes": 4} if name == "end_to_end" else {}
-        registry.make("hypernets", {"name": name, **FIELDS[name]}, inr=make_inr(), sizes=(0, 3), **runtime)
+        registry.make("hypernets", {"name": name, **FIELDS[name]}, inr=make_inr(target(name)), sizes=(0, 3), **runtime)
 
 
 @pytest.mark.parametrize(

@@ -17,15 +17,18 @@ from inrzoo.weights import WeightLayout, WeightTensor
 
 FAMILIES = [("siren", {}), ("fourier_net", {}), ("gabor_net", {})]
 FAMILIES += [("relu_mlp", {"encoding": encoding}) for encoding in ("none", "positional", "log_spaced", "fourier")]
+FAMILIES += [("latent_siren", {"modulation": modulation}) for modulation in ("shift", "low_rank")]
 
 WITHOUT_TORCH = """
 import sys
 sys.modules["torch"] = None  # an import of it fails
 import numpy as np
-from inrzoo import registry
+from inrzoo import bases, registry
 
 arrays = np.load(sys.argv[1])
 for number, (name, fields) in enumerate(FAMILIES):
+    if f"{number} base" in arrays:
+        fields = {**fields, "base": bases.remember(arrays[f"{number} base"])}
     inr = registry.make("inrs", {"name": name, **fields}, in_features=2, out_features=3, nyquist=20.0)
     weights, coords, expected = (arrays[f"{number} {what}"] for what in ("weights", "coords", "values"))
     np.testing.assert_allclose(inr(weights, coords), expected, rtol=0, atol=1e-5, err_msg=name)
@@ -56,6 +59,8 @@ for name, fields in FAMILIES:
     tensors = inr.layout.split(arrays[0])
     assert all(isinstance(tensor, jax.Array) for tensor in tensors.values())
     np.testing.assert_array_equal(inr.layout.join(tensors), arrays[0])
+    if not inr.layout.neuron_axes:
+        continue
     axis, size = next(iter(inr.layout.neuron_axes.items()))
     orders = np.stack([np.roll(np.arange(size), shift) for shift in range(len(weights))])
     permuted = inr.layout.permute_each(arrays[0], {axis: jnp.asarray(orders)})
@@ -77,6 +82,7 @@ def test_numpy_needs_no_torch(tmp_path):
         weights, coords = fitted(inr).float(), points(inr).float()
         parts = {"weights": weights, "coords": coords, "values": inr(weights, coords)}
         arrays |= {f"{number} {what}": part.numpy() for what, part in parts.items()}
+        arrays |= {} if inr.base_layout is None else {f"{number} base": inr.base_weights}
     assert {name for name, _ in FAMILIES} == {name for name, _ in settings()}, "every INR of inrzoo"
     np.savez(tmp_path / "arrays.npz", **arrays)
     run(f"FAMILIES = {FAMILIES}\n{WITHOUT_TORCH}", tmp_path / "arrays.npz")

@@ -246,16 +246,22 @@ def test_a_cloud_of_points_and_a_size_that_fits_twice_are_asked_about(tmp_path: 
     "network",
     [
         {"depth": 3, "scale": False},
+        {"depth": 3, "scale": False, "layers": (7,)},
         {"depth": 12, "scale": True, "layers": (7, 4)},  # layer_10 comes after layer_9, not after layer_1
         {"depth": 4, "scale": True, "shift": False},
     ],
 )
-def test_modulations_of_functa_become_sirens_of_their_own(tmp_path: Path, network: dict) -> None:
+def test_modulations_of_functa_become_latents_or_sirens_of_their_own(tmp_path: Path, network: dict) -> None:
     functa = Functa(**network)
     modulations, base, latents = functa.write(tmp_path)
     store = open_store(import_inrs(modulations, tmp_path / "a.zarr", base=base))
     expected = np.stack([functa.values(latent, 8) for latent in latents])
     np.testing.assert_allclose(rendered(store), expected, rtol=0, atol=1e-6)
+    published = network == {"depth": 3, "scale": False}
+    assert store.info.inr["name"] == ("latent_siren" if published else "siren")
+    if published:  # by shifts of one linear map, as in every set of theirs: to the bit, and verified with their base
+        np.testing.assert_array_equal(store.weights[:, 0, 0], latents)
+        assert store.info.format == 3 and store.base is not None and verify(store.path).problems == []
     assert store.info.grid == (8, 8)
     assert store.signal_ids == ["train/00000", "train/00001", "train/00002", "test/00000", "test/00001"]
     assert np.asarray(store.numbers["published_psnr"]).tolist() == [30.0, 31.0, 32.0, 33.0, 34.0]

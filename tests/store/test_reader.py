@@ -108,6 +108,6 @@ def test_wrong_indices(store: Store) -> None:
 
 
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
-    zarr.create_group(tmp_path / "new.zarr", attributes={"format": 3})
-    with pytest.raises(InrzooError, match="format 3; this version of inrzoo reads 1 and 2"):
+    zarr.create_group(tmp_path / "new.zarr", attributes={"format": 4})
+    with pytest.raises(InrzooError, match="format 4; this version of inrzoo reads 1, 2 and 3"):
         open_store(tmp_path / "new.zarr")

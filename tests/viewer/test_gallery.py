@@ -10,8 +10,10 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
-from tiny_store import set_attributes
+from latent_base import write_base
+from tiny_store import set_attributes, tiny
 
+from inrzoo.builder import build
 from inrzoo.store import open_store
 from inrzoo.viewer import write_site
 from inrzoo.viewer.server import PageHandler
@@ -73,6 +75,19 @@ def test_the_page_gives_the_values_of_every_family(browser, serve, built, name):
     for signal in (0, 3):
         expected = store.render(signal).numpy().ravel()
         assert np.abs(expected).max() > 0.01  # a page that gives zeros does not pass
+        np.testing.assert_allclose(browser.evaluate(f"window.inrzoo.values({signal})"), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("modulation", ["shift", "low_rank"])
+def test_the_page_gives_the_values_of_latents(browser, serve, tmp_path, modulation):
+    base = write_base(tmp_path / "base.safetensors", modulation=modulation, rank=3)
+    wanted = tiny(limit=4, seeds=1, fit__stop_psnr=60.0, weights="float16")
+    build(wanted, tmp_path / "latents.zarr", base=base, in_process=True, quiet=True)
+    store = open_store(tmp_path / "latents.zarr")
+    browser.open(serve(store.path))
+    for signal in (0, 3):
+        expected = store.render(signal).numpy().ravel()
+        assert np.ptp(expected) > 0.01 and (store.render(0) != store.render(3)).any()
         np.testing.assert_allclose(browser.evaluate(f"window.inrzoo.values({signal})"), expected, rtol=0, atol=1e-5)
 
 

@@ -3,6 +3,7 @@
 import * as zarr from "zarrita";
 import { Formula, Inr, Tensor } from "./inr";
 import { CoordSettings } from "./coords";
+import { Base } from "./latents";
 import { RemoteStore } from "./remote";
 import { WeightType, decoded } from "./weights";
 
@@ -58,6 +59,7 @@ export class Dataset {
   readonly valid: ArrayLike<number | bigint> | null;
   private readonly chunks = new Map<string, Promise<Chunk>>();
   private cached = 0;
+  private readonly base: Base | null;
   private readonly numSeeds: number;
   private measured: Promise<Float32Array[]> | null = null;
 
@@ -67,9 +69,11 @@ export class Dataset {
     private readonly weightsArray: any,
     columns: any[],
   ) {
-    const layout = store.attributes.layout as Tensor[];
-    this.inr = settings.formula ? new Inr(settings.formula, layout, settings.in_features) : null;
-    const [ids, split, status, psnr, steps, limits, valid, ...labels] = columns;
+    const [ids, split, status, psnr, steps, limits, valid, base, ...labels] = columns;
+    const { layout, base_layout: baseLayout } = store.attributes;
+    this.base = base && settings.formula ? new Base(settings.formula, base, baseLayout as Tensor[]) : null;
+    const tensors: Tensor[] = this.base?.layout ?? layout;
+    this.inr = settings.formula ? new Inr(settings.formula, tensors, settings.in_features) : null;
     [this.count, this.numSeeds] = [weightsArray.shape[0], weightsArray.shape[1]];
     this.ids = ids;
     this.split = split;
@@ -94,6 +98,7 @@ export class Dataset {
       read("steps"),
       settings.values.limits ? null : read("signals.limits"),
       padded ? read("signals.valid") : null,
+      store.attributes.base_layout ? read("inr.base") : null,
       ...settings.labels.map((label) => read(label.array)),
     ]);
     return new Dataset(settings, store, weights, columns);
@@ -134,14 +139,15 @@ export class Dataset {
     return this.settings.measures.map(({ name }, i) => [name, columns[i][index]]);
   }
 
-  /** Weights (P) of one INR; a negative step counts from the last one. */
+  /** Weights (P) of one INR, of a latent those of its network; a negative step counts from the last one. */
   async weights({ signal, seed }: Item, step = -1): Promise<Float32Array> {
     const position = step < 0 ? step + this.settings.snapshots.length : step;
     const rows = this.weightsArray.chunks[0];
     const chunk = await this.chunk("weights", this.weightsArray, [Math.floor(signal / rows), seed, 0, 0]);
     const [, , steps, size] = chunk.shape;
     const start = ((signal % rows) * steps + position) * size;
-    return decoded(chunk.data.subarray(start, start + size), this.weightType, this.store.attributes.layout);
+    const own = decoded(chunk.data.subarray(start, start + size), this.weightType, this.store.attributes.layout);
+    return this.base ? this.base.weights(own) : own;
   }
 
   private get weightType(): WeightType {

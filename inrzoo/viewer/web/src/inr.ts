@@ -16,6 +16,14 @@ export interface Layer {
   weight_factor: number;
   bias_factor: number;
   activation: "sine" | "relu" | "identity";
+  /** Names of tensors of the INR's own, `latent`, and of the base that it shares. */
+  modulation?: {
+    latent: string;
+    shift: string | null;
+    left: string | null;
+    gain: string | null;
+    right: string | null;
+  };
 }
 
 export interface Filter {
