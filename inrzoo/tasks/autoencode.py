@@ -33,6 +33,7 @@ from inrzoo.tasks.code_decoders import (
 )
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_mean
+from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.probes import Features, linear_probe, mean_average_precision, nearest_neighbours
 from inrzoo.tasks.signal_targets import AGAINST_INR, Against, SignalTargets
 from inrzoo.tasks.training.batches import TrainingBatches, in_order
@@ -116,7 +117,8 @@ class Autoencode(WeightTask):
             parts = [self.dataset(path, part) for part in ("train", "validation", split)]
             results += code_quality(self._codes(network.weights, parts, device))
             if self.test_raw:
-                plain = WeightNetwork(replace(self, encoder={"name": "raw"}), dataset).to(device).eval()
+                raw_task = replace(self, encoder={"name": "raw"}, pretrained=None, frozen=False)
+                plain = WeightNetwork(raw_task, dataset).to(device).eval()
                 plain.fit_inputs(parts[0])
                 raw = code_quality(self._codes(plain, parts, device))
                 results += [replace(one, name=f"{one.name}, raw {self.inputs}") for one in raw]
@@ -182,10 +184,15 @@ class Autoencoder(nn.Module):
 
 
 def code_quality(codes: Sequence[Features]) -> list[Measurement]:
-    """Linear probe, nearest neighbours, and retrieval by cosine, in percent, of codes of the three splits."""
+    """Linear probe, nearest neighbours, and retrieval by cosine, in percent, of codes of the three splits.
+
+    Without retrieval if no two signals of the last split have the same label.
+    """
     train, validation, test = codes
     near = nearest_neighbours(train, validation, test)
-    return [linear_probe(train, validation, test), near, mean_average_precision(test)]
+    signals_of_labels = torch.stack([test.label, test.signal]).unique(dim=1)[0].unique(return_counts=True)[1]
+    found = [mean_average_precision(test)] if signals_of_labels.max() > 1 else []
+    return [linear_probe(train, validation, test), near, *found]
 
 
 def _decoder(task: Autoencode, dataset: WeightDataset, code_features: int) -> CodeDecoder:
@@ -233,11 +240,11 @@ class _Learner(Learner):
         training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
         self._targets = SignalTargets(training.stores[0], task.against)
         network = Autoencoder(task, training)
-        network.weights.fit_inputs(training)
+        begun = begin_network(network.weights, task, training)
         prepared = network.weights.prepared(training, augmented=True)
         self._batches = TrainingBatches(prepared, task.batch_size, seed=task.seed)
         self.module = self._network = network.to(device)
-        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training)}
+        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training), **begun}
         self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
