@@ -80,7 +80,7 @@ MAY_IMPORT = {
     | {"differences", "manifest", "weight_graph", "short_forms"},
     "encoders": {"weights", "weight_graph"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"addresses", "short_forms", "augmentations", "comparisons"}
+    | {"addresses", "short_forms", "augmentations", "comparisons", "rendering"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},

@@ -5,12 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from inrzoo import api, checkpoint, load_encoder, manifest, open_store, tasks
 from inrzoo.builder import build
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 from inrzoo.loaders import load
+from inrzoo.rendering.thumbnails import thumbnails
 from inrzoo.store import Store
 from inrzoo.tasks.autoencode import Autoencode, Autoencoder, octaves
 from inrzoo.tasks.classify import Classify
@@ -300,3 +302,29 @@ def test_the_command_line_trains_and_measures(finished, tmp_path, inrzoo):
     assert code == 2 and err.count("\n") == 1 and "--decoder wieghts" in err
     run = api.train("classify", finished, out=tmp_path / "c", pretrained=str(out), steps=1, batch_size=4, quiet=True)
     assert run.step == 1
+
+
+@pytest.mark.parametrize("name", ["finished", "tones", "solids"])
+def test_pictures_of_reconstructions_and_of_what_lies_between(name, others, tmp_path, request, inrzoo):
+    path = others(name) if name in KEYS else request.getfixturevalue(name)
+    task = Autoencode(**SMALL | {"batch_size": 1, "steps": 1, "validate_every": 1}, decoder="basis")
+    tasks.train(task, path, tmp_path / "run", quiet=True, device="cpu")
+    words = ["--split", "train" if name in KEYS else "test", "--count", 2, "--device", "cpu", "--out", tmp_path / "out"]
+    code, out, err = inrzoo("draw", tmp_path / "run", path, *words)
+    assert (code, err) == (0, "")
+    written = [line.split()[-1] for line in out.splitlines()]
+    assert [Path(file).name for file in written] == ["reconstructions.png", "interpolations.png"]
+    assert all(Image.open(file).size > (100, 100) for file in written)
+    code, _, err = inrzoo("draw", tmp_path / "run", path, "--count", 1, "--out", tmp_path / "out")
+    assert code == 2 and "--count 1 is not allowed; it must be at least 2" in err
+
+
+def test_pictures_of_functions_are_those_of_the_inrs_that_they_are(finished, others):
+    """Thumbnails of a function that evaluates the INR equal those of the INR, for any kind of signals."""
+    for path in (finished, *(others(name) for name in KEYS)):
+        store = open_store(path)
+        rows = np.arange(2)
+        weights = store.weights[:2, 0, -1]
+        functions = thumbnails(store, rows, weights, lambda inr, codes, where: inr(codes, where))
+        assert functions == thumbnails(store, rows, weights)
+        assert functions != thumbnails(store, rows, weights, lambda inr, codes, where: 0.5 * inr(codes, where) - 0.3)
