@@ -47,8 +47,8 @@ def draw_autoencoder(
         decoded on the straight line from the one's code to the other's.
 
     Raises:
-        InrzooError: the count is below 2, the split has one INR, the checkpoint is of another task, the store has other conventions, or there
-            are no pictures of its signals.
+        InrzooError: the count is below 2, the split has one INR, the checkpoint is of another task, the store has other
+            conventions, or there are no pictures of its signals.
     """
     if count < 2:
         raise InrzooError(f"--count {count} is not allowed; it must be at least 2, as codes lie between two INRs")
