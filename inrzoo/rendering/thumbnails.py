@@ -91,7 +91,7 @@ def _images(
     coords_HWD = store.coords().reshape(*store.info.grid, -1)
     stride = max(1, max(store.info.grid) // (2 * MAX_SIDE))
     coords_HWD = coords_HWD[::stride, ::stride]
-    for part, values_BKC in _values(store, evaluate, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1])):
+    for part, values_BKC in _values(store, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1]), evaluate):
         if store.info.manifest.values.dtype == "uint8":
             pixels_BKC = numbers_of(store, signals_B[part], values_BKC)
         else:
@@ -104,7 +104,7 @@ def _images(
 def _sounds(
     store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None
 ) -> Pngs:
-    for part, values_BKC in _values(store, evaluate, weights_BP, store.coords()):
+    for part, values_BKC in _values(store, weights_BP, store.coords(), evaluate):
         for wave_K in real_numbers_of(store, signals_B[part], values_BKC)[..., 0]:
             if not np.isfinite(wave_K).all():
                 yield None
@@ -130,7 +130,7 @@ def _fields(
     coords_HWD = store.coords().reshape(*store.info.grid, -1)[middle]
     stride = max(1, max(coords_HWD.shape[:2]) // (2 * MAX_SIDE))
     coords_HWD = coords_HWD[::stride, ::stride]
-    for _, values_BKC in _values(store, evaluate, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1])):
+    for _, values_BKC in _values(store, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1]), evaluate):
         for values_K in values_BKC[..., 0]:
             finite = np.isfinite(values_K).all()
             shares_HW = _intensities(store, values_K).reshape(coords_HWD.shape[:2])
@@ -146,7 +146,7 @@ def _shapes(
     else:
         sizes = tuple(min(size, RESOLUTION) for size in store.info.grid)
         coords_KD = store.info.manifest.coords.grid(sizes)
-    for part, values_BKC in _values(store, evaluate, weights_BP, coords_KD):
+    for part, values_BKC in _values(store, weights_BP, coords_KD, evaluate):
         for signal, values_KC in zip(signals_B[part].tolist(), values_BKC, strict=True):
             try:
                 steps = volume_surface(values_KC.reshape(sizes), level_of(store, signal, sizes))
@@ -181,7 +181,7 @@ DRAWERS: dict[Kind, Drawer] = {
 
 
 def _values(
-    store: Store, evaluate: Evaluate | None, weights_BP: NDArray[np.float32], coords_KD: NDArray[np.float32]
+    store: Store, weights_BP: NDArray[np.float32], coords_KD: NDArray[np.float32], evaluate: Evaluate | None
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Values of some INRs at a time, (B, K, C), and which; at `POINTS_AT_ONCE` points or of one INR."""
     values_at = store.inr if evaluate is None else partial(evaluate, store.inr)
