@@ -233,6 +233,9 @@ def test_a_frozen_pretrained_encoder_stays_as_it_was(name, finished, run, tmp_pa
     for frozen in (True, False):
         task = make_task(name, {**fields, "frozen": frozen, "lr": 0.1}, {})
         assert task.encoder == CODE
+        module = task.begin(finished, "cpu").module.train()
+        encoder = next(each for place, each in module.named_modules() if place.endswith("weights.encoder"))
+        assert encoder.training != frozen
         out = tmp_path / f"{name}-{frozen}"
         tasks.train(task, finished, out, quiet=True, device="cpu")
         codes, ours = (features(each, finished, split="test").features for each in (run, out))
