@@ -62,6 +62,12 @@ class Autoencode(WeightTask):
         validation_inrs: number of INRs that decide which checkpoint is the best.
         test_codes: measure what codes are good for: a linear probe, neighbours and retrieval of a label column.
         test_raw: measure this of the weights themselves, too, for comparison.
+
+    Example:
+        >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2, "test_codes": False}
+        >>> run = inrzoo.train("autoencode", "digits.zarr", out="codes", quiet=True, **fields)
+        >>> [one.name for one in inrzoo.evaluate(run.folder, "digits.zarr")]
+        ['PSNR', 'PSNR against the INR']
     """
 
     weight_decay: float = 1e-2

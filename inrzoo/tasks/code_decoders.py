@@ -38,6 +38,10 @@ class PositionalEncoding(nn.Module):
 
     Attributes:
         out_features: D (1 + 2n).
+
+    Example:
+        >>> PositionalEncoding(2, extent=1.0, octaves=3)(torch.zeros(5, 2)).shape
+        torch.Size([5, 14])
     """
 
     def __init__(self, num_axes: int, extent: float, octaves: int) -> None:

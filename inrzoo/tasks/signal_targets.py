@@ -45,6 +45,13 @@ class SignalTargets:
 
     Raises:
         InrzooError: the store does not hold what is needed.
+
+    Example:
+        >>> dataset = inrzoo.load("digits.zarr", normalise="none")
+        >>> batch, targets = dataset[[5, 0]], SignalTargets(dataset.stores[0], "signals")
+        >>> where, values = targets.drawn(batch, 16, "cpu")
+        >>> where.shape, values.shape, targets.loss(dataset.inr(batch.weights, where), values) < 0.1
+        (torch.Size([16, 2]), torch.Size([2, 16, 1]), tensor(True))
     """
 
     def __init__(self, store: Store, against: Against) -> None:
