@@ -52,7 +52,7 @@ class Autoencode(WeightTask):
     what the decoder says and the signals. No label is used before the code is measured.
 
     Attributes:
-        decoder: `weights`: the code becomes weights of the store's INR, which are evaluated; `mlp`: of code and
+        decode_by: `weights`: the code becomes weights of the store's INR, which are evaluated; `mlp`: of code and
             coordinate, as in inr2vec; `basis`: functions of the coordinate, with coefficients made of the code.
         decoder_features: neurons of a hidden layer of the decoder.
         decoder_layers: residual layers between the code and the weights or the coefficients.
@@ -73,7 +73,7 @@ class Autoencode(WeightTask):
     weight_decay: float = 1e-2
     warmup: int = 200
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "flat_mlp", "tensors": "all"})
-    decoder: Literal["weights", "mlp", "basis"] = "weights"
+    decode_by: Literal["weights", "mlp", "basis"] = "weights"
     decoder_features: int = 512
     decoder_layers: int = 2
     against: Against = "signals"
@@ -203,11 +203,11 @@ def code_quality(codes: Sequence[Features]) -> list[Measurement]:
 
 def _decoder(task: Autoencode, dataset: WeightDataset, code_features: int) -> CodeDecoder:
     store, inr, hidden = dataset.stores[0], dataset.inr, task.decoder_features
-    if task.decoder == "weights":
+    if task.decode_by == "weights":
         start, scale = _start_and_scale(task, dataset)
         return WeightDecoder(code_features, inr, start, scale, hidden, task.decoder_layers)
     encoding = PositionalEncoding(inr.in_features, store.info.manifest.coords.extent, octaves(dataset))
-    if task.decoder == "mlp":
+    if task.decode_by == "mlp":
         return MlpDecoder(code_features, inr.out_features, encoding, hidden)
     return BasisDecoder(code_features, inr.out_features, encoding, hidden, task.decoder_layers)
 

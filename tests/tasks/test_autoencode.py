@@ -137,7 +137,7 @@ def test_drawn_points_and_values_are_those_of_the_signals(name, others, request)
 @pytest.mark.parametrize("decoder", ["weights", "mlp", "basis"])
 @pytest.mark.parametrize("name", KEYS)
 def test_sounds_shapes_and_views_are_trained_on_by_their_own_loss(name, decoder, others, tmp_path):
-    task = Autoencode(**SMALL | {"batch_size": 1, "steps": 2}, decoder=decoder, test_codes=False)
+    task = Autoencode(**SMALL | {"batch_size": 1, "steps": 2}, decode_by=decoder, test_codes=False)
     assert tasks.train(task, others(name), tmp_path / "run", quiet=True, device="cpu").step == 2
     measured = {one.name: one.mean for one in tasks.evaluate(tmp_path / "run", others(name), split="train")}
     assert {"PSNR", AGAINST_INR, *open_store(others(name)).observation.measure_names} == measured.keys()
@@ -289,7 +289,7 @@ def test_the_command_line_trains_and_measures(finished, tmp_path, inrzoo):
         "flat_mlp",
         "--set",
         "encoder.tensors=all",
-        "--decoder",
+        "--decode-by",
         "basis",
         "--batch-size",
         4,
@@ -301,8 +301,8 @@ def test_the_command_line_trains_and_measures(finished, tmp_path, inrzoo):
     assert (code, text.splitlines()[0]) == (0, f"run      {out}: 2 steps"), err
     code, text, err = inrzoo("evaluate", out, finished, "--device", "cpu")
     assert code == 0 and "retrieval by cosine, mAP" in text
-    code, _, err = inrzoo("train", "autoencode", finished, "--decoder", "wieghts", "--out", tmp_path / "other")
-    assert code == 2 and err.count("\n") == 1 and "--decoder wieghts" in err
+    code, _, err = inrzoo("train", "autoencode", finished, "--decode-by", "wieghts", "--out", tmp_path / "other")
+    assert code == 2 and err.count("\n") == 1 and "--decode-by wieghts" in err
     run = api.train("classify", finished, out=tmp_path / "c", pretrained=str(out), steps=1, batch_size=4, quiet=True)
     assert run.step == 1
 
@@ -310,7 +310,7 @@ def test_the_command_line_trains_and_measures(finished, tmp_path, inrzoo):
 @pytest.mark.parametrize("name", ["finished", "tones", "solids"])
 def test_pictures_of_reconstructions_and_of_what_lies_between(name, others, tmp_path, request, inrzoo):
     path = others(name) if name in KEYS else request.getfixturevalue(name)
-    task = Autoencode(**SMALL | {"batch_size": 1, "steps": 1, "validate_every": 1}, decoder="basis")
+    task = Autoencode(**SMALL | {"batch_size": 1, "steps": 1, "validate_every": 1}, decode_by="basis")
     tasks.train(task, path, tmp_path / "run", quiet=True, device="cpu")
     words = ["--split", "train" if name in KEYS else "test", "--count", 2, "--device", "cpu", "--out", tmp_path / "out"]
     code, out, err = inrzoo("draw", tmp_path / "run", path, *words)
