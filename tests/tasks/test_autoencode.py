@@ -145,7 +145,7 @@ def test_sounds_shapes_and_views_are_trained_on_by_their_own_loss(name, decoder,
 
 
 def test_signals_are_learned(finished_small, tmp_path):
-    """More steps reconstruct held-out signals better than a decoder that says the same for every code."""
+    """A decoder that says the same for every code is no better than the mean of the signals; this one is, by 1 dB."""
     task = Autoencode(**SMALL | {"steps": 150, "validate_every": 50, "lr": 1e-2, "num_coords": 0})
     tasks.train(task, finished_small, tmp_path / "run", quiet=True, device="cpu")
     measured = {one.name: one.mean for one in tasks.evaluate(tmp_path / "run", finished_small, split="train")}
