@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from inrzoo import manifest
 from inrzoo.builder import finish
 from inrzoo.builder.preparation import read_signals
-from inrzoo.builder.quality import comparisons
 from inrzoo.builder.worker import environment_differences, fit_block, one_thread
+from inrzoo.comparisons import comparisons
 from inrzoo.errors import InrzooError
 from inrzoo.extras import require
 from inrzoo.fit.loop import evaluate

@@ -84,11 +84,12 @@ MAY_IMPORT = {
     | {"differences", "manifest", "weight_graph", "short_forms"},
     "encoders": {"weights", "weight_graph"},
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"addresses", "short_forms", "augmentations"}
+    | {"addresses", "short_forms", "augmentations", "comparisons", "rendering"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
-    "builder": BUILD | {"display", "retry"},
-    "verify": BUILD | {"builder"},
+    "comparisons": {"fit", "inrs", "store", "targets", "observations"},
+    "builder": BUILD | {"display", "retry", "comparisons"},
+    "verify": BUILD | {"builder", "comparisons"},
     "rendering": {"store", "coords", "lazy"},
     "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},

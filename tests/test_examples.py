@@ -36,8 +36,11 @@ EXAMPLES = {
     "store.quantities": ("quantity", "quantity_array"),
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
+    "tasks.autoencode": ("Autoencode",),
+    "tasks.code_decoders": ("PositionalEncoding",),
     "tasks.measurements": ("measured_mean", "measured_r2", "measured_share"),
-    "tasks.probes": ("identity",),
+    "tasks.probes": ("identity", "mean_average_precision"),
+    "tasks.signal_targets": ("SignalTargets",),
     "store.weight_codec": ("WeightCodec",),
     "tasks.trained_encoders": ("TrainedEncoder",),
     "tasks.training.options": ("transform_table",),
@@ -48,7 +51,12 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    if name in ("api.encoders", "api.training", "tasks.trained_encoders"):  # the tiny store has no validation signals
+    if name in (
+        "api.encoders",
+        "api.training",
+        "tasks.autoencode",
+        "tasks.trained_encoders",
+    ):  # the tiny store has no validation signals
         build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
     else:
         shutil.copytree(finished, tmp_path / "digits.zarr")

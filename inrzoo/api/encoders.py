@@ -62,7 +62,7 @@ def push_encoder(
     `.eval_results/TASK.yaml`, by which the Hub's own leaderboards find the model, and names the model from then on.
 
     Args:
-        run: folder of a run of `classify`, `contrastive` or `regress`, or of the leaderboard.
+        run: folder of a run of `classify`, `contrastive`, `autoencode` or `regress`, or of the leaderboard.
         repo_id: `USER/NAME`.
         private: whether a new repository is private.
         dataset: for a run of the leaderboard, `USER/NAME` of the dataset on the Hub that has its store, with

@@ -16,8 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo.builder.quality import comparisons, exact
+from inrzoo.builder.quality import exact
 from inrzoo.choices import Status
+from inrzoo.comparisons import comparisons
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import evaluated
 from inrzoo.fit.frequencies import frequencies

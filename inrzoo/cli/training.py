@@ -217,9 +217,10 @@ def evaluate(
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw the INRs that a trained hypernetwork makes of some signals of STORE, or of a dataset.
+    """Draw what a trained hypernetwork makes of some signals of STORE, or of a dataset; or an autoencoder of its INRs.
 
-    Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers.
+    Of a hypernetwork original, INR, and INR after test-time optimisation; attention of weight tokens; activations of
+    hidden layers. Of an autoencoder INRs and what is decoded, and what lies between the codes of two INRs.
     """
     from inrzoo.api import signals
     from inrzoo.tasks.reporting.reconstruction_figure import draw as write

@@ -227,6 +227,8 @@ def _training(evaluator: Evaluator, encoder: str, settings: Mapping[str, Any]) -
     pinned = {"column" if definition.measure == "r2" else "label": definition.column} if definition.column else {}
     fields = {**definition.defaults, **{key: value for key, value in settings.items() if "." not in key}, **pinned}
     tables = {key: value for key, value in settings.items() if "." in key}
+    if fields.get("pretrained") is not None:
+        raise InrzooError("pretrained is not allowed: a row is trained on the training split of the pinned store alone")
     task = make_task(definition.train, {**fields, "encoder": encoder}, tables)
     if not isinstance(task, WeightTask | FewShot):
         raise InrzooError(f"{definition.name}: train = {definition.train!r} is not a task that trains an encoder")

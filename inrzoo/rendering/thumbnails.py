@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from inrzoo.rendering.surfaces import level_of, placed, require_surfaces, volume
 from inrzoo.rendering.values import POINTS_AT_ONCE, cube, numbers_of, real_numbers_of
 from inrzoo.rendering.views import seen_of
 from inrzoo.store import Store
+from inrzoo.store.signal_reader import Evaluate
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +55,9 @@ def require_thumbnails(store: Store) -> None:
         require_surfaces()
 
 
-def thumbnails(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> list[bytes | None]:
+def thumbnails(
+    store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None = None
+) -> list[bytes | None]:
     """A PNG of each INR; None for those whose values are not finite or that have no surface.
 
     Images have the pixels of the signals' grid, averaged if they are more than `MAX_SIDE` a side; sounds a spectrogram,
@@ -62,7 +66,8 @@ def thumbnails(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[n
 
     Args:
         signals_B: numbers of the signals.
-        weights_BP: weights of their INRs, not normalised.
+        weights_BP: weights of their INRs, not normalised; or what `evaluate` takes in their place.
+        evaluate: values at coordinates, as of `Store.predict`; None for those of the INRs.
 
     Raises:
         MissingPackageError: a package that makes surfaces is not installed.
@@ -73,18 +78,20 @@ def thumbnails(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[n
         >>> [picture[1:4] for picture in pictures]
         [b'PNG', b'PNG', b'PNG']
     """
-    return [*DRAWERS[kind_of(store)](store, signals_B, weights_BP)]
+    return [*DRAWERS[kind_of(store)](store, signals_B, weights_BP, evaluate)]
 
 
 Pngs = Iterator[bytes | None]
 """Files of pictures, None where an INR has none."""
 
 
-def _images(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
+def _images(
+    store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None
+) -> Pngs:
     coords_HWD = store.coords().reshape(*store.info.grid, -1)
     stride = max(1, max(store.info.grid) // (2 * MAX_SIDE))
     coords_HWD = coords_HWD[::stride, ::stride]
-    for part, values_BKC in _values(store, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1])):
+    for part, values_BKC in _values(store, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1]), evaluate):
         if store.info.manifest.values.dtype == "uint8":
             pixels_BKC = numbers_of(store, signals_B[part], values_BKC)
         else:
@@ -94,8 +101,10 @@ def _images(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.f
             yield _png(pixels_KC.reshape(*coords_HWD.shape[:2], -1)) if finite else None
 
 
-def _sounds(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
-    for part, values_BKC in _values(store, weights_BP, store.coords()):
+def _sounds(
+    store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None
+) -> Pngs:
+    for part, values_BKC in _values(store, weights_BP, store.coords(), evaluate):
         for wave_K in real_numbers_of(store, signals_B[part], values_BKC)[..., 0]:
             if not np.isfinite(wave_K).all():
                 yield None
@@ -113,27 +122,31 @@ def _wave(wave_K: NDArray[np.float64]) -> NDArray[np.uint8]:
     return np.where(inside, 0, 255).astype(np.uint8)[..., None]
 
 
-def _fields(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
+def _fields(
+    store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None
+) -> Pngs:
     """Maps of the first channel, at the middle of all axes but the last two."""
     middle = tuple(size // 2 for size in store.info.grid[:-2])
     coords_HWD = store.coords().reshape(*store.info.grid, -1)[middle]
     stride = max(1, max(coords_HWD.shape[:2]) // (2 * MAX_SIDE))
     coords_HWD = coords_HWD[::stride, ::stride]
-    for _, values_BKC in _values(store, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1])):
+    for _, values_BKC in _values(store, weights_BP, coords_HWD.reshape(-1, coords_HWD.shape[-1]), evaluate):
         for values_K in values_BKC[..., 0]:
             finite = np.isfinite(values_K).all()
             shares_HW = _intensities(store, values_K).reshape(coords_HWD.shape[:2])
             yield _map(shares_HW, VIRIDIS) if finite else None
 
 
-def _shapes(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
+def _shapes(
+    store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None
+) -> Pngs:
     require_thumbnails(store)
     if kind_of(store) == "shape":
         coords_KD, sizes = cube(store, RESOLUTION)
     else:
         sizes = tuple(min(size, RESOLUTION) for size in store.info.grid)
         coords_KD = store.info.manifest.coords.grid(sizes)
-    for part, values_BKC in _values(store, weights_BP, coords_KD):
+    for part, values_BKC in _values(store, weights_BP, coords_KD, evaluate):
         for signal, values_KC in zip(signals_B[part].tolist(), values_BKC, strict=True):
             try:
                 steps = volume_surface(values_KC.reshape(sizes), level_of(store, signal, sizes))
@@ -144,17 +157,19 @@ def _shapes(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.f
                 yield _png(np.rint(255 * picture).astype(np.uint8))
 
 
-def _views(store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32]) -> Pngs:
+def _views(
+    store: Store, signals_B: NDArray[np.int64], weights_BP: NDArray[np.float32], evaluate: Evaluate | None
+) -> Pngs:
     rows, columns = store.info.grid[1:]
     share = min(1.0, VIEW_SIDE / max(rows, columns))
     sizes = (max(1, round(share * rows)), max(1, round(share * columns)))
     for weights_P in weights_BP:
-        values_HWC = seen_of(store, weights_P, sizes)
+        values_HWC = seen_of(store, weights_P, sizes, evaluate)
         finite = np.isfinite(values_HWC).all()
         yield _png(np.rint(255 * _intensities(store, values_HWC)).astype(np.uint8)) if finite else None
 
 
-Drawer = Callable[[Store, NDArray[np.int64], NDArray[np.float32]], Pngs]
+Drawer = Callable[[Store, NDArray[np.int64], NDArray[np.float32], "Evaluate | None"], Pngs]
 DRAWERS: dict[Kind, Drawer] = {
     "image": _images,
     "sound": _sounds,
@@ -166,16 +181,17 @@ DRAWERS: dict[Kind, Drawer] = {
 
 
 def _values(
-    store: Store, weights_BP: NDArray[np.float32], coords_KD: NDArray[np.float32]
+    store: Store, weights_BP: NDArray[np.float32], coords_KD: NDArray[np.float32], evaluate: Evaluate | None
 ) -> Iterator[tuple[slice, NDArray[np.float32]]]:
     """Values of some INRs at a time, (B, K, C), and which; at `POINTS_AT_ONCE` points or of one INR."""
+    values_at = store.inr if evaluate is None else partial(evaluate, store.inr)
     together = max(1, POINTS_AT_ONCE // len(coords_KD))
     where_KD = torch.from_numpy(np.ascontiguousarray(coords_KD))
     for start in range(0, len(weights_BP), together):
         part = slice(start, start + together)
         weights = torch.from_numpy(np.ascontiguousarray(weights_BP[part]))
         with torch.inference_mode():
-            parts = [store.inr(weights, points) for points in where_KD.split(POINTS_AT_ONCE)]
+            parts = [values_at(weights, points) for points in where_KD.split(POINTS_AT_ONCE)]
         yield part, torch.cat(parts, dim=1).numpy()
 
 

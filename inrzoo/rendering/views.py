@@ -16,6 +16,7 @@ from inrzoo.lazy import lazy
 from inrzoo.observations.rays import looking_at_0, rays_of
 from inrzoo.rendering.values import MAX_POINTS
 from inrzoo.store import Store
+from inrzoo.store.signal_reader import Evaluate
 
 if TYPE_CHECKING:
     import torch
@@ -79,9 +80,15 @@ def view_of(
     return _seen(store, store.weights[signal, seed, step], pose, finer * intrinsics, (rows, columns))
 
 
-def seen_of(store: Store, weights_P: NDArray[np.float32], sizes: tuple[int, int]) -> NDArray[np.float32]:
-    """What the standard camera sees of an INR in so many rows and columns, on the value scale, (H, W, C)."""
-    return _seen(store, weights_P, *standard_camera(sizes), sizes)
+def seen_of(
+    store: Store, weights_P: NDArray[np.float32], sizes: tuple[int, int], evaluate: Evaluate | None = None
+) -> NDArray[np.float32]:
+    """What the standard camera sees of an INR in so many rows and columns, on the value scale, (H, W, C).
+
+    Args:
+        evaluate: see `Store.predict`.
+    """
+    return _seen(store, weights_P, *standard_camera(sizes), sizes, evaluate)
 
 
 def _seen(
@@ -90,8 +97,9 @@ def _seen(
     pose: NDArray[np.float64],
     intrinsics: NDArray[np.float64],
     sizes: tuple[int, int],
+    evaluate: Evaluate | None = None,
 ) -> NDArray[np.float32]:
     rays = rays_of(pose[None, None], intrinsics[None], sizes)
     with torch.inference_mode():
-        values = store.predict(torch.from_numpy(weights_P[None].copy()), torch.from_numpy(rays))
+        values = store.predict(torch.from_numpy(weights_P[None].copy()), torch.from_numpy(rays), evaluate)
     return values.reshape(*sizes, -1).numpy()

@@ -23,6 +23,7 @@ from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.seeding import Stream
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_share
+from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.training.batches import TrainingBatches, in_order
 from inrzoo.tasks.training.state import load_module, part_of
 from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, notes_of
@@ -154,13 +155,14 @@ class _Learner(Learner):
         self._column = task.label_column(training)
         subset = training.subset(chosen(training, self._column, task.train_signals, task.seed))
         network = Classifier(task, training)
-        network.weights.fit_inputs(training)
+        begun = begin_network(network.weights, task, training)
         augmented = network.weights.prepared(subset, augmented=True)
         self._batches = TrainingBatches(augmented, task.batch_size, seed=task.seed)
         self.module = self._averaged = AveragedClassifier(network, task.ema).to(device)
         self.identity = {
             "fingerprint": training.stores[0].info.fingerprint,
             "inrs": len(subset),
+            **begun,
         }
         self.notes = notes_of(training.stores[0])
 

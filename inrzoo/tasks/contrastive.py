@@ -23,6 +23,7 @@ from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.losses import nt_xent
 from inrzoo.tasks.measurements import Measurement
+from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import load_module, part_of
@@ -147,7 +148,7 @@ class _Learner(Learner):
         self._task, self._device = task, device
         training, between = task.paired(path, "train")
         network = ContrastiveNetwork(task, training)
-        network.weights.fit_inputs(training)
+        begun = begin_network(network.weights, task, training)
         pairs = Pairs(network.weights.prepared(training, augmented=True), between=between, seed=task.seed)
         self._batches = TrainingBatches(pairs, task.batch_size, seed=task.seed)
         validation, between = task.paired(path, "validation")
@@ -157,6 +158,7 @@ class _Learner(Learner):
             "fingerprint": training.stores[0].info.fingerprint,
             "pairs": len(pairs),
             "between": pairs.between,
+            **begun,
         }
         self.notes = notes_of(training.stores[0])
 

@@ -26,9 +26,10 @@ from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import Normalise
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks.contract import Device, Learner, Task
-from inrzoo.tasks.inputs import ROWS_AT_ONCE, EncoderInputs, Kind, make_encoder, normalisation
+from inrzoo.tasks.inputs import ROWS_AT_ONCE, EncoderInputs, Freezable, Kind, make_encoder, normalisation
 from inrzoo.tasks.losses import Head, accuracy, log_probabilities, negative_log_likelihood
 from inrzoo.tasks.measurements import Measurement, measured_mean
+from inrzoo.tasks.pretrained import begin_encoder
 from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.state import load_module
 
@@ -56,6 +57,9 @@ class FewShot(Task):
         layers: `all`, or `first-k` for the first k layers of the INR.
         normalise: `per_parameter`, `per_tensor`, `none`, or `auto`; see `inputs.normalisation`.
         encoder: name of an encoder, and its arguments.
+        pretrained: run or checkpoint whose trained encoder, with the statistics of its inputs, this one begins with;
+            `encoder` and `inputs` are then those of it.
+        frozen: whether the pretrained encoder stays as it is, so that its features are compared.
         head: `matching` (a softmax over the support) or `prototype` (over class means).
         temperature: factor of the cosines: a number, or `learned`, which starts at 10.
         episodes_per_step: episodes per optimiser step; the step minimises their mean loss.
@@ -85,6 +89,8 @@ class FewShot(Task):
     layers: str = "all"
     normalise: Normalise = "auto"
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "layer_transformer"})
+    pretrained: str | None = None
+    frozen: bool = False
     head: Head = "matching"
     temperature: float | Literal["learned"] = 10.0
     episodes_per_step: int = 1
@@ -109,6 +115,8 @@ class FewShot(Task):
         for key in ("shot", "query", "episodes_per_step", "validation_episodes", "test_episodes"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
         self.require("temperature", self.temperature == "learned" or self.temperature > 0, "above 0, or learned")
+        self.require("frozen", not self.frozen or self.pretrained is not None, "no without pretrained")
+        self.require("layers", self.layers == "all" or self.pretrained is None, "all with pretrained")
         self.require("mixtures", 0 <= self.mixtures <= 1, "from 0 to 1")
         self.require("noise", 0 <= self.noise < math.inf, "at least 0 and finite")
         self.require("input_dropout", 0 <= self.input_dropout < 1, "at least 0 and below 1")
@@ -179,11 +187,11 @@ class FewShot(Task):
         return network
 
 
-class Network(nn.Module):
+class Network(Freezable):
     """Normalises, encodes and compares: inputs of support and query come in, log probabilities go out."""
 
     def __init__(self, task: FewShot, dataset: WeightDataset) -> None:
-        super().__init__()
+        super().__init__(task.frozen)
         self._task = task
         self.inputs = EncoderInputs(dataset, task.inputs, task.layers)
         reads = registry.find("encoders", task.encoder.get("name", "")).reads
@@ -240,11 +248,16 @@ class _Learner(Learner):
             self._validation, task.way, task.shot, task.validation_episodes, training=False
         )
         self.module = self._network = Network(task, training).to(device)
-        self._network.inputs.fit(training, normalisation(task.normalise, self._network.encoder))
-        self._network.encoder.set_statistics(self._network.inputs.mean, self._network.inputs.std)
+        network = self._network
+
+        def fit_inputs() -> None:
+            network.inputs.fit(training, normalisation(task.normalise, network.encoder))
+            network.encoder.set_statistics(network.inputs.mean, network.inputs.std)
+
+        begun = begin_encoder(task, network.encoder, network.inputs, training.stores[0], fit_inputs)
         if task.mixtures and task.view_use in ("support", "both"):
             _require_as_many(training)
-        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training)}
+        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training), **begun}
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean over the step's episodes; see `Learner.loss`."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -61,6 +61,23 @@ def normalisation(kind: Normalise, encoder: Encoder) -> Normalise:
             )
         return "none"
     return "per_tensor" if kind == "auto" and "permutation" in encoder.symmetries else kind
+
+
+class Freezable(nn.Module):
+    """A network whose encoder stays in evaluation mode, without dropout, if it is frozen."""
+
+    encoder: Encoder
+
+    def __init__(self, frozen: bool) -> None:
+        super().__init__()
+        self._frozen = frozen
+
+    def train(self, mode: bool = True) -> Self:
+        """As torch does, but for a frozen encoder."""
+        super().train(mode)
+        if self._frozen:
+            self.encoder.eval()
+        return self
 
 
 class EncoderInputs(nn.Module):

@@ -30,7 +30,7 @@ from inrzoo.manifest import Coords
 from inrzoo.store import Store
 from inrzoo.tasks.evaluation import require_alike, restored
 from inrzoo.tasks.training.state import load_module, part_of, plain
-from inrzoo.tasks.weight_tasks import Statistics, WeightTask, encoded
+from inrzoo.tasks.weight_tasks import ENCODING_TASKS, Statistics, WeightTask, encoded
 from inrzoo.typecheck import check_type
 
 FORMAT = 1
@@ -201,9 +201,7 @@ def encoder_of(checkpoint: Checkpoint, where: str, measured: Mapping[str, float]
     task = restored(checkpoint, {})
     if not isinstance(task, WeightTask):
         name = checkpoint.task["name"]
-        raise InrzooError(
-            f"{where} is a run of {name}, which trains no encoder of weights; contrastive, classify and regress do"
-        )
+        raise InrzooError(f"{where} is a run of {name}, which trains no encoder of weights; {ENCODING_TASKS} do")
     config = EncoderConfig.of_checkpoint(checkpoint, task, measured or {})
     return TrainedEncoder(config, task.encoder_state(checkpoint.module), where)
 

@@ -33,7 +33,7 @@ from inrzoo.loaders.transforms import Compose, Transform, make_transforms
 from inrzoo.nearest import among
 from inrzoo.store import Store
 from inrzoo.tasks.contract import Device, Task
-from inrzoo.tasks.inputs import make_encoder, normalisation
+from inrzoo.tasks.inputs import Freezable, make_encoder, normalisation
 from inrzoo.tasks.probes import Features
 from inrzoo.tasks.training.batches import in_order
 
@@ -43,6 +43,10 @@ left out for a signal of one axis, such as a sound, and those of normalised weig
 they were fitted."""
 ROWS_AT_ONCE = 256
 """INRs that are read at once where all of a split are measured."""
+
+
+ENCODING_TASKS = "autoencode, classify, contrastive and regress"
+"""Tasks whose runs hold an encoder that can be used alone."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +65,9 @@ class WeightTask(Task):
             weights as they were fitted; per tensor if its features do not depend on the numbering of neurons; else per
             parameter if all INRs share their start, per tensor if not.
         encoder: name of an encoder, and its arguments.
+        pretrained: run or checkpoint whose trained encoder, with the statistics of its inputs, this one begins with;
+            `encoder` and `inputs` are then those of it.
+        frozen: whether the pretrained encoder stays as it is, so that its features are read.
         precision: of matrix products on a GPU: `float32`, or `bfloat16` by autocast.
         augment: transforms of training batches: `rotate=15`, or several fields as in `"intensity gain=0.2 offset=0.1"`;
             `none` for no transforms. Repeat the option for several; they are applied in this order, those of normalised
@@ -77,6 +84,8 @@ class WeightTask(Task):
     inputs: Literal["weights", "canonical"] = "weights"
     normalise: Normalise = "auto"
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "relational_transformer"})
+    pretrained: str | None = None
+    frozen: bool = False
     precision: Literal["float32", "bfloat16"] = "float32"
     augment: tuple[dict[str, Any], ...] = DEFAULT_AUGMENT
 
@@ -89,6 +98,7 @@ class WeightTask(Task):
         super().__post_init__()
         self.require("batch_size", self.batch_size >= 1, "at least 1")
         self.require("train_seeds", self.train_seeds >= 0, "at least 0")
+        self.require("frozen", not self.frozen or self.pretrained is not None, "no without pretrained")
 
     def conventions(self, path: str | Path) -> dict[str, Any]:
         """See `Task.conventions`."""
@@ -120,9 +130,7 @@ class WeightTask(Task):
             InrzooError: this task does not say which part that is.
         """
         name = registry.name_of("tasks", type(self))
-        raise InrzooError(
-            f"a run of {name} holds no encoder that can be used alone; one of contrastive, classify or regress does"
-        )
+        raise InrzooError(f"a run of {name} holds no encoder that can be used alone; those of {ENCODING_TASKS} do")
 
     def label_column(self, dataset: WeightDataset) -> str:
         """Name of the label column.
@@ -248,7 +256,7 @@ def encoded(
     return features.float()
 
 
-class WeightNetwork(nn.Module):
+class WeightNetwork(Freezable):
     """An encoder of weights, and the statistics by which its inputs are normalised.
 
     Attributes:
@@ -256,7 +264,7 @@ class WeightNetwork(nn.Module):
     """
 
     def __init__(self, task: WeightTask, dataset: WeightDataset) -> None:
-        super().__init__()
+        super().__init__(task.frozen)
         self._task, self._inr = task, dataset.inr
         self.inputs = Statistics(dataset.layout.num_params)
         reads = registry.find("encoders", task.encoder.get("name", "")).reads

@@ -120,6 +120,11 @@ def test_the_evaluator_shows_weights_in_another_order_and_no_labels(finished, de
         evaluator.training("test")
 
 
+def test_a_row_begins_with_no_encoder_of_another_run(finished, definition, tmp_path):
+    with pytest.raises(InrzooError, match="pretrained is not allowed: a row is trained on the training split"):
+        run(definition, "layer_statistics", finished, tmp_path / "run", settings={**FEW, "pretrained": "elsewhere"})
+
+
 @pytest.mark.parametrize(
     "answers, message",
     [

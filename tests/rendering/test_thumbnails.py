@@ -88,7 +88,7 @@ def test_a_shape_is_where_the_inr_is_negative(stores: Stores, monkeypatch: pytes
     """A ball of radius 0.5: its disc has that share of the picture, but for a rim of half pixels, and that middle."""
     store = stores("solids")
 
-    def ball(store: Store, weights: np.ndarray, coords_KD: np.ndarray) -> Any:
+    def ball(store: Store, weights: np.ndarray, coords_KD: np.ndarray, evaluate: object) -> Any:
         distances = np.linalg.norm(coords_KD / 2.0 - CENTRE, axis=-1)[None, :, None] - 0.5
         yield slice(0, 1), distances.astype(np.float32)
 
@@ -147,7 +147,7 @@ def test_a_tone_is_a_line_at_its_frequency() -> None:
 def test_low_frequencies_are_at_the_bottom(
     cycles: int, part: str, stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tone(store: Store, weights: np.ndarray, coords_KD: np.ndarray) -> Any:
+    def tone(store: Store, weights: np.ndarray, coords_KD: np.ndarray, evaluate: object) -> Any:
         yield slice(0, 1), np.sin(2 * np.pi * cycles * np.arange(64) / 64).astype(np.float32)[None, :, None]
 
     monkeypatch.setattr(drawing, "_values", tone)

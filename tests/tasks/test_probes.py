@@ -2,12 +2,23 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from inrzoo.errors import InrzooError
 from inrzoo.tasks import probes
-from inrzoo.tasks.probes import NEIGHBOURS, Features, identity, linear_probe, nearest_neighbours, retrieval, two_fits
+from inrzoo.tasks.probes import (
+    NEIGHBOURS,
+    Features,
+    identity,
+    linear_probe,
+    mean_average_precision,
+    nearest_neighbours,
+    retrieval,
+    two_fits,
+)
 
 
 def features_of(features, label, signal=None, seed=None):
@@ -133,3 +144,46 @@ def test_constant_features_identify_nothing_and_exact_ones_everything():
     assert identity(features_of(torch.ones(16, 3), torch.zeros(16, dtype=torch.int64), signal)).mean == 0
     with pytest.raises(InrzooError, match="no signal has two fits"):
         identity(features_of(torch.eye(8), torch.zeros(8, dtype=torch.int64)))
+
+
+def test_mean_average_precision_by_hand():
+    """Query 0 finds its label at rank 2, 1 at rank 3, 2 at rank 3 (a tie counts against it), 3 at rank 2."""
+    rows = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.5, 0.5], [0.0, 1.0]])
+    number, label = torch.arange(4), torch.tensor([0, 1, 0, 1])
+    found = mean_average_precision(Features(rows, label, number, torch.zeros(4)))
+    assert found.mean == pytest.approx(100 * (1 / 2 + 1 / 3 + 1 / 3 + 1 / 2) / 4) and found.trials == 4
+    # On a line: 0, 1, 3, 7 with labels a, a, b, a. Query 0: ranks 1, 3; query 1: 1, 3; query 7: 2, 3; b has no other.
+    line = torch.tensor([[0.0], [1.0], [3.0], [7.0]])
+    found = mean_average_precision(Features(line, torch.tensor([0, 0, 1, 0]), number, torch.zeros(4)), "euclidean")
+    expected = ((1 + 2 / 3) / 2 + (1 + 2 / 3) / 2 + (1 / 2 + 2 / 3) / 2) / 3
+    assert found.mean == pytest.approx(100 * expected) and found.trials == 3
+
+
+def test_mean_average_precision_is_that_of_scikit_learn():
+    from sklearn.metrics import average_precision_score
+
+    generator = torch.Generator().manual_seed(0)
+    rows, label = torch.randn(40, 3, generator=generator), torch.randint(4, (40,), generator=generator)
+    signal = torch.arange(40) // 2  # two fits of each signal: the other fit of the query's signal is no candidate
+    label = label[signal * 2]
+    for metric, nearness in {
+        "euclidean": -torch.cdist(rows, rows),
+        "cosine": normalize(rows) @ normalize(rows).T,
+    }.items():
+        slow = []
+        for query in range(40):
+            others = signal != signal[query]
+            right = label[others] == label[query]
+            if right.any():
+                slow.append(average_precision_score(right.numpy(), nearness[query, others].numpy()))
+        found = mean_average_precision(Features(rows, label, signal, torch.arange(40) % 2), metric)
+        assert found.mean == pytest.approx(100 * np.mean(slow), rel=1e-5)
+
+
+def test_constant_features_retrieve_nothing():
+    """All INRs of other labels count as nearer: with two labels of n INRs each the i-th is at rank n + i."""
+    label = torch.arange(8) % 2
+    found = mean_average_precision(Features(torch.ones(8, 2), label, torch.arange(8), torch.zeros(8)))
+    assert found.mean == pytest.approx(100 * np.mean([i / (4 + i) for i in range(1, 4)]))
+    with pytest.raises(InrzooError, match="no two signals have the same label"):
+        mean_average_precision(Features(torch.ones(2, 2), torch.zeros(2), torch.zeros(2), torch.arange(2)))

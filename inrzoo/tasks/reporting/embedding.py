@@ -19,7 +19,7 @@ from inrzoo.tasks.trained_encoders import TrainedEncoder
 from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.loop import chosen_device
 from inrzoo.tasks.training.state import load_module
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask
+from inrzoo.tasks.weight_tasks import ENCODING_TASKS, ROWS_AT_ONCE, WeightNetwork, WeightTask
 
 
 def embed(
@@ -106,9 +106,7 @@ def _opened(
     task = restored(trained, {})
     if not isinstance(task, WeightTask):
         name = trained.task["name"]
-        raise InrzooError(
-            f"{checkpoint} is a checkpoint of {name}; embed takes those of contrastive, classify and regress"
-        )
+        raise InrzooError(f"{checkpoint} is a checkpoint of {name}; embed takes those of {ENCODING_TASKS}")
     require_same_conventions(trained, task, path, force=force)
     torch_device = chosen_device(device)
     dataset = task.dataset(path, split)
@@ -120,9 +118,7 @@ def _opened_encoder(
 ) -> tuple[WeightTask, WeightDataset, WeightNetwork, torch.device]:
     task = registry.make("tasks", encoder.config.task)
     if not isinstance(task, WeightTask):
-        raise InrzooError(
-            f"{encoder.where} is an encoder of another task; embed takes those of contrastive, classify and regress"
-        )
+        raise InrzooError(f"{encoder.where} is an encoder of another task; embed takes those of {ENCODING_TASKS}")
     dataset, torch_device = task.dataset(path, split), chosen_device(device)
     encoder.check(dataset.stores[0], force=force)
     network = WeightNetwork(task, dataset).to(torch_device).eval()

@@ -14,6 +14,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
 from inrzoo.short_forms import short_table
 from inrzoo.tasks.contract import Task
+from inrzoo.tasks.pretrained import pretrained_fields
 from inrzoo.trust import trust, trust_tables
 from inrzoo.typecheck import toml_value
 
@@ -78,6 +79,8 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
             tables = ", ".join(f"{name}.KEY" for name, default in defaults.items() if isinstance(default, dict))
             raise InrzooError(f"--set {dotted}={word} is not allowed; expected {tables}")
         values[field] = {**values.get(field, defaults[field]), key: toml_value(word) if isinstance(word, str) else word}
+    if (place := values.get("pretrained")) and "encoder" not in values:
+        values = {**pretrained_fields(place), **values}
     values = trust_tables(values, kind)
     for each in registry.KINDS:  # a wrong name is said before data are read
         if isinstance(table := values.get(each[:-1]), dict) and "name" in table:

@@ -20,7 +20,13 @@ OLDER_FIELDS = (
 )  # fmt: skip
 """Fields of tasks on weights in older checkpoints, one or two for each transform."""
 
-NEWER_FIELDS: dict[str, Any] = {"augment": [], "coord_noise": 0.0, "train_seeds": 0}
+NEWER_FIELDS: dict[str, Any] = {
+    "augment": [],
+    "coord_noise": 0.0,
+    "train_seeds": 0,
+    "pretrained": None,
+    "frozen": False,
+}
 """Fields that checkpoints of before they existed lack, with the values that say what was done then."""
 
 
