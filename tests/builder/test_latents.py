@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from inr_contract import EVALUATE, TENSORS
-from tiny_store import store_bytes, tiny
+from tiny_store import set_attributes, store_bytes, tiny
 
 import inrzoo
 from inrzoo import bases, manifest, registry, tasks
@@ -141,6 +141,35 @@ def test_a_damaged_or_exchanged_base_is_found(made, tmp_path):
     open_group(damaged)["inr.base"][0] = np.nan
     with pytest.raises(InrzooError, match=r"inr\.base is float32, or not finite"):
         _ = open_store(damaged).inr
+
+
+@pytest.mark.parametrize(
+    "changes, says",
+    [
+        ({"format": 1}, "format = 1"),
+        ({"inr": {"base": None}}, "inr.base is not the base that the INR names"),
+        ({"inr": {"base": 7}}, "latent_siren.base = 7"),
+        ({"inr": {"modulation": "low_rank", "rank": 2}}, "base_layout is not that of the recorded INR"),
+        ({"modulation": "x"}, "formula.layers.modulation = 'x'"),
+        ({"modulation": {"latent": "latent", "shift": "absent"}}, "formula = ['absent']"),
+        ({"modulation": {"latent": "latent", "left": "shift_0"}}, "a part of a low rank"),
+    ],
+    ids=str,
+)
+def test_a_hostile_record_of_a_base_is_one_line(changes, says, made, tmp_path):
+    path, changed = tmp_path / "hostile.zarr", dict(changes)
+    shutil.copytree(made, path)
+    recorded = json.loads((path / "zarr.json").read_text())["attributes"]
+    if "inr" in changed:
+        changed["inr"] = {**recorded["inr"], **changed["inr"]}
+    if "modulation" in changed:
+        first, *others = recorded["formula"]["layers"]
+        layers = [{**first, "modulation": changed.pop("modulation")}, *others]
+        changed["formula"] = {**recorded["formula"], "layers": layers}
+    set_attributes(path, **changed)
+    with pytest.raises(InrzooError) as caught:
+        _ = open_store(path).inr
+    assert says in str(caught.value) and "\n" not in str(caught.value)
 
 
 def test_another_base_is_another_dataset(run, made, tmp_path):
