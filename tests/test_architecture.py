@@ -79,8 +79,10 @@ MAY_IMPORT = {
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest", "weight_graph", "short_forms"},
     "encoders": {"weights", "weight_graph"},
+    "decoders": {"encoders", "weights", "weight_graph"},
+    "operations": set(),
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"addresses", "short_forms", "augmentations"}
+    | {"addresses", "short_forms", "augmentations", "decoders", "operations"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "builder": BUILD | {"display", "retry"},
