@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from inrzoo.encoders import WeightModule
 from inrzoo.weights import WeightLayout
 
+INRS_AT_ONCE = 8
+"""Number of INRs that are computed together on a CPU, where the features of all weights of 8 fit a cache."""
 FIRST_SCALE = 0.01
 """Initial size of changes in standard deviations of a tensor, as in the code of NFN and of neural graphs."""
 
@@ -71,6 +73,9 @@ class NormalisedDecoder(Decoder):
 
     def forward(self, weights: Tensor) -> Tensor:
         """See `Decoder.forward`."""
+        return self.in_parts(weights, INRS_AT_ONCE, self._scaled)
+
+    def _scaled(self, weights: Tensor) -> Tensor:
         changes = self.changes((weights - self.mean) / self.std)
         scaled = {
             tensor.name: scale * changes[tensor.name]

@@ -4,7 +4,8 @@ Learning to optimise, Andrychowicz et al. 2016, "Learning to learn by gradient d
 1606.04474), with steps per tensor as in Meta-SGD (Li et al. 2017, arXiv 1707.09835), towards a goal that is itself
 learned. Formulas: docs/derivations/decoders.md#learned-descent.
 
-Shape letters: B INRs, P parameters of one INR, T tensors of it, K points of the grid, C channels.
+Shape letters: B INRs, P parameters of one INR, S steps, T tensors of an INR, K points of the grid,
+C channels.
 """
 
 from __future__ import annotations
@@ -57,6 +58,7 @@ class LearnedDescent(Decoder):
     symmetries = SYMMETRIES
     reads = "function"
     coords: Tensor
+    sizes_T: Tensor
 
     def __init__(
         self,
@@ -77,6 +79,7 @@ class LearnedDescent(Decoder):
             raise InrzooError("learned_descent reads pictures: signals on a grid of one to three axes")
         self.inr, self.sizes = inr, domain.sizes
         self.register_buffer("coords", domain.coords.float(), persistent=False)
+        self.register_buffer("sizes_T", torch.tensor([tensor.size for tensor in layout.tensors]), persistent=False)
         convolution = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[len(domain.sizes) - 1]
         layers: list[nn.Module] = []
         for number in range(num_layers):
@@ -103,14 +106,11 @@ class LearnedDescent(Decoder):
         learning = torch.is_grad_enabled()
         goal_BKC = self.goal(weights)
         change, velocity = torch.zeros_like(weights), torch.zeros_like(weights)
-        steps_ST, momenta_S = (SPEED * self.log_steps).exp(), (SPEED * self.momenta).sigmoid()
-        for steps_T, momentum in zip(steps_ST, momenta_S, strict=True):
+        steps_SP = (SPEED * self.log_steps).exp().repeat_interleave(self.sizes_T, dim=1)
+        for step_P, momentum in zip(steps_SP, (SPEED * self.momenta).sigmoid(), strict=True):
             direction, distance_B = self._direction(weights + change, goal_BKC, learning)
             velocity = momentum * velocity + distance_B[:, None] * direction
-            scaled = {
-                name: step * part for step, (name, part) in zip(steps_T, self.layout.split(velocity).items(), strict=True)
-            }
-            change = change - self.layout.join(scaled)
+            change = change - step_P * velocity
         return change
 
     def _direction(self, weights: Tensor, goal_BKC: Tensor, learning: bool) -> tuple[Tensor, Tensor]:

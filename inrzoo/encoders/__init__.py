@@ -106,6 +106,21 @@ class Function(Protocol):
         """Return the values of B functions at K coordinates, differentiable in both arguments."""
 
 
+class Probed(Protocol):
+    """An INR whose neurons can be probed."""
+
+    @property
+    def in_features(self) -> int:
+        """Return D, the number of coordinates."""
+
+    @property
+    def layout(self) -> WeightLayout:
+        """Return the layout of the whole network."""
+
+    def activations(self, weights: Tensor, coords: Tensor) -> dict[str, Tensor]:
+        """Return what each neuron says at coordinates (K, D), (B, K, N) for each axis."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Domain:
     """Where the functions of a store were fitted; outside of it, an INR says anything.

@@ -1,4 +1,4 @@
-"""Operations on signals that networks learn to do on weights, one file each: a signal comes in, the edited one goes out.
+"""Operations on signals that networks learn to do on weights, one file each: signals come in, edited ones go out.
 
 The task `edit` trains a decoder to change the weights of an INR so that it says the edited signal.
 

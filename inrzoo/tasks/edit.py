@@ -160,7 +160,7 @@ def mean_of_each(values: Tensor, signal: Tensor) -> Tensor:
         tensor([5., 2.])
     """
     _, which = signal.unique(return_inverse=True)
-    sums = values.new_zeros(int(which.max()) + 1).index_add(0, which, values)
+    sums: Tensor = values.new_zeros(int(which.max()) + 1).index_add(0, which, values)
     return sums / which.bincount()
 
 
