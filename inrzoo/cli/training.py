@@ -21,6 +21,8 @@ FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitte
 FILE = click.Path(path_type=Path)
 COMPLETED = {
     "encoder": completing.components("encoders"),
+    "decoder": completing.components("decoders"),
+    "operation": completing.components("operations"),
     "hypernet": completing.components("hypernets"),
     "inr": completing.components("inrs"),
     "augment": completing.components("transforms", "augmentations"),
@@ -217,9 +219,10 @@ def evaluate(
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw the INRs that a trained hypernetwork makes of some signals of STORE, or of a dataset.
+    """Draw the INRs that a trained hypernetwork or editor makes for some signals of STORE, or of a dataset.
 
-    Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers.
+    Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers. Of
+    an editor, INR, edited INR and edited signal.
     """
     from inrzoo.api import signals
     from inrzoo.tasks.reporting.reconstruction_figure import draw as write

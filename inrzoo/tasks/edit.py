@@ -18,18 +18,22 @@ import torch
 from torch import Tensor
 
 from inrzoo import registry
+from inrzoo.checkpoint import read
 from inrzoo.decoders import Decoder
+from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightBatch, WeightDataset, load
 from inrzoo.loaders.compatibility import weight_conventions
 from inrzoo.loaders.normalise import normaliser
 from inrzoo.operations import Operation
 from inrzoo.store import Store
-from inrzoo.tasks.contract import Device, Learner, Task
+from inrzoo.tasks.contract import Data, Device, Learner, Task
+from inrzoo.tasks.evaluation import require_same_conventions
 from inrzoo.tasks.inputs import domain_of
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.signal_space import SignalSpace, load_with_signals
 from inrzoo.tasks.training.batches import TrainingBatches, in_order
-from inrzoo.tasks.training.state import load_module
+from inrzoo.tasks.training.loop import chosen_device
+from inrzoo.tasks.training.state import load_module, task_table
 from inrzoo.tasks.weight_tasks import notes_of
 
 INRS_AT_ONCE = 64
@@ -102,9 +106,8 @@ class Edit(Task):
 
     def network(self, store: Store) -> Decoder:
         """An untrained decoder for the INRs of a store."""
-        decoder: Decoder = registry.make(
-            "decoders", self.decoder, layout=store.layout, inr=store.inr, domain=domain_of(store)
-        )
+        given = {"layout": store.layout, "inr": store.inr, "domain": domain_of(store)}
+        decoder: Decoder = registry.make("decoders", self.decoder, **given)
         return decoder
 
 
@@ -152,6 +155,26 @@ class Editor:
         return torch.stack([after, self.space.squared_errors(batch.weights, targets)], 1).cpu()
 
 
+def load_editor(checkpoint: Path, path: Data, *, split: str = "test", device: Device = "auto") -> Editor:
+    """Load a trained editor.
+
+    Args:
+        checkpoint: a file, or the folder of a run for its best checkpoint.
+        path: folder or URL of a store with the conventions of the training data.
+        split: name of the split whose INRs it edits.
+        device: `cpu`, `cuda`, or `auto`.
+
+    Raises:
+        InrzooError: there is no such checkpoint, it is of another task, or the store has other conventions.
+    """
+    trained = read(checkpoint)
+    task = registry.make("tasks", task_table(trained))
+    if not isinstance(task, Edit):
+        raise InrzooError(f"{checkpoint} is a checkpoint of the task {trained.task['name']}, not of edit")
+    require_same_conventions(trained, task, path)
+    return task.editor(str(path), split, trained.module, chosen_device(device))
+
+
 def mean_of_each(values: Tensor, signal: Tensor) -> Tensor:
     """Return the mean over the INRs of each signal: (n,) both to (N,). INRs of one signal are no independent trials.
 
@@ -160,8 +183,8 @@ def mean_of_each(values: Tensor, signal: Tensor) -> Tensor:
         tensor([5., 2.])
     """
     _, which = signal.unique(return_inverse=True)
-    sums: Tensor = values.new_zeros(int(which.max()) + 1).index_add(0, which, values)
-    return sums / which.bincount()
+    means: Tensor = values.new_zeros(int(which.max()) + 1).index_add(0, which, values) / which.bincount()
+    return means
 
 
 class _Learner(Learner):
