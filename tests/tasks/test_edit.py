@@ -101,7 +101,7 @@ def test_an_exact_rotation_of_weights_says_the_rotated_signal(finished_small, tu
 def test_dilation_is_learned_and_measured_beside_doing_nothing(trained, finished):
     edited, nothing = tasks.evaluate(trained, finished, split="train", device="cpu")
     assert (edited.name, nothing.name) == ("MSE", "MSE without a change")
-    assert edited.mean < 0.5 * nothing.mean
+    assert edited.mean < 0.6 * nothing.mean
     editor = load_editor(trained, finished, split="train", device="cpu")
     batch = editor.dataset[:]
     with torch.no_grad():
