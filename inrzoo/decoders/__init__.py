@@ -2,7 +2,7 @@
 
 A decoder returns a change of every weight of an INR. It is equivariant: the change for weights that a symmetry moved is
 the change moved in the same way, so that which of the weights of a function are given does not decide what it becomes.
-Formulas: docs/derivations/decoders.md.
+Formulas: docs/derivations/decoders.md#equivariance.
 
 Shape letters: B batch of INRs, P parameters of one INR.
 """

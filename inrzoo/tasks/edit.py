@@ -55,7 +55,7 @@ class Edit(Task):
         test_inrs: number of INRs that are measured, spread evenly over the split; all by default.
     """
 
-    steps: int = 5000
+    steps: int = 2500
     lr: float = 5e-3
     warmup: int = 50
     validate_every: int = 500
