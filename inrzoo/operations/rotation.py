@@ -37,6 +37,6 @@ class Rotation(Operation):
         with needed("train", "rotation"):
             from scipy.ndimage import rotate
 
-        turned = rotate(values, self.degrees, axes=(2, 1), reshape=False, order=1, mode="nearest")
+        turned = rotate(values, self.degrees, axes=(1, 2), reshape=False, order=1, mode="nearest")
         edited: NDArray[np.float32] = turned
         return edited

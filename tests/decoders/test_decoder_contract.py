@@ -133,6 +133,42 @@ def test_an_untrained_decoder_changes_the_function_little(name):
     assert float((after - before).square().mean() / before.var()) < 0.25
 
 
+def test_learned_descent_stays_at_its_goal_and_its_steps_are_as_long_as_the_goal_is_far():
+    inr = inr_of("siren")
+    table = {"name": "learned_descent", "num_steps": 1}
+    decoder = registry.make("decoders", table, layout=inr.layout, inr=inr, domain=DOMAIN).double()
+    last, given, changes = decoder.correction[-1], weights_of(inr), {}
+    torch.nn.init.zeros_(last.weight)
+    for distance in (0.0, 0.1, 0.2):  # what the last layer adds to every value
+        torch.nn.init.constant_(last.bias, distance)
+        changes[distance] = decoder(given).detach()
+    assert not changes[0.0].any()
+    assert float(changes[0.1].abs().max()) > 1e-4
+    torch.testing.assert_close(changes[0.2], 2 * changes[0.1], rtol=1e-2, atol=1e-6)
+
+
+def test_learned_descent_comes_near_its_goal():
+    inr = inr_of("siren")
+    table = {"name": "learned_descent", "num_steps": 30}
+    torch.manual_seed(0)
+    decoder = registry.make("decoders", table, layout=inr.layout, inr=inr, domain=DOMAIN).double()
+    given, coords = weights_of(inr), DOMAIN.coords.double()
+    with torch.no_grad():
+        goal, before = decoder.goal(given), inr(given, coords)
+        after = inr(given + decoder(given), coords)
+    assert float((after - goal).square().mean()) < 0.5 * float((before - goal).square().mean())
+
+
+def test_one_round_of_messages_reaches_every_neuron():
+    """The last round of the encoder updates the outputs alone; a decoder reads all nodes and edges."""
+    inr = inr_of("siren")
+    table = {"name": "neural_graph", "num_layers": 1}
+    decoder = registry.make("decoders", table, layout=inr.layout, inr=inr, domain=DOMAIN).double()
+    given = weights_of(inr).requires_grad_()
+    inr.layout.split(decoder(given))["bias_0"].sum().backward()
+    assert inr.layout.split(given.grad)["weight_1"].abs().min() > 0
+
+
 class Mirrored(Decoder):
     """Changes that follow the number of a neuron and not the neuron: the contract notices."""
 

@@ -56,9 +56,10 @@ def test_dilation_and_erosion_are_the_extremes_of_what_the_window_covers_of_the_
 
 def test_denoising_is_the_median_with_repeated_edges_and_removes_an_outlier():
     values = signals()
-    padded = np.pad(values, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="edge")
-    expected = of_windows(padded, 3, np.median)[:, 1:-1, 1:-1]
-    np.testing.assert_allclose(make("denoising")(values), expected, atol=1e-7)
+    for size in (3, 5):
+        padded = np.pad(values, ((0, 0), *[(size // 2, size // 2)] * 2, (0, 0)), mode="edge")
+        expected = of_windows(padded, size, np.median)[:, size // 2 : -(size // 2), size // 2 : -(size // 2)]
+        np.testing.assert_allclose(make("denoising", size=size)(values), expected, atol=1e-7)
     spotted = np.full((1, 6, 5, 1), 0.25, dtype=np.float32)
     spotted[0, 2, 3] = 1
     assert (make("denoising")(spotted) == 0.25).all()
