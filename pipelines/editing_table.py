@@ -27,7 +27,7 @@ begin(__doc__)
 OUT, DOCUMENT = folders("out/editing", "docs/editing.md")
 SIZE = {"tiny": 0.004, "small": 1, "full": 4}[SCALE]
 CHOSEN = os.environ.get("INRZOO_DECODERS", "learned_descent,neural_graph,equivariant_mlp").split(",")
-STEPS = {"learned_descent": 2500, "neural_graph": 1500, "equivariant_mlp": 2000}
+STEPS = {"learned_descent": 2500, "neural_graph": 1000, "equivariant_mlp": 2000}
 SETTINGS = {
     "neural_graph": {"num_probes": 64, "hidden_features": 16},
     "equivariant_mlp": {"num_frequencies": 16},
