@@ -207,7 +207,7 @@ def evaluate(
         say(json.dumps([asdict(one) for one in measurements], indent=2))
     else:
         for one in measurements:
-            say(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
+            say(f"{one.name:16} {one.text}   ({one.trials} trials)")
 
 
 @cli.command()

@@ -225,6 +225,18 @@ def test_an_impossible_argument_is_one_line(table, message):
         registry.make("decoders", table, layout=inr.layout, inr=inr, domain=DOMAIN)
 
 
+@pytest.mark.parametrize("sizes", [(9,), (4, 3, 5)])
+def test_learned_descent_reads_sounds_and_volumes(sizes):
+    inr = registry.make("inrs", {"name": "siren", "hidden_features": 6}, in_features=len(sizes), out_features=2)
+    domain = Domain(extent=1.0, sizes=sizes, coords=torch.from_numpy(grid(sizes)))
+    table = {"name": "learned_descent", "num_steps": 2}
+    decoder = registry.make("decoders", table, layout=inr.layout, inr=inr, domain=domain).double()
+    given = weights_of(inr)
+    orders = {axis: np.random.default_rng(1).permutation(size) for axis, size in inr.layout.neuron_axes.items()}
+    moved = decoder(inr.layout.permute(given, orders))
+    torch.testing.assert_close(moved, inr.layout.permute(decoder(given), orders))
+
+
 def test_learned_descent_needs_a_grid():
     inr = inr_of("siren")
     with pytest.raises(InrzooError, match="signals on a grid of one to three axes"):

@@ -14,6 +14,7 @@ from inrzoo.decoders import Decoder
 from inrzoo.errors import InrzooError
 from inrzoo.tasks.edit import Edit, Editor, load_editor, mean_of_each
 from inrzoo.tasks.inputs import turned
+from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.signal_space import SignalSpace, load_with_signals
 
 SMALL = {
@@ -110,6 +111,13 @@ def test_dilation_is_learned_and_measured_beside_doing_nothing(trained, finished
     slow = ((said - editor.targets(batch)) / (high - low)).square().mean((1, 2))
     assert edited.mean == pytest.approx(float(mean_of_each(slow, batch.signal).mean()), rel=1e-4)
     assert edited.trials == len(set(batch.signal.tolist()))
+
+
+def test_small_errors_are_printed_with_the_digits_of_their_interval(trained, finished, inrzoo, monkeypatch):
+    found = [Measurement("MSE", 0.0041415, 0.000041, 2000), Measurement("MSE without a change", 0.09, 0.0, 1)]
+    monkeypatch.setattr(Edit, "evaluate", lambda *arguments: found)
+    code, out, _ = inrzoo("evaluate", trained, finished)
+    assert code == 0 and "0.004142 ± 0.000041   (2000 trials)" in out and "0.090 ± 0.000" in out
 
 
 def test_a_checkpoint_says_what_was_edited_and_by_what(trained):
