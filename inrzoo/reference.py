@@ -22,8 +22,11 @@ COMPONENTS = {kind[:-1]: kind for kind in registry.KINDS}
 RUNTIME_PARAMETERS = {
     "inr": manifest.RUNTIME_FIELDS,
     "encoder": ("layout", "inr", "domain"),
+    "decoder": ("layout", "inr", "domain"),
     "hypernet": ("inr", "sizes"),
     "transform": ("inr", "extent"),
+    "augmentation": ("sizes",),
+    "operation": ("sizes",),
 }
 """Parameters that are no settings: the signals, the store or the run decide them."""
 

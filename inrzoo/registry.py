@@ -27,10 +27,12 @@ KINDS = {
     "observations": ("inrzoo.observations", "Observation"),
     "inrs": ("inrzoo.inrs", "INR"),
     "encoders": ("inrzoo.encoders", "Encoder"),
+    "decoders": ("inrzoo.decoders", "Decoder"),
     "hypernets": ("inrzoo.hypernets", "Hypernet"),
     "tasks": ("inrzoo.tasks", "Task"),
     "transforms": ("inrzoo.loaders.transforms", "Transform"),
     "augmentations": ("inrzoo.augmentations", "Augmentation"),
+    "operations": ("inrzoo.operations", "Operation"),
 }
 """Package and base class of the components of each kind."""
 trusted: dict[tuple[str, str], type[Any]] = {}

@@ -83,8 +83,10 @@ MAY_IMPORT = {
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest", "weight_graph", "short_forms"},
     "encoders": {"weights", "weight_graph"},
+    "decoders": {"encoders", "weights", "weight_graph"},
+    "operations": set(),
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"addresses", "short_forms", "augmentations", "comparisons", "rendering"}
+    | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},

@@ -25,6 +25,8 @@ PACKAGE = "inrzoo_plugin_example"
 WORDS = {
     "inrs": f"{PACKAGE}.gaussian_mixture:GaussianMixture",
     "encoders": f"{PACKAGE}.moments:Moments",
+    "decoders": f"{PACKAGE}.shrink:Shrink",
+    "operations": f"{PACKAGE}.threshold:Threshold",
     "sources": f"{PACKAGE}.stripes:Stripes",
     "observations": f"{PACKAGE}.worst_point:WorstPoint",
     "transforms": f"{PACKAGE}.negative:Negative",
@@ -34,6 +36,8 @@ WORDS = {
 NAMES = {
     "inrs": "gaussian_mixture",
     "encoders": "moments",
+    "decoders": "shrink",
+    "operations": "threshold",
     "sources": "stripes",
     "observations": "worst_point",
     "transforms": "negative",
@@ -212,6 +216,19 @@ def test_an_augmentation_of_the_user_s_changes_the_signals_of_a_training(
     plain, changed = (read(run) for run in runs)
     assert changed.task["augment"] == [{"name": WORDS["augmentations"], "share": 0.5}]
     assert any(not torch.equal(plain.module[key], changed.module[key]) for key in plain.module)
+
+
+def test_a_decoder_and_an_operation_of_the_user_s_edit_signals(
+    importable: Path, finished_small: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    words = ("--decoder", WORDS["decoders"], "--operation", WORDS["operations"], "--set", "operation.threshold=0.25")
+    small = ("--batch-size", 4, "--steps", 2, "--validate-every", 1, "--out", tmp_path / "run")
+    code, _, err = inrzoo("train", "edit", finished_small, *words, *small)
+    assert code == 0, err
+    task = read(tmp_path / "run").task
+    assert task["decoder"] == {"name": WORDS["decoders"]}
+    assert task["operation"] == {"name": WORDS["operations"], "threshold": 0.25}
+    assert inrzoo("evaluate", tmp_path / "run", finished_small)[0] == 0
 
 
 def test_a_broken_package_is_one_line_and_hides_no_other(installed: Path, inrzoo: CommandLine) -> None:

@@ -26,6 +26,7 @@ FEW_SHOT = sorted(name for name in SCRIPTS if name.startswith("few_shot_") and n
 TINY: dict[str, str] = {
     "antialiasing": "1 1 --shorten 500 --picture {out}/picture.png",
     "build_speed": "{data}/omniglot --signals 40 --steps 10",
+    "editing_table": "",
     "encoders": "{out}/page.md --batch 2",
     "fitting_to_psnr": "--dataset digits --target-psnr 12 --signals 4 --loop-signals 1 --rounds 1 --out {out}",
     "findings": "",

@@ -13,10 +13,12 @@ HEADINGS = {
     "observation": "Observations",
     "inr": "INRs",
     "encoder": "Encoders",
+    "decoder": "Decoders",
     "hypernet": "Hypernetworks",
     "task": "Tasks",
     "transform": "Transforms",
     "augmentation": "Augmentations",
+    "operation": "Operations",
 }
 INTRODUCTIONS = {
     "source": "A source reads signals: the table `[source]` of a manifest. `--source PATH` names its files.",
@@ -24,11 +26,15 @@ INTRODUCTIONS = {
     "`[observation]` of a manifest.",
     "inr": "An INR is an architecture: the table `[inr]` of a manifest, `--inr NAME`, `--set inr.FIELD=VALUE`.",
     "encoder": "An encoder is a network on weights: `--encoder NAME`, `--set encoder.FIELD=VALUE`.",
+    "decoder": "A decoder maps weights to a change of them, for the task `edit`: `--decoder NAME`, "
+    "`--set decoder.FIELD=VALUE`.",
     "hypernet": "A hypernetwork maps signals to the weights of INRs: `--hypernet NAME`, `--set hypernet.FIELD=VALUE`.",
     "task": "A task trains and evaluates: `inrzoo train TASK STORE`. Each field is an option, with `-` for `_`.",
     "transform": "A transform augments weights: `--augment NAME=VALUE`, or `inrzoo.loaders.transforms`.",
     "augmentation": "An augmentation changes signals that a hypernetwork or an end-to-end classifier is trained on: "
     "`--augment NAME=VALUE`.",
+    "operation": "An operation edits signals, and the task `edit` learns to do it on weights: `--operation NAME`, "
+    "`--set operation.FIELD=VALUE`.",
 }
 TABLES = ("coords", "values", "init", "fit", "antialias")
 """The tables of a manifest that are no components."""

@@ -21,6 +21,8 @@ FORCE = click.option("--force", is_flag=True, help="Go on if the INRs were fitte
 FILE = click.Path(path_type=Path)
 COMPLETED = {
     "encoder": completing.components("encoders"),
+    "decoder": completing.components("decoders"),
+    "operation": completing.components("operations"),
     "hypernet": completing.components("hypernets"),
     "inr": completing.components("inrs"),
     "augment": completing.components("transforms", "augmentations"),
@@ -205,7 +207,7 @@ def evaluate(
         say(json.dumps([asdict(one) for one in measurements], indent=2))
     else:
         for one in measurements:
-            say(f"{one.name:16} {one.mean:6.2f} ± {one.interval:.2f}   ({one.trials} trials)")
+            say(f"{one.name:16} {one.text}   ({one.trials} trials)")
 
 
 @cli.command()
@@ -217,13 +219,14 @@ def evaluate(
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw what a trained hypernetwork makes of some signals of STORE, or of a dataset; or an autoencoder of its INRs.
+    """Draw what a trained hypernetwork, editor or autoencoder makes of some signals or INRs of STORE, or of a dataset.
 
     Of a hypernetwork original, INR, and INR after test-time optimisation; attention of weight tokens; activations of
-    hidden layers. Of an autoencoder INRs and what is decoded, and what lies between the codes of two INRs.
+    hidden layers. Of an editor INR, edited INR and edited signal. Of an autoencoder INRs and what is decoded, and what
+    lies between the codes of two INRs.
     """
     from inrzoo.api import signals
-    from inrzoo.tasks.reporting.reconstruction_figure import draw as write
+    from inrzoo.tasks.reporting.drawing import draw as write
 
     for picture in write(checkpoint, signals(store, source), out, split=split, count=count, device=device):
         say(f"picture  {picture}")

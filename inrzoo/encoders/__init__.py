@@ -29,7 +29,45 @@ sine and negates its outgoing weights if their number is odd."""
 PIXELS_AXES = ("row", "col", "channel")
 
 
-class Encoder(nn.Module, ABC):
+class WeightModule(nn.Module):
+    """What networks that read weights share: the layout, and one-line errors of their arguments.
+
+    Args:
+        layout: layout of the weights.
+    """
+
+    def __init__(self, layout: WeightLayout) -> None:
+        super().__init__()
+        self.layout = layout
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """Take the statistics by which weights will be normalised, (P,) each; for networks that undo it."""
+
+    def in_parts(self, weights: Tensor, inrs_at_once: int, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return `encode(weights)`, on a CPU for few INRs at once, whose states then fit a core's cache."""
+        at_once = inrs_at_once if weights.device.type == "cpu" else max(1, len(weights))
+        return torch.cat([encode(part) for part in weights.split(at_once)])
+
+    def require(self, key: str, value: object, holds: bool, allowed: str) -> None:
+        """Raise the one-line error for argument `key` unless `holds`."""
+        if not holds:
+            raise InrzooError(f"{key} = {value!r} is not allowed; it must be {allowed}")
+
+    def require_distinct_axes(self, name: str) -> None:
+        """Raise InrzooError if a tensor has the same axis twice, which the network called `name` cannot take."""
+        for tensor in self.layout.tensors:
+            if len(set(tensor.axes)) < len(tensor.axes):
+                raise InrzooError(
+                    f"{tensor.name} has the axes {tensor.axes}; {name} cannot take a tensor with an axis twice"
+                )
+
+    def require_counts(self, **counts: int) -> None:
+        """Raise the one-line error for the first argument that is below 1."""
+        for key, count in counts.items():
+            self.require(key, count, count >= 1, "at least 1")
+
+
+class Encoder(WeightModule, ABC):
     """Maps weights to features; a subclass in `inrzoo/encoders/<name>.py` adds its keyword arguments and `forward`.
 
     Args:
@@ -48,39 +86,9 @@ class Encoder(nn.Module, ABC):
     normalised: ClassVar[bool] = True
     out_features: int
 
-    def __init__(self, layout: WeightLayout) -> None:
-        super().__init__()
-        self.layout = layout
-
     @abstractmethod
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P); each INR is encoded independently."""
-
-    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """Take the statistics by which weights will be normalised, (P,) each; for encoders that undo it."""
-
-    def in_parts(self, weights: Tensor, inrs_at_once: int, encode: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return `encode(weights)`, on a CPU for few INRs at once, whose states then fit a core's cache."""
-        at_once = inrs_at_once if weights.device.type == "cpu" else max(1, len(weights))
-        return torch.cat([encode(part) for part in weights.split(at_once)])
-
-    def require(self, key: str, value: object, holds: bool, allowed: str) -> None:
-        """Raise the one-line error for argument `key` unless `holds`."""
-        if not holds:
-            raise InrzooError(f"{key} = {value!r} is not allowed; it must be {allowed}")
-
-    def require_distinct_axes(self, name: str) -> None:
-        """Raise InrzooError if a tensor has the same axis twice, which the encoder called `name` cannot take."""
-        for tensor in self.layout.tensors:
-            if len(set(tensor.axes)) < len(tensor.axes):
-                raise InrzooError(
-                    f"{tensor.name} has the axes {tensor.axes}; {name} cannot take a tensor with an axis twice"
-                )
-
-    def require_counts(self, **counts: int) -> None:
-        """Raise the one-line error for the first argument that is below 1."""
-        for key, count in counts.items():
-            self.require(key, count, count >= 1, "at least 1")
 
 
 class Function(Protocol):
@@ -96,6 +104,21 @@ class Function(Protocol):
 
     def __call__(self, weights: Tensor, coords: Tensor) -> Tensor:
         """Return the values of B functions at K coordinates, differentiable in both arguments."""
+
+
+class Probed(Protocol):
+    """An INR whose neurons can be probed."""
+
+    @property
+    def in_features(self) -> int:
+        """Return D, the number of coordinates."""
+
+    @property
+    def layout(self) -> WeightLayout:
+        """Return the layout of the whole network."""
+
+    def activations(self, weights: Tensor, coords: Tensor) -> dict[str, Tensor]:
+        """Return what each neuron says at coordinates (K, D), (B, K, N) for each axis."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,29 +8,12 @@ Shape letters: B INRs, P parameters of one INR, K probes, D coordinate dimension
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders import Domain
+from inrzoo.encoders import Domain, Probed
 from inrzoo.errors import InrzooError
 from inrzoo.weights import WeightLayout
-
-
-class Probed(Protocol):
-    """An INR whose neurons can be probed."""
-
-    @property
-    def in_features(self) -> int:
-        """Return D, the number of coordinates."""
-
-    @property
-    def layout(self) -> WeightLayout:
-        """Return the layout of the whole network."""
-
-    def activations(self, weights: Tensor, coords: Tensor) -> dict[str, Tensor]:
-        """Return what each neuron says at coordinates (K, D), (B, K, N) for each axis."""
 
 
 class ProbeFeatures(nn.Module):

@@ -16,17 +16,97 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders import Encoder
+from inrzoo.encoders import Encoder, WeightModule
 from inrzoo.encoders._equivariant_linear import EquivariantLinear, Place, at_place, place_of
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.weights import FIXED_AXES, WeightLayout
+from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
 
 INRS_AT_ONCE = 16
 """Number of INRs that are computed together on a CPU. The features of 16 fit a core's cache, which halves the
 time of a training step of 128."""
 
 
-class EquivariantMlp(Encoder):
+class EquivariantTrunk(WeightModule):
+    """Equivariant layers with GELU between them: numbers at places come in, C features of each place go out.
+
+    Args:
+        layout: layout of the weights.
+        hidden_features: C.
+        num_layers: number of equivariant layers.
+        num_frequencies: half the number of Fourier features of a weight; 0 uses the weight itself.
+        sigma: standard deviation of the frequencies.
+        dropout: dropout probability after each layer.
+
+    Attributes:
+        places: neuron axes of each place.
+        channels: numbers of an INR at each place, by place.
+
+    Raises:
+        InrzooError: a tensor has the same axis twice, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        layout: WeightLayout,
+        *,
+        hidden_features: int,
+        num_layers: int,
+        num_frequencies: int,
+        sigma: float,
+        dropout: float,
+    ) -> None:
+        super().__init__(layout)
+        self.require_counts(hidden_features=hidden_features, num_layers=num_layers)
+        self.require("num_frequencies", num_frequencies, num_frequencies >= 0, "at least 0")
+        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+        self.require_distinct_axes("equivariant_mlp")
+        self.channels: dict[Place, int] = {}
+        for tensor in layout.tensors:
+            place = place_of(tensor.axes)
+            self.channels[place] = self.channels.get(place, 0) + math.prod(_fixed_sizes(tensor))
+        self.places = list(self.channels)
+        self.fourier = FourierFeatures(num_frequencies, sigma) if num_frequencies else None
+        each = self.fourier.out_features if self.fourier else 1
+        self.embed = nn.ModuleList(nn.Linear(each * self.channels[place], hidden_features) for place in self.places)
+        self.layers = nn.ModuleList(EquivariantLayer(self.places, hidden_features, dropout) for _ in range(num_layers))
+
+    def at_places(self, weights: Tensor) -> dict[Place, Tensor]:
+        """Return the features (B, *neurons, C) of each place after the last layer."""
+        at_places = {
+            place: embed(numbers)
+            for embed, (place, numbers) in zip(self.embed, self.numbers(weights).items(), strict=True)
+        }
+        for i, layer in enumerate(self.layers):
+            new = layer(at_places)
+            at_places = {place: at_places[place] + new[place] if i else new[place] for place in self.places}
+        return at_places
+
+    def numbers(self, weights: Tensor) -> dict[Place, Tensor]:
+        """Return the weights at each place, or their Fourier features: (B, *neurons, numbers)."""
+        parts: dict[Place, list[Tensor]] = {place: [] for place in self.places}
+        for tensor, values in zip(self.layout.tensors, self.layout.split(weights).values(), strict=True):
+            parts[place_of(tensor.axes)].append(at_place(values[..., None], tensor.axes))
+        joined = {place: torch.cat(values, dim=-1) for place, values in parts.items()}
+        if self.fourier is None:
+            return joined
+        return {place: self.fourier(values).flatten(-2) for place, values in joined.items()}
+
+    def tensors(self, numbers: Mapping[Place, Tensor]) -> dict[str, Tensor]:
+        """Return the tensors (B, *shape) by name of one number of each weight: the inverse of `numbers`."""
+        first = dict.fromkeys(self.places, 0)
+        tensors = {}
+        for tensor in self.layout.tensors:
+            place, fixed = place_of(tensor.axes), _fixed_sizes(tensor)
+            start, count = first[place], math.prod(fixed)
+            first[place] += count
+            values = numbers[place][..., start : start + count].unflatten(-1, fixed or (1,))
+            order = [*place, *(axis for axis in tensor.axes if axis in FIXED_AXES)]
+            values = values if fixed else values[..., 0]
+            tensors[tensor.name] = values.permute(0, *(1 + order.index(axis) for axis in tensor.axes))
+        return tensors
+
+
+class EquivariantMlp(EquivariantTrunk, Encoder):
     """Equivariant layers with GELU between them, then mean and maximum over each place.
 
     The linear maps are the general ones, as in `nfn`, but a place has C features however many tensors share it. GELU,
@@ -59,22 +139,16 @@ class EquivariantMlp(Encoder):
         sigma: float = 1.0,
         dropout: float = 0.0,
     ) -> None:
-        super().__init__(layout)
-        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, out_features=out_features)
-        self.require("num_frequencies", num_frequencies, num_frequencies >= 0, "at least 0")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+        super().__init__(
+            layout,
+            hidden_features=hidden_features,
+            num_layers=num_layers,
+            num_frequencies=num_frequencies,
+            sigma=sigma,
+            dropout=dropout,
+        )
+        self.require_counts(out_features=out_features)
         self.out_features = out_features
-        self.require_distinct_axes("equivariant_mlp")
-        channels: dict[Place, int] = {}
-        for tensor in layout.tensors:
-            place = place_of(tensor.axes)
-            fixed = [size for axis, size in zip(tensor.axes, tensor.shape, strict=True) if axis in FIXED_AXES]
-            channels[place] = channels.get(place, 0) + math.prod(fixed)
-        self.places = list(channels)
-        self.fourier = FourierFeatures(num_frequencies, sigma) if num_frequencies else None
-        each = self.fourier.out_features if self.fourier else 1
-        self.embed = nn.ModuleList(nn.Linear(each * channels[place], hidden_features) for place in self.places)
-        self.layers = nn.ModuleList(EquivariantLayer(self.places, hidden_features, dropout) for _ in range(num_layers))
         self.read_out = nn.Sequential(nn.Linear(2 * hidden_features * len(self.places), out_features), nn.ReLU())
 
     def forward(self, weights: Tensor) -> Tensor:
@@ -84,28 +158,12 @@ class EquivariantMlp(Encoder):
 
     def pooled(self, weights: Tensor) -> Tensor:
         """Return mean and maximum over each place, concatenated."""
-        at_places = {
-            place: embed(numbers)
-            for embed, (place, numbers) in zip(self.embed, self.numbers(weights).items(), strict=True)
-        }
-        for i, layer in enumerate(self.layers):
-            new = layer(at_places)
-            at_places = {place: at_places[place] + new[place] if i else new[place] for place in self.places}
+        at_places = self.at_places(weights)
         pooled = []
         for place in self.places:
             flat_BLC = at_places[place].flatten(1, -2) if place else at_places[place][:, None]
             pooled += [flat_BLC.mean(1), flat_BLC.amax(1)]
         return torch.cat(pooled, dim=-1)
-
-    def numbers(self, weights: Tensor) -> dict[Place, Tensor]:
-        """Return the weights at each place, or their Fourier features: (B, *neurons, numbers)."""
-        parts: dict[Place, list[Tensor]] = {place: [] for place in self.places}
-        for tensor, values in zip(self.layout.tensors, self.layout.split(weights).values(), strict=True):
-            parts[place_of(tensor.axes)].append(at_place(values[..., None], tensor.axes))
-        joined = {place: torch.cat(values, dim=-1) for place, values in parts.items()}
-        if self.fourier is None:
-            return joined
-        return {place: self.fourier(values).flatten(-2) for place, values in joined.items()}
 
 
 class EquivariantLayer(EquivariantLinear):
@@ -129,3 +187,8 @@ class EquivariantLayer(EquivariantLinear):
             place: self.dropout(nn.functional.gelu(norm(mapped[place])))
             for place, norm in zip(self.places, self.norms, strict=True)
         }
+
+
+def _fixed_sizes(tensor: WeightTensor) -> tuple[int, ...]:
+    """Return the sizes of the axes of coordinates and channels, which are features at a place."""
+    return tuple(size for axis, size in zip(tensor.axes, tensor.shape, strict=True) if axis in FIXED_AXES)

@@ -14,9 +14,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders import Domain, Encoder
+from inrzoo.encoders import Domain, Encoder, Probed, WeightModule
 from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.encoders._probe_features import Probed, ProbeFeatures
+from inrzoo.encoders._probe_features import ProbeFeatures
 from inrzoo.weight_graph import kind_of, require_graph
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
@@ -26,7 +26,103 @@ SMALL = 1e-5
 """Added to a variance before the root is taken."""
 
 
-class NeuralGraph(Encoder):
+class GraphTrunk(WeightModule):
+    """Rounds of messages on the graph of an INR: weights come in, states of neurons and of weights go out.
+
+    Args:
+        layout: layout of the weights.
+        hidden_features: C, of nodes and edges.
+        num_layers: number of rounds of messages.
+        num_frequencies: half the number of Fourier features of a weight.
+        sigma: standard deviation of the frequencies.
+        dropout: dropout probability of updates.
+        outputs_alone: whether the last round updates the output nodes alone, for networks that read no others.
+
+    Attributes:
+        edges: tensors whose numbers are at edges.
+        at_nodes: tensors whose numbers are at nodes.
+        probes: features of what neurons say, which are added to nodes; None without.
+
+    Raises:
+        InrzooError: a tensor has more than two axes, there is no axis `out`, or an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        layout: WeightLayout,
+        *,
+        hidden_features: int,
+        num_layers: int,
+        num_frequencies: int,
+        sigma: float,
+        dropout: float,
+        outputs_alone: bool,
+    ) -> None:
+        super().__init__(layout)
+        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_frequencies=num_frequencies)
+        self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
+        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+        require_graph(layout)
+        self.fourier = FourierFeatures(num_frequencies, sigma)
+        self.edges = [tensor for tensor in layout.tensors if len(tensor.axes) == 2]
+        self.at_nodes = [tensor for tensor in layout.tensors if len(tensor.axes) == 1]
+        self.embed = nn.ModuleDict(
+            {
+                kind: nn.Linear(self.fourier.out_features, hidden_features)
+                for kind in dict.fromkeys(map(kind_of, layout.tensors))
+            }
+        )
+        self.position = nn.ParameterDict(
+            {
+                axis: torch.randn(size if axis in FIXED_AXES else 1, hidden_features)
+                for axis, size in layout.axes.items()
+            }
+        )
+        degrees = dict.fromkeys(layout.axes, 0)
+        for tensor in self.edges:
+            to, sender = tensor.axes
+            degrees[to] += layout.axes[sender]
+            degrees[sender] += layout.axes[to]
+        count = sum(layout.axes.values())
+        mean = sum(layout.axes[axis] * math.log(degree + 1) for axis, degree in degrees.items()) / count
+        self.amplification = {axis: math.log(degree + 1) / mean for axis, degree in degrees.items()}
+        self.layers = nn.ModuleList(
+            _Layer(hidden_features, self.amplification, dropout, last=outputs_alone and i == num_layers - 1)
+            for i in range(num_layers)
+        )
+        self.probes: ProbeFeatures | None = None
+
+    def add_probes(self, num_probes: int, inr: Probed | None, domain: Domain | None) -> None:
+        """Add each neuron's activations at `num_probes` learned coordinates to its node; 0 for none."""
+        if num_probes:
+            features = self.position["out"].shape[-1]
+            self.probes = ProbeFeatures(self.layout, inr, domain, num_probes, features)
+            self.reads = "function"
+
+    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
+        """See `WeightModule.set_statistics`."""
+        super().set_statistics(mean, std)
+        if self.probes is not None:
+            self.probes.set_statistics(mean, std)
+
+    def states(self, weights: Tensor) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Return nodes (B, N, C) by axis, and edges (B, to, from, C) by tensor, after the last round."""
+        tensors = self.layout.split(weights)
+        nodes = {axis: self.position[axis].expand(len(weights), size, -1) for axis, size in self.layout.axes.items()}
+        for tensor in self.at_nodes:
+            axis = tensor.axes[0]
+            nodes[axis] = nodes[axis] + self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name]))
+        if self.probes is not None:
+            for axis, features in self.probes(weights).items():
+                nodes[axis] = nodes[axis] + features
+        edges = [self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name])) for tensor in self.edges]
+        axes = [(tensor.axes[0], tensor.axes[1]) for tensor in self.edges]
+        for layer in self.layers:
+            nodes, edges = layer(nodes, edges, axes)
+        return nodes, {tensor.name: edge for tensor, edge in zip(self.edges, edges, strict=True)}
+
+
+class NeuralGraph(GraphTrunk, Encoder):
     """A graph network whose features do not depend on the numbering of the neurons.
 
     Coordinates, neurons and channels are nodes; each weight is an edge, which carries messages in both directions. A
@@ -71,64 +167,25 @@ class NeuralGraph(Encoder):
         dropout: float = 0.0,
         num_probes: int = 0,
     ) -> None:
-        super().__init__(layout)
-        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_frequencies=num_frequencies)
+        super().__init__(
+            layout,
+            hidden_features=hidden_features,
+            num_layers=num_layers,
+            num_frequencies=num_frequencies,
+            sigma=sigma,
+            dropout=dropout,
+            outputs_alone=True,
+        )
         self.require_counts(out_features=out_features)
-        self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        require_graph(layout)
-        self.out_features, C = out_features, hidden_features
-        self.fourier = FourierFeatures(num_frequencies, sigma)
-        self.edges = [tensor for tensor in layout.tensors if len(tensor.axes) == 2]
-        self.at_nodes = [tensor for tensor in layout.tensors if len(tensor.axes) == 1]
-        self.embed = nn.ModuleDict(
-            {kind: nn.Linear(self.fourier.out_features, C) for kind in dict.fromkeys(map(kind_of, layout.tensors))}
-        )
-        self.position = nn.ParameterDict(
-            {axis: torch.randn(size if axis in FIXED_AXES else 1, C) for axis, size in layout.axes.items()}
-        )
-        degrees = dict.fromkeys(layout.axes, 0)
-        for tensor in self.edges:
-            to, sender = tensor.axes
-            degrees[to] += layout.axes[sender]
-            degrees[sender] += layout.axes[to]
-        count = sum(layout.axes.values())
-        mean = sum(layout.axes[axis] * math.log(degree + 1) for axis, degree in degrees.items()) / count
-        self.amplification = {axis: math.log(degree + 1) / mean for axis, degree in degrees.items()}
-        self.layers = nn.ModuleList(
-            _Layer(C, self.amplification, dropout, last=i == num_layers - 1) for i in range(num_layers)
-        )
-        self.read_out = nn.Sequential(nn.Linear(layout.axes["out"] * C, out_features), nn.ReLU())
-        self.probes: ProbeFeatures | None = None
-        if num_probes:
-            self.probes = ProbeFeatures(layout, inr, domain, num_probes, C)
-            self.reads = "function"  # type: ignore[misc]
-
-    def set_statistics(self, mean: Tensor, std: Tensor) -> None:
-        """See `Encoder.set_statistics`."""
-        if self.probes is not None:
-            self.probes.set_statistics(mean, std)
+        self.out_features = out_features
+        self.read_out = nn.Sequential(nn.Linear(layout.axes["out"] * hidden_features, out_features), nn.ReLU())
+        self.add_probes(num_probes, inr, domain)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P)."""
-        features: Tensor = self.read_out(self.in_parts(weights, INRS_AT_ONCE, self._outputs))
+        outputs = self.in_parts(weights, INRS_AT_ONCE, lambda part: self.states(part)[0]["out"].flatten(1))
+        features: Tensor = self.read_out(outputs)
         return features
-
-    def _outputs(self, weights: Tensor) -> Tensor:
-        tensors = self.layout.split(weights)
-        nodes = {axis: self.position[axis].expand(len(weights), size, -1) for axis, size in self.layout.axes.items()}
-        for tensor in self.at_nodes:
-            axis = tensor.axes[0]
-            nodes[axis] = nodes[axis] + self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name]))
-        if self.probes is not None:
-            for axis, features in self.probes(weights).items():
-                nodes[axis] = nodes[axis] + features
-        edges = [self.embed[kind_of(tensor)](self.fourier(tensors[tensor.name])) for tensor in self.edges]
-        axes = [(tensor.axes[0], tensor.axes[1]) for tensor in self.edges]
-        for layer in self.layers:
-            nodes, edges = layer(nodes, edges, axes)
-        outputs: Tensor = nodes["out"].flatten(1)
-        return outputs
 
 
 class _Layer(nn.Module):

@@ -9,12 +9,82 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from inrzoo.encoders import Encoder
+from inrzoo.encoders import Encoder, WeightModule
 from inrzoo.encoders._pre_norm_transformer import pre_norm_transformer
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
 
-class NeuronTransformer(Encoder):
+class NeuronTokens(WeightModule):
+    """A transformer with a token for each neuron, and one for the numbers of no neuron.
+
+    Args:
+        layout: layout of the weights.
+        hidden_features: F.
+        num_layers: number of transformer layers.
+        num_heads: number of attention heads, a divisor of F.
+        feedforward_features: width of the feed-forward part; 4 F if None.
+        dropout: dropout probability of every layer.
+        sort_neighbours: whether the numbers of a token are sorted.
+
+    Raises:
+        InrzooError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        layout: WeightLayout,
+        *,
+        hidden_features: int,
+        num_layers: int,
+        num_heads: int,
+        feedforward_features: int | None,
+        dropout: float,
+        sort_neighbours: bool,
+    ) -> None:
+        super().__init__(layout)
+        self.require_counts(num_layers=num_layers, num_heads=num_heads)
+        divides = hidden_features >= 1 and hidden_features % num_heads == 0
+        self.require("hidden_features", hidden_features, divides, f"a multiple of num_heads = {num_heads}")
+        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+        self.sort_neighbours = sort_neighbours
+        sizes = {
+            axis: sum(tensor.size // size for tensor in layout.tensors if axis in tensor.axes)
+            for axis, size in layout.neuron_axes.items()
+        }
+        self.embed = nn.ModuleList(nn.Linear(size, hidden_features) for size in sizes.values())
+        self.of_no_neuron = [tensor.name for tensor in layout.tensors if set(tensor.axes) <= set(FIXED_AXES)]
+        rest = sum(tensor.size for tensor in layout.tensors if tensor.name in self.of_no_neuron)
+        self.embed_rest = nn.Linear(rest, hidden_features) if rest else None
+        self.transformer = pre_norm_transformer(hidden_features, num_heads, feedforward_features, dropout, num_layers)
+
+    def encoded(self, weights: Tensor) -> Tensor:
+        """Return the tokens after the last layer, (B, L, F): those of each neuron axis in order, then the rest."""
+        tensors = self.layout.split(weights)
+        # The bias of each layer's embedding encodes the layer.
+        tokens = [
+            embed(self.tokens(tensors, axis)) for axis, embed in zip(self.layout.neuron_axes, self.embed, strict=True)
+        ]
+        if self.embed_rest is not None:
+            rest = torch.cat([tensors[name].flatten(1) for name in self.of_no_neuron], dim=-1)
+            tokens.append(self.embed_rest(rest)[:, None])
+        encoded: Tensor = self.transformer(torch.cat(tokens, dim=1))
+        return encoded
+
+    def tokens(self, tensors: dict[str, Tensor], axis: str) -> Tensor:
+        """Return the weights at each neuron of an axis: (B, neurons, numbers)."""
+        parts = []
+        for tensor in self.layout.tensors:
+            if axis in tensor.axes:
+                dimension = tensor.axes.index(axis)
+                of_neuron = tensors[tensor.name].movedim(1 + dimension, 1)
+                over_neurons = any(other not in FIXED_AXES for other in tensor.axes if other != axis)
+                if self.sort_neighbours and over_neurons:
+                    of_neuron = of_neuron.sort(-1).values
+                parts.append(of_neuron.flatten(2) if of_neuron.ndim > 2 else of_neuron[..., None])
+        return torch.cat(parts, dim=-1)
+
+
+class NeuronTransformer(NeuronTokens, Encoder):
     """A token holds the incoming and outgoing weights of a neuron; the features are the mean over all tokens.
 
     Tokens encode their layer and not their number in it. The numbers in a token are in the order of the neighbouring
@@ -50,46 +120,19 @@ class NeuronTransformer(Encoder):
         dropout: float = 0.0,
         sort_neighbours: bool = False,
     ) -> None:
-        super().__init__(layout)
-        self.require_counts(num_layers=num_layers, num_heads=num_heads)
-        divides = hidden_features >= 1 and hidden_features % num_heads == 0
-        self.require("hidden_features", hidden_features, divides, f"a multiple of num_heads = {num_heads}")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        self.out_features, self.sort_neighbours = hidden_features, sort_neighbours
+        super().__init__(
+            layout,
+            hidden_features=hidden_features,
+            num_layers=num_layers,
+            num_heads=num_heads,
+            feedforward_features=feedforward_features,
+            dropout=dropout,
+            sort_neighbours=sort_neighbours,
+        )
+        self.out_features = hidden_features
         neighbours = any(len(set(tensor.axes) - set(FIXED_AXES)) > 1 for tensor in layout.tensors)
         self.symmetries = ("permutation",) if sort_neighbours or not neighbours else ()  # type: ignore[misc]
-        sizes = {
-            axis: sum(tensor.size // size for tensor in layout.tensors if axis in tensor.axes)
-            for axis, size in layout.neuron_axes.items()
-        }
-        self.embed = nn.ModuleList(nn.Linear(size, hidden_features) for size in sizes.values())
-        self.of_no_neuron = [tensor.name for tensor in layout.tensors if set(tensor.axes) <= set(FIXED_AXES)]
-        rest = sum(tensor.size for tensor in layout.tensors if tensor.name in self.of_no_neuron)
-        self.embed_rest = nn.Linear(rest, hidden_features) if rest else None
-        self.transformer = pre_norm_transformer(hidden_features, num_heads, feedforward_features, dropout, num_layers)
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P)."""
-        tensors = self.layout.split(weights)
-        # The bias of each layer's embedding encodes the layer.
-        tokens = [
-            embed(self.tokens(tensors, axis)) for axis, embed in zip(self.layout.neuron_axes, self.embed, strict=True)
-        ]
-        if self.embed_rest is not None:
-            rest = torch.cat([tensors[name].flatten(1) for name in self.of_no_neuron], dim=-1)
-            tokens.append(self.embed_rest(rest)[:, None])
-        features: Tensor = self.transformer(torch.cat(tokens, dim=1)).mean(1)
-        return features
-
-    def tokens(self, tensors: dict[str, Tensor], axis: str) -> Tensor:
-        """Return the weights at each neuron of an axis: (B, neurons, numbers)."""
-        parts = []
-        for tensor in self.layout.tensors:
-            if axis in tensor.axes:
-                dimension = tensor.axes.index(axis)
-                of_neuron = tensors[tensor.name].movedim(1 + dimension, 1)
-                over_neurons = any(other not in FIXED_AXES for other in tensor.axes if other != axis)
-                if self.sort_neighbours and over_neurons:
-                    of_neuron = of_neuron.sort(-1).values
-                parts.append(of_neuron.flatten(2) if of_neuron.ndim > 2 else of_neuron[..., None])
-        return torch.cat(parts, dim=-1)
+        return self.encoded(weights).mean(1)

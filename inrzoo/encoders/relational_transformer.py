@@ -14,10 +14,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from inrzoo.encoders import Domain, Encoder
+from inrzoo.encoders import Domain, Encoder, Probed
 from inrzoo.encoders._fourier_features import FourierFeatures
 from inrzoo.encoders._number_embedding import NumberEmbedding
-from inrzoo.encoders._probe_features import Probed, ProbeFeatures
+from inrzoo.encoders._probe_features import ProbeFeatures
 from inrzoo.weight_graph import Construction, WeightGraph, axes_in_order
 from inrzoo.weights import WeightLayout
 

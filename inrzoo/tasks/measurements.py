@@ -33,6 +33,19 @@ class Measurement:
     interval: float
     trials: int
 
+    @property
+    def text(self) -> str:
+        """Mean and interval with two decimals; below 0.1, with so many that the interval has two digits.
+
+        Example:
+            >>> Measurement("accuracy", 91.234, 0.5, 100).text, Measurement("MSE", 0.00414, 0.00004, 100).text
+            (' 91.23 ± 0.50', '0.004140 ± 0.000040')
+        """
+        places, size = 2, self.interval if 0 < self.interval < math.inf else abs(self.mean)
+        if 0 < abs(self.mean) < 0.1:
+            places = max(2, 1 - math.floor(math.log10(size)))
+        return f"{self.mean:6.{places}f} ± {self.interval:.{places}f}"
+
 
 def measured_mean(name: str, values: Tensor) -> Measurement:
     """Mean of independent values, (n,), with the interval that few-shot papers give over episodes: 1.96 s/√n.

@@ -13,7 +13,8 @@ from inrzoo.builder import build
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.store import open_store
-from inrzoo.tasks.reporting.reconstruction_figure import _attention, draw
+from inrzoo.tasks.reporting.drawing import draw
+from inrzoo.tasks.reporting.reconstruction_figure import _attention
 
 RELU = {
     "name": "relu_mlp",

@@ -1,11 +1,13 @@
-"""Figures as PNG files, and measurements as lines with their intervals."""
+"""Figures as PNG files: measurements as lines with their intervals, and signals."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
 
 from inrzoo.extras import needed
 from inrzoo.store.files import write_atomically
@@ -53,3 +55,38 @@ def draw_lines(path: Path, lines: Mapping[str, Mapping[float, Measurement]], x_n
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(figure, path)
+
+
+def draw_signals(
+    rows: list[list[tuple[str, Tensor]]], sizes: tuple[int, ...], value_range: tuple[float, float] | None, path: Path
+) -> Path:
+    """Draw rows of signals with titles, curves or images.
+
+    Args:
+        rows: title and values (K, C) of each signal.
+        sizes: their grid of one or two axes, slowest axis first.
+        value_range: values of black and white; None to scale each signal by itself.
+        path: of the PNG file.
+
+    Returns:
+        `path`.
+    """
+    columns = max(map(len, rows))
+    figure = new_figure(2 * columns, 2.1 * len(rows))
+    axes = figure.subplots(len(rows), columns, squeeze=False)
+    low, high = value_range or (None, None)
+    for row, signals_shown in enumerate(rows):
+        for column, (title, values_KC) in enumerate(signals_shown):
+            panel: Any = axes[row][column]
+            panel.set_title(title, fontsize=6)
+            shown = values_KC.reshape(*sizes, -1).cpu().numpy()
+            if len(sizes) == 1:
+                panel.plot(shown)
+            elif shown.shape[2] == 3 and low is not None and high is not None:
+                panel.imshow(((shown - low) / (high - low)).clip(0, 1))
+            else:
+                panel.imshow(shown[..., 0], cmap="gray", vmin=low, vmax=high)
+            if len(sizes) == 2:
+                panel.axis("off")
+    save_figure(figure, path)
+    return path

@@ -1,4 +1,4 @@
-"""Figures of a trained hypernetwork: reconstructions, attention, activations. An autoencoder has its own.
+"""Figures of a trained hypernetwork: reconstructions, attention, activations.
 
 Shape letters: B signals shown, K coordinates, C channels, A attention heads, G weight tokens, H hidden.
 """
@@ -6,7 +6,6 @@ Shape letters: B signals shown, K coordinates, C channels, A attention heads, G 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,12 +16,10 @@ from inrzoo.errors import InrzooError
 from inrzoo.hypernets import Hypernet, activation_maps, optimise_at_test_time
 from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 from inrzoo.inrs import Perceptron
-from inrzoo.tasks.autoencode import Autoencode
-from inrzoo.tasks.contract import Data, Device, UnfittedDataset
+from inrzoo.tasks.contract import Data, Device
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.hypernetwork import Hypernetwork
-from inrzoo.tasks.reporting.autoencoder_figure import draw_autoencoder
-from inrzoo.tasks.reporting.figures import new_figure, save_figure
+from inrzoo.tasks.reporting.figures import draw_signals
 from inrzoo.tasks.signals import psnr_of
 from inrzoo.tasks.training.loop import chosen_device
 
@@ -30,12 +27,10 @@ NEURONS = 4
 """Number of neurons shown of each hidden layer."""
 
 
-def draw(
+def draw_reconstructions(
     checkpoint: Path, path: Data, out: Path, *, split: str = "test", count: int = 4, device: Device = "auto"
 ) -> list[Path]:
-    """Draw the INRs that a checkpoint of the task `hypernetwork` makes of signals spread evenly over a split.
-
-    One of the task `autoencode` is drawn by `draw_autoencoder`.
+    """Draw INRs that a checkpoint of the task `hypernetwork` makes of signals spread evenly over a split.
 
     Args:
         checkpoint: a file, or the folder of a run for its best checkpoint.
@@ -52,19 +47,12 @@ def draw(
         first neurons of each hidden layer (GINR-IPC Fig. 8).
 
     Raises:
-        InrzooError: the count is below 1, the checkpoint is of another task, or the signals have more than two axes.
+        InrzooError: the checkpoint is of another task, or the signals have more than two axes.
     """
-    if count < 1:
-        raise InrzooError(f"--count {count} is not allowed; it must be at least 1")
     trained = read(checkpoint)
     task = restored(trained, {})
-    if isinstance(task, Autoencode):
-        task.require_readable(path)
-        assert not isinstance(path, UnfittedDataset), "the line before refuses it"
-        return draw_autoencoder(checkpoint, path, out, split=split, count=count, device=device)
     if not isinstance(task, Hypernetwork):
-        name = trained.task["name"]
-        raise InrzooError(f"{checkpoint} is a checkpoint of {name}; only hypernetwork and autoencode can be drawn")
+        raise InrzooError(f"{checkpoint} is a checkpoint of the task {trained.task['name']}, not of hypernetwork")
     signals, network = task.restored(path, split, trained.module, chosen_device(device))
     coords, values_BKC, _ = next(signals.parts(chosen_device(device), count))
     if len(network.sizes) > 2 or (len(network.sizes) == 2 and values_BKC.shape[2] not in (1, 3)):
@@ -80,13 +68,13 @@ def draw(
         decibels = psnr_of(network, each_BP, coords, values_BKC, signals).tolist()
         rendered_BKC = network.inr(each_BP, coords).detach()
         rows.append([(f"{name}, {db:.1f} dB", one) for db, one in zip(decibels, rendered_BKC, strict=True)])
-    paths = [_figure(rows, network.sizes, signals.value_range, out / "reconstructions.png")]
+    paths = [draw_signals(rows, network.sizes, signals.value_range, out / "reconstructions.png")]
     if isinstance(network, TokenHypernet):
         masked = _attention(network, values_BKC, signals.value_range[0])
-        paths.append(_figure(masked, network.sizes, signals.value_range, out / "attention.png"))
+        paths.append(draw_signals(masked, network.sizes, signals.value_range, out / "attention.png"))
     if isinstance(network.inr.kernel(), Perceptron):
         activations = _activations(network, weights["hypernetwork"], coords)
-        paths.append(_figure(activations, network.sizes, None, out / "activations.png"))
+        paths.append(draw_signals(activations, network.sizes, None, out / "activations.png"))
     return paths
 
 
@@ -120,28 +108,3 @@ def _activations(network: Hypernet, weights_BP: Tensor, coords: Tensor) -> list[
         for layer, maps_BKH in enumerate(layers, start=1)
         for number, one in enumerate(maps_BKH)
     ]
-
-
-def _figure(
-    rows: list[list[tuple[str, Tensor]]], sizes: tuple[int, ...], value_range: tuple[float, float] | None, path: Path
-) -> Path:
-    """Draw signals (K, C) with titles; without a value range each is scaled by itself."""
-    columns = max(map(len, rows))
-    figure = new_figure(2 * columns, 2.1 * len(rows))
-    axes = figure.subplots(len(rows), columns, squeeze=False)
-    low, high = value_range or (None, None)
-    for row, signals_shown in enumerate(rows):
-        for column, (title, values_KC) in enumerate(signals_shown):
-            panel: Any = axes[row][column]
-            panel.set_title(title, fontsize=6)
-            shown = values_KC.reshape(*sizes, -1).cpu().numpy()
-            if len(sizes) == 1:
-                panel.plot(shown)
-            elif shown.shape[2] == 3 and low is not None and high is not None:
-                panel.imshow(((shown - low) / (high - low)).clip(0, 1))
-            else:
-                panel.imshow(shown[..., 0], cmap="gray", vmin=low, vmax=high)
-            if len(sizes) == 2:
-                panel.axis("off")
-    save_figure(figure, path)
-    return path

@@ -1,0 +1,52 @@
+"""Operations on signals that networks learn to do on weights, one file each: signals come in, edited ones go out.
+
+The task `edit` trains a decoder to change the weights of an INR so that it says the edited signal.
+
+Shape letters: B signals, C channels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from inrzoo.errors import InrzooError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Operation(ABC):
+    """A change of signals on a grid; a subclass in `inrzoo/operations/<name>.py` adds its fields and `__call__`.
+
+    `registry.make("operations", {"name": …}, sizes=sizes)` makes it.
+
+    Attributes:
+        sizes: the grid of the signals, slowest axis first; given by the data and not by the user.
+    """
+
+    RUNTIME_FIELDS: ClassVar[tuple[str, ...]] = ("sizes",)
+
+    sizes: tuple[int, ...]
+
+    @abstractmethod
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the edited signals.
+
+        Args:
+            values: (B, *sizes, C) in [0, 1]; not modified.
+
+        Returns:
+            (B, *sizes, C).
+        """
+
+    def require(self, key: str, holds: bool, allowed: str) -> None:
+        """Raise the one-line error for field `key` unless `holds`."""
+        if not holds:
+            raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
+
+    def window(self, size: int) -> tuple[int, ...]:
+        """Return the shape of a cube of `size` points along each axis of the grid, in an array (B, *sizes, C)."""
+        return (1, *[size] * len(self.sizes), 1)
