@@ -334,6 +334,7 @@ from inrzoo.cli import (  # noqa: E402
     comparing,  # noqa: F401
     exporting,  # noqa: F401
     gathering,  # noqa: F401
+    generating,  # noqa: F401
     hub,  # noqa: F401
     ranking,  # noqa: F401
     training,  # noqa: F401

@@ -148,6 +148,8 @@ def _rebuilding(store: Store) -> str:
             f"{text(origin.format.replace('-', ' '))} (convention {code(origin.convention)}, "
             f"sha256 {code(origin.sha256)})."
         )
+    if store.info.generated is not None:
+        return f"These INRs were not fitted but drawn by `inrzoo generate` from {text(str(store.info.generated))}."
     if store.info.gathered is not None:
         return (
             f"These INRs were copied to the bit from other stores: {text(str(store.info.gathered))}. "

@@ -28,6 +28,7 @@ from inrzoo.store.recorded import (
     FitterInfo,
     GatheredInfo,
     GatheredPart,
+    GeneratedInfo,
     ImportInfo,
     PartitionRows,
     RecordedManifest,
@@ -55,7 +56,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
 OPTIONAL = (
-    *("partial", "repairing", "imported", "gathered", "fitter", "weight_format", "converted"),
+    *("partial", "repairing", "imported", "gathered", "fitter", "generated", "weight_format", "converted"),
     *("axes", "measures", "arrays", "numbers", "padded", "skipped", "formula"),
 )
 """Fields that most stores, or those of earlier versions, do not record."""
@@ -90,7 +91,7 @@ class StoreInfo:
         arrays: arrays that each signal has beside its numbers.
         numbers: columns of further numbers of each signal.
         padded: whether signals are padded, so that the store says which points are their own.
-        imported, gathered, fitter: where INRs came from that were not fitted here; None for those that were.
+        imported, gathered, fitter, generated: where INRs came from that were not fitted here; None for those that were.
         skipped: files that could not be read and were left out, as the user asked for, and why.
         weight_format: how the array `weights` lies on disk; None for float32, uncompressed.
         converted: the store whose INRs were converted to this format; None where no other store was.
@@ -124,6 +125,7 @@ class StoreInfo:
     imported: ImportInfo | None = None
     gathered: GatheredInfo | None = None
     fitter: FitterInfo | None = None
+    generated: GeneratedInfo | None = None
     weight_format: WeightFormat | None = None
     converted: ConvertedInfo | None = None
     axes: tuple[Axis, ...] = ()
@@ -240,6 +242,11 @@ class StoreInfo:
         """D, the coordinates of a point."""
         return int(self.inr.get("in_features", 0)) if self.arrays else len(self.grid)
 
+    @property
+    def from_source(self) -> bool:
+        """Whether the source in the manifest gives their signals: neither imported, nor gathered, nor generated."""
+        return self.imported is None and self.gathered is None and self.generated is None
+
     def status_codes(self, *names: str) -> list[int]:
         """Codes of names of a status."""
         return [self.status_names.index(name) for name in names]
@@ -330,7 +337,7 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         tables = check_type(f"{key}.parts", table.get("parts"), list[Any])
         parts = tuple(check_table(f"{key}.parts.{number}", each, GatheredPart) for number, each in enumerate(tables))
         return dataclasses.replace(check_table(key, {**table, "parts": []}, GatheredInfo), parts=parts)
-    for part in (PartitionRows, ImportInfo, FitterInfo, WeightFormat, ConvertedInfo):
+    for part in (PartitionRows, ImportInfo, FitterInfo, GeneratedInfo, WeightFormat, ConvertedInfo):
         if hint == part or hint == part | None:
             return check_table(key, value, part)
     return check_type(key, value, hint)

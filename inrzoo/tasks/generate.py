@@ -10,31 +10,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inrzoo import registry
 from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightDataset, load
-from inrzoo.loaders.normalise import Normaliser, measured_normaliser, normaliser
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.generative.diffusion import TIMES, require_schedulers
-from inrzoo.tasks.generative.generator import GenerativeModel, Sampler, Sizes, Space
-from inrzoo.tasks.generative.judges import Judge, class_judge, feature_judge, train_judge
-from inrzoo.tasks.generative.quality import Examiner
+from inrzoo.tasks.generative.generator import Sampler, Sizes, Space
+from inrzoo.tasks.generative.networks import Networks
 from inrzoo.tasks.generative.subjects import Of, Signals, Subject, Weights
 from inrzoo.tasks.inputs import domain_of, make_encoder
 from inrzoo.tasks.measurements import Measurement
-from inrzoo.tasks.moving_average import moving_average
-from inrzoo.tasks.training.batches import TrainingBatches, in_order
-from inrzoo.tasks.training.state import load_module, part_of
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, notes_of
+from inrzoo.tasks.training.batches import TrainingBatches
+from inrzoo.tasks.training.state import load_module
+from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, notes_of
 
 ENCODER: dict[str, Any] = {
     "name": "function_probe",
@@ -137,12 +134,16 @@ class Generate(WeightTask):
         chosen = load(path, split=split, views=views, normalise="none", seed=self.seed, signals=True)
         return chosen.subset(np.arange(len(dataset)))
 
+    def items(self, path: str | Path, split: str) -> WeightDataset:
+        """All INRs of a split as the model reads them: not normalised, in canonical form if `inputs` says so."""
+        return self.prepared(self.dataset(path, split))
+
     def evaluate(
         self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device
     ) -> Sequence[Measurement]:
         """Fréchet distance, recognised classes and memorised INRs: see `quality.Examiner`."""
         require_schedulers()
-        training, reported = self.dataset(path, "train"), self.dataset(path, split)
+        training, reported = self.items(path, "train"), self.items(path, split)
         networks = self.networks(training, state, device)
         return networks.examiner(training, self.label_column(training)).report(self, training, reported)
 
@@ -153,13 +154,8 @@ class Generate(WeightTask):
         return networks
 
     def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `WeightTask.trained`.
-
-        Raises:
-            InrzooError: always; the encoder of codes reads no further split.
-        """
-        self.encoder_state(state)
-        raise AssertionError("encoder_state refuses")
+        """Raise InrzooError: the encoder of codes is of use to its decoder alone."""
+        raise InrzooError("a run of generate holds no encoder that can be used alone; autoencode trains one")
 
     def subject(self, dataset: WeightDataset) -> Subject:
         """What is generated.
@@ -195,57 +191,20 @@ class Generate(WeightTask):
         return encoder
 
 
-class Networks(nn.Module):
-    """Everything that a checkpoint holds: the model, its moving average, and the judges of its samples.
-
-    Attributes:
-        subject: what is generated.
-    """
-
-    def __init__(self, task: Generate, dataset: WeightDataset) -> None:
-        super().__init__()
-        self.subject = task.subject(dataset)
-        names = dataset.label_names[task.label_column(dataset)]
-        sampler = task.sampler(self.subject.layout.num_params, len(names))
-        self.model = GenerativeModel(sampler, task.make_encoder(self.subject, dataset), task.code_noise)
-        self.average = moving_average(self.model, task.ema)
-        grid, channels = dataset.stores[0].info.grid, dataset.inr.out_features
-        self.features: Judge = feature_judge(grid, channels, len(names)).requires_grad_(False)
-        self.classes: Judge = class_judge(grid, channels, len(names)).requires_grad_(False)
-
-    @property
-    def averaged(self) -> GenerativeModel:
-        """The moving average of the model, which samples are drawn by."""
-        average = self.average.module
-        assert isinstance(average, GenerativeModel)
-        return average
-
-    def examiner(self, training: WeightDataset, column: str) -> Examiner:
-        """What measures samples; the judges are trained if they are new."""
-        if not (bool(self.features.trained) and bool(self.classes.trained)):
-            values, label = _examples(self.subject, training, column)
-            for seed, judge in enumerate((self.features, self.classes)):
-                judge.requires_grad_(True)
-                train_judge(judge, values, label, seed)
-                judge.requires_grad_(False)
-        return Examiner(self.averaged, self.subject, self.features, self.classes, column)
-
-
 class _Learner(Learner):
     def __init__(self, task: Generate, path: str | Path, device: Device) -> None:
         self._task, self._device = task, device
-        self._training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
+        self._training, self._validation = task.items(path, "train"), task.items(path, "validation")
         self._column = task.label_column(self._training)
         self.module = self._networks = Networks(task, self._training)
-        _set_statistics(task, self._networks, self._training)
+        self._networks.set_statistics(task, self._training)
         self._networks.to(device)
-        self._batches = TrainingBatches(task.prepared(self._training), task.batch_size, seed=task.seed)
+        self._batches = TrainingBatches(self._training, task.batch_size, seed=task.seed)
         store = self._training.stores[0]
         self.identity = {"fingerprint": store.info.fingerprint, "inrs": len(self._training)}
         names = self._training.label_names[self._column]
-        self.notes = {**notes_of(store), "label": self._column, "label_names": names}
-        if store.init is not None and task.of == "weights":
-            self.notes["init"] = store.info.manifest.init
+        axes = [asdict(axis) for axis in store.info.axes]
+        self.notes = {**notes_of(store), "label": self._column, "label_names": names, "axes": axes}
         self._num_points = math.prod(store.info.grid)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
@@ -284,41 +243,3 @@ class _Learner(Learner):
         if self._task.space == "code":
             numbers["validation_psnr"] = examiner.reconstruction(validation).mean
         return numbers
-
-
-def _set_statistics(task: Generate, networks: Networks, training: WeightDataset) -> None:
-    """Set the sampler's statistics and the decoder's start, in the model and in its average.
-
-    With a shared start codes change the mean of all training INRs; else neurons of different INRs have nothing in common,
-    and codes change the first training INR.
-    """
-    prepared, subject = task.prepared(training), networks.subject
-    stored = normaliser(training.stores, training.rows.views, task.normalise)
-    if task.of == "weights" and task.inputs == "weights":
-        statistics: Normaliser = stored
-    else:
-        kind = "per_tensor" if task.of == "signals" else stored.kind
-        statistics = measured_normaliser(
-            lambda: (subject.read(batch) for batch in in_order(prepared, ROWS_AT_ONCE)), subject.layout, kind
-        )
-    shared = statistics.kind == "per_parameter" or task.of == "signals"
-    start = statistics.mean if shared else subject.read(prepared[[0]])[0]
-    for model in (networks.model, networks.averaged):
-        model.sampler.mean.copy_(statistics.mean)
-        model.sampler.std.copy_(statistics.std)
-        model.sampler.start.copy_(start)
-        if model.encoder is not None:
-            model.encoder.set_statistics(model.sampler.mean, model.sampler.std)
-
-
-def _examples(subject: Subject, training: WeightDataset, column: str) -> tuple[Tensor, Tensor]:
-    """Values (N, K, C) and classes (N,) of the training split: its signals, or what its INRs say without these."""
-    store = training.stores[0]
-    if store.has_signals:
-        signal_L = training.rows.signals(training.rows.locations(np.arange(len(training))))
-        signals = np.unique(signal_L)
-        return torch.from_numpy(store.targets(signals).values_BKC), torch.from_numpy(store.labels[column][signals])
-    parts = list(in_order(training, ROWS_AT_ONCE))
-    with torch.no_grad():
-        values = torch.cat([subject.values(subject.read(batch)) for batch in parts])
-    return values, torch.cat([batch.labels[column] for batch in parts])

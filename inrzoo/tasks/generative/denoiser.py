@@ -42,9 +42,12 @@ class ResidualBlock(nn.Module):
         """Hidden (B, H) and conditions (B, condition) to (B, H)."""
         normed = layer_norm(hidden, hidden.shape[-1:])
         if self.modulation is None or condition is None:
-            return hidden + self.outer(silu(self.inner(normed)))
+            added: Tensor = self.outer(silu(self.inner(normed)))
+            return hidden + added
         shift, scale, gain = self.modulation(condition).chunk(3, dim=-1)
-        return hidden + (1 + gain) * self.outer(silu(self.inner(normed * (1 + scale) + shift)))
+        added = self.outer(silu(self.inner(normed * (1 + scale) + shift)))
+        result: Tensor = hidden + (1 + gain) * added
+        return result
 
 
 class ResidualMlp(nn.Module):

@@ -54,11 +54,14 @@ class Sampler(nn.Module):
 
     Attributes:
         features: numbers of the noise.
+        mean, std, start: (P,) each.
+        init: (P,), where all INRs that were learned started; where they did not, `start`, which samples have in common.
     """
 
     mean: Tensor
     std: Tensor
     start: Tensor
+    init: Tensor
 
     def __init__(self, num_params: int, space: Space, sizes: Sizes) -> None:
         super().__init__()
@@ -66,7 +69,7 @@ class Sampler(nn.Module):
         hidden, blocks = sizes.hidden_features, sizes.num_blocks
         self.denoiser = Denoiser(self.features, sizes.num_classes, hidden, blocks)
         self.decoder = ResidualMlp(self.features, num_params, hidden, blocks, FIRST_GAIN) if space == "code" else None
-        for name, value in (("mean", 0.0), ("std", 1.0), ("start", 0.0)):
+        for name, value in (("mean", 0.0), ("std", 1.0), ("start", 0.0), ("init", 0.0)):
             self.register_buffer(name, torch.full((num_params,), value))
 
     def decode(self, code: Tensor) -> Tensor:
@@ -93,7 +96,8 @@ class Sampler(nn.Module):
             if guidance == 1:
                 return predicted
             without = self.denoiser(noisy, time, unknown)
-            return without + guidance * (predicted - without)
+            guided: Tensor = without + guidance * (predicted - without)
+            return guided
 
         return self.decode(sample(predict, noise, steps))
 

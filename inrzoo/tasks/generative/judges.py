@@ -62,9 +62,7 @@ class Judge(nn.Module):
         for (fan_in, fan_out), kernel in zip(pairwise((channels, *widths)), kernels, strict=True):
             layers += [convolution(fan_in, fan_out, kernel, stride=2, padding=kernel // 2), nn.ReLU()]
             sizes = [-(-size // 2) for size in sizes]
-        self.body = nn.Sequential(
-            *layers, nn.Flatten(), nn.Linear(widths[-1] * math.prod(sizes), features), nn.ReLU()
-        )
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(widths[-1] * math.prod(sizes), features), nn.ReLU())
         self.head = nn.Linear(features, num_classes)
         self.register_buffer("trained", torch.zeros((), dtype=torch.bool))
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -25,6 +25,9 @@ from inrzoo.tasks.generative.subjects import Subject
 from inrzoo.tasks.measurements import Measurement, measured_mean, measured_share, over_runs
 from inrzoo.tasks.training.batches import in_order
 
+if TYPE_CHECKING:
+    from inrzoo.tasks.generate import Generate
+
 LOG = logging.getLogger("inrzoo.tasks")
 ROWS_AT_ONCE = 500
 """Items that are made and rendered at once."""
@@ -34,19 +37,6 @@ COPY_QUANTILE = 0.01
 """A sample counts as a copy if it is nearer to a training INR than all but this share of the reported split are."""
 COMPONENTS = (50, 100, 200, 400)
 """Candidates for the number of principal components of the Gaussian baseline, beside all."""
-
-
-class Protocolled(Protocol):
-    """The fields of the task that say how it is measured; see `Generate`."""
-
-    test_samples: int
-    test_draws: int
-    test_steps: int
-    test_guidance: float
-    test_baselines: bool
-
-    def dataset(self, path: str, split: str | None) -> WeightDataset:
-        """The INRs of a split."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +117,7 @@ class Examiner:
             parts.append(10 * torch.log10((high - low) ** 2 / errors).cpu())
         return measured_mean("reconstruction PSNR", torch.cat(parts))
 
-    def report(self, task: Protocolled, training: WeightDataset, reported: WeightDataset) -> list[Measurement]:
+    def report(self, task: Generate, training: WeightDataset, reported: WeightDataset) -> list[Measurement]:
         """All measurements; see docs/generation.md for what they mean.
 
         Args:
@@ -183,7 +173,7 @@ class Examiner:
         ]
 
     def _baselines(
-        self, task: Protocolled, training: WeightDataset, label: Tensor, reference: Normal
+        self, task: Generate, training: WeightDataset, label: Tensor, reference: Normal
     ) -> list[Measurement]:
         """A Gaussian of each class over principal components; their number is chosen on the validation split."""
         num_params = self.subject.layout.num_params
@@ -194,7 +184,7 @@ class Examiner:
         batches = in_order(training, ROWS_AT_ONCE)
         parts = ((self.subject.read(batch), batch.labels[self.column]) for batch in batches)
         gaussians = ClassGaussians.of(parts, num_params, num_classes, self.model.sampler.mean.cpu())
-        validation = task.dataset(training.stores[0].location, "validation")
+        validation = task.items(training.stores[0].location, "validation")
         near = Normal.of(self.features.features_of(self.values_of(validation)))
         labels = self.labels_of(validation)
         candidates = [*(each for each in COMPONENTS if each < num_params), num_params]

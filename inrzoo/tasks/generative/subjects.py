@@ -91,5 +91,5 @@ class Signals(Subject):
 
     def values(self, vectors: Tensor, points: Tensor | None = None) -> Tensor:
         """See `Subject.values`."""
-        values_BKC = vectors.unflatten(1, (-1, self._channels))
+        values_BKC: Tensor = vectors.unflatten(1, (-1, self._channels))
         return values_BKC if points is None else values_BKC[:, points]
