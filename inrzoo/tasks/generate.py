@@ -36,11 +36,12 @@ from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, notes_of
 ENCODER: dict[str, Any] = {
     "name": "function_probe",
     "num_probes": 256,
+    "learned": False,
     "hidden_features": 512,
     "out_features": 512,
     "dropout": 0.0,
 }
-"""The default encoder of weights."""
+"""The default encoder of weights. Its probes stay where they are: no gradient then runs through the INRs that are read."""
 SIGNAL_ENCODER: dict[str, Any] = {
     "name": "flat_mlp",
     "tensors": "all",
