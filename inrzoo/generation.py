@@ -136,7 +136,7 @@ class _Model:
     @property
     def label_names(self) -> list[str]:
         """Names of the classes."""
-        return list(self.notes["label_names"])
+        return list(self.notes["classes"])
 
     def labels(self, numbers: range, label: str | None) -> list[int]:
         """Classes of samples by their number."""
@@ -167,14 +167,10 @@ def _read(run: Path) -> _Model:
     if task.of != "weights":
         raise InrzooError(f"{run} learned {task.of}, which are no INRs; train it with --of weights")
     notes = checkpoint.progress.get("notes", {})
-    try:
-        inr: INR = registry.make("inrs", checkpoint.conventions["inr"])
-        sampler = task.sampler(inr.layout.num_params, len(notes["label_names"]))
-        missing = {"label", "grid", "values", "dataset", "axes"} - notes.keys()
-    except KeyError as error:
-        missing = {str(error)}
-    if missing:
-        raise InrzooError(f"{file} does not say of which INRs it is: {', '.join(sorted(missing))}")
+    if missing := {"label", "classes", "grid", "values", "dataset", "axes"} - notes.keys():
+        raise InrzooError(f"{file} does not say of which INRs it is: it lacks {', '.join(sorted(missing))}")
+    inr: INR = registry.make("inrs", checkpoint.conventions["inr"])
+    sampler = task.sampler(inr.layout.num_params, len(notes["classes"]))
     load_module(sampler, part_of(checkpoint.module, SAMPLER))
     return _Model(sampler.eval(), inr, checkpoint, hashlib.sha256(file.read_bytes()).hexdigest(), notes)
 

@@ -41,7 +41,7 @@ ENCODER: dict[str, Any] = {
     "out_features": 512,
     "dropout": 0.0,
 }
-"""The default encoder of weights. Its probes stay where they are: no gradient then runs through the INRs that are read."""
+"""The default encoder of weights. Its probes stay in place: no gradient runs through the INRs that are read."""
 SIGNAL_ENCODER: dict[str, Any] = {
     "name": "flat_mlp",
     "tensors": "all",
@@ -205,7 +205,7 @@ class _Learner(Learner):
         self.identity = {"fingerprint": store.info.fingerprint, "inrs": len(self._training)}
         names = self._training.label_names[self._column]
         axes = [asdict(axis) for axis in store.info.axes]
-        self.notes = {**notes_of(store), "label": self._column, "label_names": names, "axes": axes}
+        self.notes = {**notes_of(store), "label": self._column, "classes": names, "axes": axes}
         self._num_points = math.prod(store.info.grid)
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
