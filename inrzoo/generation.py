@@ -106,9 +106,8 @@ def generate(
         seed=seed,
         label=label,
     )
-    contents = _contents(model, drawn, count)
-    with new_folder(out, "--out", overwrite, 2 * count * contents.info.codec.row_bytes) as place, one_thread():
-        create_store(place, contents)
+    with new_folder(out, "--out", overwrite, 2 * 4 * count * model.inr.layout.num_params) as place, one_thread():
+        create_store(place, _contents(model, drawn, count))
         _write(model, drawn, open_store(place), on_block)
         publish_seed(place, 0)
         stats.run(open_store(place))

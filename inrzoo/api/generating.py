@@ -39,7 +39,7 @@ def generate(
         >>> fields = {"code_features": 4, "hidden_features": 8, "batch_size": 8, "steps": 4, "validate_every": 4}
         >>> run = inrzoo.train("generate", "digits.zarr", out="generator", quiet=True, **fields)
         >>> store = inrzoo.generate("generator", out="generated.zarr", count=12, steps=2)
-        >>> store.weights.shape, store.labels["label"][:3].tolist()
+        >>> store.weights.shape, store.labels["digit"][:3].tolist()
         ((12, 1, 1, 105), [0, 1, 2])
     """
     from inrzoo import generation

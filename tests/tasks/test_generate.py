@@ -1,4 +1,4 @@
-"""Generation: distances and samplers against closed forms, copies that are noticed, and runs that continue to the bit."""
+"""Generation: distances and samplers against closed forms, copies that are noticed, and runs that continue."""
 
 import sys
 
@@ -202,7 +202,7 @@ def test_training_inrs_are_told_to_be_copies_and_far_functions_not(finished, run
     task = Generate(**SMALL)
     training, test = task.items(finished, "train"), task.items(finished, "test")
     networks = task.networks(training, checkpoint.read(run).module, "cpu")
-    examiner = networks.examiner(training, "label")
+    examiner = networks.examiner(training, "digit")
     copies, nearer = examiner._memorised(training[:].weights, training, test)
     assert copies.mean == nearer.mean == 100
     copies, nearer = examiner._memorised(training[:].weights * 3, training, test)
