@@ -24,8 +24,11 @@ def generate(run: Path, out: Path, **options: Any) -> None:
     RUN is its folder, or a checkpoint. The same command writes the same bytes in the same environment.
     """
     from inrzoo.checkpoint import read
+    from inrzoo.extras import require
 
-    read(run)  # fails before a progress bar begins
+    require("build", "generating a store", "dask")
+    require("generate", "generating a store", "diffusers")
+    read(run)  # fails before torch is imported
     from inrzoo import generation, report
 
     made = report.with_bar("drawing INRs", lambda tick: generation.generate(run, out, on_block=tick, **options))

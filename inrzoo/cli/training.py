@@ -217,9 +217,10 @@ def evaluate(
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw the INRs that a trained hypernetwork makes of some signals of STORE, or of a dataset.
+    """Draw the INRs that a trained hypernetwork makes of some signals of STORE, or of a dataset; or new ones.
 
-    Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers.
+    Original, INR, and INR after test-time optimisation; attention of weight tokens; activations of hidden layers. Of a
+    run of `generate` samples of each class, and the training INRs that are nearest to them.
     """
     from inrzoo.api import signals
     from inrzoo.tasks.reporting.reconstruction_figure import draw as write

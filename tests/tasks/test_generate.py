@@ -252,3 +252,9 @@ def test_without_diffusers_the_line_says_how_to_install_it(finished, tmp_path, m
     monkeypatch.setitem(sys.modules, "diffusers", None)
     with pytest.raises(MissingPackageError, match=r"the task generate needs .*pip install 'inrzoo\[generate\]'"):
         tasks.train(Generate(**SMALL), finished, tmp_path / "run", quiet=True, device="cpu")
+
+
+def test_samples_and_their_nearest_training_inrs_are_drawn(finished, run, tmp_path, inrzoo):
+    code, out, _ = inrzoo("draw", run, finished, "--out", tmp_path, "--count", 2)
+    assert code == 0 and "samples.png" in out and "neighbours.png" in out
+    assert all((tmp_path / name).read_bytes()[:4] == b"\x89PNG" for name in ("samples.png", "neighbours.png"))

@@ -1,4 +1,4 @@
-"""Figures of a trained hypernetwork: reconstructions, attention, activations.
+"""Figures of a trained hypernetwork: reconstructions, attention, activations. A generative model has its own.
 
 Shape letters: B signals shown, K coordinates, C channels, A attention heads, G weight tokens, H hidden.
 """
@@ -12,15 +12,17 @@ import torch
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from inrzoo import registry
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets import Hypernet, activation_maps, optimise_at_test_time
 from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 from inrzoo.inrs import Perceptron
-from inrzoo.tasks.contract import Data, Device
+from inrzoo.tasks.contract import Data, Device, UnfittedDataset
+from inrzoo.tasks.evaluation import restored
+from inrzoo.tasks.generate import Generate
 from inrzoo.tasks.hypernetwork import Hypernetwork
 from inrzoo.tasks.reporting.figures import new_figure, save_figure
+from inrzoo.tasks.reporting.generation_figure import draw_samples
 from inrzoo.tasks.signals import psnr_of
 from inrzoo.tasks.training.loop import chosen_device
 
@@ -32,6 +34,8 @@ def draw(
     checkpoint: Path, path: Data, out: Path, *, split: str = "test", count: int = 4, device: Device = "auto"
 ) -> list[Path]:
     """Draw the INRs that a checkpoint of the task `hypernetwork` makes of signals spread evenly over a split.
+
+    One of the task `generate` is drawn by `draw_samples`.
 
     Args:
         checkpoint: a file, or the folder of a run for its best checkpoint.
@@ -53,10 +57,14 @@ def draw(
     if count < 1:
         raise InrzooError(f"--count {count} is not allowed; it must be at least 1")
     trained = read(checkpoint)
-    task = registry.make("tasks", trained.task)
+    task = restored(trained, {})
+    if isinstance(task, Generate):
+        task.require_readable(path)
+        assert not isinstance(path, UnfittedDataset), "the line before refuses it"
+        return draw_samples(task, checkpoint, path, out, count=count, device=device)
     if not isinstance(task, Hypernetwork):
         name = trained.task["name"]
-        raise InrzooError(f"{checkpoint} is a checkpoint of the task {name}; only hypernetwork can be drawn")
+        raise InrzooError(f"{checkpoint} is a checkpoint of {name}; only hypernetwork and generate can be drawn")
     signals, network = task.restored(path, split, trained.module, chosen_device(device))
     coords, values_BKC, _ = next(signals.parts(chosen_device(device), count))
     if len(network.sizes) > 2 or (len(network.sizes) == 2 and values_BKC.shape[2] not in (1, 3)):
