@@ -257,7 +257,7 @@ def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block:
     if store.info.generated:
         findings.unchecked = (
             f"no INR was rendered: these are samples of {store.info.generated}, and no signal of theirs exists; "
-            "inrzoo generate with the same options writes the same weights in the same environment"
+            "--generator RUN draws them again"
         )
         return
     if not store.has_signals and store.info.imported:

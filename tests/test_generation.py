@@ -1,5 +1,6 @@
 """Generated stores: whole or absent, the same bits whatever the count, and stores like any other."""
 
+import hashlib
 import shutil
 
 import numpy as np
@@ -8,7 +9,8 @@ import torch
 from tiny_store import store_bytes
 
 from inrzoo import checkpoint, generation, load, open_store, tasks
-from inrzoo.generation import GROUP, generate
+from inrzoo.generation import generate
+from inrzoo.generation.run import GROUP, GenerativeRun
 from inrzoo.seeding import Stream
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.generate import SAMPLER, Generate
@@ -25,6 +27,7 @@ FIELDS = {
     "encoder": {"name": "function_probe", "num_probes": 8, "hidden_features": 16, "out_features": 16},
 }
 STEPS = 2
+DRAW = GenerativeRun._draw
 
 
 def trained(store, folder, **changes):
@@ -73,7 +76,7 @@ def test_samples_are_what_the_sampler_makes_of_noise_of_their_own(run, generated
     assert np.allclose(store.weights[:, 0, 0][numbers], expected, atol=1e-6)
     assert store.labels["digit"].tolist() == [number % 10 for number in range(100)]
     assert store.info.label_names == trained_on.info.label_names and store.layout == trained_on.layout
-    assert store.info.generated.sha256 == generation.hashlib.sha256((run / "best.safetensors").read_bytes()).hexdigest()
+    assert store.info.generated.sha256 == hashlib.sha256((run / "best.safetensors").read_bytes()).hexdigest()
 
 
 def test_the_bits_of_a_sample_depend_on_neither_count_nor_blocks(run, generated, tmp_path):
@@ -92,6 +95,27 @@ def test_one_class_is_drawn_by_the_same_noise(run, generated, tmp_path):
     everything = open_store(generated)
     assert np.array_equal(threes.weights[3, 0, 0], everything.weights[3, 0, 0])
     assert np.array_equal(threes.weights[13, 0, 0], everything.weights[13, 0, 0])
+
+
+def test_verification_draws_samples_again(run, generated, finished, tmp_path, inrzoo):
+    code, out, _ = inrzoo("verify", generated, "--generator", run)
+    assert code == 0 and "all INRs were drawn again and compared to the bit" in out
+    forged = tmp_path / "forged.zarr"
+    with pytest.MonkeyPatch.context() as patch:  # weights that are whole, and not what the checkpoint draws
+        patch.setattr(GenerativeRun, "_draw", lambda self, group, drawn: 2 * DRAW(self, group, drawn))
+        generate(run, forged, count=3, steps=STEPS)
+    assert inrzoo("verify", forged)[0] == 0
+    code, out, _ = inrzoo("verify", forged, "--generator", run)
+    assert code == 1 and "sample 2 is not what the checkpoint draws" in out
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generation, "environment_of_samples", lambda: {"torch": "another"})
+        code, out, _ = inrzoo("verify", generated, "--generator", run)
+        assert code == 0 and "compared to 0.001 of their size, from another environment" in out
+        assert inrzoo("verify", forged, "--generator", run)[0] == 1
+    code, _, err = inrzoo("verify", finished, "--generator", run)
+    assert code == 2 and "is for stores of inrzoo generate" in err
+    code, _, err = inrzoo("verify", generated, "--generator", run / "last.safetensors")
+    assert code == 2 and "was drawn by" in err
 
 
 def test_splits_are_eight_tenths_and_a_tenth_each(generated, run, tmp_path):

@@ -28,7 +28,7 @@ class Normal:
 
 
 def frechet_distance(first: Normal, second: Normal) -> float:
-    """‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁^½ Σ₂ Σ₁^½)^½): Dowson & Landau 1982, eq. 4; of features, Heusel et al. 2017.
+    """‖μ₁ − μ₂‖² + tr(Σ₁ + Σ₂ − 2 (Σ₁^½ Σ₂ Σ₁^½)^½): Dowson & Landau 1982; of features, Heusel et al. 2017.
 
     The square roots are those of symmetric matrices, by their eigenvalues; negative ones are rounding, and 0.
 

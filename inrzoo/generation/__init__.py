@@ -3,7 +3,7 @@
 The bits of a sample are a function of the checkpoint, the options and its number: noise comes from a stream of its own,
 and products are those of whole groups of numbers, whatever count and blocks are.
 
-Shape letters: N samples, B of a block, G of a group, P parameters, F numbers of the noise.
+Shape letters: N samples, B of a block, T snapshots (one), P parameters.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from functools import lru_cache
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,28 +20,22 @@ import torch
 from numpy.typing import NDArray
 
 import inrzoo
-from inrzoo import manifest, registry, stats
+from inrzoo import manifest, stats
 from inrzoo.builder.worker import environment, one_thread
-from inrzoo.checkpoint import BEST, Checkpoint, read
 from inrzoo.choices import Status
 from inrzoo.coords import Axis
 from inrzoo.errors import InrzooError
 from inrzoo.extras import require
 from inrzoo.fit import engine
 from inrzoo.fit.frequencies import frequencies
-from inrzoo.inrs import INR
+from inrzoo.generation.redraw import redraw
+from inrzoo.generation.run import GenerativeRun, read_run
 from inrzoo.nearest import among
-from inrzoo.seeding import Stream
 from inrzoo.store import Contents, Quality, Store, StoreInfo, create_store, open_store, publish_seed, write_block
 from inrzoo.store.new_folder import new_folder
 from inrzoo.store.recorded import GeneratedInfo, PartitionRows, RecordedManifest
-from inrzoo.tasks.generate import SAMPLER, Generate
 from inrzoo.tasks.generative.diffusion import TIMES, require_schedulers
-from inrzoo.tasks.generative.generator import Sampler
-from inrzoo.tasks.training.state import load_module, part_of, task_table
 
-GROUP = 64
-"""Samples that are drawn together, with numbers that begin at a multiple of this."""
 SPLITS = (("train", 0.8), ("validation", 0.1), ("test", 0.1))
 """Splits of the samples by their number, and shares of them."""
 OnBlock = Callable[[int, int], None]
@@ -93,7 +86,7 @@ def generate(
         raise InrzooError(f"--steps {steps} is not allowed; it must be from 1 to {TIMES}")
     if not guidance >= 0:
         raise InrzooError(f"--guidance {guidance:g} is not allowed; it must be at least 0")
-    model = _read(run)
+    model = read_run(run)
     if label is not None and label not in model.label_names:
         raise InrzooError(f"--class {label} is not allowed{among(label, model.label_names)}")
     drawn = GeneratedInfo(
@@ -114,67 +107,19 @@ def generate(
     return open_store(out)
 
 
-@dataclass(frozen=True)
-class _Model:
-    """A sampler, and what its checkpoint says of the INRs that it makes.
-
-    Attributes:
-        sampler: draws weights.
-        inr: the family that they are of.
-        checkpoint: where it was read from.
-        sha256: hex, of that file.
-        notes: what the checkpoint records of the training data.
-    """
-
-    sampler: Sampler
-    inr: INR
-    checkpoint: Checkpoint
-    sha256: str
-    notes: dict[str, Any] = field(repr=False)
-
-    @property
-    def label_names(self) -> list[str]:
-        """Names of the classes."""
-        return list(self.notes["classes"])
-
-    def labels(self, numbers: range, label: str | None) -> list[int]:
-        """Classes of samples by their number."""
-        names = self.label_names
-        return [number % len(names) if label is None else names.index(label) for number in numbers]
-
-    def draw(self, group: int, drawn: GeneratedInfo) -> NDArray[np.float32]:
-        """Weights (G, P) of a group of samples."""
-        numbers = range(group * GROUP, (group + 1) * GROUP)
-        streams = [Stream("generate", drawn.sha256, drawn.seed or 0, str(number)) for number in numbers]
-        noise = np.stack([stream.normal(self.sampler.features) for stream in streams])
-        label = torch.tensor(self.labels(numbers, drawn.label))
-        with torch.inference_mode():
-            vectors = self.sampler(torch.from_numpy(noise).float(), label, drawn.steps, drawn.guidance)
-        weights_GP: NDArray[np.float32] = vectors.numpy()
-        return weights_GP
+def verify_samples(store: Store, run: Path, on_block: OnBlock = lambda done, total: None) -> tuple[list[str], str]:
+    """Draw the samples of a store again; see `redraw`."""
+    return redraw(store, run, environment_of_samples(), on_block)
 
 
-def _read(run: Path) -> _Model:
-    """Read the sampler of a run. Raises InrzooError."""
-    file = run / BEST if run.is_dir() else run
-    checkpoint = read(file)
-    name = checkpoint.task["name"]
-    if name != "generate":
-        raise InrzooError(f"{run} is a checkpoint of the task {name}; inrzoo generate takes those of generate")
-    task = registry.make("tasks", task_table(checkpoint))
-    assert isinstance(task, Generate), "its name says so"
-    if task.of != "weights":
-        raise InrzooError(f"{run} learned {task.of}, which are no INRs; train it with --of weights")
-    notes = checkpoint.progress.get("notes", {})
-    if missing := {"label", "classes", "grid", "values", "dataset", "axes"} - notes.keys():
-        raise InrzooError(f"{file} does not say of which INRs it is: it lacks {', '.join(sorted(missing))}")
-    inr: INR = registry.make("inrs", checkpoint.conventions["inr"])
-    sampler = task.sampler(inr.layout.num_params, len(notes["classes"]))
-    load_module(sampler, part_of(checkpoint.module, SAMPLER))
-    return _Model(sampler.eval(), inr, checkpoint, hashlib.sha256(file.read_bytes()).hexdigest(), notes)
+def environment_of_samples() -> dict[str, str]:
+    """What decides the bits of a sample besides the checkpoint and the options."""
+    import diffusers
+
+    return {**environment("cpu", "reference", by_network=False), "diffusers": diffusers.__version__}
 
 
-def _contents(model: _Model, drawn: GeneratedInfo, count: int) -> Contents:
+def _contents(model: GenerativeRun, drawn: GeneratedInfo, count: int) -> Contents:
     """Return everything of the store but its INRs."""
     notes, means = model.notes, model.checkpoint.conventions
     values = dict(notes["values"])
@@ -218,7 +163,7 @@ def _contents(model: _Model, drawn: GeneratedInfo, count: int) -> Contents:
         split_names=tuple(name for name, _ in SPLITS),
         snapshots=(0,),
         partition=PartitionRows.choose(count, model.inr.layout.num_params),
-        environment=environment("cpu", "reference", by_network=False),
+        environment=environment_of_samples(),
         version=inrzoo.__version__,
         generated=drawn,
     )
@@ -242,16 +187,12 @@ def _splits(count: int) -> NDArray[np.uint8]:
     return np.searchsorted(ends, np.arange(count), side="right").astype(np.uint8)
 
 
-def _write(model: _Model, drawn: GeneratedInfo, store: Store, on_block: OnBlock) -> None:
+def _write(model: GenerativeRun, drawn: GeneratedInfo, store: Store, on_block: OnBlock) -> None:
     """Draw and write every block."""
-    group_of = lru_cache(maxsize=1)(lambda group: model.draw(group, drawn))
     blocks = store.blocks()
     on_block(0, len(blocks))
     for done, block in enumerate(blocks, start=1):
-        rows = store.partition.rows(block.index)
-        first, last = rows.start // GROUP, (rows.stop - 1) // GROUP
-        parts = np.concatenate([group_of(group) for group in range(first, last + 1)])
-        weights_BTP = parts[rows.start - first * GROUP : rows.stop - first * GROUP, None]
+        weights_BTP = model.rows(store.partition.rows(block.index), drawn)[:, None]
         write_block(store.path, block, store.info.codec.encode(weights_BTP), _quality(store, weights_BTP))
         on_block(done, len(blocks))
 
