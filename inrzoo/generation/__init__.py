@@ -114,9 +114,7 @@ def verify_samples(store: Store, run: Path, on_block: OnBlock = lambda done, tot
 
 def environment_of_samples() -> dict[str, str]:
     """What decides the bits of a sample besides the checkpoint and the options."""
-    import diffusers
-
-    return {**environment("cpu", "reference", by_network=False), "diffusers": diffusers.__version__}
+    return {**environment("cpu", "reference", by_network=False), "diffusers": require_schedulers()}
 
 
 def _contents(model: GenerativeRun, drawn: GeneratedInfo, count: int) -> Contents:

@@ -1,7 +1,7 @@
 """Generation of INRs: a class-conditional diffusion model learns the training split of a store, and draws new INRs.
 
 The diffusion runs on weights, or on codes of an autoencoder that is trained beside it, whose decoder makes the weights:
-docs/derivations/generation.md. `inrzoo generate` writes samples as a store.
+docs/derivations/generation.md#why-codes. `inrzoo generate` writes samples as a store.
 
 Shape letters: B INRs, P numbers of one, F numbers of a code, K coordinates, C channels.
 """

@@ -1,4 +1,4 @@
-"""The diffusion of Ho et al. 2020 over vectors, by diffusers' schedulers. Formulas: docs/derivations/generation.md.
+"""The diffusion of Ho et al. 2020 over vectors, by diffusers' schedulers. Formulas: docs/derivations/generation.md#diffusion.
 
 Shape letters: B vectors, F numbers of a vector.
 """
@@ -29,9 +29,12 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 """Noisy vectors (B, F) and times (B,) to predicted v, (B, F)."""
 
 
-def require_schedulers() -> None:
-    """Raise MissingPackageError unless diffusers is installed."""
-    _scheduler("DDPMScheduler")
+def require_schedulers() -> str:
+    """Return the version of diffusers, or raise MissingPackageError if it is not installed."""
+    _training_scheduler()
+    import diffusers
+
+    return str(diffusers.__version__)
 
 
 def denoising_pairs(clean: Tensor) -> tuple[Tensor, Tensor, Tensor]:
