@@ -1,4 +1,5 @@
-"""The diffusion of Ho et al. 2020 over vectors, by diffusers' schedulers. Formulas: docs/derivations/generation.md#diffusion.
+"""The diffusion of Ho et al. 2020 over vectors, by diffusers' schedulers.
+Formulas: docs/derivations/generation.md#diffusion.
 
 Shape letters: B vectors, F numbers of a vector.
 """

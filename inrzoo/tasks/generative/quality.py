@@ -141,18 +141,22 @@ class Examiner:
 
     def _beside(self, draws: Sequence[Tensor], label: Tensor, reference: Normal, name: str) -> list[Measurement]:
         """Fréchet distance and recognised share of several draws of vectors (B, P)."""
-        distances = []
+        distances, right = [], []
         for vectors in draws:
-            normal = Normal.of(self.features.features_of(self.values(vectors)))
-            distances.append(
-                {"": Measurement(f"Fréchet distance{name}", frechet_distance(normal, reference), 0.0, len(vectors))}
-            )
-        distance = over_runs(distances)[""]
-        right = torch.cat([self.classes.classes_of(self.values(vectors)) == label for vectors in draws])
-        return [
-            Measurement(f"Fréchet distance{name}", distance.mean, distance.interval, distance.trials),
-            measured_share(f"recognised{name}", right),
+            features, classes = self._judged(vectors)
+            distance = frechet_distance(Normal.of(features), reference)
+            distances.append({"": Measurement(f"Fréchet distance{name}", distance, 0.0, len(vectors))})
+            right.append(classes == label)
+        return [over_runs(distances)[""], measured_share(f"recognised{name}", torch.cat(right))]
+
+    @torch.no_grad()
+    def _judged(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (B, F) and recognised classes (B,) of vectors (B, P), which are rendered once."""
+        pairs = [
+            (self.features.features(part).cpu(), self.classes(part).argmax(1).cpu()) for part in self.values(vectors)
         ]
+        features, classes = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+        return features, classes
 
     def _recognised(self, dataset: WeightDataset, name: str) -> Measurement:
         return measured_share(name, self.classes.classes_of(self.values_of(dataset)) == self.labels_of(dataset))
@@ -168,8 +172,8 @@ class Examiner:
         ranks = torch.searchsorted(theirs.sort().values, ours, right=True) / len(theirs)
         nearer = 1 - ranks  # share of held-out INRs that are farther from the training split than the sample
         return [
-            measured_share(f"copies, of which {COPY_QUANTILE:.0%} are held-out INRs", copies),
-            _percent(measured_mean("nearer than held-out INRs", nearer)),
+            measured_share(f"copies ({COPY_QUANTILE:.0%} of new INRs are)", copies),
+            _percent(measured_mean("nearer to training than held-out INRs", nearer)),
         ]
 
     def _baselines(
