@@ -32,8 +32,8 @@ Predict = Callable[[Tensor, Tensor], Tensor]
 
 def require_schedulers() -> str:
     """Return the version of diffusers, or raise MissingPackageError if it is not installed."""
-    _training_scheduler()
-    import diffusers
+    with needed("generate", "the task generate"):
+        import diffusers
 
     return str(diffusers.__version__)
 

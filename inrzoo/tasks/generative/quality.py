@@ -141,13 +141,13 @@ class Examiner:
 
     def _beside(self, draws: Sequence[Tensor], label: Tensor, reference: Normal, name: str) -> list[Measurement]:
         """Fréchet distance and recognised share of several draws of vectors (B, P)."""
-        distances, right = [], []
+        distances, right, called = [], [], f"Fréchet distance{name}"
         for vectors in draws:
             features, classes = self._judged(vectors)
             distance = frechet_distance(Normal.of(features), reference)
-            distances.append({"": Measurement(f"Fréchet distance{name}", distance, 0.0, len(vectors))})
+            distances.append({called: Measurement(called, distance, 0.0, len(vectors))})
             right.append(classes == label)
-        return [over_runs(distances)[""], measured_share(f"recognised{name}", torch.cat(right))]
+        return [over_runs(distances)[called], measured_share(f"recognised{name}", torch.cat(right))]
 
     @torch.no_grad()
     def _judged(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
