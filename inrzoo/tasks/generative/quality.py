@@ -7,6 +7,7 @@ Shape letters: B items, N of a split, P numbers of one item, K coordinates, C ch
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -126,12 +127,15 @@ class Examiner:
         """
         count = task.test_samples or len(reported)
         reference = Normal.of(self.features.features_of(self.values_of(reported)))
-        label = self.labels_of(reported).repeat(-(-count // len(reported)))[:count]
+        label = self.labels_of(reported)[torch.arange(count) * len(reported) // count]  # classes as often as there
         draws = [
             self.samples(label, task.test_steps, task.test_guidance, seed) for seed in range(1, task.test_draws + 1)
         ]
         results = self._beside(draws, label, reference, "")
         results.append(self._recognised(reported, "recognised, INRs of the split"))
+        learned = Normal.of(self.features.features_of(self.values_of(_evenly(training, count))))
+        floor = frechet_distance(learned, reference)
+        results.append(Measurement("Fréchet distance, training INRs", floor, math.inf, 1))
         if self.model.encoder is not None:
             results.append(self.reconstruction(reported))
         results += self._memorised(draws[0][:COMPARED], training, _evenly(reported, COMPARED))
