@@ -13,11 +13,13 @@ from tiny_store import tiny
 
 import inrzoo
 from inrzoo.builder import build
+from inrzoo.tasks.generative import judges
 
 EXAMPLES = {
     "api.building": ("build",),
     "addresses": ("located", "is_hub_name", "open_store", "short_name"),
     "api.encoders": ("load_encoder",),
+    "api.generating": ("generate",),
     "api.gathering": ("convert", "diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
     "array_namespace": ("array_namespace",),
@@ -36,6 +38,8 @@ EXAMPLES = {
     "store.quantities": ("quantity", "quantity_array"),
     "store.reader": ("Store", "open_store"),
     "store.selection": ("select",),
+    "tasks.generative.frechet": ("frechet_distance",),
+    "tasks.generative.nearest": ("nearest_distances",),
     "tasks.measurements": ("measured_mean", "measured_r2", "measured_share"),
     "tasks.probes": ("identity",),
     "store.weight_codec": ("WeightCodec",),
@@ -48,6 +52,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(judges, "STEPS", 4)
     if name in ("api.encoders", "api.training", "tasks.trained_encoders"):  # the tiny store has no validation signals
         build(tiny(limit=200, seeds=1, fit__steps=20), tmp_path / "digits.zarr", in_process=True, quiet=True)
     else:

@@ -197,6 +197,8 @@ class _Learner(Learner):
         self._task, self._device = task, device
         self._training, self._validation = task.items(path, "train"), task.items(path, "validation")
         self._column = task.label_column(self._training)
+        if len(self._validation) < 2:
+            raise InrzooError(f"generate needs a validation split; that of {path} has fewer than two INRs")
         self.module = self._networks = Networks(task, self._training)
         self._networks.set_statistics(task, self._training)
         self._networks.to(device)

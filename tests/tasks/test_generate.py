@@ -8,6 +8,7 @@ import torch
 
 from inrzoo import checkpoint, tasks
 from inrzoo.errors import InrzooError, MissingPackageError
+from inrzoo.gather import subset
 from inrzoo.tasks.generate import Generate
 from inrzoo.tasks.generative import judges
 from inrzoo.tasks.generative.denoiser import Denoiser
@@ -246,6 +247,12 @@ def test_a_decoder_starts_at_what_training_inrs_share(finished):
 def test_impossible_fields_are_one_line(fields, message):
     with pytest.raises(InrzooError, match=message):
         Generate(**{**SMALL, **fields})
+
+
+def test_a_store_without_a_validation_split_is_refused(finished, tmp_path):
+    store = subset(finished, tmp_path / "train.zarr", signals=range(40), seeds=0)  # one INR of the validation split
+    with pytest.raises(InrzooError, match=r"needs a validation split; that of .* has fewer than two INRs"):
+        Generate(**SMALL).begin(store.location, "cpu")
 
 
 def test_without_diffusers_the_line_says_how_to_install_it(finished, tmp_path, monkeypatch):
