@@ -120,6 +120,7 @@ class Generate(WeightTask):
         self.require("ema", 0 < self.ema < 1, "above 0 and below 1")
         self.require("test_steps", 1 <= self.test_steps <= TIMES, f"from 1 to {TIMES}")
         self.require("test_samples", self.test_samples == 0 or self.test_samples >= 2, "0, or at least 2")
+        self.require("precision", self.precision == "float32", "float32: values of INRs need its digits")
         self.require("augment", not self.augment, "none: samples follow the INRs that are learned")
 
     def begin(self, path: str | Path, device: Device) -> Learner:
@@ -132,8 +133,9 @@ class Generate(WeightTask):
         dataset = super().dataset(path, split, views)
         if self.of == "weights":
             return dataset
-        chosen = load(path, split=split, views=views, normalise="none", seed=self.seed, signals=True)
-        return chosen.subset(np.arange(len(dataset)))
+        with_signals = load(path, split=split, views=views, normalise="none", seed=self.seed, signals=True)
+        with_signals.rows = dataset.rows
+        return with_signals
 
     def items(self, path: str | Path, split: str) -> WeightDataset:
         """All INRs of a split as the model reads them: not normalised, in canonical form if `inputs` says so."""

@@ -10,7 +10,7 @@ from inrzoo import checkpoint, tasks
 from inrzoo.errors import InrzooError, MissingPackageError
 from inrzoo.gather import subset
 from inrzoo.tasks.generate import Generate
-from inrzoo.tasks.generative import judges
+from inrzoo.tasks.generative import judges, networks
 from inrzoo.tasks.generative.denoiser import Denoiser
 from inrzoo.tasks.generative.diffusion import SETTINGS, denoising_pairs, sample
 from inrzoo.tasks.generative.frechet import Normal, frechet_distance
@@ -223,6 +223,28 @@ def test_other_spaces_and_subjects_are_learned(finished, tmp_path, changes):
     assert all(np.isfinite(one.mean) for one in found)
 
 
+def test_judges_learn_the_signals_or_what_inrs_say_of_them(finished, monkeypatch):
+    task = Generate(**SMALL)
+    training = task.items(finished, "train")
+    subject, store = task.subject(training), training.stores[0]
+    values, label = networks._examples(subject, training, "digit")
+    each = training[:]
+    assert torch.equal(label, each.labels["digit"]) and len(values) == len(each.weights)
+    assert np.array_equal(values[5], store.targets(each.signal[5:6].numpy()).values_BKC[0])
+    monkeypatch.setattr(type(store), "has_signals", False)
+    rendered, _ = networks._examples(subject, training, "digit")
+    assert torch.allclose(rendered, task.subject(training).values(each.weights))
+    monkeypatch.setattr(networks, "MAX_EXAMPLE_BYTES", 4 * 64 * 10)
+    assert len(networks._examples(subject, training, "digit")[0]) == 10
+
+
+def test_one_fit_of_each_signal_is_learned_if_asked_for(finished):
+    for of in ("weights", "signals"):
+        fields = {key: value for key, value in SMALL.items() if key != "encoder"}
+        one = Generate(**fields, of=of, train_seeds=1).items(finished, "train")[:]
+        assert set(one.seed.tolist()) == {0} and (one.targets is not None) == (of == "signals")
+
+
 def test_a_decoder_starts_at_what_training_inrs_share(finished):
     """Without a shared start the mean of neurons in any order says nothing: codes change a training INR."""
     task = Generate(**SMALL)
@@ -241,6 +263,7 @@ def test_a_decoder_starts_at_what_training_inrs_share(finished):
         ({"ema": 0}, "ema = 0 is not allowed; it must be above 0 and below 1"),
         ({"test_steps": 1001}, "test_steps = 1001 is not allowed; it must be from 1 to 1000"),
         ({"code_features": 0}, "code_features = 0 is not allowed; it must be at least 1"),
+        ({"precision": "bfloat16"}, "precision = 'bfloat16' is not allowed; it must be float32"),
         ({"augment": ({"name": "noise"},)}, "it must be none: samples follow the INRs that are learned"),
     ],
 )

@@ -5,6 +5,7 @@ Shape letters: N items, K coordinates, C channels.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -23,6 +24,9 @@ from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE
 
 if TYPE_CHECKING:
     from inrzoo.tasks.generate import Generate
+
+MAX_EXAMPLE_BYTES = 2**28
+"""Maximum size of the values that judges learn from, in bytes."""
 
 
 class Networks(nn.Module):
@@ -89,13 +93,18 @@ class Networks(nn.Module):
 
 
 def _examples(subject: Subject, training: WeightDataset, column: str) -> tuple[Tensor, Tensor]:
-    """Values (N, K, C) and classes (N,) of the training split: its signals, or what its INRs say without these."""
+    """Values (N, K, C) and classes (N,) of the training split: its signals, or what its INRs say without these.
+
+    Of large splits INRs are taken that lie evenly in it.
+    """
     store = training.stores[0]
+    count = min(len(training), MAX_EXAMPLE_BYTES // (4 * math.prod(store.info.grid) * store.channels))
+    training = training.subset(np.unique(np.linspace(0, len(training) - 1, max(count, 1)).astype(np.int64)))
+    signal_L = training.rows.signals(training.rows.locations(np.arange(len(training))))
+    label = torch.from_numpy(store.labels[column][signal_L])
     if store.has_signals:
-        signal_L = training.rows.signals(training.rows.locations(np.arange(len(training))))
-        signals = np.unique(signal_L)
-        return torch.from_numpy(store.targets(signals).values_BKC), torch.from_numpy(store.labels[column][signals])
-    parts = list(in_order(training, ROWS_AT_ONCE))
+        signals, place_L = np.unique(signal_L, return_inverse=True)
+        return torch.from_numpy(store.targets(signals).values_BKC)[place_L], label
     with torch.no_grad():
-        values = torch.cat([subject.values(subject.read(batch)) for batch in parts])
-    return values, torch.cat([batch.labels[column] for batch in parts])
+        parts = [subject.values(subject.read(batch)) for batch in in_order(training, ROWS_AT_ONCE)]
+    return torch.cat(parts), label
