@@ -11,6 +11,7 @@ from tiny_store import store_bytes
 from inrzoo import checkpoint, generation, load, open_store, tasks
 from inrzoo.generation import generate
 from inrzoo.generation.run import GROUP, GenerativeRun
+from inrzoo.hub.card import card
 from inrzoo.seeding import Stream
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.generate import SAMPLER, Generate
@@ -162,6 +163,12 @@ def test_generated_stores_are_stores_like_any_other(generated, tmp_path, inrzoo)
     assert inrzoo("convert", generated, tmp_path / "half.zarr", "--weights", "float16")[0] == 0
     code, _, err = inrzoo("build", generated, "--seeds", 2)
     assert code == 2 and "Traceback" not in err
+
+
+def test_a_card_says_that_nothing_was_fitted(generated):
+    text = card(open_store(generated), "ada/new", 1, False)
+    assert "drawn by `inrzoo generate` from the checkpoint of sha256" in text and "No signals exist" in text
+    assert "samples of a model, of which no signal exists" in text
 
 
 def test_two_draws_are_merged_into_one_set(run, generated, tmp_path):

@@ -102,4 +102,4 @@ def _draw(
             panel.set_title(title, fontsize=5, pad=1)
             panel.set_xticks([])
             panel.set_yticks([])
-    save_figure(figure, path)
+    save_figure(figure, path, dpi=80)
