@@ -199,15 +199,19 @@ def test_samples_are_measured_beside_a_gaussian_of_each_class(finished, run):
     assert by_name["recognised"].trials == 40 and by_name["Fréchet distance"].mean > 0
 
 
-def test_training_inrs_are_told_to_be_copies_and_far_functions_not(finished, run):
+def test_training_inrs_are_told_to_be_copies_and_far_functions_not(finished, run, monkeypatch):
     task = Generate(**SMALL)
     training, test = task.items(finished, "train"), task.items(finished, "test")
     networks = task.networks(training, checkpoint.read(run).module, "cpu")
     examiner = networks.examiner(training, "digit")
-    copies, nearer = examiner._memorised(training[:].weights, training, test)
+    copies, nearer, *_ = examiner._memorised(training[:].weights, training, test)
     assert copies.mean == nearer.mean == 100
-    copies, nearer = examiner._memorised(training[:].weights * 3, training, test)
+    copies, nearer, *control = examiner._memorised(training[:].weights * 3, training, test)
     assert copies.mean == nearer.mean == 0
+    assert [one.name.endswith(", held-out INRs decoded") for one in control] == [True, True]
+    monkeypatch.setattr(type(examiner), "_decoded", lambda self, dataset: self.values_of(dataset))
+    *_, copies, nearer = examiner._memorised(training[:].weights, training, test)
+    assert copies.mean < 10 and nearer.mean < 50  # held-out INRs are as near as themselves
 
 
 @pytest.mark.parametrize("changes", [{"space": "weights"}, {"of": "signals"}, {"inputs": "canonical"}])

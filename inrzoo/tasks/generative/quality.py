@@ -166,19 +166,38 @@ class Examiner:
         return measured_share(name, self.classes.classes_of(self.values_of(dataset)) == self.labels_of(dataset))
 
     def _memorised(self, vectors: Tensor, training: WeightDataset, held_out: WeightDataset) -> list[Measurement]:
-        """How near samples come to training INRs, beside how near INRs come that were held out."""
-        ours = torch.cat([part.flatten(1).cpu() for part in self.values(vectors)])
-        theirs = torch.cat([part.flatten(1).cpu() for part in self.values_of(held_out)])
-        both = torch.cat([ours, theirs])
-        distance = nearest_distances(both, (part.flatten(1).cpu() for part in self.values_of(training)), 1)[0][:, 0]
-        ours, theirs = distance[: len(ours)], distance[len(ours) :]
-        copies = ours < theirs.quantile(COPY_QUANTILE)
-        ranks = torch.searchsorted(theirs.sort().values, ours, right=True) / len(theirs)
-        nearer = 1 - ranks  # share of held-out INRs that are farther from the training split than the sample
-        return [
-            measured_share(f"copies ({COPY_QUANTILE:.0%} of new INRs are)", copies),
-            _percent(measured_mean("nearer to training than held-out INRs", nearer)),
-        ]
+        """How near samples come to training INRs, beside how near INRs come that were held out.
+
+        Held-out INRs that were coded and decoded are a control: whatever the decoder smooths, it smooths in them, too.
+        """
+        groups = {"": list(self.values(vectors)), "held out": list(self.values_of(held_out))}
+        if self.model.encoder is not None:
+            groups[", held-out INRs decoded"] = list(self._decoded(held_out))
+        queries = [torch.cat([part.flatten(1).cpu() for part in parts]) for parts in groups.values()]
+        others = (part.flatten(1).cpu() for part in self.values_of(training))
+        distance = nearest_distances(torch.cat(queries), others, 1)[0][:, 0]
+        by_name = dict(zip(groups, distance.split([len(each) for each in queries]), strict=True))
+        theirs = by_name.pop("held out").sort().values
+        results = []
+        for name, ours in by_name.items():
+            nearer = 1 - torch.searchsorted(theirs, ours, right=True) / len(
+                theirs
+            )  # share of held-out INRs farther off
+            results += [
+                measured_share(
+                    f"copies ({COPY_QUANTILE:.0%} of new INRs are){name}", ours < theirs.quantile(COPY_QUANTILE)
+                ),
+                _percent(measured_mean(f"nearer to training than held-out INRs{name}", nearer)),
+            ]
+        return results
+
+    @torch.no_grad()
+    def _decoded(self, dataset: WeightDataset) -> Iterator[Tensor]:
+        """What INRs say after they were coded and decoded, in parts (·, K, C), on the device."""
+        for batch in in_order(dataset, ROWS_AT_ONCE):
+            yield self.subject.values(
+                self.model.sampler.decode(self.model.encode(self.subject.read(batch.to(self.device))))
+            )
 
     def _baselines(
         self, task: Generate, training: WeightDataset, label: Tensor, reference: Normal
