@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from inrzoo.addresses import open_store
-    from inrzoo.api import build, convert, diff, evaluate, load_encoder, merge, subset, train
+    from inrzoo.api import build, convert, diff, evaluate, generate, load_encoder, merge, subset, train
     from inrzoo.loaders import load
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "convert",
     "diff",
     "evaluate",
+    "generate",
     "load",
     "load_encoder",
     "merge",
@@ -31,7 +32,9 @@ __all__ = [
 ]
 __version__ = "0.2.0"
 
-_HOMES = dict.fromkeys(("build", "convert", "diff", "evaluate", "load_encoder", "merge", "subset", "train"), "api")
+_HOMES = dict.fromkeys(
+    ("build", "convert", "diff", "evaluate", "generate", "load_encoder", "merge", "subset", "train"), "api"
+)
 _HOMES |= {"load": "loaders", "open_store": "addresses"}
 """The room of each public name."""
 

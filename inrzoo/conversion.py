@@ -130,7 +130,7 @@ def _signals(store: Store, source: Path | None) -> SignalTable | None:
     """Read the signals of a store that does not hold them; None if it does, or if nobody knows where they are."""
     if store.has_signals:
         return None
-    if store.info.imported or store.info.gathered:
+    if not store.info.from_source:
         LOG.warning("the signals of %s are not known: the PSNR of the rounded INRs is not, either", store.location)
         return None
     return read_signals(store, source, lambda done, total: None)

@@ -14,7 +14,9 @@ from typing import Literal
 
 from inrzoo.errors import MissingPackageError
 
-Extra = Literal["audio", "build", "cluster", "compiler", "fields", "gpu", "hdf5", "hub", "s3", "shapes", "train"]
+Extra = Literal[
+    "audio", "build", "cluster", "compiler", "fields", "generate", "gpu", "hdf5", "hub", "s3", "shapes", "train"
+]
 """Names of the extras in pyproject.toml."""
 
 

@@ -254,6 +254,12 @@ def _check_blocks(store: Store, findings: Findings) -> None:
 
 
 def _check_psnr(store: Store, findings: Findings, source: Path | None, on_block: OnBlock) -> None:
+    if store.info.generated:
+        findings.unchecked = (
+            f"no INR was rendered: these are samples of {store.info.generated}, and no signal of theirs exists; "
+            "--generator RUN draws them again"
+        )
+        return
     if not store.has_signals and store.info.imported:
         findings.unchecked = (
             "no INR was rendered: the store was imported without its signals; import it again with --dataset NAME "

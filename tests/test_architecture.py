@@ -96,6 +96,7 @@ MAY_IMPORT = {
     "preview": {"store", "rendering", "display"},
     "refit": BUILD | {"builder"},
     "conversion": BUILD | {"builder"},
+    "generation": BUILD | {"builder", "tasks"},
     "trials": BUILD | {"builder"},
     "tune": {"trials", "manifest"},
     "compare": {"store", "manifest", "differences"},
@@ -108,7 +109,7 @@ MAY_IMPORT = {
     "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune", "summary", "store"},
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
-    | {"conversion", "typecheck", "leaderboard"},
+    | {"conversion", "generation", "typecheck", "leaderboard"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"addresses", "differences", "weights", "typecheck", "root", "hub"},
     "__main__": {"cli"},
@@ -127,7 +128,18 @@ for room in (
 ):
     MAY_IMPORT[room] |= {"targets", "observations"}
 MAY_IMPORT["preview"] |= {"observations"}
-for room in ("manifest", "coords", "sources", "fit", "store", "builder", "conversion", "interchange", "rendering"):
+for room in (
+    "manifest",
+    "coords",
+    "sources",
+    "fit",
+    "store",
+    "builder",
+    "conversion",
+    "generation",
+    "interchange",
+    "rendering",
+):
     MAY_IMPORT[room] |= {"choices"}
 MAY_IMPORT["cli"] = MAY_IMPORT.keys() - {"__main__", "cli"}
 ONLY_FOR_TYPES = {"store": {"inrs"}}
@@ -137,6 +149,7 @@ ONLY_IMPORTER = {
     "click": {"cli"},
     "dask": {"stats"},
     "datasets": {"sources", "loaders"},
+    "diffusers": {"tasks"},
     "filelock": {"store"},
     "huggingface_hub": {"hub"},
     "matplotlib": {"preview", "tasks"},

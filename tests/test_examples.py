@@ -13,11 +13,13 @@ from tiny_store import tiny
 
 import inrzoo
 from inrzoo.builder import build
+from inrzoo.tasks.generative import judges
 
 EXAMPLES = {
     "api.building": ("build",),
     "addresses": ("located", "is_hub_name", "open_store", "short_name"),
     "api.encoders": ("load_encoder",),
+    "api.generating": ("generate",),
     "api.gathering": ("convert", "diff", "merge", "subset"),
     "api.training": ("train", "evaluate"),
     "array_namespace": ("array_namespace",),
@@ -38,6 +40,8 @@ EXAMPLES = {
     "store.selection": ("select",),
     "tasks.autoencode": ("Autoencode",),
     "tasks.code_decoders": ("PositionalEncoding",),
+    "tasks.generative.frechet": ("frechet_distance",),
+    "tasks.generative.nearest": ("nearest_distances",),
     "tasks.measurements": ("measured_mean", "measured_r2", "measured_share"),
     "tasks.probes": ("identity", "mean_average_precision"),
     "tasks.signal_targets": ("SignalTargets",),
@@ -51,6 +55,7 @@ EXAMPLES = {
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_in_docstrings_run(name, finished, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(judges, "STEPS", 4)
     if name in (
         "api.encoders",
         "api.training",

@@ -54,6 +54,7 @@ NEEDS_AN_EXTRA = [
     (["export", "tiny.zarr", "--format", "parquet", "--out", "p"], "writing Parquet needs pyarrow", "hub"),
     (["export", "tiny.zarr", "--format", "fit-a-nef", "--out", "n"], "writing HDF5 files needs h5py", "hdf5"),
     (["train", "classify", "tiny.zarr", "--encoder", "flat_mlp"], "training needs matplotlib", "train"),
+    (["generate", "run", "--count", "1", "--out", "x.zarr"], "generating a store needs dask", "build"),
     (["embed", "tiny.zarr", "run", "--out", "f.parquet"], "writing features needs pyarrow", "train"),
     (["info", "s3://bucket/x.zarr"], "s3://bucket needs obstore", "s3"),
 ]

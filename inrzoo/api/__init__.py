@@ -1,5 +1,5 @@
 """The commands as functions: `inrzoo.build`, `inrzoo.train`, `inrzoo.evaluate`,
-`inrzoo.load_encoder`, `inrzoo.diff`, `inrzoo.merge`, `inrzoo.subset`, `inrzoo.convert`.
+`inrzoo.load_encoder`, `inrzoo.diff`, `inrzoo.merge`, `inrzoo.subset`, `inrzoo.convert`, `inrzoo.generate`.
 
 Their keywords have the names and defaults of the command line's options; the command line calls these functions.
 """
@@ -7,6 +7,7 @@ Their keywords have the names and defaults of the command line's options; the co
 from inrzoo.api.building import BuildRequest, build, build_request
 from inrzoo.api.encoders import is_leaderboard_run, load_encoder, push_encoder
 from inrzoo.api.gathering import convert, diff, merge, subset
+from inrzoo.api.generating import generate
 from inrzoo.api.training import evaluate, signals, train
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "convert",
     "diff",
     "evaluate",
+    "generate",
     "is_leaderboard_run",
     "load_encoder",
     "merge",

@@ -51,7 +51,7 @@ def more_signals(request: Request) -> tuple[Request, bool]:
         return request, False  # they are refused, with their names, where the store is prepared
     if not store.complete:
         raise InrzooError(f"{out} is not finished; finish it with --limit {limit_then} before it grows")
-    if store.info.gathered or store.info.imported:
+    if not store.info.from_source:
         raise InrzooError(f"{out} was not built from a source and gets no signals from one; {JOIN}")
     if limit is not None and limit_then is not None and larger:
         settings = replace(settings, earlier_limits=(*recorded.earlier_limits, limit_then))

@@ -203,8 +203,11 @@ def preview(
 @SOURCE
 @click.option("--repair", is_flag=True, help="Fit the damaged blocks again.")
 @click.option("--refit", type=int, metavar="N", help="Fit N randomly chosen INRs again and compare.")
+@click.option("--generator", type=click.Path(path_type=Path), help="Of a generated store: draw it again and compare.")
 @JSON
-def verify(store: str | Path, source: Path | None, repair: bool, refit: int | None, as_json: bool) -> None:
+def verify(
+    store: str | Path, source: Path | None, repair: bool, refit: int | None, generator: Path | None, as_json: bool
+) -> None:
     """Check every checksum of a store and render every INR again. Problems are listed, with exit code 1."""
     from inrzoo import open_store
 
@@ -229,6 +232,14 @@ def verify(store: str | Path, source: Path | None, repair: bool, refit: int | No
             for one in refitted.refits
             if not one.passed
         ]
+    if generator is not None and not findings.problems:
+        from inrzoo import generation
+
+        lines, compared = report.with_bar(
+            "drawing INRs again", lambda tick: generation.verify_samples(open_store(store), generator, tick)
+        )
+        findings.problems += lines
+        findings.unchecked = compared
     say(report.of_findings(store, findings, refitted, as_json))
     sys.exit(1 if findings.problems else 0)
 
@@ -334,6 +345,7 @@ from inrzoo.cli import (  # noqa: E402
     comparing,  # noqa: F401
     exporting,  # noqa: F401
     gathering,  # noqa: F401
+    generating,  # noqa: F401
     hub,  # noqa: F401
     ranking,  # noqa: F401
     training,  # noqa: F401

@@ -219,11 +219,11 @@ def evaluate(
 @DEVICE
 @SOURCE
 def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device: str, source: Path | None) -> None:
-    """Draw what a trained hypernetwork, editor or autoencoder makes of some signals or INRs of STORE, or of a dataset.
+    """Draw what a trained hypernetwork, editor or autoencoder makes of STORE, or samples of a generator.
 
     Of a hypernetwork original, INR, and INR after test-time optimisation; attention of weight tokens; activations of
     hidden layers. Of an editor INR, edited INR and edited signal. Of an autoencoder INRs and what is decoded, and what
-    lies between the codes of two INRs.
+    lies between the codes of two INRs. Of a run of `generate` samples of each class, and the nearest training INRs.
     """
     from inrzoo.api import signals
     from inrzoo.tasks.reporting.drawing import draw as write

@@ -17,7 +17,7 @@ from inrzoo import manifest
 from inrzoo.choices import INR_BY_INR
 from inrzoo.gather.parts import Gathering, Part
 from inrzoo.store import StoreInfo
-from inrzoo.store.recorded import GatheredInfo, GatheredPart, PartitionRows, RecordedManifest
+from inrzoo.store.recorded import GatheredInfo, GatheredPart, GeneratedInfo, PartitionRows, RecordedManifest
 
 
 def info_of(
@@ -68,9 +68,18 @@ def info_of(
         partial=(),
         repairing={},
         imported=imported,
+        generated=_drawn_together(infos),
         skipped={key: value for info in infos for key, value in info.skipped.items()},
         gathered=GatheredInfo(parts=parts, selection=gathering.selection, refits=refits),
     )
+
+
+def _drawn_together(infos: Sequence[StoreInfo]) -> GeneratedInfo | None:
+    """Return the model whose samples all parts are: one, since their settings agree. Seeds and classes may differ."""
+    first = infos[0].generated
+    if first is None or all(info.generated == first for info in infos):
+        return first
+    return replace(first, seed=None, label=None)
 
 
 def _provenance(part: Part) -> GatheredPart:

@@ -148,6 +148,8 @@ def _rebuilding(store: Store) -> str:
             f"{text(origin.format.replace('-', ' '))} (convention {code(origin.convention)}, "
             f"sha256 {code(origin.sha256)})."
         )
+    if store.info.generated is not None:
+        return f"These INRs were not fitted but drawn by `inrzoo generate` from {text(str(store.info.generated))}."
     if store.info.gathered is not None:
         return (
             f"These INRs were copied to the bit from other stores: {text(str(store.info.gathered))}. "
@@ -161,6 +163,11 @@ def _rebuilding(store: Store) -> str:
 
 def _source(store: Store) -> str:
     recorded = store.info.manifest
+    if store.info.generated is not None:
+        return (
+            "No signals exist: a model drew the INRs. It learned from INRs that, being derived from their signals, are "
+            f"under: {text(recorded.licence)}."
+        )
     signals = "are in the store too" if store.has_signals else "are not in the store, because their licence forbids it"
     origin = (
         f"The signals come from {text(recorded.title or recorded.name)} (source {code(recorded.source.get('name'))})"

@@ -20,9 +20,9 @@ def rebuild(store: Store) -> tuple[str, str]:
 
     Returns:
         The command; and the content of the file `manifest.toml` that it reads, empty if the dataset comes with inrzoo.
-        Both are empty for an imported or gathered store.
+        Both are empty for an imported, generated or gathered store.
     """
-    if store.info.imported or store.info.gathered:
+    if not store.info.from_source:
         return "", ""
     recorded = store.info.manifest
     if recorded.init_mode == "hypernet":

@@ -67,12 +67,16 @@ def limitations(store: Store) -> str:
     sizes = np.bincount(store.labels[column], minlength=len(info.label_names[column]))
     if sizes.size > 1 and sizes.max() > 1.2 * sizes.min():
         rows["unequal classes"] = f"{sizes.min():,} to {sizes.max():,} signals a class of {text(column)}"
-    if not store.has_signals:
+    if not store.has_signals and info.generated is None:
         rows["no signals"] = "the signals are not in the store, because their licence forbids it or is not known"
     if not licence_is_known(store):
         rows["licence"] = "that of the source is not recorded: ask its authors before you pass anything on"
     if info.imported is not None:
         rows["imported"] = "the INRs were fitted elsewhere; how, is not recorded"
+    if info.generated is not None:
+        rows["generated"] = (
+            "the INRs are samples of a model, of which no signal exists; how good they are, is not recorded"
+        )
     if info.skipped:
         rows["left out"] = f"{len(info.skipped):,} files of the source that could not be read"
     return table(("limitation", "what it means"), ((text(key), value) for key, value in rows.items()))

@@ -65,8 +65,8 @@ def weight_conventions(store: Store) -> dict[str, Any]:
         start = store.info.fitter.sha256[:16]
     means = conventions(store)
     manifest = store.info.manifest
-    fit = {}  # of imported INRs, which others fitted, the settings are not recorded
-    if store.info.imported is None:
+    fit = {}  # imported INRs were fitted by others, who did not record how; generated ones were not fitted
+    if store.info.imported is None and store.info.generated is None:
         fit = {key: value for key, value in manifest.fit.items() if key not in NOT_IN_WEIGHTS}
     settings = {**without_defaults({"fit": fit})["fit"], **({"antialias": manifest.antialias} if fit else {})}
     return {**{key: means[key] for key in OF_WEIGHTS}, "init.start": start, "fit": settings}

@@ -28,6 +28,7 @@ from inrzoo.store.recorded import (
     FitterInfo,
     GatheredInfo,
     GatheredPart,
+    GeneratedInfo,
     ImportInfo,
     PartitionRows,
     RecordedManifest,
@@ -56,7 +57,7 @@ SHA256 = re.compile(r"[0-9a-f]{64}")
 OTHER_KEYS = {"version": "inrzoo"}
 """Fields whose attribute has another name."""
 OPTIONAL = (
-    *("partial", "repairing", "imported", "gathered", "fitter", "weight_format", "converted"),
+    *("partial", "repairing", "imported", "gathered", "fitter", "generated", "weight_format", "converted"),
     "base_layout",
     *("axes", "measures", "arrays", "numbers", "padded", "skipped", "formula"),
 )
@@ -92,7 +93,7 @@ class StoreInfo:
         arrays: arrays that each signal has beside its numbers.
         numbers: columns of further numbers of each signal.
         padded: whether signals are padded, so that the store says which points are their own.
-        imported, gathered, fitter: where INRs came from that were not fitted here; None for those that were.
+        imported, gathered, fitter, generated: where INRs came from that were not fitted here; None for those that were.
         skipped: files that could not be read and were left out, as the user asked for, and why.
         weight_format: how the array `weights` lies on disk; None for float32, uncompressed.
         base_layout: what the numbers of the base are that all INRs share, in the array `inr.base`; None for INRs that
@@ -128,6 +129,7 @@ class StoreInfo:
     imported: ImportInfo | None = None
     gathered: GatheredInfo | None = None
     fitter: FitterInfo | None = None
+    generated: GeneratedInfo | None = None
     weight_format: WeightFormat | None = None
     base_layout: WeightLayout | None = None
     converted: ConvertedInfo | None = None
@@ -249,6 +251,11 @@ class StoreInfo:
         """D, the coordinates of a point."""
         return int(self.inr.get("in_features", 0)) if self.arrays else len(self.grid)
 
+    @property
+    def from_source(self) -> bool:
+        """Whether the source in the manifest gives their signals: neither imported, nor gathered, nor generated."""
+        return self.imported is None and self.gathered is None and self.generated is None
+
     def status_codes(self, *names: str) -> list[int]:
         """Codes of names of a status."""
         return [self.status_names.index(name) for name in names]
@@ -341,7 +348,7 @@ def _decoded(key: str, value: Any, hint: Any) -> Any:
         tables = check_type(f"{key}.parts", table.get("parts"), list[Any])
         parts = tuple(check_table(f"{key}.parts.{number}", each, GatheredPart) for number, each in enumerate(tables))
         return dataclasses.replace(check_table(key, {**table, "parts": []}, GatheredInfo), parts=parts)
-    for part in (PartitionRows, ImportInfo, FitterInfo, WeightFormat, ConvertedInfo):
+    for part in (PartitionRows, ImportInfo, FitterInfo, GeneratedInfo, WeightFormat, ConvertedInfo):
         if hint == part or hint == part | None:
             return check_table(key, value, part)
     return check_type(key, value, hint)

@@ -134,6 +134,34 @@ class FitterInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class GeneratedInfo:
+    """The generative model that the INRs are samples of.
+
+    Attributes:
+        sha256: hex, of the file of the checkpoint.
+        task, conventions, identity: how the model was trained, what its weights mean, and on what it was trained; from
+            its checkpoint.
+        steps, guidance: how samples were drawn.
+        seed: of the noise; None where several stores were merged.
+        label: the class that all INRs are of; None for all classes in turn.
+    """
+
+    sha256: str
+    task: dict[str, Any]
+    conventions: dict[str, Any]
+    identity: dict[str, Any]
+    steps: int
+    guidance: float
+    seed: int | None = None
+    label: str | None = None
+
+    def __str__(self) -> str:
+        """The model in words."""
+        drawn = "" if self.seed is None else f", seed {self.seed}"
+        return f"the checkpoint of sha256 {self.sha256[:16]}…, {self.steps} steps, guidance {self.guidance:g}{drawn}"
+
+
+@dataclass(frozen=True, kw_only=True)
 class ConvertedInfo:
     """The store whose INRs were converted.
 

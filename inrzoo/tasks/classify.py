@@ -23,6 +23,7 @@ from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.seeding import Stream
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_share
+from inrzoo.tasks.moving_average import moving_average
 from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.training.batches import TrainingBatches, in_order
 from inrzoo.tasks.training.state import load_module, part_of
@@ -104,12 +105,9 @@ class Classifier(nn.Module):
 class AveragedClassifier(nn.Module):
     """A classifier and the exponential moving average of its parameters.
 
-    The decay of update n is min(decay, (1 + n)/(10 + n)), as in TensorFlow's `ExponentialMovingAverage`, so that the
-    initial parameters are soon forgotten.
-
     Args:
         network: the classifier that is trained.
-        decay: weight of the old average, from 0 to below 1; 0 keeps no average.
+        decay: weight of the old average, from 0 to below 1, see `moving_average`; 0 keeps no average.
     """
 
     def __init__(self, network: Classifier, decay: float) -> None:
@@ -117,13 +115,7 @@ class AveragedClassifier(nn.Module):
         self.network = network
         self.average: AveragedModel | None = None
         if decay:
-
-            def update(averages: Any, parameters: Any, number: Tensor | int) -> None:
-                n = int(number)
-                torch._foreach_lerp_(averages, parameters, 1 - min(decay, (1 + n) / (10 + n)))
-
-            self.average = AveragedModel(network, multi_avg_fn=update).requires_grad_(False)
-            self.average.n_averaged.fill_(1)  # the initial parameters, so that the first update averages too
+            self.average = moving_average(network, decay)
         self.register_load_state_dict_pre_hook(_renamed)  # type: ignore[no-untyped-call]
 
     @property

@@ -111,7 +111,7 @@ def _about(store: Store) -> dict[str, str]:
             rows[key] = _listed(value)
         elif key not in rows:
             rows[key] = _text(value)
-    for name in ("imported", "fitter"):
+    for name in ("imported", "fitter", "generated"):
         if (origin := getattr(info, name)) is not None:
             rows[name] = _listed(dataclasses.asdict(origin))
     rows["gathered from"] = "" if info.gathered is None else str(info.gathered)

@@ -10,28 +10,30 @@ from inrzoo.tasks.autoencode import Autoencode
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.edit import Edit
 from inrzoo.tasks.evaluation import restored
+from inrzoo.tasks.generate import Generate
 from inrzoo.tasks.hypernetwork import Hypernetwork
 from inrzoo.tasks.reporting.autoencoder_figure import draw_autoencoder
 from inrzoo.tasks.reporting.edit_figure import draw_edits
+from inrzoo.tasks.reporting.generation_figure import draw_samples
 from inrzoo.tasks.reporting.reconstruction_figure import draw_reconstructions
 
 
 def draw(
     checkpoint: Path, path: Data, out: Path, *, split: str = "test", count: int = 4, device: Device = "auto"
 ) -> list[Path]:
-    """Draw what a checkpoint makes of signals or INRs spread evenly over a split.
+    """Draw what a checkpoint makes of signals or INRs spread evenly over a split, or samples of a generator.
 
     Args:
-        checkpoint: of the task `hypernetwork`, `autoencode` or `edit`: a file, or the folder of a run for its best
-            checkpoint.
+        checkpoint: of the task `hypernetwork`, `autoencode`, `edit` or `generate`: a file, or the folder of a run for
+            its best checkpoint.
         path: a store or, for a hypernetwork, a dataset, as in training.
         out: folder of the figures, made here.
         split: name of the split.
-        count: number of signals or INRs.
+        count: number of signals or INRs; of a generator, of samples of each class.
         device: `cpu`, `cuda`, or `auto`.
 
     Returns:
-        Paths of the figures; see `draw_reconstructions`, `draw_autoencoder`, `draw_edits`.
+        Paths of the figures; see `draw_reconstructions`, `draw_autoencoder`, `draw_edits`, `draw_samples`.
 
     Raises:
         InrzooError: the count is below 1, the checkpoint is of another task, or its figures cannot show such signals.
@@ -42,13 +44,15 @@ def draw(
     task = restored(trained, {})
     if isinstance(task, Hypernetwork):
         return draw_reconstructions(checkpoint, path, out, split=split, count=count, device=device)
-    if not isinstance(task, Autoencode | Edit):
+    if not isinstance(task, Autoencode | Edit | Generate):
         raise InrzooError(
-            f"{checkpoint} is a checkpoint of the task {trained.task['name']}; hypernetwork, autoencode and edit can be "
-            "drawn"
+            f"{checkpoint} is a checkpoint of the task {trained.task['name']}; hypernetwork, autoencode, edit and "
+            "generate can be drawn"
         )
     task.require_readable(path)
     assert not isinstance(path, UnfittedDataset), "the line before refuses it"
+    if isinstance(task, Generate):
+        return draw_samples(task, checkpoint, path, out, count=count, device=device)
     if isinstance(task, Autoencode):
         return draw_autoencoder(checkpoint, path, out, split=split, count=count, device=device)
     return [draw_edits(checkpoint, path, out / "edits.png", split=split, count=count, device=device)]
