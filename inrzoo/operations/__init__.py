@@ -47,6 +47,26 @@ class Operation(ABC):
         if not holds:
             raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
 
-    def window(self, size: int) -> tuple[int, ...]:
-        """Return the shape of a cube of `size` points along each axis of the grid, in an array (B, *sizes, C)."""
-        return (1, *[size] * len(self.sizes), 1)
+
+@dataclass(frozen=True, kw_only=True)
+class WindowOperation(Operation):
+    """An operation that replaces each value by a statistic of a cube of points around it.
+
+    Attributes:
+        size: points of the cube along each axis; odd.
+    """
+
+    size: int = 3
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: the size is even or below 1.
+        """
+        self.require("size", self.size >= 1 and self.size % 2 == 1, "odd and at least 1")
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """The shape of the cube in an array (B, *sizes, C)."""
+        return (1, *[self.size] * len(self.sizes), 1)

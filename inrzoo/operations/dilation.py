@@ -6,28 +6,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.extras import needed
-from inrzoo.operations import Operation
+from inrzoo.operations import WindowOperation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Dilation(Operation):
+class Dilation(WindowOperation):
     """Replace each value by the largest in a cube of points around it, inside the grid. Bright strokes grow.
 
     With the default on images it is `cv2.dilate` with a kernel of 3 × 3 ones, which the papers on editing INRs take.
-
-    Attributes:
-        size: points of the cube along each axis; odd.
     """
-
-    size: int = 3
-
-    def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: the size is even or below 1.
-        """
-        self.require("size", self.size >= 1 and self.size % 2 == 1, "odd and at least 1")
 
     def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """See `Operation`."""
@@ -35,5 +22,5 @@ class Dilation(Operation):
             from scipy.ndimage import grey_dilation
 
         # Repeating the edge adds no value that the window has not already: as if points outside did not exist.
-        edited: NDArray[np.float32] = grey_dilation(values, size=self.window(self.size), mode="nearest")
+        edited: NDArray[np.float32] = grey_dilation(values, size=self.window, mode="nearest")
         return edited
