@@ -3,6 +3,7 @@
     python tests/golden/make.py FOLDER
 
 A golden store is never made again: tests open, verify, fit again, grow and train on those that are here, for ever.
+`rounded` is of format 2, `latents` of format 3, all others of format 1.
 `numba` was made as `siren` is, by version 0.2.0 with `"fit.engine": "numba"`, an engine that was removed.
 """
 
@@ -23,9 +24,12 @@ KINDS = {
     "fourier_net": {"inr.name": "fourier_net", "inr.num_filters": 2},
     "fixed_init": {"init.mode": "fixed", "seeds": 2},
     "views": {"fit.views": [4, 12], "seeds": 2},
+    "rounded": {"weights": "int16", "compress": True},
 }
 HYPERNET = {"name": "learned_init", "inner_lr": 0.1}
 INR = {"name": "siren", "hidden_features": 4, "hidden_layers": 1, "omega_0": 8.0}
+FUNCTA = {"name": "functa"}
+LATENT = {"name": "latent_siren", "latent_dim": 6, "hidden_features": 5, "hidden_layers": 1, "omega_0": 8.0}
 
 
 def small(**changes: object) -> manifest.Manifest:
@@ -42,15 +46,18 @@ def make_all(home: Path) -> list[Path]:
     for name, changes in KINDS.items():
         build(small(**changes), home / f"{name}.zarr", in_process=True, quiet=True)
         paths.append(home / f"{name}.zarr")
-    task = registry.make(
-        "tasks", {"name": "hypernetwork", "hypernet": HYPERNET, "inr": INR, "batch": 2, "steps": 2, "validate_every": 2}
-    )
-    tasks.train(task, UnfittedDataset(small()), home / "run", quiet=True)
-    build(small(), home / "hypernet.zarr", fitter=home / "run", tto=3, in_process=True, quiet=True)
+    for name, hypernet, inr in (("hypernet", HYPERNET, INR), ("latents", FUNCTA, LATENT)):
+        settings = {"hypernet": hypernet, "inr": inr, "batch": 2, "steps": 2, "validate_every": 2}
+        run = home / f"{name}.run"
+        tasks.train(
+            registry.make("tasks", {"name": "hypernetwork", **settings}), UnfittedDataset(small()), run, quiet=True
+        )
+        changes = {"fit.engine": "reference"} if name == "latents" else {}
+        build(small(**changes), home / f"{name}.zarr", fitter=run, tto=3, in_process=True, quiet=True)
     build(small(**{"inr.omega_0": 30.0}), home / "exportable.zarr", in_process=True, quiet=True)
     export_state_dicts(home / "exportable.zarr", home / "exported", "sitzmann", "0", None)
     import_state_dicts(home / "exported", home / "imported.zarr")
-    return [*paths, home / "hypernet.zarr", home / "imported.zarr"]
+    return [*paths, home / "hypernet.zarr", home / "latents.zarr", home / "imported.zarr"]
 
 
 def pack(store: Path, target: Path) -> None:

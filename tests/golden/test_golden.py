@@ -1,6 +1,7 @@
 """Stores of earlier versions open, verify, are fitted again to the bit, grow and are trained on, for ever."""
 
 import hashlib
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,8 @@ from inrzoo.tasks.classify import Classify
 
 CommandLine = Callable[..., tuple[int, str, str]]
 STORES = {file.stem: file for file in sorted(Path(__file__).parent.glob("*.zip"))}
-FITTED = [name for name in STORES if not name.startswith(("imported", "hypernet", "numba"))]
+LATER_FORMATS = {"rounded": 2, "latents": 3}
+FITTED = [name for name in STORES if name.split("-")[0] not in ("imported", "hypernet", "numba", *LATER_FORMATS)]
 GROWN = {
     "fixed_init-0.1.0": "361a582939392c4d56e3e03f9f60211c153e12b44c23a75f5138dd340c30d7ab",
     "fourier_net-0.1.0": "9f5aa23c1ac09ff1cbe4f2b6d7d759afcc988174bc40cba4b212cd30ab74d03e",
@@ -37,7 +39,7 @@ def golden(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
 
 
 def test_no_golden_store_is_lost() -> None:
-    assert len(STORES) >= 7 and {*FITTED} == {*GROWN}
+    assert len(STORES) >= 9 and {*FITTED} == {*GROWN}
     assert all(file.stat().st_size <= 200_000 for file in STORES.values())
 
 
@@ -47,6 +49,20 @@ def test_a_golden_store_opens_and_verifies(golden: Path) -> None:
     assert store.complete and store.num_signals == 60
     assert np.isfinite(store.weights[:]).all()
     assert verify.verify(golden).problems == []
+    said = json.loads((golden / "zarr.json").read_text(encoding="utf-8"))["attributes"]["format"]
+    assert said == LATER_FORMATS.get(golden.stem, 1), "earlier versions refuse a format that they do not know"
+
+
+@pytest.mark.parametrize("golden", [name for name in STORES if name.split("-")[0] in LATER_FORMATS], indirect=True)
+def test_a_golden_store_of_a_later_format_is_repaired(golden: Path, inrzoo: CommandLine) -> None:
+    if differing := environment_differences(open_store(golden), "cpu"):
+        pytest.skip(f"another environment: {'; '.join(differing)}")
+    shard = next(golden.glob("weights/c/0/0/0/0"))
+    whole = shard.read_bytes()
+    shard.write_bytes(bytes([whole[0] ^ 1]) + whole[1:])
+    code, out, err = inrzoo("verify", golden, "--repair")
+    assert code == 0, out + err
+    assert shard.read_bytes() == whole
 
 
 @pytest.mark.parametrize(
@@ -117,6 +133,6 @@ def test_a_golden_store_is_repaired(golden: Path, inrzoo: CommandLine) -> None:
 def test_a_golden_store_is_trained_on(golden: Path, tmp_path: Path) -> None:
     batch = next(iter(load(golden, split="train", streaming=True, shuffle=True, batch_size=4)))
     assert batch.weights.shape == (4, open_store(golden).layout.num_params)
-    encoder = {"name": "flat_mlp", "hidden_features": 4, "hidden_layers": 1, "out_features": 4}
+    encoder = {"name": "flat_mlp", "tensors": "all", "hidden_features": 4, "hidden_layers": 1, "out_features": 4}
     task = Classify(encoder=encoder, steps=2, validate_every=2, batch_size=4, warmup=0)
     assert tasks.train(task, golden, tmp_path / "run", quiet=True, device="cpu").step == 2
