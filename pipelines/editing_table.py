@@ -5,7 +5,7 @@ Needs:    MNIST, fetched unless INRZOO_MNIST names its files. INRZOO_STORES=RAND
           `inrzoo build mnist --preset nfn --lr 2e-3`, with random starts and with `--init shared`, which are built
           otherwise. INRZOO_DECODERS=learned_descent takes that one alone. INRZOO_SCALE: tiny|small|full.
 Hardware: one CPU core.
-Duration: small: 45 CPU minutes after the stores; what is there stays, the same command continues.
+Duration: small: 35 CPU minutes after the stores; what is there stays, the same command continues.
 Expected: docs/editing.md, docs/editing.png.
 """
 
