@@ -7,11 +7,13 @@ import json
 import numpy as np
 import pytest
 import torch
+from inr_contract import with_base
 
 from inrzoo import registry
 from inrzoo.inrs import INR
 from inrzoo.seeding import Stream
 from inrzoo.sources import Source
+from inrzoo.weights import FIXED_AXES
 
 INRS = registry.names("inrs")
 SOURCES = registry.names("sources")
@@ -19,10 +21,14 @@ B, K = 3, 17
 
 
 def make(name: str, in_features: int = 2, out_features: int = 3, **fields) -> INR:
-    return registry.make("inrs", {"name": name, **fields}, in_features=in_features, out_features=out_features)
+    inr = registry.make("inrs", {"name": name, **fields}, in_features=in_features, out_features=out_features)
+    return inr if inr.base_layout is None else with_base(inr)
 
 
 def starts(inr: INR, count: int = B) -> torch.Tensor:
+    """Weights of different INRs: random starts, or latents, whose start is 0."""
+    if inr.base_layout is not None:
+        return torch.randn(count, inr.layout.num_params, generator=torch.Generator().manual_seed(1))
     return torch.from_numpy(np.stack([inr.init(Stream("init", "test", 0, str(i))) for i in range(count)]))
 
 
@@ -64,8 +70,9 @@ def test_any_number_of_coordinates_and_channels(name, in_features, out_features)
     assert weights.dtype == np.float32
     assert weights.shape == (inr.layout.num_params,)
     assert np.isfinite(weights).all()
-    assert inr.layout.axes["in"] == in_features
-    assert inr.layout.axes["out"] == out_features
+    axes = (inr.layout if inr.base_layout is None else inr.base_layout).axes
+    assert axes["in"] == in_features
+    assert axes["out"] == out_features
     values = inr(torch.from_numpy(weights), points(inr))
     assert values.shape == (K, out_features)
     assert values.isfinite().all()
@@ -78,7 +85,7 @@ def test_init_depends_on_the_stream_alone(name):
     other = inr.init(Stream("init", "test", 0, "b"))
     assert np.array_equal(inr.init(Stream("init", "test", 0, "a")), first)
     assert np.array_equal(make(name).init(Stream("init", "test", 0, "a")), first)
-    assert (first != other).mean() > 0.5
+    assert (first != other).mean() > 0.5 if inr.base_layout is None else not first.any()
 
 
 @pytest.mark.parametrize("name", INRS)
@@ -166,20 +173,22 @@ def test_gradients_equal_finite_differences(name):
 def test_renumbering_neurons_leaves_the_function_unchanged(name):
     inr = make(name)
     weights, coords = starts(inr), points(inr)
-    assert inr.layout.neuron_axes
+    assert bool(inr.layout.neuron_axes) == (inr.base_layout is None), "a latent has no neurons"
     orders = {
         axis: np.random.default_rng(number).permutation(size)
         for number, (axis, size) in enumerate(inr.layout.neuron_axes.items())
     }
-    for some in [{axis: order} for axis, order in orders.items()] + [orders]:
+    for some in [{axis: order} for axis, order in orders.items()] + ([orders] if orders else []):
         permuted = inr.layout.permute(weights, some)
         assert not torch.equal(permuted, weights)
         torch.testing.assert_close(inr(permuted, coords), inr(weights, coords), rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("axis", ["in", "out"])
 @pytest.mark.parametrize("name", INRS)
-def test_coordinates_and_channels_are_never_renumbered(name, axis):
+def test_coordinates_and_channels_are_never_renumbered(name):
     layout = make(name).layout
-    with pytest.raises(ValueError, match="cannot be permuted"):
-        layout.permutation({axis: np.arange(layout.axes[axis])[::-1]})
+    fixed = [axis for axis in FIXED_AXES if axis in layout.axes]
+    assert fixed in (["in", "out"], ["latent"])
+    for axis in fixed:
+        with pytest.raises(ValueError, match="cannot be permuted"):
+            layout.permutation({axis: np.arange(layout.axes[axis])[::-1]})

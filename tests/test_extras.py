@@ -67,6 +67,7 @@ def folder(finished_small: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_core_reads_and_says_what_more_needs(folder: Path) -> None:
     core = not_in()
     assert {"dask", "ray", "sklearn", "pyarrow", "matplotlib", "huggingface_hub", "datasets", "xarray"} <= core

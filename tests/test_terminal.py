@@ -168,6 +168,7 @@ def test_list_fits_the_terminal_and_names_every_kind(columns, inrzoo, monkeypatc
     assert all(" ".join(manifest.title(dataset).split()) in joined for dataset in manifest.names())
 
 
+@pytest.mark.slow
 def test_no_line_is_longer_than_100_columns(inrzoo, finished_small, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.chdir(tmp_path)

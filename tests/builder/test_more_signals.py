@@ -200,6 +200,7 @@ def test_a_limit_beyond_the_signals_of_the_source_changes_nothing(tmp_path):
     assert store_bytes(path) == before
 
 
+@pytest.mark.slow
 @needs_fused
 def test_a_plan_counts_the_new_signals_alone(of_six, inrzoo):
     code, said, _ = inrzoo("build", of_six, "--limit", 15, "--plan")

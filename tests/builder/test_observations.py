@@ -119,9 +119,9 @@ def test_held_out_points_reach_no_fit(built: dict[str, Path], tmp_path: Path) ->
     [
         ("tones", "reference"),
         ("tones", "fused"),
-        ("solids", "reference"),
+        pytest.param("solids", "reference", marks=pytest.mark.slow),
         ("solids", "fused"),
-        ("balls", "reference"),
+        pytest.param("balls", "reference", marks=pytest.mark.slow),
         ("balls", "fused"),
     ],
 )
@@ -289,6 +289,7 @@ def test_inrs_are_chosen_and_loaded_by_their_measures(tones: Store, solids: Stor
     assert [entry["step"] for entry in of_store(tones)["measures"]["snr"]] == [30, 60]
 
 
+@pytest.mark.slow
 def test_signals_that_may_not_be_copied_are_read_again(tmp_path: Path) -> None:
     """From the source, for a repair as for a continued build; points and limits with them."""
     for name in NAMES:

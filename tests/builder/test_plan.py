@@ -83,7 +83,7 @@ def test_the_formula() -> None:
     assert replace(planned, missing_blocks=0).seconds(1) == 0
 
 
-@pytest.mark.parametrize("stop_psnr", [None, 5.0])
+@pytest.mark.parametrize("stop_psnr", [pytest.param(None, marks=pytest.mark.slow), 5.0])
 def test_what_is_measured_are_the_fits_of_the_build(stop_psnr: float | None) -> None:
     """A time of a block: a thousand times the steps take longer, unless fits stop early."""
     times = [

@@ -131,6 +131,7 @@ def test_stopped_anywhere_and_continued(
     assert object_bytes(place) == store_bytes(finished_small)
 
 
+@pytest.mark.slow
 def test_damage_is_found_and_repaired(built: ObjectPath, inrzoo: CommandLine) -> None:
     before, shard = object_bytes(built), built / "weights/c/0/1/0/0"
     content = bytearray(shard.read_bytes())
@@ -141,6 +142,7 @@ def test_damage_is_found_and_repaired(built: ObjectPath, inrzoo: CommandLine) ->
     assert object_bytes(built) == before
 
 
+@pytest.mark.slow
 def test_signals_that_may_not_be_published(bucket: ObjectPath, tmp_path: Path) -> None:
     secret = small(redistributable=False)
     build(secret, tmp_path / "x.zarr", in_process=True, quiet=True)

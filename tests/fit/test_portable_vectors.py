@@ -25,7 +25,9 @@ needs_ziglang = pytest.mark.skipif("ziglang" not in COMPILERS, reason="ziglang i
 
 
 @needs_avx2
-@pytest.mark.parametrize("inr", [PINNED[0], PINNED[4]], ids=lambda inr: type(inr).__name__)
+@pytest.mark.parametrize(
+    "inr", [PINNED[0], pytest.param(PINNED[4], marks=pytest.mark.slow)], ids=lambda inr: type(inr).__name__
+)
 def test_the_compilers_vectors_give_the_same_bits(inr: INR, monkeypatch: pytest.MonkeyPatch) -> None:
     bits = fitted_bits(inr)
     monkeypatch.setattr(fused_cpu, "INSTRUCTIONS", {fused_cpu.capability(): ()})

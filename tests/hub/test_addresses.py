@@ -126,6 +126,7 @@ HfApi().upload_file(path_or_fileobj=b"new", path_in_repo="notes", repo_id="ada/t
 """
 
 
+@pytest.mark.slow
 def test_a_run_records_its_commit_and_stays_with_it(pushed: Hub, client: Client, tmp_path: Path) -> None:
     commit = pushed.repos["ada/tiny"].refs["main"]
     record = {"named": "ada/tiny@main", "url": f"hf://datasets/ada/tiny@{commit}/tiny.zarr"}

@@ -74,6 +74,7 @@ def test_a_run_of_the_leaderboard_brings_its_row(
     assert len(hub.repos[MODEL].commits) == commits
 
 
+@pytest.mark.slow
 def test_the_dataset_of_a_run_that_read_the_hub_is_known(
     pushed: Hub, client: Client, task: Path, tmp_path: Path
 ) -> None:

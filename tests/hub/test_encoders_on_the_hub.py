@@ -73,6 +73,7 @@ print(encoder.where)
 """
 
 
+@pytest.mark.slow
 def test_an_encoder_comes_back_from_the_hub_to_the_bit(
     hub: Hub, client: Client, runs: dict[str, Path], finished: Path, tmp_path: Path
 ) -> None:

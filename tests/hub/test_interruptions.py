@@ -212,6 +212,7 @@ def test_two_pushers_of_one_store_make_one_version(
     assert list(hub.repos["ada/tiny"].tags) == ["v1"]
 
 
+@pytest.mark.slow
 def test_two_pushers_of_two_stores_do_not_mix(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     other = tmp_path / "other.zarr"
     build(small(fit__lr=1e-3), other, in_process=True, quiet=True)

@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import pytest
 from client import Client
 from server import Hub
 
 from inrzoo.store import open_store
 
 
+@pytest.mark.slow
 def test_the_datasets_on_the_hub(hub: Hub, client: Client, finished: Path, larger: Path, sharded: Path) -> None:
     assert "no inrzoo dataset" in client.inrzoo("list", "--hub").err
     assert client.inrzoo("push", finished, "ada/tiny").code == 0

@@ -18,7 +18,9 @@ KEYS = {
 }
 
 
-@pytest.mark.parametrize("name", KEYS)
+@pytest.mark.parametrize(
+    "name", ["tones", *(pytest.param(name, marks=pytest.mark.slow) for name in KEYS if name != "tones")]
+)
 def test_pushed_streamed_pulled_and_read_by_datasets(name: str, hub: Hub, client: Client, tmp_path) -> None:
     made = manifest.load(name, None, {"fit.engine": "reference", "inr.hidden_features": 8, **KEYS[name]})
     build(made, tmp_path / "made.zarr", in_process=True, quiet=True)

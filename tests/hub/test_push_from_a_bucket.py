@@ -37,6 +37,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[dic
     server.wait()
 
 
+@pytest.mark.slow
 def test_pushed_from_a_bucket(
     hub: Hub, client: Client, finished: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:

@@ -132,6 +132,7 @@ def test_a_tag_is_resolved_once(pushed: Hub, client: Client, larger: Path) -> No
         assert client.python(code.format(f"@{commit}/tiny.zarr")).out == done.out
 
 
+@pytest.mark.slow
 def test_one_finished_seed_of_two_is_a_store_of_one(hub: Hub, client: Client, finished: Path, tmp_path: Path) -> None:
     one, half = tmp_path / "one.zarr", tmp_path / "half.zarr"
     build(small(seeds=1), one, in_process=True, quiet=True)
@@ -149,6 +150,7 @@ def test_one_finished_seed_of_two_is_a_store_of_one(hub: Hub, client: Client, fi
     assert "v2" in push(client, finished)
 
 
+@pytest.mark.slow
 def test_a_pull_request_waits_for_its_owner(pushed: Hub, client: Client, larger: Path) -> None:
     repo = pushed.repos["ada/tiny"]
     main = repo.refs["main"]

@@ -221,6 +221,7 @@ def test_a_dataloader_that_would_join_batches_is_refused(made, workers, pairs):
         next(iter(DataLoader(stream, batch_size=3, num_workers=workers)))
 
 
+@pytest.mark.slow
 def test_batches_of_a_stream_pass_through_dataloaders_that_join_none(made):
     """One batch at a time, persistent workers in two epochs, a wrapped stream: each batch is one of the stream."""
 

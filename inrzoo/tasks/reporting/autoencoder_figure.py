@@ -105,6 +105,7 @@ def _figure(rows: list[list[tuple[str, bytes | None]]], path: Path) -> Path:
         for panel, (title, content) in zip(row, pictures, strict=False):
             panel.set_title(title, fontsize=7)
             if content is not None:
-                panel.imshow(np.asarray(Image.open(io.BytesIO(content)).convert("RGB")), interpolation="nearest")
+                picture = Image.open(io.BytesIO(content), formats=["PNG"]).convert("RGB")
+                panel.imshow(np.asarray(picture), interpolation="nearest")
     save_figure(figure, path)
     return path
