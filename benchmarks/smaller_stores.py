@@ -153,6 +153,7 @@ def main() -> None:
     ])  # fmt: skip
     print(text)
     if chosen.out is not None:
+        chosen.out.mkdir(parents=True, exist_ok=True)
         (chosen.out / f"smaller_stores_{slug(about)}_{date.today()}.md").write_text(text)
 
 
