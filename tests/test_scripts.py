@@ -156,6 +156,7 @@ def run_tiny(name: str, pictures: Path, out: Path) -> None:
         "INRZOO_DATA": str(pictures),
         "INRZOO_MNIST": str(pictures / "mnist"),
         "INRZOO_FASHION_MNIST": str(pictures / "mnist"),
+        "INRZOO_CIFAR10": str(pictures / "cifar10" / "cifar10_images.zip"),
         "INRZOO_OMNIGLOT": str(pictures / "omniglot"),
         "INRZOO_OUT": str(out),
         "INRZOO_DOCUMENT": str(out / "page.md"),
