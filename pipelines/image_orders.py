@@ -27,8 +27,8 @@ def images(signals: Signals, part: str) -> Iterator[tuple[int, bytes]]:
     """Yield class code and pixels of the images of a part, whose name begins their ids."""
     codes = next(iter(signals.labels.values()))
     rows = [row for row, each in enumerate(signals.ids) if each.startswith(f"{part}/")]
-    for row, values in signals.values(rows):
-        yield int(codes[row]), values.tobytes()
+    for row, arrays in signals.tables(rows):
+        yield int(codes[row]), arrays["signals"].tobytes()
 
 
 signals = registry.make("sources", manifest.load(DATASET).source).read(source(DATASET))
