@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 import inrzoo
 from inrzoo import manifest, stats
+from inrzoo.builder.base import without_runtime
 from inrzoo.builder.worker import environment, one_thread
 from inrzoo.choices import Status
 from inrzoo.coords import Axis
@@ -137,13 +138,12 @@ def _contents(model: GenerativeRun, drawn: GeneratedInfo, count: int) -> Content
         "seeds": 1,
         "limit": None,
         "source": {"name": "generated"},
-        "inr": {key: value for key, value in means["inr"].items() if key not in manifest.RUNTIME_FIELDS},
-        "coords": manifest.Coords(**means["coords"]),
+        "inr": without_runtime(means["inr"]),
+        "coords": asdict(manifest.Coords(**means["coords"])),
         "values": values,
         "init": {"mode": "shared" if means["init.mode"] in ("random", "hypernet") else means["init.mode"]},
         "fit": {"engine": "generated", "sha256": drawn.sha256, "steps": drawn.steps, "guidance": drawn.guidance},
     }
-    tables["coords"] = asdict(tables["coords"])
     ids = [f"{drawn.label or 'all'}/{drawn.seed}/{number:07d}" for number in range(count)]
     digest = hashlib.sha256(json.dumps([asdict(drawn), count], sort_keys=True).encode()).hexdigest()
     info = StoreInfo(

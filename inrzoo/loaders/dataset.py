@@ -123,6 +123,10 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
         part.rows = self.rows.subset(positions_L)
         return part
 
+    def evenly(self, count: int) -> WeightDataset:
+        """Return at most `count` INRs, at least 1, spread evenly over this dataset, which may be sorted by class."""
+        return self if count >= len(self) else self.subset(np.arange(count) * len(self) // count)
+
     def prepared(
         self, normaliser: Normaliser | None, transform: Transform | None, transform_normalised: Transform | None
     ) -> WeightDataset:

@@ -143,8 +143,8 @@ class WeightCodec:
                 return rows
             out = np.empty((*rows.shape[:-1], self.layout.num_params), dtype=np.float32)
         if self.dtype == "float32":
-            out[...] = rows  # below torch, whose conversions are several times as fast as numpy's, and as exact
-        elif self.dtype in STEPS:
+            out[...] = rows
+        elif self.dtype in STEPS:  # by torch, whose conversions are several times as fast as numpy's, and as exact
             scales = rows[..., self.layout.num_params :].copy().view("<f4")
             factors, weights = torch.from_numpy(scales), torch.from_numpy(out)
             weights.copy_(torch.from_numpy(np.require(rows[..., : self.layout.num_params], requirements="W")))

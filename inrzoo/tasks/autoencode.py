@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -95,8 +94,7 @@ class Autoencode(WeightTask):
         for key in ("decoder_layers", "num_coords"):
             self.require(key, getattr(self, key) >= 0, "at least 0")
         for table in self.augment:
-            transform = registry.find("transforms", str(table.get("name")))
-            if not (transform.same_function or transform.of_normalised):
+            if not _keeps_signal(str(table.get("name"))):
                 kept = [name for name in registry.names("transforms") if _keeps_signal(name)]
                 raise InrzooError(
                     f"--augment {table['name']} is not allowed: it changes the signal, with which values are compared; "
@@ -180,8 +178,7 @@ class Autoencoder(nn.Module):
             Numbers (L,) by name; see `SignalTargets.measured`.
         """
         targets = SignalTargets(dataset.stores[0], self._task.against)
-        if count is not None and count < len(dataset):
-            dataset = dataset.subset(np.arange(count) * len(dataset) // count)
+        dataset = dataset if count is None else dataset.evenly(count)
         parts = []
         for batch in in_order(self.weights.prepared(dataset), ROWS_AT_ONCE):
             codes = self.codes(batch.to(device))

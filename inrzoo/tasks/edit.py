@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -126,9 +125,7 @@ class Editor:
 
     def batches(self, count: int | None = None) -> Iterator[WeightBatch]:
         """Iterate over INRs, `count` of them spread evenly over the split, or all."""
-        chosen = self.dataset
-        if count is not None and count < len(chosen):
-            chosen = chosen.subset(np.arange(count) * len(chosen) // count)
+        chosen = self.dataset if count is None else self.dataset.evenly(count)
         return (batch.to(self._device) for batch in in_order(chosen, INRS_AT_ONCE))
 
     def edited(self, weights: Tensor) -> Tensor:

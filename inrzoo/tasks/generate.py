@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.generative.diffusion import TIMES, require_schedulers
 from inrzoo.tasks.generative.generator import Sampler, Sizes, Space
 from inrzoo.tasks.generative.networks import Networks
+from inrzoo.tasks.generative.quality import evenly
 from inrzoo.tasks.generative.subjects import Of, Signals, Subject, Weights
 from inrzoo.tasks.inputs import domain_of, make_encoder
 from inrzoo.tasks.measurements import Measurement
@@ -241,8 +241,7 @@ class _Learner(Learner):
     def validate(self) -> dict[str, float]:
         """Fréchet distance and recognised share of samples, and the PSNR of reconstructed functions."""
         examiner = self._networks.examiner(self._training, self._column)
-        count = min(VALIDATION_SAMPLES, len(self._validation))
-        validation = self._validation.subset(np.linspace(0, len(self._validation) - 1, count).astype(np.int64))
+        validation = evenly(self._validation, VALIDATION_SAMPLES)
         distance, recognised = examiner.validate(validation, VALIDATION_STEPS)
         numbers = {"score": -distance, "validation_frechet": distance, "validation_recognised": recognised}
         if self._task.space == "code":

@@ -20,7 +20,7 @@ from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask
 
 
 class Begins(Protocol):
-    """What this asks of a task: see `WeightTask`."""
+    """Fields of a task that this room reads; see `WeightTask`."""
 
     @property
     def pretrained(self) -> str | None: ...  # noqa: D102 - fields
@@ -33,7 +33,7 @@ class Begins(Protocol):
 
 
 class Normalising(Protocol):
-    """What normalises the inputs of an encoder."""
+    """A network that normalises the inputs of an encoder."""
 
     mean: Tensor
     std: Tensor

@@ -151,7 +151,7 @@ class SignalTargets:
         return self.targets(batch.signal.cpu().numpy()) if self.store.has_signals else None
 
     def targets(self, signal_B: NDArray[np.int64]) -> Targets:
-        """What the INRs of some signals were fitted to."""
+        """Return what the INRs of some signals were fitted to."""
         part_B, row_B = np.divmod(signal_B, SIGNALS_AT_ONCE)
         parts = {number: self._part(number) for number in np.unique(part_B).tolist()}
         first = next(iter(parts.values()))

@@ -16,7 +16,7 @@ from inrzoo.loaders import WeightDataset
 from inrzoo.loaders.normalise import measured_normaliser, normaliser
 from inrzoo.tasks.generative.generator import GenerativeModel
 from inrzoo.tasks.generative.judges import Judge, class_judge, feature_judge, train_judge
-from inrzoo.tasks.generative.quality import Examiner
+from inrzoo.tasks.generative.quality import Examiner, evenly, signals_of
 from inrzoo.tasks.generative.subjects import Subject
 from inrzoo.tasks.moving_average import moving_average
 from inrzoo.tasks.training.batches import in_order
@@ -55,7 +55,7 @@ class Networks(nn.Module):
         return average
 
     def examiner(self, training: WeightDataset, column: str) -> Examiner:
-        """What measures samples; the judges are trained if they are new."""
+        """Return what measures samples; the judges are trained if they are new."""
         if not (bool(self.features.trained) and bool(self.classes.trained)):
             values, label = _examples(self.subject, training, column)
             for seed, judge in enumerate((self.features, self.classes)):
@@ -99,8 +99,8 @@ def _examples(subject: Subject, training: WeightDataset, column: str) -> tuple[T
     """
     store = training.stores[0]
     count = min(len(training), MAX_EXAMPLE_BYTES // (4 * math.prod(store.info.grid) * store.channels))
-    training = training.subset(np.unique(np.linspace(0, len(training) - 1, max(count, 1)).astype(np.int64)))
-    signal_L = training.rows.signals(training.rows.locations(np.arange(len(training))))
+    training = evenly(training, max(count, 1))
+    signal_L = signals_of(training)
     label = torch.from_numpy(store.labels[column][signal_L])
     if store.has_signals:
         signals, place_L = np.unique(signal_L, return_inverse=True)

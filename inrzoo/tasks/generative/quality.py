@@ -60,7 +60,7 @@ class Examiner:
 
     @property
     def device(self) -> torch.device:
-        """Where the networks are."""
+        """Return the device of the networks."""
         return self.model.sampler.mean.device
 
     # --- what is compared --------------------------------------------------------------------------------------
@@ -78,19 +78,19 @@ class Examiner:
 
     @torch.no_grad()
     def values(self, vectors: Tensor) -> Iterator[Tensor]:
-        """What vectors (B, P) say, in parts (·, K, C), on the device."""
+        """Yield what vectors (B, P) say, in parts (·, K, C), on the device."""
         for part in vectors.split(ROWS_AT_ONCE):
             yield self.subject.values(part.to(self.device))
 
     @torch.no_grad()
     def values_of(self, dataset: WeightDataset) -> Iterator[Tensor]:
-        """What the INRs of a dataset say, in parts (·, K, C), on the device."""
+        """Yield what the INRs of a dataset say, in parts (·, K, C), on the device."""
         for batch in in_order(dataset, ROWS_AT_ONCE):
             yield self.subject.values(self.subject.read(batch.to(self.device)))
 
     def labels_of(self, dataset: WeightDataset) -> Tensor:
         """Classes (N,) of the INRs of a dataset."""
-        return torch.from_numpy(dataset.labels[self.column][_signals(dataset)])
+        return torch.from_numpy(dataset.labels[self.column][signals_of(dataset)])
 
     # --- measures ----------------------------------------------------------------------------------------------
 
@@ -102,9 +102,8 @@ class Examiner:
         label = self.labels_of(split)
         vectors = self.samples(label, steps, 1.0, seed=0)
         reference = Normal.of(self.features.features_of(self.values_of(split)))
-        distance = frechet_distance(Normal.of(self.features.features_of(self.values(vectors))), reference)
-        right = self.features.classes_of(self.values(vectors)) == label
-        return distance, float(right.double().mean())
+        features, classes = self._judged(vectors, self.features)
+        return frechet_distance(Normal.of(features), reference), float((classes == label).double().mean())
 
     @torch.no_grad()
     def reconstruction(self, split: WeightDataset) -> Measurement:
@@ -133,12 +132,12 @@ class Examiner:
         ]
         results = self._beside(draws, label, reference, "")
         results.append(self._recognised(reported, "recognised, INRs of the split"))
-        learned = Normal.of(self.features.features_of(self.values_of(_evenly(training, count))))
+        learned = Normal.of(self.features.features_of(self.values_of(evenly(training, count))))
         floor = frechet_distance(learned, reference)
         results.append(Measurement("Fréchet distance, training INRs", floor, math.inf, 1))
         if self.model.encoder is not None:
             results.append(self.reconstruction(reported))
-        results += self._memorised(draws[0][:COMPARED], training, _evenly(reported, COMPARED))
+        results += self._memorised(draws[0][:COMPARED], training, evenly(reported, COMPARED))
         if task.test_baselines:
             results += self._baselines(task, training, label, reference)
         return results
@@ -147,17 +146,17 @@ class Examiner:
         """Fréchet distance and recognised share of several draws of vectors (B, P)."""
         distances, right, called = [], [], f"Fréchet distance{name}"
         for vectors in draws:
-            features, classes = self._judged(vectors)
+            features, classes = self._judged(vectors, self.classes)
             distance = frechet_distance(Normal.of(features), reference)
             distances.append({called: Measurement(called, distance, 0.0, len(vectors))})
             right.append(classes == label)
         return [over_runs(distances)[called], measured_share(f"recognised{name}", torch.cat(right))]
 
     @torch.no_grad()
-    def _judged(self, vectors: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, F) and recognised classes (B,) of vectors (B, P), which are rendered once."""
+    def _judged(self, vectors: Tensor, classifier: Judge) -> tuple[Tensor, Tensor]:
+        """Return features (B, F), and classes (B,) by a classifier, of vectors (B, P), which are rendered once."""
         pairs = [
-            (self.features.features(part).cpu(), self.classes(part).argmax(1).cpu()) for part in self.values(vectors)
+            (self.features.features(part).cpu(), classifier(part).argmax(1).cpu()) for part in self.values(vectors)
         ]
         features, classes = (torch.cat(parts) for parts in zip(*pairs, strict=True))
         return features, classes
@@ -193,7 +192,7 @@ class Examiner:
 
     @torch.no_grad()
     def _decoded(self, dataset: WeightDataset) -> Iterator[Tensor]:
-        """What INRs say after they were coded and decoded, in parts (·, K, C), on the device."""
+        """Yield what INRs say after they were coded and decoded, in parts (·, K, C), on the device."""
         for batch in in_order(dataset, ROWS_AT_ONCE):
             yield self.subject.values(
                 self.model.sampler.decode(self.model.encode(self.subject.read(batch.to(self.device))))
@@ -232,10 +231,11 @@ def _percent(measurement: Measurement) -> Measurement:
     return Measurement(measurement.name, 100 * measurement.mean, 100 * measurement.interval, measurement.trials)
 
 
-def _signals(dataset: WeightDataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def signals_of(dataset: WeightDataset) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the numbers of the signals of the INRs of a dataset, (N,)."""
     return dataset.rows.signals(dataset.rows.locations(np.arange(len(dataset))))
 
 
-def _evenly(dataset: WeightDataset, count: int) -> WeightDataset:
-    """At most that many INRs of a dataset, spread evenly over it."""
+def evenly(dataset: WeightDataset, count: int) -> WeightDataset:
+    """Return at most that many INRs of a dataset, spread evenly over it."""
     return dataset.subset(np.unique(np.linspace(0, len(dataset) - 1, count).astype(np.int64)))

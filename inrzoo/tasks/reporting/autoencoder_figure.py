@@ -64,7 +64,7 @@ def draw_autoencoder(
         raise InrzooError(f"there are no pictures of the signals of {path}: they are values at points")
     if len(dataset) < 2:
         raise InrzooError(f"split {split} of {path} has one INR; codes lie between two")
-    dataset = dataset.subset(np.unique(np.arange(count) * len(dataset) // count))
+    dataset = dataset.evenly(count)
     network = task.autoencoder(dataset, trained.module, torch_device)
     batch = network.weights.prepared(dataset)[:].to(torch_device)
     with torch.no_grad():
