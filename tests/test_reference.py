@@ -82,7 +82,7 @@ def test_a_name_of_several_things_asks_which(inrzoo: CommandLine) -> None:
         (("inr", "siern"), "no inrs called 'siern' (did you mean 'siren'?)"),
         (("inrs", "siren"), "show inrs siren is not allowed; expected [KIND] NAME, KIND one of source, "),
         (("preset", "none"), "no dataset has a preset 'none'; there are: "),
-        (("recipe", "none"), "no recipe 'none'; there are: fast, lossless"),
+        (("recipe", "none"), "no recipe 'none'; there are: fast, lossless, photographs"),
         (("dataset", "nowhere"), "no dataset 'nowhere'; there are: "),
         (("a", "b", "c"), "show a b c is not allowed; expected [KIND] NAME"),
         (("nowhere.toml",), "no dataset 'nowhere.toml'"),

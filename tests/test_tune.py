@@ -138,6 +138,16 @@ def test_every_recipe_can_be_used(name: str) -> None:
     assert manifest.load("digits", recipe=name).recipe == name
 
 
+@pytest.mark.realdata
+def test_small_photographs_reach_35_db_in_a_third_of_the_steps_by_their_recipe(data: Path) -> None:
+    own = manifest.load("cifar10", "nfn")
+    ways = {"preset": {"fit.steps": 2000}, **manifest.recipes_for("siren")}
+    trials = Trials(own, data / "cifar10", 35.0, 32, "cpu").compare(ways, 32, 1).trials
+    ours, preset, fast = (trials[name] for name in ("photographs", "preset", "fast"))
+    assert ours.reached >= 0.95 and ours.mean_steps < preset.mean_steps / 3
+    assert fast.reached < 0.8  # which is why they have a recipe of their own
+
+
 def test_recipes_that_are_not_there() -> None:
     with pytest.raises(InrzooError, match="no recipe 'quick'; there are: fast"):
         manifest.load("digits", recipe="quick")

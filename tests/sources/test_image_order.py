@@ -103,9 +103,9 @@ def test_images_in_class_folders_have_no_rows_to_order(tmp_path):
 
 
 @pytest.mark.realdata
-def test_every_copy_of_mnist_is_brought_to_the_order_of_the_board(tmp_path, real_data):
-    copy = shuffled_idx(real_data / "mnist", tmp_path)
-    first, second = (IdxImages(order="mnist").read(path) for path in (real_data / "mnist", copy))
+def test_every_copy_of_mnist_is_brought_to_the_order_of_the_board(tmp_path, data):
+    copy = shuffled_idx(data / "mnist", tmp_path)
+    first, second = (IdxImages(order="mnist").read(path) for path in (data / "mnist", copy))
     assert first.ids == second.ids and first.split.tolist() == second.split.tolist()
     assert first.labels["class"].tolist() == second.labels["class"].tolist()
     rows = list(range(0, 70_000, 7))

@@ -26,16 +26,16 @@ def winding_number(triangles_F33: np.ndarray, points_K3: np.ndarray) -> np.ndarr
     return np.arctan2(volume, rest).sum(axis=1) / (2 * np.pi)
 
 
-def test_75_of_207_pieces_of_furniture_are_watertight(real_data):
-    signals = MeshFolder(quantity="sdf", skip_open=True).read(real_data / "furniture3d")
+def test_75_of_207_pieces_of_furniture_are_watertight(data):
+    signals = MeshFolder(quantity="sdf", skip_open=True).read(data / "furniture3d")
     assert len(signals) == 75 and len(signals.skipped) == 132 and set(signals.split) == {0, 2}
     names = [*signals.ids, *signals.skipped]
     assert len(set(names)) == 207 and len({name.split("/")[0] for name in names}) == 16
 
 
-def test_distances_and_insides_of_furniture_are_those_of_slow_formulas(real_data, tmp_path):
+def test_distances_and_insides_of_furniture_are_those_of_slow_formulas(data, tmp_path):
     """A table of overlapping boards, a cabinet with faces of both directions, a window with thin panes."""
-    with zipfile.ZipFile(real_data / "furniture3d" / "furniture3d.zip") as archive:
+    with zipfile.ZipFile(data / "furniture3d" / "furniture3d.zip") as archive:
         chosen = ("table_0011.off", "cabinet_0007.off", "window_0014.off")
         files = {name: archive.read(name) for name in archive.namelist() if name.endswith(chosen)}
     source = MeshFolder(quantity="sdf", num_points=300, num_held_out=1, clip=4.0, dtype="float32")
@@ -59,8 +59,8 @@ def test_distances_and_insides_of_furniture_are_those_of_slow_formulas(real_data
         assert 0.1 < (np.round(winding) != 0).mean() < 0.6
 
 
-def test_voxels_of_modelnet(real_data):
-    signals = Voxels(num_validation=129, num_test=258).read(real_data / "modelnet10_voxels")
+def test_voxels_of_modelnet(data):
+    signals = Voxels(num_validation=129, num_test=258).read(data / "modelnet10_voxels")
     assert len(signals) == 1290 and signals.grid == (32, 32, 32)
     assert signals.label_names == {"class": ["chair", "monitor"]}
     assert np.bincount(signals.labels["class"]).tolist() == [839, 451]

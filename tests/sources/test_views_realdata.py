@@ -14,8 +14,8 @@ pytestmark = pytest.mark.realdata
 
 
 @pytest.fixture
-def archive(real_data):
-    return real_data / "nerf_synthetic" / "nerf_synthetic_chair_200.zip"
+def archive(data):
+    return data / "nerf_synthetic" / "nerf_synthetic_chair_200.zip"
 
 
 def test_the_chair_has_100_views_to_fit_and_50_held_out(archive):
@@ -63,15 +63,15 @@ def test_the_chair_is_where_its_cameras_look(archive):
     assert np.abs(middle.mean(axis=0)).max() < 0.3 and np.ptp(middle[:, 2]) > 1.4
 
 
-def test_two_scenes_are_read_with_as_many_views(real_data, tmp_path):
+def test_two_scenes_are_read_with_as_many_views(data, tmp_path):
     for name in ("chair", "lego"):
-        with zipfile.ZipFile(real_data / "nerf_synthetic" / f"nerf_synthetic_{name}_200.zip") as files:
+        with zipfile.ZipFile(data / "nerf_synthetic" / f"nerf_synthetic_{name}_200.zip") as files:
             files.extractall(tmp_path)
     signals = PosedViews(size=20, box=1.2, num_views=85, num_held_out=15).read(tmp_path)
     assert signals.ids == ["chair", "lego"] and signals.grid == (85, 20, 20)
 
 
-def test_doors_stand_upright(real_data):
+def test_doors_stand_upright(data):
     """They are taller than wide in pictures from the side, once their y is up."""
     pytest.importorskip("embreex", reason="the extra shapes is not installed")
     from inrzoo.sources.mesh_views import MeshViews
@@ -79,7 +79,7 @@ def test_doors_stand_upright(real_data):
     upright = {}
     for up in ("y", "z"):
         source = MeshViews(size=32, num_views=8, num_held_out=1, up=up, classes={"train": ["door"]})
-        signals, taller = source.read(real_data / "furniture3d"), []
+        signals, taller = source.read(data / "furniture3d"), []
         assert len(signals) == 19
         for _, table in signals.tables(range(19)):
             side = np.abs(table["poses"][:, 2, 2]) < 0.4
