@@ -18,8 +18,8 @@ from inrzoo.errors import InrzooError, Terminated
 from inrzoo.tasks import train
 from inrzoo.tasks.few_shot import FewShot
 from inrzoo.tasks.reporting.tables import table, write_section
-from inrzoo.tasks.training.loop import learning_rate
 from inrzoo.tasks.training.options import make_task, options
+from inrzoo.tasks.training.schedule import learning_rate
 
 # Dropout, noise and mixtures: everything that draws.
 TASK = FewShot(
