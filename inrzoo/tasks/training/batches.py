@@ -95,7 +95,9 @@ class TrainingBatches(Generic[Batch]):
         self._share = _SHARE.get()
         needed = batch_size * self._share.parts
         if len(source) < needed:
-            product = f"{batch_size} is" if needed == batch_size else f"{batch_size}, in {self._share.parts} parts, is"
+            product = (
+                f"{batch_size} is" if needed == batch_size else f"{batch_size}, {self._share.parts} times in a step, is"
+            )
             raise InrzooError(f"{name} = {product} more than the {len(source)} items of the training split")
         self._stream = WeightStream(
             source,

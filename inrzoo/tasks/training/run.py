@@ -100,7 +100,7 @@ class Run:
             )
         if moved:
             changes = "; ".join(differences(before, now))
-            LOG.info("devices  %s: the same batches as before, to rounding", changes)
+            LOG.info("continuing with other devices (%s): the same batches, to rounding", changes)
         self.progress, self.saved = last.progress, last.progress["step"]
         load_module(self._learner.module, last.module)
         if self._optimiser is not None:
@@ -169,8 +169,8 @@ class Run:
             Bar(first, last, quiet or not group.is_first) as bar,
         ):
 
-            def requests() -> Requests:
-                enough = stop_after is not None and self.progress["step"] - first >= stop_after
+            def requests(done: int) -> Requests:
+                enough = stop_after is not None and done - first >= stop_after
                 return interrupted() == signal.SIGINT, interrupted() == signal.SIGTERM, enough
 
             while not self.progress["finished"]:
@@ -186,7 +186,7 @@ class Run:
                         bar.show(done, rate, journal.lines[-1])
                     self.progress = group.from_first(self.progress)
                 if group.size == 1:
-                    agreed = requests()
+                    agreed = requests(done)  # a signal may have come in the validation
                 if any(agreed) and not self.progress["finished"]:
                     if journal is not None:
                         self._save()
@@ -197,7 +197,7 @@ class Run:
         if journal is not None:
             self._end(journal)
 
-    def _step(self, group: Group, requests: Callable[[], Requests]) -> tuple[float, Requests]:
+    def _step(self, group: Group, requests: Callable[[int], Requests]) -> tuple[float, Requests]:
         """Take one step and return its loss, and what any process was asked for."""
         assert self._optimiser is not None, "steps are taken only where there is something to train"
         task, step = self._task, self.progress["step"]
@@ -206,7 +206,7 @@ class Run:
         self._learner.module.train()
         self._optimiser.zero_grad(set_to_none=True)
         means = self._backward(Share(group.rank, group.size, task.accumulate), step)
-        agreed = requests()
+        agreed = requests(step + 1)
         if group.size > 1:
             means, agreed = self._reduce(group, means, agreed)
         value = means["loss"]
