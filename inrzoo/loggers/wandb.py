@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
+from inrzoo.errors import InrzooError
 from inrzoo.extras import needed, require
 from inrzoo.loggers import Logger, RunSettings, Status
 
@@ -26,12 +27,15 @@ class Wandb(Logger):
         mode: `online`, or `offline`, whose files `wandb sync` sends later; by default as WANDB_MODE says.
 
     Raises:
+        InrzooError: the project has no name.
         MissingPackageError: the extra `wandb` is not installed.
     """
 
     def __init__(
         self, project: str = "inrzoo", entity: str | None = None, mode: Literal["online", "offline"] | None = None
     ) -> None:
+        if not project:
+            raise InrzooError(f"project = {project!r} is not allowed; it must be the name of a project")
         require("wandb", WHAT, "wandb")
         self._project, self._entity, self._mode = project, entity, mode
         self._run: Any = None

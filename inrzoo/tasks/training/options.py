@@ -133,8 +133,8 @@ def transform_table(word: Any, kind: str = "transforms", option: str = "--augmen
     if not first or not all(key and equals and text for key, equals, text in pairs):
         raise InrzooError(f"{option} {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
     name, equals, text = first.partition("=")
-    name = trust(kind, name) if ":" in name else name.replace("-", "_")
     try:
+        name = trust(kind, name) if ":" in name else name.replace("-", "_")
         table = short_table(name, toml_value(text), kind) if equals else {"name": name}
         registry.find(kind, name)
     except InrzooError as error:
