@@ -27,7 +27,7 @@ def train(
     source: str | Path | None = None,
     overwrite: bool = False,
     quiet: bool = False,
-    loggers: Sequence[str | Logger] = (),
+    loggers: Sequence[str | Logger] | None = None,
     **fields: Any,
 ) -> Trained:
     """Train a network on the weights in a store, as `inrzoo train` does. Repeat the call to continue a run.
@@ -66,7 +66,7 @@ def train(
         task = make_task(task, fields, settings or {})
     elif fields or settings:
         raise InrzooError(f"{', '.join([*fields, *(settings or {})])}: the task is already made; set its fields there")
-    made = make_loggers(loggers)
+    made = make_loggers(loggers or ())
     name = task.to_json()["name"]
     stem = store.name if isinstance(store, Manifest) else short_name(store)
     folder = Path(f"{stem}.{name.rpartition(':')[2]}") if out is None else Path(out)

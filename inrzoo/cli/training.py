@@ -93,7 +93,7 @@ class TaskCommands(Commands):
             click.Option(["--device"], default="auto", show_default=True, help="cpu, cuda or auto."),
             *([click.Option(["--source"], type=click.Path(path_type=Path), help=SOURCE_HELP)] if unfitted else []),
             click.Option(
-                ["--logger"],
+                ["--logger", "loggers"],
                 metavar="NAME[=VALUE]",
                 multiple=True,
                 help=LOGGER_HELP,
@@ -142,7 +142,7 @@ def _train(
     overwrite: bool,
     config: Path | None,
     save_config: Path | None,
-    logger: tuple[str, ...],
+    loggers: tuple[str, ...],
     source: Path | None = None,
     **words: Any,
 ) -> None:
@@ -152,7 +152,7 @@ def _train(
     from inrzoo.tasks.training.run_file import LOGGER, RUN_KEYS, read_run_file, write_run_file
 
     options = {} if config is None else read_run_file(config, name)
-    typed = {"store": store, "out": out, "source": source, LOGGER: logger, **words}
+    typed = {"store": store, "out": out, "source": source, LOGGER: loggers, **words}
     if click.get_current_context().get_parameter_source("device") is not ParameterSource.DEFAULT:
         typed["device"] = device
     options |= {key: value for key, value in typed.items() if value not in (None, ())}  # (): it was not typed
@@ -175,12 +175,12 @@ def _train(
         chosen,
         typed,
     )
-    loggers = make_loggers(log_to)
+    made = make_loggers(log_to)
     if save_config is not None:
         write_run_file(save_config, task, {**run, LOGGER: log_to or None})
     device, files = run["device"] or device, run["source"]
     trained = api.train(
-        task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite, loggers=loggers
+        task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite, loggers=made
     )
     how = ", stopped by patience" * trained.stopped + "; complete, nothing to do" * trained.unchanged
     say(f"run      {trained.folder}: {trained.step} steps{how}")

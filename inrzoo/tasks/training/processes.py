@@ -136,11 +136,11 @@ class _Others:
         self._folder, self._size = folder, task.devices
         self.meeting = meeting_file(folder)
         order = orders(task, data, device, folder, threads)
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or str(Path.cwd()) for path in sys.path)}
         self._children: dict[int, subprocess.Popen[bytes]] = {}
         for rank in range(1, self._size):
             child = subprocess.Popen(
-                [sys.executable, "-m", WORKER],
+                [sys.executable, "-P", "-m", WORKER],  # -P: the folder it is in counts no more than in this process
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 env=environment,

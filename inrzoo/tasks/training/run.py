@@ -170,7 +170,7 @@ class Run:
         ):
 
             def requests(done: int) -> Requests:
-                enough = stop_after is not None and done - first >= stop_after
+                enough = bool(stop_after) and done - first >= (stop_after or 0)
                 return interrupted() == signal.SIGINT, interrupted() == signal.SIGTERM, enough
 
             while not self.progress["finished"]:
@@ -226,12 +226,11 @@ class Run:
 
     def _backward(self, share: Share, step: int) -> dict[str, float]:
         """Add the gradients of this process's batches of a step; return its part of the means over all batches."""
-        whole = not self._task.casts
+        reduced = self._task.precision == "bfloat16" and not self._task.casts
         means: dict[str, float] = {}
         for number in share.batches(step):
-            if share.parts > 1:  # so that what a batch draws does not depend on the process that takes it
-                torch.manual_seed(Stream("batch", "", self._task.seed, str(number)).word())
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=whole and self._reduced_precision):
+            self._draw_alike("batch", number)
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
                 loss, numbers = self._learner.loss(number)
             loss = loss / share.parts
             loss.backward()
@@ -250,9 +249,13 @@ class Run:
         group.add_gradients([each for each in parameters if next(total) > 0])
         return means, (interrupted, terminated, enough)
 
-    @property
-    def _reduced_precision(self) -> bool:
-        return self._task.precision == "bfloat16"
+    def _draw_alike(self, purpose: str, number: int) -> None:
+        """Let what a batch or a validation draws be the same whichever process takes which batches.
+
+        Where a step has one batch, the draws go on from one to the next, and checkpoints keep the generator's state.
+        """
+        if self._task.devices * self._task.accumulate > 1:
+            torch.manual_seed(Stream(purpose, "", self._task.seed, str(number)).word())
 
     def _rate(self) -> float:
         return learning_rate(self._task, self.progress["step"], self.progress.get("plateau", {}).get("factor", 1.0))
@@ -263,6 +266,7 @@ class Run:
         """Validate, write the checkpoints and log."""
         progress, task = self.progress, self._task
         self._learner.module.eval()
+        self._draw_alike("validation", progress["step"])
         with torch.no_grad():
             numbers = self._learner.validate()
         since = max(1, progress.pop("since", 0))
