@@ -126,10 +126,11 @@ def test_tensorboard_reads_each_number_of_a_continued_run_once(
 ) -> None:
     pytest.importorskip("tensorboard", reason="the extra tensorboard is not installed")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from torch.utils.tensorboard import SummaryWriter
 
     run = tmp_path / "run"
-    (run / "tensorboard").mkdir(parents=True)
-    (run / "tensorboard" / "events.out.tfevents.1.another").write_bytes(b"of another run")
+    with SummaryWriter(str(run / "tensorboard")) as another:
+        another.add_scalar("lr", 1.0, 1)  # of another run, which this one replaces
     (saved := tmp_path / "run.toml").write_text('logger = ["tensorboard"]\n')
     task = make_task("classify", FIELDS, {})
     tasks.train(

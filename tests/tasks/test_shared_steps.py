@@ -379,3 +379,34 @@ def test_bfloat16_rounds_the_steps_and_nothing_else(
     distance = float((exact - rounded).norm() / exact.norm())
     assert 1e-4 < distance < 0.2
     assert rounded.dtype == torch.float32 and bool(np.isfinite(rounded.numpy()).all())
+
+
+def test_mixed_precision_is_another_word_for_it(finished: Path, trained: Callable[[Task, Path], Trained]) -> None:
+    made = {"name": "end_to_end", "steps": 1, "validate_every": 1, "validation_signals": 4, "clip": 0.0}
+    inr = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 8, "hidden_layers": 2}
+    small = {"name": "end_to_end", "features": 16, "num_layers": 1, "head_features": 8}
+    for task in (hypernetwork(), registry.make("tasks", {**made, "inr": inr, "hypernet": small})):
+        words = [{"precision": "bfloat16"}, {"mixed_precision": True}, {}]
+        short, mixed, exact = (
+            trained(registry.make("tasks", {**task.to_json(), **word}), finished).gradients[0] for word in words
+        )
+        assert torch.equal(short, mixed) and not torch.equal(short, exact)
+
+
+@pytest.mark.parametrize(
+    ("device", "initialised", "message"),
+    [
+        ("cuda", False, "devices = 3 is more than the 2 GPU(s) here; --device cpu has no limit"),
+        ("cuda:1", False, "devices = 2 is not allowed with device cuda:1; expected cuda"),
+        ("mps", False, "devices = 2 is not allowed on mps; it is on cuda and cpu"),
+        ("cpu", True, "devices = 2 is not allowed: this process is one of several of torch.distributed already"),
+    ],
+)
+def test_devices_that_cannot_be_are_one_line(
+    device: str, initialised: bool, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "is_initialized", lambda: initialised)
+    with pytest.raises(InrzooError, match=re.escape(message)):
+        processes.require_devices(classify(devices=int(message[10])), torch.device(device))
+    processes.require_devices(classify(), torch.device(device))

@@ -84,7 +84,7 @@ def require_devices(task: Task, device: torch.device) -> None:
                 f"devices = {task.devices} is more than the {count} GPU(s) here; --device cpu has no limit"
             )
         if device.index not in (None, 0):
-            raise InrzooError(f"device = {device} is not allowed with devices = {task.devices}; expected cuda")
+            raise InrzooError(f"devices = {task.devices} is not allowed with device {device}; expected cuda")
     elif device.type != "cpu":
         raise InrzooError(f"devices = {task.devices} is not allowed on {device.type}; it is on cuda and cpu")
 
