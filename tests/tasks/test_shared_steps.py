@@ -350,6 +350,18 @@ def test_the_others_end_with_the_first(finished: Path, tmp_path: Path) -> None:
     assert not any(_parent(Path(f"/proc/{pid}")) is not None for pid in others)
 
 
+@pytest.mark.slow
+def test_a_process_that_waits_for_the_first_ends_with_it(
+    finished: Path, tmp_path: Path, children: list[subprocess.Popen[bytes]]
+) -> None:
+    others = processes._Others(classify(batch_size=4, devices=2), finished, torch.device("cpu"), tmp_path, 1)
+    others.wait_until_ready()
+    time.sleep(0.5)
+    assert children[0].poll() is None and children[0].stdin is not None
+    children[0].stdin.close()
+    assert children[0].wait(20) == processes.LOST_PEER
+
+
 def _parent(process: Path) -> int | None:
     """Parent of a process in /proc; None if it has ended."""
     try:

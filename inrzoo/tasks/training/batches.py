@@ -29,6 +29,10 @@ class Share:
         rank: number of this process, from 0.
         devices: number of processes.
         accumulate: batches of a step and process.
+
+    Example:
+        >>> [list(Share(rank, devices=2, accumulate=2).batches(3)) for rank in (0, 1)]
+        [[12, 14], [13, 15]]
     """
 
     rank: int = 0
@@ -41,12 +45,7 @@ class Share:
         return self.devices * self.accumulate
 
     def batches(self, step: int) -> range:
-        """Numbers of the batches of a step that this process takes.
-
-        Example:
-            >>> [list(Share(rank, devices=2, accumulate=2).batches(3)) for rank in (0, 1)]
-            [[12, 14], [13, 15]]
-        """
+        """Numbers of the batches of a step that this process takes."""
         return range(step * self.parts + self.rank, (step + 1) * self.parts, self.devices)
 
 
