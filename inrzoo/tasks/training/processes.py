@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -148,8 +148,9 @@ class _Others:
             )
             self._children[rank] = child
             assert child.stdin is not None
-            child.stdin.write(json.dumps({**order, "rank": rank}).encode() + b"\n")
-            child.stdin.flush()
+            with suppress(BrokenPipeError):  # it has ended already; who waits for it says so
+                child.stdin.write(json.dumps({**order, "rank": rank}).encode() + b"\n")
+                child.stdin.flush()
 
     def wait_until_ready(self) -> None:
         """Wait until all have opened their data.
