@@ -335,6 +335,25 @@ def test_a_request_to_any_process_stops_all_with_one_checkpoint(
 
 
 @pytest.mark.slow
+def test_a_second_request_ends_a_wait_for_a_process_that_does_not_answer(
+    finished: Path, tmp_path: Path, children: list[subprocess.Popen[bytes]]
+) -> None:
+    run = tmp_path / "run"
+
+    def act() -> None:
+        children[0].send_signal(signal.SIGSTOP)
+        for _ in range(2):
+            time.sleep(1)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = meanwhile(act, run)
+    with pytest.raises(KeyboardInterrupt):
+        tasks.train(classify(**LONG), finished, run, device="cpu", quiet=True)
+    thread.join()
+    assert read(run / "last.safetensors").progress["step"] % LONG["validate_every"] == 0
+
+
+@pytest.mark.slow
 def test_the_others_end_with_the_first(finished: Path, tmp_path: Path) -> None:
     words = ["train", "classify", str(finished), "--encoder", "flat_mlp", "--batch-size", "4", "--devices", "2"]
     words += ["--steps", "40000", "--validate-every", "3", "--device", "cpu", "--out", str(tmp_path / "run")]

@@ -5,6 +5,7 @@ Every process holds the whole network and does the same optimiser step, on the m
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from torch import Tensor
 
 TIMEOUT = timedelta(hours=1)
 """Maximum time that a process waits for another that is alive, and may be validating."""
+SHORTEST_PAUSE, LONGEST_PAUSE = 2e-5, 1e-2
+"""Seconds between two looks whether the others have answered: at first, and after a while."""
 
 
 class PeerLost(Exception):
@@ -50,8 +53,7 @@ class Group:
         if self.size == 1:
             return list(numbers)
         tensor = torch.tensor(list(numbers), dtype=torch.float64)
-        with _peers():
-            dist.all_reduce(tensor)
+        _add(tensor)
         return [float(number) for number in tensor]
 
     def add_gradients(self, parameters: Sequence[Tensor]) -> None:
@@ -64,23 +66,23 @@ class Group:
             alike = [parameter for parameter in parameters if parameter.dtype == dtype]
             parts = [each.new_zeros(each.numel()) if each.grad is None else each.grad.flatten() for each in alike]
             flat = torch.cat(parts)
-            with _peers():
-                dist.all_reduce(flat)
+            _add(flat)
             for parameter, part in zip(alike, flat.split([len(part) for part in parts]), strict=True):
                 parameter.grad = part.view_as(parameter)
 
-    def from_first(self, content: Any) -> Any:
-        """Return what the first process passes; the others' argument is not looked at.
+    def from_first(self, content: bytes) -> bytes:
+        """Return what the first process passes, at least one byte; the others' argument is not looked at.
 
         Raises:
             PeerLost: a process has ended.
         """
         if self.size == 1:
             return content
-        held = [content if self.is_first else None]
-        with _peers():
-            dist.broadcast_object_list(held, src=0, device=torch.device("cpu"))
-        return held[0]
+        length = torch.tensor([len(content)])
+        _take(length)
+        held = bytearray(content) if self.is_first else bytearray(int(length))
+        _take(torch.frombuffer(held, dtype=torch.uint8))
+        return bytes(held)
 
 
 ALONE = Group()
@@ -127,15 +129,35 @@ class _Gathered(torch.autograd.Function):
     def forward(context: Any, features_NF: Tensor) -> Tensor:
         parts = [torch.empty_like(features_NF) for _ in range(dist.get_world_size())]
         with _peers():
-            dist.all_gather(parts, features_NF.contiguous())
+            _wait(dist.all_gather(parts, features_NF.contiguous(), async_op=True))
         return torch.cat(parts)
 
     @staticmethod
     def backward(context: Any, *gradients: Tensor) -> Tensor:
         total = gradients[0].contiguous()
-        with _peers():
-            dist.all_reduce(total)
+        _add(total)
         return total.chunk(dist.get_world_size())[dist.get_rank()]
+
+
+def _add(tensor: Tensor) -> None:
+    """Replace the numbers of a tensor by their sums over all processes."""
+    with _peers():
+        _wait(dist.all_reduce(tensor, async_op=True))
+
+
+def _take(tensor: Tensor) -> None:
+    """Replace the numbers of a tensor by those of the first process."""
+    with _peers():
+        _wait(dist.broadcast(tensor, src=0, async_op=True))
+
+
+def _wait(work: Any) -> None:
+    """Wait for an operation. Unlike its own `wait` this lets Python see signals, so that Ctrl-C ends a wait in vain."""
+    pause = SHORTEST_PAUSE
+    while not work.is_completed():
+        time.sleep(pause)
+        pause = min(1.5 * pause, LONGEST_PAUSE)
+    work.wait()
 
 
 @contextmanager

@@ -55,7 +55,13 @@ def processes(task: Task, data: Data, device: torch.device) -> Iterator[Group]:
         try:
             others.wait_until_ready()
             with joined(0, task.devices, others.meeting, device) as group:
-                yield group
+                try:
+                    yield group
+                except PeerLost:
+                    raise
+                except BaseException:  # they may wait in vain, and this process then for them
+                    others.kill()
+                    raise
             others.wait_until_ended()
         except PeerLost as error:
             raise PeerLost(others.cause() or f"the processes lost each other: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
 from inrzoo.checkpoint import BEST, LAST, Checkpoint, read
@@ -24,7 +26,7 @@ from inrzoo.tasks.training.guarded_loggers import GuardedLoggers
 from inrzoo.tasks.training.interruption import interruption
 from inrzoo.tasks.training.journal import CURVE, Bar, Journal
 from inrzoo.tasks.training.schedule import Plateau, learning_rate
-from inrzoo.tasks.training.state import load_module, load_optimiser, optimiser_state, plain, task_table
+from inrzoo.tasks.training.state import load_module, load_optimiser, optimiser_state, part_of, plain, task_table
 
 LOG = logging.getLogger("inrzoo.tasks")
 SHARED = ("devices", "accumulate")
@@ -124,14 +126,19 @@ class Run:
         if group.size == 1:
             return
         module, optimiser = self._learner.module, self._optimiser
-        moments = {} if optimiser is None else optimiser_state(optimiser)
-        state = {"progress": self.progress, "module": _on_cpu(module.state_dict()), "optimiser": _on_cpu(moments)}
-        state = group.from_first(state)
+        parts = {"module.": module.state_dict(), "optimiser.": {} if optimiser is None else optimiser_state(optimiser)}
+        tensors = {prefix + name: each for prefix, part in parts.items() for name, each in part.items()}
+        state = load(group.from_first(save({name: each.cpu().clone() for name, each in tensors.items()})))
+        self._take_progress(group)
         if not group.is_first:
-            self.progress = state["progress"]
-            load_module(module, state["module"])
+            load_module(module, part_of(state, "module."))
             if optimiser is not None:
-                load_optimiser(optimiser, state["optimiser"])
+                load_optimiser(optimiser, part_of(state, "optimiser."))
+
+    def _take_progress(self, group: Group) -> None:
+        """Take the progress that the first process has made."""
+        if group.size > 1:
+            self.progress = json.loads(group.from_first(json.dumps(self.progress).encode()))
 
     def _save(self) -> None:
         """Write the last checkpoint."""
@@ -184,7 +191,7 @@ class Run:
                         self._validate(journal, done >= last)
                         rate = (done - first) / max(time.monotonic() - started, 1e-9)
                         bar.show(done, rate, journal.lines[-1])
-                    self.progress = group.from_first(self.progress)
+                    self._take_progress(group)
                 if group.size == 1:
                     agreed = requests(done)  # a signal may have come in the validation
                 if any(agreed) and not self.progress["finished"]:
@@ -291,7 +298,3 @@ class Run:
     def _end(self, journal: Journal) -> None:
         journal.draw()
         self._loggers.picture(self.progress["step"], "curve", self._out / CURVE)
-
-
-def _on_cpu(tensors: Any) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu() for name, tensor in tensors.items()}
