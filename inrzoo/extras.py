@@ -15,7 +15,20 @@ from typing import Literal
 from inrzoo.errors import MissingPackageError
 
 Extra = Literal[
-    "audio", "build", "cluster", "compiler", "fields", "generate", "gpu", "hdf5", "hub", "s3", "shapes", "train"
+    "audio",
+    "build",
+    "cluster",
+    "compiler",
+    "fields",
+    "generate",
+    "gpu",
+    "hdf5",
+    "hub",
+    "s3",
+    "shapes",
+    "tensorboard",
+    "train",
+    "wandb",
 ]
 """Names of the extras in pyproject.toml."""
 

@@ -33,6 +33,7 @@ KINDS = {
     "transforms": ("inrzoo.loaders.transforms", "Transform"),
     "augmentations": ("inrzoo.augmentations", "Augmentation"),
     "operations": ("inrzoo.operations", "Operation"),
+    "loggers": ("inrzoo.loggers", "Logger"),
 }
 """Package and base class of the components of each kind."""
 trusted: dict[tuple[str, str], type[Any]] = {}

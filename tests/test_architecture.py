@@ -85,8 +85,9 @@ MAY_IMPORT = {
     "encoders": {"weights", "weight_graph"},
     "decoders": {"encoders", "weights", "weight_graph"},
     "operations": set(),
+    "loggers": set(),
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
-    | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations"}
+    | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations", "loggers"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},
@@ -109,7 +110,7 @@ MAY_IMPORT = {
     "viewer": {"store", "rendering", "targets"},
     "report": {"builder", "display", "verify", "refit", "trials", "tune", "summary", "store"},
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
-    | {"conversion", "generation", "typecheck", "leaderboard"},
+    | {"conversion", "generation", "typecheck", "leaderboard", "loggers"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
     | {"addresses", "differences", "weights", "typecheck", "root", "hub"},
     "__main__": {"cli"},
@@ -158,8 +159,10 @@ ONLY_IMPORTER = {
     "ray": {"builder", "loaders"},
     "skimage": {"rendering"},
     "tenacity": {"retry"},
+    "tensorboard": {"loggers"},
     "torch_geometric": {"loaders"},
     "triton": {"fit"},
+    "wandb": {"loggers"},
     "zarr": {"store"},
 }
 PIPELINES_MAY_IMPORT = {"inrzoo", "torch", "numpy"} | sys.stdlib_module_names

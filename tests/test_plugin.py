@@ -31,6 +31,7 @@ WORDS = {
     "observations": f"{PACKAGE}.worst_point:WorstPoint",
     "transforms": f"{PACKAGE}.negative:Negative",
     "augmentations": f"{PACKAGE}.salt:Salt",
+    "loggers": f"{PACKAGE}.comma_separated:CommaSeparated",
     "tasks": f"{PACKAGE}.label_regression:LabelRegression",
 }
 NAMES = {
@@ -42,6 +43,7 @@ NAMES = {
     "observations": "worst_point",
     "transforms": "negative",
     "augmentations": "salt",
+    "loggers": "comma_separated",
     "tasks": "label_regression",
 }
 CommandLine = Callable[..., tuple[int, str, str]]
@@ -216,6 +218,20 @@ def test_an_augmentation_of_the_user_s_changes_the_signals_of_a_training(
     plain, changed = (read(run) for run in runs)
     assert changed.task["augment"] == [{"name": WORDS["augmentations"], "share": 0.5}]
     assert any(not torch.equal(plain.module[key], changed.module[key]) for key in plain.module)
+
+
+def test_a_logger_of_the_user_s_gets_each_step_of_a_continued_run_once(
+    importable: Path, finished_small: Path, tmp_path: Path, inrzoo: CommandLine
+) -> None:
+    small = ("--encoder", "flat_mlp", "--batch-size", 4, "--validate-every", 2, "--out", tmp_path / "run")
+    words = ("train", "classify", finished_small, *small, "--logger", f"{WORDS['loggers']}=rows.csv")
+    code, _, err = inrzoo(*words, "--steps", 4)
+    assert code == 0, err
+    rows = (tmp_path / "run" / "rows.csv").read_text().splitlines()
+    assert [row.partition(",")[0] for row in rows] == ["step", "2", "4", "finished"]
+    code, _, err = inrzoo(*words[:-1], "os:path", "--out", tmp_path / "other")
+    assert code == 2 and "is not a subclass of inrzoo.loggers.Logger" in one_line(err)
+    assert not (tmp_path / "other").exists()
 
 
 def test_a_decoder_and_an_operation_of_the_user_s_edit_signals(

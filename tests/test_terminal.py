@@ -159,7 +159,7 @@ def test_list_fits_the_terminal_and_names_every_kind(columns, inrzoo, monkeypatc
     assert code == 0 and columns - 12 < max(map(len, out.splitlines())) <= columns
     heads = [line.partition(" (")[0] for line in out.splitlines() if not line.startswith(" ")]
     kinds = ["sources", "observations", "encoders", "decoders", "hypernets", "tasks", "transforms"]
-    kinds += ["augmentations", "operations", "INRs"]
+    kinds += ["augmentations", "operations", "loggers", "INRs"]
     assert heads == ["datasets", "recipes", *kinds]
     words = {*re.split(r"[\s,]+", out)}
     assert {name for kind in registry.KINDS for name in registry.names(kind)} <= words

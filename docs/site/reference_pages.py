@@ -19,6 +19,7 @@ HEADINGS = {
     "transform": "Transforms",
     "augmentation": "Augmentations",
     "operation": "Operations",
+    "logger": "Loggers",
 }
 INTRODUCTIONS = {
     "source": "A source reads signals: the table `[source]` of a manifest. `--source PATH` names its files.",
@@ -35,6 +36,8 @@ INTRODUCTIONS = {
     "`--augment NAME=VALUE`.",
     "operation": "An operation edits signals, and the task `edit` learns to do it on weights: `--operation NAME`, "
     "`--set operation.FIELD=VALUE`.",
+    "logger": "A logger takes the numbers of a training: `--logger NAME`, `--logger NAME=VALUE`, "
+    "`--logger 'NAME FIELD=VALUE'`.",
 }
 TABLES = ("coords", "values", "init", "fit", "antialias")
 """The tables of a manifest that are no components."""

@@ -13,6 +13,7 @@ from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import Manifest
 
 if TYPE_CHECKING:
+    from inrzoo.loggers import Logger
     from inrzoo.tasks import Data, Measurement, Task, Trained
 
 
@@ -26,6 +27,7 @@ def train(
     source: str | Path | None = None,
     overwrite: bool = False,
     quiet: bool = False,
+    loggers: Sequence[str | Logger] | None = None,
     **fields: Any,
 ) -> Trained:
     """Train a network on the weights in a store, as `inrzoo train` does. Repeat the call to continue a run.
@@ -40,13 +42,16 @@ def train(
         source: local files of a dataset's signals.
         overwrite: whether to replace the run at `out`.
         quiet: whether to hide progress.
-        fields: fields of a named task, the options that `inrzoo train TASK --help` shows: `steps=500`.
+        loggers: where the numbers of validations go beside `metrics.jsonl`: `tensorboard`, `wandb=PROJECT`,
+            `package.module:Class`, or objects.
+        fields: fields of a named task, the options that `inrzoo train TASK --help` shows: `steps=500`, `devices=2`.
 
     Returns:
         The folder of the run and the score of its best checkpoint.
 
     Raises:
-        InrzooError: the task or a field is unknown, the store does not suit the task, or `out` has another run.
+        InrzooError: the task, a field or a logger is unknown, the store does not suit the task, `out` has another run,
+            or one of several processes ended.
 
     Example:
         >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
@@ -55,12 +60,13 @@ def train(
         4
     """
     from inrzoo import tasks
-    from inrzoo.tasks.training.options import make_task
+    from inrzoo.tasks.training.options import make_loggers, make_task
 
     if isinstance(task, str):
         task = make_task(task, fields, settings or {})
     elif fields or settings:
         raise InrzooError(f"{', '.join([*fields, *(settings or {})])}: the task is already made; set its fields there")
+    made = make_loggers(loggers or ())
     name = task.to_json()["name"]
     stem = store.name if isinstance(store, Manifest) else short_name(store)
     folder = Path(f"{stem}.{name.rpartition(':')[2]}") if out is None else Path(out)
@@ -68,9 +74,8 @@ def train(
     begun = tasks.recorded_store(folder, str(store)) if may_be_on_hub and not overwrite else None
     data = signals(begun or store, source)
     on_hub = isinstance(data, str) and data.startswith(HUB)
-    return tasks.train(
-        task, data, folder, device=device, overwrite=overwrite, quiet=quiet, named=str(store) if on_hub else None
-    )
+    named = str(store) if on_hub else None
+    return tasks.train(task, data, folder, device=device, overwrite=overwrite, quiet=quiet, named=named, loggers=made)
 
 
 @keywords_checked

@@ -26,8 +26,13 @@ COMPLETED = {
     "hypernet": completing.components("hypernets"),
     "inr": completing.components("inrs"),
     "augment": completing.components("transforms", "augmentations"),
+    "logger": completing.components("loggers"),
 }
 """Completions of the options that take names, by option."""
+LOGGER_HELP = (
+    "Where the numbers of validations go beside metrics.jsonl: tensorboard, wandb=PROJECT, 'wandb mode=offline', or a "
+    "class of yours, package.module:Class; repeat the option for several."
+)
 SET = "--set "
 """Prefix of the keys of `--set`, which are told apart from the options by it."""
 HELP = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
@@ -87,6 +92,13 @@ class TaskCommands(Commands):
             click.Option(["--set", "settings"], multiple=True, metavar="KEY=VALUE", help="E.g. encoder.dropout=0.1."),
             click.Option(["--device"], default="auto", show_default=True, help="cpu, cuda or auto."),
             *([click.Option(["--source"], type=click.Path(path_type=Path), help=SOURCE_HELP)] if unfitted else []),
+            click.Option(
+                ["--logger", "loggers"],
+                metavar="NAME[=VALUE]",
+                multiple=True,
+                help=LOGGER_HELP,
+                shell_complete=COMPLETED["logger"],
+            ),
             click.Option(["--overwrite"], is_flag=True, help="Replace the run at --out."),
             click.Option(["--config"], type=FILE, help="TOML file of these options; the command line goes before it."),
             click.Option(["--save-config"], type=FILE, help="Write all options of this run, as --config reads them."),
@@ -130,20 +142,22 @@ def _train(
     overwrite: bool,
     config: Path | None,
     save_config: Path | None,
+    loggers: tuple[str, ...],
     source: Path | None = None,
     **words: Any,
 ) -> None:
     from inrzoo import api
     from inrzoo.api.typed import checked, option
-    from inrzoo.tasks.training.options import make_task
-    from inrzoo.tasks.training.run_file import RUN_KEYS, read_run_file, write_run_file
+    from inrzoo.tasks.training.options import make_loggers, make_task
+    from inrzoo.tasks.training.run_file import LOGGER, RUN_KEYS, read_run_file, write_run_file
 
     options = {} if config is None else read_run_file(config, name)
-    typed = {"store": store, "out": out, "source": source, **words}
+    typed = {"store": store, "out": out, "source": source, LOGGER: loggers, **words}
     if click.get_current_context().get_parameter_source("device") is not ParameterSource.DEFAULT:
         typed["device"] = device
     options |= {key: value for key, value in typed.items() if value not in (None, ())}  # (): it was not typed
     run = {key: None if key not in options else str(options.pop(key)) for key in RUN_KEYS}
+    log_to = list(options.pop(LOGGER, []))
     if run["store"] is None:
         raise InrzooError(
             "STORE is missing: a folder, a URL or USER/NAME, on the command line or in the file of --config"
@@ -161,10 +175,13 @@ def _train(
         chosen,
         typed,
     )
+    made = make_loggers(log_to)
     if save_config is not None:
-        write_run_file(save_config, task, run)
+        write_run_file(save_config, task, {**run, LOGGER: log_to or None})
     device, files = run["device"] or device, run["source"]
-    trained = api.train(task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite)
+    trained = api.train(
+        task, run["store"], out=run["out"], device=device, source=files, overwrite=overwrite, loggers=made
+    )
     how = ", stopped by patience" * trained.stopped + "; complete, nothing to do" * trained.unchanged
     say(f"run      {trained.folder}: {trained.step} steps{how}")
     say(f"best     step {trained.best_step}, validation score {trained.score:.4g}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Literal
@@ -52,9 +53,11 @@ class Learner(ABC):
 
     @abstractmethod
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
-        """The loss that step number `step` minimises, and further numbers to record.
+        """The mean loss of batch number `step`, and further means over the batch to record.
 
-        It is a function of `step`, of the module, and of torch's global random state if the module draws.
+        A step has one batch, of its number, unless it is shared by `devices` or `accumulate`: then batches are counted
+        through all steps, as `training.batches.Share` says. The loss is a function of `step`, of the module, and of
+        torch's global random state if the module draws.
         """
 
     def after_step(self) -> None:  # noqa: B027 - most tasks need nothing here
@@ -83,30 +86,46 @@ class Task(ABC):
     Attributes:
         steps: maximum number of optimiser steps.
         lr: learning rate of Adam.
-        schedule: `constant`, or `cosine` from `lr` to 0 at the last step.
+        schedule: `constant`; `cosine` from `lr` to 0 at the last step; `step`, times `lr_decay` at each of `lr_steps`;
+            or `plateau`, times `lr_decay` after more than `lr_patience` validations in a row without a better score.
+        lr_decay: factor of the learning rate under `step` and `plateau`.
+        lr_steps: steps after which `step` changes the learning rate, ascending.
+        lr_patience: validations without a better score that `plateau` tolerates.
         warmup: steps in which the learning rate rises from 0.
         weight_decay: decoupled from the gradient, as in AdamW.
         clip: maximum gradient norm; 0 disables clipping.
         validate_every: steps between two validations, and between two checkpoints.
         patience: validations in a row without a better score before training stops; 0 for never.
         seed: of the network's initialisation and of all random draws.
+        precision: of the network's matrix products: `float32` (or `32`), or `bfloat16` (`bf16`) by autocast.
+        devices: processes that share a step, each with a batch of its own: a GPU each, or CPU processes.
+        accumulate: batches of each process that make a step.
         reads_signals: whether the task learns from signals, so that it takes a dataset without INRs.
         augment_kind: kind of the components that a field `augment` lists: `transforms` of weights, or `augmentations`
             of signals.
+        casts: whether the task runs the parts of its loss that stand it in bfloat16 if `precision` says so. Of another
+            task the loop runs all of the loss so.
     """
 
     reads_signals: ClassVar[bool] = False
     augment_kind: ClassVar[str] = "transforms"
+    casts: ClassVar[bool] = False
 
     steps: int = 10_000
     lr: float = 1e-3
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    lr_decay: float = 0.1
+    lr_steps: tuple[int, ...] = ()
+    lr_patience: int = 10
     warmup: int = 0
     weight_decay: float = 0.0
     clip: float = 1.0
     validate_every: int = 250
     patience: int = 0
     seed: int = 0
+    precision: Literal["float32", "bfloat16"] = "float32"
+    devices: int = 1
+    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -114,15 +133,27 @@ class Task(ABC):
         Raises:
             InrzooError: a number is out of its range.
         """
-        for key in ("lr", "warmup", "weight_decay", "clip", "patience"):
+        for key in ("lr", "warmup", "weight_decay", "clip", "patience", "lr_patience"):
             self.require(key, getattr(self, key) >= 0, "at least 0")
-        for key in ("steps", "validate_every"):
+        for key in ("steps", "validate_every", "devices", "accumulate"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require("lr_decay", 0 < self.lr_decay < 1, "above 0 and below 1")
+        ascending = all(before < after for before, after in pairwise((0, *self.lr_steps)))
+        self.require("lr_steps", ascending, "ascending steps, at least 1")
+        self.require("lr_steps", not self.lr_steps or self.schedule == "step", "none unless schedule is step")
+        if self.schedule == "step":
+            self.require("lr_steps", bool(self.lr_steps), "steps, such as 6000,8000, for the schedule step")
 
     def require(self, key: str, holds: bool, allowed: str) -> None:
         """Raise the one-line error for field `key` unless `holds`."""
         if not holds:
             raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
+
+    def autocast(self, module: nn.Module, device: Device) -> torch.autocast:
+        """A context whose matrix products have `precision`: in training everywhere, in measurements on a GPU alone."""
+        kind = torch.device(device).type
+        reduced = self.precision == "bfloat16" and (module.training or kind == "cuda")
+        return torch.autocast(kind, torch.bfloat16, enabled=reduced)
 
     def require_readable(self, data: Data) -> None:
         """Raise InrzooError if `data` are a dataset without INRs and the task needs a store."""

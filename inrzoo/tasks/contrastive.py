@@ -26,6 +26,7 @@ from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks.training.batches import TrainingBatches
+from inrzoo.tasks.training.group import gathered
 from inrzoo.tasks.training.state import load_module, part_of
 from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, notes_of
 
@@ -69,6 +70,8 @@ class Contrastive(WeightTask):
         super().__post_init__()
         self.require("batch_size", self.batch_size >= 2, "at least 2, because other pairs are the negatives of a pair")
         self.require("temperature", self.temperature > 0, "above 0")
+        alone = "1: pairs are contrasted with those of their own batch; devices or a larger batch_size add to them"
+        self.require("accumulate", self.accumulate == 1, alone)
         for key in ("projector_hidden", "projector_features"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
 
@@ -165,6 +168,8 @@ class _Learner(Learner):
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """NT-Xent of a batch; see `Learner.loss`."""
         first_NF, second_NF = self._project(step)
+        if self._task.devices > 1:  # the negatives of a pair are those of all processes
+            first_NF, second_NF = gathered(first_NF), gathered(second_NF)
         loss = nt_xent(first_NF, second_NF, self._task.temperature)
         with torch.no_grad():
             cosine_NN = nn.functional.cosine_similarity(first_NF[:, None], second_NF[None], dim=-1)

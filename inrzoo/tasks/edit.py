@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -53,6 +53,8 @@ class Edit(Task):
         validation_inrs: number of INRs that decide which checkpoint is the best, spread evenly over the split.
         test_inrs: number of INRs that are measured, spread evenly over the split; all by default.
     """
+
+    casts: ClassVar[bool] = True
 
     steps: int = 2500
     lr: float = 5e-3
@@ -120,7 +122,7 @@ class Editor:
 
     def __init__(self, task: Edit, dataset: WeightDataset, decoder: Decoder, device: Device) -> None:
         self.dataset, self.space = dataset, SignalSpace(dataset, device)
-        self._decoder, self._device = decoder, device
+        self._task, self._decoder, self._device = task, decoder, device
         self._operation: Operation = registry.make("operations", task.operation, sizes=self.space.grid)
 
     def batches(self, count: int | None = None) -> Iterator[WeightBatch]:
@@ -130,8 +132,9 @@ class Editor:
 
     def edited(self, weights: Tensor) -> Tensor:
         """Return the weights after the edit, (B, P) both, as they are fitted."""
-        changed: Tensor = weights + self._decoder(weights)
-        return changed
+        with self._task.autocast(self._decoder, weights.device):
+            change: Tensor = self._decoder(weights)
+        return weights + change.float()
 
     def targets(self, batch: WeightBatch) -> Tensor:
         """Return the edited signals on the value scale, (B, K, C)."""

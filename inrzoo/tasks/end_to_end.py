@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -44,10 +44,12 @@ class EndToEnd(SignalTarget[Network], Task):
             this order. The paper's row with augmentation has both.
         rates_factor: learning rate of the learned rates, in multiples of `lr`.
         classifier_factor: learning rate of the classifier, in multiples of `lr`.
-        mixed_precision: run the classifier in bfloat16 and inner steps in float32.
+        mixed_precision: run the classifier in bfloat16 and inner steps in float32, as `precision` bfloat16 does.
         validation_signals: number of signals that decide which checkpoint is the best.
         test_inner_fraction: share of the coordinates of an inner step in evaluation; that of training by default.
     """
+
+    casts: ClassVar[bool] = True
 
     lr: float = 1e-4
     weight_decay: float = 1e-4
@@ -97,7 +99,7 @@ class EndToEnd(SignalTarget[Network], Task):
             sizes=signals.grid,
             num_classes=len(signals.label_names[self.labels(signals)]),
         )
-        network.mixed_precision = self.mixed_precision
+        network.mixed_precision = self.mixed_precision or self.precision == "bfloat16"
         return network
 
     def begin(self, path: Data, device: Device) -> Learner:

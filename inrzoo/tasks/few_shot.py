@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -74,6 +74,8 @@ class FewShot(Task):
         test_query: query INRs per class where the network is measured; `query` by default.
         test_episodes: number of episodes for each way and shot.
     """
+
+    casts: ClassVar[bool] = True
 
     steps: int = 3000
     lr: float = 5e-4
@@ -209,8 +211,9 @@ class Network(Freezable):
 
     def forward(self, numbers: Tensor) -> Tensor:
         """Features (B, F) of inputs (B, P) that are not normalised."""
-        features: Tensor = self.encoder(self.inputs(numbers))
-        return features
+        with self._task.autocast(self, numbers.device):
+            features: Tensor = self.encoder(self.inputs(numbers))
+        return features.float()
 
     def of_weights(self, weights: Tensor) -> Tensor:
         """Features (B, F) of weights (B, P) as they were fitted."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -39,13 +39,15 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
             this order.
         coord_noise: half width of uniform noise on the coordinates of a step's loss, in steps of the grid; GINR-IPC's
             code has 0.5 for its photographs.
-        mixed_precision: run the hypernetwork in bfloat16 and its INRs in float32.
+        mixed_precision: run the hypernetwork in bfloat16 and its INRs in float32, as `precision` bfloat16 does.
         validation_signals: number of signals that decide which checkpoint is the best.
         test_signals: number of signals that are measured, spread evenly over the split; all by default.
         test_tto_steps: steps of test-time optimisation, whose result is measured too; 0 for none.
         test_tto_lr: learning rate of test-time optimisation.
         test_tto_part: test-time optimisation changes `all` weights, or the `instance` part alone.
     """
+
+    casts: ClassVar[bool] = True
 
     lr: float = 1e-4
     hypernet: dict[str, Any] = field(default_factory=lambda: {"name": "instance_patterns"})
@@ -74,6 +76,7 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         self.require("num_coords", self.num_coords is None or self.num_coords >= 1, "at least 1")
         reptile = self.hypernet.get("algorithm") == "reptile"
         self.require("mixed_precision", not (self.mixed_precision and reptile), "false with reptile")
+        self.require("precision", not (self.precision == "bfloat16" and reptile), "float32 with reptile")
         self.require("coord_noise", self.coord_noise >= 0, "at least 0")
         self.require("coord_noise", not (self.coord_noise and reptile), "0 with reptile")
         self.require("test_tto_steps", self.test_tto_steps >= 0, "at least 0")
@@ -126,8 +129,9 @@ class _Learner(Learner):
         """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
         task = self._task
         values = self._batches(step)[0].to(self._device)
-        if task.mixed_precision or task.coord_noise:
-            with torch.autocast(self._device.type, torch.bfloat16, enabled=task.mixed_precision):
+        reduced = task.mixed_precision or task.precision == "bfloat16"
+        if reduced or task.coord_noise:
+            with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
                 weights = self._network(self._coords, values)
             places = self._places(len(values))
             losses_B = self._network.reconstruction_loss(weights.float(), places, values, task.num_coords)

@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -68,11 +68,12 @@ class WeightTask(Task):
         pretrained: run or checkpoint whose trained encoder, with the statistics of its inputs, this one begins with;
             `encoder` and `inputs` are then those of it.
         frozen: whether the pretrained encoder stays as it is, so that its features are read.
-        precision: of matrix products on a GPU: `float32`, or `bfloat16` by autocast.
         augment: transforms of training batches: `rotate=15`, or several fields as in `"intensity gain=0.2 offset=0.1"`;
             `none` for no transforms. Repeat the option for several; they are applied in this order, those of normalised
             weights last.
     """
+
+    casts: ClassVar[bool] = True
 
     steps: int = 10_000
     lr: float = 1e-3
@@ -86,7 +87,6 @@ class WeightTask(Task):
     encoder: dict[str, Any] = field(default_factory=lambda: {"name": "relational_transformer"})
     pretrained: str | None = None
     frozen: bool = False
-    precision: Literal["float32", "bfloat16"] = "float32"
     augment: tuple[dict[str, Any], ...] = DEFAULT_AUGMENT
 
     def __post_init__(self) -> None:
@@ -277,7 +277,6 @@ class WeightNetwork(Freezable):
             )
         self.encoder = make_encoder(task.encoder, dataset.layout, dataset.stores[0])
         self.out_features: int = self.encoder.out_features
-        self._precision = torch.bfloat16 if task.precision == "bfloat16" else torch.float32
 
     def prepared(self, dataset: WeightDataset, *, augmented: bool = False) -> WeightDataset:
         """The same INRs as this network reads them; see `WeightTask.prepared`."""
@@ -285,8 +284,7 @@ class WeightNetwork(Freezable):
 
     def forward(self, batch: WeightBatch) -> Tensor:
         """Features (B, F), float32, of a batch of a dataset that is `prepared`."""
-        device = batch.weights.device.type
-        with torch.autocast(device, torch.bfloat16, enabled=device == "cuda" and self._precision == torch.bfloat16):
+        with self._task.autocast(self, batch.weights.device):
             features: Tensor = self.encoder(batch.weights)
         return features.float()
 

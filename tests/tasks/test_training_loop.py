@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,8 +19,8 @@ from inrzoo.errors import InrzooError, Terminated
 from inrzoo.tasks import train
 from inrzoo.tasks.few_shot import FewShot
 from inrzoo.tasks.reporting.tables import table, write_section
-from inrzoo.tasks.training.loop import learning_rate
 from inrzoo.tasks.training.options import make_task, options
+from inrzoo.tasks.training.schedule import Plateau, learning_rate
 
 # Dropout, noise and mixtures: everything that draws.
 TASK = FewShot(
@@ -145,6 +146,76 @@ def test_learning_rates():
     assert learning_rate(task, 50) == pytest.approx(1.0)
     assert learning_rate(task, 100) == 0
     assert {learning_rate(FewShot(steps=100, lr=2.0, schedule="constant"), step) for step in range(100)} == {2.0}
+
+
+def test_steps_of_the_learning_rate_are_those_of_torch():
+    task = FewShot(steps=20, lr=2.0, schedule="step", lr_steps=(3, 7, 8), lr_decay=0.3)
+    optimiser = torch.optim.SGD([torch.zeros(1)], lr=2.0)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimiser, [3, 7, 8], gamma=0.3)
+    for step in range(20):
+        assert learning_rate(task, step) == pytest.approx(optimiser.param_groups[0]["lr"])
+        optimiser.step()
+        scheduler.step()
+    rising = registry.make("tasks", {**task.to_json(), "warmup": 4})
+    assert learning_rate(rising, 0) == 0.5 and learning_rate(rising, 5) == pytest.approx(0.6)
+
+
+def test_a_plateau_reduces_after_more_validations_without_a_better_score_than_are_tolerated():
+    task = FewShot(lr=1.0, schedule="plateau", lr_decay=0.5, lr_patience=2)
+    scores = [1.0, 2.0, 2.0, 1.0, 2.0, 3.0, 3.0, 2.0, 1.0, 0.0, 0.0, 0.0, 4.0]
+    factors = [1.0, 1.0, 1.0, 1.0, 0.5, 0.5, 0.5, 0.5, 0.25, 0.25, 0.25, 0.125, 0.125]
+    plateau, state = Plateau(task), None
+    for score, factor in zip(scores, factors, strict=True):
+        plateau.add(score)
+        continued = Plateau(task, state)  # from a checkpoint of the validation before
+        continued.add(score)
+        state = json.loads(json.dumps(continued.state()))
+        assert plateau.factor == continued.factor == factor
+        assert plateau.state() == state
+
+
+def test_a_run_on_a_plateau_continues_to_the_bit_and_its_rate_falls(characters, tmp_path):
+    falling = {"schedule": "plateau", "lr_patience": 0, "lr_decay": 0.5, "warmup": 0, "validate_every": 3}
+    task = registry.make("tasks", {**TASK.to_json(), **falling})
+    train(task, characters, tmp_path / "whole", quiet=True)
+    for count in (10, 7):
+        train(task, characters, tmp_path / "parts", quiet=True, stop_after=count)
+    train(task, characters, tmp_path / "parts", quiet=True)
+    assert files(tmp_path / "whole") == files(tmp_path / "parts")
+    lines = [json.loads(line) for line in (tmp_path / "whole" / "metrics.jsonl").read_text().splitlines()]
+    best, rate = -1.0, task.lr
+    for line in lines:
+        assert line["lr"] == pytest.approx(rate)
+        rate, best = (rate, line["score"]) if line["score"] > best else (rate / 2, best)
+    assert lines[-1]["lr"] < task.lr / 4
+
+
+@pytest.mark.parametrize(
+    "fields, message",
+    [
+        ({"schedule": "step"}, r"lr_steps = \(\) is not allowed; it must be steps, such as 6000,8000"),
+        ({"schedule": "step", "lr_steps": (5, 5)}, r"lr_steps = \(5, 5\) is not allowed; it must be ascending steps"),
+        ({"lr_steps": (5,)}, r"lr_steps = \(5,\) is not allowed; it must be none unless schedule is step"),
+        ({"schedule": "plateau", "lr_decay": 1.0}, "lr_decay = 1.0 is not allowed; it must be above 0 and below 1"),
+        ({"schedule": "plateau", "lr_patience": -1}, "lr_patience = -1 is not allowed; it must be at least 0"),
+    ],
+)
+def test_impossible_schedules_are_one_line(fields, message):
+    with pytest.raises(InrzooError, match=message):
+        FewShot(**fields)
+
+
+def test_a_checkpoint_of_before_these_fields_is_continued(characters, tmp_path):
+    """What a run did before there were processes, accumulation and further schedules is what the defaults do."""
+    newer = ("precision", "lr_decay", "lr_steps", "lr_patience", "devices", "accumulate")
+    train(TASK, characters, tmp_path / "run", quiet=True, stop_after=9)
+    last = read(tmp_path / "run" / "last.safetensors")
+    older = replace(last, task={key: value for key, value in last.task.items() if key not in newer})
+    assert len(older.task) == len(last.task) - len(newer)
+    older.write(tmp_path / "run" / "last.safetensors")
+    train(TASK, characters, tmp_path / "run", quiet=True)
+    train(TASK, characters, tmp_path / "whole", quiet=True)
+    assert files(tmp_path / "whole") == files(tmp_path / "run")
 
 
 # --- words of the command line ---------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, get_args, get_origin, get_type_hints
 
@@ -12,6 +12,7 @@ from inrzoo import registry
 from inrzoo.docstrings import descriptions
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
+from inrzoo.loggers import Logger
 from inrzoo.short_forms import short_table
 from inrzoo.tasks.contract import Task
 from inrzoo.tasks.pretrained import pretrained_fields
@@ -20,6 +21,8 @@ from inrzoo.typecheck import toml_value
 
 TABLES = tuple[dict[str, Any], ...]
 """Type of a field that is a list of transforms or augmentations."""
+SHORT_WORDS = {"precision": {"32": "float32", "bf16": "bfloat16"}}
+"""Further spellings of values, by field."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,8 @@ def make_task(name: str, words: Mapping[str, Any], settings: Mapping[str, Any]) 
         if key not in hints:
             raise unknown(f"the task {name}", key, [option.field for option in options(cls)])
     kind = cls.augment_kind
-    values = {key: _parsed(word, hints[key], kind) for key, word in words.items() if word is not None}
+    short = {key: SHORT_WORDS.get(key, {}).get(str(word), word) for key, word in words.items() if word is not None}
+    values = {key: _parsed(word, hints[key], kind) for key, word in short.items()}
     defaults = {field.name: _default(field) for field in dataclasses.fields(cls)}
     for dotted, word in settings.items():
         field, _, key = dotted.partition(".")
@@ -104,7 +108,7 @@ def _parsed(word: Any, hint: Any, augment_kind: str) -> Any:
     return word if hint is str or (str in arms and toml_value(word) != "none") else toml_value(word)
 
 
-def transform_table(word: Any, kind: str = "transforms") -> Any:
+def transform_table(word: Any, kind: str = "transforms", option: str = "--augment") -> Any:
     """The table of a transform from a text such as `rotate=15` or `intensity gain=0.2 offset=0.1`.
 
     The first part is the name of the transform. `NAME=VALUE` sets its first field; further parts are `FIELD=VALUE`.
@@ -112,7 +116,8 @@ def transform_table(word: Any, kind: str = "transforms") -> Any:
 
     Args:
         word: the text.
-        kind: `transforms` of weights, or `augmentations` of signals.
+        kind: `transforms` of weights, `augmentations` of signals, or `loggers`.
+        option: the option that the user typed, for errors.
 
     Raises:
         InrzooError: the text has another form, or there is no such component.
@@ -126,15 +131,36 @@ def transform_table(word: Any, kind: str = "transforms") -> Any:
     first, *rest = word.split() or [""]
     pairs = [part.partition("=") for part in rest]
     if not first or not all(key and equals and text for key, equals, text in pairs):
-        raise InrzooError(f"--augment {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
+        raise InrzooError(f"{option} {word!r} is not allowed; expected NAME, NAME=VALUE or 'NAME FIELD=VALUE ...'")
     name, equals, text = first.partition("=")
-    name = trust(kind, name) if ":" in name else name.replace("-", "_")
     try:
+        name = trust(kind, name) if ":" in name else name.replace("-", "_")
         table = short_table(name, toml_value(text), kind) if equals else {"name": name}
         registry.find(kind, name)
     except InrzooError as error:
-        raise InrzooError(f"--augment {word!r}: {error}") from None
+        raise InrzooError(f"{option} {word!r}: {error}") from None
     return {**table, **{key: toml_value(text) for key, _, text in pairs}}
+
+
+def make_loggers(words: Iterable[str | Logger]) -> list[Logger]:
+    """Make loggers from what the user wrote: `tensorboard`, `"wandb project=digits"`, `package.module:Class`.
+
+    Loggers that are made already are returned as they are.
+
+    Raises:
+        InrzooError: there is no such logger, it does not take a field, or its package is not installed.
+    """
+    made: list[Logger] = []
+    for word in words:
+        if not isinstance(word, str):
+            made.append(word)
+            continue
+        table = transform_table(word, "loggers", "--logger")
+        try:
+            made.append(registry.make("loggers", table))
+        except InrzooError as error:
+            raise type(error)(f"--logger {word!r}: {error}") from error
+    return made
 
 
 def _default(field: dataclasses.Field[Any]) -> Any:

@@ -19,10 +19,12 @@ TASK = "task"
 """Key of the name of the task; a file without it serves any task that has its other keys."""
 RUN_KEYS = ("store", "out", "source", "device")
 """Keys that are no fields of a task, but options that every task has. Paths in them are those of the command line."""
+LOGGER = "logger"
+"""Key of the list of loggers."""
 
 
 def read_run_file(path: Path, task: str) -> dict[str, Any]:
-    """Read the options in a file: `RUN_KEYS` and fields of a task.
+    """Read the options in a file: `RUN_KEYS`, `LOGGER` and fields of a task.
 
     Args:
         task: name of the task, with underscores.
@@ -37,7 +39,7 @@ def read_run_file(path: Path, task: str) -> dict[str, Any]:
         raise InrzooError(f"--config {path} cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InrzooError(f"--config {path} is not valid TOML: {error}") from None
-    allowed = [TASK, *RUN_KEYS, *(option.field for option in options(registry.find("tasks", task)))]
+    allowed = [TASK, *RUN_KEYS, LOGGER, *(option.field for option in options(registry.find("tasks", task)))]
     recorded = check_type(TASK, table.get(TASK, task), str)
     if recorded.replace("-", "_") != task:
         raise InrzooError(f"--config {path} has the options of the task {recorded}, not of {task}")
@@ -46,14 +48,15 @@ def read_run_file(path: Path, task: str) -> dict[str, Any]:
             raise unknown(f"--config {path}", key, allowed)
     for key in RUN_KEYS:
         check_type(key, table.get(key, ""), str)
+    check_type(LOGGER, table.get(LOGGER, []), list[str])
     return {key: value for key, value in table.items() if key != TASK}
 
 
-def write_run_file(path: Path, task: Task, run: Mapping[str, str | None]) -> None:
+def write_run_file(path: Path, task: Task, run: Mapping[str, str | list[str] | None]) -> None:
     """Write all fields of a task and the other options of a run, atomically.
 
     Args:
-        run: values of `RUN_KEYS`; None is left out.
+        run: values of `RUN_KEYS` and `LOGGER`; None is left out.
 
     Raises:
         InrzooError: the folder of the file does not exist, or a field has a value that no TOML file can hold.
@@ -64,7 +67,7 @@ def write_run_file(path: Path, task: Task, run: Mapping[str, str | None]) -> Non
     write_atomically(path, text.encode())
 
 
-def run_file_text(task: Task, run: Mapping[str, str | None], where: str) -> str:
+def run_file_text(task: Task, run: Mapping[str, str | list[str] | None], where: str) -> str:
     """Return the content of a run file; arguments and errors as of `write_run_file`, `where` names it in errors."""
     fields = task.to_json()
     name = str(fields.pop("name"))

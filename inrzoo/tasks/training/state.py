@@ -26,6 +26,12 @@ NEWER_FIELDS: dict[str, Any] = {
     "train_seeds": 0,
     "pretrained": None,
     "frozen": False,
+    "precision": "float32",
+    "lr_decay": 0.1,
+    "lr_steps": [],
+    "lr_patience": 10,
+    "devices": 1,
+    "accumulate": 1,
 }
 """Fields that checkpoints of before they existed lack, with the values that say what was done then."""
 
