@@ -159,11 +159,15 @@ class SignalTable:
         limits_N2 = None if self.limits_N2 is None else self.limits_N2[rows]
         return to_values(np.asarray(self.arrays["signals"][rows]), self.scale, limits_N2)
 
+    def where(self) -> NDArray[np.float32] | None:
+        """Coordinates of each signal, (N, K, D), or what an observer takes instead; None for the grid of all."""
+        return self.observation.where(self.arrays, self.grid, self.coords.extent)
+
     def targets(self, rows: Rows = slice(None)) -> Targets:
         """Return what the INRs of some rows are fitted to."""
         part = self[rows]
         numbers_BKC = np.asarray(part.arrays["signals"])
-        where = self.observation.where(part.arrays, self.grid, self.coords.extent)
+        where = part.where()
         held_out = self.observation.held_out(part.arrays, self.grid, self.coords.extent)
         return Targets(
             coords=self.coords.grid(self.grid) if where is None else where,

@@ -1,96 +1,169 @@
 """The signals that tasks learn from: those of a store that carries its signals, or of a dataset without INRs.
 
-Shape letters: N signals, B batch of signals, P numbers of one INR, K coordinates, D in_features, C channels.
+Shape letters: N signals, B batch of signals, K points of a signal, D coordinates, R numbers of a place, C channels.
 """
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo import manifest, registry
+from inrzoo import manifest
+from inrzoo.addresses import open_store
 from inrzoo.augmentations import Augmentation, augmented, make_augmentations
 from inrzoo.errors import InrzooError
-from inrzoo.fit.metrics import psnr
-from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
-from inrzoo.loaders import load
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.manifest import Manifest, without_defaults
 from inrzoo.nearest import among
-from inrzoo.targets import SignalTable, limits_of
+from inrzoo.observations import Observation, Observer
+from inrzoo.store import Store
+from inrzoo.store.signal_reader import Evaluate
+from inrzoo.targets import SignalTable, Targets, limits_of
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
+from inrzoo.tasks.signal_targets import SignalTargets
 from inrzoo.tasks.training.batches import TrainingBatches
-from inrzoo.tasks.training.state import load_module
+from inrzoo.tasks.training.state import plain
+from inrzoo.unfitted import inr_of, read_source, require_observable
+from inrzoo.volume_rendering import predicted
 from inrzoo.weights import WeightLayout
 
 MEASURED_AT_ONCE = 64
-"""Signals that a network is given at once where many are measured."""
+"""Maximum number of signals that a network is given at once where many are measured."""
+MEASURED_POINTS = 2**18
+"""Maximum number of evaluations of INRs at once where many signals are measured, unless one signal has more."""
 MAX_PARTS_AT_ONCE = 4
 """Maximum number of runs of `SIGNALS_AT_ONCE` signals that are shuffled with each other."""
-SignalBatch = tuple[Tensor, dict[str, Tensor]]
-"""Values (B, K, C) and label columns (B,) each."""
 Rows = slice | Tensor
-Network_co = TypeVar("Network_co", bound=Hypernet, covariant=True)
+
+
+class SignalBatch(NamedTuple):
+    """Signals of a batch.
+
+    Attributes:
+        values: (B, K, C), on the value scale.
+        labels: columns (B,) of codes by name.
+        where: the signals' own coordinates, (B, K, D), or rays, (B, K, 6), as `Observation.where` gives them; None for
+            the grid that all share.
+    """
+
+    values: Tensor
+    labels: dict[str, Tensor]
+    where: Tensor | None = None
+
+
+class SignalPart(NamedTuple):
+    """Signals that are measured at once, on the device of the network.
+
+    Attributes:
+        where: coordinates of the grid, (K, D), or as in `SignalBatch`.
+        values, labels: as in `SignalBatch`.
+        targets: the same on the CPU, with the signals' units and their held-out points or views.
+    """
+
+    where: Tensor
+    values: Tensor
+    labels: dict[str, Tensor]
+    targets: Targets
 
 
 @dataclass(frozen=True, kw_only=True)
 class SignalSet:
-    """Signals of one split, and the family of their INRs.
+    """Signals of one split, the family of their INRs, and how both are compared.
 
     Attributes:
         inr: of the store, or the one that the dataset's manifest names.
-        grid: sizes, slowest axis first.
-        coords: of the grid, (K, D).
+        grid: sizes, slowest axis first; (K,) for signals with points of their own.
+        coords: of the grid, (K, D); None if signals have points or rays of their own.
+        observation: how INRs are compared with the signals.
+        extent: highest coordinate.
         value_range: numbers that the smallest and the largest possible value of a signal are mapped to.
-        conventions: tables `coords` and `values` of the manifest.
+        conventions: tables `coords` and `values` of the manifest; `observation` too if signals have further arrays.
         label_names: the names of the codes of each label column.
+        labels: columns (N,) of codes by name.
         identity: equal for two sets of the same signals; JSON types.
         size: N.
-        read_rows: returns values (B, K, C) on the value scale, and label columns (B,), of some rows.
+        read_table: returns all arrays of the signals at some positions.
         augmentations: of the signals of training batches; `parts` gives signals as they are.
         augmentation_seed: what is drawn for a signal is a function of it, the epoch, and the signal's row.
     """
 
     inr: INR
     grid: tuple[int, ...]
-    coords: Tensor
+    coords: Tensor | None
+    observation: Observation
+    extent: float
     value_range: tuple[float, float]
     conventions: dict[str, Any]
     label_names: dict[str, list[str]]
+    labels: dict[str, Tensor]
     identity: dict[str, Any]
     size: int
-    read_rows: Callable[[Rows], SignalBatch]
+    read_table: Callable[[NDArray[np.int64]], SignalTable]
     augmentations: tuple[Augmentation, ...] = ()
     augmentation_seed: int = 0
 
     def __len__(self) -> int:
         return self.size
 
-    def parts(self, device: Device, count: int | None = None) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-        """Iterate over coordinates, values and labels of some signals at a time.
+    @property
+    def loss_name(self) -> str:
+        """Name of the loss by which INRs are compared with signals."""
+        return self.observation.loss_name
+
+    @cached_property
+    def observer(self) -> Observer | None:
+        """How values are predicted from INRs; None for the values of the INR at coordinates."""
+        return self.observation.observer(extent=self.extent, value_range=self.value_range)
+
+    def predict(self, weights_BP: Tensor, where: Tensor, evaluate: Evaluate | None = None) -> Tensor:
+        """Predict the values of signals, (B, K, C); see `Store.predict`."""
+        values_at = self.inr if evaluate is None else partial(evaluate, self.inr)
+        return predicted(self.observer, values_at, weights_BP, where)
+
+    def read_rows(self, rows: Rows) -> SignalBatch:
+        """Return some signals as they are."""
+        positions_B = np.arange(self.size)[rows if isinstance(rows, slice) else rows.numpy()]
+        table = self.read_table(positions_B)
+        where_BKR = table.where()
+        where = None if where_BKR is None else torch.from_numpy(where_BKR)
+        labels = {name: codes[torch.from_numpy(positions_B)] for name, codes in self.labels.items()}
+        return SignalBatch(torch.from_numpy(table.values()), labels, where)
+
+    def places(self, batch: SignalBatch, device: Device) -> Tensor:
+        """Where the signals of a batch have their values: coordinates (K, D) of the grid, or as in `SignalBatch`."""
+        where = self.coords if batch.where is None else batch.where
+        assert where is not None, "signals without a grid have places of their own"
+        return where.to(device)
+
+    def parts(self, device: Device, count: int | None = None) -> Iterator[SignalPart]:
+        """Iterate over some signals at a time.
 
         Args:
             device: of the tensors.
             count: number of signals, spread evenly over the set, which may be sorted by class; all if None.
         """
-        coords, total = self.coords.to(device), len(self) if count is None else min(count, len(self))
-        rows = torch.arange(total) * len(self) // max(total, 1)
-        for part in rows.split(MEASURED_AT_ONCE):
-            values, labels = self.read_rows(part)
-            yield coords, values.to(device), {name: codes.to(device) for name, codes in labels.items()}
+        total = len(self) if count is None else min(count, len(self))
+        rows_N = np.arange(total) * len(self) // max(total, 1)
+        evaluations = int(np.prod(self.grid)) * self.observation.evaluations
+        at_once = max(1, min(MEASURED_AT_ONCE, MEASURED_POINTS // evaluations))
+        for first in range(0, total, at_once):
+            rows_B = rows_N[first : first + at_once]
+            targets = self.read_table(rows_B).targets()
+            labels = {name: codes[torch.from_numpy(rows_B)].to(device) for name, codes in self.labels.items()}
+            where = torch.from_numpy(targets.coords) if self.coords is None else self.coords
+            yield SignalPart(where.to(device), torch.from_numpy(targets.values_BKC).to(device), labels, targets)
 
     def batches(
         self, batch_size: int, seed: int, augment: Sequence[Mapping[str, Any]] = ()
@@ -105,9 +178,15 @@ class SignalSet:
         Raises:
             InrzooError: the set has fewer signals than a batch, or an augmentation is not for such signals.
         """
+        if augment and self.coords is None:
+            raise InrzooError(
+                f"augment {augment[0].get('name', '')}: it takes signals on a grid; these have points or views of "
+                "their own"
+            )
         made = make_augmentations(augment, self.grid)
         source = replace(self, augmentations=made, augmentation_seed=seed)
-        part_bytes = SIGNALS_AT_ONCE * len(self.coords) * self.inr.out_features
+        arrays = self.read_table(np.arange(1)).arrays.values()
+        part_bytes = SIGNALS_AT_ONCE * sum(array.nbytes for array in arrays)
         shards = max(1, min(MAX_PARTS_AT_ONCE, CACHED_SIGNAL_BYTES // part_bytes - 1))
         return TrainingBatches(
             source, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
@@ -126,12 +205,12 @@ class SignalSet:
         return np.append(starts, len(self)), np.arange(len(starts))
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> SignalBatch:
-        """Values (B, K, C) after all augmentations, and label columns (B,)."""
-        values, labels = self.read_rows(torch.from_numpy(positions_B))
-        if self.augmentations:
-            generators = (generator_for(self.augmentation_seed, epoch, int(row)) for row in positions_B)
-            values = augmented(values, self.augmentations, generators, self.grid)
-        return values, labels
+        """Signals after all augmentations."""
+        batch = self.read_rows(torch.from_numpy(positions_B))
+        if not self.augmentations:
+            return batch
+        generators = (generator_for(self.augmentation_seed, epoch, int(row)) for row in positions_B)
+        return batch._replace(values=augmented(batch.values, self.augmentations, generators, self.grid))
 
     def prefetch(self, positions_B: NDArray[np.int64]) -> None:
         """Nothing: signals are read when they are needed."""
@@ -164,27 +243,31 @@ def signal_set(path: Data, split: str) -> SignalSet:
         if not str(path).endswith(".toml") and str(path) not in names:
             raise InrzooError(f"no store at {path} and no dataset of that name{among(path, names)}")
         return _of_dataset(json.dumps(manifest.load(str(path), trusted=True).to_json()), None, split)
-    seeds = load(path, normalise="none").stores[0].info.published_seeds
-    dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
-    store = dataset.stores[0]
+    return _of_store(open_store(path), split)
 
-    def read_rows(rows: Rows) -> SignalBatch:
-        batch = dataset[rows]
-        assert batch.targets is not None, "the dataset was loaded with its signals"
-        return batch.targets, batch.labels
 
+def _of_store(store: Store, split: str) -> SignalSet:
+    """Signals of a store, whatever became of the fits of their INRs."""
+    if not store.has_signals:
+        raise InrzooError(f"{store.location} does not hold its signals; its licence does not allow it")
+    names = list(store.info.split_names)
+    signals_N = np.flatnonzero(store.split == (names.index(split) if split in names else -1))
+    if not len(signals_N):
+        raise InrzooError(f"{store.location} has no signals in split {split!r}{among(split, names)}")
+    targets, recorded = SignalTargets(store, "signals"), store.info.manifest
     return SignalSet(
-        inr=dataset.inr,
-        grid=store.info.grid,
-        coords=torch.from_numpy(store.coords()),
+        inr=store.inr,
+        grid=store.grid,
+        coords=None if store.info.arrays else torch.from_numpy(store.coords()),
+        observation=store.observation,
+        extent=recorded.coords.extent,
         value_range=store.value_range,
-        conventions=without_defaults(
-            {"coords": asdict(store.info.manifest.coords), "values": {"range": list(store.value_range)}}
-        ),
-        label_names=dict(dataset.label_names),
-        identity={"fingerprint": store.info.fingerprint, "signals": len(dataset)},
-        size=len(dataset),
-        read_rows=read_rows,
+        conventions=_conventions(recorded, store.observation),
+        label_names={column: list(codes) for column, codes in store.info.label_names.items()},
+        labels={name: torch.from_numpy(codes[signals_N]) for name, codes in store.labels.items()},
+        identity={"fingerprint": store.info.fingerprint, "signals": len(signals_N)},
+        size=len(signals_N),
+        read_table=lambda positions_B: targets.table(signals_N[positions_B]),
     )
 
 
@@ -192,32 +275,25 @@ def signal_set(path: Data, split: str) -> SignalSet:
 def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     """Signals of a manifest (JSON text), read into memory as bytes; the three latest splits stay in memory."""
     dataset = Manifest.from_json(json.loads(resolved))
-    signals = registry.make("sources", dataset.source).read(source)
-    signals = (signals if dataset.limit is None else signals.limit(dataset.limit)).by_split()
+    signals = read_source(dataset, source)
+    require_observable(dataset, signals)
     of_split = _of_split(signals, split)
     if not len(of_split):
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, signals.split_names)}")
-    if of_split.arrays:
-        raise InrzooError(
-            f"the signals of {dataset.name} have points or views of their own; tasks on signals need a grid"
-        )
     scaled = dataset if split == "train" else _with_training_limits(dataset, signals)
-    table = SignalTable.of(of_split.read_arrays(range(len(of_split))), of_split.grid, scaled, of_split.ids)
-    labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
-    tables, grid = dataset.to_json(), tuple(signals.grid)
-    nyquist = float(dataset.coords.nyquist(grid).min())
-
-    def read_rows(rows: Rows) -> SignalBatch:
-        values_BKC = table.values(rows if isinstance(rows, slice) else rows.numpy())
-        return torch.from_numpy(values_BKC), {name: part[rows] for name, part in labels.items()}
-
+    arrays = of_split.read_arrays(range(len(of_split)))
+    tables = dataset.to_json()
+    table = SignalTable.of(arrays, of_split.grid, scaled, of_split.ids, valid_N2=of_split.valid)
     return SignalSet(
-        inr=manifest.make_inr(dataset.inr, len(signals.grid), signals.channels, nyquist),
-        grid=grid,
-        coords=torch.from_numpy(dataset.coords.grid(grid)),
+        inr=inr_of(dataset, signals),
+        grid=tuple(signals.grid),
+        coords=None if signals.arrays else torch.from_numpy(dataset.coords.grid(tuple(signals.grid))),
+        observation=table.observation,
+        extent=dataset.coords.extent,
         value_range=dataset.values.range,
-        conventions=without_defaults({key: tables[key] for key in ("coords", "values")}),
+        conventions=_conventions(dataset, table.observation),
         label_names=signals.label_names,
+        labels={name: torch.from_numpy(codes) for name, codes in of_split.labels.items()},
         identity={
             "source": {key: value for key, value in tables["source"].items() if key not in ("url", "hashes")},
             "limit": dataset.limit,
@@ -225,8 +301,17 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
             "signals": len(of_split),
         },
         size=len(of_split),
-        read_rows=read_rows,
+        read_table=table.__getitem__,
     )
+
+
+def _conventions(settings: Any, observation: Observation) -> dict[str, Any]:
+    """What signals share with those of a training; `settings` are a manifest, or what a store records of it."""
+    tables = {"coords": asdict(settings.coords), "values": asdict(settings.values)}
+    # Measures of a grid change nothing in a network.
+    own = {"observation": dict(settings.observation)} if observation.arrays else {}
+    conventions: dict[str, Any] = plain({**without_defaults(tables), **own})
+    return conventions
 
 
 def _of_split(signals: Any, split: str) -> Any:
@@ -244,50 +329,3 @@ def _with_training_limits(dataset: Manifest, signals: Any) -> Manifest:
     assert limits_N2 is not None, "only the scale of a type has none"
     first, last = map(float, limits_N2[0])
     return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))
-
-
-class SignalTarget(ABC, Generic[Network_co]):
-    """Mixed into a task that learns from signals and whose field `inr` names the INRs that it makes.
-
-    An empty `inr` stands for the INR that the store or the dataset has.
-    """
-
-    reads_signals: ClassVar[bool] = True
-    augment_kind: ClassVar[str] = "augmentations"
-    inr: dict[str, Any]
-
-    def target(self, stored: INR) -> INR:
-        """The INR whose weights are made, for data that have the INR `stored`."""
-        if not self.inr:
-            return stored
-        inr: INR = registry.make("inrs", self.inr, in_features=stored.in_features, out_features=stored.out_features)
-        return inr
-
-    def conventions(self, path: Data) -> dict[str, Any]:
-        """See `Task.conventions`: the INRs that the network makes, and grid and scale of the signals that it reads."""
-        signals = signal_set(path, "train")
-        target = self.target(signals.inr)
-        inr = {"name": registry.name_of("inrs", type(target)), **asdict(target)}
-        return {"inr": inr, "grid": list(signals.grid), **signals.conventions}
-
-    @abstractmethod
-    def network(self, signals: SignalSet) -> Network_co:
-        """An untrained network for these signals."""
-
-    def restored(
-        self, path: Data, split: str, state: Mapping[str, Tensor], device: Device
-    ) -> tuple[SignalSet, Network_co]:
-        """Signals of a split, and the trained network, from the state of the module in a checkpoint."""
-        signals = self.signals(path, split)
-        network = self.network(signals).to(device).eval()
-        load_module(network, state)
-        return signals, network
-
-    def signals(self, path: Data, split: str) -> SignalSet:
-        """Each signal of a split once; see `signal_set`."""
-        return signal_set(path, split)
-
-
-def psnr_of(network: Hypernet, weights: Tensor, coords: Tensor, values: Tensor, signals: SignalSet) -> Tensor:
-    """PSNR of each signal's INR on the whole grid, dB, (B,)."""
-    return psnr(network.reconstruction_loss(weights, coords, values), signals.value_range)

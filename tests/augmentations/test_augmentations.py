@@ -112,7 +112,7 @@ def test_what_is_drawn_depends_on_seed_epoch_and_signal_alone():
     batches = signals.batches(8, 0, [{"name": "crop", "padding": 2}, {"name": "flip"}])
     source = batches._stream.source
     rows = np.array([5, 900, 17, 3])
-    together, _ = source.read(rows, epoch=2, key=0)
+    together = source.read(rows, epoch=2, key=0).values
     alone = torch.cat([source.read(np.array([row]), epoch=2, key=7)[0] for row in rows])
     assert torch.equal(together, alone)
     assert not torch.equal(together, source.read(rows, epoch=3, key=0)[0])
@@ -161,7 +161,8 @@ def test_the_noise_of_coordinates_is_in_steps_of_the_grid():
     learner = task(coord_noise=0.5).begin("digits", "cpu")
     spacing = grid_spacing(signal_set("digits", "train"))
     assert torch.allclose(spacing, torch.full((2,), 2 / 7))
-    moved = (learner._places(100) - learner._coords) / spacing
+    coords = signal_set("digits", "train").coords
+    moved = (learner._places(coords, 100) - coords) / spacing
     assert moved.abs().max() <= 0.5 and moved.std() == pytest.approx(1 / math.sqrt(12), rel=0.02)
     assert not torch.equal(moved[0], moved[1])
 
