@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,21 +18,23 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo import manifest
+from inrzoo import manifest, registry
 from inrzoo.addresses import open_store
 from inrzoo.augmentations import Augmentation, augmented, make_augmentations
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
-from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
+from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.manifest import Manifest, without_defaults
 from inrzoo.nearest import among
 from inrzoo.observations import Observation, Observer
+from inrzoo.sources import Signals
 from inrzoo.store import Store
 from inrzoo.store.signal_reader import Evaluate
-from inrzoo.targets import SignalTable, Targets, limits_of
+from inrzoo.targets import SignalTable, Targets, limits_from
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
-from inrzoo.tasks.signal_targets import SignalTargets
+from inrzoo.tasks.signal_arrays import SignalArrays
+from inrzoo.tasks.signal_targets import SignalTargets, signals_at_once
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import plain
 from inrzoo.unfitted import inr_of, read_source, require_observable
@@ -43,8 +45,6 @@ MEASURED_AT_ONCE = 64
 """Maximum number of signals that a network is given at once where many are measured."""
 MEASURED_POINTS = 2**18
 """Maximum number of evaluations of INRs at once where many signals are measured, unless one signal has more."""
-MAX_PARTS_AT_ONCE = 4
-"""Maximum number of runs of `SIGNALS_AT_ONCE` signals that are shuffled with each other."""
 Rows = slice | Tensor
 
 
@@ -94,6 +94,7 @@ class SignalSet:
         labels: columns (N,) of codes by name.
         identity: equal for two sets of the same signals; JSON types.
         size: N.
+        signal_bytes: size of all arrays of one signal, as they are stored.
         read_table: returns all arrays of the signals at some positions.
         augmentations: of the signals of training batches; `parts` gives signals as they are.
         augmentation_seed: what is drawn for a signal is a function of it, the epoch, and the signal's row.
@@ -110,6 +111,7 @@ class SignalSet:
     labels: dict[str, Tensor]
     identity: dict[str, Any]
     size: int
+    signal_bytes: int
     read_table: Callable[[NDArray[np.int64]], SignalTable]
     augmentations: tuple[Augmentation, ...] = ()
     augmentation_seed: int = 0
@@ -168,7 +170,10 @@ class SignalSet:
     def batches(
         self, batch_size: int, seed: int, augment: Sequence[Mapping[str, Any]] = ()
     ) -> TrainingBatches[SignalBatch]:
-        """Shuffled batches for training. So many parts are mixed as stay in memory once they are decoded.
+        """Shuffled batches for training, whose order is that of a store with the same signals.
+
+        Runs of signals are taken in a random order, as many at a time as a store keeps decoded, and the signals of
+        these are shuffled.
 
         Args:
             batch_size: signals of a batch.
@@ -185,11 +190,11 @@ class SignalSet:
             )
         made = make_augmentations(augment, self.grid)
         source = replace(self, augmentations=made, augmentation_seed=seed)
-        arrays = self.read_table(np.arange(1)).arrays.values()
-        part_bytes = SIGNALS_AT_ONCE * sum(array.nbytes for array in arrays)
-        shards = max(1, min(MAX_PARTS_AT_ONCE, CACHED_SIGNAL_BYTES // part_bytes - 1))
+        at_once = signals_at_once(self.signal_bytes)
+        # Half of what a store keeps decoded, so that the next window is decoded before this one goes.
+        parts = max(1, CACHED_SIGNAL_BYTES // 2 // (at_once * self.signal_bytes))
         return TrainingBatches(
-            source, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
+            source, batch_size, seed=seed, name="batch", buffer=parts * at_once, shards_at_once=parts
         )
 
     # --- as `Readable` asks for ----------------------------------------------------------------------------------
@@ -200,8 +205,8 @@ class SignalSet:
         return self.inr.layout
 
     def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Runs of signals that are decoded at once; see `Rows.chunks`."""
-        starts = np.arange(0, len(self), SIGNALS_AT_ONCE)
+        """Runs of signals that a store decodes at once; see `Rows.chunks`."""
+        starts = np.arange(0, len(self), signals_at_once(self.signal_bytes))
         return np.append(starts, len(self)), np.arange(len(starts))
 
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> SignalBatch:
@@ -267,42 +272,77 @@ def _of_store(store: Store, split: str) -> SignalSet:
         labels={name: torch.from_numpy(codes[signals_N]) for name, codes in store.labels.items()},
         identity={"fingerprint": store.info.fingerprint, "signals": len(signals_N)},
         size=len(signals_N),
+        signal_bytes=targets.signal_bytes,
         read_table=lambda positions_B: targets.table(signals_N[positions_B]),
     )
 
 
 @lru_cache(maxsize=3)
 def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
-    """Signals of a manifest (JSON text), read into memory as bytes; the three latest splits stay in memory."""
-    dataset = Manifest.from_json(json.loads(resolved))
-    signals = read_source(dataset, source)
-    require_observable(dataset, signals)
-    of_split = _of_split(signals, split)
-    if not len(of_split):
+    """Signals of a manifest (JSON text); what is decoded of the three latest splits stays in memory or on the disk."""
+    dataset, signals = _listed(resolved, source)
+    arrays = _arrays(resolved, source, split)
+    if not len(arrays):
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, signals.split_names)}")
-    scaled = dataset if split == "train" else _with_training_limits(dataset, signals)
-    arrays = of_split.read_arrays(range(len(of_split)))
-    tables = dataset.to_json()
-    table = SignalTable.of(arrays, of_split.grid, scaled, of_split.ids, valid_N2=of_split.valid)
+    of_split, grid, tables = arrays.signals, tuple(signals.grid), dataset.to_json()
+
+    @cache
+    def scaled() -> Manifest:
+        """The manifest with the limits of the training split written into it, if the scale is that of the dataset."""
+        values, training = dataset.values, _arrays(resolved, source, "train")
+        if values.scale == "dtype":
+            return dataset
+        limits_from(arrays.extremes_N2, values, of_split.ids)  # refuses signals that have no scale
+        if values.scale == "signal" or values.limits is not None:
+            return dataset
+        reference = training if len(training) else arrays
+        first, last = limits_from(reference.extremes_N2, values, reference.signals.ids)[0].tolist()
+        return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))
+
+    def read_table(positions_B: NDArray[np.int64]) -> SignalTable:
+        ids = [of_split.ids[position] for position in positions_B.tolist()]
+        valid_N2 = None if of_split.valid is None else of_split.valid[positions_B]
+        return SignalTable.of(arrays(positions_B), grid, scaled(), ids, valid_N2=valid_N2)
+
+    observation: Observation = registry.make("observations", dataset.observation)
     return SignalSet(
         inr=inr_of(dataset, signals),
-        grid=tuple(signals.grid),
-        coords=None if signals.arrays else torch.from_numpy(dataset.coords.grid(tuple(signals.grid))),
-        observation=table.observation,
+        grid=grid,
+        coords=None if signals.arrays else torch.from_numpy(dataset.coords.grid(grid)),
+        observation=observation,
         extent=dataset.coords.extent,
         value_range=dataset.values.range,
-        conventions=_conventions(dataset, table.observation),
+        conventions=_conventions(dataset, observation),
         label_names=signals.label_names,
         labels={name: torch.from_numpy(codes) for name, codes in of_split.labels.items()},
         identity={
             "source": {key: value for key, value in tables["source"].items() if key not in ("url", "hashes")},
             "limit": dataset.limit,
             "checksums": signals.checksums,
-            "signals": len(of_split),
+            "signals": len(arrays),
         },
-        size=len(of_split),
-        read_table=table.__getitem__,
+        size=len(arrays),
+        signal_bytes=arrays.signal_bytes,
+        read_table=read_table,
     )
+
+
+@lru_cache(maxsize=2)
+def _listed(resolved: str, source: Path | None) -> tuple[Manifest, Signals]:
+    """A manifest and its signals before decoding: files are listed and their checksums taken once for all splits."""
+    dataset = Manifest.from_json(json.loads(resolved))
+    signals = read_source(dataset, source)
+    require_observable(dataset, signals)
+    return dataset, signals
+
+
+@lru_cache(maxsize=3)
+def _arrays(resolved: str, source: Path | None, split: str) -> SignalArrays:
+    """The arrays of the signals of a split; none if there is no split of that name."""
+    _, signals = _listed(resolved, source)
+    names = list(signals.split_names)
+    chosen = np.flatnonzero(signals.split == (names.index(split) if split in names else -1))
+    return SignalArrays(signals.take(chosen))
 
 
 def _conventions(settings: Any, observation: Observation) -> dict[str, Any]:
@@ -312,20 +352,3 @@ def _conventions(settings: Any, observation: Observation) -> dict[str, Any]:
     own = {"observation": dict(settings.observation)} if observation.arrays else {}
     conventions: dict[str, Any] = plain({**without_defaults(tables), **own})
     return conventions
-
-
-def _of_split(signals: Any, split: str) -> Any:
-    """The signals of a split; none if there is no split of that name."""
-    names = list(signals.split_names)
-    return signals.take(np.flatnonzero(signals.split == (names.index(split) if split in names else -1)))
-
-
-def _with_training_limits(dataset: Manifest, signals: Any) -> Manifest:
-    """The manifest with the limits of the training split written into it, where the scale is that of the dataset."""
-    values, training = dataset.values, _of_split(signals, "train")
-    if values.scale != "dataset" or values.limits is not None or not len(training):
-        return dataset
-    limits_N2 = limits_of(training.array(range(len(training))), values, training.ids)
-    assert limits_N2 is not None, "only the scale of a type has none"
-    first, last = map(float, limits_N2[0])
-    return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))

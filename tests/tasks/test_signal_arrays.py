@@ -1,0 +1,237 @@
+"""Signals of a source in memory, decoded when they are needed, and from a scratch file: the same, to the bit."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from inrzoo import manifest, registry, tasks
+from inrzoo.checkpoint import read
+from inrzoo.errors import InrzooError
+from inrzoo.sources import Signals, _files
+from inrzoo.sources.digits import Digits
+from inrzoo.sources.solids import Solids
+from inrzoo.tasks import UnfittedDataset, signal_arrays, signals
+from inrzoo.tasks.signal_arrays import SignalArrays
+from inrzoo.tasks.signals import signal_set
+from inrzoo.tasks.training.batches import TrainingBatches
+
+WAYS = {"memory": {}, "decoded": {"random_access": True}, "scratch file": {}}
+"""Ways to the arrays of signals, and what a source says for them."""
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_kept():
+    """Sets that an earlier test has read in another way."""
+    yield
+    for cached in (signals._of_dataset, signals._arrays, signals._listed):
+        cached.cache_clear()
+
+
+@pytest.fixture
+def way(request, monkeypatch, tmp_path):
+    """Read the signals of every source in this way."""
+    monkeypatch.setenv("INRZOO_CACHE", str(tmp_path / "cache"))
+    if request.param == "memory":
+        return request.param
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
+    make = Signals.__init__
+
+    def said(self, **fields):
+        make(self, **{**fields, "random_access": request.param == "decoded"})
+
+    monkeypatch.setattr(Signals, "__init__", said)
+    return request.param
+
+
+EVERY_WAY = pytest.mark.parametrize("way", WAYS, indirect=True)
+
+
+@EVERY_WAY
+@pytest.mark.parametrize("source", [Digits(), Solids(num_points=20, num_held_out=8)])
+def test_rows_are_those_of_the_source_in_any_order(way, source):
+    listed = source.read(None)
+    arrays, expected = SignalArrays(listed), listed.read_arrays(range(len(listed)))
+    for rows in ([7, 3, 11, 0, 5], [4], []):
+        found = arrays(np.array(rows, dtype=np.int64))
+        assert found.keys() == expected.keys()
+        for name, array in found.items():
+            assert array.dtype == expected[name].dtype and np.array_equal(array, expected[name][rows])
+    assert arrays.signal_bytes == sum(array[0].nbytes for array in expected.values())
+    flat = expected["signals"].astype(np.float64).reshape(len(listed), -1)
+    assert np.array_equal(arrays.extremes_N2, np.stack([flat.min(1), flat.max(1)], axis=1))
+
+
+def task(**fields):
+    hypernet = {"name": "learned_init", "inner_lr": 0.05}
+    inr = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 8.0}
+    table = {"name": "hypernetwork", "hypernet": hypernet, "inr": inr, "batch": 8, "steps": 12, "validate_every": 6}
+    return registry.make("tasks", {**table, **fields})
+
+
+def test_every_way_trains_the_same_network_and_continues_to_the_same_bits(monkeypatch, tmp_path):
+    """Augmented, over more than one epoch, by one decoder and by several."""
+    data = UnfittedDataset(manifest.load("digits", overrides={"source.num_validation": 800, "source.num_test": 950}))
+    one = task(augment=[{"name": "crop", "padding": 2}])
+    assert len(signal_set(data, "train")) < one.steps * one.batch
+    tasks.train(one, data, tmp_path / "memory", device="cpu", quiet=True)
+    expected = read(tmp_path / "memory" / "last.safetensors").module
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
+    make = Signals.__init__
+    for name, random_access, threads in (("decoded", True, 1), ("by four", True, 4), ("scratch", False, 1)):
+        signals._of_dataset.cache_clear(), signals._arrays.cache_clear(), signals._listed.cache_clear()
+        monkeypatch.setattr(
+            Signals, "__init__", lambda self, _=random_access, **f: make(self, **f | {"random_access": _})
+        )
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=threads: set(range(count)))
+        for stop in (5, None):
+            tasks.train(one, data, tmp_path / name, device="cpu", quiet=True, stop_after=stop)
+        found = read(tmp_path / name / "last.safetensors").module
+        assert all(torch.equal(found[key], expected[key]) for key in expected), name
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Twelve photographs of 8×8 in a folder, and in an archive, with a manifest."""
+    folder, generator = tmp_path / "photos", np.random.default_rng(0)
+    for number in range(12):
+        place = folder / ("train", "val", "test")[number % 3] / f"class_{number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        pixels = generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / f"{number:02d}.png")
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        for file in sorted(folder.rglob("*.png")):
+            archive.write(file, file.relative_to(folder))
+    (tmp_path / "photos.toml").write_text('[source]\nname = "image_folder"\n[inr]\nname = "siren"\n')
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", ["photos", "photos.zip"])
+def test_files_are_listed_and_hashed_once_for_all_splits(kind, photos, monkeypatch):
+    """Also where the size of every picture is checked, and an archive is opened once."""
+    reads, opened = [], []
+    read_file, open_zip = _files.read_file, zipfile.ZipFile.__init__
+    monkeypatch.setattr(_files, "read_file", lambda path: reads.append(path) or read_file(path))
+    monkeypatch.setattr(
+        zipfile.ZipFile, "__init__", lambda self, *words: opened.append(words) or open_zip(self, *words)
+    )
+    data = UnfittedDataset(manifest.load(str(photos / "photos.toml")), photos / kind)
+    sets = [signal_set(data, split) for split in ("train", "validation", "test")]
+    assert [len(each) for each in sets] == [4, 4, 4]
+    assert len(reads) == (13 if kind == "photos" else 0), "each file once, and the first one for its size"
+    assert len(opened) == (0 if kind == "photos" else 2), "once for the names, once for the contents"
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
+    for each in sets:
+        for _ in range(3):
+            assert each.read_rows(slice(None)).values.shape == (4, 64, 3)
+    assert len(opened) == (0 if kind == "photos" else 2)
+
+
+def test_a_photograph_that_changes_is_one_line(photos, monkeypatch):
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
+    data = UnfittedDataset(manifest.load(str(photos / "photos.toml")), photos / "photos")
+    train = signal_set(data, "train")
+    next((photos / "photos" / "train").rglob("*.png")).write_bytes(b"no picture")
+    with pytest.raises(InrzooError, match="is not an image"):
+        train.read_rows(slice(None))
+
+
+def test_a_scratch_file_has_no_name_and_needs_room(monkeypatch, tmp_path):
+    monkeypatch.setenv("INRZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
+    listed = Digits().read(None)
+    assert SignalArrays(listed)(np.array([1]))["signals"].shape == (1, 64, 1)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == []
+    monkeypatch.setattr(signal_arrays, "free_bytes", lambda folder: 1000)
+    with pytest.raises(InrzooError, match=r"a file of 115,008 bytes, .* 1,000 free; set INRZOO_CACHE"):
+        SignalArrays(listed)(np.array([1]))
+
+
+def test_the_scale_of_a_set_is_that_of_its_training_split_however_it_is_read(monkeypatch):
+    overrides = {"source.num_points": 20, "source.num_held_out": 8, "values.limits": None}
+    settings = manifest.load("solids", overrides={**overrides, "values.scale": "dataset"})
+    whole = signal_set(UnfittedDataset(settings), "test").read_rows(slice(None)).values
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
+    for cached in (signals._of_dataset, signals._arrays):
+        cached.cache_clear()
+    assert torch.equal(signal_set(UnfittedDataset(settings), "test").read_rows(torch.tensor([1])).values[0], whole[1])
+    train = signal_set(UnfittedDataset(settings), "train").read_rows(slice(None)).values
+    assert train.min() == -1 and train.max() == 1
+
+
+def test_the_order_mixes_runs_from_all_over_the_set():
+    """Large signals are few in a run, so that a window of a set that is sorted by class has many classes."""
+    made = signal_set("digits", "train")
+    large = signals.replace(made, signal_bytes=95_052, size=100_000)
+    starts, _ = large.chunks()
+    assert starts[1] == 44 and len(starts) == 2274
+    batches = large.batches(16, seed=0)
+    assert isinstance(batches, TrainingBatches)
+    window = next(batches._stream.order.groups(0)).windows[0]
+    assert len(window.positions) * 95_052 / 2**20 == pytest.approx(128, rel=0.1)
+    assert len(np.unique(window.positions // 10_000)) >= 9
+
+
+MEASURE = """
+import json, resource, sys
+import torch
+torch.set_num_threads(1)
+from pathlib import Path
+from inrzoo import manifest, registry, tasks
+from inrzoo.tasks import UnfittedDataset
+folder, out, steps = sys.argv[1:]
+hypernet = {"name": "learned_init", "inner_steps": 1, "inner_fraction": 0.05}
+inr = {"name": "siren", "hidden_features": 8, "hidden_layers": 1}
+table = {"name": "hypernetwork", "hypernet": hypernet, "inr": inr, "batch": 16, "num_coords": 256, "steps": 60}
+task = registry.make("tasks", {**table, "validate_every": 30, "validation_signals": 16})
+data = UnfittedDataset(manifest.load(str(Path(folder) / "photos.toml")), Path(folder) / "photos")
+run = tasks.train(task, data, Path(out), device="cpu", quiet=True, stop_after=int(steps) or None)
+print(json.dumps([run.step, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
+"""
+
+
+def made_photos(folder: Path, count: int, side: int = 178, distinct: int = 200) -> Path:
+    """A folder of `count` photographs, hard links to a few, and its manifest."""
+    generator = np.random.default_rng(0)
+    (folder / "originals").mkdir(parents=True)
+    for number in range(distinct):
+        coarse = Image.fromarray(generator.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+        coarse.resize((side, side), Image.Resampling.BICUBIC).save(folder / "originals" / f"{number}.jpg", quality=90)
+    for split, share in (("train", count), ("val", 64), ("test", 64)):
+        for number in range(share):
+            place = folder / "photos" / split / f"class_{number * 10 // share}"
+            place.mkdir(parents=True, exist_ok=True)
+            os.link(folder / "originals" / f"{number % distinct}.jpg", place / f"{number:06d}.jpg")
+    text = f'[source]\nname = "image_folder"\nsize = {side}\n[inr]\nname = "siren"\nhidden_features = 8\n'
+    (folder / "photos.toml").write_text(text)
+    return folder
+
+
+def measured(folder: Path, out: Path, steps: int = 0) -> tuple[int, int]:
+    """Steps done and peak memory, in bytes, of a training in a process of its own."""
+    words = [sys.executable, "-c", MEASURE, str(folder), str(out), str(steps)]
+    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    step, peak = json.loads(done.stdout.splitlines()[-1])
+    return step, peak
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_set(tmp_path):
+    """Four times as many photographs, of which 1.1 GB are never in memory: a few hundred bytes more for each name."""
+    peaks = {}
+    for count in (3_000, 12_000):
+        folder = made_photos(tmp_path / str(count), count)
+        step, first = measured(folder, tmp_path / f"run_{count}", 25)
+        assert step == 25
+        step, second = measured(folder, tmp_path / f"run_{count}")
+        assert step == 60
+        peaks[count] = max(first, second)
+    assert signal_arrays.IN_MEMORY_BYTES < 3_000 * 178**2 * 3
+    assert peaks[12_000] - peaks[3_000] < 64 * 2**20
