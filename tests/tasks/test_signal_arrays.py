@@ -1,10 +1,9 @@
 """Signals of a source in memory, decoded when they are needed, and from a scratch file: the same, to the bit."""
 
-import json
 import os
-import subprocess
-import sys
+import runpy
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -169,7 +168,7 @@ def test_the_scale_of_a_set_is_that_of_its_training_split_however_it_is_read(mon
 def test_the_order_mixes_runs_from_all_over_the_set():
     """Large signals are few in a run, so that a window of a set that is sorted by class has many classes."""
     made = signal_set("digits", "train")
-    large = signals.replace(made, signal_bytes=95_052, size=100_000)
+    large = replace(made, signal_bytes=95_052, size=100_000)
     starts, _ = large.chunks()
     assert starts[1] == 44 and len(starts) == 2274
     batches = large.batches(16, seed=0)
@@ -179,59 +178,16 @@ def test_the_order_mixes_runs_from_all_over_the_set():
     assert len(np.unique(window.positions // 10_000)) >= 9
 
 
-MEASURE = """
-import json, resource, sys
-import torch
-torch.set_num_threads(1)
-from pathlib import Path
-from inrzoo import manifest, registry, tasks
-from inrzoo.tasks import UnfittedDataset
-folder, out, steps = sys.argv[1:]
-hypernet = {"name": "learned_init", "inner_steps": 1, "inner_fraction": 0.05}
-inr = {"name": "siren", "hidden_features": 8, "hidden_layers": 1}
-table = {"name": "hypernetwork", "hypernet": hypernet, "inr": inr, "batch": 16, "num_coords": 256, "steps": 60}
-task = registry.make("tasks", {**table, "validate_every": 30, "validation_signals": 16})
-data = UnfittedDataset(manifest.load(str(Path(folder) / "photos.toml")), Path(folder) / "photos")
-run = tasks.train(task, data, Path(out), device="cpu", quiet=True, stop_after=int(steps) or None)
-print(json.dumps([run.step, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024]))
-"""
-
-
-def made_photos(folder: Path, count: int, side: int = 178, distinct: int = 200) -> Path:
-    """A folder of `count` photographs, hard links to a few, and its manifest."""
-    generator = np.random.default_rng(0)
-    (folder / "originals").mkdir(parents=True)
-    for number in range(distinct):
-        coarse = Image.fromarray(generator.integers(0, 256, (12, 12, 3), dtype=np.uint8))
-        coarse.resize((side, side), Image.Resampling.BICUBIC).save(folder / "originals" / f"{number}.jpg", quality=90)
-    for split, share in (("train", count), ("val", 64), ("test", 64)):
-        for number in range(share):
-            place = folder / "photos" / split / f"class_{number * 10 // share}"
-            place.mkdir(parents=True, exist_ok=True)
-            os.link(folder / "originals" / f"{number % distinct}.jpg", place / f"{number:06d}.jpg")
-    text = f'[source]\nname = "image_folder"\nsize = {side}\n[inr]\nname = "siren"\nhidden_features = 8\n'
-    (folder / "photos.toml").write_text(text)
-    return folder
-
-
-def measured(folder: Path, out: Path, steps: int = 0) -> tuple[int, int]:
-    """Steps done and peak memory, in bytes, of a training in a process of its own."""
-    words = [sys.executable, "-c", MEASURE, str(folder), str(out), str(steps)]
-    done = subprocess.run(words, capture_output=True, text=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    step, peak = json.loads(done.stdout.splitlines()[-1])
-    return step, peak
-
-
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_set(tmp_path):
-    """Four times as many photographs, of which 1.1 GB are never in memory: a few hundred bytes more for each name."""
+    """Four times as many photographs, 1.1 GB more of pixels: a few hundred bytes more for each name."""
+    script = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "streaming.py"))
     peaks = {}
     for count in (3_000, 12_000):
-        folder = made_photos(tmp_path / str(count), count)
-        step, first = measured(folder, tmp_path / f"run_{count}", 25)
-        assert step == 25
-        step, second = measured(folder, tmp_path / f"run_{count}")
-        assert step == 60
-        peaks[count] = max(first, second)
-    assert signal_arrays.IN_MEMORY_BYTES < 3_000 * 178**2 * 3
+        assert count * script["SIDE"] ** 2 * 3 > signal_arrays.IN_MEMORY_BYTES
+        first, second = script["measured"](
+            script["made_photos"](tmp_path / str(count), count, 200), tmp_path / f"r{count}"
+        )
+        assert (first["step"], second["step"]) == (script["STOP_AFTER"], script["STEPS"])
+        peaks[count] = max(first["peak"], second["peak"])
     assert peaks[12_000] - peaks[3_000] < 64 * 2**20
