@@ -3,8 +3,8 @@
 Command:  python benchmarks/streaming.py FOLDER [--photos 3000 12000 200000]     Duration: 4 minutes on one core.
 Needs:    3 GB of disk below FOLDER, which keeps the photographs for the next time.
 
-A set is JPEG files of 178×178 pixels, hard links to 2,000 that are drawn at random. A small learned start of a small SIREN
-is trained on it for 60 steps of 16 photographs, is stopped after 25 and continued, each in a process of its own.
+A set is JPEG files of 178×178 pixels, hard links to 2,000 that are drawn at random. A small learned start of a small
+SIREN is trained on it for 60 steps of 16 photographs, is stopped after 25 and continued, each in a process of its own.
 """
 
 import argparse
