@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from inrzoo.errors import InrzooError
 
@@ -74,6 +75,10 @@ class FileTree:
     @cached_property
     def _archive(self) -> tuple[zipfile.ZipFile, threading.Lock]:
         return zipfile.ZipFile(self.path), threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the open archive, which another process opens for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_archive"}
 
     def _guarded(self, read: Callable[[str], bytes]) -> Callable[[str], bytes]:
         def guarded(name: str) -> bytes:
