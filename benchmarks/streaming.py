@@ -22,6 +22,7 @@ from PIL import Image
 
 from inrzoo import manifest, registry, tasks
 from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.signals import signal_set
 
 SIDE, STEPS, STOP_AFTER = 178, 60, 25
 HELD_OUT = 64
@@ -63,7 +64,7 @@ def train(folder: Path, out: Path, stop_after: int | None) -> dict[str, float]:
     torch.set_num_threads(1)
     data = UnfittedDataset(manifest.load(str(folder / "photos.toml")), folder / "photos")
     begun = time.perf_counter()
-    tasks.signals.signal_set(data, "train")
+    signal_set(data, "train")
     listed = time.perf_counter()
     run = tasks.train(registry.make("tasks", TASK), data, out, device="cpu", quiet=True, stop_after=stop_after)
     peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
