@@ -110,7 +110,7 @@ class PlaceAugmentation(SignalAugmentation):
     `registry.make("augmentations", {"name": …}, extent=extent)` makes it.
 
     Attributes:
-        extent: highest coordinate of points.
+        extent: highest coordinate of points; given by the data and not by the user.
     """
 
     PLACES: ClassVar[tuple[Places, ...]] = ("points",)

@@ -21,7 +21,7 @@ class Jitter(PlaceAugmentation):
 
     Attributes:
         std: of the moves, in units of [-1, 1]; at least 0.
-        quantity: see `SignalKind`; given by the data and not by the user.
+        quantity: of the values, `udf`, `sdf`, `occupancy` or `values`; given by the data and not by the user.
     """
 
     RUNTIME_FIELDS: ClassVar[tuple[str, ...]] = ("extent", "quantity")

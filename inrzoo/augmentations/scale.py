@@ -24,7 +24,9 @@ class Scale(PlaceAugmentation):
     Attributes:
         high: largest factor.
         low: smallest factor, above 0; at least 1 if distances are cut off (`source.clip`).
-        quantity, zero, furthest: see `SignalKind`; given by the data and not by the user.
+        quantity: of the values, `udf`, `sdf`, `occupancy` or `values`; given by the data and not by the user.
+        zero: the value of the distance 0; given by the data and not by the user.
+        furthest: greatest distance that is not cut off, in units of the values; given by the data and not by the user.
     """
 
     RUNTIME_FIELDS: ClassVar[tuple[str, ...]] = ("extent", "quantity", "zero", "furthest")

@@ -25,7 +25,7 @@ class Turn(PlaceAugmentation):
         degrees: largest angle, from 0 to 180.
         axis: number of the coordinate that stays: 1 for shapes that stand along y, 2 along z.
         step: angles are multiples of it, in degrees, each as likely; 0 for any angle.
-        places: see `SignalKind`; given by the data and not by the user.
+        places: whether values lie at `points` or along `rays`; given by the data and not by the user.
     """
 
     PLACES: ClassVar[tuple[Places, ...]] = ("points", "rays")

@@ -107,6 +107,19 @@ def test_a_run_continues_to_the_same_bits(name, tmp_path):
     assert all(torch.equal(whole.module[key], parts.module[key]) for key in whole.module)
 
 
+@pytest.mark.parametrize("name", ["solids", "balls"])
+@pytest.mark.parametrize("hypernet", ["cavia", "functa"])
+def test_every_hypernetwork_by_gradient_steps_learns_from_own_places(hypernet, name, tmp_path):
+    inr = {
+        "functa": {"name": "latent_siren", "hidden_features": 8, "hidden_layers": 1, "latent_dim": 4, "omega_0": 8.0}
+    }
+    fields = {"cavia": {"rank": 4, "layer": 1}, "functa": {}}[hypernet]
+    task = make(hypernet={"name": hypernet, **fields}, inr=inr.get(hypernet, SIREN))
+    tasks.train(task, dataset(name), tmp_path / "run", device="cpu", quiet=True)
+    found = [one.name for one in tasks.evaluate(tmp_path / "run", dataset(name))]
+    assert found == [measure + stage for stage in ("", ", 2 steps on all") for measure in MEASURES[name]]
+
+
 @EVERY
 def test_training_lowers_the_loss(name, tmp_path):
     task = make(lr=3e-3, steps=40, validate_every=20, hypernet={"name": "learned_init", "inner_lr": 0.05})
@@ -206,6 +219,7 @@ def test_occupancies_are_logits(task, tmp_path):
     (part,) = signals.parts("cpu")
     logits = network.inr(network(part.where, part.values), part.where).detach()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, part.values)
+    torch.testing.assert_close(network.loss(part.where, part.values).mean(), expected)
     found = {one.name: one.mean for one in tasks.evaluate(tmp_path / "run", data)}
     assert found["loss"] == pytest.approx(float(expected), rel=1e-5) and "iou" in found and "PSNR" not in found
 
