@@ -15,6 +15,7 @@ from inrzoo.observations.points import Points
 from inrzoo.refit import refit
 from inrzoo.store import open_store
 from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.hypernetwork import grid_spacing
 from inrzoo.tasks.signals import signal_set
 from inrzoo.verify import verify
 
@@ -234,6 +235,16 @@ def test_a_network_of_patches_has_no_use_for_points(inrzoo):
     ):
         code, _, err = inrzoo("train", "hypernetwork", "solids", "--hypernet", "learned_init", "--batch", "2", *words)
         assert code == 2 and err.count("\n") == 1 and says in err
+
+
+def test_the_noise_of_coordinates_is_in_samples_of_a_sound():
+    data = dataset("tones")
+    learner, signals = make(coord_noise=0.5).begin(data, "cpu"), signal_set(data, "train")
+    step = 2 * signals.extent / 63
+    assert grid_spacing(signals).tolist() == pytest.approx([step])
+    moved = (learner._places(signals.coords, 50) - signals.coords) / step
+    assert 0.45 < moved.abs().max() <= 0.5001
+    assert torch.isfinite(learner.loss(0)[0])
 
 
 def test_sounds_are_cut_into_patches(tmp_path):

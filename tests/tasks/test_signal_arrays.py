@@ -153,16 +153,19 @@ def test_a_scratch_file_has_no_name_and_needs_room(monkeypatch, tmp_path):
         SignalArrays(listed)(np.array([1]))
 
 
-def test_the_scale_of_a_set_is_that_of_its_training_split_however_it_is_read(monkeypatch):
+@pytest.mark.parametrize("kept", [0, signal_arrays.IN_MEMORY_BYTES])
+def test_the_scale_of_a_set_is_that_of_its_training_split_however_it_is_read(kept, monkeypatch):
     overrides = {"source.num_points": 20, "source.num_held_out": 8, "values.limits": None}
     settings = manifest.load("solids", overrides={**overrides, "values.scale": "dataset"})
-    whole = signal_set(UnfittedDataset(settings), "test").read_rows(slice(None)).values
-    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", 0)
-    for cached in (signals._of_dataset, signals._arrays):
-        cached.cache_clear()
-    assert torch.equal(signal_set(UnfittedDataset(settings), "test").read_rows(torch.tensor([1])).values[0], whole[1])
-    train = signal_set(UnfittedDataset(settings), "train").read_rows(slice(None)).values
-    assert train.min() == -1 and train.max() == 1
+    monkeypatch.setattr(signal_arrays, "IN_MEMORY_BYTES", kept)
+    listed = Solids(num_points=20, num_held_out=8).read(None)
+    of_training, of_test = (
+        listed.array(np.flatnonzero(listed.split == number).tolist()).astype(np.float64) for number in (0, 2)
+    )
+    first, last = of_training.min(), of_training.max()
+    assert (first, last) != (of_test.min(), of_test.max())
+    found = signal_set(UnfittedDataset(settings), "test").read_rows(torch.tensor([1, 0])).values
+    np.testing.assert_allclose(found, (2 * (of_test[[1, 0]] - first) / (last - first) - 1), rtol=0, atol=1e-6)
 
 
 def test_the_order_mixes_runs_from_all_over_the_set():
