@@ -22,7 +22,7 @@ from inrzoo.nearest import among
 from inrzoo.observations import Observation
 from inrzoo.sources import Signals
 from inrzoo.store import Store
-from inrzoo.targets import SignalTable, limits_from, limits_or_own
+from inrzoo.targets import SignalTable, limits_from, limits_of, limits_or_own
 from inrzoo.tasks.contract import Data, UnfittedDataset
 from inrzoo.tasks.signal_arrays import SignalArrays
 from inrzoo.tasks.signal_sets import SignalBatch as SignalBatch  # for other files
@@ -105,7 +105,16 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     def read_table(positions_B: NDArray[np.int64]) -> SignalTable:
         ids = [of_split.ids[position] for position in positions_B.tolist()]
         valid_N2 = None if of_split.valid is None else of_split.valid[positions_B]
-        return SignalTable.of(arrays(positions_B), grid, scaled(), ids, valid_N2=valid_N2)
+        read, values = arrays(positions_B), scaled().values
+        return SignalTable(
+            arrays=read,
+            grid=grid,
+            scale=values,
+            coords=dataset.coords,
+            observation=observation,
+            limits_N2=limits_of(read["signals"], values, ids),
+            valid_N2=valid_N2,
+        )
 
     observation: Observation = registry.make("observations", dataset.observation)
     return SignalSet(
