@@ -15,6 +15,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.tasks import UnfittedDataset
 from inrzoo.tasks.signals import signal_set
+from inrzoo.trust import trust
 
 DISTANCES = SignalKind(sizes=(4000,), places="points", quantity="sdf")
 CUT_OFF = dataclasses.replace(DISTANCES, furthest=0.25)
@@ -263,3 +264,28 @@ def test_wrong_words_are_one_line(inrzoo):
         words = ["train", "hypernetwork", name, "--hypernet", "learned_init", "--batch", "2", "--augment", word]
         code, _, err = inrzoo(*words)
         assert code == 2 and message in err and len(err.strip().splitlines()) == 1, err
+
+
+def test_a_class_of_a_user_changes_points(monkeypatch, tmp_path):
+    """With the facts that it asks for, and no others."""
+    (tmp_path / "mine_of_points.py").write_text(
+        "from dataclasses import dataclass\n"
+        "import torch\n"
+        "from inrzoo.augmentations import PlaceAugmentation\n\n\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class Mirror(PlaceAugmentation):\n"
+        '    """Mirror a shape along x."""\n\n'
+        "    zero: int = 7\n\n"
+        "    def __call__(self, values, where, generator):\n"
+        "        sign = 1 - 2 * int(torch.randint(2, (), generator=generator))\n"
+        "        return values, where * torch.tensor([sign, 1, 1])\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    name = "mine_of_points:Mirror"
+    monkeypatch.setattr(registry, "trusted", {})
+    trust("augmentations", name)
+    (mirror,) = make_augmentations([{"name": name}], DISTANCES)
+    assert mirror.zero == 7 and mirror.extent == 1.0
+    where = points()
+    signs = {float((moved[:, 0] / where[:, 0]).mean().round()) for _, moved in drawn(mirror, ball(where), where, 20)}
+    assert signs == {-1.0, 1.0}

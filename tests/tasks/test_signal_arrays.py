@@ -2,6 +2,8 @@
 
 import os
 import runpy
+import threading
+import warnings
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from inrzoo import manifest, registry, tasks
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Signals, _files
+from inrzoo.sources._quiet import quiet
 from inrzoo.sources.digits import Digits
 from inrzoo.sources.solids import Solids
 from inrzoo.tasks import UnfittedDataset, signal_arrays, signals
@@ -194,3 +197,23 @@ def test_memory_does_not_grow_with_the_set(tmp_path):
         assert (first["step"], second["step"]) == (script["STOP_AFTER"], script["STEPS"])
         peaks[count] = max(first["peak"], second["peak"])
     assert peaks[12_000] - peaks[3_000] < 64 * 2**20
+
+
+def test_threads_that_decode_leave_the_filters_of_warnings_as_they_were():
+    """The first to come is not the last to go; whoever is inside is warned of bombs by an error."""
+    before, inside, leave = list(warnings.filters), threading.Barrier(2), threading.Event()
+
+    def first():
+        with quiet():
+            inside.wait(10)
+        leave.set()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    with quiet():
+        inside.wait(10)
+        assert leave.wait(10), "the other thread is out"
+        with pytest.raises(Image.DecompressionBombWarning):
+            warnings.warn("large", Image.DecompressionBombWarning, stacklevel=1)
+    thread.join()
+    assert warnings.filters == before
