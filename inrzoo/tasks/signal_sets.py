@@ -175,12 +175,16 @@ class SignalSet:
         """
         made = make_augmentations(augment, self.kind()) if augment else ()
         source = replace(self, augmentations=made, augmentation_seed=seed)
+        buffer, parts = self.window
+        return TrainingBatches(source, batch_size, seed=seed, name="batch", buffer=buffer, shards_at_once=parts)
+
+    @property
+    def window(self) -> tuple[int, int]:
+        """Number of signals that are shuffled with each other, and of the runs that they come from."""
         at_once = signals_at_once(self.signal_bytes)
         # Half of what a store keeps decoded, so that the next window is decoded before this one goes.
         parts = max(1, CACHED_SIGNAL_BYTES // 2 // (at_once * self.signal_bytes))
-        return TrainingBatches(
-            source, batch_size, seed=seed, name="batch", buffer=parts * at_once, shards_at_once=parts
-        )
+        return parts * at_once, parts
 
     # --- as `Readable` asks for ----------------------------------------------------------------------------------
 
