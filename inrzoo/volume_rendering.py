@@ -97,6 +97,13 @@ class VolumeRenderer:
         return composite(sample_weights(self.density_scale * bent * lengths), colours, self.background)
 
 
+def predicted(
+    observe: Observer | None, values_at: ValuesAt, weights_BP: Tensor, where: Tensor, draws_BK: Tensor | None = None
+) -> Tensor:
+    """Predict the values of signals, (B, K, C): by an observer, or without one those of INRs at coordinates `where`."""
+    return values_at(weights_BP, where) if observe is None else observe(values_at, weights_BP, where, draws_BK)
+
+
 def box_interval(origins: Tensor, directions: Tensor, half_width: float = 1.0) -> tuple[Tensor, Tensor]:
     """Where rays enter and leave the cube [-half_width, half_width]^3, in units of the length of their direction.
 

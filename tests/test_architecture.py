@@ -60,6 +60,7 @@ MAY_IMPORT = {
     "volume_rendering": {"lazy"},
     "observations": {"coords", "typecheck", "lazy", "volume_rendering"},
     "targets": {"manifest", "registry", "observations"},
+    "unfitted": {"manifest", "registry", "observations", "sources"},
     "sources": {"cache", "coords", "display", "observations", "seeding", "shipped"},
     "inrs": {"bases", "weights", "seeding", "lazy", "formula", "array_namespace"},
     "fit": {"cache", "inrs", "weights", "coords", "seeding", "lazy", "volume_rendering"},
@@ -88,10 +89,11 @@ MAY_IMPORT = {
     "loggers": set(),
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
     | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations", "loggers"}
+    | {"unfitted", "volume_rendering", "cache", "sources"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
-    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
+    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders", "volume_rendering"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},
-    "builder": BUILD | {"display", "retry", "comparisons"},
+    "builder": BUILD | {"display", "retry", "comparisons", "hypernets", "unfitted"},
     "verify": BUILD | {"builder", "comparisons"},
     "rendering": {"store", "coords", "lazy"},
     "preview": {"store", "rendering", "display"},

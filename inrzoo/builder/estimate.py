@@ -174,7 +174,7 @@ def measure(
     signal_seconds = (time.perf_counter() - started) / count
     ids = [signals.ids[index] for index in chosen]
     starts_BP, keys_B = random_draws(inr, settings.name, 0, ids), subset_keys(settings, 0, ids)
-    network = 0.0 if fitter is None else _network(fitter, inr, signals.grid, targets, device, seconds / 2)
+    network = 0.0 if fitter is None else _network(fitter, inr, signals.grid, settings, targets, device, seconds / 2)
 
     def once(steps: int) -> float:
         """Return the seconds of a number of steps, with the last snapshot at their end."""
@@ -216,6 +216,7 @@ def _network(
     fitter: Fitter,
     inr: INR,
     grid: tuple[int, ...],
+    settings: Manifest,
     targets: Targets,
     device: str,
     seconds: float,
@@ -226,7 +227,7 @@ def _network(
         for _ in range(1 + (count == 1)):  # the first call also loads it
             begun = time.perf_counter()
             with one_thread():
-                weights_of(fitter.content, inr, grid, targets.take(count), device)
+                weights_of(fitter.content, inr, grid, settings, targets.take(count), device)
             last = time.perf_counter() - begun
         if count == len(targets.values_BKC) or time.perf_counter() + 2 * last > deadline:
             return last / count

@@ -19,8 +19,11 @@ from inrzoo.builder.base import with_base, without_runtime
 from inrzoo.checkpoint import network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
+from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
-from inrzoo.manifest import Coords, Init, Manifest, Values
+from inrzoo.manifest import Coords, FitSettings, Init, Manifest, Values
+from inrzoo.manifest.settings import GRID
+from inrzoo.observations import Observation
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
 from inrzoo.targets import Targets
@@ -44,7 +47,7 @@ class Fitter:
         return hashlib.sha256(self.content).hexdigest()
 
     def apply_to(self, settings: Manifest, tto: int) -> Manifest:
-        """Return the manifest with the architecture, grid and value range of this network, which makes its INRs.
+        """Return the manifest with the architecture, coordinates, value scale and observation of this network.
 
         Args:
             settings: the manifest.
@@ -58,22 +61,33 @@ class Fitter:
         means = self.metadata["conventions"]
         inr = with_base(means["inr"], network_state(self.content)) or without_runtime(means["inr"])
         engine = "reference" if tto == 0 else settings.fit.engine  # supports every INR
-        fit = replace(settings.fit, steps=tto, stop_psnr=None, engine=engine)
+        schedule: Any = {"schedule": "constant", "warm_up": 0} if tto == 0 else {}  # no steps, no schedule of them
+        fit = replace(settings.fit, steps=tto, stop_psnr=None, engine=engine, **schedule)
+        scale: dict[str, Any] = {
+            key: tuple(value) if isinstance(value, list) else value for key, value in means["values"].items()
+        }
         return replace(
             settings,
             inr=inr,
             coords=Coords(**means["coords"]),
-            values=Values(range=tuple(means["values"]["range"])),
+            values=replace(Values() if scale.keys() - {"range"} else settings.values, **scale),
+            observation=means.get("observation", settings.observation),
             init=Init(mode="hypernet", sha256=self.sha256),
             fit=fit,
         ).filled()
 
     def require(self, signals: Signals, name: str) -> None:
-        """Raise InrzooError unless signals have the grid and channels of the training."""
+        """Raise InrzooError unless signals have the grid and channels of the training; points may be more or fewer."""
         means = self.metadata["conventions"]
+        observation: Observation = registry.make("observations", means.get("observation", GRID))
+        if {*observation.arrays} != {*signals.arrays}:
+            needed, has = (", ".join(sorted(names)) or "none" for names in (observation.arrays, signals.arrays))
+            raise InrzooError(
+                f"--fitter was trained on signals with the further arrays {needed}; those of {name} have {has}"
+            )
         actual = (list(signals.grid), signals.channels)
-        known = (means["grid"], means["inr"]["out_features"])
-        if actual != known:
+        known = (means["grid"], means["inr"]["out_features"] - observation.extra_outputs)
+        if (actual if observation.on_grid else actual[1:]) != (known if observation.on_grid else known[1:]):
             raise InrzooError(
                 f"--fitter was trained on signals of grid {known[0]} with {known[1]} channel(s); "
                 f"those of {name} have grid {actual[0]} and {actual[1]}"
@@ -104,27 +118,42 @@ def read_fitter(path: Path) -> Fitter:
 def network_starts(store: Store, targets: Targets, device: str) -> NDArray[np.float32]:
     """Return the weights, (B, P), that the store's hypernetwork makes of signals, in the batches of a fit."""
     assert store.fitter is not None, "init mode hypernet has one"
-    return weights_of(store.fitter, store.inr, store.info.grid, targets, device)
+    return weights_of(store.fitter, store.inr, store.info.grid, store.settings, targets, device)
 
 
-def weights_of(content: bytes, inr: INR, grid: tuple[int, ...], targets: Targets, device: str) -> NDArray[np.float32]:
-    """Return the weights of `inr`, (B, P), that a network (its `Fitter.content`) makes of signals."""
+def weights_of(
+    content: bytes, inr: INR, grid: tuple[int, ...], settings: FitSettings, targets: Targets, device: str
+) -> NDArray[np.float32]:
+    """Return the weights of `inr`, (B, P), that a network (its `Fitter.content`) makes of signals.
+
+    Args:
+        content, inr, grid: the network, and what it makes.
+        settings: how INRs are compared with the signals.
+        targets: of the B signals.
+        device: of the network.
+    """
+    observation: Observation = registry.make("observations", settings.observation)
     network = _loaded(content, device, inr, grid)
-    coords_KD = torch.from_numpy(targets.coords).to(device)
-    values_BKC = torch.from_numpy(targets.values_BKC).to(device)
+    observer = observation.observer(extent=settings.coords.extent, value_range=settings.values.range)
+    network.compare_by(observer, observation.loss_name)
+    size = batch_size(inr, targets.coords.shape[-2], device, observation.evaluations)
+    where, values_BKC = (torch.from_numpy(array).to(device) for array in (targets.coords, targets.values_BKC))
+    parts = []
     with torch.no_grad():
-        parts = [network(coords_KD, part) for part in values_BKC.split(batch_size(inr, len(coords_KD), device))]
+        for first in range(0, len(values_BKC), size):
+            rows = slice(first, first + size)
+            parts.append(network(where if targets.shared_coords else where[rows], values_BKC[rows]))
     weights: NDArray[np.float32] = torch.cat(parts).float().cpu().numpy()
     return weights
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> torch.nn.Module:
+def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> Hypernet:
     tensors = network_state(content)
     spec = network_tables(content)["task"]["hypernet"]
     runtime: dict[str, Any] = {"inr": inr, "sizes": grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])
-    network: torch.nn.Module = registry.make("hypernets", spec, **runtime)
+    network: Hypernet = registry.make("hypernets", spec, **runtime)
     network.load_state_dict(tensors)
     return network.to(device).eval()

@@ -15,13 +15,14 @@ import numpy as np
 
 from inrzoo import manifest
 from inrzoo.builder.known import grow_from
-from inrzoo.builder.preparation import Request, as_begun, read_source, require_environment
+from inrzoo.builder.preparation import Request, as_begun, require_environment
 from inrzoo.choices import INR_BY_INR
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Signals
 from inrzoo.store import Store, open_store
 from inrzoo.store.files import remove_tree
 from inrzoo.store.intact import require_intact
+from inrzoo.unfitted import read_source
 
 JOIN = "give the new signals another --out and join the two with inrzoo merge"
 

@@ -6,12 +6,13 @@ removed it contains the file `.replaces`, which marks an interrupted exchange.
 
 from pathlib import Path
 
-from inrzoo.builder.preparation import Request, read_source, require_same
+from inrzoo.builder.preparation import Request, require_same
 from inrzoo.errors import InrzooError
 from inrzoo.store import Location, ObjectPath, Store, open_store
 from inrzoo.store.files import clear, is_there, remove_tree, sync
 from inrzoo.store.objects import copy_tree
 from inrzoo.store.replace import exchange
+from inrzoo.unfitted import read_source
 
 MARK = ".replaces"
 

@@ -31,6 +31,7 @@ from inrzoo.store.info import ROUNDING_MEASURES, StoreInfo, format_of
 from inrzoo.store.recorded import FitterInfo, PartitionRows, RecordedManifest
 from inrzoo.store.weight_codec import WeightCodec, weight_format_of
 from inrzoo.targets import SignalTable
+from inrzoo.unfitted import inr_of, read_source, require_observable
 
 COMPILED_SECONDS = 1.0
 """A kernel that takes longer to make ready was compiled; one of an earlier run is loaded in milliseconds."""
@@ -113,19 +114,17 @@ def resolve(request: Request) -> tuple[Signals, INR, Manifest]:
     signals = read_source(settings, request.source)
     if request.fitter is not None:
         request.fitter.require(signals, settings.name)
-    _require_observable(settings, signals)
-    observation: Observation = registry.make("observations", settings.observation)
-    num_axes, outputs = observation.num_axes(signals.grid, signals.arrays), signals.channels + observation.extra_outputs
-    limit = None if signals.arrays else float(settings.coords.nyquist(tuple(signals.grid)).min())
-    inr = manifest.make_inr(settings.inr, num_axes, outputs, limit)
+    require_observable(settings, signals)
+    inr = inr_of(settings, signals)
     base_Q = inr.base_weights
     if base_Q is not None and len(base_Q) != inr.base_layout.num_params:
         raise InrzooError(
             f"the base was trained for other signals than those of {settings.name}: it has {len(base_Q)} numbers; INRs "
-            f"of {num_axes} coordinates and {outputs} channels need {inr.base_layout.num_params}"
+            f"of {inr.in_features} coordinates and {inr.out_features} channels need {inr.base_layout.num_params}"
         )
     if settings.antialias.used:
         require_frequencies(inr, torch.zeros(1, inr.layout.num_params))
+    observation: Observation = registry.make("observations", settings.observation)
     observer = observation.observer(extent=settings.coords.extent, value_range=settings.values.range)
     uses = (settings.antialias.used, settings.fit.num_coords is not None, observer)
     begun = time.monotonic()
@@ -173,34 +172,6 @@ def _create(request: Request, on_read: OnRead) -> Store:
         for file in staging.values():
             file.unlink(missing_ok=True)
     return open_store(out)
-
-
-def _require_observable(settings: Manifest, signals: Signals) -> None:
-    """Raise InrzooError unless the source yields what the manifest's observation and values need."""
-    name, values = settings.source["name"], settings.values
-    if signals.dtype != values.dtype:
-        raise InrzooError(f"values.dtype = {values.dtype} is not allowed; {name} yields {signals.dtype}")
-    observation: Observation = registry.make("observations", settings.observation)
-    if {*observation.arrays} != {*signals.arrays}:
-        needed, has = (", ".join(sorted(names)) or "none" for names in (observation.arrays, signals.arrays))
-        raise InrzooError(
-            f"observation.name = {settings.observation['name']} does not go with {name}: it needs the arrays {needed}, "
-            f"the source has {has}"
-        )
-    if observation.loss_name == "bce" and (values.range != (0.0, 1.0) or settings.fit.stop_psnr is not None):
-        raise InrzooError('observation.loss = "bce" needs values.range = [0, 1] and no fit.stop_psnr')
-    if signals.arrays and settings.antialias.used:
-        raise InrzooError("antialias needs a grid; signals with points or views of their own have none")
-    expected = observation.expected(signals.grid, signals.arrays, signals.channels)
-    shapes = {array: spec.shape for array, spec in signals.arrays.items()}
-    assert shapes == expected, f"{name} yields arrays of {shapes}; its observation expects {expected}"
-    # What both tables say, such as a quantity or a background, is one fact.
-    for key in settings.source.keys() & settings.observation.keys() - {"name"}:
-        if settings.source[key] != settings.observation[key]:
-            raise InrzooError(
-                f"observation.{key} = {settings.observation[key]} is not allowed; source.{key} is "
-                f"{settings.source[key]}, and both must be the same"
-            )
 
 
 def signal_table(signals: Signals, settings: Manifest, indices: Sequence[int], **reading: Any) -> SignalTable:
@@ -297,24 +268,6 @@ def _contents(
         fitter=None if fitter is None else fitter.content,
         base_Q=inr.base_weights,
     )
-
-
-def read_source(settings: Manifest, path: Path | None) -> Signals:
-    """Return the signals of a manifest in the order of the store, before decoding.
-
-    Args:
-        settings: the manifest.
-        path: local files; the default of the source if None.
-
-    Raises:
-        InrzooError: the source is absent or has no signals.
-    """
-    signals: Signals = registry.make("sources", settings.source).read(path)
-    if not len(signals):
-        raise InrzooError(f"{settings.source['name']} found no signals in {path}")
-    if settings.limit is not None:
-        signals = signals.limit(settings.limit, settings.earlier_limits)
-    return signals.by_split()
 
 
 def _with_engine(settings: Manifest, engine: Any, products: Any) -> Manifest:

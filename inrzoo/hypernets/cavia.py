@@ -40,6 +40,7 @@ class Cavia(GradientBasedHypernet):
         learned_rates: tuple[float, float] | None = None,
         share_rates: bool = False,
         inner_fraction: float = 1.0,
+        inner_coords: int | None = None,
         second_order: bool = True,
     ) -> None:
         """Build it; the defaults are the paper's.
@@ -48,8 +49,8 @@ class Cavia(GradientBasedHypernet):
             inr: any INR.
             sizes: grid of the signals; not needed here.
             rank, layer, modulation, row_norm: as for `InstancePatterns`.
-            inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, second_order: as for `LearnedInit`; ε is
-                the inner learning rate.
+            inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, inner_coords, second_order: as for
+                `LearnedInit`; ε is the inner learning rate.
 
         Raises:
             InrzooError: a number or a name is not allowed.
@@ -64,6 +65,7 @@ class Cavia(GradientBasedHypernet):
             learned_rates=learned_rates,
             share_rates=share_rates,
             inner_fraction=inner_fraction,
+            inner_coords=inner_coords,
             second_order=second_order,
         )
         self.composer = composer

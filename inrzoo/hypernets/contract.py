@@ -1,20 +1,24 @@
 """The base class of all hypernetworks.
 
 Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_features, C channels of a signal,
-I numbers of the instance part.
+I numbers of the instance part, R numbers of a place.
 """
+
+from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from math import prod
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
-from inrzoo.fit.metrics import mse
+from inrzoo.fit.losses import LOSSES
 from inrzoo.hypernets.coordinate_subsets import random_subsets, take
 from inrzoo.inrs import INR
 from inrzoo.seeding import Stream
+from inrzoo.volume_rendering import Observer, predicted
 
 
 class Hypernet(nn.Module, ABC):
@@ -28,9 +32,21 @@ class Hypernet(nn.Module, ABC):
     A signal is a pair of `coords`, (K, D) for all signals or (B, K, D), and `values`, (B, K, C). Hypernetworks that cut
     a signal into patches need all K points of the grid `sizes`, row-major; the others take any K.
 
+    A new hypernetwork compares INRs with signals by the squared error at coordinates; `compare_by` changes that. With
+    an observer, `coords` are what that takes in their place, (B, K, R): rays (B, K, 6) of volume rendering.
+
     In training mode `forward` is differentiable in the hypernetwork's parameters, also through gradient steps
     (`second_order`). In evaluation mode it is a function of the signal alone: nothing is random.
+
+    Attributes:
+        needs_grid: whether it reads signals as grids; otherwise as sets of points in any order.
+        observe: how values are predicted from INRs; None for their values at coordinates.
+        loss_name: name of the error of a prediction, in `inrzoo.fit.losses`.
     """
+
+    needs_grid: ClassVar[bool] = False
+    observe: Observer | None = None
+    loss_name: str = "mse"
 
     def __init__(self, inr: INR, sizes: tuple[int, ...]) -> None:
         """Remember the target.
@@ -47,6 +63,10 @@ class Hypernet(nn.Module, ABC):
             raise InrzooError(f"a grid needs at least one point on each axis, given {tuple(sizes)}")
         self.inr = inr
         self.sizes = tuple(sizes)
+
+    def compare_by(self, observe: Observer | None, loss_name: str) -> None:
+        """Compare INRs with signals as an observation does: by its observer and the name of its loss."""
+        self.observe, self.loss_name = observe, loss_name
 
     @abstractmethod
     def instances(self, coords: Tensor, values: Tensor) -> Tensor:
@@ -73,7 +93,7 @@ class Hypernet(nn.Module, ABC):
         return self.weights(self.instances(coords, values))
 
     def loss(self, coords: Tensor, values: Tensor, num_coords: int | None = None) -> Tensor:
-        """The training loss: the mean squared error of each signal's INR (TransINR eq. 1, GINR-IPC eq. 2).
+        """The training loss: the mean error of each signal's INR, squared by default (TransINR eq. 1, GINR-IPC eq. 2).
 
         Args:
             coords, values: as in `forward`; channels C are those of the INR.
@@ -81,20 +101,38 @@ class Hypernet(nn.Module, ABC):
                 hypernetwork always reads the whole signal.
 
         Returns:
-            (B,), in squared units of the values.
+            (B,), in squared units of the values, or in nats for logits.
         """
         return self.reconstruction_loss(self(coords, values), coords, values, num_coords)
 
     def reconstruction_loss(
         self, weights: Tensor, coords: Tensor, values: Tensor, num_coords: int | None = None
     ) -> Tensor:
-        """Mean squared error of INRs at all coordinates, or at random ones as in `loss`. Shape (B,)."""
+        """Mean error of INRs at all coordinates, or at random ones as in `loss`. Shape (B,)."""
         if num_coords is not None:
             coords, values = take(coords, values, random_subsets(len(values), values.shape[1], num_coords, values))
-        return mse(self.inr(weights, coords), values)
+        return LOSSES[self.loss_name](self.predict(weights, coords), values).mean(dim=(-2, -1))
+
+    def predict(self, weights: Tensor, coords: Tensor) -> Tensor:
+        """Values of signals that INRs predict, (B, K, C).
+
+        In training mode an observer places its samples at random, anew for every ray; in evaluation mode it has fixed
+        places.
+        """
+        draws_BK = None
+        if self.training and self.observe is not None:
+            draws_BK = torch.rand(coords.shape[:2], dtype=coords.dtype, device=coords.device)
+        return predicted(self.observe, self.inr, weights, coords, draws_BK)
 
     def require_signals(self, coords: Tensor, values: Tensor) -> None:
         """Raise ValueError unless `coords` and `values` are signals of one batch."""
+        if self.observe is not None:
+            if values.ndim != 3 or coords.ndim != 3 or coords.shape[:2] != values.shape[:2]:
+                raise ValueError(
+                    f"places {tuple(coords.shape)} and values {tuple(values.shape)} are no signals of an observer: "
+                    "(B, K, R) and (B, K, C)"
+                )
+            return
         if values.ndim != 3 or coords.shape[-2:] != (values.shape[1], self.inr.in_features) or coords.ndim > 3:
             raise ValueError(
                 f"coords {tuple(coords.shape)} and values {tuple(values.shape)} are no signals of "

@@ -42,6 +42,7 @@ class EndToEnd(LearnedInit):
         task_weight: float = 0.01,
         inner_steps: int = 6,
         inner_fraction: float = 1.0,
+        inner_coords: int | None = None,
         learned_rates: tuple[float, float] = (0.1, 1.0),
         share_rates: bool = False,
         features: int = 128,
@@ -58,8 +59,8 @@ class EndToEnd(LearnedInit):
             num_classes: of the labels.
             task_weight: w_task, the weight of the classification for initialisation, output layer and rates (their
                 Fig. 4); 0 is their WT-sim.
-            inner_steps, inner_fraction, learned_rates, share_rates: as for `LearnedInit`. The rates are large,
-                because the loss is a mean over coordinates.
+            inner_steps, inner_fraction, inner_coords, learned_rates, share_rates: as for `LearnedInit`. The rates are
+                large, because the loss is a mean over coordinates.
             features, num_layers, head_features, mlp_ratio, modulation_scale: see `WeightTransformer`.
 
         Raises:
@@ -78,6 +79,7 @@ class EndToEnd(LearnedInit):
             learned_rates=learned_rates,
             share_rates=share_rates,
             inner_fraction=inner_fraction,
+            inner_coords=inner_coords,
         )
         self.task_weight = task_weight
         self.mixed_precision = False
@@ -101,10 +103,10 @@ class EndToEnd(LearnedInit):
         return scores.float() if mixed else scores
 
     def losses(self, coords: Tensor, values: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Cross-entropies (B,), mean squared errors (B,), and class scores (B, num_classes) of one batch.
+        """Cross-entropies (B,), mean errors (B,), and class scores (B, num_classes) of one batch.
 
-        Training minimises the sum of the first two. The errors are those of one more subset of `inner_fraction` of the
-        coordinates.
+        Training minimises the sum of the first two. The errors are those of one more subset of the coordinates, as
+        large as that of an inner step.
 
         Args:
             coords, values: as in `forward`.

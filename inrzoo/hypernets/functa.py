@@ -35,6 +35,7 @@ class Functa(GradientBasedHypernet):
         learned_rates: tuple[float, float] | None = (0.005, 0.1),
         share_rates: bool = True,
         inner_fraction: float = 1.0,
+        inner_coords: int | None = None,
         second_order: bool = True,
     ) -> None:
         """Build it; the defaults are the paper's.
@@ -42,7 +43,8 @@ class Functa(GradientBasedHypernet):
         Args:
             inr: `latent_siren`. If it has a base, the training starts from that one.
             sizes: grid of the signals; not needed here.
-            inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, second_order: as for `LearnedInit`.
+            inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, inner_coords, second_order: as for
+                `LearnedInit`.
 
         Raises:
             InrzooError: the INR has no latents, or a number is not allowed.
@@ -63,6 +65,7 @@ class Functa(GradientBasedHypernet):
             learned_rates=learned_rates,
             share_rates=share_rates,
             inner_fraction=inner_fraction,
+            inner_coords=inner_coords,
             second_order=second_order,
         )
         self.base = base

@@ -41,6 +41,7 @@ class LearnedInit(GradientBasedHypernet):
         learned_rates: tuple[float, float] | None = None,
         share_rates: bool = False,
         inner_fraction: float = 1.0,
+        inner_coords: int | None = None,
         second_order: bool = True,
     ) -> None:
         """Build it; the defaults are those of Tancik et al. for images.
@@ -56,6 +57,7 @@ class LearnedInit(GradientBasedHypernet):
             learned_rates: (low, high); α is learned for every number and step (Meta-SGD) and starts as U(low, high).
             share_rates: learn one α for all steps, so that their number can be changed.
             inner_fraction: share of the coordinates of an inner step.
+            inner_coords: number of coordinates of an inner step, instead of a share; None for the share.
             second_order: whether training differentiates through the steps; Reptile never does.
 
         Raises:
@@ -76,6 +78,7 @@ class LearnedInit(GradientBasedHypernet):
             learned_rates=learned_rates,
             share_rates=share_rates,
             inner_fraction=inner_fraction,
+            inner_coords=inner_coords,
             second_order=second_order and algorithm == "maml",
         )
         self.algorithm = algorithm

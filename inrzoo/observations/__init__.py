@@ -99,6 +99,9 @@ class Observation(ABC):
     extra_outputs: ClassVar[int] = 0
     """Outputs of an INR beyond the channels of its signal, such as a density."""
 
+    on_grid: ClassVar[bool] = True
+    """Whether the values of a signal lie on its grid; otherwise they are in no order, such as those at points."""
+
     @property
     def loss_name(self) -> str:
         """Name of the loss that fits minimise, one of `inrzoo.fit.losses`."""

@@ -49,6 +49,7 @@ class Points(Observation):
         "held_out_points": ("held_out_coord", "axis"),
         "held_out_signals": ("held_out_coord", "channel"),
     }
+    on_grid: ClassVar[bool] = False
     quantity: Literal["values", "udf", "sdf", "occupancy"] = "values"
     loss: Literal["mse", "bce"] = "mse"
 

@@ -51,6 +51,11 @@ class SignalReader:
             """See `Store`."""
 
     @property
+    def grid(self) -> tuple[int, ...]:
+        """Sizes of the signals' grid, slowest axis first; (K,) for signals with points of their own."""
+        return self.info.grid
+
+    @property
     def has_signals(self) -> bool:
         """Whether the store holds its signals, or holds them while it is being built."""
         return self._signals_home is not None

@@ -15,14 +15,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from inrzoo import registry
 from inrzoo.errors import InrzooError
-from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets.end_to_end import EndToEnd as Network
 from inrzoo.nearest import among
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
-from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
+from inrzoo.tasks.signal_tasks import SignalTarget, joined, measured, training_numbers, validation_numbers
+from inrzoo.tasks.signals import SignalSet
 
 MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}
 
@@ -92,13 +91,7 @@ class EndToEnd(SignalTarget[Network], Task):
 
     def network(self, signals: SignalSet) -> Network:
         """An untrained network for these signals."""
-        network: Network = registry.make(
-            "hypernets",
-            self.hypernet,
-            inr=self.target(signals.inr),
-            sizes=signals.grid,
-            num_classes=len(signals.label_names[self.labels(signals)]),
-        )
+        network = self.made(signals, num_classes=len(signals.label_names[self.labels(signals)]))
         network.mixed_precision = self.mixed_precision or self.precision == "bfloat16"
         return network
 
@@ -107,23 +100,25 @@ class EndToEnd(SignalTarget[Network], Task):
         return _Learner(self, path, device)
 
     def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
-        """Accuracy in percent and PSNR in dB on a split."""
+        """Accuracy in percent; PSNR in dB, or for logits the loss; and the measures of the observation."""
         signals, network = self.restored(path, split, state, device)
-        network.inner_fraction = self.test_inner_fraction or network.inner_fraction
-        right, decibels = measured(network, self.labels(signals), signals, device)
-        return [measured_mean("accuracy", 100 * right), measured_mean("PSNR", decibels)]
+        if self.test_inner_fraction is not None:
+            network.inner_fraction, network.inner_coords = self.test_inner_fraction, None
+        right, qualities = classified(network, self.labels(signals), signals, device)
+        means = [measured_mean(name, numbers_N) for name, numbers_N in qualities.items()]
+        return [measured_mean("accuracy", 100 * right), *means]
 
 
-def measured(
+def classified(
     network: Network, label: str, signals: SignalSet, device: Device, count: int | None = None
-) -> tuple[Tensor, Tensor]:
-    """Whether each of `count` signals is classified correctly (1 or 0), and its PSNR in dB; (N,) each."""
-    right, decibels = [], []
-    for coords, values, labels in signals.parts(device, count):
-        instances = network.instances(coords, values)
-        right.append((network.classify(instances).argmax(dim=1) == labels[label]).float())
-        decibels.append(psnr_of(network, network.weights(instances), coords, values, signals))
-    return torch.cat(right), torch.cat(decibels)
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Whether each of `count` signals is classified correctly (1 or 0), (N,), and the quality of its INR by name."""
+    right, qualities = [], []
+    for part in signals.parts(device, count):
+        instances = network.instances(part.where, part.values)
+        right.append((network.classify(instances).argmax(dim=1) == part.labels[label]).float())
+        qualities.append(measured(network, network.weights(instances), part, signals))
+    return torch.cat(right), joined(qualities)
 
 
 class _Learner(Learner):
@@ -133,7 +128,6 @@ class _Learner(Learner):
         self._label = task.labels(self._training)
         self._batches = self._training.batches(task.batch, task.seed, task.augment)
         self.module = self._network = task.network(self._training).to(device)
-        self._coords = self._training.coords.to(device)
         self.identity = self._training.identity
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -143,17 +137,17 @@ class _Learner(Learner):
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
-        values, columns = self._batches(step)
-        labels = columns[self._label].to(self._device)
-        task_B, error_B, scores = self._network.losses(self._coords, values.to(self._device), labels)
-        decibels = psnr(error_B.detach(), self._training.value_range)
+        batch = self._batches(step)
+        labels = batch.labels[self._label].to(self._device)
+        where = self._training.places(batch, self._device)
+        task_B, error_B, scores = self._network.losses(where, batch.values.to(self._device), labels)
         accuracy = (scores.argmax(dim=1) == labels).float().mean()
-        return (task_B + error_B).mean(), {"accuracy": float(accuracy), "psnr": float(decibels.mean())}
+        return (task_B + error_B).mean(), {"accuracy": float(accuracy), **training_numbers(error_B, self._training)}
 
     def validate(self) -> dict[str, float]:
-        """Accuracy and PSNR on the same validation signals every time."""
-        right, decibels = measured(
+        """Accuracy, and the quality of INRs, on the same validation signals every time."""
+        right, qualities = classified(
             self._network, self._label, self._validation, self._device, self._task.validation_signals
         )
         accuracy = float(right.mean())
-        return {"score": accuracy, "validation_accuracy": accuracy, "validation_psnr": float(decibels.mean())}
+        return {**validation_numbers(qualities), "score": accuracy, "validation_accuracy": accuracy}

@@ -15,12 +15,12 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from inrzoo import registry
-from inrzoo.fit.metrics import psnr
+from inrzoo.errors import InrzooError
 from inrzoo.hypernets import Hypernet, optimise_at_test_time
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
-from inrzoo.tasks.signals import SignalSet, SignalTarget, psnr_of
+from inrzoo.tasks.signal_tasks import SignalTarget, joined, measured, training_numbers, validation_numbers
+from inrzoo.tasks.signals import SignalSet
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         augment: augmentations of training signals: `crop=4`, `flip`; repeat the option for several, in
             this order.
         coord_noise: half width of uniform noise on the coordinates of a step's loss, in steps of the grid; GINR-IPC's
-            code has 0.5 for its photographs.
+            code has 0.5 for its photographs. Signals without a grid refuse it.
         mixed_precision: run the hypernetwork in bfloat16 and its INRs in float32, as `precision` bfloat16 does.
         validation_signals: number of signals that decide which checkpoint is the best.
         test_signals: number of signals that are measured, spread evenly over the split; all by default.
@@ -84,33 +84,41 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
 
     def network(self, signals: SignalSet) -> Hypernet:
         """An untrained hypernetwork for these signals."""
-        inr = self.target(signals.inr)
-        network: Hypernet = registry.make("hypernets", self.hypernet, inr=inr, sizes=signals.grid)
-        return network
+        return self.made(signals)
 
     def begin(self, path: Data, device: Device) -> Learner:
         """See `Task.begin`."""
         return _Learner(self, path, device)
 
     def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
-        """Mean PSNR in dB over the signals of a split, before and after test-time optimisation."""
+        """Means over the signals of a split, before and after test-time optimisation: PSNR in dB, or for logits the
+        loss; and the measures of the observation.
+        """
         signals, network = self.restored(path, split, state, device)
-        names = ["PSNR"]
-        if self.test_tto_steps:
-            names.append(f"PSNR, {self.test_tto_steps} steps on {self.test_tto_part}")
+        stages = ["", f", {self.test_tto_steps} steps on {self.test_tto_part}"][: 2 if self.test_tto_steps else 1]
         options: Any = {"steps": self.test_tto_steps, "lr": self.test_tto_lr, "part": self.test_tto_part}
-        parts: dict[str, list[Tensor]] = {name: [] for name in names}
-        for coords, values, _ in signals.parts(device, self.test_signals):
-            weights = [network(coords, values)]
+        parts: list[list[dict[str, Tensor]]] = [[] for _ in stages]
+        for part in signals.parts(device, self.test_signals):
+            weights = [network(part.where, part.values)]
             if self.test_tto_steps:
-                weights.append(optimise_at_test_time(network, coords, values, **options))
-            for name, each in zip(names, weights, strict=True):
-                parts[name].append(psnr_of(network, each, coords, values, signals))
-        return [measured_mean(name, torch.cat(decibels)) for name, decibels in parts.items()]
+                weights.append(optimise_at_test_time(network, part.where, part.values, **options))
+            for qualities, each in zip(parts, weights, strict=True):
+                qualities.append(measured(network, each, part, signals))
+        return [
+            measured_mean(name + stage, numbers_N)
+            for stage, qualities in zip(stages, parts, strict=True)
+            for name, numbers_N in joined(qualities).items()
+        ]
 
 
 def grid_spacing(signals: SignalSet) -> Tensor:
-    """Distance of neighbouring points of the grid along each coordinate, (D,); 0 along an axis of one point."""
+    """Distance of neighbouring points of the grid along each coordinate, (D,); 0 along an axis of one point.
+
+    Raises:
+        InrzooError: signals have points or views of their own.
+    """
+    if signals.coords is None:
+        raise InrzooError("coord_noise is in steps of a grid; these signals have points or views of their own")
     distinct = [axis.unique() for axis in signals.coords.T]
     return torch.stack([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in distinct])
 
@@ -121,39 +129,36 @@ class _Learner(Learner):
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
         self._batches = self._training.batches(task.batch, task.seed, task.augment)
         self.module = self._network = task.network(self._training).to(device)
-        self._coords = self._training.coords.to(device)
-        self._spacing_D = grid_spacing(self._training).to(device)
+        self._spacing_D = grid_spacing(self._training).to(device) if task.coord_noise else None
         self.identity = self._training.identity
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch of signals, which `step` decides; see `Learner.loss`."""
-        task = self._task
-        values = self._batches(step)[0].to(self._device)
+        task, batch = self._task, self._batches(step)
+        values = batch.values.to(self._device)
+        where = self._training.places(batch, self._device)
         reduced = task.mixed_precision or task.precision == "bfloat16"
         if reduced or task.coord_noise:
             with torch.autocast(self._device.type, torch.bfloat16, enabled=reduced):
-                weights = self._network(self._coords, values)
-            places = self._places(len(values))
+                weights = self._network(where, values)
+            places = self._places(where, len(values))
             losses_B = self._network.reconstruction_loss(weights.float(), places, values, task.num_coords)
         else:
-            losses_B = self._network.loss(self._coords, values, task.num_coords)
+            losses_B = self._network.loss(where, values, task.num_coords)
         if task.hypernet.get("algorithm") == "reptile":  # its loss is not a reconstruction error
             return losses_B.mean(), {}
-        decibels = psnr(losses_B.detach(), self._training.value_range)
-        return losses_B.mean(), {"psnr": float(decibels.mean())}
+        return losses_B.mean(), training_numbers(losses_B, self._training)
 
-    def _places(self, count: int) -> Tensor:
-        """Where the INRs of a batch are compared with their signals: (K, D), or (B, K, D) with noise."""
-        if not self._task.coord_noise:
-            return self._coords
-        noise = torch.rand(count, *self._coords.shape, device=self._coords.device) * 2 - 1
-        return self._coords + self._task.coord_noise * self._spacing_D * noise
+    def _places(self, where: Tensor, count: int) -> Tensor:
+        """Where the INRs of a batch are compared with their signals: as they are, or (B, K, D) with noise."""
+        if self._spacing_D is None:
+            return where
+        noise = torch.rand(count, *where.shape, device=where.device) * 2 - 1
+        return where + self._task.coord_noise * self._spacing_D * noise
 
     def validate(self) -> dict[str, float]:
-        """PSNR on the same validation signals every time."""
-        decibels: list[Tensor] = []
-        for coords, values, _ in self._validation.parts(self._device, self._task.validation_signals):
-            weights = self._network(coords, values)
-            decibels.append(psnr_of(self._network, weights, coords, values, self._validation))
-        score = float(torch.cat(decibels).mean())
-        return {"score": score, "validation_psnr": score}
+        """Quality of the same validation signals every time."""
+        parts = self._validation.parts(self._device, self._task.validation_signals)
+        network, signals = self._network, self._validation
+        qualities = [measured(network, network(part.where, part.values), part, signals) for part in parts]
+        return validation_numbers(joined(qualities))

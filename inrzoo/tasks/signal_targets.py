@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from inrzoo.comparisons import comparisons
+from inrzoo.comparisons import LOGITS, comparisons, quality
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import evaluated
 from inrzoo.fit.losses import LOSSES
@@ -24,7 +24,6 @@ from inrzoo.fit.metrics import mse, psnr
 from inrzoo.inrs import INR
 from inrzoo.loaders import WeightBatch
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
-from inrzoo.observations import Comparison
 from inrzoo.store import Store
 from inrzoo.targets import SignalTable, Targets
 
@@ -34,10 +33,20 @@ AGAINST_INR = "PSNR against the INR"
 """Name of the measure of how far a network is from the values of the INR that it was given."""
 ValuesOf = Callable[[Tensor, Tensor], Tensor]
 """Values (B, K, C) of what stands for INRs, (B, F), at coordinates (K, D) or (B, K, D)."""
+PART_BYTES = 4 * 2**20
+"""Maximum size of the signals that are decoded at once, in bytes, unless one signal is larger."""
+
+
+def signals_at_once(signal_bytes: int) -> int:
+    """Number of signals of a store that are decoded at once, at most `SIGNALS_AT_ONCE`."""
+    return max(1, min(SIGNALS_AT_ONCE, PART_BYTES // max(1, signal_bytes)))
 
 
 class SignalTargets:
     """The targets of the INRs of a store, and how values are compared with them: by the observation of the store.
+
+    Attributes:
+        signal_bytes: size of all arrays of one signal; 0 if the store does not hold its signals.
 
     Args:
         store: the INRs, and their signals.
@@ -62,16 +71,18 @@ class SignalTargets:
             )
         if not store.has_signals and store.info.arrays:
             raise InrzooError(f"{store.location} holds neither its signals nor the points at which INRs are compared")
-        num_bytes = 0
+        self.signal_bytes = 0
         if store.has_signals:
-            num_bytes = SIGNALS_AT_ONCE * sum(row.nbytes for row in store.signal_table(slice(0, 1)).arrays.values())
+            self.signal_bytes = sum(row.nbytes for row in store.signal_table(slice(0, 1)).arrays.values())
+        self._at_once = signals_at_once(self.signal_bytes)
         # Decoding a compressed chunk for every signal would be slow.
-        self._part = lru_cache(maxsize=max(2, CACHED_SIGNAL_BYTES // max(1, num_bytes)))(self._read_part)
+        parts = CACHED_SIGNAL_BYTES // max(1, self._at_once * self.signal_bytes)
+        self._part = lru_cache(maxsize=max(2, parts))(self._read_part)
 
     @property
     def is_psnr(self) -> bool:
         """Whether the error is a PSNR, dB: not of occupancies as logits, whose error is the cross entropy, in nats."""
-        return self.store.observation.loss_name == "mse"
+        return self.store.observation.loss_name != LOGITS
 
     def drawn(self, batch: WeightBatch, count: int | None, device: torch.device | str) -> tuple[Tensor, Tensor]:
         """Points and target values of a batch.
@@ -123,7 +134,7 @@ class SignalTargets:
         if targets is not None:
             where = torch.from_numpy(targets.coords)
             parts = [
-                (rows, fitted.values_BTKC[:, 0], self._quality(fitted, held_out))
+                (rows, fitted.values_BTKC[:, 0], quality(store.observation, fitted, held_out))
                 for rows, fitted, held_out in comparisons(store, targets, inputs_BF[:, None], evaluate)
             ]
         else:
@@ -137,22 +148,17 @@ class SignalTargets:
             measures[AGAINST_INR] = psnr(difference_B, store.value_range)
         return {name: torch.cat([measures[name].cpu() for *_, measures in parts]) for name in parts[0][-1]}
 
-    def _quality(self, fitted: Comparison, held_out: Comparison | None) -> dict[str, Tensor]:
-        store = self.store
-        error_B = LOSSES[store.observation.loss_name](fitted.values_BTKC[:, 0], fitted.targets_BKC).mean(dim=(1, 2))
-        measures = store.observation.measure(fitted, held_out)
-        return {
-            **({"PSNR": psnr(error_B, store.value_range)} if self.is_psnr else {"loss": error_B}),
-            **{name: each_BT[:, 0] for name, each_BT in measures.items()},
-        }
-
     def _targets_of(self, batch: WeightBatch) -> Targets | None:
         """What the INRs of a batch were fitted to; None if the store does not hold its signals."""
         return self.targets(batch.signal.cpu().numpy()) if self.store.has_signals else None
 
     def targets(self, signal_B: NDArray[np.int64]) -> Targets:
         """Return what the INRs of some signals were fitted to."""
-        part_B, row_B = np.divmod(signal_B, SIGNALS_AT_ONCE)
+        return self.table(signal_B).targets()
+
+    def table(self, signal_B: NDArray[np.int64]) -> SignalTable:
+        """Return all arrays of some signals; parts of the store stay in memory once they are decoded."""
+        part_B, row_B = np.divmod(signal_B, self._at_once)
         parts = {number: self._part(number) for number in np.unique(part_B).tolist()}
         first = next(iter(parts.values()))
         arrays: dict[str, NDArray[Any]] = {
@@ -163,16 +169,15 @@ class SignalTargets:
             for name, array in part.arrays.items():
                 arrays[name][mask_B] = array[row_B[mask_B]]
         limits, valid = self.store.limits, self.store.valid
-        table = replace(
+        return replace(
             first,
             arrays=arrays,
             limits_N2=None if limits is None else limits[signal_B],
             valid_N2=None if valid is None else valid[signal_B],
         )
-        return table.targets()
 
     def _read_part(self, number: int) -> SignalTable:
-        return self.store.signal_table(slice(number * SIGNALS_AT_ONCE, (number + 1) * SIGNALS_AT_ONCE))
+        return self.store.signal_table(slice(number * self._at_once, (number + 1) * self._at_once))
 
 
 def _as_evaluate(values_of: ValuesOf) -> Callable[[INR, Tensor, Tensor], Tensor]:

@@ -1,150 +1,36 @@
-"""The signals that tasks learn from: those of a store that carries its signals, or of a dataset without INRs.
-
-Shape letters: N signals, B batch of signals, P numbers of one INR, K coordinates, D in_features, C channels.
-"""
+"""The signals that tasks learn from: those of a store that carries its signals, or of a dataset without INRs."""
 
 from __future__ import annotations
 
 import json
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from inrzoo import manifest, registry
-from inrzoo.augmentations import Augmentation, augmented, make_augmentations
+from inrzoo.addresses import open_store
+from inrzoo.augmentations import SignalKind
 from inrzoo.errors import InrzooError
-from inrzoo.fit.metrics import psnr
-from inrzoo.hypernets import Hypernet
-from inrzoo.inrs import INR
-from inrzoo.loaders import load
-from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.manifest import Manifest, without_defaults
 from inrzoo.nearest import among
-from inrzoo.targets import SignalTable, limits_of
-from inrzoo.tasks.contract import Data, Device, UnfittedDataset
-from inrzoo.tasks.training.batches import TrainingBatches
-from inrzoo.tasks.training.state import load_module
-from inrzoo.weights import WeightLayout
-
-MEASURED_AT_ONCE = 64
-"""Signals that a network is given at once where many are measured."""
-MAX_PARTS_AT_ONCE = 4
-"""Maximum number of runs of `SIGNALS_AT_ONCE` signals that are shuffled with each other."""
-SignalBatch = tuple[Tensor, dict[str, Tensor]]
-"""Values (B, K, C) and label columns (B,) each."""
-Rows = slice | Tensor
-Network_co = TypeVar("Network_co", bound=Hypernet, covariant=True)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignalSet:
-    """Signals of one split, and the family of their INRs.
-
-    Attributes:
-        inr: of the store, or the one that the dataset's manifest names.
-        grid: sizes, slowest axis first.
-        coords: of the grid, (K, D).
-        value_range: numbers that the smallest and the largest possible value of a signal are mapped to.
-        conventions: tables `coords` and `values` of the manifest.
-        label_names: the names of the codes of each label column.
-        identity: equal for two sets of the same signals; JSON types.
-        size: N.
-        read_rows: returns values (B, K, C) on the value scale, and label columns (B,), of some rows.
-        augmentations: of the signals of training batches; `parts` gives signals as they are.
-        augmentation_seed: what is drawn for a signal is a function of it, the epoch, and the signal's row.
-    """
-
-    inr: INR
-    grid: tuple[int, ...]
-    coords: Tensor
-    value_range: tuple[float, float]
-    conventions: dict[str, Any]
-    label_names: dict[str, list[str]]
-    identity: dict[str, Any]
-    size: int
-    read_rows: Callable[[Rows], SignalBatch]
-    augmentations: tuple[Augmentation, ...] = ()
-    augmentation_seed: int = 0
-
-    def __len__(self) -> int:
-        return self.size
-
-    def parts(self, device: Device, count: int | None = None) -> Iterator[tuple[Tensor, Tensor, dict[str, Tensor]]]:
-        """Iterate over coordinates, values and labels of some signals at a time.
-
-        Args:
-            device: of the tensors.
-            count: number of signals, spread evenly over the set, which may be sorted by class; all if None.
-        """
-        coords, total = self.coords.to(device), len(self) if count is None else min(count, len(self))
-        rows = torch.arange(total) * len(self) // max(total, 1)
-        for part in rows.split(MEASURED_AT_ONCE):
-            values, labels = self.read_rows(part)
-            yield coords, values.to(device), {name: codes.to(device) for name, codes in labels.items()}
-
-    def batches(
-        self, batch_size: int, seed: int, augment: Sequence[Mapping[str, Any]] = ()
-    ) -> TrainingBatches[SignalBatch]:
-        """Shuffled batches for training. So many parts are mixed as stay in memory once they are decoded.
-
-        Args:
-            batch_size: signals of a batch.
-            seed: of the order, and of the augmentations.
-            augment: tables of augmentations, applied in this order.
-
-        Raises:
-            InrzooError: the set has fewer signals than a batch, or an augmentation is not for such signals.
-        """
-        made = make_augmentations(augment, self.grid)
-        source = replace(self, augmentations=made, augmentation_seed=seed)
-        part_bytes = SIGNALS_AT_ONCE * len(self.coords) * self.inr.out_features
-        shards = max(1, min(MAX_PARTS_AT_ONCE, CACHED_SIGNAL_BYTES // part_bytes - 1))
-        return TrainingBatches(
-            source, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
-        )
-
-    # --- as `Readable` asks for ----------------------------------------------------------------------------------
-
-    @property
-    def layout(self) -> WeightLayout:
-        """Layout of the INR's weights."""
-        return self.inr.layout
-
-    def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Runs of signals that are decoded at once; see `Rows.chunks`."""
-        starts = np.arange(0, len(self), SIGNALS_AT_ONCE)
-        return np.append(starts, len(self)), np.arange(len(starts))
-
-    def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> SignalBatch:
-        """Values (B, K, C) after all augmentations, and label columns (B,)."""
-        values, labels = self.read_rows(torch.from_numpy(positions_B))
-        if self.augmentations:
-            generators = (generator_for(self.augmentation_seed, epoch, int(row)) for row in positions_B)
-            values = augmented(values, self.augmentations, generators, self.grid)
-        return values, labels
-
-    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: signals are read when they are needed."""
-
-    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: signals are read when they are needed."""
-
-    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
-        """A context in which nothing is kept."""
-        return nullcontext()
-
-    def release(self) -> None:
-        """Nothing: the dataset bounds the memory of decoded signals."""
+from inrzoo.observations import Observation
+from inrzoo.sources import Signals
+from inrzoo.store import Store
+from inrzoo.targets import SignalTable, limits_from, limits_of, limits_or_own
+from inrzoo.tasks.contract import Data, UnfittedDataset
+from inrzoo.tasks.signal_arrays import SignalArrays
+from inrzoo.tasks.signal_sets import SignalBatch as SignalBatch  # for other files
+from inrzoo.tasks.signal_sets import SignalPart as SignalPart
+from inrzoo.tasks.signal_sets import SignalSet as SignalSet
+from inrzoo.tasks.signal_targets import SignalTargets
+from inrzoo.tasks.training.state import plain
+from inrzoo.unfitted import inr_of, read_source, require_observable
 
 
 def signal_set(path: Data, split: str) -> SignalSet:
@@ -164,130 +50,136 @@ def signal_set(path: Data, split: str) -> SignalSet:
         if not str(path).endswith(".toml") and str(path) not in names:
             raise InrzooError(f"no store at {path} and no dataset of that name{among(path, names)}")
         return _of_dataset(json.dumps(manifest.load(str(path), trusted=True).to_json()), None, split)
-    seeds = load(path, normalise="none").stores[0].info.published_seeds
-    dataset = load(path, split=split, seeds=seeds[0], normalise="none", signals=True)
-    store = dataset.stores[0]
+    return _of_store(open_store(path), split)
 
-    def read_rows(rows: Rows) -> SignalBatch:
-        batch = dataset[rows]
-        assert batch.targets is not None, "the dataset was loaded with its signals"
-        return batch.targets, batch.labels
 
+def _of_store(store: Store, split: str) -> SignalSet:
+    """Signals of a store, whatever became of the fits of their INRs."""
+    if not store.has_signals:
+        raise InrzooError(f"{store.location} does not hold its signals; its licence does not allow it")
+    names = list(store.info.split_names)
+    signals_N = np.flatnonzero(store.split == (names.index(split) if split in names else -1))
+    if not len(signals_N):
+        raise InrzooError(f"{store.location} has no signals in split {split!r}{among(split, names)}")
+    targets, recorded = SignalTargets(store, "signals"), store.info.manifest
     return SignalSet(
-        inr=dataset.inr,
-        grid=store.info.grid,
-        coords=torch.from_numpy(store.coords()),
+        inr=store.inr,
+        grid=store.grid,
+        coords=None if store.info.arrays else torch.from_numpy(store.coords()),
+        observation=store.observation,
+        extent=recorded.coords.extent,
         value_range=store.value_range,
-        conventions=without_defaults(
-            {"coords": asdict(store.info.manifest.coords), "values": {"range": list(store.value_range)}}
-        ),
-        label_names=dict(dataset.label_names),
-        identity={"fingerprint": store.info.fingerprint, "signals": len(dataset)},
-        size=len(dataset),
-        read_rows=read_rows,
+        conventions=_conventions(recorded, store.observation),
+        label_names={column: list(codes) for column, codes in store.info.label_names.items()},
+        labels={name: torch.from_numpy(codes[signals_N]) for name, codes in store.labels.items()},
+        identity={"fingerprint": store.info.fingerprint, "signals": len(signals_N)},
+        size=len(signals_N),
+        signal_bytes=targets.signal_bytes,
+        read_table=lambda positions_B: targets.table(signals_N[positions_B]),
+        kind=lambda: _kind(store.signal_table(slice(0, 1)), recorded.tables["source"]),
     )
 
 
 @lru_cache(maxsize=3)
 def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
-    """Signals of a manifest (JSON text), read into memory as bytes; the three latest splits stay in memory."""
-    dataset = Manifest.from_json(json.loads(resolved))
-    signals = registry.make("sources", dataset.source).read(source)
-    signals = (signals if dataset.limit is None else signals.limit(dataset.limit)).by_split()
-    of_split = _of_split(signals, split)
-    if not len(of_split):
+    """Signals of a manifest (JSON text); what is decoded of the three latest splits stays in memory or on the disk."""
+    dataset, signals = _listed(resolved, source)
+    arrays = _arrays(resolved, source, split)
+    if not len(arrays):
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, signals.split_names)}")
-    if of_split.arrays:
-        raise InrzooError(
-            f"the signals of {dataset.name} have points or views of their own; tasks on signals need a grid"
+    of_split, grid, tables = arrays.signals, tuple(signals.grid), dataset.to_json()
+
+    @cache
+    def scaled() -> Manifest:
+        """The manifest with the limits of the training split written into it, if the scale is that of the dataset."""
+        values, training = dataset.values, _arrays(resolved, source, "train")
+        if values.scale == "dtype":
+            return dataset
+        limits_from(arrays.extremes_N2, values, of_split.ids)  # refuses signals that have no scale
+        if values.scale == "signal" or values.limits is not None:
+            return dataset
+        reference = training if len(training) else arrays
+        first, last = limits_from(reference.extremes_N2, values, reference.signals.ids)[0].tolist()
+        return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))
+
+    def read_table(positions_B: NDArray[np.int64]) -> SignalTable:
+        ids = [of_split.ids[position] for position in positions_B.tolist()]
+        valid_N2 = None if of_split.valid is None else of_split.valid[positions_B]
+        read, values = arrays(positions_B), scaled().values
+        return SignalTable(
+            arrays=read,
+            grid=grid,
+            scale=values,
+            coords=dataset.coords,
+            observation=observation,
+            limits_N2=limits_of(read["signals"], values, ids),
+            valid_N2=valid_N2,
         )
-    scaled = dataset if split == "train" else _with_training_limits(dataset, signals)
-    table = SignalTable.of(of_split.read_arrays(range(len(of_split))), of_split.grid, scaled, of_split.ids)
-    labels = {name: torch.from_numpy(codes) for name, codes in of_split.labels.items()}
-    tables, grid = dataset.to_json(), tuple(signals.grid)
-    nyquist = float(dataset.coords.nyquist(grid).min())
 
-    def read_rows(rows: Rows) -> SignalBatch:
-        values_BKC = table.values(rows if isinstance(rows, slice) else rows.numpy())
-        return torch.from_numpy(values_BKC), {name: part[rows] for name, part in labels.items()}
-
+    observation: Observation = registry.make("observations", dataset.observation)
     return SignalSet(
-        inr=manifest.make_inr(dataset.inr, len(signals.grid), signals.channels, nyquist),
+        inr=inr_of(dataset, signals),
         grid=grid,
-        coords=torch.from_numpy(dataset.coords.grid(grid)),
+        coords=None if signals.arrays else torch.from_numpy(dataset.coords.grid(grid)),
+        observation=observation,
+        extent=dataset.coords.extent,
         value_range=dataset.values.range,
-        conventions=without_defaults({key: tables[key] for key in ("coords", "values")}),
+        conventions=_conventions(dataset, observation),
         label_names=signals.label_names,
+        labels={name: torch.from_numpy(codes) for name, codes in of_split.labels.items()},
         identity={
             "source": {key: value for key, value in tables["source"].items() if key not in ("url", "hashes")},
             "limit": dataset.limit,
             "checksums": signals.checksums,
-            "signals": len(of_split),
+            "signals": len(arrays),
         },
-        size=len(of_split),
-        read_rows=read_rows,
+        size=len(arrays),
+        signal_bytes=arrays.signal_bytes,
+        read_table=read_table,
+        kind=lambda: _kind(read_table(np.arange(1)), dataset.source),
     )
 
 
-def _of_split(signals: Any, split: str) -> Any:
-    """The signals of a split; none if there is no split of that name."""
+@lru_cache(maxsize=2)
+def _listed(resolved: str, source: Path | None) -> tuple[Manifest, Signals]:
+    """A manifest and its signals before decoding: files are listed and their checksums taken once for all splits."""
+    dataset = Manifest.from_json(json.loads(resolved))
+    signals = read_source(dataset, source)
+    require_observable(dataset, signals)
+    return dataset, signals
+
+
+def _kind(table: SignalTable, source: Mapping[str, Any]) -> SignalKind:
+    """What augmentations are told of signals, by the first of them and the table `source` of the manifest."""
+    scale, observation = table.scale, table.observation
+    low, high = scale.range
+    first, last = limits_or_own(scale, table.limits_N2, 1)[0].tolist()
+    unit = (last - first) / (high - low)
+    clip = source.get("clip")
+    own = scale.scale == "signal" and (clip is not None or not scale.symmetric)
+    return SignalKind(
+        sizes=table.grid,
+        places="grid" if not observation.arrays else "rays" if observation.on_grid else "points",
+        quantity=getattr(observation, "quantity", "values"),
+        extent=table.coords.extent,
+        zero=None if own else low - first / unit,
+        furthest=None if clip is None else float(clip) / unit,
+    )
+
+
+@lru_cache(maxsize=3)
+def _arrays(resolved: str, source: Path | None, split: str) -> SignalArrays:
+    """The arrays of the signals of a split; none if there is no split of that name."""
+    _, signals = _listed(resolved, source)
     names = list(signals.split_names)
-    return signals.take(np.flatnonzero(signals.split == (names.index(split) if split in names else -1)))
+    chosen = np.flatnonzero(signals.split == (names.index(split) if split in names else -1))
+    return SignalArrays(signals.take(chosen))
 
 
-def _with_training_limits(dataset: Manifest, signals: Any) -> Manifest:
-    """The manifest with the limits of the training split written into it, where the scale is that of the dataset."""
-    values, training = dataset.values, _of_split(signals, "train")
-    if values.scale != "dataset" or values.limits is not None or not len(training):
-        return dataset
-    limits_N2 = limits_of(training.array(range(len(training))), values, training.ids)
-    assert limits_N2 is not None, "only the scale of a type has none"
-    first, last = map(float, limits_N2[0])
-    return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))
-
-
-class SignalTarget(ABC, Generic[Network_co]):
-    """Mixed into a task that learns from signals and whose field `inr` names the INRs that it makes.
-
-    An empty `inr` stands for the INR that the store or the dataset has.
-    """
-
-    reads_signals: ClassVar[bool] = True
-    augment_kind: ClassVar[str] = "augmentations"
-    inr: dict[str, Any]
-
-    def target(self, stored: INR) -> INR:
-        """The INR whose weights are made, for data that have the INR `stored`."""
-        if not self.inr:
-            return stored
-        inr: INR = registry.make("inrs", self.inr, in_features=stored.in_features, out_features=stored.out_features)
-        return inr
-
-    def conventions(self, path: Data) -> dict[str, Any]:
-        """See `Task.conventions`: the INRs that the network makes, and grid and scale of the signals that it reads."""
-        signals = signal_set(path, "train")
-        target = self.target(signals.inr)
-        inr = {"name": registry.name_of("inrs", type(target)), **asdict(target)}
-        return {"inr": inr, "grid": list(signals.grid), **signals.conventions}
-
-    @abstractmethod
-    def network(self, signals: SignalSet) -> Network_co:
-        """An untrained network for these signals."""
-
-    def restored(
-        self, path: Data, split: str, state: Mapping[str, Tensor], device: Device
-    ) -> tuple[SignalSet, Network_co]:
-        """Signals of a split, and the trained network, from the state of the module in a checkpoint."""
-        signals = self.signals(path, split)
-        network = self.network(signals).to(device).eval()
-        load_module(network, state)
-        return signals, network
-
-    def signals(self, path: Data, split: str) -> SignalSet:
-        """Each signal of a split once; see `signal_set`."""
-        return signal_set(path, split)
-
-
-def psnr_of(network: Hypernet, weights: Tensor, coords: Tensor, values: Tensor, signals: SignalSet) -> Tensor:
-    """PSNR of each signal's INR on the whole grid, dB, (B,)."""
-    return psnr(network.reconstruction_loss(weights, coords, values), signals.value_range)
+def _conventions(settings: Any, observation: Observation) -> dict[str, Any]:
+    """What signals share with those of a training; `settings` are a manifest, or what a store records of it."""
+    tables = {"coords": asdict(settings.coords), "values": asdict(settings.values)}
+    # Measures of a grid change nothing in a network.
+    own = {"observation": dict(settings.observation)} if observation.arrays else {}
+    conventions: dict[str, Any] = plain({**without_defaults(tables), **own})
+    return conventions

@@ -81,9 +81,9 @@ def test_a_plan_is_what_a_build_does(tto, runs, tmp_path, monkeypatch):
     run, out, timed = runs("trans_inr"), tmp_path / "made.zarr", []
     network, fit_to = estimate.weights_of, estimate.fit_to
 
-    def weights_of(content, inr, grid, targets, device):
+    def weights_of(content, inr, grid, settings, targets, device):
         time.sleep(0.05 * len(targets.values_BKC))
-        return network(content, inr, grid, targets, device)
+        return network(content, inr, grid, settings, targets, device)
 
     def timed_fit(inr, starts_BP, targets, settings, *words, **others):
         timed.append(settings.fit.steps)

@@ -7,9 +7,11 @@ import pytest
 import torch
 from small import INRS, make, make_inr, randomise_, signals
 
+from inrzoo import registry
 from inrzoo.builder.inits import read_init
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets import activation_maps, write_init
+from inrzoo.volume_rendering import VolumeRenderer
 
 OPTIMISED = ["learned_init", "cavia", "end_to_end"]
 DOUBLE = torch.float64
@@ -44,6 +46,71 @@ def test_second_order_gradients_equal_finite_differences(name, inr_name):
                 parameter.sub_(step * direction)
         expected = (sides[0] - sides[1]) / 2e-5
         assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-5, abs=1e-9), key
+
+
+def own_points() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two signals, each at seven points of its own in three dimensions."""
+    generator = torch.Generator().manual_seed(3)
+    points = 2 * torch.rand(2, 7, 3, generator=generator, dtype=DOUBLE) - 1
+    return points, points.norm(dim=-1, keepdim=True) - torch.tensor([0.5, 0.7], dtype=DOUBLE)[:, None, None]
+
+
+def own_rays() -> tuple[torch.Tensor, torch.Tensor]:
+    """Two signals, each of five rays that cross the cube at places of their own, and their grey values."""
+    generator = torch.Generator().manual_seed(4)
+    origins = torch.tensor([0.0, 0.0, 3.0], dtype=DOUBLE).expand(2, 5, 3)
+    aims = torch.rand(2, 5, 3, generator=generator, dtype=DOUBLE) - 0.5
+    directions = torch.nn.functional.normalize(aims - origins, dim=-1)
+    return torch.cat([origins, directions], dim=-1), torch.rand(2, 5, 1, generator=generator, dtype=DOUBLE)
+
+
+@pytest.mark.parametrize("places", [own_points, own_rays])
+@pytest.mark.parametrize("loss_name", ["mse", "bce"])
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_second_order_gradients_of_own_places_equal_finite_differences(name, loss_name, places):
+    """The places of samples along a ray are drawn, and the same draws come with the same seed."""
+    of_rays = places is own_rays
+    spec = {**INRS["siren"], "hidden_features": 3, "omega_0": 4.0}
+    inr = registry.make("inrs", spec, in_features=3, out_features=1 + of_rays)
+    hypernet = make(name, inr, inner_fraction=1.0, learned_rates=(0.01, 0.1), inner_steps=2).double()
+    hypernet.compare_by(VolumeRenderer(samples=4) if of_rays else None, loss_name)
+    where, values = places()
+    values = values.clamp(0, 1) if loss_name == "bce" else values
+
+    def outer() -> torch.Tensor:
+        torch.manual_seed(5)
+        return hypernet.loss(where, values).mean()
+
+    parameters = {key: part for key, part in hypernet.named_parameters() if not key.startswith("classifier")}
+    gradients = torch.autograd.grad(outer(), list(parameters.values()))
+    generator = torch.Generator().manual_seed(2)
+    for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+        direction = torch.randn(parameter.shape, generator=generator, dtype=DOUBLE)
+        sides = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                parameter.add_(step * direction)
+            sides.append(outer().item())
+            with torch.no_grad():
+                parameter.sub_(step * direction)
+        expected = (sides[0] - sides[1]) / 2e-5
+        assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-5, abs=1e-9), key
+
+
+def test_samples_of_a_ray_are_drawn_in_training_and_in_their_middles_in_evaluation():
+    inr = registry.make("inrs", {**INRS["siren"], "omega_0": 4.0}, in_features=3, out_features=2)
+    hypernet, renderer = make("learned_init", inr).double(), VolumeRenderer(samples=4)
+    hypernet.compare_by(renderer, "mse")
+    rays, values = own_rays()
+    weights = hypernet.eval()(rays, values)
+    middles = renderer(inr, weights, rays)
+    torch.testing.assert_close(hypernet.predict(weights, rays), middles)
+    torch.testing.assert_close(hypernet.loss(rays, values), (middles - values).square().mean(dim=(1, 2)))
+    hypernet.train()
+    assert not torch.equal(hypernet.predict(weights, rays), hypernet.predict(weights, rays))
+    for wrong in (rays[:1], rays[:, :4], rays[0]):
+        with pytest.raises(ValueError, match="no signals of an observer"):
+            hypernet(wrong, values)
 
 
 @pytest.mark.parametrize("name", ["learned_init", "cavia"])

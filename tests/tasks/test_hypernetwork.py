@@ -135,7 +135,7 @@ def test_attention_is_laid_over_the_signal(finished):
     task = make("trans_inr")
     among = task.signals(finished, "validation")
     network = task.network(among).eval()
-    values, _ = among.read_rows(slice(2))
+    values = among.read_rows(slice(2)).values
     rows = _attention(network, values, -1.0)
     assert len(rows) == len(set(network.token_names))
     for row in rows:

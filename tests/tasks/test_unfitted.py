@@ -44,7 +44,8 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
     ours, theirs = signal_set(UnfittedDataset(tiny()), split), signal_set(finished, split)
     assert len(ours) == len(theirs) > 0
     for rows in (slice(None), torch.tensor([1, 0])):
-        (values, labels), (their_values, their_labels) = ours.read_rows(rows), theirs.read_rows(rows)
+        (values, labels, where), (their_values, their_labels, _) = ours.read_rows(rows), theirs.read_rows(rows)
+        assert where is None
         torch.testing.assert_close(values, their_values, rtol=0, atol=1e-6)
         assert {key: part.tolist() for key, part in labels.items()} == {
             key: part.tolist() for key, part in their_labels.items()
@@ -58,12 +59,12 @@ def test_signals_labels_and_grid_are_those_of_the_store(split, finished):
 def test_some_signals_are_spread_over_the_split():
     """A split may be sorted by class: its first signals would be of one."""
     among = signal_set(UnfittedDataset(tiny()), "train")
-    values, labels = among.read_rows(slice(None))
-    ((_, found, codes),) = among.parts("cpu", 5)
+    values, labels, _ = among.read_rows(slice(None))
+    ((_, found, codes, _),) = among.parts("cpu", 5)
     rows = [number * len(among) // 5 for number in range(5)]
     assert rows[-1] >= len(among) * 4 // 5
     assert torch.equal(found, values[rows]) and torch.equal(codes["digit"], labels["digit"][rows])
-    assert torch.equal(torch.cat([part for _, part, _ in among.parts("cpu")]), values)
+    assert torch.equal(torch.cat([part.values for part in among.parts("cpu")]), values)
 
 
 def test_a_run_on_other_signals_is_not_continued(tmp_path):
@@ -143,6 +144,6 @@ def test_all_splits_have_the_scale_of_the_training_split(symmetric, tmp_path):
     build(settings, tmp_path / "store.zarr", in_process=True, quiet=True)
     store = open_store(tmp_path / "store.zarr")
     for code, split in enumerate(store.info.split_names):
-        values, _ = signal_set(UnfittedDataset(settings), split).read_rows(slice(None))
+        values = signal_set(UnfittedDataset(settings), split).read_rows(slice(None)).values
         expected = store.signal_table(np.flatnonzero(store.split == code)).values()
         torch.testing.assert_close(values, torch.from_numpy(expected), rtol=0, atol=0)

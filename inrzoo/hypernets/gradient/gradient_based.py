@@ -18,7 +18,7 @@ from inrzoo.inrs import INR
 class GradientBasedHypernet(Hypernet):
     """A learned initialisation of the instance part, and a few gradient steps from it for each signal.
 
-    φ ← φ − α_j ⊙ ∇_φ L(φ), where L is the mean squared error of a signal's INR at all coordinates or at a new subset.
+    φ ← φ − α_j ⊙ ∇_φ L(φ), where L is the mean error of a signal's INR at all coordinates or at a new subset.
     The sum over signals is differentiated, so that no signal affects another's step. In training mode gradients go
     through the steps (Finn et al. 2017, MAML: `second_order`), or treat ∇L as a constant (first-order MAML).
 
@@ -37,6 +37,7 @@ class GradientBasedHypernet(Hypernet):
         learned_rates: tuple[float, float] | None,
         share_rates: bool,
         inner_fraction: float,
+        inner_coords: int | None,
         second_order: bool,
     ) -> None:
         """Initialise the rates; the subclasses document the arguments.
@@ -52,9 +53,17 @@ class GradientBasedHypernet(Hypernet):
                 f"= {inner_fraction} are not allowed; steps must be at least 0, the rate above 0, learned rates (low, "
                 "high), the fraction above 0 and at most 1"
             )
+        if inner_coords is not None and inner_coords < 1:
+            raise InrzooError(f"inner_coords = {inner_coords} is not allowed; it must be at least 1")
+        if inner_coords is not None and inner_fraction != 1:
+            raise InrzooError(
+                f"inner_coords = {inner_coords} and inner_fraction = {inner_fraction} both say how many coordinates an "
+                "inner step has; set one of them"
+            )
         self.inner_steps = inner_steps
         self.inner_lr = inner_lr
         self.inner_fraction = inner_fraction
+        self.inner_coords = inner_coords
         self.second_order = second_order
         self.rates: nn.Parameter | None = None
         if learned_rates is not None:
@@ -89,15 +98,20 @@ class GradientBasedHypernet(Hypernet):
         return instances_BI
 
     def inner_subset(self, coords: Tensor, values: Tensor, step: int) -> tuple[Tensor, Tensor]:
-        """Coordinates and values of one step: all, or `inner_fraction` of them.
+        """Coordinates and values of one step: all, or `inner_fraction` or `inner_coords` of them.
 
-        In training mode they are drawn for each signal. In evaluation mode they depend on the step alone and are the
-        same for all signals.
+        In training mode they are drawn for each signal, anew for every step. In evaluation mode they depend on the step
+        alone and are the same for all signals.
+
+        Raises:
+            InrzooError: signals have fewer coordinates than `inner_coords`.
         """
-        if self.inner_fraction == 1:
+        if self.inner_coords is None and self.inner_fraction == 1:
             return coords, values
         batch, num_coords, _ = values.shape
-        count = max(1, round(self.inner_fraction * num_coords))
+        count = self.inner_coords or max(1, round(self.inner_fraction * num_coords))
+        if count > num_coords:
+            raise InrzooError(f"inner_coords = {count} is more than the {num_coords} coordinates of a signal")
         if self.training:
             return take(coords, values, random_subsets(batch, num_coords, count, values))
         return take(coords, values, fixed_subsets(batch, num_coords, count, step, values))

@@ -24,6 +24,8 @@ class TokenHypernet(Hypernet):
         token_names: G names; the matrix of the INR that each weight token makes a row of.
     """
 
+    needs_grid = True
+
     def __init__(
         self,
         inr: INR,

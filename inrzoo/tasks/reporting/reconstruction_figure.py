@@ -20,7 +20,7 @@ from inrzoo.tasks.contract import Data, Device
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.hypernetwork import Hypernetwork
 from inrzoo.tasks.reporting.figures import draw_signals
-from inrzoo.tasks.signals import psnr_of
+from inrzoo.tasks.signal_tasks import measured
 from inrzoo.tasks.training.loop import chosen_device
 
 NEURONS = 4
@@ -47,14 +47,17 @@ def draw_reconstructions(
         first neurons of each hidden layer (GINR-IPC Fig. 8).
 
     Raises:
-        InrzooError: the checkpoint is of another task, or the signals have more than two axes.
+        InrzooError: the checkpoint is of another task, or the signals have more than two axes, or points of their own.
     """
     trained = read(checkpoint)
     task = restored(trained, {})
     if not isinstance(task, Hypernetwork):
         raise InrzooError(f"{checkpoint} is a checkpoint of the task {trained.task['name']}, not of hypernetwork")
     signals, network = task.restored(path, split, trained.module, chosen_device(device))
-    coords, values_BKC, _ = next(signals.parts(chosen_device(device), count))
+    if signals.coords is None:
+        raise InrzooError("signals with points or views of their own cannot be drawn as pictures")
+    part = next(signals.parts(chosen_device(device), count))
+    coords, values_BKC = part.where, part.values
     if len(network.sizes) > 2 or (len(network.sizes) == 2 and values_BKC.shape[2] not in (1, 3)):
         raise InrzooError(f"signals of grid {network.sizes} and {values_BKC.shape[2]} channels cannot be drawn")
     out.mkdir(parents=True, exist_ok=True)
@@ -65,7 +68,7 @@ def draw_reconstructions(
     )
     rows = [[("original", values) for values in values_BKC]]
     for name, each_BP in weights.items():
-        decibels = psnr_of(network, each_BP, coords, values_BKC, signals).tolist()
+        decibels = measured(network, each_BP, part, signals)["PSNR"].tolist()
         rendered_BKC = network.inr(each_BP, coords).detach()
         rows.append([(f"{name}, {db:.1f} dB", one) for db, one in zip(decibels, rendered_BKC, strict=True)])
     paths = [draw_signals(rows, network.sizes, signals.value_range, out / "reconstructions.png")]

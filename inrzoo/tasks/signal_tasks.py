@@ -1,0 +1,119 @@
+"""What tasks that learn from signals share: the INRs that they make, their network, and its measurement.
+
+Shape letters: B signals, P numbers of one INR, K points of a signal, C channels.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from inrzoo import registry
+from inrzoo.comparisons import LOGITS, comparisons, quality
+from inrzoo.errors import InrzooError
+from inrzoo.fit.metrics import psnr
+from inrzoo.hypernets import Hypernet
+from inrzoo.inrs import INR
+from inrzoo.tasks.contract import Data, Device
+from inrzoo.tasks.signals import SignalPart, SignalSet, signal_set
+from inrzoo.tasks.training.state import load_module
+
+Network_co = TypeVar("Network_co", bound=Hypernet, covariant=True)
+
+
+class SignalTarget(ABC, Generic[Network_co]):
+    """Mixed into a task that learns from signals and whose field `inr` names the INRs that it makes.
+
+    An empty `inr` stands for the INR that the store or the dataset has.
+    """
+
+    reads_signals: ClassVar[bool] = True
+    augment_kind: ClassVar[str] = "augmentations"
+    inr: dict[str, Any]
+    hypernet: dict[str, Any]
+
+    def target(self, stored: INR) -> INR:
+        """The INR whose weights are made, for data that have the INR `stored`."""
+        if not self.inr:
+            return stored
+        inr: INR = registry.make("inrs", self.inr, in_features=stored.in_features, out_features=stored.out_features)
+        return inr
+
+    def conventions(self, path: Data) -> dict[str, Any]:
+        """See `Task.conventions`: the INRs that the network makes, and grid and scale of the signals that it reads."""
+        signals = signal_set(path, "train")
+        target = self.target(signals.inr)
+        inr = {"name": registry.name_of("inrs", type(target)), **asdict(target)}
+        return {"inr": inr, "grid": list(signals.grid), **signals.conventions}
+
+    @abstractmethod
+    def network(self, signals: SignalSet) -> Network_co:
+        """An untrained network for these signals."""
+
+    def restored(
+        self, path: Data, split: str, state: Mapping[str, Tensor], device: Device
+    ) -> tuple[SignalSet, Network_co]:
+        """Signals of a split, and the trained network, from the state of the module in a checkpoint."""
+        signals = self.signals(path, split)
+        network = self.network(signals).to(device).eval()
+        load_module(network, state)
+        return signals, network
+
+    def made(self, signals: SignalSet, **runtime: Any) -> Network_co:
+        """Make the network that `hypernet` names, untrained; it compares INRs with signals by their observation.
+
+        Args:
+            signals: what it is to be trained on.
+            **runtime: further arguments that the data give.
+
+        Raises:
+            InrzooError: it reads grids, and signals have points in no order; or an argument is not allowed.
+        """
+        if registry.find("hypernets", self.hypernet["name"]).needs_grid and not signals.observation.on_grid:
+            raise InrzooError(
+                f"hypernet.name = {self.hypernet['name']} cuts signals on a grid into patches, and these have points "
+                "of their own; learned_init, cavia and functa take points"
+            )
+        inr = self.target(signals.inr)
+        network: Network_co = registry.make("hypernets", self.hypernet, inr=inr, sizes=signals.grid, **runtime)
+        network.compare_by(signals.observer, signals.loss_name)
+        return network
+
+    def signals(self, path: Data, split: str) -> SignalSet:
+        """Each signal of a split once; see `signal_set`."""
+        return signal_set(path, split)
+
+
+def measured(network: Hypernet, weights: Tensor, part: SignalPart, signals: SignalSet) -> dict[str, Tensor]:
+    """Quality of the INRs, (B, P), that a network made of signals: numbers (B,) by name; see `quality`."""
+
+    def evaluate(_: INR, weights_BP: Tensor, where: Tensor) -> Tensor:
+        values: Tensor = network.inr(weights_BP, where)
+        return values
+
+    compared = comparisons(signals, part.targets, weights[:, None], evaluate)
+    return joined([quality(signals.observation, fitted, held_out) for _, fitted, held_out in compared])
+
+
+def joined(parts: list[dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The numbers of all signals by name, from those of parts of them."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def training_numbers(losses_B: Tensor, signals: SignalSet) -> dict[str, float]:
+    """Mean PSNR of the losses of a training step, dB; nothing of logits."""
+    if signals.loss_name == LOGITS:
+        return {}
+    return {"psnr": float(psnr(losses_B.detach(), signals.value_range).mean())}
+
+
+def validation_numbers(qualities: Mapping[str, Tensor]) -> dict[str, float]:
+    """Means of what `measured` returns, as `Learner.validate` reports them; `score` is the PSNR, or minus the loss."""
+    means = {f"validation_{name.lower()}": float(each_N.mean()) for name, each_N in qualities.items()}
+    score = means["validation_psnr"] if "validation_psnr" in means else -means["validation_loss"]
+    return {"score": score, **means}
