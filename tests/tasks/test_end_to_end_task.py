@@ -55,7 +55,8 @@ def test_mixed_precision_is_of_the_classifier_in_training_alone(finished, tmp_pa
     """Scores in training are those of bfloat16: near, not equal. INRs, and scores where it is measured, stay."""
     task = make(mixed_precision=True)
     among = task.signals(finished, "train")
-    coords, values, _ = next(among.parts("cpu", 4))
+    part = next(among.parts("cpu", 4))
+    coords, values = part.where, part.values
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = task.network(among)
