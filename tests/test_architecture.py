@@ -82,13 +82,14 @@ MAY_IMPORT = {
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest", "weight_graph", "short_forms"},
-    "encoders": {"weights", "weight_graph"},
+    "native": {"fit", "inrs"},
+    "encoders": {"weights", "weight_graph", "native"},
     "decoders": {"encoders", "weights", "weight_graph"},
     "operations": set(),
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
     | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
-    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders"},
+    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders", "native"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},
     "builder": BUILD | {"display", "retry", "comparisons"},
     "verify": BUILD | {"builder", "comparisons"},
