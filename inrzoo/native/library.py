@@ -16,6 +16,9 @@ from inrzoo.fit import fused_cpu
 from inrzoo.fit.compiled import compiler, shared_library
 
 SOURCES = Path(__file__).parent / "source"
+ALIGNED = 64
+"""Bytes that vectors of every processor are aligned to."""
+
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math")
 
 
@@ -52,9 +55,9 @@ def library(main: str, generated: Mapping[str, str]) -> Any:
 
 
 def aligned_memory(size: int) -> tuple[NDArray[np.uint8], int]:
-    """Memory of `size` bytes, which lives as long as the array, and its address, a multiple of 64."""
-    memory = np.empty(size + 64, dtype=np.uint8)
-    return memory, -(-memory.ctypes.data // 64) * 64
+    """Memory of `size` bytes, which lives as long as the array, and its address, a multiple of `ALIGNED`."""
+    memory = np.empty(size + ALIGNED, dtype=np.uint8)
+    return memory, -(-memory.ctypes.data // ALIGNED) * ALIGNED
 
 
 def split_among_threads(count: int, work: Callable[[int, int], None]) -> None:

@@ -20,6 +20,7 @@ constexpr int LANES = 4, ROWS = 6, COLUMNS = 4;
 constexpr int UNIT = 16, PANEL = COLUMNS * LANES;
 
 typedef float Vector __attribute__((vector_size(4 * LANES), may_alias));
+typedef float Unaligned __attribute__((vector_size(4 * LANES), may_alias, aligned(4)));
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
 
 INLINE Vector all(float x) { return x - (Vector){}; }
@@ -69,8 +70,11 @@ static __attribute__((noinline)) void panel(int rows, int inner, const float *le
         m += M;
     };
     while (m + ROWS <= rows) next(Count<ROWS>());
+    if (m + 8 <= rows && ROWS > 8) next(Count<8>());
     while (m + 4 <= rows) next(Count<4>());
-    while (m < rows) next(Count<1>());
+    if (m + 3 == rows) next(Count<3>());
+    if (m + 2 == rows) next(Count<2>());
+    if (m < rows) next(Count<1>());
 }
 
 // result (rows, columns) = left · right + bias, or += left · right. Number (m, k) of the left factor is left[m ROW + k STEP].
@@ -102,10 +106,13 @@ INLINE void pack(float *packed, int inner, int padded_inner, int columns, const 
     }
 }
 
+typedef float Quarter __attribute__((vector_size(16)));
+
 INLINE float sum_of(Vector x) {
-    float total = 0;
-    for (int i = 0; i < LANES; i++) total += x[i];
-    return total;
+    union { Vector whole; Quarter parts[LANES / 4]; } split = {x};
+    Quarter total = split.parts[0];
+    UNROLL for (int i = 1; i < LANES / 4; i++) total += split.parts[i];
+    return (total[0] + total[1]) + (total[2] + total[3]);
 }
 
 constexpr float ROUNDING = 12582912.f;  // 1.5·2²³: adding and subtracting it rounds to the nearest integer, exactly
