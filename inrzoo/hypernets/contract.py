@@ -14,6 +14,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import mse
 from inrzoo.hypernets.coordinate_subsets import random_subsets, take
 from inrzoo.inrs import INR
+from inrzoo.native.curvature import squared_errors, unsuitable
 from inrzoo.seeding import Stream
 
 
@@ -30,7 +31,15 @@ class Hypernet(nn.Module, ABC):
 
     In training mode `forward` is differentiable in the hypernetwork's parameters, also through gradient steps
     (`second_order`). In evaluation mode it is a function of the signal alone: nothing is random.
+
+    Attributes:
+        native: whether native code (`inrzoo.native.curvature`) may compare INRs with signals in training: where the
+            loss is the squared error of a perceptron, in float32 on a CPU, and a C++ compiler is there. It rounds
+            otherwise than autograd and is several times as fast. In evaluation mode, which makes stores, autograd
+            does it.
     """
+
+    native = True
 
     def __init__(self, inr: INR, sizes: tuple[int, ...]) -> None:
         """Remember the target.
@@ -91,7 +100,14 @@ class Hypernet(nn.Module, ABC):
         """Mean squared error of INRs at all coordinates, or at random ones as in `loss`. Shape (B,)."""
         if num_coords is not None:
             coords, values = take(coords, values, random_subsets(len(values), values.shape[1], num_coords, values))
+        if torch.is_grad_enabled() and weights.requires_grad and self.compares_natively(weights):
+            return squared_errors(self.inr, weights, coords, values)
         return mse(self.inr(weights, coords), values)
+
+    def compares_natively(self, weights: Tensor) -> bool:
+        """Whether native code computes errors of INRs of these weights and their gradients; autograd does otherwise."""
+        squared = getattr(self, "observe", None) is None and getattr(self, "loss_name", "mse") == "mse"
+        return self.native and self.training and squared and unsuitable(self.inr, weights) is None
 
     def require_signals(self, coords: Tensor, values: Tensor) -> None:
         """Raise ValueError unless `coords` and `values` are signals of one batch."""

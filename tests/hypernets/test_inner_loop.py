@@ -260,7 +260,7 @@ def test_native_steps_are_those_of_autograd(name, inr_name, fields):
     omega_0 = {"omega_0": 4.0} if inr_name == "siren" else {}
     hypernet = make(name, make_inr(inr_name, **omega_0), learned_rates=(0.01, 0.1), inner_steps=3, **fields)
     coords, values = signals()
-    assert hypernet.steps_natively(hypernet.start_weights()[None])
+    assert hypernet.compares_natively(hypernet.start_weights()[None])
     results = []
     for native in (True, False):
         hypernet.native = native
@@ -274,4 +274,4 @@ def test_native_steps_are_those_of_autograd(name, inr_name, fields):
 @pytest.mark.parametrize("name", OPTIMISED)
 def test_what_makes_stores_is_autograds(name):
     hypernet = make(name, make_inr("siren"))
-    assert not hypernet.eval().steps_natively(hypernet.start_weights()[None])
+    assert not hypernet.eval().compares_natively(hypernet.start_weights()[None])

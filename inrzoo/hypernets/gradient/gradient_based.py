@@ -13,7 +13,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import Hypernet
 from inrzoo.hypernets.coordinate_subsets import fixed_subsets, random_subsets, take
 from inrzoo.inrs import INR
-from inrzoo.native.curvature import loss_gradients, squared_errors, unsuitable
+from inrzoo.native.curvature import loss_gradients
 
 
 class GradientBasedHypernet(Hypernet):
@@ -25,12 +25,7 @@ class GradientBasedHypernet(Hypernet):
 
     Attributes:
         rates: learned α (Li et al. 2017, Meta-SGD), (S or 1, I), of any sign; None if α is `inner_lr`.
-        native: whether native code may compute the steps of training: where the loss is the squared error of a
-            perceptron, in float32 on a CPU, and a C++ compiler is there. It rounds otherwise than autograd, and takes a
-            third of the time. Steps in evaluation mode, which make stores, are always autograd's.
     """
-
-    native = True
 
     def __init__(
         self,
@@ -96,7 +91,7 @@ class GradientBasedHypernet(Hypernet):
         """Gradient of each signal's loss by its instance part, (B, I)."""
         with torch.enable_grad():
             weights_BP = self.weights(instances_BI)
-            if self.steps_natively(weights_BP):
+            if self.compares_natively(weights_BP):
                 slopes_BP = loss_gradients(self.inr, weights_BP, coords, values)
                 slopes_BP = slopes_BP if create_graph else slopes_BP.detach()
                 (gradient_BI,) = torch.autograd.grad(weights_BP, instances_BI, slopes_BP, create_graph=create_graph)
@@ -104,19 +99,6 @@ class GradientBasedHypernet(Hypernet):
                 loss = self.reconstruction_loss(weights_BP, coords, values).sum()
                 (gradient_BI,) = torch.autograd.grad(loss, instances_BI, create_graph=create_graph)
         return gradient_BI
-
-    def reconstruction_loss(
-        self, weights: Tensor, coords: Tensor, values: Tensor, num_coords: int | None = None
-    ) -> Tensor:
-        """See `Hypernet.reconstruction_loss`."""
-        if num_coords is None and weights.requires_grad and self.steps_natively(weights):
-            return squared_errors(self.inr, weights, coords, values)
-        return super().reconstruction_loss(weights, coords, values, num_coords)
-
-    def steps_natively(self, weights_BP: Tensor) -> bool:
-        """Whether native code computes inner steps from these weights; autograd does otherwise."""
-        squared = getattr(self, "observe", None) is None and getattr(self, "loss_name", "mse") == "mse"
-        return self.native and self.training and squared and unsuitable(self.inr, weights_BP) is None
 
     def inner_subset(self, coords: Tensor, values: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Coordinates and values of one step: all, or `inner_fraction` of them.

@@ -1,0 +1,242 @@
+"""How long a training step takes: inrzoo's beside the plain writing of the same step, at the papers' sizes.
+
+Command:  python benchmarks/training.py [METHOD …] [--rounds 5] [--out benchmarks/results]     Duration: 10 minutes.
+Needs:    a C++ compiler, 6 GiB of memory; no data: signals and weights are random.
+
+A step is forward, backward and AdamW, on one thread. The plain writing (`training_plain.py`) is autograd as the papers'
+code uses it, on the parameters of the same network; before anything is timed both gradients are compared. Then both
+take turns, round by round, in one process, and their processor time is taken: of each round the ratio, of the rounds
+the median and the range, since other work on the machine slows both alike. Memory is the greatest of a process that
+takes two steps of one kind, without what it held before them. `--work FILE` keeps each method as soon as it is measured
+and skips what it holds, so that an interrupted run goes on.
+
+Shape letters: B batch of signals, K coordinates, C channels.
+"""
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+import training_plain as plain
+from torch import Tensor, nn
+
+from inrzoo import registry
+from inrzoo.bench.machine import describe, in_a_line, slug
+from inrzoo.coords import grid
+from inrzoo.inrs import INR
+from inrzoo.inrs.siren import Siren
+from inrzoo.tasks.reporting.tables import table
+
+Step = Callable[[], None]
+Steps = tuple[nn.Module, Step, Step]
+"""A network, inrzoo's step and the plain one; both leave gradients in its parameters."""
+
+FFNET = {
+    "name": "relu_mlp",
+    "hidden_features": 256,
+    "hidden_layers": 3,
+    "encoding": "log_spaced",
+    "num_frequencies": 64,
+}
+MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}
+TANCIK = {"name": "siren", "hidden_features": 256, "hidden_layers": 3}
+
+
+def signals(size: int, batch: int, channels: int) -> tuple[Tensor, Tensor]:
+    """Coordinates (K, 2) and values (B, K, C) of pictures of noise."""
+    return torch.from_numpy(grid((size, size))), torch.rand(batch, size * size, channels) * 2 - 1
+
+
+def network(spec: dict[str, Any], inr: dict[str, Any], size: int, channels: int, **runtime: int) -> Any:
+    """A hypernetwork in training mode."""
+    made: INR = registry.make("inrs", inr, in_features=2, out_features=channels)
+    return registry.make("hypernets", spec, inr=made, sizes=(size, size), **runtime).train()
+
+
+def mwt(size: int, channels: int) -> Steps:
+    """MWT: six inner steps on all pixels, classifier of 10 blocks, 16 pictures."""
+    coords, values = signals(size, 16, channels)
+    labels = torch.randint(10, (16,))
+    made = network({"name": "end_to_end"}, MWT, size, channels, num_classes=10)
+
+    def ours() -> None:
+        task_B, errors_B, _ = made.losses(coords, values, labels)
+        (task_B + errors_B).mean().backward()
+
+    return made, ours, lambda: plain.step_of_mwt(made, coords, values, labels)
+
+
+def by_gradients(spec: dict[str, Any], inr: dict[str, Any], batch: int) -> Steps:
+    """Learned Init or CAVIA on pictures of 178²."""
+    coords, values = signals(178, batch, 3)
+    made = network(spec, inr, 178, 3)
+
+    def ours() -> None:
+        made.loss(coords, values).mean().backward()
+
+    return made, ours, lambda: plain.step_of_gradients(made, coords, values)
+
+
+def by_tokens(spec: dict[str, Any], sigma: float, batch: int) -> Steps:
+    """TransINR or GINR-IPC on pictures of 178² in patches of 9²."""
+    coords, values = signals(178, batch, 3)
+    made = network(spec, FFNET | {"sigma": sigma}, 178, 3)
+
+    def ours() -> None:
+        made.loss(coords, values).mean().backward()
+
+    return made, ours, lambda: plain.step_of_tokens(made, coords, values)
+
+
+def relational(batch: int) -> Steps:
+    """The relational transformer of neural-graphs, with a classifier, on SIRENs 2/32/32/1."""
+    inr = Siren(in_features=2, out_features=1)
+    encoder: Any = registry.make("encoders", {"name": "relational_transformer"}, layout=inr.layout)
+    head = nn.Linear(encoder.out_features, 10)
+    weights, labels = torch.randn(batch, inr.layout.num_params), torch.randint(10, (batch,))
+
+    def step(features: Callable[[Tensor], Tensor]) -> None:
+        nn.functional.cross_entropy(head(features(weights)), labels).backward()
+
+    made = nn.Sequential(encoder, head).train()
+    return made, lambda: step(encoder), lambda: step(lambda given: plain.features_of(encoder, given))
+
+
+METHODS: dict[str, tuple[str, Callable[[], Steps]]] = {
+    "mwt-28": ("MWT, 16 pictures of 28², SIREN 2/128×5/1, 6 steps", lambda: mwt(28, 1)),
+    "mwt-32": ("MWT, 16 pictures of 32² in colour, SIREN 2/128×5/3, 6 steps", lambda: mwt(32, 3)),
+    "relational": ("relational transformer, 16 SIRENs 2/32/32/1", lambda: relational(16)),
+    "trans_inr": ("TransINR, 2 pictures of 178², ReLU MLP 256×4", lambda: by_tokens({"name": "trans_inr"}, 1024.0, 2)),
+    "instance_patterns": (
+        "GINR-IPC, 2 pictures of 178², ReLU MLP 256×4, without dropout",
+        lambda: by_tokens({"name": "instance_patterns", "dropout": 0.0}, 128.0, 2),
+    ),
+    "learned_init": (
+        "Learned Init by MAML, a picture of 178², SIREN 2/256×4/3, 2 steps",
+        lambda: by_gradients({"name": "learned_init"}, TANCIK, 1),
+    ),
+    "cavia": (
+        "GINR-IPC by gradient steps (CAVIA), a picture of 178², ReLU MLP 256×4, 2 steps",
+        lambda: by_gradients({"name": "cavia"}, FFNET | {"sigma": 128.0}, 1),
+    ),
+}
+
+
+def gradients_of(made: nn.Module, step: Step) -> Tensor:
+    """All gradients that a step leaves, in a row; they are removed."""
+    step()
+    found = [parameter.grad.flatten() for parameter in made.parameters() if parameter.grad is not None]
+    made.zero_grad(set_to_none=True)
+    return torch.cat(found)
+
+
+def measured(name: str, rounds: int) -> dict[str, Any]:
+    """Compare both gradients, then time both steps in turn, and take the memory of each."""
+    torch.manual_seed(0)
+    made, *steps = METHODS[name][1]()
+    ours, theirs = (gradients_of(made, step) for step in steps)
+    difference = float((ours - theirs).norm() / theirs.norm())
+    optimiser = torch.optim.AdamW(made.parameters(), lr=1e-6)
+    seconds: list[list[float]] = [[], []]
+    for _ in range(rounds):
+        for kind, step in enumerate(steps):
+            begun = time.process_time()
+            optimiser.zero_grad(set_to_none=True)
+            step()
+            optimiser.step()
+            seconds[kind].append(time.process_time() - begun)
+    gib = [float(_of_a_process(name, kind)) for kind in range(2)]
+    return {"difference": difference, "seconds": seconds, "gib": gib}
+
+
+def _of_a_process(name: str, kind: int) -> str:
+    command = [sys.executable, __file__, name, "--memory", str(kind)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def gib_of_steps(name: str, kind: int) -> float:
+    """What two steps of one kind take at most, with the optimiser's moments."""
+    torch.manual_seed(0)
+    made, *steps = METHODS[name][1]()
+    before = peak_gib()
+    optimiser = torch.optim.AdamW(made.parameters(), lr=1e-6)
+    for _ in range(2):
+        optimiser.zero_grad(set_to_none=True)
+        steps[kind]()
+        optimiser.step()
+    return peak_gib() - before
+
+
+def peak_gib() -> float:
+    """The most memory that this process held. (`getrusage` begins with that of the process that started it.)"""
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
+    assert found is not None
+    return int(found[1]) / 2**20
+
+
+def row(name: str, found: dict[str, Any]) -> list[str]:
+    """A line of the table."""
+    ours, theirs = found["seconds"]
+    ratios = [slow / fast for fast, slow in zip(ours, theirs, strict=True)]
+    times = [f"{statistics.median(part):.2f}" for part in (theirs, ours)]
+    spread = f"{statistics.median(ratios):.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
+    return [
+        METHODS[name][0],
+        *times,
+        spread,
+        *(f"{gib:.2f}" for gib in reversed(found["gib"])),
+        f"{found['difference']:.0e}",
+    ]
+
+
+def main() -> None:
+    """See the top of the file."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("methods", nargs="*", metavar="METHOD", help=f"of {', '.join(METHODS)}; all by default")
+    parser.add_argument("--rounds", type=int, default=5, help="steps of each kind that are timed")
+    parser.add_argument("--work", type=Path, help="file that keeps what was measured")
+    parser.add_argument("--out", type=Path, help="folder of the results; printed alone if left out")
+    parser.add_argument("--memory", type=int, choices=(0, 1), help=argparse.SUPPRESS)
+    chosen = parser.parse_args()
+    if unknown := set(chosen.methods) - METHODS.keys():
+        parser.error(f"unknown methods: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
+    torch.set_num_threads(1)
+    if chosen.memory is not None:
+        print(gib_of_steps(chosen.methods[0], chosen.memory))
+        return
+    done = json.loads(chosen.work.read_text()) if chosen.work is not None and chosen.work.exists() else {}
+    for name in chosen.methods or METHODS:
+        if name not in done:
+            done[name] = measured(name, chosen.rounds)
+            if chosen.work is not None:
+                chosen.work.write_text(json.dumps(done))
+            print(row(name, done[name]), flush=True)
+    about = describe()
+    columns = ["a step", "plain, s", "inrzoo, s", "plain / inrzoo", "plain, GiB", "inrzoo, GiB", "gradients differ by"]
+    text = "\n".join([
+        "# Training steps",
+        "",
+        f"{in_a_line(about)}, {date.today()}. `python benchmarks/training.py`: seconds of processor time, medians of "
+        f"{chosen.rounds} rounds in turn, the range of the rounds' ratios in brackets; the relative difference of both "
+        "gradients, all parameters together.",
+        "",
+        *table(columns, [row(name, done[name]) for name in METHODS if name in done]),
+        "",
+    ])  # fmt: skip
+    print(text)
+    if chosen.out is not None:
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        (chosen.out / f"training_{slug(about)}_{date.today()}.md").write_text(text)
+
+
+if __name__ == "__main__":
+    main()
