@@ -51,7 +51,7 @@ def library(main: str, generated: Mapping[str, str]) -> Any:
         InrzooError: there is no compiler, or it fails.
     """
     flags = (*FLAGS, *fused_cpu.INSTRUCTIONS[fused_cpu.capability()])
-    return shared_library(SOURCES, main, flags, generated)
+    return shared_library(SOURCES, main, flags, generated, "name another compiler in the variable CXX")
 
 
 def aligned_memory(size: int) -> tuple[NDArray[np.uint8], int]:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from inrzoo.fit import fused_cpu
 from inrzoo.fit.metrics import mse
 from inrzoo.inrs import INR
 from inrzoo.inrs.fourier_net import FourierNet
@@ -62,6 +63,23 @@ def test_gradients_and_curvature_are_those_of_autograd(inr, num_coords):
     upstream = torch.tensor([1.0, -2.0, 0.5])
     (gradient,) = torch.autograd.grad(own, weights, upstream)
     assert close(gradient, upstream.double()[:, None] * gradients)
+
+
+@needs_compiler
+@pytest.mark.parametrize("instructions", fused_cpu.INSTRUCTIONS)
+def test_every_set_of_instructions_computes_the_same(instructions, monkeypatch):
+    """Those for Arm are the compiler's own vectors, of four numbers, which every processor has."""
+    runs_here = {"AVX512": ("AVX512", "AVX2", "NEON"), "AVX2": ("AVX2", "NEON"), "NEON": ("NEON",)}
+    if instructions not in runs_here[fused_cpu.capability()]:
+        pytest.skip(f"this processor has {fused_cpu.capability()}")
+    monkeypatch.setattr(fused_cpu, "capability", lambda: instructions)
+    inr, num_coords = INRS[3]
+    weights, directions, coords, values = problem(inr, num_coords)
+    _, gradients, products = by_autograd(inr, weights, directions, coords, values)
+    weights.requires_grad_()
+    found = curvature.loss_gradients(inr, weights, coords, values)
+    assert close(found.detach(), gradients)
+    assert close(torch.autograd.grad(found, weights, directions)[0], products)
 
 
 @needs_compiler

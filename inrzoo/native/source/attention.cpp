@@ -1,6 +1,6 @@
 // Attention softmax(q kᵀ / √E) v of T tokens, one head of one sequence at a time, and its gradients. Scores exist for
-// `TILE` queries and `CHUNK` keys at once, so that they stay in a core's cache; backward they are computed again, from the
-// maximum and the sum of each query's row (Dao et al. 2022, "FlashAttention", without its running maximum).
+// `TILE` queries, so that they stay in a core's cache; backward, where they are computed again from the maximum and the
+// sum of each query's row, for `CHUNK` keys as well (Dao et al. 2022, "FlashAttention", without its running maximum).
 #include "products.h"
 #include "shape.h"  // HEADS, FEATURES of a head: E
 
@@ -15,16 +15,6 @@ struct Job {
     float *gradient;        // of the tokens
     int num_tokens;
     float scale;            // 1 / √E
-};
-
-// A layer of T rows with room for padding.
-struct Memory {
-    float *free;
-    float *take(size_t count) {
-        float *const taken = free;
-        free += (count + UNIT - 1) / UNIT * UNIT;
-        return taken;
-    }
 };
 
 // Copies rows that are `step` floats apart into rows of ROW floats, with zeros behind them.
@@ -55,7 +45,8 @@ struct Head {
     // Scores of `rows` queries and the keys from `first`, which are `transposed` and packed; -∞ beyond the last key.
     int score(int rows, const float *queries, const float *transposed, int first, float *scores) const {
         const int real = at_most(CHUNK, count - first), columns = padded(real);
-        multiply<STEP, 1>(rows, FEATURES, columns, queries, {transposed + (size_t)first * FEATURES, 0}, nullptr, FRESH, scores, SCORES);
+        const Right keys = {transposed + (size_t)first * FEATURES, 0};
+        multiply<STEP, 1>(rows, FEATURES, columns, queries, keys, nullptr, FRESH, scores, SCORES);
         for (int row = 0; row < rows && real < columns; row++)
             for (int j = real; j < columns; j++) scores[row * SCORES + j] = -__builtin_inff();
         return real;
@@ -63,7 +54,8 @@ struct Head {
 
     void forward(Memory memory) const {
         float *const keys = memory.take((size_t)whole * FEATURES), *const values = memory.take((size_t)count * ROW);
-        float *const scores = memory.take((size_t)TILE * SCORES * (whole / CHUNK)), *const sums = memory.take(TILE * ROW);
+        float *const scores = memory.take((size_t)TILE * SCORES * (whole / CHUNK));
+        float *const sums = memory.take(TILE * ROW);
         transpose(keys, key, job.scale);
         copy_rows(values, value, count, STEP);
         for (int top = 0; top < count; top += TILE) {
@@ -72,8 +64,9 @@ struct Head {
                 score(rows, query + (size_t)top * STEP, keys, first, scores + (size_t)first / CHUNK * TILE * SCORES);
             for (int row = 0; row < rows; row++) normalise(scores + row * SCORES, statistics + (size_t)(top + row) * 2);
             for (int first = 0; first < count; first += CHUNK)
-                multiply<SCORES, 1>(rows, at_most(CHUNK, count - first), E, scores + (size_t)first / CHUNK * TILE * SCORES,
-                                    {values + (size_t)first * ROW, ROW}, nullptr, first ? ADD : FRESH, sums, ROW);
+                multiply<SCORES, 1>(rows, at_most(CHUNK, count - first), E,
+                                    scores + (size_t)first / CHUNK * TILE * SCORES, {values + (size_t)first * ROW, ROW},
+                                    nullptr, first ? ADD : FRESH, sums, ROW);
             for (int row = 0; row < rows; row++) {
                 const float factor = statistics[(size_t)(top + row) * 2 + 1];
                 float *to = job.outputs + output(top + row);
@@ -96,7 +89,7 @@ struct Head {
     // Replaces the scores of one query by exponentials over their greatest.
     void normalise(float *scores, float *of_query) const {
         Vector most = all(-__builtin_inff()), total = {};
-        each_chunk(scores, [&](Vector &x) { most = (Vector)(((Integers)x & (x > most)) | ((Integers)most & ~(x > most))); });
+        each_chunk(scores, [&](Vector &x) { most = larger(x, most); });
         float top = most[0];
         for (int i = 1; i < LANES; i++) top = most[i] > top ? most[i] : top;
         each_chunk(scores, [&](Vector &x) { x = exponential(x - all(top)), total += x; });
@@ -109,7 +102,8 @@ struct Head {
     }
 
     void backward(Memory memory) const {
-        float *const keys = memory.take((size_t)whole * FEATURES), *const values = memory.take((size_t)whole * FEATURES);
+        float *const keys = memory.take((size_t)whole * FEATURES);
+        float *const values = memory.take((size_t)whole * FEATURES);
         float *const key_rows = memory.take((size_t)count * ROW);
         float *const key_sums = memory.take((size_t)count * ROW), *const value_sums = memory.take((size_t)count * ROW);
         float *const scores = memory.take(TILE * SCORES), *const slopes = memory.take(TILE * SCORES);
@@ -128,12 +122,14 @@ struct Head {
             copy_rows(upstream, job.upstream + output(top), rows, OUT_STEP);
             for (int row = 0; row < rows; row++) {
                 shares[row] = 0;
-                for (int i = 0; i < FEATURES; i++) shares[row] += upstream[row * ROW + i] * job.outputs[output(top + row) + i];
+                const float *const out = job.outputs + output(top + row);
+                for (int i = 0; i < FEATURES; i++) shares[row] += upstream[row * ROW + i] * out[i];
             }
             for (int first = 0; first < count; first += CHUNK) {
                 const int real = score(rows, from, keys, first, scores), columns = padded(real);
-                multiply<ROW, 1>(rows, FEATURES, columns, upstream, {values + (size_t)first * FEATURES, 0}, nullptr, FRESH,
-                                 slopes, SCORES);
+                const size_t place = (size_t)first * ROW;
+                multiply<ROW, 1>(rows, FEATURES, columns, upstream, {values + (size_t)first * FEATURES, 0}, nullptr,
+                                 FRESH, slopes, SCORES);
                 for (int row = 0; row < rows; row++) {
                     const float *of_query = statistics + (size_t)(top + row) * 2;
                     for (int j = row * SCORES; j < row * SCORES + columns; j += LANES) {
@@ -142,9 +138,9 @@ struct Head {
                         slope = weight * (slope - all(shares[row]));
                     }
                 }
-                multiply<1, SCORES>(real, rows, E, scores, {upstream, ROW}, nullptr, ADD, value_sums + (size_t)first * ROW, ROW);
-                multiply<1, SCORES>(real, rows, E, slopes, {queries, ROW}, nullptr, ADD, key_sums + (size_t)first * ROW, ROW);
-                multiply<SCORES, 1>(rows, real, E, slopes, {key_rows + (size_t)first * ROW, ROW}, nullptr, first ? ADD : FRESH,
+                multiply<1, SCORES>(real, rows, E, scores, {upstream, ROW}, nullptr, ADD, value_sums + place, ROW);
+                multiply<1, SCORES>(real, rows, E, slopes, {queries, ROW}, nullptr, ADD, key_sums + place, ROW);
+                multiply<SCORES, 1>(rows, real, E, slopes, {key_rows + place, ROW}, nullptr, first ? ADD : FRESH,
                                     query_sums, ROW);
             }
             write_rows(gradient + (size_t)top * STEP, query_sums, rows, STEP, job.scale);

@@ -9,8 +9,8 @@
 //                                                                            R g_{l-1} = W_lᵀ R δ_l + V_lᵀ δ_l
 //     result     ∇W_l = Σ δ_l h_{l-1}ᵀ;                                      R ∇W_l = Σ R δ_l h_{l-1}ᵀ + δ_l R h_{l-1}ᵀ
 //
-// φ'' is -h for sines and 0 for ReLU. A tile's numbers are computed again for each product rather than kept: writing and
-// reading them takes as long.
+// φ'' is -h for sines and 0 for ReLU. A tile's numbers are computed again for each product rather than kept: writing
+// and reading them takes as long.
 #include "products.h"
 #include "shape.h"  // IN, HIDDEN, LAYERS, OUT, SINE, OFFSET, WEIGHT_FACTOR, BIAS_FACTOR
 
@@ -114,7 +114,8 @@ struct alignas(64) Worker {
                 const Right forth = {weights.forth[l], 0};
                 multiply<STRIDE, 1>(rows, H, H, hidden[l - 1], forth, weights.bias[l], FRESH, h, STRIDE);
                 if (directed) {
-                    multiply<STRIDE, 1>(rows, H, H, hidden[l - 1], {directions.forth[l], 0}, directions.bias[l], FRESH, h_r, STRIDE);
+                    multiply<STRIDE, 1>(rows, H, H, hidden[l - 1], {directions.forth[l], 0}, directions.bias[l], FRESH,
+                                        h_r, STRIDE);
                     multiply<STRIDE, 1>(rows, H, H, hidden_r[l - 1], forth, nullptr, ADD, h_r, STRIDE);
                 }
             }
@@ -151,9 +152,10 @@ struct alignas(64) Worker {
                 const float residual = value - targets[row * OUT + o];
                 total += (double)residual * residual;
                 error[row * OUT + o] = share * residual;
-                if (directed)
-                    error_r[row * OUT + o] = share * (dot(h_r + row * STRIDE, weights.last + o * H) +
-                                                      dot(h + row * STRIDE, directions.last + o * H) + directions.last_bias[o]);
+                if (directed) {
+                    const float along = dot(h + row * STRIDE, directions.last + o * H) + directions.last_bias[o];
+                    error_r[row * OUT + o] = share * (dot(h_r + row * STRIDE, weights.last + o * H) + along);
+                }
                 sums.last_bias[o] += directed ? error_r[row * OUT + o] : error[row * OUT + o];
             }
     }

@@ -1,12 +1,15 @@
-// e ← LN(e + O GELU(M [e_ij, e_ji] + from_i + to_j)), then e ← LN(e + P GELU(L e)): the update of the edges of a relational
-// transformer. What lies between belongs to the edges of one node, and backward it is computed again.
+// e ← LN(e + O GELU(M [e_ij, e_ji] + from_i + to_j)), then e ← LN(e + P GELU(L e)): the update of the edges of a
+// relational transformer. What lies between belongs to the edges of one node, and backward it is computed again.
 #include "relational.h"
 
 constexpr int ROW = HIDDEN + UNIT;
 constexpr float EPSILON = 1e-5f;
 
-enum Tensor { OF_EDGES, OF_EDGES_BIAS, OUT, OUT_BIAS, NORM, NORM_BIAS, MLP, MLP_OUT, MLP_BIAS, MLP_NORM, MLP_NORM_BIAS, TENSORS };
-constexpr int SIZES[] = {HIDDEN * 2 * EDGE, HIDDEN, EDGE * HIDDEN, EDGE, EDGE, EDGE, HIDDEN * EDGE, EDGE * HIDDEN, EDGE, EDGE, EDGE};
+enum Tensor {
+    OF_EDGES, OF_EDGES_BIAS, OUT, OUT_BIAS, NORM, NORM_BIAS, MLP, MLP_OUT, MLP_BIAS, MLP_NORM, MLP_NORM_BIAS, TENSORS
+};
+constexpr int BETWEEN = EDGE * HIDDEN;  // numbers of a matrix
+constexpr int SIZES[] = {2 * BETWEEN, HIDDEN, BETWEEN, EDGE, EDGE, EDGE, BETWEEN, BETWEEN, EDGE, EDGE, EDGE};
 
 struct Job {
     const float *edges;            // (num_inrs, N, N, EDGE)
@@ -23,8 +26,11 @@ struct Job {
 INLINE void normal(Vector x, Vector &below, Vector &density) {
     const Vector size = (Vector)((Integers)x & 0x7fffffff) * all(0.70710678f);
     const Vector t = all(1.f) / (all(1.f) + all(0.3275911f) * size), e = exponential(-size * size);
-    const Vector tail = ((((all(1.061405429f) * t + all(-1.453152027f)) * t + all(1.421413741f)) * t + all(-0.284496736f)) * t +
-                         all(0.254829592f)) * t * e * all(0.5f);
+    Vector p = all(1.061405429f) * t + all(-1.453152027f);
+    p = p * t + all(1.421413741f);
+    p = p * t + all(-0.284496736f);
+    p = p * t + all(0.254829592f);
+    const Vector tail = p * t * e * all(0.5f);
     const Integers negative = x < (Vector){};
     below = (Vector)(((Integers)tail & negative) | ((Integers)(all(1.f) - tail) & ~negative));
     density = e * all(0.39894228f);
@@ -50,11 +56,14 @@ struct Worker {
         for (float **place : broad) *place = memory.take(wide);
         scale_1 = memory.take(n), scale_2 = memory.take(n);
         const float *both = job.tensors[OF_EDGES];
-        pack(forth, EDGE, EDGE, HIDDEN, both, 1, 2 * EDGE, 1), pack(reverse, EDGE, EDGE, HIDDEN, both + EDGE, 1, 2 * EDGE, 1);
+        pack(forth, EDGE, EDGE, HIDDEN, both, 1, 2 * EDGE, 1);
+        pack(reverse, EDGE, EDGE, HIDDEN, both + EDGE, 1, 2 * EDGE, 1);
         pack(forth_back, HIDDEN, HIDDEN, EDGE, both, 2 * EDGE, 1, 1);
         pack(reverse_back, HIDDEN, HIDDEN, EDGE, both + EDGE, 2 * EDGE, 1, 1);
-        pack(out, HIDDEN, HIDDEN, EDGE, job.tensors[OUT], 1, HIDDEN, 1), pack(out_back, EDGE, EDGE, HIDDEN, job.tensors[OUT], HIDDEN, 1, 1);
-        pack(mlp, EDGE, EDGE, HIDDEN, job.tensors[MLP], 1, EDGE, 1), pack(mlp_back, HIDDEN, HIDDEN, EDGE, job.tensors[MLP], EDGE, 1, 1);
+        pack(out, HIDDEN, HIDDEN, EDGE, job.tensors[OUT], 1, HIDDEN, 1);
+        pack(out_back, EDGE, EDGE, HIDDEN, job.tensors[OUT], HIDDEN, 1, 1);
+        pack(mlp, EDGE, EDGE, HIDDEN, job.tensors[MLP], 1, EDGE, 1);
+        pack(mlp_back, HIDDEN, HIDDEN, EDGE, job.tensors[MLP], EDGE, 1, 1);
         pack(mlp_out, HIDDEN, HIDDEN, EDGE, job.tensors[MLP_OUT], 1, HIDDEN, 1);
         pack(mlp_out_back, EDGE, EDGE, HIDDEN, job.tensors[MLP_OUT], HIDDEN, 1, 1);
     }
@@ -74,7 +83,8 @@ struct Worker {
     }
 
     // Normalises rows: `normalised` before the learned scale and shift, `result` after them.
-    void normalise(const float *rows, const float *weight, const float *bias, float *normalised, float *scales, float *result) const {
+    void normalise(const float *rows, const float *weight, const float *bias, float *normalised, float *scales,
+                   float *result) const {
         for (int j = 0; j < n; j++) {
             const float *row = rows + (size_t)j * EDGE;
             Vector total = {};
@@ -86,21 +96,21 @@ struct Worker {
             for (int i = 0; i < EDGE; i += LANES) {
                 const Vector x = (at(row, i) - mean) * all(scales[j]);
                 at(normalised + (size_t)j * EDGE, i) = x;
-                at(result + (size_t)j * EDGE, i) = x * *(const Unaligned *)(weight + i) + *(const Unaligned *)(bias + i);
+                at(result + (size_t)j * EDGE, i) = x * loaded(weight + i) + loaded(bias + i);
             }
         }
     }
 
     // From the gradient of its result to that of its rows, in place; adds to those of scale and shift.
-    void normalise_back(float *slopes, const float *normalised, const float *scales, const float *weight, float *of_weight,
-                        float *of_bias) const {
+    void normalise_back(float *slopes, const float *normalised, const float *scales, const float *weight,
+                        float *of_weight, float *of_bias) const {
         for (int j = 0; j < n; j++) {
             float *row = slopes + (size_t)j * EDGE;
             const float *x = normalised + (size_t)j * EDGE;
             Vector total = {}, along = {};
             for (int i = 0; i < EDGE; i += LANES) {
                 *(Unaligned *)(of_weight + i) += at(row, i) * at(x, i), *(Unaligned *)(of_bias + i) += at(row, i);
-                at(row, i) *= *(const Unaligned *)(weight + i);
+                at(row, i) *= loaded(weight + i);
                 total += at(row, i), along += at(row, i) * at(x, i);
             }
             const Vector mean = all(sum_of(total) / EDGE), part = all(sum_of(along) / EDGE);
@@ -112,12 +122,13 @@ struct Worker {
     void forward(int inr, int i, float *result) {
         const float *whole = job.edges + (size_t)inr * n * n * EDGE, *edges = whole + (size_t)i * n * EDGE;
         for (int j = 0; j < n; j++)
-            for (int d = 0; d < EDGE; d += LANES) at(incoming + j * EDGE, d) = at(whole + ((size_t)j * n + i) * EDGE, d);
+            for (int d = 0; d < EDGE; d += LANES)
+                at(incoming + (size_t)j * EDGE, d) = at(whole + ((size_t)j * n + i) * EDGE, d);
         const float *from = job.from + ((size_t)inr * n + i) * HIDDEN, *bias = job.tensors[OF_EDGES_BIAS];
         for (int j = 0; j < n; j++) {
             const float *to = job.to + ((size_t)inr * n + j) * HIDDEN;
             for (int d = 0; d < HIDDEN; d += LANES)
-                at(hidden + (size_t)j * ROW, d) = at(from, d) + at(to, d) + *(const Unaligned *)(bias + d);
+                at(hidden + (size_t)j * ROW, d) = at(from, d) + at(to, d) + loaded(bias + d);
         }
         multiply<EDGE, 1>(n, EDGE, HIDDEN, edges, {forth, 0}, nullptr, ADD, hidden, ROW);
         multiply<EDGE, 1>(n, EDGE, HIDDEN, incoming, {reverse, 0}, nullptr, ADD, hidden, ROW);
@@ -135,7 +146,7 @@ struct Worker {
     void add_bias(float *to, const float *rows, const float *bias) const {
         for (int j = 0; j < n; j++)
             for (int d = 0; d < EDGE; d += LANES)
-                at(to + (size_t)j * EDGE, d) = at(rows + (size_t)j * EDGE, d) + *(const Unaligned *)(bias + d);
+                at(to + (size_t)j * EDGE, d) = at(rows + (size_t)j * EDGE, d) + loaded(bias + d);
     }
 
     void forward(int inr) {

@@ -1,6 +1,6 @@
-// Products of matrices that fit a core's cache, and sines, in single precision. A block of the result stays in registers
-// while the inner dimension runs. Rows of the right matrix and of the result begin on multiples of 64 bytes and are whole
-// numbers of `UNIT` floats long.
+// Products of matrices that fit a core's cache, sines and exponentials, in single precision. A block of the result
+// stays in registers while the inner dimension runs. Rows of the right matrix and of the result begin on multiples of 64
+// bytes and are whole numbers of `UNIT` floats long.
 //
 // Uses no library, and no more than the compiler's own vectors: it makes of them what the processor has.
 #pragma once
@@ -24,11 +24,16 @@ typedef float Unaligned __attribute__((vector_size(4 * LANES), may_alias, aligne
 typedef int32_t Integers __attribute__((vector_size(4 * LANES)));
 
 INLINE Vector all(float x) { return x - (Vector){}; }
+INLINE Vector loaded(const float *unaligned) { return *(const Unaligned *)unaligned; }
+INLINE Vector larger(Vector a, Vector b) {  // b where a is no number
+    const Integers more = a > b;
+    return (Vector)(((Integers)a & more) | ((Integers)b & ~more));
+}
 constexpr int padded(int n) { return (n + UNIT - 1) / UNIT * UNIT; }
 constexpr int at_most(int a, int b) { return a < b ? a : b; }
 
-// The right factor: row by row, `step` floats apart, or packed: panels of at most PANEL columns, one after the other, each
-// row by row. A packed panel stays in the innermost cache, of which rows far apart would use a part.
+// The right factor: row by row, `step` floats apart, or packed: panels of at most PANEL columns, one after the other,
+// each row by row. A packed panel stays in the innermost cache, of which rows far apart would use a part.
 struct Right {
     const float *at;
     int step;  // 0 if packed
@@ -77,7 +82,8 @@ static __attribute__((noinline)) void panel(int rows, int inner, const float *le
     if (m < rows) next(Count<1>());
 }
 
-// result (rows, columns) = left · right + bias, or += left · right. Number (m, k) of the left factor is left[m ROW + k STEP].
+// result (rows, columns) = left · right + bias, or += left · right. Number (m, k) of the left factor is
+// left[m ROW + k STEP].
 template <int ROW, int STEP>
 static void multiply(int rows, int inner, int columns, const float *left, Right right, const float *bias, Into into,
                      float *result, int result_step) {
@@ -101,8 +107,10 @@ INLINE void pack(float *packed, int inner, int padded_inner, int columns, const 
         const int width = at_most(PANEL, padded(columns) - from);
         float *to = packed + (size_t)from * padded_inner;
         for (int k = 0; k < padded_inner; k++, to += width)
-            for (int n = 0; n < width; n++)
-                to[n] = k < inner && from + n < columns ? factor * matrix[(size_t)k * row + (size_t)(from + n) * column] : 0.f;
+            for (int n = 0; n < width; n++) {
+                const bool inside = k < inner && from + n < columns;
+                to[n] = inside ? factor * matrix[(size_t)k * row + (size_t)(from + n) * column] : 0.f;
+            }
     }
 }
 
@@ -123,15 +131,16 @@ INLINE void sine_cosine(Vector x, Vector &sine, Vector &cosine) {
     const Vector r = ((x - k * all(1.5703125f)) - k * all(4.837512969970703125e-4f)) - k * all(7.54978995489188e-8f);
     const Vector q = r * r;
     const Vector s = (((q * all(-1.9515295891e-4f) + all(8.3321608736e-3f)) * q + all(-1.6666654611e-1f)) * q) * r + r;
-    const Vector c = ((q * all(2.443315711809948e-5f) + all(-1.388731625493765e-3f)) * q + all(4.166664568298827e-2f)) * (q * q) +
-                     (all(1.f) - all(.5f) * q);
+    const Vector u = (q * all(2.443315711809948e-5f) + all(-1.388731625493765e-3f)) * q + all(4.166664568298827e-2f);
+    const Vector c = u * (q * q) + (all(1.f) - all(.5f) * q);
     const Integers quarter = (Integers)shifted, swap = -(quarter & 1);
-    const Integers sines = ((Integers)s & ~swap) | ((Integers)c & swap), cosines = ((Integers)c & ~swap) | ((Integers)s & swap);
+    const Integers sines = ((Integers)s & ~swap) | ((Integers)c & swap);
+    const Integers cosines = ((Integers)c & ~swap) | ((Integers)s & swap);
     sine = (Vector)(sines ^ ((quarter & 2) << 30));
     cosine = (Vector)(cosines ^ (((quarter + 1) & 2) << 30));
 }
 
-// eˣ for x at most 88: 2ᵏ goes into the exponent, 2ᶠ with f in [-1/2, 1/2] is a polynomial (error 1e-7). Below -87 it is 0.
+// eˣ for x at most 88: 2ᵏ goes into the exponent, the rest is a polynomial of Cephes (error 1e-7). Below -87 it is 0.
 INLINE Vector exponential(Vector x) {
     const Integers low = x < all(-87.f);
     const Vector shifted = x * all(1.44269504f) + all(ROUNDING), k = shifted - all(ROUNDING);
@@ -145,3 +154,13 @@ INLINE Vector exponential(Vector x) {
     const Vector power = (Vector)(((Integers)shifted + 127 - 0x4B400000) << 23);
     return (Vector)((Integers)(p * power) & ~low);
 }
+
+// Takes arrays from one stretch of memory, each on a multiple of 64 bytes as the stretch itself.
+struct Memory {
+    float *free;
+    float *take(size_t count) {
+        float *const taken = free;
+        free += (count + UNIT - 1) / UNIT * UNIT;
+        return taken;
+    }
+};

@@ -1,5 +1,5 @@
-// Attention of every node to every node that also depends on the edge between them. With projections of nodes q, k, v and
-// of edges Q, K, S, V, in HEADS heads h of ATTENTION numbers together:
+// Attention of every node to every node that also depends on the edge between them. With projections of nodes q, k, v
+// and of edges Q, K, S, V, in HEADS heads h of ATTENTION numbers together:
 //
 //     a_ij = softmax_j ⟨q_i + Q e_ij, k_j + K e_ij⟩ / √A,    out_i = Σ_j a_ij v_j ⊙ S e_ij + V Σ_j a_ij e_ij
 //
@@ -53,8 +53,8 @@ struct Worker {
         return sizeof(float) * (fixed + (size_t)n * (2 * ROW + 3 * WIDE + 2 * LANE) + 32 * UNIT);
     }
 
-    // What node `i` of an INR attends to: `projected` become q + Q e, k + K e and S e, `weights` a, `wide` a for each number
-    // of a head, and `summed` Σ_j a_ij e_ij.
+    // What node `i` of an INR attends to: `projected` become q + Q e, k + K e and S e, `weights` a, `wide` a for each
+    // number of a head, and `summed` Σ_j a_ij e_ij.
     void attend(const float *nodes, const float *edges, int i) {
         multiply<EDGE, 1>(n, EDGE, 3 * A, edges, {forth, 0}, nullptr, FRESH, projected, ROW);
         const float *query = nodes + (size_t)i * 3 * A;
@@ -69,11 +69,7 @@ struct Worker {
         multiply<WIDE, 1>(n, A, LANE, product, {gather, LANE}, nullptr, FRESH, weights, LANE);
         for (int h = 0; h < LANE; h += LANES) {
             Vector most = at(weights, h), total = {};
-            for (int j = 1; j < n; j++) {
-                const Vector x = at(weights + (size_t)j * LANE, h);
-                const Integers more = x > most;
-                most = (Vector)(((Integers)x & more) | ((Integers)most & ~more));
-            }
+            for (int j = 1; j < n; j++) most = larger(at(weights + (size_t)j * LANE, h), most);
             for (int j = 0; j < n; j++) {
                 Vector &x = at(weights + (size_t)j * LANE, h);
                 x = exponential((x - most) * all(job.scale));
@@ -105,7 +101,8 @@ struct Worker {
 
     void backward(int inr) {
         const float *nodes = job.nodes + (size_t)inr * n * 3 * A;
-        float *of_nodes = job.of_nodes + (size_t)inr * n * 3 * A, *of_weight = job.of_weight + (size_t)inr * 4 * A * EDGE;
+        float *of_nodes = job.of_nodes + (size_t)inr * n * 3 * A;
+        float *of_weight = job.of_weight + (size_t)inr * 4 * A * EDGE;
         __builtin_memset((void *)of_nodes, 0, (size_t)n * 3 * A * sizeof(float));
         __builtin_memset((void *)of_weight, 0, (size_t)4 * A * EDGE * sizeof(float));
         for (int i = 0; i < n; i++) {
@@ -114,7 +111,7 @@ struct Worker {
             attend(nodes, edges, i);
             // V Σ a e
             for (int d = 0; d < A; d++)
-                for (int h = 0; h < LANE; h += LANES) at(head_slope + d * LANE, h) = at(gather + d * LANE, h) * all(g[d]);
+                for (int h = d * LANE; h < (d + 1) * LANE; h += LANES) at(head_slope, h) = at(gather, h) * all(g[d]);
             multiply<1, LANE>(HEADS, A, EDGE, head_slope, {values, EDGE}, nullptr, FRESH, of_summed, EDGE);
             multiply<1, EDGE>(EDGE, A, LANE, values, {head_slope, LANE}, nullptr, FRESH, of_summed_back, LANE);
             multiply<LANE, 1>(A, HEADS, EDGE, head_slope, {summed, EDGE}, nullptr, ADD, of_weight + 3 * A * EDGE, EDGE);
@@ -128,7 +125,7 @@ struct Worker {
             multiply<WIDE, 1>(n, A, LANE, product, {gather, LANE}, nullptr, ADD, slope, LANE);
             for (int h = 0; h < LANE; h += LANES) {
                 Vector total = {};
-                for (int j = 0; j < n; j++) total += at(weights + (size_t)j * LANE, h) * at(slope + (size_t)j * LANE, h);
+                for (size_t k = h; k < (size_t)n * LANE; k += LANE) total += at(weights + k, 0) * at(slope + k, 0);
                 for (int j = 0; j < n; j++) {
                     Vector &x = at(slope + (size_t)j * LANE, h);
                     x = at(weights + (size_t)j * LANE, h) * (x - total) * all(job.scale);
