@@ -100,14 +100,14 @@ class Hypernet(nn.Module, ABC):
         """Mean squared error of INRs at all coordinates, or at random ones as in `loss`. Shape (B,)."""
         if num_coords is not None:
             coords, values = take(coords, values, random_subsets(len(values), values.shape[1], num_coords, values))
-        if torch.is_grad_enabled() and weights.requires_grad and self.compares_natively(weights):
+        if torch.is_grad_enabled() and weights.requires_grad and self.compares_natively(weights, coords):
             return squared_errors(self.inr, weights, coords, values)
         return mse(self.inr(weights, coords), values)
 
-    def compares_natively(self, weights: Tensor) -> bool:
-        """Whether native code computes errors of INRs of these weights and their gradients; autograd does otherwise."""
+    def compares_natively(self, weights: Tensor, coords: Tensor) -> bool:
+        """Whether native code computes errors of INRs and their gradients; autograd does otherwise."""
         squared = getattr(self, "observe", None) is None and getattr(self, "loss_name", "mse") == "mse"
-        return self.native and self.training and squared and unsuitable(self.inr, weights) is None
+        return self.native and self.training and squared and unsuitable(self.inr, weights, coords.shape[-2]) is None
 
     def require_signals(self, coords: Tensor, values: Tensor) -> None:
         """Raise ValueError unless `coords` and `values` are signals of one batch."""

@@ -17,6 +17,9 @@ from torch.nn import functional
 
 from inrzoo.native.library import aligned_memory, library, split_among_threads, trains_natively
 
+LEAST_PRODUCTS = 2**18
+"""T² · A · E from which on native code pays, which is compiled for seconds for every number of heads and features."""
+
 
 def attention(projected: Tensor, num_heads: int, training: bool) -> Tensor:
     """softmax(q kᵀ / √E) v of each head.
@@ -36,7 +39,8 @@ def attention(projected: Tensor, num_heads: int, training: bool) -> Tensor:
         >>> attention(torch.randn(2, 5, 3 * 8), num_heads=2, training=True).shape
         torch.Size([2, 5, 8])
     """
-    if trains_natively(training, projected):
+    num_tokens, numbers = projected.shape[1:]
+    if num_tokens**2 * numbers // 3 >= LEAST_PRODUCTS and trains_natively(training, projected):
         outputs: Tensor = _Attention.apply(projected, num_heads)  # type: ignore[no-untyped-call]
         return outputs
     query, key, value = projected.unflatten(-1, (3, num_heads, -1)).permute(2, 0, 3, 1, 4)

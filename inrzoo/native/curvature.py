@@ -20,14 +20,19 @@ from torch.autograd.function import once_differentiable
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.native.library import aligned_memory, library, split_among_threads, unavailable
 
+LEAST_PRODUCTS = 2**18
+"""Coordinates times weights from which on native code pays, which is compiled for seconds for every shape of INR."""
 
-def unsuitable(inr: INR, weights_BP: Tensor) -> str | None:
-    """Why `loss_gradients` does not serve these INRs on this machine, in one line; None if it does."""
+
+def unsuitable(inr: INR, weights_BP: Tensor, num_coords: int) -> str | None:
+    """Why `loss_gradients` should not serve these INRs on this machine, in one line; None if it should."""
     kernel = inr.kernel()
     if not isinstance(kernel, Perceptron):
         return f"{type(inr).__name__} is no perceptron"
     if weights_BP.dtype != torch.float32 or weights_BP.device.type != "cpu":
         return f"the weights are {weights_BP.dtype} on {weights_BP.device.type}, not torch.float32 on cpu"
+    if num_coords * weights_BP.shape[1] < LEAST_PRODUCTS:
+        return f"{num_coords} coordinates and {weights_BP.shape[1]} weights are too few to compile for"
     return unavailable()
 
 
@@ -47,7 +52,7 @@ def loss_gradients(inr: INR, weights_BP: Tensor, coords: Tensor, values_BKC: Ten
         (B, P).
 
     Raises:
-        InrzooError: `unsuitable` says why it cannot be computed here.
+        InrzooError: there is no compiler, or it fails.
 
     Example:
         >>> inr = Siren(in_features=2, out_features=1)

@@ -135,8 +135,8 @@ def test_what_is_not_a_number_stays_so():
 
 def test_what_native_code_does_not_serve_is_said():
     network = FourierNet(in_features=2, out_features=1)
-    assert "FourierNet is no perceptron" in str(
-        curvature.unsuitable(network, torch.zeros(1, network.layout.num_params))
-    )
+    weights = torch.zeros(1, network.layout.num_params)
+    assert "FourierNet is no perceptron" in str(curvature.unsuitable(network, weights, 784))
     double = torch.zeros(1, MWT.layout.num_params, dtype=torch.float64)
-    assert "torch.float64 on cpu" in str(curvature.unsuitable(MWT, double))
+    assert "torch.float64 on cpu" in str(curvature.unsuitable(MWT, double, 784))
+    assert "3 coordinates" in str(curvature.unsuitable(MWT, double.float(), 3))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from inrzoo.native import attention as native_attention
 from inrzoo.native import library
 from inrzoo.native.attention import attention
 from inrzoo.native.linear import LEAST_PRODUCTS, Linear
@@ -31,7 +32,8 @@ def close(found: torch.Tensor, exact: torch.Tensor) -> bool:
 @pytest.mark.parametrize(
     "batch, tokens, heads, features", [(2, 300, 2, 64), (1, 257, 3, 20), (2, 5, 2, 4), (3, 1, 1, 8)]
 )
-def test_attention_and_its_gradient(batch, tokens, heads, features):
+def test_attention_and_its_gradient(batch, tokens, heads, features, monkeypatch):
+    monkeypatch.setattr(native_attention, "LEAST_PRODUCTS", 1)
     torch.manual_seed(0)
     projected = 2 * torch.randn(batch, tokens, 3 * heads * features)
     projected[0, 0] *= 20  # scores of hundreds, beyond the range of exp
@@ -47,7 +49,8 @@ def test_attention_and_its_gradient(batch, tokens, heads, features):
 
 
 @needs_compiler
-def test_bits_of_attention_do_not_depend_on_threads():
+def test_bits_of_attention_do_not_depend_on_threads(monkeypatch):
+    monkeypatch.setattr(native_attention, "LEAST_PRODUCTS", 1)
     projected = torch.randn(3, 70, 3 * 2 * 8, requires_grad=True)
     before, results = torch.get_num_threads(), []
     try:

@@ -91,7 +91,7 @@ class GradientBasedHypernet(Hypernet):
         """Gradient of each signal's loss by its instance part, (B, I)."""
         with torch.enable_grad():
             weights_BP = self.weights(instances_BI)
-            if self.compares_natively(weights_BP):
+            if self.compares_natively(weights_BP, coords):
                 slopes_BP = loss_gradients(self.inr, weights_BP, coords, values)
                 slopes_BP = slopes_BP if create_graph else slopes_BP.detach()
                 (gradient_BI,) = torch.autograd.grad(weights_BP, instances_BI, slopes_BP, create_graph=create_graph)

@@ -1,6 +1,6 @@
 // Products of matrices that fit a core's cache, sines and exponentials, in single precision. A block of the result
-// stays in registers while the inner dimension runs. Rows of the right matrix and of the result begin on multiples of 64
-// bytes and are whole numbers of `UNIT` floats long.
+// stays in registers while the inner dimension runs. Rows of the right matrix and of the result begin on multiples of
+// 64 bytes and are whole numbers of `UNIT` floats long.
 //
 // Uses no library, and no more than the compiler's own vectors: it makes of them what the processor has.
 #pragma once
