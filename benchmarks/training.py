@@ -1,7 +1,7 @@
 """How long a training step takes: inrzoo's beside the plain writing of the same step, at the papers' sizes.
 
 Command:  python benchmarks/training.py [METHOD …] [--rounds 5] [--out benchmarks/results]     Duration: 10 minutes.
-Needs:    a C++ compiler, 6 GiB of memory; no data: signals and weights are random.
+Needs:    a C++ compiler, 6 GiB of memory; no data: pictures are random waves, weights random.
 
 A step is forward, backward and AdamW, on one thread. The plain writing (`training_plain.py`) is autograd as the papers'
 code uses it, on the parameters of the same network; before anything is timed both gradients are compared. Then both
@@ -22,6 +22,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,8 @@ from inrzoo.inrs.siren import Siren
 from inrzoo.tasks.reporting.tables import table
 
 Step = Callable[[], None]
+Sizes = tuple[int, int]
+"""Side of the pictures and batch, each 0 for the method's own."""
 Steps = tuple[nn.Module, Step, Step]
 """A network, inrzoo's step and the plain one; both leave gradients in its parameters."""
 
@@ -52,8 +55,9 @@ TANCIK = {"name": "siren", "hidden_features": 256, "hidden_layers": 3}
 
 
 def signals(size: int, batch: int, channels: int) -> tuple[Tensor, Tensor]:
-    """Coordinates (K, 2) and values (B, K, C) of pictures of noise."""
-    return torch.from_numpy(grid((size, size))), torch.rand(batch, size * size, channels) * 2 - 1
+    """Coordinates (K, 2) and values (B, K, C) of waves. In gradients of noise rounding would stand out."""
+    coords_KD = torch.from_numpy(grid((size, size)))
+    return coords_KD, torch.sin(coords_KD @ (5 * torch.randn(batch, 2, channels)))
 
 
 def network(spec: dict[str, Any], inr: dict[str, Any], size: int, channels: int, **runtime: int) -> Any:
@@ -62,11 +66,11 @@ def network(spec: dict[str, Any], inr: dict[str, Any], size: int, channels: int,
     return registry.make("hypernets", spec, inr=made, sizes=(size, size), **runtime).train()
 
 
-def mwt(size: int, channels: int) -> Steps:
-    """MWT: six inner steps on all pixels, classifier of 10 blocks, 16 pictures."""
-    coords, values = signals(size, 16, channels)
-    labels = torch.randint(10, (16,))
-    made = network({"name": "end_to_end"}, MWT, size, channels, num_classes=10)
+def mwt(side: int, batch: int, channels: int) -> Steps:
+    """MWT: six inner steps on all pixels, classifier of 10 blocks."""
+    coords, values = signals(side, batch, channels)
+    labels = torch.randint(10, (batch,))
+    made = network({"name": "end_to_end"}, MWT, side, channels, num_classes=10)
 
     def ours() -> None:
         task_B, errors_B, _ = made.losses(coords, values, labels)
@@ -75,10 +79,10 @@ def mwt(size: int, channels: int) -> Steps:
     return made, ours, lambda: plain.step_of_mwt(made, coords, values, labels)
 
 
-def by_gradients(spec: dict[str, Any], inr: dict[str, Any], batch: int) -> Steps:
-    """Learned Init or CAVIA on pictures of 178²."""
-    coords, values = signals(178, batch, 3)
-    made = network(spec, inr, 178, 3)
+def by_gradients(side: int, batch: int, spec: dict[str, Any], inr: dict[str, Any]) -> Steps:
+    """Learned Init or CAVIA."""
+    coords, values = signals(side, batch, 3)
+    made = network(spec, inr, side, 3)
 
     def ours() -> None:
         made.loss(coords, values).mean().backward()
@@ -86,10 +90,10 @@ def by_gradients(spec: dict[str, Any], inr: dict[str, Any], batch: int) -> Steps
     return made, ours, lambda: plain.step_of_gradients(made, coords, values)
 
 
-def by_tokens(spec: dict[str, Any], sigma: float, batch: int) -> Steps:
-    """TransINR or GINR-IPC on pictures of 178² in patches of 9²."""
-    coords, values = signals(178, batch, 3)
-    made = network(spec, FFNET | {"sigma": sigma}, 178, 3)
+def by_tokens(side: int, batch: int, spec: dict[str, Any], sigma: float) -> Steps:
+    """TransINR or GINR-IPC on patches of 9²."""
+    coords, values = signals(side, batch, 3)
+    made = network(spec, FFNET | {"sigma": sigma}, side, 3)
 
     def ours() -> None:
         made.loss(coords, values).mean().backward()
@@ -97,7 +101,7 @@ def by_tokens(spec: dict[str, Any], sigma: float, batch: int) -> Steps:
     return made, ours, lambda: plain.step_of_tokens(made, coords, values)
 
 
-def relational(batch: int) -> Steps:
+def relational(side: int, batch: int) -> Steps:
     """The relational transformer of neural-graphs, with a classifier, on SIRENs 2/32/32/1."""
     inr = Siren(in_features=2, out_features=1)
     encoder: Any = registry.make("encoders", {"name": "relational_transformer"}, layout=inr.layout)
@@ -111,24 +115,43 @@ def relational(batch: int) -> Steps:
     return made, lambda: step(encoder), lambda: step(lambda given: plain.features_of(encoder, given))
 
 
-METHODS: dict[str, tuple[str, Callable[[], Steps]]] = {
-    "mwt-28": ("MWT, 16 pictures of 28², SIREN 2/128×5/1, 6 steps", lambda: mwt(28, 1)),
-    "mwt-32": ("MWT, 16 pictures of 32² in colour, SIREN 2/128×5/3, 6 steps", lambda: mwt(32, 3)),
-    "relational": ("relational transformer, 16 SIRENs 2/32/32/1", lambda: relational(16)),
-    "trans_inr": ("TransINR, a picture of 178², ReLU MLP 256×4", lambda: by_tokens({"name": "trans_inr"}, 1024.0, 1)),
+METHODS: dict[str, tuple[str, int, int, Callable[[int, int], Steps]]] = {
+    "mwt-28": ("MWT, 16 pictures of 28², SIREN 2/128×5/1, 6 steps", 28, 16, partial(mwt, channels=1)),
+    "mwt-32": ("MWT, 16 pictures of 32² in colour, SIREN 2/128×5/3, 6 steps", 32, 16, partial(mwt, channels=3)),
+    "relational": ("relational transformer, 16 SIRENs 2/32/32/1", 0, 16, relational),
+    "trans_inr": (
+        "TransINR, a picture of 178², ReLU MLP 256×4",
+        178,
+        1,
+        partial(by_tokens, spec={"name": "trans_inr"}, sigma=1024.0),
+    ),
     "instance_patterns": (
         "GINR-IPC, a picture of 178², ReLU MLP 256×4, without dropout",
-        lambda: by_tokens({"name": "instance_patterns", "dropout": 0.0}, 128.0, 1),
+        178,
+        1,
+        partial(by_tokens, spec={"name": "instance_patterns", "dropout": 0.0}, sigma=128.0),
     ),
     "learned_init": (
         "Learned Init by MAML, a picture of 178², SIREN 2/256×4/3, 2 steps",
-        lambda: by_gradients({"name": "learned_init"}, TANCIK, 1),
+        178,
+        1,
+        partial(by_gradients, spec={"name": "learned_init"}, inr=TANCIK),
     ),
     "cavia": (
         "GINR-IPC by gradient steps (CAVIA), a picture of 178², ReLU MLP 256×4, 2 steps",
-        lambda: by_gradients({"name": "cavia"}, FFNET | {"sigma": 128.0}, 1),
+        178,
+        1,
+        partial(by_gradients, spec={"name": "cavia"}, inr=FFNET | {"sigma": 128.0}),
     ),
 }
+"""Method -> (title, side of the pictures, batch, its steps)."""
+
+
+def steps_of(name: str, sizes: Sizes) -> Steps:
+    """The steps of a method on random numbers, the same at every call."""
+    torch.manual_seed(0)
+    _, side, batch, make = METHODS[name]
+    return make(sizes[0] or side, sizes[1] or batch)
 
 
 def gradients_of(made: nn.Module, step: Step) -> Tensor:
@@ -139,11 +162,12 @@ def gradients_of(made: nn.Module, step: Step) -> Tensor:
     return torch.cat(found)
 
 
-def measured(name: str, rounds: int) -> dict[str, Any]:
+def measured(name: str, sizes: Sizes, rounds: int) -> dict[str, Any]:
     """Compare both gradients, then time both steps in turn, and take the memory of each."""
-    torch.manual_seed(0)
-    made, *steps = METHODS[name][1]()
+    made, *steps = steps_of(name, sizes)
+    plain.encoding_type = torch.float64
     ours, theirs = (gradients_of(made, step) for step in steps)
+    plain.encoding_type = torch.float32
     difference = float((ours - theirs).norm() / theirs.norm())
     optimiser = torch.optim.AdamW(made.parameters(), lr=1e-6)
     seconds: list[list[float]] = [[], []]
@@ -154,19 +178,19 @@ def measured(name: str, rounds: int) -> dict[str, Any]:
             step()
             optimiser.step()
             seconds[kind].append(time.process_time() - begun)
-    gib = [float(_of_a_process(name, kind)) for kind in range(2)]
+    gib = [float(_of_a_process(name, sizes, kind)) for kind in range(2)]
     return {"difference": difference, "seconds": seconds, "gib": gib}
 
 
-def _of_a_process(name: str, kind: int) -> str:
-    command = [sys.executable, __file__, name, "--memory", str(kind)]
+def _of_a_process(name: str, sizes: Sizes, kind: int) -> str:
+    side, batch = map(str, sizes)
+    command = [sys.executable, __file__, name, "--side", side, "--batch", batch, "--memory", str(kind)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def gib_of_steps(name: str, kind: int) -> float:
+def gib_of_steps(name: str, sizes: Sizes, kind: int) -> float:
     """What two steps of one kind take at most, with the optimiser's moments."""
-    torch.manual_seed(0)
-    made, *steps = METHODS[name][1]()
+    made, *steps = steps_of(name, sizes)
     before = peak_gib()
     optimiser = torch.optim.AdamW(made.parameters(), lr=1e-6)
     for _ in range(2):
@@ -203,6 +227,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("methods", nargs="*", metavar="METHOD", help=f"of {', '.join(METHODS)}; all by default")
     parser.add_argument("--rounds", type=int, default=5, help="steps of each kind that are timed")
+    parser.add_argument(
+        "--side", type=int, default=0, help="points along a side of the pictures, for a trial; 0: as listed"
+    )
+    parser.add_argument("--batch", type=int, default=0, help="pictures or INRs of a step, for a trial; 0: as listed")
     parser.add_argument("--work", type=Path, help="file that keeps what was measured")
     parser.add_argument("--out", type=Path, help="folder of the results; printed alone if left out")
     parser.add_argument("--memory", type=int, choices=(0, 1), help=argparse.SUPPRESS)
@@ -210,13 +238,14 @@ def main() -> None:
     if unknown := set(chosen.methods) - METHODS.keys():
         parser.error(f"unknown methods: {', '.join(sorted(unknown))}; there are {', '.join(METHODS)}")
     torch.set_num_threads(1)
+    sizes = (chosen.side, chosen.batch)
     if chosen.memory is not None:
-        print(gib_of_steps(chosen.methods[0], chosen.memory))
+        print(gib_of_steps(chosen.methods[0], sizes, chosen.memory))
         return
     done = json.loads(chosen.work.read_text()) if chosen.work is not None and chosen.work.exists() else {}
     for name in chosen.methods or METHODS:
         if name not in done:
-            done[name] = measured(name, chosen.rounds)
+            done[name] = measured(name, sizes, chosen.rounds)
             if chosen.work is not None:
                 chosen.work.write_text(json.dumps(done))
             print(row(name, done[name]), flush=True)
@@ -225,9 +254,10 @@ def main() -> None:
     text = "\n".join([
         "# Training steps",
         "",
+        *(["A trial: sides and batches are not those named.", ""] if any(sizes) else []),
         f"{in_a_line(about)}, {date.today()}. `python benchmarks/training.py`: seconds of processor time, medians of "
         f"{fewest} rounds or more in turn, the range of the rounds' ratios in brackets; the relative difference of "
-        "both gradients, all parameters together.",
+        "both gradients, all parameters together, where both encode coordinates in float64.",
         "",
         *table(columns, [row(name, done[name]) for name in METHODS if name in done]),
         "",

@@ -25,6 +25,10 @@ from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 from inrzoo.inrs import INR, Perceptron
 from inrzoo.inrs.relu_mlp import ReluMlp
 
+encoding_type = torch.float32
+"""Type in which coordinates are encoded. The papers' code takes float32, which resolves an angle of 1,000 π to 2e-4;
+inrzoo takes float64, and so do comparisons with it."""
+
 
 def values_of(inr: INR, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
     """Values of perceptrons, (B, K, C)."""
@@ -33,8 +37,8 @@ def values_of(inr: INR, weights_BP: Tensor, coords_BKD: Tensor) -> Tensor:
     tensors = inr.layout.split(weights_BP)
     hidden_BKH = coords_BKD
     if isinstance(inr, ReluMlp) and inr.encoding != "none":
-        angles = coords_BKD @ torch.from_numpy(inr.frequencies).to(coords_BKD).mT
-        hidden_BKH = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        angles = coords_BKD.to(encoding_type) @ torch.from_numpy(inr.frequencies).to(encoding_type).mT
+        hidden_BKH = torch.cat([angles.cos(), angles.sin()], dim=-1).to(coords_BKD)
     for i in range(kernel.num_hidden):
         phases = kernel.weight_factors[i] * (hidden_BKH @ tensors[f"weight_{i}"].mT)
         phases = phases + kernel.bias_factors[i] * tensors[f"bias_{i}"][:, None]

@@ -1,6 +1,6 @@
 """Attention of tokens to each other on cores, forwards and backwards, whose scores never leave the cache.
 
-torch's own takes the products of MKL, which use half of the width of processors that are not Intel's.
+torch's own takes the products of MKL, which are half as fast as ours on processors that are not Intel's.
 
 Shape letters: B batch of sequences, T tokens, A heads, E features of a head.
 """

@@ -83,6 +83,22 @@ def test_every_set_of_instructions_computes_the_same(instructions, monkeypatch):
 
 
 @needs_compiler
+def test_sums_over_many_coordinates_are_as_exact_as_autograds():
+    inr = Siren(in_features=2, out_features=1, hidden_features=16, omega_0=5.0)
+    weights, directions, coords, values = problem(inr, 30_000, batch=1)
+    _, *exact = by_autograd(inr, weights, directions, coords, values)
+    weights.requires_grad_()
+    (plain,) = torch.autograd.grad(mse(inr(weights, coords), values).sum(), weights, create_graph=True)
+    found = curvature.loss_gradients(inr, weights, coords, values)
+    errors = []
+    for gradients in (found, plain):
+        (products,) = torch.autograd.grad(gradients, weights, directions)
+        pairs = zip((gradients.detach(), products), exact, strict=True)
+        errors.append([float((rounded - other).norm()) for rounded, other in pairs])
+    assert all(native <= autograd for native, autograd in zip(*errors, strict=True))
+
+
+@needs_compiler
 def test_errors_can_be_differentiated_twice():
     inr, num_coords = INRS[1]
     weights, directions, coords, values = problem(inr, num_coords)

@@ -15,6 +15,7 @@
 #include "shape.h"  // IN, HIDDEN, LAYERS, OUT, SINE, OFFSET, WEIGHT_FACTOR, BIAS_FACTOR
 
 constexpr int H = padded(HIDDEN), STRIDE = H + UNIT, TILE = 96;  // rows a power of two apart share places of a cache
+constexpr int SUMMED = 4;  // tiles whose sums are one chain of additions: rounding grows with its length
 
 struct Job {
     const float *inputs;      // (num_inrs or 1, num_coords, IN)
@@ -58,6 +59,12 @@ struct alignas(64) Sums {
     float first[IN * H];  // inputs in rows
     float matrix[LAYERS][H * H], bias[LAYERS][H], last[OUT * H], last_bias[padded(OUT)];
 
+    void clear() { __builtin_memset((void *)this, 0, sizeof *this); }
+    void move_to(Sums &total) {
+        for (size_t i = 0; i < sizeof *this; i += sizeof(Vector))
+            *(Vector *)((char *)&total + i) += *(Vector *)((char *)this + i);
+        clear();
+    }
     void write(float *flat) const {
         for (int o = 0; o < HIDDEN; o++)
             for (int i = 0; i < IN; i++) *flat++ = WEIGHT_FACTOR[0] * first[i * H + o];
@@ -77,7 +84,7 @@ typedef float Tile[TILE * STRIDE];
 
 struct alignas(64) Worker {
     Matrices weights, directions;
-    Sums sums;
+    Sums sums, totals;
     Tile hidden[LAYERS], slope[LAYERS], gradient[2];
     float error[TILE * OUT];
     // Derivatives along the direction; `bend` is h R a.
@@ -89,7 +96,7 @@ struct alignas(64) Worker {
         const float *targets = job.targets + (size_t)inr * job.num_coords * OUT;
         weights.load(job.weights + (size_t)inr * job.num_params);
         if (directed) directions.load(job.directions + (size_t)inr * job.num_params);
-        __builtin_memset((void *)&sums, 0, sizeof sums);
+        sums.clear(), totals.clear();
         double total = 0;
         const float share = 2.f / ((float)job.num_coords * OUT);
         for (int first = 0; first < job.num_coords; first += TILE) {
@@ -98,8 +105,10 @@ struct alignas(64) Worker {
             forward<directed>(rows, x);
             compare<directed>(rows, targets + (size_t)first * OUT, share, total);
             backward<directed>(rows, x);
+            if (first / TILE % SUMMED == SUMMED - 1) sums.move_to(totals);
         }
-        sums.write(job.results + (size_t)inr * job.num_params);
+        sums.move_to(totals);
+        totals.write(job.results + (size_t)inr * job.num_params);
         if (job.losses) job.losses[inr] = (float)(total / ((double)job.num_coords * OUT));
     }
 
