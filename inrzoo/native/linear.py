@@ -1,7 +1,7 @@
 """Linear layers on cores by oneDNN, in float32.
 
-torch multiplies float32 matrices by MKL, which on an AMD processor with AVX-512 was half as fast as oneDNN. torch contains
-oneDNN, too, and uses it for bfloat16.
+torch multiplies float32 matrices by MKL, which on an AMD processor with AVX-512 was half as fast as oneDNN. torch
+contains oneDNN, too, and uses it for bfloat16.
 
 Shape letters: N inputs, M outputs; leading dimensions (...) are free.
 """
