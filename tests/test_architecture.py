@@ -83,7 +83,8 @@ MAY_IMPORT = {
     "checkpoint": {"store", "typecheck"},
     "loaders": {"store", "weights", "registry", "seeding", "inrs", "fit", "keywords", "display", "addresses"}
     | {"differences", "manifest", "weight_graph", "short_forms"},
-    "encoders": {"weights", "weight_graph"},
+    "native": {"fit", "inrs"},
+    "encoders": {"weights", "weight_graph", "native"},
     "decoders": {"encoders", "weights", "weight_graph"},
     "operations": set(),
     "loggers": set(),
@@ -91,7 +92,7 @@ MAY_IMPORT = {
     | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations", "loggers"}
     | {"unfitted", "volume_rendering", "cache", "sources"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
-    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders", "volume_rendering"},
+    "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders", "native", "volume_rendering"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},
     "builder": BUILD | {"display", "retry", "comparisons", "hypernets", "unfitted"},
     "verify": BUILD | {"builder", "comparisons"},

@@ -40,6 +40,7 @@ TINY: dict[str, str] = {
     "read_speed": "1024",
     "smoke": "",
     "thumbnails": "",
+    "training": "mwt-28 relational trans_inr --side 9 --batch 1 --rounds 1 --out {out}",
     "tuning": "--dataset digits --target-psnr 12 --budget 0.1 --settings 2 --limit 60 --out {out}",
     "waiting": "2",
     **dict.fromkeys(FEW_SHOT, ""),

@@ -18,6 +18,7 @@ from inrzoo.encoders import Domain, Encoder, Probed
 from inrzoo.encoders._fourier_features import FourierFeatures
 from inrzoo.encoders._number_embedding import NumberEmbedding
 from inrzoo.encoders._probe_features import ProbeFeatures
+from inrzoo.native.relational import edge_update, relational_attention, serves
 from inrzoo.weight_graph import Construction, WeightGraph, axes_in_order
 from inrzoo.weights import WeightLayout
 
@@ -39,7 +40,8 @@ class RelationalTransformer(Encoder):
 
     The edges of an INR are N² · E numbers, and attention needs 4 A at each. Therefore `inrs_at_once` INRs are computed
     together, on a CPU at most 4, and training uses gradient checkpointing (`torch.utils.checkpoint`), which takes a
-    third more time. Neither changes the result.
+    third more time. Neither changes the result. In training on a CPU, without dropout, native code computes the layers
+    (`inrzoo.native.relational`) and keeps nothing but their edges; it rounds otherwise.
 
     With probes, each neuron's activations at learned coordinates are added to its node: the encoder then evaluates the
     INR, too, and belongs to those that read the function.
@@ -141,7 +143,8 @@ class RelationalTransformer(Encoder):
         for part in weights.split(at_once):
             nodes_BNF, edges_BNNE = self.embed(part)
             for layer in self.layers:
-                if recompute:
+                assert isinstance(layer, RelationalLayer)
+                if recompute and not layer.computes_edges_again(edges_BNNE):
                     nodes_BNF, edges_BNNE = checkpoint(layer, nodes_BNF, edges_BNNE, use_reentrant=False)
                 else:
                     nodes_BNF, edges_BNNE = layer(nodes_BNF, edges_BNNE)
@@ -195,9 +198,17 @@ class RelationalAttention(nn.Module):
         self.of_edges = linear(edge_features, 4 * attention_features, bias=False)
         self.out = linear(attention_features, node_features)
 
+    def is_native(self, edges_BNNE: Tensor) -> bool:
+        """Whether native code serves these edges."""
+        return serves(self.training, edges_BNNE, (self.out.in_features,), self.num_heads)
+
     def forward(self, nodes_BNF: Tensor, edges_BNNE: Tensor) -> Tensor:
         """Return the new nodes, (B, N, node features)."""
-        query_BNHd, key_BNHd, value_BNHd = self.of_nodes(nodes_BNF).unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
+        nodes = self.of_nodes(nodes_BNF)
+        if self.is_native(edges_BNNE):
+            mixed_BNA = relational_attention(nodes, edges_BNNE, self.of_edges.weight, self.num_heads)
+            return self.out(mixed_BNA)  # type: ignore[no-any-return]
+        query_BNHd, key_BNHd, value_BNHd = nodes.unflatten(-1, (3, self.num_heads, -1)).unbind(-3)
         # Rows of the projection of edges: queries, keys, factors of values, values.
         projections = self.of_edges.weight.chunk(4)
         query_BNNHd, key_BNNHd, factor_BNNHd = (
@@ -228,8 +239,16 @@ class EdgeUpdate(nn.Module):
         self.mlp = feed_forward(edge_features, hidden_features, dropout)
         self.mlp_norm = nn.LayerNorm(edge_features)
 
+    def is_native(self, edges_BNNE: Tensor) -> bool:
+        """Whether native code serves these edges; it draws no dropout."""
+        return self.dropout.p == 0 and serves(self.training, edges_BNNE, (self.of_from.out_features,))
+
     def forward(self, nodes_BNF: Tensor, edges_BNNE: Tensor) -> Tensor:
         """Return the new edges, (B, N, N, E)."""
+        if self.is_native(edges_BNNE):
+            modules = (self.of_edges, self.out, self.norm, self.mlp, self.mlp_norm)
+            tensors = [tensor for module in modules for tensor in module.parameters()]
+            return edge_update(edges_BNNE, self.of_from(nodes_BNF), self.of_to(nodes_BNF), tensors)
         forth, back = self.of_edges.weight.chunk(2, dim=-1)
         hidden = functional.linear(edges_BNNE, forth, self.of_edges.bias)
         hidden = hidden + functional.linear(edges_BNNE, back).transpose(1, 2)
@@ -270,6 +289,11 @@ class RelationalLayer(nn.Module):
         self.mlp = feed_forward(node_features, node_hidden, dropout)
         self.mlp_norm = nn.LayerNorm(node_features)
         self.edges = EdgeUpdate(node_features, edge_features, edge_hidden, dropout) if update_edges else None
+
+    def computes_edges_again(self, edges_BNNE: Tensor) -> bool:
+        """Whether native code keeps nothing but edges for the gradient, so that checkpoints would gain nothing."""
+        update = self.edges is None or self.edges.is_native(edges_BNNE)
+        return update and self.attention.is_native(edges_BNNE)
 
     def forward(self, nodes_BNF: Tensor, edges_BNNE: Tensor) -> tuple[Tensor, Tensor]:
         """Return new nodes (B, N, F) and edges (B, N, N, E)."""

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
+from inrzoo.native.attention import attention
+from inrzoo.native.linear import Linear
 from inrzoo.weights import WeightLayout
 
 
@@ -68,7 +69,7 @@ class WeightTransformer(Encoder):
             )
         num_tokens = sum(layout.neuron_axes[axis] for axis in self.incoming)
         self.base = nn.Parameter(torch.zeros(num_tokens, lengths.pop()))
-        self.embed = nn.Linear(self.base.shape[1], features)
+        self.embed = Linear(self.base.shape[1], features)
         self.transformer = Transformer(
             features,
             num_layers,
@@ -109,24 +110,17 @@ class Attention(nn.Module):
     def __init__(self, features: int, num_heads: int, head_features: int, qkv_bias: bool) -> None:
         super().__init__()
         self.num_heads = num_heads
-        self.qkv = nn.Linear(features, 3 * num_heads * head_features, bias=qkv_bias)
-        self.out = nn.Linear(num_heads * head_features, features)
+        self.qkv = Linear(features, 3 * num_heads * head_features, bias=qkv_bias)
+        self.out = Linear(num_heads * head_features, features)
 
     def forward(self, tokens_BTF: Tensor) -> Tensor:
         """Map tokens (B, T, F) to tokens (B, T, F)."""
-        query, key, value_BATE = self._heads(tokens_BTF)
-        mixed_BATE = functional.scaled_dot_product_attention(query, key, value_BATE)
-        return self.out(mixed_BATE.transpose(1, 2).flatten(2))  # type: ignore[no-any-return]
+        return self.out(attention(self.qkv(tokens_BTF), self.num_heads, self.training))  # type: ignore[no-any-return]
 
     def maps(self, tokens_BTF: Tensor) -> Tensor:
         """Return the attention softmax(q kᵀ / √E), (B, A, T, T), of each token (third axis) to all (last axis)."""
-        query, key, _ = self._heads(tokens_BTF)
+        query, key, _ = self.qkv(tokens_BTF).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         return torch.softmax(query @ key.mT / key.shape[-1] ** 0.5, dim=-1)
-
-    def _heads(self, tokens_BTF: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return query, key and value, each (B, A, T, E)."""
-        query, key, value = self.qkv(tokens_BTF).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        return query, key, value
 
 
 class Block(nn.Module):
@@ -146,7 +140,7 @@ class Block(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList([nn.LayerNorm(features), nn.LayerNorm(features)])
         self.attention = Attention(features, num_heads, head_features, qkv_bias)
-        self.mlp = nn.Sequential(nn.Linear(features, mlp_features), nn.GELU(), nn.Linear(mlp_features, features))
+        self.mlp = nn.Sequential(Linear(features, mlp_features), nn.GELU(), Linear(mlp_features, features))
         self.dropout = nn.Dropout(dropout)
         start = None if layer_scale is None else torch.full((2, features), layer_scale)
         self.scales = None if start is None else nn.Parameter(start)

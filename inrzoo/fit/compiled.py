@@ -59,13 +59,20 @@ def compiler_version(command: tuple[str, ...]) -> str:
     return done.stdout.splitlines()[0] + (" (ziglang)" if command == ZIG else "")
 
 
-def shared_library(folder: Path, main: str, flags: Sequence[str], generated: Mapping[str, str]) -> Any:
+def shared_library(
+    folder: Path,
+    main: str,
+    flags: Sequence[str],
+    generated: Mapping[str, str],
+    otherwise: str = "--engine reference needs no compiler",
+) -> Any:
     """A library of C++ source.
 
     Args:
         folder: of the source, headers included; `main` is the file to compile. It may use no library.
         flags: for the compiler.
         generated: headers made for this library, name -> text.
+        otherwise: the end of the error for a compiler that fails: what works without.
 
     Returns:
         The `ctypes.CDLL`.
@@ -76,12 +83,17 @@ def shared_library(folder: Path, main: str, flags: Sequence[str], generated: Map
     command = compiler()
     if command is None:
         raise InrzooError(f"there is no C++ compiler; {install_command('compiler')} brings one")
-    return _loaded(command, folder, main, tuple(flags), tuple(sorted(generated.items())))
+    return _loaded(command, folder, main, tuple(flags), tuple(sorted(generated.items())), otherwise)
 
 
 @functools.cache
 def _loaded(
-    command: tuple[str, ...], folder: Path, main: str, flags: tuple[str, ...], generated: tuple[tuple[str, str], ...]
+    command: tuple[str, ...],
+    folder: Path,
+    main: str,
+    flags: tuple[str, ...],
+    generated: tuple[tuple[str, str], ...],
+    otherwise: str,
 ) -> Any:
     sources = {path.name: path.read_text() for path in sorted(folder.iterdir()) if path.suffix in (".h", ".cpp")}
     key = hashlib.sha256(
@@ -89,7 +101,7 @@ def _loaded(
     ).hexdigest()[:32]
     path = _kernels_folder() / f"{key}.so"
     if not path.exists():
-        _compile(command, folder, main, flags, dict(generated), path)
+        _compile(command, folder, main, flags, dict(generated), path, otherwise)
     return ctypes.CDLL(str(path))
 
 
@@ -104,7 +116,13 @@ def _kernels_folder() -> Path:
 
 
 def _compile(
-    command: Sequence[str], folder: Path, main: str, flags: Sequence[str], generated: Mapping[str, str], path: Path
+    command: Sequence[str],
+    folder: Path,
+    main: str,
+    flags: Sequence[str],
+    generated: Mapping[str, str],
+    path: Path,
+    otherwise: str,
 ) -> None:
     with tempfile.TemporaryDirectory() as made:
         for name, text in generated.items():
@@ -122,7 +140,5 @@ def _compile(
         )
         if done.returncode:
             reason = next((line for line in done.stderr.splitlines() if "error" in line), done.stderr.strip())
-            raise InrzooError(
-                f"{shlex.join(command)} cannot compile {main}: {reason}; --engine reference needs no compiler"
-            )
+            raise InrzooError(f"{shlex.join(command)} cannot compile {main}: {reason}; {otherwise}")
         built.replace(path)  # another process may have built the same: both are whole

@@ -17,6 +17,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.losses import LOSSES
 from inrzoo.hypernets.coordinate_subsets import random_subsets, take
 from inrzoo.inrs import INR
+from inrzoo.native.curvature import squared_errors, unsuitable
 from inrzoo.seeding import Stream
 from inrzoo.volume_rendering import Observer, predicted
 
@@ -42,11 +43,16 @@ class Hypernet(nn.Module, ABC):
         needs_grid: whether it reads signals as grids; otherwise as sets of points in any order.
         observe: how values are predicted from INRs; None for their values at coordinates.
         loss_name: name of the error of a prediction, in `inrzoo.fit.losses`.
+        native: whether native code (`inrzoo.native.curvature`) may compare INRs with signals in training: where the
+            loss is the squared error of a perceptron, in float32 on a CPU, and a C++ compiler is there. It rounds
+            otherwise than autograd and is several times as fast. In evaluation mode, which makes stores, autograd
+            does it.
     """
 
     needs_grid: ClassVar[bool] = False
     observe: Observer | None = None
     loss_name: str = "mse"
+    native = True
 
     def __init__(self, inr: INR, sizes: tuple[int, ...]) -> None:
         """Remember the target.
@@ -111,6 +117,8 @@ class Hypernet(nn.Module, ABC):
         """Mean error of INRs at all coordinates, or at random ones as in `loss`. Shape (B,)."""
         if num_coords is not None:
             coords, values = take(coords, values, random_subsets(len(values), values.shape[1], num_coords, values))
+        if torch.is_grad_enabled() and weights.requires_grad and self.compares_natively(weights, coords):
+            return squared_errors(self.inr, weights, coords, values)
         return LOSSES[self.loss_name](self.predict(weights, coords), values).mean(dim=(-2, -1))
 
     def predict(self, weights: Tensor, coords: Tensor) -> Tensor:
@@ -123,6 +131,11 @@ class Hypernet(nn.Module, ABC):
         if self.training and self.observe is not None:
             draws_BK = torch.rand(coords.shape[:2], dtype=coords.dtype, device=coords.device)
         return predicted(self.observe, self.inr, weights, coords, draws_BK)
+
+    def compares_natively(self, weights: Tensor, coords: Tensor) -> bool:
+        """Whether native code computes errors of INRs and their gradients; autograd does otherwise."""
+        squared = self.observe is None and self.loss_name == "mse"
+        return self.native and self.training and squared and unsuitable(self.inr, weights, coords.shape[-2]) is None
 
     def require_signals(self, coords: Tensor, values: Tensor) -> None:
         """Raise ValueError unless `coords` and `values` are signals of one batch."""

@@ -11,6 +11,7 @@ from inrzoo import registry
 from inrzoo.builder.inits import read_init
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets import activation_maps, write_init
+from inrzoo.native import curvature, library
 from inrzoo.volume_rendering import VolumeRenderer
 
 OPTIMISED = ["learned_init", "cavia", "end_to_end"]
@@ -316,3 +317,30 @@ def test_each_step_has_its_own_rate(name):
     with torch.no_grad():
         hypernet.rates.copy_(torch.stack([torch.zeros_like(rates[0]), rates[0]]))
     torch.testing.assert_close(hypernet.instances(coords, values), one)
+
+
+@pytest.mark.skipif(library.unavailable() is not None, reason=str(library.unavailable()))
+@pytest.mark.parametrize("fields", [{}, {"inner_fraction": 0.4}, {"second_order": False}], ids=str)
+@pytest.mark.parametrize("inr_name", ["siren", "relu_mlp"])
+@pytest.mark.parametrize("name", ["learned_init", "cavia"])
+def test_native_steps_are_those_of_autograd(name, inr_name, fields, monkeypatch):
+    monkeypatch.setattr(curvature, "LEAST_PRODUCTS", 1)
+    omega_0 = {"omega_0": 4.0} if inr_name == "siren" else {}
+    hypernet = make(name, make_inr(inr_name, **omega_0), learned_rates=(0.01, 0.1), inner_steps=3, **fields)
+    coords, values = signals()
+    assert hypernet.compares_natively(hypernet.start_weights()[None], coords)
+    results = []
+    for native in (True, False):
+        hypernet.native = native
+        torch.manual_seed(1)
+        losses = hypernet.loss(coords, values)
+        results.append([losses, *torch.autograd.grad(losses.sum(), list(hypernet.parameters()), allow_unused=True)])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.detach().abs().max()))
+
+
+@pytest.mark.parametrize("name", OPTIMISED)
+def test_what_makes_stores_is_autograds(name):
+    hypernet, coords = make(name, make_inr("siren")), torch.zeros(2**18, 2)
+    assert hypernet.compares_natively(hypernet.start_weights()[None], coords) is (library.unavailable() is None)
+    assert not hypernet.eval().compares_natively(hypernet.start_weights()[None], coords)

@@ -7,6 +7,7 @@ from small import make, make_inr, randomise_, signals
 from inrzoo import registry
 from inrzoo.encoders.weight_transformer import Transformer
 from inrzoo.hypernets.tokens.patches import PatchTokens
+from inrzoo.native import curvature, library
 
 PAPER = {
     "name": "relu_mlp",
@@ -230,3 +231,21 @@ def test_layer_scale_multiplies_the_branches():
     block = encoder.blocks[0]
     middle = tokens + 0.1 * block.attention(block.norms[0](tokens))
     torch.testing.assert_close(encoder(tokens), middle + 0.1 * block.mlp(block.norms[1](middle)))
+
+
+@pytest.mark.skipif(library.unavailable() is not None, reason=str(library.unavailable()))
+@pytest.mark.parametrize("inr_name", ["siren", "relu_mlp"])
+@pytest.mark.parametrize("name", ["trans_inr", "instance_patterns"])
+def test_native_errors_are_those_of_autograd(name, inr_name, monkeypatch):
+    monkeypatch.setattr(curvature, "LEAST_PRODUCTS", 1)
+    omega_0 = {"omega_0": 4.0} if inr_name == "siren" else {}
+    hypernet = make(name, make_inr(inr_name, **omega_0), dropout=0.0)
+    coords, values = signals()
+    results = []
+    for native in (True, False):
+        hypernet.native = native
+        losses = hypernet.loss(coords, values)
+        assert ("_SquaredErrors" in losses.grad_fn.name()) is native
+        results.append([losses, *torch.autograd.grad(losses.sum(), list(hypernet.parameters()))])
+    for found, expected in zip(*results, strict=True):
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5 * float(expected.detach().abs().max()))

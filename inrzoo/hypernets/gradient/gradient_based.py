@@ -13,6 +13,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import Hypernet
 from inrzoo.hypernets.coordinate_subsets import fixed_subsets, random_subsets, take
 from inrzoo.inrs import INR
+from inrzoo.native.curvature import loss_gradients
 
 
 class GradientBasedHypernet(Hypernet):
@@ -90,12 +91,23 @@ class GradientBasedHypernet(Hypernet):
             step_coords, step_values = self.inner_subset(coords, values, step)
             if not (tracked and instances_BI.requires_grad):
                 instances_BI = instances_BI.detach().requires_grad_()
-            with torch.enable_grad():
-                loss = self.reconstruction_loss(self.weights(instances_BI), step_coords, step_values).sum()
             create_graph = tracked and self.training and self.second_order
-            (gradient_BI,) = torch.autograd.grad(loss, instances_BI, create_graph=create_graph)
+            gradient_BI = self._inner_gradient(instances_BI, step_coords, step_values, create_graph)
             instances_BI = instances_BI - self.rate(instances_BI, step) * gradient_BI
         return instances_BI
+
+    def _inner_gradient(self, instances_BI: Tensor, coords: Tensor, values: Tensor, create_graph: bool) -> Tensor:
+        """Gradient of each signal's loss by its instance part, (B, I)."""
+        with torch.enable_grad():
+            weights_BP = self.weights(instances_BI)
+            if self.compares_natively(weights_BP, coords):
+                slopes_BP = loss_gradients(self.inr, weights_BP, coords, values)
+                slopes_BP = slopes_BP if create_graph else slopes_BP.detach()
+                (gradient_BI,) = torch.autograd.grad(weights_BP, instances_BI, slopes_BP, create_graph=create_graph)
+            else:
+                loss = self.reconstruction_loss(weights_BP, coords, values).sum()
+                (gradient_BI,) = torch.autograd.grad(loss, instances_BI, create_graph=create_graph)
+        return gradient_BI
 
     def inner_subset(self, coords: Tensor, values: Tensor, step: int) -> tuple[Tensor, Tensor]:
         """Coordinates and values of one step: all, or `inner_fraction` or `inner_coords` of them.
