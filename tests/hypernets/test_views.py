@@ -118,8 +118,8 @@ def test_a_token_has_colours_and_rays_of_a_patch_and_no_position():
     rays, values = views(2)
     patches = network.data_tokens.patches(network.observed(rays, values)[:, : math.prod(SIZE)])
     padded = patches.reshape(2, 8, 8, 9)[:, 2:6, 1:6]
-    torch.testing.assert_close(padded[..., :3], values[:, : math.prod(SIZE)].unflatten(1, SIZE))
-    torch.testing.assert_close(padded[..., 3:], rays[:, : math.prod(SIZE)].unflatten(1, SIZE))
+    torch.testing.assert_close(padded[..., :3], values[:, : math.prod(SIZE)].unflatten(1, SIZE) - 1)
+    torch.testing.assert_close(padded[..., 3:], rays[:, : math.prod(SIZE)].unflatten(1, SIZE) / 64)
 
 
 @pytest.mark.parametrize("name", TOKENS)

@@ -14,10 +14,13 @@ from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets.starts import matched_start
 from inrzoo.observations.rays import rays_of
+from inrzoo.refit import refit
+from inrzoo.store import open_store
 from inrzoo.tasks import UnfittedDataset, novel_views
 from inrzoo.tasks.reporting.drawing import draw
 from inrzoo.tasks.signals import signal_set
 from inrzoo.tasks.views import ViewSet
+from inrzoo.verify import verify
 
 SETTINGS = {
     "source.num_signals": 16, "source.size": 10, "source.num_views": 6, "source.num_held_out": 2,
@@ -237,6 +240,26 @@ def test_reptile_learns_from_all_views(balls, tmp_path):
     assert tasks.train(task, balls, tmp_path, device="cpu", quiet=True).score > 5
     with pytest.raises(InrzooError, match=r"support_views = 6 .* 5 can be"):
         make("learned_init", support_views=6).begin(balls, "cpu")
+
+
+def test_a_store_of_a_networks_inrs_reads_the_first_views_of_each_object(balls, run, tmp_path):
+    """As many as in training at most; the store holds the network, and is made again to the same bits."""
+    task, folder = run
+    path = tmp_path / "made.zarr"
+    build(balls.manifest, path, fitter=folder, in_process=True, quiet=True)
+    store = open_store(path)
+    targets = store.targets(slice(0, 3))
+    _, network = task.restored(balls, "train", read(folder).module, "cpu")
+    with torch.no_grad():
+        weights = network(*(torch.from_numpy(each)[:, :200] for each in (targets.coords, targets.values_BKC)))
+    np.testing.assert_allclose(store.weights[:3, 0, 0], weights.numpy(), rtol=1e-4, atol=1e-5)
+    assert verify(path).problems == []
+    assert all(one.bit_equal for one in refit(path, 2).refits)
+    other = {**SETTINGS, "source.num_views": 1}
+    with pytest.raises(InrzooError, match="2 support views; the objects of balls have 1"):
+        build(
+            manifest.load("balls", overrides=other), tmp_path / "one.zarr", fitter=folder, in_process=True, quiet=True
+        )
 
 
 # --- what is refused ------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ Shape letters: B batch of signals, K coordinates, C channels, T data tokens, G w
 A attention heads.
 """
 
+from math import prod
+
 import torch
 from torch import Tensor, nn
 
@@ -12,6 +14,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import Hypernet
 from inrzoo.hypernets.tokens.patches import PatchTokens
 from inrzoo.inrs import INR
+from inrzoo.volume_rendering import VolumeRenderer
 
 GRID_PATCH, VIEW_PATCH = 9, 8
 """Points of a patch along each axis of a grid, and of a posed view, by default: those of TransINR and GINR-IPC."""
@@ -78,8 +81,16 @@ class TokenHypernet(Hypernet):
         )
 
     def observed(self, coords: Tensor, values: Tensor) -> Tensor:
-        """What tokens are made of: values (B, K, C), or of posed views colours and rays, (B, K, C + 6)."""
-        return values if self.observe is None else torch.cat([values, coords], dim=-1)
+        """What tokens are made of: values (B, K, C), or of posed views colours and rays, (B, K, C + 6).
+
+        Colours are relative to the background, and rays are divided by the points of a patch. A token's linear map
+        could do both, but background and rays, alike in all points of a patch, would add up and drown what differs
+        between objects (docs/derivations/hypernetworks.md#novel-views).
+        """
+        if self.observe is None:
+            return values
+        background = self.observe.background if isinstance(self.observe, VolumeRenderer) else 0.0
+        return torch.cat([values - background, coords / prod(self.data_tokens.patch)], dim=-1)
 
     def weight_token_outputs(self, values_BKC: Tensor) -> Tensor:
         """Outputs of the transformer for the weight tokens, (B, G, F), from what `observed` returns."""
