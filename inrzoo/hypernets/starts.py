@@ -12,7 +12,7 @@ from inrzoo.fit.metrics import mse
 from inrzoo.hypernets.contract import initial_weights
 from inrzoo.inrs import INR
 
-MATCH_STEPS, MATCH_LR, MATCH_POINTS = 2000, 1e-3, 4096
+MATCH_STEPS, MATCH_LR, MATCH_POINTS = 2000, 1e-3, 1024
 """Steps and learning rate of Adam by which a start is matched, and random points of each step."""
 
 

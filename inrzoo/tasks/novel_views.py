@@ -122,8 +122,12 @@ class NovelViews(SignalTarget[Hypernet], Task):
         return _Learner(self, path, device)
 
     def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
-        """Mean PSNR in dB of the held-out views of the objects of a split, for each number of support views, before and
-        after test-time optimisation.
+        """Means of `decibels` over the objects of a split."""
+        return [measured_mean(name, each_N) for name, each_N in self.decibels(path, split, state, device).items()]
+
+    def decibels(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> dict[str, Tensor]:
+        """PSNR in dB of the held-out views of each object of a split, mean over its views, (N,), for each number of
+        support views, before and after test-time optimisation. Arguments are those of `evaluate`.
         """
         signals, network = self.restored(path, split, state, device)
         views = ViewSet(signals=signals)
@@ -136,7 +140,7 @@ class NovelViews(SignalTarget[Hypernet], Task):
                 for stage, weights_BP in self.stages(network, given).items():
                     decibels_B = measured(network, weights_BP, given, signals)[HELD_OUT]
                     found.setdefault(f"PSNR, {count} view{'s' * (count > 1)}{stage}", []).append(decibels_B)
-        return [measured_mean(name, torch.cat(parts)) for name, parts in found.items()]
+        return {name: torch.cat(parts) for name, parts in found.items()}
 
     def stages(self, network: Hypernet, given: SignalPart) -> dict[str, Tensor]:
         """Weights (B, P) of objects, as the network makes them of support views and after test-time optimisation.

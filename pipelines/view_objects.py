@@ -1,0 +1,116 @@
+"""The objects in posed views that the scripts of novel views share, one dataset a class."""
+
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from script import SCALE, folders, source
+
+from inrzoo import manifest
+from inrzoo.tasks import UnfittedDataset
+
+OUT, DOCUMENT = folders("out/novel_views", "docs/novel_views.md")
+SIZE = {"tiny": 8, "small": 32, "full": 128}[SCALE]
+SAMPLES = {"tiny": 4, "small": 32, "full": 128}[SCALE]
+DENSITY = {"density": "softplus", "density_scale": 10.0, "density_shift": 0.0}
+FITTED, HELD_OUT = 25, 6
+"""Views of an object of renderings: the first ones, as in TransINR's code, and of the others, or else of these, those
+that are measured."""
+
+
+def objects() -> dict[str, UnfittedDataset]:
+    """The objects of each class: of the meshes or the renderings that the environment names, or else balls."""
+    renderings, meshes = source("shapenet"), source("furniture_views")
+    chosen = os.environ.get("INRZOO_CLASSES")
+    views = {"source.size": SIZE, **{f"observation.{key}": value for key, value in observation().items()}}
+    if renderings:
+        return {
+            name: UnfittedDataset(
+                manifest.load(
+                    "nerf_synthetic",
+                    overrides=views
+                    # Cameras are 4 away; of the ball of radius 2 between 2 and 6, this cube has what is not empty.
+                    | {"source.box": 1.5, "source.num_views": FITTED - HELD_OUT, "source.num_held_out": HELD_OUT}
+                    | {"source.num_validation": 64, "source.skip_unreadable": True},
+                ),
+                scenes(renderings, name),
+            )
+            for name in (chosen or "chairs,cars,lamps").split(",")
+        }
+    if meshes:
+        wanted = manifest.load("furniture_views", overrides=views | {"source.num_validation": 4})
+        classes = (chosen or "chair,cabinet,table").split(",")
+        return {name: UnfittedDataset(wanted, of_class(meshes, name)) for name in classes}
+    few = SCALE == "tiny"
+    counts = {"num_signals": 12, "num_validation": 3, "num_test": 3} if few else {"num_signals": 240, "num_test": 24}
+    wanted = manifest.load("balls", overrides=views | {f"source.{key}": value for key, value in counts.items()})
+    return {"balls": UnfittedDataset(wanted)}
+
+
+def observation() -> dict[str, Any]:
+    """Fields of the observation `rays`, the same for all."""
+    return {"samples": SAMPLES, **DENSITY}
+
+
+@contextmanager
+def new_folder(folder: Path) -> Iterator[Path]:
+    """A folder to fill, which appears whole or not at all."""
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    part.replace(folder)
+
+
+def of_class(meshes: Path, name: str) -> Path:
+    """A folder with the meshes of one class, CLASS/SPLIT/MESH, of a folder or archive of all."""
+    folder = OUT / "meshes" / name
+    if folder.exists():
+        return folder
+    with new_folder(folder) as part:
+        if meshes.is_dir():
+            (found,) = (path for path in meshes.rglob(name) if path.is_dir())
+            (part / name).symlink_to(found.resolve())
+            return folder
+        with zipfile.ZipFile(meshes) as archive:
+            for member in archive.namelist():
+                *above, file = Path(member).parts
+                if name in above and not member.endswith("/"):
+                    target = part.joinpath(*above[above.index(name) :], file)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    target.write_bytes(archive.read(member))
+    return folder
+
+
+def scenes(renderings: Path, name: str) -> Path:
+    """A folder SPLIT/SCENE in the layout of NeRF's scenes, which holds links to renderings in that of TransINR's code.
+
+    There `chairs/OBJECT/transforms.json` has all frames of an object, whose pictures lie beside it, and
+    `chair_splits.json` the objects of each split.
+    """
+    folder = OUT / "scenes" / name
+    if folder.exists():
+        return folder
+    splits = json.loads((renderings / f"{name.removesuffix('s')}_splits.json").read_text())
+    with new_folder(folder) as part:
+        for split, identifiers in splits.items():
+            for identifier in identifiers:
+                place = renderings / name / identifier
+                if not (place / "transforms.json").exists():
+                    continue  # their code leaves such objects out, too
+                table = json.loads((place / "transforms.json").read_text())
+                frames = [
+                    {**frame, "file_path": f"pictures/{Path(frame['file_path']).name}.png"} for frame in table["frames"]
+                ]
+                cut = FITTED if len(frames) >= FITTED + HELD_OUT else len(frames) - HELD_OUT
+                scene = part / split / identifier
+                scene.mkdir(parents=True)
+                (scene / "pictures").symlink_to(place.resolve())
+                for file, some in (("train", frames[:cut]), ("test", frames[cut:])):
+                    (scene / f"transforms_{file}.json").write_text(json.dumps({**table, "frames": some}))
+    return folder
