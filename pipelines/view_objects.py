@@ -1,4 +1,4 @@
-"""The objects in posed views that the scripts of novel views share, one dataset a class."""
+"""The objects in posed views that the scripts of novel views share."""
 
 import json
 import os
@@ -7,54 +7,58 @@ import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import torch
 from script import SCALE, folders, source
 
 from inrzoo import manifest
 from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.signals import signal_set
 
 OUT, DOCUMENT = folders("out/novel_views", "docs/novel_views.md")
 SIZE = {"tiny": 8, "small": 32, "full": 128}[SCALE]
 SAMPLES = {"tiny": 4, "small": 32, "full": 128}[SCALE]
-DENSITY = {"density": "softplus", "density_scale": 10.0, "density_shift": 0.0}
+OBSERVATION = {"samples": SAMPLES, "density": "softplus", "density_scale": 10.0, "density_shift": 0.0}
 FITTED, HELD_OUT = 25, 6
 """Views of an object of renderings: the first ones, as in TransINR's code, and of the others, or else of these, those
 that are measured."""
 
 
 def objects() -> dict[str, UnfittedDataset]:
-    """The objects of each class: of the meshes or the renderings that the environment names, or else balls."""
+    """The objects: renderings or meshes that the environment names, or else balls.
+
+    Returns:
+        What one network learns, by name: of renderings one class, as in the papers; of the few meshes all classes.
+    """
     renderings, meshes = source("shapenet"), source("furniture_views")
     chosen = os.environ.get("INRZOO_CLASSES")
-    views = {"source.size": SIZE, **{f"observation.{key}": value for key, value in observation().items()}}
+    views = {"source.size": SIZE, **{f"observation.{key}": value for key, value in OBSERVATION.items()}}
     if renderings:
-        return {
-            name: UnfittedDataset(
-                manifest.load(
-                    "nerf_synthetic",
-                    overrides=views
-                    # Cameras are 4 away; of the ball of radius 2 between 2 and 6, this cube has what is not empty.
-                    | {"source.box": 1.5, "source.num_views": FITTED - HELD_OUT, "source.num_held_out": HELD_OUT}
-                    | {"source.num_validation": 64, "source.skip_unreadable": True},
-                ),
-                scenes(renderings, name),
-            )
-            for name in (chosen or "chairs,cars,lamps").split(",")
-        }
+        counts = {"num_views": FITTED - HELD_OUT, "num_held_out": HELD_OUT, "num_validation": 64}
+        # Cameras are 4 away from objects that fit into this cube; pictures without an object are left out.
+        views |= {f"source.{key}": value for key, value in (counts | {"box": 1.5, "skip_unreadable": True}).items()}
+        wanted = manifest.load("nerf_synthetic", overrides=views)
+        classes = (chosen or "chairs,cars,lamps").split(",")
+        return {name: UnfittedDataset(wanted, scenes(renderings, name)) for name in classes}
     if meshes:
-        wanted = manifest.load("furniture_views", overrides=views | {"source.num_validation": 4})
-        classes = (chosen or "chair,cabinet,table").split(",")
-        return {name: UnfittedDataset(wanted, of_class(meshes, name)) for name in classes}
-    few = SCALE == "tiny"
-    counts = {"num_signals": 12, "num_validation": 3, "num_test": 3} if few else {"num_signals": 240, "num_test": 24}
+        wanted = manifest.load("furniture_views", overrides=views | {"source.num_validation": 12})
+        return {"furniture": UnfittedDataset(wanted, of_classes(meshes, (chosen or "chair,cabinet,table").split(",")))}
+    counts = {"num_signals": 12 if SCALE == "tiny" else 240, "num_validation": 3, "num_test": 3}
     wanted = manifest.load("balls", overrides=views | {f"source.{key}": value for key, value in counts.items()})
     return {"balls": UnfittedDataset(wanted)}
 
 
-def observation() -> dict[str, Any]:
-    """Fields of the observation `rays`, the same for all."""
-    return {"samples": SAMPLES, **DENSITY}
+def classes(datasets: dict[str, UnfittedDataset]) -> dict[str, tuple[str, torch.Tensor]]:
+    """Name of a class -> the name of its dataset, and its rows among the test objects."""
+    found: dict[str, tuple[str, torch.Tensor]] = {}
+    for key, data in datasets.items():
+        signals = signal_set(data, "test")
+        ((column, names),) = signals.label_names.items()
+        for code, name in enumerate(names):
+            rows = (signals.labels[column] == code).nonzero()[:, 0]
+            if len(rows):
+                found[key if len(names) == 1 else name] = (key, rows)
+    return found
 
 
 @contextmanager
@@ -67,21 +71,22 @@ def new_folder(folder: Path) -> Iterator[Path]:
     part.replace(folder)
 
 
-def of_class(meshes: Path, name: str) -> Path:
-    """A folder with the meshes of one class, CLASS/SPLIT/MESH, of a folder or archive of all."""
-    folder = OUT / "meshes" / name
+def of_classes(meshes: Path, names: list[str]) -> Path:
+    """A folder with the meshes of some classes, CLASS/SPLIT/MESH, of a folder or archive of all."""
+    folder = OUT / f"meshes-{'-'.join(names)}"
     if folder.exists():
         return folder
     with new_folder(folder) as part:
         if meshes.is_dir():
-            (found,) = (path for path in meshes.rglob(name) if path.is_dir())
-            (part / name).symlink_to(found.resolve())
+            for name in names:
+                (found,) = (path for path in meshes.rglob(name) if path.is_dir())
+                (part / name).symlink_to(found.resolve())
             return folder
         with zipfile.ZipFile(meshes) as archive:
             for member in archive.namelist():
                 *above, file = Path(member).parts
-                if name in above and not member.endswith("/"):
-                    target = part.joinpath(*above[above.index(name) :], file)
+                if file and (inside := {*names} & {*above}) and not member.endswith("/"):
+                    target = part.joinpath(*above[above.index(inside.pop()) :], file)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     target.write_bytes(archive.read(member))
     return folder
