@@ -141,11 +141,12 @@ page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of {BATCH} objects and {RAYS} rays ({stepped.batch} and {stepped.num_rays} by "
     f"gradient steps), one network for {' and one for '.join(DATA)}, one seed; views of {SIZE}×{SIZE} pixels, "
     f"{SAMPLES} samples a ray; INR 3/{6 * FREQUENCIES}/{HIDDEN}×{int(INR['hidden_layers']) + 1}/4. PSNR in dB of "
-    f"held-out views of test objects ({counts}), mean over views, from one support view, with 95 % intervals over objects; test-time optimisation of "
-    f"all weights by Adam, its step size the best of {', '.join(f'{lr:g}' for lr in STEP_SIZES)} for validation "
-    "objects. Standard, Matched and Shuffled begin at a random start, at one with the values of the learned one, and "
-    "at the learned one with its numbers shuffled within each tensor. The papers' numbers are of ShapeNet's chairs, "
-    f"cars and lamps at 128×128, the transformers without test-time optimisation: {theirs}."
+    f"held-out views of test objects ({counts}), mean over views, from one support view, with 95 % intervals over "
+    "objects; test-time optimisation of all weights by Adam, its step size the best of "
+    f"{', '.join(f'{lr:g}' for lr in STEP_SIZES)} for validation objects. Standard, Matched and Shuffled begin at a "
+    "random start, at one with the values of the learned one, and at the learned one with its numbers shuffled within "
+    "each tensor. The papers' numbers are of ShapeNet's chairs, cars and lamps at 128×128, the transformers without "
+    f"test-time optimisation: {theirs}."
 )
 columns = [named(views) for views in VIEWS]
 page = Comparison(DOCUMENT, "One to five views: GINR-IPC's Table 5", columns, decimals=2)
