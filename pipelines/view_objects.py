@@ -19,6 +19,7 @@ OUT, DOCUMENT = folders("out/novel_views", "docs/novel_views.md")
 SIZE = {"tiny": 8, "small": 32, "full": 128}[SCALE]
 SAMPLES = {"tiny": 4, "small": 32, "full": 128}[SCALE]
 OBSERVATION = {"samples": SAMPLES, "density": "softplus", "density_scale": 10.0, "density_shift": 0.0}
+VALIDATION = 1 if SCALE == "tiny" else 64  # of the renderings' training objects
 FITTED, HELD_OUT = 25, 6
 """Views of an object of renderings: the first ones, as in TransINR's code, and of the others, or else of these, those
 that are measured."""
@@ -34,7 +35,7 @@ def objects() -> dict[str, UnfittedDataset]:
     chosen = os.environ.get("INRZOO_CLASSES")
     views = {"source.size": SIZE, **{f"observation.{key}": value for key, value in OBSERVATION.items()}}
     if renderings:
-        counts = {"num_views": FITTED - HELD_OUT, "num_held_out": HELD_OUT, "num_validation": 64}
+        counts = {"num_views": FITTED - HELD_OUT, "num_held_out": HELD_OUT, "num_validation": VALIDATION}
         # Cameras are 4 away from objects that fit into this cube; pictures without an object are left out.
         views |= {f"source.{key}": value for key, value in (counts | {"box": 1.5, "skip_unreadable": True}).items()}
         wanted = manifest.load("nerf_synthetic", overrides=views)
