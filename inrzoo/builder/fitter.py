@@ -102,8 +102,8 @@ def num_support_views(metadata: dict[str, Any]) -> int | None:
     """Number of support views of a network of the task `novel_views`: the first of each object, as many as it has seen
     at most in training. None for a network that reads whole signals.
     """
-    numbers: int | list[int] | None = metadata["task"].get("support_views")
-    return max(numbers) if isinstance(numbers, list) else numbers
+    numbers: list[int] | None = metadata["task"].get("support_views")
+    return None if numbers is None else max(numbers)
 
 
 def read_fitter(path: Path) -> Fitter:

@@ -44,7 +44,7 @@ class NovelViews(SignalTarget[Hypernet], Task):
     Attributes:
         hypernet: name of a hypernetwork, and its arguments. Patches have 8 × 8 pixels unless `patch` says otherwise.
         inr: name and fields of the INR that is made; that of the store or dataset by default.
-        support_views: number of support views, or several numbers, of which each step draws one.
+        support_views: numbers of support views, of which each step draws one; the network is validated with the first.
         batch: objects of a step.
         num_rays: rays of each object in a step, drawn at random from all views that are not support views.
         foreground_epochs: epochs at the beginning in which half of the rays are of pixels that are not background.
@@ -64,7 +64,7 @@ class NovelViews(SignalTarget[Hypernet], Task):
     lr: float = 1e-4
     hypernet: dict[str, Any] = field(default_factory=lambda: {"name": "trans_inr"})
     inr: dict[str, Any] = field(default_factory=dict)
-    support_views: int | tuple[int, ...] = 1
+    support_views: tuple[int, ...] = (1,)
     batch: int = 32
     num_rays: int = 128
     foreground_epochs: int = 1
@@ -90,18 +90,12 @@ class NovelViews(SignalTarget[Hypernet], Task):
         for key in ("foreground_epochs", "test_tto_steps"):
             self.require(key, getattr(self, key) >= 0, "at least 0")
         self.require("test_signals", self.test_signals is None or self.test_signals >= 1, "at least 1")
-        numbers = {"support_views": self.support_numbers, "test_support_views": self.test_support_views}
-        for key, each in numbers.items():
-            self.require(key, bool(each) and min(each) >= 1, "one number or more, each at least 1")
+        for key in ("support_views", "test_support_views"):
+            self.require(key, min(getattr(self, key), default=0) >= 1, "one number or more, each at least 1")
         self.require("test_tto_lr", self.test_tto_lr > 0, "above 0")
         self.require("mixed_precision", not (self.mixed_precision and self.is_reptile), "false with reptile")
         is_start = self.test_start == "trained" or self.hypernet.get("name") == "learned_init"
         self.require("test_start", is_start, "trained, unless the hypernetwork is learned_init")
-
-    @property
-    def support_numbers(self) -> tuple[int, ...]:
-        """The numbers of support views of which each step draws one."""
-        return (self.support_views,) if isinstance(self.support_views, int) else self.support_views
 
     @property
     def is_reptile(self) -> bool:
@@ -198,14 +192,14 @@ class _Learner(Learner):
         )
         # Reptile learns from the views that it takes its steps on; the others need one more.
         most = training.num_views - (not task.is_reptile)
-        require_views("support_views", task.support_numbers, training, most=most)
+        require_views("support_views", task.support_views, training, most=most)
         self._signals, self._batches = training.signals, training.batches(task.batch)
         self.module = self._network = task.network(self._signals).to(device)
         self.identity = self._signals.identity
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
         """Mean loss of a batch of objects, which `step` decides; see `Learner.loss`."""
-        task, batch, numbers = self._task, self._batches(step), self._task.support_numbers
+        task, batch, numbers = self._task, self._batches(step), self._task.support_views
         num_support = numbers[int(torch.randint(len(numbers), ()))]
         rays, values = (part.to(self._device) for part in batch.support(num_support))
         if task.is_reptile:  # its loss is not a reconstruction error
@@ -221,7 +215,7 @@ class _Learner(Learner):
         """PSNR of held-out views of the same objects every time, by the first number of support views."""
         qualities = []
         for part in self._validation.parts(self._task.validation_signals):
-            given = part.given(self._task.support_numbers[0], self._device)
+            given = part.given(self._task.support_views[0], self._device)
             weights_BP = self._network(given.where, given.values)
             qualities.append(measured(self._network, weights_BP, given, self._validation.signals))
         score = float(joined(qualities)[HELD_OUT].mean())

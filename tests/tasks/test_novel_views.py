@@ -234,10 +234,10 @@ def test_baselines_start_elsewhere_and_take_no_inner_steps(balls, tmp_path, monk
 
 def test_reptile_learns_from_all_views(balls, tmp_path):
     reptile = {"name": "learned_init", "algorithm": "reptile", "inner_lr": 0.3, "inner_coords": 32}
-    task = make(hypernet=reptile, support_views=6, steps=2, validate_every=2)
+    task = make(hypernet=reptile, support_views=(6,), steps=2, validate_every=2)
     assert tasks.train(task, balls, tmp_path, device="cpu", quiet=True).score > 5
     with pytest.raises(InrzooError, match=r"support_views = 6 .* 5 can be"):
-        make("learned_init", support_views=6).begin(balls, "cpu")
+        make("learned_init", support_views=(6,)).begin(balls, "cpu")
 
 
 def test_a_store_of_a_networks_inrs_reads_the_first_views_of_each_object(balls, run, tmp_path):
@@ -268,7 +268,7 @@ def test_a_store_of_a_networks_inrs_reads_the_first_views_of_each_object(balls, 
     [
         ("batch", 0),
         ("num_rays", 0),
-        ("support_views", 0),
+        ("support_views", (1, 0)),
         ("support_views", ()),
         ("test_support_views", (1, 0)),
         ("foreground_epochs", -1),

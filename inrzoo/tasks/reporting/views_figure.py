@@ -47,7 +47,7 @@ def draw_views(
     pixels = size[0] * size[1]
     rows = []
     for part in ViewSet(signals=signals).parts(count):
-        given = part.given(min(task.support_numbers), chosen)
+        given = part.given(min(task.support_views), chosen)
         assert given.targets.held_out is not None, "posed views have held-out ones"
         rays, truths = (torch.from_numpy(each[:, : SHOWN * pixels]) for each in given.targets.held_out)
         support = given.values.unflatten(1, (-1, pixels)).cpu()
