@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
+from inrzoo.loaders.dataset import SIGNALS_AT_ONCE
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.observations.rays import Rays, camera_directions, rays_of
 from inrzoo.targets import SignalTable, Targets
@@ -138,7 +139,10 @@ class ViewSet:
         Raises:
             InrzooError: the set has fewer objects than a batch.
         """
-        return TrainingBatches(self, batch_size, seed=self.seed, name="batch", buffer=len(self))
+        shards = self.signals.shards_at_once
+        return TrainingBatches(
+            self, batch_size, seed=self.seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
+        )
 
     def parts(self, count: int | None = None) -> Iterator[ViewPart]:
         """Iterate over some objects at a time. The order of the views of an object is a function of its row alone.
