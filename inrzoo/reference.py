@@ -25,7 +25,7 @@ RUNTIME_PARAMETERS = {
     "decoder": ("layout", "inr", "domain"),
     "hypernet": ("inr", "sizes", "views"),
     "transform": ("inr", "extent"),
-    "augmentation": ("sizes",),
+    "augmentation": ("sizes", "places", "quantity", "extent", "zero", "furthest"),
     "operation": ("sizes",),
 }
 """Parameters that are no settings: the signals, the store or the run decide them."""

@@ -31,7 +31,7 @@ KINDS = {
     "hypernets": ("inrzoo.hypernets", "Hypernet"),
     "tasks": ("inrzoo.tasks", "Task"),
     "transforms": ("inrzoo.loaders.transforms", "Transform"),
-    "augmentations": ("inrzoo.augmentations", "Augmentation"),
+    "augmentations": ("inrzoo.augmentations", "SignalAugmentation"),
     "operations": ("inrzoo.operations", "Operation"),
 }
 """Package and base class of the components of each kind."""

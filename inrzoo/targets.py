@@ -259,15 +259,36 @@ def limits_of(
     """
     if values.scale == "dtype":
         return None
+    return limits_from(extremes_of(signals_NKC, ids), values, ids, training_N)
+
+
+def extremes_of(signals_NKC: NDArray[Any], ids: Sequence[str]) -> NDArray[np.float64]:
+    """The smallest and the largest number of each signal, (N, 2).
+
+    Raises:
+        InrzooError: a signal holds a number that is not finite.
+    """
     count = len(signals_NKC)
-    limits_N2 = np.empty((count, 2))
+    extremes_N2 = np.empty((count, 2))
     step = max(1, SIGNALS_AT_ONCE_BYTES // max(1, signals_NKC[0].nbytes))
     for start in range(0, count, step):
         part = signals_NKC[start : start + step].astype(np.float64)
-        limits_N2[start : start + step] = np.stack([part.min(axis=(1, 2)), part.max(axis=(1, 2))], axis=1)
-    if not np.isfinite(limits_N2).all():
-        bad = ids[int(np.flatnonzero(~np.isfinite(limits_N2).all(axis=1))[0])]
+        extremes_N2[start : start + step] = np.stack([part.min(axis=(1, 2)), part.max(axis=(1, 2))], axis=1)
+    if not np.isfinite(extremes_N2).all():
+        bad = ids[int(np.flatnonzero(~np.isfinite(extremes_N2).all(axis=1))[0])]
         raise InrzooError(f"signal {bad} holds numbers that are not finite; leave it out or mend it")
+    return extremes_N2
+
+
+def limits_from(
+    extremes_N2: NDArray[np.float64], values: Values, ids: Sequence[str], training_N: NDArray[np.bool_] | None = None
+) -> NDArray[np.float64]:
+    """The limits of `limits_of`, of signals with these extremes, for the scales that take them.
+
+    Raises:
+        InrzooError: a signal has no width.
+    """
+    limits_N2 = extremes_N2.copy()
     if values.scale == "dataset":
         chosen = limits_N2 if training_N is None or not training_N.any() else limits_N2[training_N]
         extremes = values.limits or (chosen[:, 0].min(), chosen[:, 1].max())

@@ -88,7 +88,7 @@ MAY_IMPORT = {
     "operations": set(),
     "tasks": {"loaders", "encoders", "hypernets", "fit", "inrs", "weights", "coords", "registry", "seeding", "store"}
     | {"addresses", "short_forms", "augmentations", "comparisons", "rendering", "decoders", "operations"}
-    | {"unfitted", "volume_rendering"}
+    | {"unfitted", "volume_rendering", "cache", "sources"}
     | {"manifest", "trust", "keywords", "checkpoint", "differences", "display", "docstrings", "typecheck"},
     "hypernets": {"inrs", "weights", "coords", "seeding", "fit", "encoders", "volume_rendering"},
     "comparisons": {"fit", "inrs", "store", "targets", "observations"},

@@ -54,6 +54,7 @@ ELSEWHERE = {
     **dict.fromkeys(FEW_SHOT_ELSEWHERE, "tasks/test_pipelines.py"),
     "original_samples": "builder/test_observations.py",
     "smaller_stores": "test_conversion.py",
+    "streaming": "tasks/test_signal_arrays.py",
     "recipes_table": "tasks/test_recipes_pipeline.py",
     "contrastive_table_2": "tasks/test_contrastive_pipelines.py",
     "contrastive_ablations": "tasks/test_contrastive_pipelines.py",

@@ -68,6 +68,8 @@ class Signals:
             `held_out_points`, `held_out_signals`. `values` then yields a table of these arrays and `signals`.
         numbers: columns of N further numbers, int64 or float64, such as the sample at which a clip begins.
         skipped: files that were left out because they cannot be read, each with the reason.
+        random_access: whether `values` is as fast for a few signals in any order, and in several threads, as for all of
+            them in order, as small files are. Training then decodes signals when it needs them, and all others once.
     """
 
     grid: tuple[int, ...]
@@ -85,6 +87,7 @@ class Signals:
     arrays: dict[str, ArraySpec] = dataclasses.field(default_factory=dict)
     numbers: dict[str, NDArray[Any]] = dataclasses.field(default_factory=dict)
     skipped: dict[str, str] = dataclasses.field(default_factory=dict)
+    random_access: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -7,12 +7,15 @@ import itertools
 import lzma
 import os
 import struct
+import threading
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from inrzoo.errors import InrzooError
 
@@ -51,7 +54,9 @@ class FileTree:
 
     @contextmanager
     def reader(self) -> Iterator[Callable[[str], bytes]]:
-        """Yield a function that reads a file by its name; it works inside the `with` block.
+        """Yield a function that reads a file by its name; several threads may call it.
+
+        An archive stays open as long as this object lives: to list one of 200,000 files takes a second.
 
         Raises:
             InrzooError: (the function) the file is damaged; the message names it.
@@ -59,8 +64,21 @@ class FileTree:
         if self.path.is_dir():
             yield self._guarded(lambda name: read_file(self.path / name))
         else:
-            with zipfile.ZipFile(self.path) as archive:
-                yield self._guarded(archive.read)
+            archive, lock = self._archive
+
+            def read(name: str) -> bytes:
+                with lock:  # the archive counts its readers without one
+                    return archive.read(name)
+
+            yield self._guarded(read)
+
+    @cached_property
+    def _archive(self) -> tuple[zipfile.ZipFile, threading.Lock]:
+        return zipfile.ZipFile(self.path), threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the state without the open archive, which another process opens for itself."""
+        return {name: value for name, value in vars(self).items() if name != "_archive"}
 
     def _guarded(self, read: Callable[[str], bytes]) -> Callable[[str], bytes]:
         def guarded(name: str) -> bytes:
@@ -73,14 +91,24 @@ class FileTree:
 
         return guarded
 
-    def checksums(self, used: Iterable[str]) -> dict[str, str]:
-        """Return the sha256 of the archive; for a folder, one over the names and contents of the files `used`."""
+    def checksums(self, used: Iterable[str], see: Callable[[str, bytes], None] | None = None) -> dict[str, str]:
+        """Return the sha256 of the archive; for a folder, one over the names and contents of the files `used`.
+
+        Args:
+            used: names of files.
+            see: called with the name and the content of each, sorted by name, so that a folder is read once for both.
+        """
+        names, digest = sorted(used), hashlib.sha256()
+        if see is not None or not self.path.is_file():
+            with self.reader() as read:
+                for name in names:
+                    content = read(name)
+                    if see is not None:
+                        see(name, content)
+                    if not self.path.is_file():
+                        digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
         if self.path.is_file():
             return {self.path.name: sha256(self.path)}
-        digest = hashlib.sha256()
-        with self.reader() as read:
-            for name in sorted(used):
-                digest.update(f"{name}\0{hashlib.sha256(read(name)).hexdigest()}\n".encode())
         # Independent of the folder's name, so that stores of the same signals have the same bytes.
         return {"unpacked/": digest.hexdigest()}
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import struct
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 from inrzoo.choices import ValueType
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Source
+from inrzoo.sources._quiet import quiet
 from inrzoo.sources._splits import check_counts
 
 if TYPE_CHECKING:
@@ -126,17 +126,6 @@ class ImageSource(Source):
         if self.bit_depth == 16:  # bicubic and Lanczos filters leave the range
             numbers = np.rint(numbers).clip(0, MAX_16_BIT)
         return numbers.astype(self.dtype).reshape(*grid, self.channels)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Suppress Pillow's warnings; its warning of a decompression bomb becomes an error."""
-    from PIL import Image
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        yield
 
 
 def open_image(content: bytes, name: str) -> Image.Image:

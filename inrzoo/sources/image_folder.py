@@ -63,7 +63,7 @@ class ImageFolder(ImageSource):
         names = sorted({class_name for _, _, class_name in images})
         code_of = {name: code for code, name in enumerate(names)}
         codes = np.array([code_of[class_name] for _, _, class_name in images], dtype=np.int64)
-        grid = self._grid(tree, [members[identifier] for identifier in ids])
+        grid, checksums = self._grid(tree, [members[identifier] for identifier in ids])
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, NDArray[Any]]]:
             with tree.reader() as read:
@@ -88,17 +88,23 @@ class ImageFolder(ImageSource):
             ),
             values=values,
             dtype=self.dtype,
-            checksums=tree.checksums(members[identifier] for identifier in ids),
+            random_access=True,
+            checksums=checksums,
         )
 
-    def _grid(self, tree: FileTree, names: list[str]) -> tuple[int, int]:
-        """Return rows and columns of the signals; without `size` check every header, so that no build fails late."""
+    def _grid(self, tree: FileTree, names: list[str]) -> tuple[tuple[int, int], dict[str, str]]:
+        """Return rows and columns of the signals, and the checksums of their files.
+
+        Without `size` every header is checked, so that no build fails late.
+        """
         with tree.reader() as read:
-            grid = self.grid(read(names[0]), f"{tree.path}: {names[0]}")
-            for name in names[1:] if self.size is None else ():
-                if (other := self.grid(read(name), f"{tree.path}: {name}")) != grid:
-                    raise InrzooError(
-                        f"{tree.path}: {name} is {other[0]} x {other[1]}, the images before it {grid[0]} x {grid[1]}; "
-                        "set size to bring all of them to one size"
-                    )
-        return grid
+            grid = self.grid(read(min(names)), f"{tree.path}: {min(names)}")
+
+        def see(name: str, content: bytes) -> None:
+            if (other := self.grid(content, f"{tree.path}: {name}")) != grid:
+                raise InrzooError(
+                    f"{tree.path}: {name} is {other[0]} x {other[1]}, the images before it {grid[0]} x {grid[1]}; "
+                    "set size to bring all of them to one size"
+                )
+
+        return grid, tree.checksums(names, see if self.size is None else None)

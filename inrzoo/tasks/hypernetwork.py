@@ -38,7 +38,7 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         augment: augmentations of training signals: `crop=4`, `flip`; repeat the option for several, in
             this order.
         coord_noise: half width of uniform noise on the coordinates of a step's loss, in steps of the grid; GINR-IPC's
-            code has 0.5 for its photographs.
+            code has 0.5 for its photographs. Signals without a grid refuse it.
         mixed_precision: run the hypernetwork in bfloat16 and its INRs in float32.
         validation_signals: number of signals that decide which checkpoint is the best.
         test_signals: number of signals that are measured, spread evenly over the split; all by default.

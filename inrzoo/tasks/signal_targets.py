@@ -33,10 +33,20 @@ AGAINST_INR = "PSNR against the INR"
 """Name of the measure of how far a network is from the values of the INR that it was given."""
 ValuesOf = Callable[[Tensor, Tensor], Tensor]
 """Values (B, K, C) of what stands for INRs, (B, F), at coordinates (K, D) or (B, K, D)."""
+PART_BYTES = 4 * 2**20
+"""Maximum size of the signals that are decoded at once, in bytes, unless one signal is larger."""
+
+
+def signals_at_once(signal_bytes: int) -> int:
+    """Number of signals of a store that are decoded at once, at most `SIGNALS_AT_ONCE`."""
+    return max(1, min(SIGNALS_AT_ONCE, PART_BYTES // max(1, signal_bytes)))
 
 
 class SignalTargets:
     """The targets of the INRs of a store, and how values are compared with them: by the observation of the store.
+
+    Attributes:
+        signal_bytes: size of all arrays of one signal; 0 if the store does not hold its signals.
 
     Args:
         store: the INRs, and their signals.
@@ -61,11 +71,13 @@ class SignalTargets:
             )
         if not store.has_signals and store.info.arrays:
             raise InrzooError(f"{store.location} holds neither its signals nor the points at which INRs are compared")
-        num_bytes = 0
+        self.signal_bytes = 0
         if store.has_signals:
-            num_bytes = SIGNALS_AT_ONCE * sum(row.nbytes for row in store.signal_table(slice(0, 1)).arrays.values())
+            self.signal_bytes = sum(row.nbytes for row in store.signal_table(slice(0, 1)).arrays.values())
+        self._at_once = signals_at_once(self.signal_bytes)
         # Decoding a compressed chunk for every signal would be slow.
-        self._part = lru_cache(maxsize=max(2, CACHED_SIGNAL_BYTES // max(1, num_bytes)))(self._read_part)
+        parts = CACHED_SIGNAL_BYTES // max(1, self._at_once * self.signal_bytes)
+        self._part = lru_cache(maxsize=max(2, parts))(self._read_part)
 
     @property
     def is_psnr(self) -> bool:
@@ -146,7 +158,7 @@ class SignalTargets:
 
     def table(self, signal_B: NDArray[np.int64]) -> SignalTable:
         """Return all arrays of some signals; parts of the store stay in memory once they are decoded."""
-        part_B, row_B = np.divmod(signal_B, SIGNALS_AT_ONCE)
+        part_B, row_B = np.divmod(signal_B, self._at_once)
         parts = {number: self._part(number) for number in np.unique(part_B).tolist()}
         first = next(iter(parts.values()))
         arrays: dict[str, NDArray[Any]] = {
@@ -165,7 +177,7 @@ class SignalTargets:
         )
 
     def _read_part(self, number: int) -> SignalTable:
-        return self.store.signal_table(slice(number * SIGNALS_AT_ONCE, (number + 1) * SIGNALS_AT_ONCE))
+        return self.store.signal_table(slice(number * self._at_once, (number + 1) * self._at_once))
 
 
 def _as_evaluate(values_of: ValuesOf) -> Callable[[INR, Tensor, Tensor], Tensor]:

@@ -1,229 +1,36 @@
-"""The signals that tasks learn from: those of a store that carries its signals, or of a dataset without INRs.
-
-Shape letters: N signals, B batch of signals, K points of a signal, D coordinates, R numbers of a place, C channels.
-"""
+"""The signals that tasks learn from: those of a store that carries its signals, or of a dataset without INRs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property, lru_cache, partial
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from inrzoo import manifest
+from inrzoo import manifest, registry
 from inrzoo.addresses import open_store
-from inrzoo.augmentations import Augmentation, augmented, make_augmentations
+from inrzoo.augmentations import SignalKind
 from inrzoo.errors import InrzooError
-from inrzoo.inrs import INR
-from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES, SIGNALS_AT_ONCE
-from inrzoo.loaders.transforms import generator_for
 from inrzoo.manifest import Manifest, without_defaults
 from inrzoo.nearest import among
-from inrzoo.observations import Observation, Observer
+from inrzoo.observations import Observation
+from inrzoo.sources import Signals
 from inrzoo.store import Store
-from inrzoo.store.signal_reader import Evaluate
-from inrzoo.targets import SignalTable, Targets, limits_of
-from inrzoo.tasks.contract import Data, Device, UnfittedDataset
+from inrzoo.targets import SignalTable, limits_from, limits_of, limits_or_own
+from inrzoo.tasks.contract import Data, UnfittedDataset
+from inrzoo.tasks.signal_arrays import SignalArrays
+from inrzoo.tasks.signal_sets import SignalBatch as SignalBatch  # for other files
+from inrzoo.tasks.signal_sets import SignalPart as SignalPart
+from inrzoo.tasks.signal_sets import SignalSet as SignalSet
 from inrzoo.tasks.signal_targets import SignalTargets
-from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.state import plain
 from inrzoo.unfitted import inr_of, read_source, require_observable
-from inrzoo.volume_rendering import predicted
-from inrzoo.weights import WeightLayout
-
-MEASURED_AT_ONCE = 64
-"""Maximum number of signals that a network is given at once where many are measured."""
-MEASURED_POINTS = 2**18
-"""Maximum number of evaluations of INRs at once where many signals are measured, unless one signal has more."""
-MAX_PARTS_AT_ONCE = 4
-"""Maximum number of runs of `SIGNALS_AT_ONCE` signals that are shuffled with each other."""
-Rows = slice | Tensor
-
-
-class SignalBatch(NamedTuple):
-    """Signals of a batch.
-
-    Attributes:
-        values: (B, K, C), on the value scale.
-        labels: columns (B,) of codes by name.
-        where: the signals' own coordinates, (B, K, D), or rays, (B, K, 6), as `Observation.where` gives them; None for
-            the grid that all share.
-    """
-
-    values: Tensor
-    labels: dict[str, Tensor]
-    where: Tensor | None = None
-
-
-class SignalPart(NamedTuple):
-    """Signals that are measured at once, on the device of the network.
-
-    Attributes:
-        where: coordinates of the grid, (K, D), or as in `SignalBatch`.
-        values, labels: as in `SignalBatch`.
-        targets: the same on the CPU, with the signals' units and their held-out points or views.
-    """
-
-    where: Tensor
-    values: Tensor
-    labels: dict[str, Tensor]
-    targets: Targets
-
-
-@dataclass(frozen=True, kw_only=True)
-class SignalSet:
-    """Signals of one split, the family of their INRs, and how both are compared.
-
-    Attributes:
-        inr: of the store, or the one that the dataset's manifest names.
-        grid: sizes, slowest axis first; (K,) for signals with points of their own.
-        coords: of the grid, (K, D); None if signals have points or rays of their own.
-        observation: how INRs are compared with the signals.
-        extent: highest coordinate.
-        value_range: numbers that the smallest and the largest possible value of a signal are mapped to.
-        conventions: tables `coords` and `values` of the manifest; `observation` too if signals have further arrays.
-        label_names: the names of the codes of each label column.
-        labels: columns (N,) of codes by name.
-        identity: equal for two sets of the same signals; JSON types.
-        size: N.
-        read_table: returns all arrays of the signals at some positions.
-        augmentations: of the signals of training batches; `parts` gives signals as they are.
-        augmentation_seed: what is drawn for a signal is a function of it, the epoch, and the signal's row.
-    """
-
-    inr: INR
-    grid: tuple[int, ...]
-    coords: Tensor | None
-    observation: Observation
-    extent: float
-    value_range: tuple[float, float]
-    conventions: dict[str, Any]
-    label_names: dict[str, list[str]]
-    labels: dict[str, Tensor]
-    identity: dict[str, Any]
-    size: int
-    read_table: Callable[[NDArray[np.int64]], SignalTable]
-    augmentations: tuple[Augmentation, ...] = ()
-    augmentation_seed: int = 0
-
-    def __len__(self) -> int:
-        return self.size
-
-    @property
-    def loss_name(self) -> str:
-        """Name of the loss by which INRs are compared with signals."""
-        return self.observation.loss_name
-
-    @cached_property
-    def observer(self) -> Observer | None:
-        """How values are predicted from INRs; None for the values of the INR at coordinates."""
-        return self.observation.observer(extent=self.extent, value_range=self.value_range)
-
-    def predict(self, weights_BP: Tensor, where: Tensor, evaluate: Evaluate | None = None) -> Tensor:
-        """Predict the values of signals, (B, K, C); see `Store.predict`."""
-        values_at = self.inr if evaluate is None else partial(evaluate, self.inr)
-        return predicted(self.observer, values_at, weights_BP, where)
-
-    def read_rows(self, rows: Rows) -> SignalBatch:
-        """Return some signals as they are."""
-        positions_B = np.arange(self.size)[rows if isinstance(rows, slice) else rows.numpy()]
-        table = self.read_table(positions_B)
-        where_BKR = table.where()
-        where = None if where_BKR is None else torch.from_numpy(where_BKR)
-        labels = {name: codes[torch.from_numpy(positions_B)] for name, codes in self.labels.items()}
-        return SignalBatch(torch.from_numpy(table.values()), labels, where)
-
-    def places(self, batch: SignalBatch, device: Device) -> Tensor:
-        """Where the signals of a batch have their values: coordinates (K, D) of the grid, or as in `SignalBatch`."""
-        where = self.coords if batch.where is None else batch.where
-        assert where is not None, "signals without a grid have places of their own"
-        return where.to(device)
-
-    def parts(self, device: Device, count: int | None = None) -> Iterator[SignalPart]:
-        """Iterate over some signals at a time.
-
-        Args:
-            device: of the tensors.
-            count: number of signals, spread evenly over the set, which may be sorted by class; all if None.
-        """
-        total = len(self) if count is None else min(count, len(self))
-        rows_N = np.arange(total) * len(self) // max(total, 1)
-        evaluations = int(np.prod(self.grid)) * self.observation.evaluations
-        at_once = max(1, min(MEASURED_AT_ONCE, MEASURED_POINTS // evaluations))
-        for first in range(0, total, at_once):
-            rows_B = rows_N[first : first + at_once]
-            targets = self.read_table(rows_B).targets()
-            labels = {name: codes[torch.from_numpy(rows_B)].to(device) for name, codes in self.labels.items()}
-            where = torch.from_numpy(targets.coords) if self.coords is None else self.coords
-            yield SignalPart(where.to(device), torch.from_numpy(targets.values_BKC).to(device), labels, targets)
-
-    def batches(
-        self, batch_size: int, seed: int, augment: Sequence[Mapping[str, Any]] = ()
-    ) -> TrainingBatches[SignalBatch]:
-        """Shuffled batches for training. So many parts are mixed as stay in memory once they are decoded.
-
-        Args:
-            batch_size: signals of a batch.
-            seed: of the order, and of the augmentations.
-            augment: tables of augmentations, applied in this order.
-
-        Raises:
-            InrzooError: the set has fewer signals than a batch, or an augmentation is not for such signals.
-        """
-        if augment and self.coords is None:
-            raise InrzooError(
-                f"augment {augment[0].get('name', '')}: it takes signals on a grid; these have points or views of "
-                "their own"
-            )
-        made = make_augmentations(augment, self.grid)
-        source = replace(self, augmentations=made, augmentation_seed=seed)
-        arrays = self.read_table(np.arange(1)).arrays.values()
-        part_bytes = SIGNALS_AT_ONCE * sum(array.nbytes for array in arrays)
-        shards = max(1, min(MAX_PARTS_AT_ONCE, CACHED_SIGNAL_BYTES // part_bytes - 1))
-        return TrainingBatches(
-            source, batch_size, seed=seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
-        )
-
-    # --- as `Readable` asks for ----------------------------------------------------------------------------------
-
-    @property
-    def layout(self) -> WeightLayout:
-        """Layout of the INR's weights."""
-        return self.inr.layout
-
-    def chunks(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Runs of signals that are decoded at once; see `Rows.chunks`."""
-        starts = np.arange(0, len(self), SIGNALS_AT_ONCE)
-        return np.append(starts, len(self)), np.arange(len(starts))
-
-    def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> SignalBatch:
-        """Signals after all augmentations."""
-        batch = self.read_rows(torch.from_numpy(positions_B))
-        if not self.augmentations:
-            return batch
-        generators = (generator_for(self.augmentation_seed, epoch, int(row)) for row in positions_B)
-        return batch._replace(values=augmented(batch.values, self.augmentations, generators, self.grid))
-
-    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: signals are read when they are needed."""
-
-    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: signals are read when they are needed."""
-
-    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
-        """A context in which nothing is kept."""
-        return nullcontext()
-
-    def release(self) -> None:
-        """Nothing: the dataset bounds the memory of decoded signals."""
 
 
 def signal_set(path: Data, split: str) -> SignalSet:
@@ -267,42 +74,106 @@ def _of_store(store: Store, split: str) -> SignalSet:
         labels={name: torch.from_numpy(codes[signals_N]) for name, codes in store.labels.items()},
         identity={"fingerprint": store.info.fingerprint, "signals": len(signals_N)},
         size=len(signals_N),
+        signal_bytes=targets.signal_bytes,
         read_table=lambda positions_B: targets.table(signals_N[positions_B]),
+        kind=lambda: _kind(store.signal_table(slice(0, 1)), recorded.tables["source"]),
     )
 
 
 @lru_cache(maxsize=3)
 def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
-    """Signals of a manifest (JSON text), read into memory as bytes; the three latest splits stay in memory."""
-    dataset = Manifest.from_json(json.loads(resolved))
-    signals = read_source(dataset, source)
-    require_observable(dataset, signals)
-    of_split = _of_split(signals, split)
-    if not len(of_split):
+    """Signals of a manifest (JSON text); what is decoded of the three latest splits stays in memory or on the disk."""
+    dataset, signals = _listed(resolved, source)
+    arrays = _arrays(resolved, source, split)
+    if not len(arrays):
         raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, signals.split_names)}")
-    scaled = dataset if split == "train" else _with_training_limits(dataset, signals)
-    arrays = of_split.read_arrays(range(len(of_split)))
-    tables = dataset.to_json()
-    table = SignalTable.of(arrays, of_split.grid, scaled, of_split.ids, valid_N2=of_split.valid)
+    of_split, grid, tables = arrays.signals, tuple(signals.grid), dataset.to_json()
+
+    @cache
+    def scaled() -> Manifest:
+        """The manifest with the limits of the training split written into it, if the scale is that of the dataset."""
+        values, training = dataset.values, _arrays(resolved, source, "train")
+        if values.scale == "dtype":
+            return dataset
+        limits_from(arrays.extremes_N2, values, of_split.ids)  # refuses signals that have no scale
+        if values.scale == "signal" or values.limits is not None:
+            return dataset
+        reference = training if len(training) else arrays
+        first, last = limits_from(reference.extremes_N2, values, reference.signals.ids)[0].tolist()
+        return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))
+
+    def read_table(positions_B: NDArray[np.int64]) -> SignalTable:
+        ids = [of_split.ids[position] for position in positions_B.tolist()]
+        valid_N2 = None if of_split.valid is None else of_split.valid[positions_B]
+        read, values = arrays(positions_B), scaled().values
+        return SignalTable(
+            arrays=read,
+            grid=grid,
+            scale=values,
+            coords=dataset.coords,
+            observation=observation,
+            limits_N2=limits_of(read["signals"], values, ids),
+            valid_N2=valid_N2,
+        )
+
+    observation: Observation = registry.make("observations", dataset.observation)
     return SignalSet(
         inr=inr_of(dataset, signals),
-        grid=tuple(signals.grid),
-        coords=None if signals.arrays else torch.from_numpy(dataset.coords.grid(tuple(signals.grid))),
-        observation=table.observation,
+        grid=grid,
+        coords=None if signals.arrays else torch.from_numpy(dataset.coords.grid(grid)),
+        observation=observation,
         extent=dataset.coords.extent,
         value_range=dataset.values.range,
-        conventions=_conventions(dataset, table.observation),
+        conventions=_conventions(dataset, observation),
         label_names=signals.label_names,
         labels={name: torch.from_numpy(codes) for name, codes in of_split.labels.items()},
         identity={
             "source": {key: value for key, value in tables["source"].items() if key not in ("url", "hashes")},
             "limit": dataset.limit,
             "checksums": signals.checksums,
-            "signals": len(of_split),
+            "signals": len(arrays),
         },
-        size=len(of_split),
-        read_table=table.__getitem__,
+        size=len(arrays),
+        signal_bytes=arrays.signal_bytes,
+        read_table=read_table,
+        kind=lambda: _kind(read_table(np.arange(1)), dataset.source),
     )
+
+
+@lru_cache(maxsize=2)
+def _listed(resolved: str, source: Path | None) -> tuple[Manifest, Signals]:
+    """A manifest and its signals before decoding: files are listed and their checksums taken once for all splits."""
+    dataset = Manifest.from_json(json.loads(resolved))
+    signals = read_source(dataset, source)
+    require_observable(dataset, signals)
+    return dataset, signals
+
+
+def _kind(table: SignalTable, source: Mapping[str, Any]) -> SignalKind:
+    """What augmentations are told of signals, by the first of them and the table `source` of the manifest."""
+    scale, observation = table.scale, table.observation
+    low, high = scale.range
+    first, last = limits_or_own(scale, table.limits_N2, 1)[0].tolist()
+    unit = (last - first) / (high - low)
+    clip = source.get("clip")
+    own = scale.scale == "signal" and (clip is not None or not scale.symmetric)
+    return SignalKind(
+        sizes=table.grid,
+        places="grid" if not observation.arrays else "rays" if observation.on_grid else "points",
+        quantity=getattr(observation, "quantity", "values"),
+        extent=table.coords.extent,
+        zero=None if own else low - first / unit,
+        furthest=None if clip is None else float(clip) / unit,
+    )
+
+
+@lru_cache(maxsize=3)
+def _arrays(resolved: str, source: Path | None, split: str) -> SignalArrays:
+    """The arrays of the signals of a split; none if there is no split of that name."""
+    _, signals = _listed(resolved, source)
+    names = list(signals.split_names)
+    chosen = np.flatnonzero(signals.split == (names.index(split) if split in names else -1))
+    return SignalArrays(signals.take(chosen))
 
 
 def _conventions(settings: Any, observation: Observation) -> dict[str, Any]:
@@ -312,20 +183,3 @@ def _conventions(settings: Any, observation: Observation) -> dict[str, Any]:
     own = {"observation": dict(settings.observation)} if observation.arrays else {}
     conventions: dict[str, Any] = plain({**without_defaults(tables), **own})
     return conventions
-
-
-def _of_split(signals: Any, split: str) -> Any:
-    """The signals of a split; none if there is no split of that name."""
-    names = list(signals.split_names)
-    return signals.take(np.flatnonzero(signals.split == (names.index(split) if split in names else -1)))
-
-
-def _with_training_limits(dataset: Manifest, signals: Any) -> Manifest:
-    """The manifest with the limits of the training split written into it, where the scale is that of the dataset."""
-    values, training = dataset.values, _of_split(signals, "train")
-    if values.scale != "dataset" or values.limits is not None or not len(training):
-        return dataset
-    limits_N2 = limits_of(training.array(range(len(training))), values, training.ids)
-    assert limits_N2 is not None, "only the scale of a type has none"
-    first, last = map(float, limits_N2[0])
-    return replace(dataset, values=replace(values, limits=(first, last), symmetric=False))

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from inrzoo.errors import InrzooError
-from inrzoo.loaders.dataset import SIGNALS_AT_ONCE
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.observations.rays import Rays, camera_directions, rays_of
 from inrzoo.targets import SignalTable, Targets
@@ -139,10 +138,8 @@ class ViewSet:
         Raises:
             InrzooError: the set has fewer objects than a batch.
         """
-        shards = self.signals.shards_at_once
-        return TrainingBatches(
-            self, batch_size, seed=self.seed, name="batch", buffer=shards * SIGNALS_AT_ONCE, shards_at_once=shards
-        )
+        buffer, parts = self.signals.window
+        return TrainingBatches(self, batch_size, seed=self.seed, name="batch", buffer=buffer, shards_at_once=parts)
 
     def parts(self, count: int | None = None) -> Iterator[ViewPart]:
         """Iterate over some objects at a time. The order of the views of an object is a function of its row alone.

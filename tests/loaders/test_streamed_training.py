@@ -13,8 +13,8 @@ from inrzoo import tasks
 from inrzoo.checkpoint import read
 from inrzoo.store import Store
 from inrzoo.store.weights_array import WeightsArray
+from inrzoo.tasks import signal_sets as signal_sets_module
 from inrzoo.tasks import signal_targets as signal_targets_module
-from inrzoo.tasks import signals as signals_module
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
 from inrzoo.tasks.signals import signal_set
@@ -92,8 +92,8 @@ def test_a_streamed_run_stopped_twice_is_the_local_one_to_the_bit(
 def test_an_epoch_of_signals_decodes_each_part_about_once(many_shards: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a cache of three parts, where random access would decode one for nearly every signal."""
     part = 16
-    for module in (signal_targets_module, signals_module):
-        monkeypatch.setattr(module, "SIGNALS_AT_ONCE", part)
+    monkeypatch.setattr(signal_targets_module, "SIGNALS_AT_ONCE", part)
+    for module in (signal_targets_module, signal_sets_module):
         monkeypatch.setattr(module, "CACHED_SIGNAL_BYTES", 3 * part * 6)
     decoded: list[int] = []
     read_signals = Store.signals

@@ -15,6 +15,7 @@ from inrzoo.observations.points import Points
 from inrzoo.refit import refit
 from inrzoo.store import open_store
 from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.hypernetwork import grid_spacing
 from inrzoo.tasks.signals import signal_set
 from inrzoo.verify import verify
 
@@ -105,6 +106,19 @@ def test_a_run_continues_to_the_same_bits(name, tmp_path):
             tasks.train(task, dataset(name), tmp_path / folder, device="cpu", quiet=True, stop_after=stop)
     whole, parts = (read(tmp_path / folder / "last.safetensors") for folder in ("whole", "parts"))
     assert all(torch.equal(whole.module[key], parts.module[key]) for key in whole.module)
+
+
+@pytest.mark.parametrize("name", ["solids", "balls"])
+@pytest.mark.parametrize("hypernet", ["cavia", "functa"])
+def test_every_hypernetwork_by_gradient_steps_learns_from_own_places(hypernet, name, tmp_path):
+    inr = {
+        "functa": {"name": "latent_siren", "hidden_features": 8, "hidden_layers": 1, "latent_dim": 4, "omega_0": 8.0}
+    }
+    fields = {"cavia": {"rank": 4, "layer": 1}, "functa": {}}[hypernet]
+    task = make(hypernet={"name": hypernet, **fields}, inr=inr.get(hypernet, SIREN))
+    tasks.train(task, dataset(name), tmp_path / "run", device="cpu", quiet=True)
+    found = [one.name for one in tasks.evaluate(tmp_path / "run", dataset(name))]
+    assert found == [measure + stage for stage in ("", ", 2 steps on all") for measure in MEASURES[name]]
 
 
 @EVERY
@@ -206,6 +220,7 @@ def test_occupancies_are_logits(task, tmp_path):
     (part,) = signals.parts("cpu")
     logits = network.inr(network(part.where, part.values), part.where).detach()
     expected = torch.nn.functional.binary_cross_entropy_with_logits(logits, part.values)
+    torch.testing.assert_close(network.loss(part.where, part.values).mean(), expected)
     found = {one.name: one.mean for one in tasks.evaluate(tmp_path / "run", data)}
     assert found["loss"] == pytest.approx(float(expected), rel=1e-5) and "iou" in found and "PSNR" not in found
 
@@ -220,6 +235,16 @@ def test_a_network_of_patches_has_no_use_for_points(inrzoo):
     ):
         code, _, err = inrzoo("train", "hypernetwork", "solids", "--hypernet", "learned_init", "--batch", "2", *words)
         assert code == 2 and err.count("\n") == 1 and says in err
+
+
+def test_the_noise_of_coordinates_is_in_samples_of_a_sound():
+    data = dataset("tones")
+    learner, signals = make(coord_noise=0.5).begin(data, "cpu"), signal_set(data, "train")
+    step = 2 * signals.extent / 63
+    assert grid_spacing(signals).tolist() == pytest.approx([step])
+    moved = (learner._places(signals.coords, 50) - signals.coords) / step
+    assert 0.45 < moved.abs().max() <= 0.5001
+    assert torch.isfinite(learner.loss(0)[0])
 
 
 def test_sounds_are_cut_into_patches(tmp_path):
