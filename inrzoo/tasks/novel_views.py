@@ -16,6 +16,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from inrzoo.augmentations import make_augmentations
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets import Hypernet, optimise_at_test_time
 from inrzoo.hypernets.contract import initial_weights
@@ -48,6 +49,8 @@ class NovelViews(SignalTarget[Hypernet], Task):
         batch: objects of a step.
         num_rays: rays of each object in a step, drawn at random from all views that are not support views.
         foreground_epochs: epochs at the beginning in which half of the rays are of pixels that are not background.
+        augment: augmentations of training objects, of support views and others alike: `turn step=90 axis=2`; repeat the
+            option for several, in this order.
         mixed_precision: run the hypernetwork in bfloat16 and its INRs in float32.
         validation_signals: number of objects that decide which checkpoint is the best.
         test_signals: number of objects that are measured, spread evenly over the split; all by default.
@@ -68,6 +71,7 @@ class NovelViews(SignalTarget[Hypernet], Task):
     batch: int = 32
     num_rays: int = 128
     foreground_epochs: int = 1
+    augment: tuple[dict[str, Any], ...] = ()
     mixed_precision: bool = False
     validation_signals: int = 64
     test_signals: int | None = None
@@ -194,6 +198,7 @@ class _Learner(Learner):
         most = training.num_views - (not task.is_reptile)
         require_views("support_views", task.support_views, training, most=most)
         self._signals, self._batches = training.signals, training.batches(task.batch)
+        self._augmentations = make_augmentations(task.augment, self._signals.kind()) if task.augment else ()
         self.module = self._network = task.network(self._signals).to(device)
         self.identity = self._signals.identity
 
@@ -201,13 +206,15 @@ class _Learner(Learner):
         """Mean loss of a batch of objects, which `step` decides; see `Learner.loss`."""
         task, batch, numbers = self._task, self._batches(step), self._task.support_views
         num_support = numbers[int(torch.randint(len(numbers), ()))]
-        rays, values = (part.to(self._device) for part in batch.support(num_support))
+        support = batch.support(num_support)
         if task.is_reptile:  # its loss is not a reconstruction error
-            return self._network.loss(rays, values).mean(), {}
+            ((rays, values),) = batch.augmented(self._augmentations, support)
+            return self._network.loss(rays.to(self._device), values.to(self._device)).mean(), {}
+        others = batch.drawn(num_support, task.num_rays, foreground=batch.epoch < task.foreground_epochs)
+        parts = batch.augmented(self._augmentations, support, others)
+        (rays, values), (other_rays, other_values) = ([each.to(self._device) for each in part] for part in parts)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=task.mixed_precision):
             weights_BP = self._network(rays, values)
-        drawn = batch.drawn(num_support, task.num_rays, foreground=batch.epoch < task.foreground_epochs)
-        other_rays, other_values = (part.to(self._device) for part in drawn)
         losses_B = self._network.reconstruction_loss(weights_BP.float(), other_rays, other_values)
         return losses_B.mean(), training_numbers(losses_B, self._signals)
 

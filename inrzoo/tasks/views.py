@@ -8,7 +8,7 @@ J rays.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from inrzoo.augmentations import SignalAugmentation, augmented
 from inrzoo.errors import InrzooError
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.observations.rays import Rays, camera_directions, rays_of
@@ -43,7 +44,8 @@ class ViewBatch:
         size: rows and columns of a view.
         background: the value of a pixel without an object, in all channels.
         value_range: ends of the range of values.
-        epoch: number of the epoch.
+        rows_B: numbers of the objects in their set.
+        seed, epoch: of all that is drawn for an object.
     """
 
     values_BVKC: Tensor
@@ -53,6 +55,8 @@ class ViewBatch:
     size: tuple[int, int]
     background: float
     value_range: tuple[float, float]
+    rows_B: NDArray[np.int64]
+    seed: int
     epoch: int
 
     def support(self, count: int) -> tuple[Tensor, Tensor]:
@@ -85,6 +89,22 @@ class ViewBatch:
         pixel_BJ = drawn_BJ % num_pixels
         values = self.values_BVKC[torch.arange(num_objects)[:, None], view_BJ, pixel_BJ]
         return torch.from_numpy(self._rays_at(view_BJ.numpy(), pixel_BJ.numpy())), values
+
+    def augmented(
+        self, augmentations: Sequence[SignalAugmentation], *parts: tuple[Tensor, Tensor]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Rays (B, J, 6) and colours (B, J, C) of each part after all augmentations, by one draw for all of an object.
+
+        What is drawn for an object is a function of seed, epoch and its row.
+        """
+        if not augmentations:
+            return list(parts)
+        rays, values = (torch.cat(each, dim=1) for each in zip(*parts, strict=True))
+        generators = (generator_for(self.seed, self.epoch, int(row), view=1) for row in self.rows_B)
+        values, moved = augmented(values, rays, augmentations, generators)
+        assert moved is not None, "rays are no grid"
+        sizes = [rays.shape[1] for rays, _ in parts]
+        return list(zip(moved.split(sizes, dim=1), values.split(sizes, dim=1), strict=True))
 
     def _foreground(self, views_BV: Tensor) -> list[Tensor]:
         """Of each object the pixels that are not background, as numbers among all pixels of some of its views."""
@@ -210,5 +230,7 @@ def _view_batch(table: SignalTable, rows_B: NDArray[np.int64], *, seed: int, epo
         size=(size[0], size[1]),
         background=table.observation.background_value(table.scale.range),
         value_range=table.scale.range,
+        rows_B=rows_B,
+        seed=seed,
         epoch=epoch,
     )

@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from inrzoo import manifest, registry, tasks
+from inrzoo.augmentations import make_augmentations
 from inrzoo.builder import build
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
@@ -131,6 +132,30 @@ def test_support_views_are_a_function_of_seed_epoch_and_object(balls):
     assert order(views, 0, 0) != order(ViewSet(signals=signals, seed=4), 0, 0)
 
 
+def test_an_object_is_turned_with_all_of_its_views(balls):
+    """One quarter turn about z for support views and others; another epoch, another turn; colours stay."""
+    signals = signal_set(balls, "train")
+    quarter = make_augmentations([{"name": "turn", "step": 90, "axis": 2}], signals.kind())
+    views, angles = ViewSet(signals=signals, seed=3), set()
+    for epoch in range(6):
+        batch = views.read(np.array([4, 1]), epoch=epoch, key=0)
+        support, others = batch.support(1), batch.drawn(1, 20, foreground=False)
+        moved_support, moved_others = batch.augmented(quarter, support, others)
+        alone = views.read(np.array([1]), epoch=epoch, key=5).augmented(quarter, (support[0][1:], support[1][1:]))
+        assert torch.equal(alone[0][0], moved_support[0][1:])
+        assert torch.equal(moved_support[1], support[1]) and torch.equal(moved_others[1], others[1])
+        for row in range(2):
+            before = torch.cat([support[0][row], others[0][row]]).unflatten(-1, (2, 3))
+            after = torch.cat([moved_support[0][row], moved_others[0][row]]).unflatten(-1, (2, 3))
+            turns = [torch.linalg.matrix_power(torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), n) for n in range(4)]
+            fits = [n for n, matrix in enumerate(turns) if torch.equal(before @ matrix.T, after)]
+            assert len(fits) == 1
+            angles.add((row, *fits))
+    assert len(angles) >= 5
+    with pytest.raises(InrzooError, match="crop"):
+        make(augment=({"name": "crop", "padding": 1},)).begin(balls, "cpu")
+
+
 def test_more_support_views_include_fewer(balls):
     views = ViewSet(signals=signal_set(balls, "test"))
     (part,) = views.parts()
@@ -186,7 +211,8 @@ def test_psnr_is_the_mean_over_held_out_views_of_unseen_objects(balls, run):
 
 @pytest.mark.parametrize("name", ["trans_inr", "learned_init"])
 def test_a_run_that_was_stopped_continues_to_the_same_bits(name, balls, tmp_path):
-    task = make(name, support_views=(1, 2), steps=8, validate_every=4)
+    turn = ({"name": "turn", "step": 90, "axis": 2},)
+    task = make(name, support_views=(1, 2), steps=8, validate_every=4, augment=turn)
     tasks.train(task, balls, tmp_path / "whole", device="cpu", quiet=True)
     tasks.train(task, balls, tmp_path / "parts", device="cpu", quiet=True, stop_after=5)
     tasks.train(task, balls, tmp_path / "parts", device="cpu", quiet=True)
