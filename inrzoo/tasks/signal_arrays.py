@@ -68,8 +68,8 @@ class SignalArrays:
     @property
     def signal_bytes(self) -> int:
         """Size of all arrays of one signal in bytes."""
-        specs = self.signals.array_specs.values()
-        return sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in specs)
+        each = self.signals.array_specs.values()
+        return sum(math.prod(spec.shape) * np.dtype(spec.dtype).itemsize for spec in each)
 
     def in_order(self) -> Iterator[tuple[range, Arrays]]:
         """Yield all signals once, some at a time: their positions and their arrays."""
