@@ -101,7 +101,7 @@ class _Decoder:
     """Decodes the signals that are asked for, by threads: nothing is kept."""
 
     def __init__(self, signals: Signals) -> None:
-        self._signals, self._threads = signals, min(MAX_DECODERS, os.cpu_count() or 1)
+        self._signals, self._threads = signals, min(MAX_DECODERS, len(os.sched_getaffinity(0)))
         self._pool = ThreadPoolExecutor(self._threads, "inrzoo-decoder")
 
     def __call__(self, positions_B: NDArray[np.int64]) -> Arrays:

@@ -92,7 +92,7 @@ def test_every_way_trains_the_same_network_and_continues_to_the_same_bits(monkey
         monkeypatch.setattr(
             Signals, "__init__", lambda self, _=random_access, **f: make(self, **f | {"random_access": _})
         )
-        monkeypatch.setattr(os, "cpu_count", lambda count=threads: count)
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _, count=threads: set(range(count)))
         for stop in (5, None):
             tasks.train(one, data, tmp_path / name, device="cpu", quiet=True, stop_after=stop)
         found = read(tmp_path / name / "last.safetensors").module
