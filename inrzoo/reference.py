@@ -23,7 +23,7 @@ RUNTIME_PARAMETERS = {
     "inr": manifest.RUNTIME_FIELDS,
     "encoder": ("layout", "inr", "domain"),
     "decoder": ("layout", "inr", "domain"),
-    "hypernet": ("inr", "sizes"),
+    "hypernet": ("inr", "sizes", "views"),
     "transform": ("inr", "extent"),
     "augmentation": ("sizes", "places", "quantity", "extent", "zero", "furthest"),
     "operation": ("sizes",),

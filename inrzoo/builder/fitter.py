@@ -6,6 +6,7 @@ Shape letters: B signals, P parameters, K coordinates, C channels.
 
 import functools
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -85,13 +86,24 @@ class Fitter:
             raise InrzooError(
                 f"--fitter was trained on signals with the further arrays {needed}; those of {name} have {has}"
             )
-        actual = (list(signals.grid), signals.channels)
+        grid, num_support = tuple(signals.grid), num_support_views(self.metadata)
+        if num_support is not None and num_support > grid[0]:
+            raise InrzooError(f"--fitter reads {num_support} support views; the objects of {name} have {grid[0]} views")
+        actual = (list(grid if num_support is None else observation.picture_sizes(grid)), signals.channels)
         known = (means["grid"], means["inr"]["out_features"] - observation.extra_outputs)
         if (actual if observation.on_grid else actual[1:]) != (known if observation.on_grid else known[1:]):
             raise InrzooError(
                 f"--fitter was trained on signals of grid {known[0]} with {known[1]} channel(s); "
                 f"those of {name} have grid {actual[0]} and {actual[1]}"
             )
+
+
+def num_support_views(metadata: dict[str, Any]) -> int | None:
+    """Number of support views of a network of the task `novel_views`: the first of each object, as many as it has seen
+    at most in training. None for a network that reads whole signals.
+    """
+    numbers: list[int] | None = metadata["task"].get("support_views")
+    return None if numbers is None else max(numbers)
 
 
 def read_fitter(path: Path) -> Fitter:
@@ -127,17 +139,20 @@ def weights_of(
     """Return the weights of `inr`, (B, P), that a network (its `Fitter.content`) makes of signals.
 
     Args:
-        content, inr, grid: the network, and what it makes.
+        content, inr, grid: the network, what it makes, and the grid of the signals.
         settings: how INRs are compared with the signals.
         targets: of the B signals.
         device: of the network.
     """
     observation: Observation = registry.make("observations", settings.observation)
-    network = _loaded(content, device, inr, grid)
+    network = _loaded(content, device, inr, grid, observation)
     observer = observation.observer(extent=settings.coords.extent, value_range=settings.values.range)
     network.compare_by(observer, observation.loss_name)
-    size = batch_size(inr, targets.coords.shape[-2], device, observation.evaluations)
-    where, values_BKC = (torch.from_numpy(array).to(device) for array in (targets.coords, targets.values_BKC))
+    num_support = num_support_views(network_tables(content))
+    seen = slice(num_support and num_support * math.prod(observation.picture_sizes(grid)))
+    given = (targets.coords[..., seen, :], targets.values_BKC[:, seen])
+    size = batch_size(inr, given[0].shape[-2], device, observation.evaluations)
+    where, values_BKC = (torch.from_numpy(array).to(device) for array in given)
     parts = []
     with torch.no_grad():
         for first in range(0, len(values_BKC), size):
@@ -148,10 +163,10 @@ def weights_of(
 
 
 @functools.lru_cache(maxsize=1)
-def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...]) -> Hypernet:
+def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...], observation: Observation) -> Hypernet:
     tensors = network_state(content)
-    spec = network_tables(content)["task"]["hypernet"]
-    runtime: dict[str, Any] = {"inr": inr, "sizes": grid}
+    spec, sizes = network_tables(content)["task"]["hypernet"], observation.picture_sizes(grid)
+    runtime: dict[str, Any] = {"inr": inr, "sizes": sizes, "views": sizes != grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])
     network: Hypernet = registry.make("hypernets", spec, **runtime)

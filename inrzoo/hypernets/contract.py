@@ -153,9 +153,10 @@ class Hypernet(nn.Module, ABC):
             )
 
     def require_grid(self, values: Tensor) -> None:
-        """Raise ValueError unless `values` has a point for each of the grid's."""
-        if values.shape[1] != prod(self.sizes):
-            raise ValueError(f"{values.shape[1]} coordinates are not the grid {self.sizes} of {prod(self.sizes)}")
+        """Raise ValueError unless `values` has a point for each of the grid's; of an observer, of one view or more."""
+        count, points = values.shape[1], prod(self.sizes)
+        if count != points and (self.observe is None or count == 0 or count % points):
+            raise ValueError(f"{count} coordinates are not the grid {self.sizes} of {points}")
 
 
 def initial_weights(inr: INR) -> Tensor:

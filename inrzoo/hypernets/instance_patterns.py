@@ -32,13 +32,14 @@ class InstancePatterns(TokenHypernet):
         layer: int = 2,
         modulation: Modulation = "shared_u",
         row_norm: RowNorm = "auto",
-        patch: int | tuple[int, ...] = 9,
+        patch: int | tuple[int, ...] | None = None,
         channels: int | None = None,
         features: int = 768,
         num_layers: int = 6,
         num_heads: int = 12,
         mlp_features: int = 3072,
         dropout: float = 0.1,
+        views: bool = False,
     ) -> None:
         """Build it; the defaults are the paper's and its code's.
 
@@ -49,8 +50,8 @@ class InstancePatterns(TokenHypernet):
             layer: number of the modulated matrix, from 1 (Table 7).
             modulation: see `PatternComposer` (Table 6).
             row_norm: norm of every row of every matrix over its fan-in, see `RowNorm`.
-            patch, channels, features, num_layers, num_heads, mlp_features, dropout: as for `TransInr`; queries, keys
-                and values have biases here.
+            patch, channels, features, num_layers, num_heads, mlp_features, dropout, views: as for `TransInr`;
+                queries, keys and values have biases here.
 
         Raises:
             InrzooError: a number or a name is not allowed.
@@ -68,6 +69,7 @@ class InstancePatterns(TokenHypernet):
             mlp_features=mlp_features,
             qkv_bias=True,
             dropout=dropout,
+            views=views,
         )
         self.composer = composer
         self.heads = nn.ModuleDict(
@@ -80,7 +82,7 @@ class InstancePatterns(TokenHypernet):
     def instances(self, coords: Tensor, values: Tensor) -> Tensor:
         """V, row by row, then Uᵀ if the signal has its own, (B, I)."""
         rows = [count for count, _ in self.composer.parts.values()]
-        outputs = self.weight_token_outputs(values).split(rows, dim=1)
+        outputs = self.weight_token_outputs(self.observed(coords, values)).split(rows, dim=1)
         heads = zip(self.heads.values(), outputs, strict=True)
         return torch.cat([head(tokens_BRF).flatten(1) for head, tokens_BRF in heads], dim=1)
 

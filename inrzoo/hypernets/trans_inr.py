@@ -37,13 +37,14 @@ class TransInr(TokenHypernet):
         groups: int = 64,
         grouping: Grouping = "block",
         row_norm: RowNorm = "auto",
-        patch: int | tuple[int, ...] = 9,
+        patch: int | tuple[int, ...] | None = None,
         channels: int | None = None,
         features: int = 768,
         num_layers: int = 6,
         num_heads: int = 12,
         mlp_features: int = 3072,
         dropout: float = 0.0,
+        views: bool = False,
     ) -> None:
         """Build it; the defaults are the paper's and its code's.
 
@@ -54,13 +55,15 @@ class TransInr(TokenHypernet):
             grouping: m(i): `"block"` gives neighbouring rows one token, ⌊i Q / R⌋, which is the paper's ⌊i / k⌋ if Q
                 divides R; `"tile"`, as in its code, is i mod Q.
             row_norm: norm of every generated row over its fan-in, see `RowNorm`.
-            patch: points of a patch, along all axes or along each.
-            channels: channels of the signals; those of the INR by default.
+            patch: points of a patch, along all axes or along each; 9 by default, of posed views 8.
+            channels: channels of the signals; those of the INR by default, of posed views colours and rays.
             features: features of a token.
             num_layers: blocks of the encoder.
             num_heads: attention heads, each of F / num_heads features.
             mlp_features: hidden neurons of a block's MLP.
             dropout: of the residual branches, in training.
+            views: whether signals are posed views of the grid `sizes`, any number of them; given by the data and not by
+                the user. A token then has the colours and the rays of a patch, and no position.
 
         Raises:
             InrzooError: a number or a name is not allowed.
@@ -86,6 +89,7 @@ class TransInr(TokenHypernet):
             mlp_features=mlp_features,
             qkv_bias=False,
             dropout=dropout,
+            views=views,
         )
         self.counts = counts
         self.norms = row_norms(inr, row_norm)
@@ -105,7 +109,7 @@ class TransInr(TokenHypernet):
 
     def instances(self, coords: Tensor, values: Tensor) -> Tensor:
         """All u, matrix by matrix, (B, I)."""
-        outputs = self.weight_token_outputs(values).split(list(self.counts.values()), dim=1)
+        outputs = self.weight_token_outputs(self.observed(coords, values)).split(list(self.counts.values()), dim=1)
         heads = zip(self.heads.values(), outputs, strict=True)
         return torch.cat([head(tokens_BQF).flatten(1) for head, tokens_BQF in heads], dim=1)
 

@@ -112,6 +112,10 @@ class Observation(ABC):
         """Number of evaluations of an INR for one prediction."""
         return 1
 
+    def picture_sizes(self, grid: Sequence[int]) -> tuple[int, ...]:
+        """The grid of a picture, of which a signal on `grid` has one; of posed views it has several."""
+        return tuple(grid)
+
     def num_axes(self, grid: Sequence[int], declared: Mapping[str, ArraySpec]) -> int:
         """D, the coordinates of a point.
 

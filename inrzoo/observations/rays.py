@@ -92,6 +92,10 @@ class Rays(Observation):
         """See `Observation.measure_names`."""
         return ("held_out_psnr",)
 
+    def picture_sizes(self, grid: Sequence[int]) -> tuple[int, ...]:
+        """See `Observation.picture_sizes`."""
+        return tuple(grid[1:])
+
     def num_axes(self, grid: Sequence[int], declared: Mapping[str, ArraySpec]) -> int:
         """See `Observation.num_axes`."""
         return 3
@@ -127,7 +131,7 @@ class Rays(Observation):
             density=self.density,
             density_scale=self.density_scale,
             density_shift=self.density_shift,
-            background=self._empty(value_range),
+            background=self.background_value(value_range),
             value_range=value_range,
             extent=extent,
         )
@@ -142,10 +146,11 @@ class Rays(Observation):
 
     def failed(self, fitted: Comparison, measures: dict[str, Tensor]) -> Tensor | None:
         """See `Observation.failed`: a fit fails that is no better than the background alone."""
-        nothing_B = (fitted.targets_BKC.double() - self._empty(fitted.value_range)).square().sum(dim=(1, 2))
+        nothing_B = (fitted.targets_BKC.double() - self.background_value(fitted.value_range)).square().sum(dim=(1, 2))
         return ~(fitted.squared_errors[:, -1] < (1 - ROUNDING) * nothing_B)
 
-    def _empty(self, value_range: tuple[float, float]) -> float:
+    def background_value(self, value_range: tuple[float, float]) -> float:
+        """The value of the background in every channel."""
         return value_range[1 if self.background == "white" else 0]
 
 
@@ -165,15 +170,29 @@ def rays_of(poses_BV34: NDArray[Any], intrinsics_B4: NDArray[Any], size: Sequenc
         >>> rays_of(pose[None, None], np.array([[1.0, 1.0, 0.5, 0.5]]), (1, 1)).tolist()
         [[[0.0, 0.0, 4.0, 0.0, 0.0, -1.0]]]
     """
+    poses = poses_BV34.astype(np.float64)
+    directions = np.einsum("bvij,bhwj->bvhwi", poses[..., :3], camera_directions(intrinsics_B4, size))
+    origins = np.broadcast_to(poses[:, :, None, None, :, 3], directions.shape)
+    rays = np.concatenate([origins, directions], axis=-1)
+    return rays.reshape(len(rays), -1, 6).astype(np.float32)
+
+
+def camera_directions(intrinsics_B4: NDArray[Any], size: Sequence[int]) -> NDArray[np.float64]:
+    """Directions through the middles of the pixels on the axes of the camera, of length 1, (B, rows, columns, 3).
+
+    Args:
+        intrinsics_B4: fx, fy, cx, cy in pixels.
+        size: rows and columns.
+
+    Example:
+        >>> camera_directions(np.array([[1.0, 1.0, 0.5, 0.5]]), (1, 1)).tolist()
+        [[[[0.0, 0.0, -1.0]]]]
+    """
     rows, columns = np.meshgrid(np.arange(size[0]) + 0.5, np.arange(size[1]) + 0.5, indexing="ij")
     fx, fy, cx, cy = intrinsics_B4.astype(np.float64).T[:, :, None, None]
     seen_BHW3 = np.stack([(columns - cx) / fx, (cy - rows) / fy, np.broadcast_to(-1.0, (len(fx), *rows.shape))], -1)
     seen_BHW3 /= np.linalg.norm(seen_BHW3, axis=-1, keepdims=True)
-    poses = poses_BV34.astype(np.float64)
-    directions = np.einsum("bvij,bhwj->bvhwi", poses[..., :3], seen_BHW3)
-    origins = np.broadcast_to(poses[:, :, None, None, :, 3], directions.shape)
-    rays = np.concatenate([origins, directions], axis=-1)
-    return rays.reshape(len(rays), -1, 6).astype(np.float32)
+    return seen_BHW3
 
 
 def looking_at_0(direction: NDArray[np.float64], distance: float) -> NDArray[np.float64]:

@@ -13,7 +13,7 @@ from inrzoo import registry
 from inrzoo.checkpoint import BEST, Checkpoint, read
 from inrzoo.differences import differences
 from inrzoo.errors import InrzooError
-from inrzoo.tasks.contract import Data, Device, Task
+from inrzoo.tasks.contract import Data, Device, Task, UnfittedDataset
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.reporting.cost import read_cost
 from inrzoo.tasks.training.loop import chosen_device, train
@@ -75,7 +75,8 @@ def require_same_conventions(checkpoint: Checkpoint, task: Task, path: Data, *, 
     """
     task.require_readable(path)
     data: Any = path
-    require_alike(checkpoint.conventions, task.conventions(data), str(path), force=force)
+    name = path.manifest.name if isinstance(path, UnfittedDataset) else str(path)
+    require_alike(checkpoint.conventions, task.conventions(data), name, force=force)
 
 
 def require_alike(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str, *, force: bool = False) -> None:

@@ -79,8 +79,9 @@ class SignalTarget(ABC, Generic[Network_co]):
                 f"hypernet.name = {self.hypernet['name']} cuts signals on a grid into patches, and these have points "
                 "of their own; learned_init, cavia and functa take points"
             )
-        inr = self.target(signals.inr)
-        network: Network_co = registry.make("hypernets", self.hypernet, inr=inr, sizes=signals.grid, **runtime)
+        sizes = signals.observation.picture_sizes(signals.grid)
+        runtime |= {"inr": self.target(signals.inr), "sizes": sizes, "views": sizes != signals.grid}
+        network: Network_co = registry.make("hypernets", self.hypernet, **runtime)
         network.compare_by(signals.observer, signals.loss_name)
         return network
 

@@ -12,10 +12,12 @@ from inrzoo.tasks.edit import Edit
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.generate import Generate
 from inrzoo.tasks.hypernetwork import Hypernetwork
+from inrzoo.tasks.novel_views import NovelViews
 from inrzoo.tasks.reporting.autoencoder_figure import draw_autoencoder
 from inrzoo.tasks.reporting.edit_figure import draw_edits
 from inrzoo.tasks.reporting.generation_figure import draw_samples
 from inrzoo.tasks.reporting.reconstruction_figure import draw_reconstructions
+from inrzoo.tasks.reporting.views_figure import draw_views
 
 
 def draw(
@@ -24,8 +26,8 @@ def draw(
     """Draw what a checkpoint makes of signals or INRs spread evenly over a split, or samples of a generator.
 
     Args:
-        checkpoint: of the task `hypernetwork`, `autoencode`, `edit` or `generate`: a file, or the folder of a run for
-            its best checkpoint.
+        checkpoint: of the task `hypernetwork`, `novel_views`, `autoencode`, `edit` or `generate`: a file, or the folder
+            of a run for its best checkpoint.
         path: a store or, for a hypernetwork, a dataset, as in training.
         out: folder of the figures, made here.
         split: name of the split.
@@ -33,7 +35,8 @@ def draw(
         device: `cpu`, `cuda`, or `auto`.
 
     Returns:
-        Paths of the figures; see `draw_reconstructions`, `draw_autoencoder`, `draw_edits`, `draw_samples`.
+        Paths of the figures; see `draw_reconstructions`, `draw_views`, `draw_autoencoder`, `draw_edits`,
+        `draw_samples`.
 
     Raises:
         InrzooError: the count is below 1, the checkpoint is of another task, or its figures cannot show such signals.
@@ -44,10 +47,12 @@ def draw(
     task = restored(trained, {})
     if isinstance(task, Hypernetwork):
         return draw_reconstructions(checkpoint, path, out, split=split, count=count, device=device)
+    if isinstance(task, NovelViews):
+        return [draw_views(task, checkpoint, path, out / "views.png", split=split, count=count, device=device)]
     if not isinstance(task, Autoencode | Edit | Generate):
         raise InrzooError(
-            f"{checkpoint} is a checkpoint of the task {trained.task['name']}; hypernetwork, autoencode, edit and "
-            "generate can be drawn"
+            f"{checkpoint} is a checkpoint of the task {trained.task['name']}; hypernetwork, novel_views, autoencode, "
+            "edit and generate can be drawn"
         )
     task.require_readable(path)
     assert not isinstance(path, UnfittedDataset), "the line before refuses it"
