@@ -40,8 +40,8 @@ class NovelViews(SignalTarget[Hypernet], Task):
 
     Objects, views, value range and split are those of a dataset or of a store with the observation `rays`. The views of
     an object that others are fitted to are support views, and views that the loss is of; which are which changes from
-    epoch to epoch. Its held-out views are what is measured. With `precision` bfloat16 the hypernetwork runs in bfloat16 and
-    its INRs in float32.
+    epoch to epoch. Its held-out views are what is measured. With `precision` bfloat16 the hypernetwork runs in bfloat16
+    and its INRs in float32.
 
     Attributes:
         hypernet: name of a hypernetwork, and its arguments. Patches have 8 × 8 pixels unless `patch` says otherwise.
