@@ -34,6 +34,11 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Half as many workers again as processors: tests wait for servers, processes and locks a third of their time."""
+    return -(-3 * len(os.sched_getaffinity(0)) // 2)
+
+
 def pytest_collection_finish() -> None:
     """Spare the garbage collector the modules and tests: most of all objects, and they stay to the end."""
     gc.collect()

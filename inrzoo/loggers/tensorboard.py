@@ -59,7 +59,9 @@ class Tensorboard(Logger):
     def picture(self, step: int, name: str, file: Path) -> None:
         """Write the picture as an image."""
         assert self._writer is not None
-        self._writer.add_image(name, np.asarray(Image.open(file).convert("RGB")), step, dataformats="HWC")
+        self._writer.add_image(
+            name, np.asarray(Image.open(file, formats=["PNG"]).convert("RGB")), step, dataformats="HWC"
+        )
 
     def end(self, status: Status) -> None:
         """Close the event file."""
