@@ -16,6 +16,9 @@ from inrzoo.store.intact import require_intact
 from inrzoo.store.names import is_statistic
 from inrzoo.weights import WeightLayout
 
+MANY_NUMBERS = 2**24
+"""Numbers of weights of a snapshot from which on threads compute the statistics."""
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -93,7 +96,9 @@ def compute(store: Store) -> dict[str, tuple[NDArray[Any], list[str]]]:
         for seed in range(store.num_seeds)
         for start in range(0, store.num_signals, rows)
     ]
-    first, *rest = dask.compute(*tasks, scheduler="threads")
+    # For so little a thread costs more than it brings; where memory ends, Python may wait for ever for one to start.
+    scheduler = "threads" if selected_NS.size * store.layout.num_params >= MANY_NUMBERS else "synchronous"
+    first, *rest = dask.compute(*tasks, scheduler=scheduler)
     for moments in rest:
         first = first.merge(moments)
     return _arrays(first, store.layout)

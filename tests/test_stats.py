@@ -126,3 +126,10 @@ def test_without_a_good_fit_there_is_no_mean(store):
         assert np.isnan(arrays[name][0]).all()
     assert (arrays["count"][0] == 0).all()
     assert (arrays["tensor_count"][0] == 0).all()
+
+
+def test_threads_change_no_bit(store, monkeypatch):
+    alone = stats.compute(store)
+    monkeypatch.setattr(stats, "MANY_NUMBERS", 0)
+    for name, (numbers_of_threads, _) in stats.compute(store).items():
+        assert numbers_of_threads.tobytes() == alone[name][0].tobytes()
