@@ -139,6 +139,7 @@ def test_every_recipe_can_be_used(name: str) -> None:
 
 
 @pytest.mark.realdata
+@pytest.mark.slow
 def test_small_photographs_reach_35_db_in_a_third_of_the_steps_by_their_recipe(data: Path) -> None:
     own = manifest.load("cifar10", "nfn")
     ways = {"preset": {"fit.steps": 2000}, **manifest.recipes_for("siren")}

@@ -92,6 +92,7 @@ def test_an_encoder_comes_back_from_the_hub_to_the_bit(
     assert json.loads(again.out)["changed"] is False and len(hub.repos[MODEL].commits) == 2
 
 
+@pytest.mark.slow
 def test_the_card_says_what_was_measured_and_how_to_train_it(
     hub: Hub, client: Client, runs: dict[str, Path], finished: Path, tmp_path: Path
 ) -> None:

@@ -207,7 +207,7 @@ def test_two_dataloader_workers_times_two_ranks_see_every_inr_once(made):
     assert sorted(found) == sorted(expected)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("workers", [0, pytest.param(1, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("pairs", [False, True])
 def test_a_dataloader_that_would_join_batches_is_refused(made, workers, pairs):
     stream = (
