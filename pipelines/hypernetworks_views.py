@@ -28,7 +28,12 @@ STEPS = {"tiny": 4, "small": 4000, "full": 100_000}[SCALE]
 VIEWS = (1, 2) if SCALE == "tiny" else (1, 2, 3, 4, 5)
 HIDDEN, FREQUENCIES, SIGMA = {"tiny": (8, 2, 4.0), "small": (64, 6, 16.0), "full": (256, 20, 80.0)}[SCALE]
 ENCODING = {"encoding": "log_spaced", "num_frequencies": FREQUENCIES, "sigma": SIGMA}
-INR = {"name": "relu_mlp", "hidden_features": HIDDEN, "hidden_layers": 4 if SCALE == "full" else 2, **ENCODING}
+INR: dict[str, Any] = {
+    "name": "relu_mlp",
+    "hidden_features": HIDDEN,
+    "hidden_layers": 4 if SCALE == "full" else 2,
+    **ENCODING,
+}
 TOKENS: dict[str, Any] = {
     "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8, "patch": 4},
     "small": {"features": 128, "num_layers": 2, "num_heads": 4, "mlp_features": 256},
@@ -140,7 +145,7 @@ theirs = "; ".join(f"{name} {', '.join(f'{db:.2f}' for db in row)}" for name, ro
 page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of {BATCH} objects and {RAYS} rays ({stepped.batch} and {stepped.num_rays} by "
     f"gradient steps), one network for {' and one for '.join(DATA)}, one seed; views of {SIZE}×{SIZE} pixels, "
-    f"{SAMPLES} samples a ray; INR 3/{6 * FREQUENCIES}/{HIDDEN}×{int(INR['hidden_layers']) + 1}/4. PSNR in dB of "
+    f"{SAMPLES} samples a ray; INR 3/{6 * FREQUENCIES}/{HIDDEN}×{INR['hidden_layers'] + 1}/4. PSNR in dB of "
     f"held-out views of test objects ({counts}), mean over views, from one support view, with 95 % intervals over "
     "objects; test-time optimisation of all weights by Adam, its step size the best of "
     f"{', '.join(f'{lr:g}' for lr in STEP_SIZES)} for validation objects. Standard, Matched and Shuffled begin at a "
@@ -153,9 +158,9 @@ page = Comparison(DOCUMENT, "One to five views: GINR-IPC's Table 5", columns, de
 for method in METHODS:
     for part, label in {"": "", "instance": ", steps on its own part", "all": ", steps on all"}.items():
         if all(named(1, part) in each for each in found[method].values()):
-            cells = {named(views): over_all(method, named(views, part)) for views in VIEWS}
+            by_views = {named(views): over_all(method, named(views, part)) for views in VIEWS}
             theirs_too = TABLE_5.get((method, part), ()) if len(VIEWS) == 5 else ()
-            shown = {name: measured_mean(name, each_N) for name, each_N in cells.items()}
+            shown = {name: measured_mean(name, each_N) for name, each_N in by_views.items()}
             page.add(f"{method}{label}", shown, theirs_too)
 for method in METHODS:
     for part in ("", "all"):
