@@ -1,4 +1,4 @@
-"""What the scripts that measure fits to a PSNR share: their options, and the page that they write."""
+"""What scripts that measure share: the page that they write, and of fits to a PSNR the options."""
 
 import argparse
 import shlex
@@ -31,8 +31,14 @@ def origin() -> str:
 
 def write(lines: list[str], kind: str, dataset: str, out: Path) -> None:
     """Print a page, and write it as KIND_DATASET_MACHINE_DATE.md."""
+    publish(lines, f"{kind}_{dataset}", out)
+
+
+def publish(lines: list[str], name: str, out: Path | None) -> None:
+    """Print a page, and write it as NAME_MACHINE_DATE.md unless there is no folder for it."""
     text = "\n".join(lines)
     print(text)
-    out.mkdir(parents=True, exist_ok=True)
-    name = f"{kind}_{dataset}_{machine.slug(machine.describe())}_{datetime.now(UTC):%Y-%m-%d}.md"
-    (out / name).write_text(text, encoding="utf-8")
+    if out is not None:
+        out.mkdir(parents=True, exist_ok=True)
+        file = f"{name}_{machine.slug(machine.describe())}_{datetime.now(UTC):%Y-%m-%d}.md"
+        (out / file).write_text(text, encoding="utf-8")

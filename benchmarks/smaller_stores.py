@@ -20,9 +20,10 @@ from typing import get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from quality_page import publish
 
 import inrzoo
-from inrzoo.bench.machine import describe, in_a_line, slug
+from inrzoo.bench.machine import describe, in_a_line
 from inrzoo.choices import WeightType
 from inrzoo.fit.metrics import mse, psnr
 from inrzoo.store import Store
@@ -140,21 +141,18 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="folder of the results; printed alone if left out")
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    about = describe()
-    text = "\n".join([
+    lines = [
         "# Smaller stores",
         "",
-        f"{in_a_line(about)}, {date.today()}. `python benchmarks/smaller_stores.py STORE --signals {chosen.signals}`; "
-        f"INRs/s are those of a shuffled stream in batches of {BATCH}, page cache warm, {EPOCHS} passes, the median of "
+        f"{in_a_line(describe())}, {date.today()}. "
+        f"`python benchmarks/smaller_stores.py STORE --signals {chosen.signals}`; INRs/s are "
+        f"those of a shuffled stream in batches of {BATCH}, page cache warm, {EPOCHS} passes, the median of "
         f"{ROUNDS} rounds in turn.",
         "",
         *table(chosen.store, chosen.signals),
         "",
-    ])  # fmt: skip
-    print(text)
-    if chosen.out is not None:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        (chosen.out / f"smaller_stores_{slug(about)}_{date.today()}.md").write_text(text)
+    ]  # fmt: skip
+    publish(lines, "smaller_stores", chosen.out)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,11 @@ from typing import Any
 
 import torch
 import training_plain as plain
+from quality_page import publish
 from torch import Tensor, nn
 
 from inrzoo import registry
-from inrzoo.bench.machine import describe, in_a_line, slug
+from inrzoo.bench.machine import describe, in_a_line
 from inrzoo.coords import grid
 from inrzoo.inrs import INR
 from inrzoo.inrs.siren import Siren
@@ -249,23 +250,21 @@ def main() -> None:
             if chosen.work is not None:
                 chosen.work.write_text(json.dumps(done))
             print(row(name, done[name]), flush=True)
-    about, fewest = describe(), min(len(found["seconds"][0]) for found in done.values())
+    fewest = min(len(found["seconds"][0]) for found in done.values())
     columns = ["a step", "plain, s", "inrzoo, s", "plain / inrzoo", "plain, GiB", "inrzoo, GiB", "gradients differ by"]
-    text = "\n".join([
+    lines = [
         "# Training steps",
         "",
         *(["A trial: sides and batches are not those named.", ""] if any(sizes) else []),
-        f"{in_a_line(about)}, {date.today()}. `python benchmarks/training.py`: seconds of processor time, medians of "
-        f"{fewest} rounds or more in turn, the range of the rounds' ratios in brackets; the relative difference of "
-        "both gradients, all parameters together, where both encode coordinates in float64.",
+        f"{in_a_line(describe())}, {date.today()}. `python benchmarks/training.py`: "
+        f"seconds of processor time, medians of {fewest} rounds or more in turn, the range of the rounds' ratios in "
+        "brackets; the relative difference of both gradients, all parameters together, where both encode coordinates "
+        "in float64.",
         "",
         *table(columns, [row(name, done[name]) for name in METHODS if name in done]),
         "",
-    ])  # fmt: skip
-    print(text)
-    if chosen.out is not None:
-        chosen.out.mkdir(parents=True, exist_ok=True)
-        (chosen.out / f"training_{slug(about)}_{date.today()}.md").write_text(text)
+    ]  # fmt: skip
+    publish(lines, "training", chosen.out)
 
 
 if __name__ == "__main__":

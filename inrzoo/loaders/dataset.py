@@ -22,6 +22,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders.batch import Items, WeightBatch
 from inrzoo.loaders.compatibility import require_alike
 from inrzoo.loaders.normalise import Normalise, Normaliser, no_normaliser, normaliser
+from inrzoo.loaders.order import evenly
 from inrzoo.loaders.rows import InrLocations, Rows
 from inrzoo.loaders.transforms import Transform, generator_for
 from inrzoo.store import Store
@@ -125,7 +126,7 @@ class WeightDataset(Shown, Dataset[WeightBatch]):
 
     def evenly(self, count: int) -> WeightDataset:
         """Return at most `count` INRs, at least 1, spread evenly over this dataset, which may be sorted by class."""
-        return self if count >= len(self) else self.subset(np.arange(count) * len(self) // count)
+        return self if count >= len(self) else self.subset(evenly(len(self), count))
 
     def prepared(
         self, normaliser: Normaliser | None, transform: Transform | None, transform_normalised: Transform | None

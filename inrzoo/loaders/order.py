@@ -8,7 +8,7 @@ within a few shards, and any position of the order can be computed without those
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol, TypeVar
@@ -50,6 +50,34 @@ class Readable(Protocol[Batch_co]):
 
     def release(self) -> None:
         """Free the memory of reading."""
+
+
+def evenly(size: int, count: int | None = None) -> NDArray[np.int64]:
+    """Positions of at most `count` of `size` items, spread evenly over them, which may be sorted by class; None: all.
+
+    Example:
+        >>> evenly(10, 4).tolist(), evenly(3, 4).tolist()
+        ([0, 2, 5, 7], [0, 1, 2])
+    """
+    chosen = size if count is None else min(count, size)
+    return np.arange(chosen) * size // max(chosen, 1)
+
+
+class ReadWhenNeeded:
+    """The parts of `Readable` of a source that fetches nothing in advance and holds nothing of its own."""
+
+    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
+        """Fetch nothing."""
+
+    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
+        """Read nothing."""
+
+    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
+        """Return a context in which nothing is kept."""
+        return nullcontext()
+
+    def release(self) -> None:
+        """Free nothing."""
 
 
 @dataclass(frozen=True)

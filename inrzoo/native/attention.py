@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from inrzoo.native.library import aligned_memory, library, split_among_threads, trains_natively
+from inrzoo.native.library import library, run, trains_natively
 
 LEAST_PRODUCTS = 2**18
 """T² · A · E from which on native code pays, which is compiled for seconds for every number of heads and features."""
@@ -98,12 +98,4 @@ def _run(
         scale=features**-0.5,
     )
     shape = f"#pragma once\nconstexpr int HEADS = {num_heads}, FEATURES = {features};\n"
-    native = library("attention.cpp", {"shape.h": shape})
-    native.bytes_per_thread.restype = ctypes.c_longlong
-
-    def work(first: int, last: int) -> None:
-        memory, address = aligned_memory(native.bytes_per_thread(num_tokens))
-        native.run(ctypes.byref(job), ctypes.c_void_p(address), first, last)
-        del memory
-
-    split_among_threads(batch * num_heads, work)
+    run(library("attention.cpp", {"shape.h": shape}), job, batch * num_heads, num_tokens)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from inrzoo.inrs import INR, Perceptron
-from inrzoo.native.library import aligned_memory, library, split_among_threads, unavailable
+from inrzoo.native.library import is_available, library, run, unavailable
 
 LEAST_PRODUCTS = 2**18
 """Coordinates times weights from which on native code pays, which is compiled for seconds for every shape of INR."""
@@ -33,7 +33,7 @@ def unsuitable(inr: INR, weights_BP: Tensor, num_coords: int) -> str | None:
         return f"the weights are {weights_BP.dtype} on {weights_BP.device.type}, not torch.float32 on cpu"
     if num_coords * weights_BP.shape[1] < LEAST_PRODUCTS:
         return f"{num_coords} coordinates and {weights_BP.shape[1]} weights are too few to compile for"
-    return unavailable()
+    return None if is_available() else unavailable()
 
 
 def loss_gradients(inr: INR, weights_BP: Tensor, coords: Tensor, values_BKC: Tensor) -> Tensor:
@@ -145,15 +145,7 @@ def _run(
         num_coords=values_BKC.shape[1],
         num_params=weights_BP.shape[1],
     )
-    native = library("curvature.cpp", {"shape.h": _shape(kernel)})
-    native.bytes_per_thread.restype = ctypes.c_longlong
-
-    def work(first: int, last: int) -> None:
-        memory, address = aligned_memory(native.bytes_per_thread())
-        native.run(ctypes.byref(job), ctypes.c_void_p(address), first, last)
-        del memory
-
-    split_among_threads(len(weights_BP), work)
+    run(library("curvature.cpp", {"shape.h": _shape(kernel)}), job, len(weights_BP))
     return results_BP
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import logging
 from collections.abc import Callable, Mapping
@@ -64,6 +65,24 @@ def library(main: str, generated: Mapping[str, str]) -> Any:
     """
     flags = (*FLAGS, *fused_cpu.INSTRUCTIONS[fused_cpu.capability()])
     return shared_library(SOURCES, main, flags, generated, "name another compiler in the variable CXX")
+
+
+def run(native: Any, job: ctypes.Structure, count: int, *sizes: int) -> None:
+    """Do the `count` parts of a job of a library, shared among threads, each of which has memory of its own.
+
+    Args:
+        native: as `library` returns it.
+        job: the library's `Job`.
+        sizes: what the memory of a thread depends on.
+    """
+    native.bytes_per_thread.restype = ctypes.c_longlong
+
+    def work(first: int, last: int) -> None:
+        memory, address = aligned_memory(native.bytes_per_thread(*sizes))
+        native.run(ctypes.byref(job), ctypes.c_void_p(address), first, last)
+        del memory
+
+    split_among_threads(count, work)
 
 
 def aligned_memory(size: int) -> tuple[NDArray[np.uint8], int]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from inrzoo.native.library import ALIGNED, aligned_memory, library, split_among_threads, trains_natively
+from inrzoo.native.library import ALIGNED, library, run, trains_natively
 
 UNIT = 16
 """Numbers of features are multiples of this, of heads at most this; see source/products.h."""
@@ -168,14 +168,7 @@ def _run_update(
 def _run(main: str, sizes: dict[str, int], job: ctypes.Structure, first: Tensor) -> None:
     constants = ", ".join(f"{name} = {size}" for name, size in sizes.items())
     native = library(main, {"shape.h": f"#pragma once\nconstexpr int {constants};\n"})
-    native.bytes_per_thread.restype = ctypes.c_longlong
-
-    def work(start: int, end: int) -> None:
-        memory, address = aligned_memory(native.bytes_per_thread(first.shape[1]))
-        native.run(ctypes.byref(job), ctypes.c_void_p(address), start, end)
-        del memory
-
-    split_among_threads(len(first), work)
+    run(native, job, len(first), first.shape[1])
 
 
 def _aligned(tensor: Tensor) -> Tensor:

@@ -98,16 +98,16 @@ class FileTree:
             used: names of files.
             see: called with the name and the content of each, sorted by name, so that a folder is read once for both.
         """
-        names, digest = sorted(used), hashlib.sha256()
-        if see is not None or not self.path.is_file():
+        names, digest, is_archive = sorted(used), hashlib.sha256(), self.path.is_file()
+        if see is not None or not is_archive:
             with self.reader() as read:
                 for name in names:
                     content = read(name)
                     if see is not None:
                         see(name, content)
-                    if not self.path.is_file():
+                    if not is_archive:
                         digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
-        if self.path.is_file():
+        if is_archive:
             return {self.path.name: sha256(self.path)}
         # Independent of the folder's name, so that stores of the same signals have the same bytes.
         return {"unpacked/": digest.hexdigest()}

@@ -214,7 +214,7 @@ class _Learner(Learner):
         others = batch.drawn(num_support, task.num_rays, foreground=batch.epoch < task.foreground_epochs)
         parts = batch.augmented(self._augmentations, support, others)
         (rays, values), (other_rays, other_values) = ([each.to(self._device) for each in part] for part in parts)
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=task.precision == "bfloat16"):
+        with task.autocast(self._network, self._device):
             weights_BP = self._network(rays, values)
         losses_B = self._network.reconstruction_loss(weights_BP.float(), other_rays, other_values)
         return losses_B.mean(), training_numbers(losses_B, self._signals)

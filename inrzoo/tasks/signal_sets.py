@@ -6,7 +6,6 @@ Shape letters: N signals, B batch of signals, K points of a signal, D coordinate
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple
@@ -19,6 +18,7 @@ from torch import Tensor
 from inrzoo.augmentations import SignalAugmentation, SignalKind, augmented, make_augmentations
 from inrzoo.inrs import INR
 from inrzoo.loaders.dataset import CACHED_SIGNAL_BYTES
+from inrzoo.loaders.order import ReadWhenNeeded, evenly
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.observations import Observation, Observer
 from inrzoo.store.signal_reader import Evaluate
@@ -67,7 +67,7 @@ class SignalPart(NamedTuple):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignalSet:
+class SignalSet(ReadWhenNeeded):
     """Signals of one split, the family of their INRs, and how both are compared.
 
     Attributes:
@@ -146,11 +146,10 @@ class SignalSet:
             device: of the tensors.
             count: number of signals, spread evenly over the set, which may be sorted by class; all if None.
         """
-        total = len(self) if count is None else min(count, len(self))
-        rows_N = np.arange(total) * len(self) // max(total, 1)
+        rows_N = evenly(len(self), count)
         evaluations = int(np.prod(self.grid)) * self.observation.evaluations
         at_once = max(1, min(MEASURED_AT_ONCE, MEASURED_POINTS // evaluations))
-        for first in range(0, total, at_once):
+        for first in range(0, len(rows_N), at_once):
             rows_B = rows_N[first : first + at_once]
             targets = self.read_table(rows_B).targets()
             labels = {name: codes[torch.from_numpy(rows_B)].to(device) for name, codes in self.labels.items()}
@@ -206,16 +205,3 @@ class SignalSet:
         generators = (generator_for(self.augmentation_seed, epoch, int(row)) for row in positions_B)
         values, where = augmented(batch.values, batch.where, self.augmentations, generators)
         return batch._replace(values=values, where=where)
-
-    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: signals are read when they are needed."""
-
-    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: signals are read when they are needed."""
-
-    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
-        """A context in which nothing is kept."""
-        return nullcontext()
-
-    def release(self) -> None:
-        """Nothing: the dataset bounds the memory of decoded signals."""

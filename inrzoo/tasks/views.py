@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -19,6 +18,7 @@ from torch import Tensor
 
 from inrzoo.augmentations import SignalAugmentation, augmented
 from inrzoo.errors import InrzooError
+from inrzoo.loaders.order import ReadWhenNeeded, evenly
 from inrzoo.loaders.transforms import generator_for
 from inrzoo.observations.rays import Rays, camera_directions, rays_of
 from inrzoo.targets import SignalTable, Targets
@@ -123,7 +123,7 @@ class ViewBatch:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewSet:
+class ViewSet(ReadWhenNeeded):
     """Objects of one split, seen in posed views; which of these are support views is drawn anew for every epoch.
 
     Attributes:
@@ -167,9 +167,8 @@ class ViewSet:
         Args:
             count: number of objects, spread evenly over the set, which may be sorted by class; all if None.
         """
-        total = len(self) if count is None else min(count, len(self))
-        rows_N = np.arange(total) * len(self) // max(total, 1)
-        for first in range(0, total, MEASURED_AT_ONCE):
+        rows_N = evenly(len(self), count)
+        for first in range(0, len(rows_N), MEASURED_AT_ONCE):
             rows_B = rows_N[first : first + MEASURED_AT_ONCE]
             table = self.signals.read_table(rows_B)
             yield ViewPart(views=_view_batch(table, rows_B, seed=0, epoch=0), targets=table.targets())
@@ -188,19 +187,6 @@ class ViewSet:
     def read(self, positions_B: NDArray[np.int64], *, epoch: int, key: int) -> ViewBatch:
         """The views of some objects in an epoch."""
         return _view_batch(self.signals.read_table(positions_B), positions_B, seed=self.seed, epoch=epoch)
-
-    def prefetch(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: views are read when they are needed."""
-
-    def read_ahead(self, positions_B: NDArray[np.int64]) -> None:
-        """Nothing: views are read when they are needed."""
-
-    def in_use(self, positions_B: NDArray[np.int64]) -> AbstractContextManager[None]:
-        """A context in which nothing is kept."""
-        return nullcontext()
-
-    def release(self) -> None:
-        """Nothing: the dataset bounds the memory of decoded signals."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

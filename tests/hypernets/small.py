@@ -1,6 +1,10 @@
 """Small signals, INRs and hypernetworks for the tests of this folder."""
 
+from collections.abc import Callable, Mapping
+
+import pytest
 import torch
+from torch import Tensor, nn
 
 from inrzoo import registry
 from inrzoo.coords import grid
@@ -80,3 +84,27 @@ def randomise_(hypernet: Hypernet) -> Hypernet:
         for parameter in hypernet.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     return hypernet
+
+
+def assert_gradients_are_finite_differences(
+    parameters: Mapping[str, nn.Parameter], outer: Callable[[], Tensor], *, rel: float, abs_: float, least: float = -1.0
+) -> None:
+    """The gradient of `outer` by each parameter, along a random direction, is that of central differences in float64.
+
+    Args:
+        least: what the size of each difference must exceed, so that a gradient of nothing does not pass.
+    """
+    gradients = torch.autograd.grad(outer(), list(parameters.values()))
+    generator = torch.Generator().manual_seed(2)
+    for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
+        direction = torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        sides = []
+        for step in (1e-5, -1e-5):
+            with torch.no_grad():
+                parameter.add_(step * direction)
+            sides.append(outer().item())
+            with torch.no_grad():
+                parameter.sub_(step * direction)
+        expected = (sides[0] - sides[1]) / 2e-5
+        assert abs(expected) > least, key
+        assert (gradient * direction).sum().item() == pytest.approx(expected, rel=rel, abs=abs_), key

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from small import INRS, make, make_inr, randomise_, signals
+from small import INRS, assert_gradients_are_finite_differences, make, make_inr, randomise_, signals
 
 from inrzoo import registry
 from inrzoo.builder.inits import read_init
@@ -33,20 +33,9 @@ def test_second_order_gradients_equal_finite_differences(name, inr_name):
     hypernet = tiny(name, inr_name, **rates, inner_steps=2)
     coords, values = signals(1, batch=2, dtype=DOUBLE)
     parameters = {key: part for key, part in hypernet.named_parameters() if not key.startswith("classifier")}
-    outer = hypernet.loss(coords, values).mean()
-    gradients = torch.autograd.grad(outer, list(parameters.values()), allow_unused=True)
-    generator = torch.Generator().manual_seed(2)
-    for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-        direction = torch.randn(parameter.shape, generator=generator, dtype=DOUBLE)
-        sides = []
-        for step in (1e-5, -1e-5):
-            with torch.no_grad():
-                parameter.add_(step * direction)
-            sides.append(hypernet.loss(coords, values).mean().item())
-            with torch.no_grad():
-                parameter.sub_(step * direction)
-        expected = (sides[0] - sides[1]) / 2e-5
-        assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-5, abs=1e-9), key
+    assert_gradients_are_finite_differences(
+        parameters, lambda: hypernet.loss(coords, values).mean(), rel=1e-5, abs_=1e-9
+    )
 
 
 def own_points() -> tuple[torch.Tensor, torch.Tensor]:
@@ -83,19 +72,7 @@ def test_second_order_gradients_of_own_places_equal_finite_differences(name, los
         return hypernet.loss(where, values).mean()
 
     parameters = {key: part for key, part in hypernet.named_parameters() if not key.startswith("classifier")}
-    gradients = torch.autograd.grad(outer(), list(parameters.values()))
-    generator = torch.Generator().manual_seed(2)
-    for (key, parameter), gradient in zip(parameters.items(), gradients, strict=True):
-        direction = torch.randn(parameter.shape, generator=generator, dtype=DOUBLE)
-        sides = []
-        for step in (1e-5, -1e-5):
-            with torch.no_grad():
-                parameter.add_(step * direction)
-            sides.append(outer().item())
-            with torch.no_grad():
-                parameter.sub_(step * direction)
-        expected = (sides[0] - sides[1]) / 2e-5
-        assert (gradient * direction).sum().item() == pytest.approx(expected, rel=1e-5, abs=1e-9), key
+    assert_gradients_are_finite_differences(parameters, outer, rel=1e-5, abs_=1e-9)
 
 
 def test_samples_of_a_ray_are_drawn_in_training_and_in_their_middles_in_evaluation():

@@ -121,17 +121,17 @@ def ordered_data(order: dict[str, Any]) -> Data:
 
 
 def meeting_file(folder: Path) -> Path:
-    """Where the processes find each other, in the folder of `orders`."""
+    """Return the file, in the folder of `orders`, by which the processes find each other."""
     return folder / "meeting"
 
 
 def ready_file(folder: Path, rank: int) -> Path:
-    """Is there as soon as a process waits for the others."""
+    """Return the file that is there as soon as a process waits for the others."""
     return folder / f"ready-{rank}"
 
 
 def error_file(folder: Path, rank: int) -> Path:
-    """Says why a process ended, where it knows."""
+    """Return the file in which a process says why it ended, where it knows."""
     return folder / f"error-{rank}"
 
 

@@ -66,6 +66,6 @@ class Plateau:
         self._scheduler.step(score)
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint keeps, as JSON types."""
+        """Return what a checkpoint keeps, as JSON types."""
         state = self._scheduler.state_dict()
         return {"factor": self.factor, **{key: state[key] for key in ("best", "num_bad_epochs", "last_epoch")}}
