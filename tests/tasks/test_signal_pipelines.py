@@ -44,12 +44,16 @@ def write_cifar10(path: Path) -> Path:
 def test_end_to_end_table(tmp_path):
     settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md", "DATASETS": "mnist,cifar10"}
     settings |= {"MNIST": write_mnist(tmp_path / "mnist"), "CIFAR10": write_cifar10(tmp_path / "cifar10.zip")}
+    settings |= {"SEEDS": "2"}
     run_pipeline("end_to_end_table", **settings)
     page = settings["DOCUMENT"].read_text()
     assert page.startswith("## Classification through INRs\n")
     rows = ["mnist: MWT ", "mnist: MWT, w_task = 0 ", "mnist: same classifier, fitted SIRENs ", "cifar10: MWT "]
+    rows += ["mnist: MWT, augmented ", "cifar10: MWT, augmented "]
     assert all(page.count(f"| {row}") == 1 for row in rows)
     assert "mnist: MWT is above MWT, w_task = 0: **" in page
+    assert "cifar10: MWT, augmented is above MWT: **" in page and "2 seeds with the 95 % interval" in page
+    assert (tmp_path / "end_to_end_curves.png").stat().st_size > 5000
     runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
     run_pipeline("end_to_end_table", **settings)  # nothing is trained or fitted again
     assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
