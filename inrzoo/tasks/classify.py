@@ -47,11 +47,7 @@ class Classify(WeightTask):
     train_signals: int = 0
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
         for key in ("label_smoothing", "ema"):
             self.require(key, 0 <= getattr(self, key) < 1, "at least 0 and below 1")
