@@ -32,10 +32,10 @@ from inrzoo.tasks.code_decoders import (
 )
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_mean
-from inrzoo.tasks.pretrained import begin_network
+from inrzoo.tasks.pretrained import begin_batches
 from inrzoo.tasks.probes import Features, linear_probe, mean_average_precision, nearest_neighbours
 from inrzoo.tasks.signal_targets import AGAINST_INR, Against, SignalTargets
-from inrzoo.tasks.training.batches import TrainingBatches, in_order
+from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, EncodingModule, EncodingTask, WeightNetwork, notes_of
 
 POINT_OCTAVES = 10
@@ -229,11 +229,8 @@ class _Learner(Learner):
         training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
         self._targets = SignalTargets(training.stores[0], task.against)
         network = Autoencoder(task, training)
-        begun = begin_network(network.weights, task, training)
-        prepared = network.weights.prepared(training, augmented=True)
-        self._batches = TrainingBatches(prepared, task.batch_size, seed=task.seed)
+        self._batches, self.identity = begin_batches(network.weights, task, training)
         self.module = self._network = network.to(device)
-        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training), **begun}
         self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

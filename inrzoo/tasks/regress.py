@@ -23,8 +23,8 @@ from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.store.quantities import quantity
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_mean, measured_r2
-from inrzoo.tasks.pretrained import begin_network
-from inrzoo.tasks.training.batches import TrainingBatches, in_order
+from inrzoo.tasks.pretrained import begin_batches
+from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, EncodingModule, EncodingTask, notes_of
 
 
@@ -108,15 +108,12 @@ class _Learner(Learner):
         self._columns_NST = torch.from_numpy(quantity(training.stores[0], task.column)).float()
         self._snapshots = torch.tensor(training.stores[0].snapshots)
         network = Regressor(task, training)
-        begun = begin_network(network.weights, task, training)
         network.target_mean.fill_(truth_L.mean())
         network.target_std.fill_(truth_L.std(correction=0))
         if not float(network.target_std) > 0:
             raise InrzooError(f"column = {task.column!r} is the same number for all INRs of the training split")
-        prepared = network.weights.prepared(training, augmented=True)
-        self._batches = TrainingBatches(prepared, task.batch_size, seed=task.seed)
+        self._batches, self.identity = begin_batches(network.weights, task, training)
         self.module = self._network = network.to(device)
-        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training), **begun}
         self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:
