@@ -14,7 +14,8 @@ from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 class InstancePatterns(TokenHypernet, PatternHypernet):
     """A transformer makes one matrix of the INR, in low rank; the rest is shared by all signals (Sec. 3.2 and 3.3).
 
-    LayerNorm and a linear layer turn one weight token into one row of V. The paper's INR is
+    LayerNorm and a linear layer turn one weight token into one row of V, the instance part (with it of Uᵀ in `own_u`).
+    Queries, keys and values have biases. The paper's INR is
     `{"name": "relu_mlp", "hidden_features": 256, "hidden_layers": 3, "encoding": "log_spaced", "num_frequencies": 64,
     "sigma": 64.0}`; the configurations of its code have σ = 64 for faces and 128 for natural images.
 

@@ -31,12 +31,13 @@ from inrzoo.tasks.code_decoders import (
     WeightDecoder,
 )
 from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.encoding_tasks import EncodingModule, EncodingTask
 from inrzoo.tasks.measurements import Measurement, measured_mean
 from inrzoo.tasks.pretrained import begin_batches
 from inrzoo.tasks.probes import Features, linear_probe, mean_average_precision, nearest_neighbours
 from inrzoo.tasks.signal_targets import AGAINST_INR, Against, SignalTargets
 from inrzoo.tasks.training.batches import in_order
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, EncodingModule, EncodingTask, WeightNetwork, notes_of
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, notes_of
 
 POINT_OCTAVES = 10
 """Octaves of the encoding of coordinates for signals with points of their own: inr2vec's."""

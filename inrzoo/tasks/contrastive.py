@@ -21,13 +21,14 @@ from torch import Tensor, nn
 
 from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.encoding_tasks import EncodingModule, EncodingTask
 from inrzoo.tasks.losses import nt_xent
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.group import gathered
-from inrzoo.tasks.weight_tasks import EncodingModule, EncodingTask, WeightNetwork, notes_of
+from inrzoo.tasks.weight_tasks import WeightNetwork, notes_of
 
 LOG = logging.getLogger("inrzoo.tasks")
 VALIDATION_PAIRS = 1000

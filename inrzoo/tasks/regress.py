@@ -22,10 +22,11 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.store.quantities import quantity
 from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.encoding_tasks import EncodingModule, EncodingTask
 from inrzoo.tasks.measurements import Measurement, measured_mean, measured_r2
 from inrzoo.tasks.pretrained import begin_batches
 from inrzoo.tasks.training.batches import in_order
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, EncodingModule, EncodingTask, notes_of
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, notes_of
 
 
 @dataclass(frozen=True, kw_only=True)

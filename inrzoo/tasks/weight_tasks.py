@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -36,7 +36,6 @@ from inrzoo.tasks.contract import Device, Task
 from inrzoo.tasks.inputs import Freezable, make_encoder, normalisation
 from inrzoo.tasks.probes import Features
 from inrzoo.tasks.training.batches import in_order
-from inrzoo.tasks.training.state import load_module, part_of
 
 DEFAULT_AUGMENT = tuple({"name": name} for name in ("scale", "rotate", "translate", "noise", "dropout"))
 """Transforms of docs/derivations/augmentation.md#strengths, each with its default fields. Of the default, `rotate` is
@@ -302,36 +301,3 @@ class WeightNetwork(Freezable):
             for batch in in_order(self.prepared(dataset), ROWS_AT_ONCE)
         ]
         return Features(*(torch.cat(column_parts) for column_parts in zip(*parts, strict=True)))
-
-
-class EncodingModule(nn.Module):
-    """What a task trains: an encoder of weights, and what reads its features."""
-
-    def __init__(self, task: WeightTask, dataset: WeightDataset) -> None:
-        super().__init__()
-        self.weights = WeightNetwork(task, dataset)
-
-
-Module_co = TypeVar("Module_co", bound=EncodingModule, covariant=True)
-
-
-class EncodingTask(WeightTask, Generic[Module_co]):
-    """A task whose checkpoints hold an `EncodingModule`."""
-
-    @abstractmethod
-    def network(self, dataset: WeightDataset) -> Module_co:
-        """The untrained module for the INRs of a dataset."""
-
-    def restored(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Module_co:
-        """The trained module, from its state in a checkpoint."""
-        network = self.network(dataset).to(device).eval()
-        load_module(network, state)
-        return network
-
-    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `WeightTask.trained`."""
-        return self.restored(dataset, state, device).weights
-
-    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `WeightTask.encoder_state`."""
-        return part_of(state, "weights.")
