@@ -7,7 +7,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, get_type_hints
+from typing import Any
 
 from inrzoo import manifest, registry
 from inrzoo.docstrings import descriptions, summary
@@ -114,8 +114,7 @@ def fields(cls: type[Any], runtime: Sequence[str] = ()) -> list[Field]:
         >>> [(field.name, field.default) for field in fields(AntiAlias)]
         [('regulariser', '"hinge"'), ('weight', '0.0'), ('alpha', '1.0')]
     """
-    hints = get_type_hints(cls if dataclasses.is_dataclass(cls) else cls.__init__)
-    described = []
+    hints, described = registry.field_types(cls), []
     for name, parameter in inspect.signature(cls).parameters.items():
         default = _default(cls, parameter)
         text = None if default is _REQUIRED else to_toml(default)
@@ -159,10 +158,9 @@ _REQUIRED = object()
 
 
 def _default(cls: type[Any], parameter: inspect.Parameter) -> Any:
-    if dataclasses.is_dataclass(cls):
-        field = next(field for field in dataclasses.fields(cls) if field.name == parameter.name)
-        if callable(field.default_factory):
-            return field.default_factory()
+    field = getattr(cls, "__dataclass_fields__", {}).get(parameter.name)
+    if field is not None and callable(field.default_factory):
+        return field.default_factory()
     return _REQUIRED if parameter.default is inspect.Parameter.empty else parameter.default
 
 

@@ -7,7 +7,6 @@ a file cannot choose what is imported. Users name further classes, `package.modu
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import importlib
 import sys
@@ -84,7 +83,7 @@ def name_of(kind: str, cls: type[Any]) -> str:
 def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     """Make a component from its manifest table.
 
-    Its fields are the keyword arguments of its constructor, for a frozen dataclass or an `nn.Module`.
+    Its fields are the keyword arguments of its constructor, whether that is a dataclass's or written out.
 
     Args:
         kind: one of the `KINDS`.
@@ -101,8 +100,7 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     values = {key: value for key, value in spec.items() if key != "name"}
     import inspect
 
-    fields = inspect.signature(cls).parameters
-    hints = get_type_hints(cls) if dataclasses.is_dataclass(cls) else get_type_hints(cls.__init__)
+    fields, hints = inspect.signature(cls).parameters, field_types(cls)
     settable = [key for key in fields if key not in runtime]
     for key, value in values.items():
         if key not in settable:
@@ -112,6 +110,12 @@ def make(kind: str, spec: Mapping[str, Any], **runtime: Any) -> Any:
     if missing:
         raise InrzooError(f"{spec['name']} needs {', '.join(missing)}")
     return cls(**resolved, **{key: value for key, value in runtime.items() if key in fields})
+
+
+def field_types(cls: type[Any]) -> dict[str, Any]:
+    """Return the types of the fields of a dataclass, or of the parameters of another class's constructor, by name."""
+    owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    return get_type_hints(cls if "__dataclass_fields__" in vars(owner) else vars(owner)["__init__"])
 
 
 def load(kind: str, entry: EntryPoint) -> type[Any]:

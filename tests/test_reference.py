@@ -40,10 +40,10 @@ def test_a_field_stands_with_its_default_its_type_and_its_sentence() -> None:
 
 
 def test_a_description_that_names_another_component_is_looked_up_there() -> None:
-    """`cavia.inner_lr` is described "as for `LearnedInit`; ε is the inner learning rate." """
-    learned = descriptions(registry.find("hypernets", "learned_init"))["inner_lr"]
-    shown = " ".join(reference.show("cavia").split())
-    assert f"{learned.rstrip('.')}; ε is the inner learning rate." in shown
+    """`end_to_end.learned_rates` is described "as for `LearnedInit`. The rates are large, because …" """
+    learned = descriptions(registry.find("hypernets", "learned_init"))["learned_rates"]
+    shown = " ".join(reference.show("hypernet", "end_to_end").split())
+    assert f"{learned} The rates are large" in shown
     assert "as for `LearnedInit`" not in shown
 
 

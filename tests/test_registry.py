@@ -7,8 +7,9 @@ import shutil
 import sys
 
 import pytest
+import torch
 
-from inrzoo import manifest, registry
+from inrzoo import manifest, reference, registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.siren import Siren
 from inrzoo.store import open_store
@@ -204,3 +205,23 @@ def test_transforms_are_components(stranger):
     assert registry.make("transforms", {"name": "dropout", "p": 0.5}, inr=siren).p == 0.5  # it has no field `inr`
     unknown = {"name": "rotate", "degree": 30}
     assert one_line(registry.make, "transforms", unknown, inr=siren, extent=1.0).endswith("has: degrees")
+
+
+def test_a_constructor_goes_before_the_fields_of_a_base_class(tmp_path, monkeypatch):
+    """Components share arguments as fields of a dataclass; who derives from one may still write a constructor."""
+    (tmp_path / "derived_net.py").write_text(
+        "from inrzoo.encoders.equivariant_mlp import EquivariantMlp\n"
+        "class Narrow(EquivariantMlp):\n"
+        "    def __init__(self, *, layout, width: int = 3, dropout: float | None = None) -> None:\n"
+        "        super().__init__(layout=layout, hidden_features=width)\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    trust("encoders", "derived_net:Narrow")
+    layout = Siren(in_features=2, out_features=1, hidden_features=4).layout
+    made = registry.make("encoders", {"name": "derived_net:Narrow", "width": 5}, layout=layout)
+    assert made.hidden_features == 5 and made(torch.zeros(2, layout.num_params)).shape == (2, made.out_features)
+    message = one_line(registry.make, "encoders", {"name": "derived_net:Narrow", "hidden_features": 5}, layout=layout)
+    assert "width, dropout" in message
+    cls = registry.find("encoders", "derived_net:Narrow")
+    shown = {field.name: field.type for field in reference.fields(cls, ("layout",))}
+    assert shown["width"] == "a whole number" and "nothing" in shown["dropout"]

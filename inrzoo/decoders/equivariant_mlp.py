@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from inrzoo.decoders import NormalisedDecoder
 from inrzoo.encoders.equivariant_mlp import EquivariantTrunk
-from inrzoo.weights import WeightLayout
 
 
 class EquivariantMlp(EquivariantTrunk, NormalisedDecoder):
@@ -20,40 +19,14 @@ class EquivariantMlp(EquivariantTrunk, NormalisedDecoder):
 
     It reads weights alone. NFN's network for editing has three layers of 128 features, Fourier features, and no layer
     norm or residual.
-
-    Args:
-        layout: layout of the weights.
-        hidden_features: C.
-        num_layers: number of equivariant layers.
-        num_frequencies: half the number of Fourier features of a weight; 0 uses the weight itself.
-        sigma: standard deviation of the frequencies.
-        dropout: dropout probability after each layer.
-
-    Raises:
-        InrzooError: a tensor has the same axis twice, or an argument is out of range.
     """
 
     symmetries = ("permutation",)
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        hidden_features: int = 64,
-        num_layers: int = 4,
-        num_frequencies: int = 0,
-        sigma: float = 1.0,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            layout,
-            hidden_features=hidden_features,
-            num_layers=num_layers,
-            num_frequencies=num_frequencies,
-            sigma=sigma,
-            dropout=dropout,
-        )
-        self.out = nn.ModuleList(nn.Linear(hidden_features, self.channels[place]) for place in self.places)
+    def __post_init__(self) -> None:
+        """Make the layers and the last maps."""
+        super().__post_init__()
+        self.out = nn.ModuleList(nn.Linear(self.hidden_features, self.channels[place]) for place in self.places)
 
     def changes(self, weights: Tensor) -> Mapping[str, Tensor]:
         """See `NormalisedDecoder.changes`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
@@ -15,23 +16,18 @@ from torch import Tensor, nn
 from inrzoo.decoders import NormalisedDecoder
 from inrzoo.encoders.neuron_transformer import NeuronTokens
 from inrzoo.errors import InrzooError
-from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
+from inrzoo.weights import FIXED_AXES, WeightTensor
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NeuronTransformer(NeuronTokens, NormalisedDecoder):
     """The transformer of the encoder `neuron_transformer`, with sorted neighbours, read at each neuron.
 
     Sorting makes a token independent of the numbering of the neighbouring neurons, so that changes are equivariant. A
     token then does not show which weight leads where; the product of two tokens has to find it.
 
-    Args:
-        layout: layout of the weights.
-        hidden_features: F.
-        num_layers: number of transformer layers.
-        num_heads: number of attention heads, a divisor of F.
+    Attributes:
         product_features: K, terms of the product that changes a weight between two neurons.
-        feedforward_features: width of the feed-forward part; 4 F if None.
-        dropout: dropout probability of every layer.
 
     Raises:
         InrzooError: a tensor runs over three axes of neurons or twice over one, or an argument is out of range.
@@ -39,35 +35,21 @@ class NeuronTransformer(NeuronTokens, NormalisedDecoder):
 
     symmetries = ("permutation",)
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        hidden_features: int = 128,
-        num_layers: int = 4,
-        num_heads: int = 8,
-        product_features: int = 32,
-        feedforward_features: int | None = None,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            layout,
-            hidden_features=hidden_features,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            feedforward_features=feedforward_features,
-            dropout=dropout,
-            sort_neighbours=True,
-        )
-        self.require_counts(product_features=product_features)
+    sort_neighbours: bool = field(default=True, init=False)
+    product_features: int = 32
+
+    def __post_init__(self) -> None:
+        """Make the transformer and the last maps."""
+        super().__post_init__()
+        self.require_counts(product_features=self.product_features)
         self.require_distinct_axes("neuron_transformer")
         self.out = nn.ModuleDict()
-        for tensor in layout.tensors:
+        for tensor in self.layout.tensors:
             neurons, fixed = _neurons_and_fixed(tensor)
             if len(neurons) > 2:
                 raise InrzooError(f"{tensor.name} runs over {len(neurons)} axes of neurons; neuron_transformer takes 2")
-            numbers = math.prod(fixed) * (product_features if len(neurons) == 2 else 1)
-            self.out[tensor.name] = nn.ModuleList(nn.Linear(hidden_features, numbers) for _ in neurons or "-")
+            numbers = math.prod(fixed) * (self.product_features if len(neurons) == 2 else 1)
+            self.out[tensor.name] = nn.ModuleList(nn.Linear(self.hidden_features, numbers) for _ in neurons or "-")
 
     def changes(self, weights: Tensor) -> Mapping[str, Tensor]:
         """See `NormalisedDecoder.changes`."""

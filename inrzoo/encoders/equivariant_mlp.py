@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -26,18 +27,17 @@ INRS_AT_ONCE = 16
 time of a training step of 128."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EquivariantTrunk(WeightModule):
     """Equivariant layers with GELU between them: numbers at places come in, C features of each place go out.
 
-    Args:
+    Attributes:
         layout: layout of the weights.
         hidden_features: C.
         num_layers: number of equivariant layers.
         num_frequencies: half the number of Fourier features of a weight; 0 uses the weight itself.
         sigma: standard deviation of the frequencies.
         dropout: dropout probability after each layer.
-
-    Attributes:
         places: neuron axes of each place.
         channels: numbers of an INR at each place, by place.
 
@@ -45,30 +45,29 @@ class EquivariantTrunk(WeightModule):
         InrzooError: a tensor has the same axis twice, or an argument is out of range.
     """
 
-    def __init__(
-        self,
-        layout: WeightLayout,
-        *,
-        hidden_features: int,
-        num_layers: int,
-        num_frequencies: int,
-        sigma: float,
-        dropout: float,
-    ) -> None:
-        super().__init__(layout)
-        self.require_counts(hidden_features=hidden_features, num_layers=num_layers)
-        self.require("num_frequencies", num_frequencies, num_frequencies >= 0, "at least 0")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+    layout: WeightLayout
+    hidden_features: int = 64
+    num_layers: int = 4
+    num_frequencies: int = 0
+    sigma: float = 1.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Make the layers."""
+        super().__init__(self.layout)
+        self.require_counts(hidden_features=self.hidden_features, num_layers=self.num_layers)
+        self.require("num_frequencies", self.num_frequencies, self.num_frequencies >= 0, "at least 0")
+        self.require("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1")
         self.require_distinct_axes("equivariant_mlp")
         self.channels: dict[Place, int] = {}
-        for tensor in layout.tensors:
+        for tensor in self.layout.tensors:
             place = place_of(tensor.axes)
             self.channels[place] = self.channels.get(place, 0) + math.prod(_fixed_sizes(tensor))
         self.places = list(self.channels)
-        self.fourier = FourierFeatures(num_frequencies, sigma) if num_frequencies else None
-        each = self.fourier.out_features if self.fourier else 1
-        self.embed = nn.ModuleList(nn.Linear(each * self.channels[place], hidden_features) for place in self.places)
-        self.layers = nn.ModuleList(EquivariantLayer(self.places, hidden_features, dropout) for _ in range(num_layers))
+        self.fourier = FourierFeatures(self.num_frequencies, self.sigma) if self.num_frequencies else None
+        each, C = self.fourier.out_features if self.fourier else 1, self.hidden_features
+        self.embed = nn.ModuleList(nn.Linear(each * self.channels[place], C) for place in self.places)
+        self.layers = nn.ModuleList(EquivariantLayer(self.places, C, self.dropout) for _ in range(self.num_layers))
 
     def at_places(self, weights: Tensor) -> dict[Place, Tensor]:
         """Return the features (B, *neurons, C) of each place after the last layer."""
@@ -106,50 +105,29 @@ class EquivariantTrunk(WeightModule):
         return tensors
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EquivariantMlp(EquivariantTrunk, Encoder):
     """Equivariant layers with GELU between them, then mean and maximum over each place.
 
     The linear maps are the general ones, as in `nfn`, but a place has C features however many tensors share it. GELU,
     layer norm and, from the second layer on, the residual are ours. The published networks are `nfn` and `dws`.
 
-    Args:
-        layout: layout of the weights.
-        hidden_features: C.
-        num_layers: number of equivariant layers.
+    Attributes:
         out_features: number of features.
         num_frequencies: half the number of Fourier features of a weight; 0 uses the weight itself. See
             docs/derivations/encoders.md#fourier-features-of-numbers.
-        sigma: standard deviation of the frequencies.
-        dropout: dropout probability after each layer.
-
-    Raises:
-        InrzooError: a tensor has the same axis twice, or an argument is out of range.
     """
 
     symmetries = ("permutation",)
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        hidden_features: int = 64,
-        num_layers: int = 4,
-        out_features: int = 128,
-        num_frequencies: int = 0,
-        sigma: float = 1.0,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(
-            layout,
-            hidden_features=hidden_features,
-            num_layers=num_layers,
-            num_frequencies=num_frequencies,
-            sigma=sigma,
-            dropout=dropout,
-        )
-        self.require_counts(out_features=out_features)
-        self.out_features = out_features
-        self.read_out = nn.Sequential(nn.Linear(2 * hidden_features * len(self.places), out_features), nn.ReLU())
+    out_features: int = 128
+
+    def __post_init__(self) -> None:
+        """Make the layers and the read-out."""
+        super().__post_init__()
+        self.require_counts(out_features=self.out_features)
+        pooled = 2 * self.hidden_features * len(self.places)
+        self.read_out = nn.Sequential(nn.Linear(pooled, self.out_features), nn.ReLU())
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P)."""

@@ -10,6 +10,8 @@ Shape letters: B INRs, P parameters of one INR, N neurons of an axis, M neurons 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,19 +28,23 @@ SMALL = 1e-5
 """Added to a variance before the root is taken."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class GraphTrunk(WeightModule):
     """Rounds of messages on the graph of an INR: weights come in, states of neurons and of weights go out.
 
-    Args:
+    With probes, each neuron's activations at learned coordinates are added to its node: the network then evaluates the
+    INR, too, and belongs to those that read the function.
+
+    Attributes:
         layout: layout of the weights.
         hidden_features: C, of nodes and edges.
         num_layers: number of rounds of messages.
+        num_probes: number of coordinates where activations are read; 0 for none, and then weights alone are read.
+        inr, domain: the family that the weights are of, and where its functions were fitted; needed for probes.
         num_frequencies: half the number of Fourier features of a weight.
         sigma: standard deviation of the frequencies.
         dropout: dropout probability of updates.
         outputs_alone: whether the last round updates the output nodes alone, for networks that read no others.
-
-    Attributes:
         edges: tensors whose numbers are at edges.
         at_nodes: tensors whose numbers are at nodes.
         probes: features of what neurons say, which are added to nodes; None without.
@@ -47,36 +53,34 @@ class GraphTrunk(WeightModule):
         InrzooError: a tensor has more than two axes, there is no axis `out`, or an argument is out of range.
     """
 
-    def __init__(
-        self,
-        layout: WeightLayout,
-        *,
-        hidden_features: int,
-        num_layers: int,
-        num_frequencies: int,
-        sigma: float,
-        dropout: float,
-        outputs_alone: bool,
-    ) -> None:
-        super().__init__(layout)
-        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_frequencies=num_frequencies)
-        self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+    outputs_alone: ClassVar[bool] = False
+
+    layout: WeightLayout
+    hidden_features: int = 32
+    num_layers: int = 4
+    num_probes: int = 0
+    inr: Probed | None = None
+    domain: Domain | None = None
+    num_frequencies: int = 128
+    sigma: float = 3.0
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Make the rounds; `add_probes` makes the probes."""
+        super().__init__(self.layout)
+        C, layout = self.hidden_features, self.layout
+        self.require_counts(hidden_features=C, num_layers=self.num_layers, num_frequencies=self.num_frequencies)
+        self.require("sigma", self.sigma, 0 < self.sigma < math.inf, "above 0")
+        self.require("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1")
         require_graph(layout)
-        self.fourier = FourierFeatures(num_frequencies, sigma)
+        self.fourier = FourierFeatures(self.num_frequencies, self.sigma)
         self.edges = [tensor for tensor in layout.tensors if len(tensor.axes) == 2]
         self.at_nodes = [tensor for tensor in layout.tensors if len(tensor.axes) == 1]
         self.embed = nn.ModuleDict(
-            {
-                kind: nn.Linear(self.fourier.out_features, hidden_features)
-                for kind in dict.fromkeys(map(kind_of, layout.tensors))
-            }
+            {kind: nn.Linear(self.fourier.out_features, C) for kind in dict.fromkeys(map(kind_of, layout.tensors))}
         )
         self.position = nn.ParameterDict(
-            {
-                axis: torch.randn(size if axis in FIXED_AXES else 1, hidden_features)
-                for axis, size in layout.axes.items()
-            }
+            {axis: torch.randn(size if axis in FIXED_AXES else 1, C) for axis, size in layout.axes.items()}
         )
         degrees = dict.fromkeys(layout.axes, 0)
         for tensor in self.edges:
@@ -87,16 +91,15 @@ class GraphTrunk(WeightModule):
         mean = sum(layout.axes[axis] * math.log(degree + 1) for axis, degree in degrees.items()) / count
         self.amplification = {axis: math.log(degree + 1) / mean for axis, degree in degrees.items()}
         self.layers = nn.ModuleList(
-            _Layer(hidden_features, self.amplification, dropout, last=outputs_alone and i == num_layers - 1)
-            for i in range(num_layers)
+            _Layer(C, self.amplification, self.dropout, last=self.outputs_alone and i == self.num_layers - 1)
+            for i in range(self.num_layers)
         )
         self.probes: ProbeFeatures | None = None
 
-    def add_probes(self, num_probes: int, inr: Probed | None, domain: Domain | None) -> None:
+    def add_probes(self) -> None:
         """Add each neuron's activations at `num_probes` learned coordinates to its node; 0 for none."""
-        if num_probes:
-            features = self.position["out"].shape[-1]
-            self.probes = ProbeFeatures(self.layout, inr, domain, num_probes, features)
+        if self.num_probes:
+            self.probes = ProbeFeatures(self.layout, self.inr, self.domain, self.num_probes, self.hidden_features)
             self.reads = "function"
 
     def set_statistics(self, mean: Tensor, std: Tensor) -> None:
@@ -122,6 +125,7 @@ class GraphTrunk(WeightModule):
         return nodes, {tensor.name: edge for tensor, edge in zip(self.edges, edges, strict=True)}
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NeuralGraph(GraphTrunk, Encoder):
     """A graph network whose features do not depend on the numbering of the neurons.
 
@@ -133,53 +137,23 @@ class NeuralGraph(GraphTrunk, Encoder):
 
     Weights should be normalised for each tensor. Defaults are the authors', except dropout: their scripts take 0.2.
 
-    With probes, each neuron's activations at learned coordinates are added to its node: the encoder then evaluates the
-    INR, too, and belongs to those that read the function.
-
-    Args:
-        layout: layout of the weights.
-        inr, domain: the family that the weights are of, and where its functions were fitted; needed for probes.
-        hidden_features: C, of nodes and edges.
-        num_layers: number of rounds of messages.
+    Attributes:
         out_features: number of features.
-        num_frequencies: half the number of Fourier features of a weight.
-        sigma: standard deviation of the frequencies.
-        dropout: dropout probability of updates.
         num_probes: number of coordinates where activations are read; 0 for none. The authors take 64.
-
-    Raises:
-        InrzooError: a tensor has more than two axes, there is no axis `out`, or an argument is out of range.
     """
 
     symmetries = ("permutation",)
+    outputs_alone = True
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        inr: Probed | None = None,
-        domain: Domain | None = None,
-        hidden_features: int = 32,
-        num_layers: int = 4,
-        out_features: int = 128,
-        num_frequencies: int = 128,
-        sigma: float = 3.0,
-        dropout: float = 0.0,
-        num_probes: int = 0,
-    ) -> None:
-        super().__init__(
-            layout,
-            hidden_features=hidden_features,
-            num_layers=num_layers,
-            num_frequencies=num_frequencies,
-            sigma=sigma,
-            dropout=dropout,
-            outputs_alone=True,
-        )
-        self.require_counts(out_features=out_features)
-        self.out_features = out_features
-        self.read_out = nn.Sequential(nn.Linear(layout.axes["out"] * hidden_features, out_features), nn.ReLU())
-        self.add_probes(num_probes, inr, domain)
+    out_features: int = 128
+
+    def __post_init__(self) -> None:
+        """Make the rounds, the read-out and the probes."""
+        super().__post_init__()
+        self.require_counts(out_features=self.out_features)
+        states = self.layout.axes["out"] * self.hidden_features
+        self.read_out = nn.Sequential(nn.Linear(states, self.out_features), nn.ReLU())
+        self.add_probes()
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P)."""

@@ -6,6 +6,8 @@ Shape letters: B INRs, P parameters of one INR, L tokens, F features of a token.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -14,10 +16,11 @@ from inrzoo.encoders._pre_norm_transformer import pre_norm_transformer
 from inrzoo.weights import FIXED_AXES, WeightLayout
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class NeuronTokens(WeightModule):
     """A transformer with a token for each neuron, and one for the numbers of no neuron.
 
-    Args:
+    Attributes:
         layout: layout of the weights.
         hidden_features: F.
         num_layers: number of transformer layers.
@@ -30,32 +33,33 @@ class NeuronTokens(WeightModule):
         InrzooError: an argument is out of range.
     """
 
-    def __init__(
-        self,
-        layout: WeightLayout,
-        *,
-        hidden_features: int,
-        num_layers: int,
-        num_heads: int,
-        feedforward_features: int | None,
-        dropout: float,
-        sort_neighbours: bool,
-    ) -> None:
-        super().__init__(layout)
-        self.require_counts(num_layers=num_layers, num_heads=num_heads)
-        divides = hidden_features >= 1 and hidden_features % num_heads == 0
-        self.require("hidden_features", hidden_features, divides, f"a multiple of num_heads = {num_heads}")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        self.sort_neighbours = sort_neighbours
+    layout: WeightLayout
+    hidden_features: int = 128
+    num_layers: int = 4
+    num_heads: int = 8
+    feedforward_features: int | None = None
+    dropout: float = 0.0
+    sort_neighbours: bool = False
+
+    def __post_init__(self) -> None:
+        """Make the transformer."""
+        super().__init__(self.layout)
+        F, tensors = self.hidden_features, self.layout.tensors
+        self.require_counts(num_layers=self.num_layers, num_heads=self.num_heads)
+        divides = F >= 1 and F % self.num_heads == 0
+        self.require("hidden_features", F, divides, f"a multiple of num_heads = {self.num_heads}")
+        self.require("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1")
         sizes = {
-            axis: sum(tensor.size // size for tensor in layout.tensors if axis in tensor.axes)
-            for axis, size in layout.neuron_axes.items()
+            axis: sum(tensor.size // size for tensor in tensors if axis in tensor.axes)
+            for axis, size in self.layout.neuron_axes.items()
         }
-        self.embed = nn.ModuleList(nn.Linear(size, hidden_features) for size in sizes.values())
-        self.of_no_neuron = [tensor.name for tensor in layout.tensors if set(tensor.axes) <= set(FIXED_AXES)]
-        rest = sum(tensor.size for tensor in layout.tensors if tensor.name in self.of_no_neuron)
-        self.embed_rest = nn.Linear(rest, hidden_features) if rest else None
-        self.transformer = pre_norm_transformer(hidden_features, num_heads, feedforward_features, dropout, num_layers)
+        self.embed = nn.ModuleList(nn.Linear(size, F) for size in sizes.values())
+        self.of_no_neuron = [tensor.name for tensor in tensors if set(tensor.axes) <= set(FIXED_AXES)]
+        rest = sum(tensor.size for tensor in tensors if tensor.name in self.of_no_neuron)
+        self.embed_rest = nn.Linear(rest, F) if rest else None
+        self.transformer = pre_norm_transformer(
+            F, self.num_heads, self.feedforward_features, self.dropout, self.num_layers
+        )
 
     def encoded(self, weights: Tensor) -> Tensor:
         """Return the tokens after the last layer, (B, L, F): those of each neuron axis in order, then the rest."""
@@ -93,45 +97,16 @@ class NeuronTransformer(NeuronTokens, Encoder):
     numbers that run over neurons in every token and makes the features invariant; a token then no longer shows which
     weight leads to which neuron.
 
-    Args:
-        layout: layout of the weights.
-        hidden_features: F.
-        num_layers: number of transformer layers.
-        num_heads: number of attention heads, a divisor of F.
-        feedforward_features: width of the feed-forward part; 4 F if None.
-        dropout: dropout probability of every layer.
-        sort_neighbours: whether the numbers of a token are sorted.
-
     Attributes:
         symmetries: permutation where it holds.
-
-    Raises:
-        InrzooError: an argument is out of range.
     """
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        hidden_features: int = 128,
-        num_layers: int = 4,
-        num_heads: int = 8,
-        feedforward_features: int | None = None,
-        dropout: float = 0.0,
-        sort_neighbours: bool = False,
-    ) -> None:
-        super().__init__(
-            layout,
-            hidden_features=hidden_features,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            feedforward_features=feedforward_features,
-            dropout=dropout,
-            sort_neighbours=sort_neighbours,
-        )
-        self.out_features = hidden_features
-        neighbours = any(len(set(tensor.axes) - set(FIXED_AXES)) > 1 for tensor in layout.tensors)
-        self.symmetries = ("permutation",) if sort_neighbours or not neighbours else ()  # type: ignore[misc]
+    def __post_init__(self) -> None:
+        """Make the transformer."""
+        super().__post_init__()
+        self.out_features = self.hidden_features
+        neighbours = any(len(set(tensor.axes) - set(FIXED_AXES)) > 1 for tensor in self.layout.tensors)
+        self.symmetries = ("permutation",) if self.sort_neighbours or not neighbours else ()  # type: ignore[misc]
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, F) of weights (B, P)."""

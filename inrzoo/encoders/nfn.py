@@ -8,10 +8,13 @@ Shape letters: B INRs, P parameters of one INR, C features of a number, F featur
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from inrzoo.encoders import Encoder
 from inrzoo.encoders._equivariant_linear import EquivariantLinear, Place, at_place, place_of
@@ -22,7 +25,56 @@ INRS_AT_ONCE = 4
 """Number of INRs that are computed together on a CPU. The 512 features of each number of 4 fit a core's cache."""
 
 
-class Nfn(Encoder):
+@dataclass(kw_only=True, eq=False, repr=False)
+class FourierNumbers(Encoder):
+    """Each number of an INR begins as Gaussian Fourier features; two linear layers with ReLU read what is pooled.
+
+    Attributes:
+        layout: layout of the weights.
+        out_features: neurons of both layers of the head, and F.
+        num_frequencies: half the number of Fourier features of a number.
+        sigma: standard deviation of the frequencies.
+        dropout: dropout probability.
+
+    Raises:
+        InrzooError: a tensor has the same axis twice, or an argument is out of range.
+    """
+
+    symmetries = ("permutation",)
+
+    layout: WeightLayout
+    out_features: int = 1000
+    num_frequencies: int = 128
+    sigma: float = 0.3
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Draw the frequencies."""
+        super().__init__(self.layout)
+        self.require_counts(num_frequencies=self.num_frequencies, out_features=self.out_features)
+        self.require("sigma", self.sigma, 0 < self.sigma < math.inf, "above 0")
+        self.require("dropout", self.dropout, 0 <= self.dropout < 1, "at least 0 and below 1")
+        self.fourier = FourierFeatures(self.num_frequencies, self.sigma)
+
+    def make_head(self, inputs: int) -> None:
+        """Make the authors' read-out without its last linear layer, which belongs to the task."""
+        steps: list[nn.Module] = []
+        for fan_in in (inputs, self.out_features):
+            steps += [nn.Linear(fan_in, self.out_features), nn.ReLU(), nn.Dropout(self.dropout)]
+        self.head = nn.Sequential(*steps)
+
+    def forward(self, weights: Tensor) -> Tensor:
+        """Return the features (B, F) of weights (B, P)."""
+        features: Tensor = self.head(self.in_parts(weights, INRS_AT_ONCE, self.pooled))
+        return features
+
+    @abstractmethod
+    def pooled(self, weights: Tensor) -> Tensor:
+        """Return what the head reads, (B, inputs)."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Nfn(FourierNumbers):
     """NF-layers with ReLU between them, the mean over each tensor, and two linear layers with ReLU.
 
     Each number of an INR begins as Gaussian Fourier features. In `hnp` the layers are equivariant to renumbering hidden
@@ -34,68 +86,42 @@ class Nfn(Encoder):
     The authors feed weights as they were fitted: `normalise = "none"` with `sigma = 3` for MNIST, 10 for CIFAR-10. The
     default `sigma` suits normalised weights. The published size takes 1.2 G multiply-adds for one SIREN 2/32/32/1.
 
-    Args:
-        layout: layout of the weights.
+    Attributes:
         group: `hnp` (hidden neuron permutations) or `np` (neuron permutations).
         hidden_features: C.
         num_layers: number of NF-layers.
-        out_features: neurons of both layers of the head, and F.
-        num_frequencies: half the number of Fourier features of a number.
-        sigma: standard deviation of the frequencies.
         num_bands: `np`: frequencies by which the number of a coordinate or channel is encoded; 0 for no encoding.
         max_frequency: `np`: twice the highest of them.
         dropout: dropout probability of whole features after each NF-layer and of neurons of the head.
-
-    Raises:
-        InrzooError: a tensor has the same axis twice, or an argument is out of range.
     """
 
-    symmetries = ("permutation",)
+    group: Literal["hnp", "np"] = "hnp"
+    hidden_features: int = 512
+    num_layers: int = 3
+    num_bands: int = 3
+    max_frequency: float = 3.0
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        group: Literal["hnp", "np"] = "hnp",
-        hidden_features: int = 512,
-        num_layers: int = 3,
-        out_features: int = 1000,
-        num_frequencies: int = 128,
-        sigma: float = 0.3,
-        num_bands: int = 3,
-        max_frequency: float = 3.0,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(layout)
-        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, num_frequencies=num_frequencies)
-        self.require_counts(out_features=out_features)
-        self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
-        self.require("num_bands", num_bands, num_bands >= 0, "at least 0")
-        self.require("max_frequency", max_frequency, 0 < max_frequency < math.inf, "above 0")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+    def __post_init__(self) -> None:
+        """Make the layers and the head."""
+        super().__post_init__()
+        C = self.hidden_features
+        self.require_counts(hidden_features=C, num_layers=self.num_layers)
+        self.require("num_bands", self.num_bands, self.num_bands >= 0, "at least 0")
+        self.require("max_frequency", self.max_frequency, 0 < self.max_frequency < math.inf, "above 0")
         self.require_distinct_axes("nfn")
-        self.out_features = out_features
-        self.fixed = FIXED_AXES if group == "hnp" else ()
-        self.fourier = FourierFeatures(num_frequencies, sigma)
-        self.encoded = group == "np" and num_bands > 0
+        self.fixed = FIXED_AXES if self.group == "hnp" else ()
+        self.encoded = self.group == "np" and self.num_bands > 0
         if self.encoded:
-            for tensor in layout.tensors:
-                encoding = encoded_place(tensor, num_bands, max_frequency)
+            for tensor in self.layout.tensors:
+                encoding = encoded_place(tensor, self.num_bands, self.max_frequency)
                 self.register_buffer(f"encoding_{tensor.name}", encoding, persistent=False)
-        first = self.fourier.out_features + (2 * num_bands + 1 if self.encoded else 0)
+        first = self.fourier.out_features + (2 * self.num_bands + 1 if self.encoded else 0)
         self.layers = nn.ModuleList(
-            EquivariantLinear(self._sizes(hidden_features if i else first), self._sizes(hidden_features))
-            for i in range(num_layers)
+            EquivariantLinear(self._sizes(C if i else first), self._sizes(C)) for i in range(self.num_layers)
         )
         for layer in self.layers:
             _initialise(layer)  # type: ignore[arg-type]
-        self.dropout = nn.Dropout(dropout)
-        self.head = head(sum(self._sizes(hidden_features).values()), out_features, dropout)
-
-    def forward(self, weights: Tensor) -> Tensor:
-        """Return the features (B, F) of weights (B, P)."""
-        features: Tensor = self.head(self.in_parts(weights, INRS_AT_ONCE, self._pooled))
-        return features
+        self.make_head(sum(self._sizes(C).values()))
 
     def _sizes(self, features: int) -> dict[Place, int]:
         """Return the number of features at each place if each number, of the axes that are kept in order, has C."""
@@ -106,7 +132,8 @@ class Nfn(Encoder):
             sizes[place] = sizes.get(place, 0) + math.prod(kept) * features
         return sizes
 
-    def _pooled(self, weights: Tensor) -> Tensor:
+    def pooled(self, weights: Tensor) -> Tensor:
+        """Return the means over each tensor after the last layer."""
         parts: dict[Place, list[Tensor]] = {place: [] for place in self._sizes(1)}
         for tensor, values in zip(self.layout.tensors, self.layout.split(weights).values(), strict=True):
             parts[place_of(tensor.axes, self.fixed)].append(
@@ -131,8 +158,8 @@ class Nfn(Encoder):
         """Set whole features of an INR to 0: (B, *place, C)."""
         if not self.training:
             return values
-        factors: Tensor = self.dropout(values.new_ones(len(values), *[1] * (values.ndim - 2), values.shape[-1]))
-        return values * factors
+        ones = values.new_ones(len(values), *[1] * (values.ndim - 2), values.shape[-1])
+        return values * functional.dropout(ones, self.dropout)
 
 
 def encoded_place(tensor: WeightTensor, num_bands: int, max_frequency: float) -> Tensor:
@@ -150,14 +177,6 @@ def encoded_place(tensor: WeightTensor, num_bands: int, max_frequency: float) ->
             along = torch.cat([angles.sin(), angles.cos(), number], dim=-1)
             encoding = encoding + along.reshape(size, *[1] * (len(shape) - 1 - i), -1)
     return encoding
-
-
-def head(inputs: int, features: int, dropout: float) -> nn.Sequential:
-    """Make the authors' read-out without its last linear layer, which belongs to the task."""
-    steps: list[nn.Module] = []
-    for fan_in in (inputs, features):
-        steps += [nn.Linear(fan_in, features), nn.ReLU(), nn.Dropout(dropout)]
-    return nn.Sequential(*steps)
 
 
 def _initialise(layer: EquivariantLinear) -> None:

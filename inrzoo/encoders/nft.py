@@ -9,21 +9,18 @@ L tensors, M latents, F features.
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from inrzoo.encoders import Encoder
-from inrzoo.encoders._fourier_features import FourierFeatures
-from inrzoo.encoders.nfn import head
+from inrzoo.encoders.nfn import FourierNumbers
 from inrzoo.weights import FIXED_AXES, WeightLayout, WeightTensor
 
-INRS_AT_ONCE = 4
-"""Number of INRs that are computed together on a CPU, where the features of all numbers of 4 fit a cache."""
 
-
-class Nft(Encoder):
+@dataclass(kw_only=True, eq=False, repr=False)
+class Nft(FourierNumbers):
     """Blocks of weight-space self-attention, then latents that attend to all numbers, and two linear layers with ReLU.
 
     The attention of a block is between the vectors along an axis: the columns of the matrix into a layer of neurons,
@@ -34,70 +31,46 @@ class Nft(Encoder):
     The authors feed weights as they were fitted: `normalise = "none"` with `sigma = 3`. The default `sigma` suits
     normalised weights. The published size takes 5.6 G multiply-adds for one SIREN 2/32/32/1.
 
-    Args:
-        layout: layout of the weights.
+    Attributes:
         hidden_features: C.
         num_layers: number of blocks.
         num_heads: number of attention heads, a divisor of C.
         feedforward_factor: hidden neurons of a block's MLP, in units of C.
         num_latents: M.
         latent_features: features of a latent.
-        out_features: neurons of both layers of the head, and F.
         num_frequencies: half the number of Fourier features of a number, of which a linear map makes C; none, as
             published, if those are C.
-        sigma: standard deviation of the frequencies.
         dropout: dropout probability of attention, blocks and head.
-
-    Raises:
-        InrzooError: a tensor has the same axis twice, or an argument is out of range.
     """
 
-    symmetries = ("permutation",)
+    hidden_features: int = 256
+    num_layers: int = 6
+    num_heads: int = 4
+    feedforward_factor: int = 4
+    num_latents: int = 16
+    latent_features: int = 256
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        hidden_features: int = 256,
-        num_layers: int = 6,
-        num_heads: int = 4,
-        feedforward_factor: int = 4,
-        num_latents: int = 16,
-        latent_features: int = 256,
-        out_features: int = 1000,
-        num_frequencies: int = 128,
-        sigma: float = 0.3,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(layout)
-        self.require_counts(num_layers=num_layers, num_heads=num_heads, feedforward_factor=feedforward_factor)
-        self.require_counts(num_latents=num_latents, latent_features=latent_features, out_features=out_features)
-        self.require_counts(num_frequencies=num_frequencies)
-        divides = hidden_features >= 1 and hidden_features % num_heads == 0
-        self.require("hidden_features", hidden_features, divides, f"a multiple of num_heads = {num_heads}")
-        self.require("sigma", sigma, 0 < sigma < math.inf, "above 0")
-        self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
+    def __post_init__(self) -> None:
+        """Make the blocks, the latents and the head."""
+        super().__post_init__()
+        C, heads, layout = self.hidden_features, self.num_heads, self.layout
+        self.require_counts(num_layers=self.num_layers, num_heads=heads, feedforward_factor=self.feedforward_factor)
+        self.require_counts(num_latents=self.num_latents, latent_features=self.latent_features)
+        self.require("hidden_features", C, C >= 1 and C % heads == 0, f"a multiple of num_heads = {heads}")
         self.require_distinct_axes("nft")
-        self.out_features = out_features
-        self.fourier = FourierFeatures(num_frequencies, sigma)
-        same = self.fourier.out_features == hidden_features
-        self.embed = nn.Identity() if same else nn.Linear(self.fourier.out_features, hidden_features)
-        self.tensor_vectors = nn.Parameter(torch.randn(len(layout.tensors), hidden_features))
+        same = self.fourier.out_features == C
+        self.embed = nn.Identity() if same else nn.Linear(self.fourier.out_features, C)
+        self.tensor_vectors = nn.Parameter(torch.randn(len(layout.tensors), C))
         self.axis_vectors = nn.ParameterDict(
-            {axis: torch.randn(size, hidden_features) for axis, size in layout.axes.items() if axis in FIXED_AXES}
+            {axis: torch.randn(size, C) for axis, size in layout.axes.items() if axis in FIXED_AXES}
         )
         self.blocks = nn.ModuleList(
-            Block(layout, hidden_features, num_heads, feedforward_factor, dropout) for _ in range(num_layers)
+            Block(layout, C, heads, self.feedforward_factor, self.dropout) for _ in range(self.num_layers)
         )
-        self.latents = CrossAttention(num_latents, latent_features, hidden_features, dropout)
-        self.head = head(num_latents * latent_features, out_features, dropout)
+        self.latents = CrossAttention(self.num_latents, self.latent_features, C, self.dropout)
+        self.make_head(self.num_latents * self.latent_features)
 
-    def forward(self, weights: Tensor) -> Tensor:
-        """Return the features (B, F) of weights (B, P)."""
-        features: Tensor = self.head(self.in_parts(weights, INRS_AT_ONCE, self._attended))
-        return features
-
-    def _attended(self, weights: Tensor) -> Tensor:
+    def pooled(self, weights: Tensor) -> Tensor:
         """Return what the latents read, (B, M · latent features)."""
         states = self.embedded(weights)
         for block in self.blocks:

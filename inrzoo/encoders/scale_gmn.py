@@ -9,6 +9,7 @@ Shape letters: B INRs, P parameters of one INR, N neurons of a layer, M neurons 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ INRS_AT_ONCE = 8
 """Number of INRs that are computed together on a CPU, where the messages of all edges of 8 fit a cache."""
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class ScaleGmn(Encoder):
     """A graph network equivariant to the signs of sine neurons, with features that are invariant.
 
@@ -32,13 +34,13 @@ class ScaleGmn(Encoder):
     linear map of each. A neuron receives ScaleEq(own, ReScaleEq(sender, edge)) from the layer before, and from the one
     behind. A last Linear with ReLU reads mean and maximum of ScaleInv of all hidden states, and the output nodes.
 
-    Args:
+    Attributes:
         layout: layout of the weights.
-        inr: the family that the weights are of, a perceptron with sines.
         hidden_features: C; 128 in their configuration for MNIST, with messages that cost 16 times as much.
         num_layers: number of rounds of messages.
         out_features: number of features.
         dropout: dropout probability of invariants; 0.2 in their configuration.
+        inr: the family that the weights are of, a perceptron with sines.
 
     Raises:
         InrzooError: the INR is no perceptron with sines, layers of it are missing, or an argument is out of range.
@@ -47,30 +49,29 @@ class ScaleGmn(Encoder):
     symmetries = SYMMETRIES
     normalised = False
 
-    def __init__(
-        self,
-        *,
-        layout: WeightLayout,
-        inr: SineNetwork,
-        hidden_features: int = 32,
-        num_layers: int = 4,
-        out_features: int = 128,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(layout)
-        self.require_counts(hidden_features=hidden_features, num_layers=num_layers, out_features=out_features)
+    layout: WeightLayout
+    hidden_features: int = 32
+    num_layers: int = 4
+    out_features: int = 128
+    dropout: float = 0.0
+    inr: SineNetwork
+
+    def __post_init__(self) -> None:
+        """Make the rounds and the read-out."""
+        super().__init__(self.layout)
+        C, dropout = self.hidden_features, self.dropout
+        self.require_counts(hidden_features=C, num_layers=self.num_layers, out_features=self.out_features)
         self.require("dropout", dropout, 0 <= dropout < 1, "at least 0 and below 1")
-        self.sines = SineLayers("scale_gmn", layout, inr)
-        self.out_features, C = out_features, hidden_features
+        self.sines = SineLayers("scale_gmn", self.layout, self.inr)
         self.start = nn.Parameter(torch.randn(self.sines.num_hidden, C))  # times the phase: a position of each layer
         self.inputs = nn.Parameter(torch.randn(self.sines.inputs, C))
         self.outputs = nn.Parameter(torch.randn(self.sines.channels, C))
         self.layers = nn.ModuleList(
-            _Layer(self.sines.num_hidden, C, dropout, last=i == num_layers - 1) for i in range(num_layers)
+            _Layer(self.sines.num_hidden, C, dropout, last=i == self.num_layers - 1) for i in range(self.num_layers)
         )
         self.invariants = nn.ModuleList(_Invariant(1, C, dropout) for _ in range(self.sines.num_hidden))
         pooled = 2 * C * self.sines.num_hidden + self.sines.channels * (C + 1)
-        self.read_out = nn.Sequential(nn.Linear(pooled, out_features), nn.ReLU())
+        self.read_out = nn.Sequential(nn.Linear(pooled, self.out_features), nn.ReLU())
 
     def forward(self, weights: Tensor) -> Tensor:
         """Return the features (B, out_features) of weights (B, P) as they were fitted."""

@@ -5,6 +5,7 @@ Shape letters: B batch of signals, P parameters of one INR, I numbers of the ins
 matrix, N its fan-in, R its rank.
 """
 
+from dataclasses import dataclass, field
 from math import prod
 from typing import Literal, get_args
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets.contract import initial_weights
+from inrzoo.hypernets.contract import Hypernet, initial_weights
 from inrzoo.hypernets.row_norms import RowNorm, matrices, normalise_rows, row_norms
 from inrzoo.inrs import INR
 
@@ -100,3 +101,31 @@ class PatternComposer(nn.Module):
             tensors[tensor.name] = part
         joined: Tensor = self.inr.layout.join(tensors)
         return joined
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class PatternHypernet(Hypernet):
+    """A hypernetwork whose instance part is that of a `PatternComposer`: V (and U with `modulation = "own_u"`).
+
+    Attributes:
+        rank: of the modulated matrix.
+        layer: number of the modulated matrix, from 1 (Table 7).
+        modulation: see `PatternComposer` (Table 6).
+        row_norm: norm of every row of every matrix over its fan-in, see `RowNorm`.
+        composer: what `new_composer` made.
+    """
+
+    rank: int = 256
+    layer: int = 2
+    modulation: Modulation = "shared_u"
+    row_norm: RowNorm = "auto"
+    composer: PatternComposer = field(init=False)
+
+    def new_composer(self) -> PatternComposer:
+        """A newly initialised composer; subclasses register it after their other modules."""
+        return PatternComposer(self.inr, self.layer, self.rank, self.modulation, self.row_norm)
+
+    def weights(self, instances: Tensor) -> Tensor:
+        """All weights from instance parts. Shape (B, I) to (B, P)."""
+        weights_BP: Tensor = self.composer(instances)
+        return weights_BP

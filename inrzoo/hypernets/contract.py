@@ -7,6 +7,7 @@ I numbers of the instance part, R numbers of a place.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from inrzoo.seeding import Stream
 from inrzoo.volume_rendering import Observer, predicted
 
 
+@dataclass(eq=False, repr=False)
 class Hypernet(nn.Module, ABC):
     """A map from signals to the weights of an INR, in two steps.
 
@@ -40,6 +42,8 @@ class Hypernet(nn.Module, ABC):
     (`second_order`). In evaluation mode it is a function of the signal alone: nothing is random.
 
     Attributes:
+        inr: the INR whose weights are made.
+        sizes: the grid of the signals, slowest axis first: (rows, columns), (samples,), (views, rows, columns).
         needs_grid: whether it reads signals as grids; otherwise as sets of points in any order.
         observe: how values are predicted from INRs; None for their values at coordinates.
         loss_name: name of the error of a prediction, in `inrzoo.fit.losses`.
@@ -47,28 +51,25 @@ class Hypernet(nn.Module, ABC):
             loss is the squared error of a perceptron, in float32 on a CPU, and a C++ compiler is there. It rounds
             otherwise than autograd and is several times as fast. In evaluation mode, which makes stores, autograd
             does it.
+
+    Raises:
+        InrzooError: an axis of the grid has no points, or, of subclasses, a number or a name is not allowed.
     """
 
     needs_grid: ClassVar[bool] = False
-    observe: Observer | None = None
-    loss_name: str = "mse"
     native = True
 
-    def __init__(self, inr: INR, sizes: tuple[int, ...]) -> None:
-        """Remember the target.
+    inr: INR
+    sizes: tuple[int, ...]
 
-        Args:
-            inr: the INR whose weights are made.
-            sizes: the grid of the signals, slowest axis first: (rows, columns), (samples,), (views, rows, columns).
-
-        Raises:
-            InrzooError: an axis of the grid has no points.
-        """
+    def __post_init__(self) -> None:
+        """Make a module without parameters."""
         super().__init__()
-        if not sizes or min(sizes) < 1:
-            raise InrzooError(f"a grid needs at least one point on each axis, given {tuple(sizes)}")
-        self.inr = inr
-        self.sizes = tuple(sizes)
+        if not self.sizes or min(self.sizes) < 1:
+            raise InrzooError(f"a grid needs at least one point on each axis, given {tuple(self.sizes)}")
+        self.sizes = tuple(self.sizes)
+        self.observe: Observer | None = None
+        self.loss_name = "mse"
 
     def compare_by(self, observe: Observer | None, loss_name: str) -> None:
         """Compare INRs with signals as an observation does: by its observer and the name of its loss."""

@@ -5,6 +5,7 @@ Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_
 are adapted.
 """
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -13,10 +14,10 @@ from torch.nn.functional import cross_entropy
 
 from inrzoo.encoders.weight_transformer import WeightTransformer
 from inrzoo.errors import InrzooError
-from inrzoo.hypernets.learned_init import LearnedInit
-from inrzoo.inrs import INR
+from inrzoo.hypernets.learned_init import Adapt, Algorithm, LearnedInit
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class EndToEnd(LearnedInit):
     """A learned initialisation with learned rates, and a transformer that classifies the change by a few steps.
 
@@ -27,71 +28,55 @@ class EndToEnd(LearnedInit):
     classifier follows ∇(cross-entropy); a weighted sum of the losses would scale the classifier's gradient too. The
     paper's code runs backward twice and multiplies in between. Here the offsets, through which the classification
     reaches everything else, multiply its gradient by w, so that one backward pass of cross-entropy + error suffices.
+    The defaults are the paper's and its code's.
 
     Attributes:
+        inr: an INR with at least two hidden layers.
+        sizes: grid of the signals; not needed here.
+        num_classes: of the labels.
+        task_weight: w_task, the weight of the classification for initialisation, output layer and rates (their Fig. 4);
+            0 is their WT-sim.
+        learned_rates: as for `LearnedInit`. The rates are large, because the loss is a mean over coordinates.
+        features, num_layers, head_features, mlp_ratio, modulation_scale: see `WeightTransformer`.
         mixed_precision: run the classifier in bfloat16 in training mode. Inner steps stay in float32, because bfloat16
             resolves a phase of 10 radians to 0.03.
+
+    Raises:
+        InrzooError: a number is not allowed, or the INR has too few hidden layers.
     """
 
-    def __init__(
-        self,
-        inr: INR,
-        sizes: tuple[int, ...],
-        *,
-        num_classes: int,
-        task_weight: float = 0.01,
-        inner_steps: int = 6,
-        inner_fraction: float = 1.0,
-        inner_coords: int | None = None,
-        learned_rates: tuple[float, float] = (0.1, 1.0),
-        share_rates: bool = False,
-        features: int = 128,
-        num_layers: int = 10,
-        head_features: int = 64,
-        mlp_ratio: int = 1,
-        modulation_scale: float = 500.0,
-    ) -> None:
-        """Build it; the defaults are the paper's and its code's.
+    algorithm: Algorithm = field(default="maml", init=False)
+    adapt: Adapt = field(default="hidden", init=False)
+    inner_lr: float = field(default=0.01, init=False)
+    second_order: bool = field(default=True, init=False)
+    num_classes: int
+    task_weight: float = 0.01
+    inner_steps: int = 6
+    learned_rates: tuple[float, float] = (0.1, 1.0)
+    features: int = 128
+    num_layers: int = 10
+    head_features: int = 64
+    mlp_ratio: int = 1
+    modulation_scale: float = 500.0
 
-        Args:
-            inr: an INR with at least two hidden layers.
-            sizes: grid of the signals; not needed here.
-            num_classes: of the labels.
-            task_weight: w_task, the weight of the classification for initialisation, output layer and rates (their
-                Fig. 4); 0 is their WT-sim.
-            inner_steps, inner_fraction, inner_coords, learned_rates, share_rates: as for `LearnedInit`. The rates are
-                large, because the loss is a mean over coordinates.
-            features, num_layers, head_features, mlp_ratio, modulation_scale: see `WeightTransformer`.
-
-        Raises:
-            InrzooError: a number is not allowed, or the INR has too few hidden layers.
-        """
-        if num_classes < 2 or task_weight < 0:
+    def __post_init__(self) -> None:
+        """Draw the initialisation, the rates and the classifier."""
+        if self.num_classes < 2 or self.task_weight < 0:
             raise InrzooError(
-                f"num_classes = {num_classes}, task_weight = {task_weight} are not allowed; "
+                f"num_classes = {self.num_classes}, task_weight = {self.task_weight} are not allowed; "
                 "there must be at least 2 classes and a weight of at least 0"
             )
-        super().__init__(
-            inr,
-            sizes,
-            adapt="hidden",
-            inner_steps=inner_steps,
-            learned_rates=learned_rates,
-            share_rates=share_rates,
-            inner_fraction=inner_fraction,
-            inner_coords=inner_coords,
-        )
-        self.task_weight = task_weight
+        super().__post_init__()
         self.mixed_precision = False
         encoder = WeightTransformer(
-            layout=inr.layout,
-            features=features,
-            num_layers=num_layers,
-            head_features=head_features,
-            mlp_ratio=mlp_ratio,
-            modulation_scale=modulation_scale,
+            layout=self.inr.layout,
+            features=self.features,
+            num_layers=self.num_layers,
+            head_features=self.head_features,
+            mlp_ratio=self.mlp_ratio,
+            modulation_scale=self.modulation_scale,
         )
-        self.classifier = nn.Sequential(encoder, nn.Linear(features, num_classes))
+        self.classifier = nn.Sequential(encoder, nn.Linear(self.features, self.num_classes))
 
     def classify(self, instances: Tensor) -> Tensor:
         """Class scores of offsets, (B, I) to (B, num_classes)."""

@@ -5,50 +5,41 @@ Formulas and differences: docs/derivations/latents.md#the-inner-loop.
 Shape letters: B batch of signals, M numbers of a latent, Q numbers of the base.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets.gradient.gradient_based import GradientBasedHypernet
-from inrzoo.inrs import INR
 from inrzoo.inrs.latent_siren import LatentSiren
 from inrzoo.seeding import Stream
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class Functa(GradientBasedHypernet):
     """A base, and learned rates α (M,), by which steps from z = 0 fit the latent of a signal: z ← z − α ⊙ ∇_z L.
 
     The instance part is the latent, which is all that an INR stores. Base and rates are learned together through the
-    steps. `inrzoo build --fitter` makes a store of latents with this base, `--base` fits latents by Adam.
+    steps. `inrzoo build --fitter` makes a store of latents with this base, `--base` fits latents by Adam. The defaults
+    are the paper's.
 
     Attributes:
+        inr: `latent_siren`. If it has a base, the training starts from that one.
         base: the numbers that all INRs share, (Q,), in the order of `LatentSiren.base_layout`.
+
+    Raises:
+        InrzooError: the INR has no latents, or a number is not allowed.
     """
 
-    def __init__(
-        self,
-        inr: INR,
-        sizes: tuple[int, ...],
-        *,
-        inner_steps: int = 3,
-        inner_lr: float = 0.01,
-        learned_rates: tuple[float, float] | None = (0.005, 0.1),
-        share_rates: bool = True,
-        inner_fraction: float = 1.0,
-        inner_coords: int | None = None,
-        second_order: bool = True,
-    ) -> None:
-        """Build it; the defaults are the paper's.
+    inner_steps: int = 3
+    learned_rates: tuple[float, float] | None = (0.005, 0.1)
+    share_rates: bool = True
 
-        Args:
-            inr: `latent_siren`. If it has a base, the training starts from that one.
-            sizes: grid of the signals; not needed here.
-            inner_steps, inner_lr, learned_rates, share_rates, inner_fraction, inner_coords, second_order: as for
-                `LearnedInit`.
-
-        Raises:
-            InrzooError: the INR has no latents, or a number is not allowed.
-        """
+    def __post_init__(self) -> None:
+        """Draw the base and the rates."""
+        super().__post_init__()
+        inr = self.inr
         if not isinstance(inr, LatentSiren):
             raise InrzooError(
                 f"functa learns a base for latents, and {type(inr).__name__} has none: pass --inr latent_siren"
@@ -56,18 +47,8 @@ class Functa(GradientBasedHypernet):
         seed = int(torch.randint(2**31, ()))
         start_Q = inr.init_base(Stream("init", "hypernets", seed)) if inr.base is None else inr.base_weights
         base = nn.Parameter(torch.tensor(start_Q))
-        super().__init__(
-            inr.bound_to(base),
-            sizes,
-            inr.layout.num_params,
-            inner_steps=inner_steps,
-            inner_lr=inner_lr,
-            learned_rates=learned_rates,
-            share_rates=share_rates,
-            inner_fraction=inner_fraction,
-            inner_coords=inner_coords,
-            second_order=second_order,
-        )
+        self.inr = inr.bound_to(base)
+        self.make_rates(inr.layout.num_params)
         self.base = base
 
     def start_instance(self) -> Tensor:

@@ -5,6 +5,7 @@ Shape letters: B batch of signals, P parameters of one INR, K coordinates, D in_
 are adapted.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -20,69 +21,41 @@ Algorithm = Literal["maml", "reptile"]
 Adapt = Literal["all", "matrices", "hidden"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class LearnedInit(GradientBasedHypernet):
     """A learned initialisation θ from which a few gradient steps fit the INR of a signal.
 
     θ starts as a newly initialised INR. The instance part is the offsets of the adapted numbers from θ, initially 0.
+    The defaults are those of Tancik et al. for images.
 
     Attributes:
+        inr: any INR; theirs for images is a SIREN, 2/256/256/256/256/3.
+        sizes: grid of the signals; not needed here, because signals may have any number of coordinates.
+        algorithm: θ is learned by the gradient of the loss after the steps (`maml`), or by θ − φ (`reptile`).
+        adapt: the steps change `all` numbers, `matrices` without biases (GINR-IPC's baseline), or all layers but the
+            last (`hidden`, MWT).
         start: θ, (P,).
+
+    Raises:
+        InrzooError: a number or a name is not allowed, or `reptile` is given rates, which it cannot learn.
     """
 
-    def __init__(
-        self,
-        inr: INR,
-        sizes: tuple[int, ...],
-        *,
-        algorithm: Algorithm = "maml",
-        adapt: Adapt = "all",
-        inner_steps: int = 2,
-        inner_lr: float = 0.01,
-        learned_rates: tuple[float, float] | None = None,
-        share_rates: bool = False,
-        inner_fraction: float = 1.0,
-        inner_coords: int | None = None,
-        second_order: bool = True,
-    ) -> None:
-        """Build it; the defaults are those of Tancik et al. for images.
+    algorithm: Algorithm = "maml"
+    adapt: Adapt = "all"
 
-        Args:
-            inr: any INR; theirs for images is a SIREN, 2/256/256/256/256/3.
-            sizes: grid of the signals; not needed here, because signals may have any number of coordinates.
-            algorithm: θ is learned by the gradient of the loss after the steps (`maml`), or by θ − φ (`reptile`).
-            adapt: the steps change `all` numbers, `matrices` without biases (GINR-IPC's baseline), or all layers but
-                the last (`hidden`, MWT).
-            inner_steps: number of inner steps.
-            inner_lr: learning rate α of every number and step.
-            learned_rates: (low, high); α is learned for every number and step (Meta-SGD) and starts as U(low, high).
-            share_rates: learn one α for all steps, so that their number can be changed.
-            inner_fraction: share of the coordinates of an inner step.
-            inner_coords: number of coordinates of an inner step, instead of a share; None for the share.
-            second_order: whether training differentiates through the steps; Reptile never does.
-
-        Raises:
-            InrzooError: a number or a name is not allowed, or `reptile` is given rates, which it cannot learn.
-        """
-        for key, value, known in (("algorithm", algorithm, get_args(Algorithm)), ("adapt", adapt, get_args(Adapt))):
-            if value not in known:
+    def __post_init__(self) -> None:
+        """Draw the initialisation and the rates."""
+        super().__post_init__()
+        for key, known in (("algorithm", get_args(Algorithm)), ("adapt", get_args(Adapt))):
+            if (value := getattr(self, key)) not in known:
                 raise InrzooError(f"{key} = {value!r} is not allowed; it must be one of {', '.join(known)}")
-        if algorithm == "reptile" and learned_rates is not None:
-            raise InrzooError("algorithm = 'reptile' has no gradient for learned_rates; use 'maml' with them")
-        adapted_I = _adapted_numbers(inr, adapt)
-        super().__init__(
-            inr,
-            sizes,
-            len(adapted_I),
-            inner_steps=inner_steps,
-            inner_lr=inner_lr,
-            learned_rates=learned_rates,
-            share_rates=share_rates,
-            inner_fraction=inner_fraction,
-            inner_coords=inner_coords,
-            second_order=second_order and algorithm == "maml",
-        )
-        self.algorithm = algorithm
-        self.start = nn.Parameter(initial_weights(inr))
+        if self.algorithm == "reptile":
+            if self.learned_rates is not None:
+                raise InrzooError("algorithm = 'reptile' has no gradient for learned_rates; use 'maml' with them")
+            self.second_order = False
+        adapted_I = _adapted_numbers(self.inr, self.adapt)
+        self.make_rates(len(adapted_I))
+        self.start = nn.Parameter(initial_weights(self.inr))
         self.register_buffer("adapted", adapted_I, persistent=False)
 
     def start_instance(self) -> Tensor:

@@ -5,6 +5,7 @@ Shape letters: B batch of signals, P parameters of one INR, K coordinates, C cha
 a token, I numbers of the instance part; R rows of a matrix, Q its groups, N its fan-in.
 """
 
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
@@ -14,11 +15,11 @@ from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import initial_weights
 from inrzoo.hypernets.row_norms import RowNorm, matrices, normalise_rows, row_norms
 from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
-from inrzoo.inrs import INR
 
 Grouping = Literal["block", "tile"]
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class TransInr(TokenHypernet):
     """A transformer makes every matrix of the INR; one token makes a group of rows (Sec. 3.3 and 3.4).
 
@@ -27,91 +28,41 @@ class TransInr(TokenHypernet):
     Biases and other tensors with one axis are learned and shared too. w̄ and biases start as a newly initialised INR.
 
     The instance part is all u.
+
+    Attributes:
+        inr: any INR; its matrices are made.
+        groups: Q, maximum number of tokens of a matrix.
+        grouping: m(i): `"block"` gives neighbouring rows one token, ⌊i Q / R⌋, which is the paper's ⌊i / k⌋ if Q
+            divides R; `"tile"`, as in its code, is i mod Q.
+        row_norm: norm of every generated row over its fan-in, see `RowNorm`.
     """
 
-    def __init__(
-        self,
-        inr: INR,
-        sizes: tuple[int, ...],
-        *,
-        groups: int = 64,
-        grouping: Grouping = "block",
-        row_norm: RowNorm = "auto",
-        patch: int | tuple[int, ...] | None = None,
-        channels: int | None = None,
-        features: int = 768,
-        num_layers: int = 6,
-        num_heads: int = 12,
-        mlp_features: int = 3072,
-        dropout: float = 0.0,
-        views: bool = False,
-    ) -> None:
-        """Build it; the defaults are the paper's and its code's.
+    groups: int = 64
+    grouping: Grouping = "block"
+    row_norm: RowNorm = "auto"
 
-        Args:
-            inr: any INR; its matrices are made.
-            sizes: grid of the signals, slowest axis first.
-            groups: Q, maximum number of tokens of a matrix.
-            grouping: m(i): `"block"` gives neighbouring rows one token, ⌊i Q / R⌋, which is the paper's ⌊i / k⌋ if Q
-                divides R; `"tile"`, as in its code, is i mod Q.
-            row_norm: norm of every generated row over its fan-in, see `RowNorm`.
-            patch: points of a patch, along all axes or along each; 9 by default, of posed views 8.
-            channels: channels of the signals; those of the INR by default, of posed views colours and rays.
-            features: features of a token.
-            num_layers: blocks of the encoder.
-            num_heads: attention heads, each of F / num_heads features.
-            mlp_features: hidden neurons of a block's MLP.
-            dropout: of the residual branches, in training.
-            views: whether signals are posed views of the grid `sizes`, any number of them; given by the data and not by
-                the user. A token then has the colours and the rays of a patch, and no position.
-
-        Raises:
-            InrzooError: a number or a name is not allowed.
-        """
-        groupings = get_args(Grouping)
-        if groups < 1 or grouping not in groupings:
+    def __post_init__(self) -> None:
+        """Make the tokens, what all signals share, and the heads."""
+        super().__post_init__()
+        groupings, layout = get_args(Grouping), self.inr.layout
+        if self.groups < 1 or self.grouping not in groupings:
             raise InrzooError(
-                f"groups = {groups!r}, grouping = {grouping!r} are not allowed; "
+                f"groups = {self.groups!r}, grouping = {self.grouping!r} are not allowed; "
                 f"groups must be at least 1, grouping one of {', '.join(groupings)}"
             )
-        counts = {tensor.name: min(groups, tensor.shape[0]) for tensor in matrices(inr.layout)}
+        counts = {tensor.name: min(self.groups, tensor.shape[0]) for tensor in matrices(layout)}
         if not counts:
-            raise InrzooError(f"trans_inr writes the matrices of an INR; {type(inr).__name__} has none of its own")
-        super().__init__(
-            inr,
-            sizes,
-            [name for name, count in counts.items() for _ in range(count)],
-            patch=patch,
-            channels=channels,
-            features=features,
-            num_layers=num_layers,
-            num_heads=num_heads,
-            mlp_features=mlp_features,
-            qkv_bias=False,
-            dropout=dropout,
-            views=views,
-        )
-        self.counts = counts
-        self.norms = row_norms(inr, row_norm)
-        start = inr.layout.split(initial_weights(inr))
+            raise InrzooError(f"trans_inr writes the matrices of an INR; {type(self.inr).__name__} has none of its own")
+        self.make_tokens(counts)
+        self.norms = row_norms(self.inr, self.row_norm)
+        start = layout.split(initial_weights(self.inr))
         self.base = nn.ParameterDict({name: nn.Parameter(part.clone()) for name, part in start.items()})
-        self.fan_ins = {tensor.name: tensor.size // tensor.shape[0] for tensor in matrices(inr.layout)}
-        self.heads = nn.ModuleDict(
-            {
-                name: nn.Sequential(nn.LayerNorm(features), nn.Linear(features, fan_in))
-                for name, fan_in in self.fan_ins.items()
-            }
-        )
-        for tensor in matrices(inr.layout):
+        self.fan_ins = {tensor.name: tensor.size // tensor.shape[0] for tensor in matrices(layout)}
+        self.make_heads(self.fan_ins)
+        for tensor in matrices(layout):
             row_R, count = torch.arange(tensor.shape[0]), counts[tensor.name]
-            group_R = row_R * count // tensor.shape[0] if grouping == "block" else row_R % count
+            group_R = row_R * count // tensor.shape[0] if self.grouping == "block" else row_R % count
             self.register_buffer(f"group_of_row_{tensor.name}", group_R, persistent=False)
-
-    def instances(self, coords: Tensor, values: Tensor) -> Tensor:
-        """All u, matrix by matrix, (B, I)."""
-        outputs = self.weight_token_outputs(self.observed(coords, values)).split(list(self.counts.values()), dim=1)
-        heads = zip(self.heads.values(), outputs, strict=True)
-        return torch.cat([head(tokens_BQF).flatten(1) for head, tokens_BQF in heads], dim=1)
 
     def weights(self, instances: Tensor) -> Tensor:
         """All weights from instance parts. Shape (B, I) to (B, P)."""

@@ -267,7 +267,7 @@ def _answerer(
     if evaluator.task.measure == "r2":
         if not isinstance(task, Regress):
             raise InrzooError(f"{evaluator.task.name} asks for numbers; train = {evaluator.task.train!r} has none")
-        return task.regressor(dataset, state, device).of_weights
+        return task.restored(dataset, state, device).of_weights
     return task.trained(dataset, state, device).of_weights  # type: ignore[no-any-return]
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from inrzoo import registry
 from inrzoo.errors import InrzooError
@@ -31,20 +31,20 @@ from inrzoo.tasks.code_decoders import (
     WeightDecoder,
 )
 from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.encoding_tasks import EncodingModule, EncodingTask
 from inrzoo.tasks.measurements import Measurement, measured_mean
-from inrzoo.tasks.pretrained import begin_network
+from inrzoo.tasks.pretrained import begin_batches
 from inrzoo.tasks.probes import Features, linear_probe, mean_average_precision, nearest_neighbours
 from inrzoo.tasks.signal_targets import AGAINST_INR, Against, SignalTargets
-from inrzoo.tasks.training.batches import TrainingBatches, in_order
-from inrzoo.tasks.training.state import load_module, part_of
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, notes_of
+from inrzoo.tasks.training.batches import in_order
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, notes_of
 
 POINT_OCTAVES = 10
 """Octaves of the encoding of coordinates for signals with points of their own: inr2vec's."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Autoencode(WeightTask):
+class Autoencode(EncodingTask["Autoencoder"]):
     """An autoencoder of INRs: an encoder of their weights, and a decoder of its features that reconstructs signals.
 
     A code is what the encoder returns. The loss is that of the store's fits, at points drawn for each step, between
@@ -89,10 +89,8 @@ class Autoencode(WeightTask):
             InrzooError: a number is out of its range, or a transform changes the signal.
         """
         super().__post_init__()
-        for key in ("decoder_features", "validation_inrs"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("decoder_layers", "num_coords"):
-            self.require(key, getattr(self, key) >= 0, "at least 0")
+        self.require_at_least(1, "decoder_features", "validation_inrs")
+        self.require_at_least(0, "decoder_layers", "num_coords")
         for table in self.augment:
             if not _keeps_signal(str(table.get("name"))):
                 kept = [name for name in registry.names("transforms") if _keeps_signal(name)]
@@ -115,7 +113,7 @@ class Autoencode(WeightTask):
         average precision of retrieval by cosine.
         """
         dataset = self.dataset(path, split)
-        network = self.autoencoder(dataset, state, device)
+        network = self.restored(dataset, state, device)
         results = [measured_mean(name, values) for name, values in network.quality(dataset, device).items()]
         if self.test_codes and dataset.labels:
             parts = [self.dataset(path, part) for part in ("train", "validation", split)]
@@ -128,25 +126,15 @@ class Autoencode(WeightTask):
                 results += [replace(one, name=f"{one.name}, raw {self.inputs}") for one in raw]
         return results
 
-    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `WeightTask.trained`."""
-        return self.autoencoder(dataset, state, device).weights
-
-    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `WeightTask.encoder_state`."""
-        return part_of(state, "weights.")
-
-    def autoencoder(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Autoencoder:
-        """The trained autoencoder, from the state of the module in a checkpoint."""
-        network = Autoencoder(self, dataset).to(device).eval()
-        load_module(network, state)
-        return network
+    def network(self, dataset: WeightDataset) -> Autoencoder:
+        """See `EncodingTask.network`."""
+        return Autoencoder(self, dataset)
 
     def _codes(self, network: WeightNetwork, parts: Sequence[WeightDataset], device: Device) -> Sequence[Features]:
         return [network.features_of(part, self.label_column(part), device) for part in parts]
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(EncodingModule):
     """An encoder of weights and a decoder of its features.
 
     Attributes:
@@ -155,9 +143,8 @@ class Autoencoder(nn.Module):
     """
 
     def __init__(self, task: Autoencode, dataset: WeightDataset) -> None:
-        super().__init__()
+        super().__init__(task, dataset)
         self._task = task
-        self.weights = WeightNetwork(task, dataset)
         self.decoder = _decoder(task, dataset, self.weights.out_features)
 
     def codes(self, batch: WeightBatch) -> Tensor:
@@ -243,11 +230,8 @@ class _Learner(Learner):
         training, self._validation = task.dataset(path, "train"), task.dataset(path, "validation")
         self._targets = SignalTargets(training.stores[0], task.against)
         network = Autoencoder(task, training)
-        begun = begin_network(network.weights, task, training)
-        prepared = network.weights.prepared(training, augmented=True)
-        self._batches = TrainingBatches(prepared, task.batch_size, seed=task.seed)
+        self._batches, self.identity = begin_batches(network.weights, task, training)
         self.module = self._network = network.to(device)
-        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training), **begun}
         self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

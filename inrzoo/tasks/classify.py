@@ -24,8 +24,8 @@ from inrzoo.seeding import Stream
 from inrzoo.tasks.contract import Device, Learner
 from inrzoo.tasks.measurements import Measurement, measured_share
 from inrzoo.tasks.moving_average import moving_average
-from inrzoo.tasks.pretrained import begin_network
-from inrzoo.tasks.training.batches import TrainingBatches, in_order
+from inrzoo.tasks.pretrained import begin_batches
+from inrzoo.tasks.training.batches import in_order
 from inrzoo.tasks.training.state import load_module, part_of
 from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, notes_of
 
@@ -47,11 +47,7 @@ class Classify(WeightTask):
     train_signals: int = 0
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
         for key in ("label_smoothing", "ema"):
             self.require(key, 0 <= getattr(self, key) < 1, "at least 0 and below 1")
@@ -147,15 +143,8 @@ class _Learner(Learner):
         self._column = task.label_column(training)
         subset = training.subset(chosen(training, self._column, task.train_signals, task.seed))
         network = Classifier(task, training)
-        begun = begin_network(network.weights, task, training)
-        augmented = network.weights.prepared(subset, augmented=True)
-        self._batches = TrainingBatches(augmented, task.batch_size, seed=task.seed)
+        self._batches, self.identity = begin_batches(network.weights, task, training, subset)
         self.module = self._averaged = AveragedClassifier(network, task.ema).to(device)
-        self.identity = {
-            "fingerprint": training.stores[0].info.fingerprint,
-            "inrs": len(subset),
-            **begun,
-        }
         self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

@@ -85,21 +85,21 @@ class Task(ABC):
 
     Attributes:
         steps: maximum number of optimiser steps.
+        seed: of the network's initialisation and of all random draws.
         lr: learning rate of Adam.
         schedule: `constant`; `cosine` from `lr` to 0 at the last step; `step`, times `lr_decay` at each of `lr_steps`;
             or `plateau`, times `lr_decay` after more than `lr_patience` validations in a row without a better score.
         lr_decay: factor of the learning rate under `step` and `plateau`.
-        lr_steps: steps after which `step` changes the learning rate, ascending.
         lr_patience: validations without a better score that `plateau` tolerates.
+        lr_steps: steps after which `step` changes the learning rate, ascending.
         warmup: steps in which the learning rate rises from 0.
         weight_decay: decoupled from the gradient, as in AdamW.
         clip: maximum gradient norm; 0 disables clipping.
+        accumulate: batches of each process that make a step.
+        devices: processes that share a step, each with a batch of its own: a GPU each, or CPU processes.
+        precision: of the network's matrix products: `float32` (or `32`), or `bfloat16` (`bf16`) by autocast.
         validate_every: steps between two validations, and between two checkpoints.
         patience: validations in a row without a better score before training stops; 0 for never.
-        seed: of the network's initialisation and of all random draws.
-        precision: of the network's matrix products: `float32` (or `32`), or `bfloat16` (`bf16`) by autocast.
-        devices: processes that share a step, each with a batch of its own: a GPU each, or CPU processes.
-        accumulate: batches of each process that make a step.
         reads_signals: whether the task learns from signals, so that it takes a dataset without INRs.
         augment_kind: kind of the components that a field `augment` lists: `transforms` of weights, or `augmentations`
             of signals.
@@ -112,20 +112,20 @@ class Task(ABC):
     casts: ClassVar[bool] = False
 
     steps: int = 10_000
+    seed: int = 0
     lr: float = 1e-3
     schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
     lr_decay: float = 0.1
-    lr_steps: tuple[int, ...] = ()
     lr_patience: int = 10
+    lr_steps: tuple[int, ...] = ()
     warmup: int = 0
     weight_decay: float = 0.0
     clip: float = 1.0
+    accumulate: int = 1
+    devices: int = 1
+    precision: Literal["float32", "bfloat16"] = "float32"
     validate_every: int = 250
     patience: int = 0
-    seed: int = 0
-    precision: Literal["float32", "bfloat16"] = "float32"
-    devices: int = 1
-    accumulate: int = 1
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -133,10 +133,8 @@ class Task(ABC):
         Raises:
             InrzooError: a number is out of its range.
         """
-        for key in ("lr", "warmup", "weight_decay", "clip", "patience", "lr_patience"):
-            self.require(key, getattr(self, key) >= 0, "at least 0")
-        for key in ("steps", "validate_every", "devices", "accumulate"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require_at_least(0, "lr", "warmup", "weight_decay", "clip", "patience", "lr_patience")
+        self.require_at_least(1, "steps", "validate_every", "devices", "accumulate")
         self.require("lr_decay", 0 < self.lr_decay < 1, "above 0 and below 1")
         ascending = all(before < after for before, after in pairwise((0, *self.lr_steps)))
         self.require("lr_steps", ascending, "ascending steps, at least 1")
@@ -148,6 +146,11 @@ class Task(ABC):
         """Raise the one-line error for field `key` unless `holds`."""
         if not holds:
             raise InrzooError(f"{key} = {getattr(self, key)!r} is not allowed; it must be {allowed}")
+
+    def require_at_least(self, least: int, *keys: str) -> None:
+        """Raise the one-line error for the first of the fields `keys` that is below `least`."""
+        for key in keys:
+            self.require(key, getattr(self, key) >= least, f"at least {least}")
 
     def autocast(self, module: nn.Module, device: Device) -> torch.autocast:
         """A context whose matrix products have `precision`: in training everywhere, in measurements on a GPU alone."""

@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from inrzoo.loaders import Pairs, WeightDataset
 from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.encoding_tasks import EncodingModule, EncodingTask
 from inrzoo.tasks.losses import nt_xent
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.pretrained import begin_network
 from inrzoo.tasks.probes import Features, Protocol, linear_probe, nearest_neighbours, retrieval
 from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.training.group import gathered
-from inrzoo.tasks.training.state import load_module, part_of
-from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask, notes_of
+from inrzoo.tasks.weight_tasks import WeightNetwork, notes_of
 
 LOG = logging.getLogger("inrzoo.tasks")
 VALIDATION_PAIRS = 1000
@@ -36,7 +36,7 @@ VALIDATION_PAIRS = 1000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contrastive(WeightTask):
+class Contrastive(EncodingTask["ContrastiveNetwork"]):
     """Contrastive learning of features that are alike for two fits of one signal.
 
     The paper gives neither temperature, nor projector, nor the strengths of augmentations. Those here are SimCLR's or
@@ -62,18 +62,13 @@ class Contrastive(WeightTask):
     test_raw: bool = False
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
         self.require("batch_size", self.batch_size >= 2, "at least 2, because other pairs are the negatives of a pair")
         self.require("temperature", self.temperature > 0, "above 0")
         alone = "1: pairs are contrasted with those of their own batch; devices or a larger batch_size add to them"
         self.require("accumulate", self.accumulate == 1, alone)
-        for key in ("projector_hidden", "projector_features"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require_at_least(1, "projector_hidden", "projector_features")
 
     def paired(self, path: str | Path, split: str) -> tuple[WeightDataset, Literal["seeds", "views"]]:
         """The INRs that are paired, and in what the two of a pair differ; logs a line if `auto` takes snapshots."""
@@ -97,7 +92,7 @@ class Contrastive(WeightTask):
         features themselves for the encoder `raw`, whose projector is not trained.
         """
         datasets = [self.dataset(path, part) for part in ("train", "validation", split)]
-        network = self._network(datasets[0], state, device)
+        network = self.restored(datasets[0], state, device)
         features = self._features(network.weights, datasets, device)
         projected = features[2]
         if self.encoder["name"] != "raw":
@@ -114,18 +109,9 @@ class Contrastive(WeightTask):
             ]
         return results
 
-    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `WeightTask.trained`."""
-        return self._network(dataset, state, device).weights
-
-    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `WeightTask.encoder_state`."""
-        return part_of(state, "weights.")
-
-    def _network(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> ContrastiveNetwork:
-        network = ContrastiveNetwork(self, dataset).to(device).eval()
-        load_module(network, state)
-        return network
+    def network(self, dataset: WeightDataset) -> ContrastiveNetwork:
+        """See `EncodingTask.network`."""
+        return ContrastiveNetwork(self, dataset)
 
     def _features(
         self, network: WeightNetwork, datasets: Sequence[WeightDataset], device: Device
@@ -133,12 +119,11 @@ class Contrastive(WeightTask):
         return [network.features_of(dataset, self.label_column(dataset), device) for dataset in datasets]
 
 
-class ContrastiveNetwork(nn.Module):
+class ContrastiveNetwork(EncodingModule):
     """Encoder and projector."""
 
     def __init__(self, task: Contrastive, dataset: WeightDataset) -> None:
-        super().__init__()
-        self.weights = WeightNetwork(task, dataset)
+        super().__init__(task, dataset)
         self.projector = nn.Sequential(
             nn.Linear(self.weights.out_features, task.projector_hidden),
             nn.ReLU(),

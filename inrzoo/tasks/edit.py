@@ -67,14 +67,9 @@ class Edit(Task):
     test_inrs: int | None = None
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
-        for key in ("batch_size", "validation_inrs"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require_at_least(1, "batch_size", "validation_inrs")
         self.require("test_inrs", self.test_inrs is None or self.test_inrs >= 1, "at least 1")
 
     def conventions(self, path: str | Path) -> dict[str, Any]:

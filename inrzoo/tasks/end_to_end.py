@@ -64,16 +64,10 @@ class EndToEnd(SignalTarget[Network], Task):
     test_inner_fraction: float | None = None
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
-        for key in ("batch", "validation_signals"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("rates_factor", "classifier_factor"):
-            self.require(key, getattr(self, key) >= 0, "at least 0")
+        self.require_at_least(1, "batch", "validation_signals")
+        self.require_at_least(0, "rates_factor", "classifier_factor")
         fraction = self.test_inner_fraction
         self.require("test_inner_fraction", fraction is None or 0 < fraction <= 1, "above 0 and at most 1")
         self.require("hypernet", self.hypernet.get("name") == "end_to_end", "the name end_to_end and its arguments")

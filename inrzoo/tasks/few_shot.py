@@ -107,15 +107,10 @@ class FewShot(Task):
     test_episodes: int = 1000
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
         self.require("way", self.way >= 2, "at least 2")
-        for key in ("shot", "query", "episodes_per_step", "validation_episodes", "test_episodes"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require_at_least(1, "shot", "query", "episodes_per_step", "validation_episodes", "test_episodes")
         self.require("temperature", self.temperature == "learned" or self.temperature > 0, "above 0, or learned")
         self.require("frozen", not self.frozen or self.pretrained is not None, "no without pretrained")
         self.require("layers", self.layers == "all" or self.pretrained is None, "all with pretrained")

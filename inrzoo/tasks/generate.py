@@ -69,14 +69,14 @@ class Generate(WeightTask):
             An encoder makes the code and a decoder weights of the same INR family from it, trained beside the diffusion
             so that both functions agree.
         code_features: numbers of a code.
+        code_noise: standard deviation of noise on codes in training, which the decoder learns to read; codes have
+            variance 1.
+        encoder: name of the encoder of codes, and its arguments.
         hidden_features: neurons of a hidden layer of decoder and denoiser.
         num_blocks: residual blocks of decoder and denoiser.
         points: random points of the grid at which a step compares functions; 0 for all.
-        code_noise: standard deviation of noise on codes in training, which the decoder learns to read; codes have
-            variance 1.
         unknown_share: share of the classes that are hidden from the denoiser, for guidance.
         ema: decay of the moving average of the parameters, which samples are drawn by.
-        encoder: name of the encoder of codes, and its arguments.
         test_samples: samples of each of `test_draws` draws; 0 for as many as the split has INRs.
         test_draws: draws with seeds of their own; the interval of the Fréchet distance is over them.
         test_steps: evaluations of the denoiser for each sample.
@@ -91,13 +91,13 @@ class Generate(WeightTask):
     of: Of = "weights"
     space: Space = "code"
     code_features: int = 64
+    code_noise: float = 0.1
+    encoder: dict[str, Any] = field(default_factory=lambda: dict(ENCODER))
     hidden_features: int = 512
     num_blocks: int = 3
     points: int = 256
-    code_noise: float = 0.1
     unknown_share: float = 0.1
     ema: float = 0.999
-    encoder: dict[str, Any] = field(default_factory=lambda: dict(ENCODER))
     augment: tuple[dict[str, Any], ...] = ()
     test_samples: int = 0
     test_draws: int = 3
@@ -106,16 +106,10 @@ class Generate(WeightTask):
     test_baselines: bool = True
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
-        for key in ("code_features", "hidden_features", "num_blocks", "test_draws"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("points", "code_noise", "test_guidance"):
-            self.require(key, getattr(self, key) >= 0, "at least 0")
+        self.require_at_least(1, "code_features", "hidden_features", "num_blocks", "test_draws")
+        self.require_at_least(0, "points", "code_noise", "test_guidance")
         self.require("unknown_share", 0 <= self.unknown_share < 1, "at least 0 and below 1")
         self.require("ema", 0 < self.ema < 1, "above 0 and below 1")
         self.require("test_steps", 1 <= self.test_steps <= TIMES, f"from 1 to {TIMES}")

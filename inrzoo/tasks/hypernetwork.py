@@ -64,14 +64,9 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
     test_tto_part: Literal["all", "instance"] = "all"
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
-        for key in ("batch", "validation_signals"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
+        self.require_at_least(1, "batch", "validation_signals")
         self.require("test_signals", self.test_signals is None or self.test_signals >= 1, "at least 1")
         self.require("num_coords", self.num_coords is None or self.num_coords >= 1, "at least 1")
         reptile = self.hypernet.get("algorithm") == "reptile"

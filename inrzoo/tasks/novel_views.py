@@ -84,16 +84,10 @@ class NovelViews(SignalTarget[Hypernet], Task):
     test_start: Start = "trained"
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
-        for key in ("batch", "num_rays", "validation_signals", "test_tto_rays"):
-            self.require(key, getattr(self, key) >= 1, "at least 1")
-        for key in ("foreground_epochs", "test_tto_steps"):
-            self.require(key, getattr(self, key) >= 0, "at least 0")
+        self.require_at_least(1, "batch", "num_rays", "validation_signals", "test_tto_rays")
+        self.require_at_least(0, "foreground_epochs", "test_tto_steps")
         self.require("test_signals", self.test_signals is None or self.test_signals >= 1, "at least 1")
         for key in ("support_views", "test_support_views"):
             self.require(key, min(getattr(self, key), default=0) >= 1, "one number or more, each at least 1")

@@ -13,9 +13,10 @@ from inrzoo.checkpoint import read
 from inrzoo.differences import differences
 from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
-from inrzoo.loaders import WeightDataset
+from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.store import Store
 from inrzoo.tasks.trained_encoders import CONFIG, TENSORS, TrainedEncoder, encoder_from_files, encoder_of
+from inrzoo.tasks.training.batches import TrainingBatches
 from inrzoo.tasks.weight_tasks import WeightNetwork, WeightTask
 
 
@@ -60,6 +61,20 @@ def pretrained_fields(place: str) -> dict[str, Any]:
 def begin_network(network: WeightNetwork, task: WeightTask, dataset: WeightDataset) -> dict[str, str]:
     """Prepare a network for training on a dataset as `WeightTask.dataset` returns it; see `begin_encoder`."""
     return begin_encoder(task, network.encoder, network.inputs, dataset.stores[0], lambda: network.fit_inputs(dataset))
+
+
+def begin_batches(
+    network: WeightNetwork, task: WeightTask, dataset: WeightDataset, learned: WeightDataset | None = None
+) -> tuple[TrainingBatches[WeightBatch], dict[str, Any]]:
+    """Prepare a network as `begin_network` does, to be trained on a dataset, or on a part `learned` of it.
+
+    Returns:
+        The batches, and `Learner.identity`.
+    """
+    begun = begin_network(network, task, dataset)
+    learned = dataset if learned is None else learned
+    batches = TrainingBatches(network.prepared(learned, augmented=True), task.batch_size, seed=task.seed)
+    return batches, {"fingerprint": dataset.stores[0].info.fingerprint, "inrs": len(learned), **begun}
 
 
 def begin_encoder(

@@ -22,15 +22,15 @@ from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightBatch, WeightDataset
 from inrzoo.store.quantities import quantity
 from inrzoo.tasks.contract import Device, Learner
+from inrzoo.tasks.encoding_tasks import EncodingModule, EncodingTask
 from inrzoo.tasks.measurements import Measurement, measured_mean, measured_r2
-from inrzoo.tasks.pretrained import begin_network
-from inrzoo.tasks.training.batches import TrainingBatches, in_order
-from inrzoo.tasks.training.state import load_module, part_of
-from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, WeightNetwork, WeightTask, notes_of
+from inrzoo.tasks.pretrained import begin_batches
+from inrzoo.tasks.training.batches import in_order
+from inrzoo.tasks.weight_tasks import ROWS_AT_ONCE, notes_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class Regress(WeightTask):
+class Regress(EncodingTask["Regressor"]):
     """Regression of a column of numbers by an encoder and a linear layer to one number, trained together.
 
     Targets are standardised by the training split, and the loss is their mean squared error. Every fit of a signal, at
@@ -63,33 +63,22 @@ class Regress(WeightTask):
         """R² in percent, and the mean absolute error in the unit of the column, over all INRs of a split."""
         dataset = self.dataset(path, split)
         truth = targets(dataset, self.column)
-        predicted = predictions(self.regressor(dataset, state, device), dataset, device)
+        predicted = predictions(self.restored(dataset, state, device), dataset, device)
         return [measured_r2("R²", predicted, truth), measured_mean("mean absolute error", (predicted - truth).abs())]
 
-    def trained(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> WeightNetwork:
-        """See `WeightTask.trained`."""
-        return self.regressor(dataset, state, device).weights
-
-    def encoder_state(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """See `WeightTask.encoder_state`."""
-        return part_of(state, "weights.")
-
-    def regressor(self, dataset: WeightDataset, state: Mapping[str, Tensor], device: Device) -> Regressor:
-        """The trained regressor, from the state of the module in a checkpoint."""
-        network = Regressor(self, dataset).to(device).eval()
-        load_module(network, state)
-        return network
+    def network(self, dataset: WeightDataset) -> Regressor:
+        """See `EncodingTask.network`."""
+        return Regressor(self, dataset)
 
 
-class Regressor(nn.Module):
+class Regressor(EncodingModule):
     """Encoder, a linear layer to one number, and mean and standard deviation of the targets of the training split."""
 
     target_mean: Tensor
     target_std: Tensor
 
     def __init__(self, task: Regress, dataset: WeightDataset) -> None:
-        super().__init__()
-        self.weights = WeightNetwork(task, dataset)
+        super().__init__(task, dataset)
         self.head = nn.Linear(self.weights.out_features, 1)
         self.register_buffer("target_mean", torch.zeros(()))
         self.register_buffer("target_std", torch.ones(()))
@@ -120,15 +109,12 @@ class _Learner(Learner):
         self._columns_NST = torch.from_numpy(quantity(training.stores[0], task.column)).float()
         self._snapshots = torch.tensor(training.stores[0].snapshots)
         network = Regressor(task, training)
-        begun = begin_network(network.weights, task, training)
         network.target_mean.fill_(truth_L.mean())
         network.target_std.fill_(truth_L.std(correction=0))
         if not float(network.target_std) > 0:
             raise InrzooError(f"column = {task.column!r} is the same number for all INRs of the training split")
-        prepared = network.weights.prepared(training, augmented=True)
-        self._batches = TrainingBatches(prepared, task.batch_size, seed=task.seed)
+        self._batches, self.identity = begin_batches(network.weights, task, training)
         self.module = self._network = network.to(device)
-        self.identity = {"fingerprint": training.stores[0].info.fingerprint, "inrs": len(training), **begun}
         self.notes = notes_of(training.stores[0])
 
     def loss(self, step: int) -> tuple[Tensor, dict[str, float]]:

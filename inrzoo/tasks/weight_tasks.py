@@ -90,11 +90,7 @@ class WeightTask(Task):
     augment: tuple[dict[str, Any], ...] = DEFAULT_AUGMENT
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a number is out of its range.
-        """
+        """See `Task.__post_init__`."""
         super().__post_init__()
         self.require("batch_size", self.batch_size >= 1, "at least 1")
         self.require("train_seeds", self.train_seeds >= 0, "at least 0")

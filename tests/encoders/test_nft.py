@@ -7,7 +7,8 @@ import pytest
 import torch
 from weight_inrs import INRS, require_any_numbering, weights_of
 
-from inrzoo.encoders.nft import INRS_AT_ONCE, CrossAttention, Nft, WeightSpaceAttention
+from inrzoo.encoders.nfn import INRS_AT_ONCE
+from inrzoo.encoders.nft import CrossAttention, Nft, WeightSpaceAttention
 from inrzoo.errors import InrzooError
 from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.inrs.siren import Siren

@@ -70,7 +70,7 @@ def test_what_weights_say_of_their_quality_is_learned(viewed, tmp_path):
     encoder = load_encoder(tmp_path / "run")
     ours = features(tmp_path / "run", viewed, split="train").features
     assert torch.allclose(encoder(dataset[:].weights), ours, atol=1e-5)
-    network = task.regressor(dataset, checkpoint.read(tmp_path / "run").module, "cpu")
+    network = task.restored(dataset, checkpoint.read(tmp_path / "run").module, "cpu")
     with torch.no_grad():
         answers = network.of_weights(dataset[:].weights)
     assert measured_r2("R²", answers, truth).mean == pytest.approx(found.mean, abs=1e-3)

@@ -5,6 +5,7 @@ steps, J coordinates of a subset.
 """
 
 from abc import abstractmethod
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,10 +13,10 @@ from torch import Tensor, nn
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import Hypernet
 from inrzoo.hypernets.coordinate_subsets import fixed_subsets, random_subsets, take
-from inrzoo.inrs import INR
 from inrzoo.native.curvature import loss_gradients
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class GradientBasedHypernet(Hypernet):
     """A learned initialisation of the instance part, and a few gradient steps from it for each signal.
 
@@ -24,51 +25,49 @@ class GradientBasedHypernet(Hypernet):
     through the steps (Finn et al. 2017, MAML: `second_order`), or treat ∇L as a constant (first-order MAML).
 
     Attributes:
+        sizes: grid of the signals; not needed here.
+        inner_steps: number of inner steps.
+        inner_lr: learning rate α of every number and step.
+        learned_rates: (low, high); α is learned for every number and step (Meta-SGD) and starts as U(low, high).
+        share_rates: learn one α for all steps, so that their number can be changed.
+        inner_fraction: share of the coordinates of an inner step.
+        inner_coords: number of coordinates of an inner step, instead of a share; None for the share.
+        second_order: whether training differentiates through the steps; Reptile never does.
         rates: learned α (Li et al. 2017, Meta-SGD), (S or 1, I), of any sign; None if α is `inner_lr`.
     """
 
-    def __init__(
-        self,
-        inr: INR,
-        sizes: tuple[int, ...],
-        num_instance_params: int,
-        *,
-        inner_steps: int,
-        inner_lr: float,
-        learned_rates: tuple[float, float] | None,
-        share_rates: bool,
-        inner_fraction: float,
-        inner_coords: int | None,
-        second_order: bool,
-    ) -> None:
-        """Initialise the rates; the subclasses document the arguments.
+    inner_steps: int = 2
+    inner_lr: float = 0.01
+    learned_rates: tuple[float, float] | None = None
+    share_rates: bool = False
+    inner_fraction: float = 1.0
+    inner_coords: int | None = None
+    second_order: bool = True
 
-        Raises:
-            InrzooError: a number is out of its range.
-        """
-        super().__init__(inr, sizes)
-        low, high = learned_rates or (0.0, 0.0)
-        if inner_steps < 0 or not inner_lr > 0 or low > high or not 0 < inner_fraction <= 1:
+    def __post_init__(self) -> None:
+        """Check the numbers; `make_rates` makes the rates."""
+        super().__post_init__()
+        low, high = self.learned_rates or (0.0, 0.0)
+        if self.inner_steps < 0 or not self.inner_lr > 0 or low > high or not 0 < self.inner_fraction <= 1:
             raise InrzooError(
-                f"inner_steps = {inner_steps}, inner_lr = {inner_lr}, learned_rates = {learned_rates}, inner_fraction "
-                f"= {inner_fraction} are not allowed; steps must be at least 0, the rate above 0, learned rates (low, "
-                "high), the fraction above 0 and at most 1"
+                f"inner_steps = {self.inner_steps}, inner_lr = {self.inner_lr}, learned_rates = {self.learned_rates}, "
+                f"inner_fraction = {self.inner_fraction} are not allowed; steps must be at least 0, the rate above 0, "
+                "learned rates (low, high), the fraction above 0 and at most 1"
             )
-        if inner_coords is not None and inner_coords < 1:
-            raise InrzooError(f"inner_coords = {inner_coords} is not allowed; it must be at least 1")
-        if inner_coords is not None and inner_fraction != 1:
+        if self.inner_coords is not None and self.inner_coords < 1:
+            raise InrzooError(f"inner_coords = {self.inner_coords} is not allowed; it must be at least 1")
+        if self.inner_coords is not None and self.inner_fraction != 1:
             raise InrzooError(
-                f"inner_coords = {inner_coords} and inner_fraction = {inner_fraction} both say how many coordinates an "
-                "inner step has; set one of them"
+                f"inner_coords = {self.inner_coords} and inner_fraction = {self.inner_fraction} both say how many "
+                "coordinates an inner step has; set one of them"
             )
-        self.inner_steps = inner_steps
-        self.inner_lr = inner_lr
-        self.inner_fraction = inner_fraction
-        self.inner_coords = inner_coords
-        self.second_order = second_order
+
+    def make_rates(self, num_instance_params: int) -> None:
+        """Draw the learned rates of I numbers, if there are any."""
         self.rates: nn.Parameter | None = None
-        if learned_rates is not None:
-            unit = torch.rand(1 if share_rates else inner_steps, num_instance_params)
+        if self.learned_rates is not None:
+            low, high = self.learned_rates
+            unit = torch.rand(1 if self.share_rates else self.inner_steps, num_instance_params)
             self.rates = nn.Parameter(low + (high - low) * unit)
 
     @abstractmethod

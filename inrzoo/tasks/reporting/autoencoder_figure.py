@@ -65,7 +65,7 @@ def draw_autoencoder(
     if len(dataset) < 2:
         raise InrzooError(f"split {split} of {path} has one INR; codes lie between two")
     dataset = dataset.evenly(count)
-    network = task.autoencoder(dataset, trained.module, torch_device)
+    network = task.restored(dataset, trained.module, torch_device)
     batch = network.weights.prepared(dataset)[:].to(torch_device)
     with torch.no_grad():
         codes_BF = network.codes(batch)
