@@ -128,12 +128,7 @@ class TrainedEncoder(nn.Module):
     Raises:
         InrzooError: the encoder is unknown or not trusted, or tensors and table contradict each other.
 
-    Example:
-        >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
-        >>> run = inrzoo.train("classify", "digits.zarr", out="run", quiet=True, **fields)
-        >>> encoder = inrzoo.load_encoder("run").check("digits.zarr")
-        >>> encoder(torch.from_numpy(inrzoo.open_store("digits.zarr").weights[:5, 0, -1])).shape
-        torch.Size([5, 64])
+    Example: see `inrzoo.load_encoder`.
     """
 
     def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], where: str) -> None:
