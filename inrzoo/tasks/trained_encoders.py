@@ -128,7 +128,11 @@ class TrainedEncoder(nn.Module):
     Raises:
         InrzooError: the encoder is unknown or not trusted, or tensors and table contradict each other.
 
-    Example: see `inrzoo.load_encoder`.
+    Example:
+        >>> run = inrzoo.train("classify", "digits.zarr", out="run", quiet=True, encoder="flat_mlp", steps=4)
+        >>> encoder = inrzoo.load_encoder(run.folder)
+        >>> encoder.layout.num_params, encoder.out_features
+        (105, 64)
     """
 
     def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], where: str) -> None:
