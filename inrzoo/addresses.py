@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.keywords import keywords_checked
 from inrzoo.store import Location, Store
 from inrzoo.store import open_store as open_located
+from inrzoo.store.store_cache import StoreCache
 
 HUB = "hf://"
 REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -123,13 +124,9 @@ def open_store(
         >>> store.weights.shape  # (signals, seeds, snapshots, parameters)
         (48, 2, 1, 105)
     """
-    return open_located(
-        located(path) if isinstance(path, str) else path,
-        cache_limit=cache_limit,
-        retries=retries,
-        backoff=backoff,
-        storage_options=storage_options,
-    )
+    options = None if storage_options is None else dict(storage_options)
+    cached = partial(StoreCache, cache_limit=cache_limit, retries=retries, backoff=backoff, storage_options=options)
+    return open_located(located(path) if isinstance(path, str) else path, cached)
 
 
 @cache

@@ -9,7 +9,7 @@ import torch
 from tiny_store import store_bytes
 
 from inrzoo import checkpoint, generation, load, open_store, tasks
-from inrzoo.generation import generate
+from inrzoo.generation import Samples, generate
 from inrzoo.generation.run import GROUP, GenerativeRun
 from inrzoo.hub.card import card
 from inrzoo.seeding import Stream
@@ -46,7 +46,7 @@ def run(finished, tmp_path_factory):
 @pytest.fixture(scope="module")
 def generated(run, tmp_path_factory):
     path = tmp_path_factory.mktemp("generated") / "new.zarr"
-    generate(run, path, count=100, steps=STEPS)
+    generate(run, path, Samples(count=100, steps=STEPS))
     return path
 
 
@@ -81,17 +81,17 @@ def test_samples_are_what_the_sampler_makes_of_noise_of_their_own(run, generated
 
 
 def test_the_bits_of_a_sample_depend_on_neither_count_nor_blocks(run, generated, tmp_path):
-    again = generate(run, tmp_path / "again.zarr", count=100, steps=STEPS)
+    again = generate(run, tmp_path / "again.zarr", Samples(count=100, steps=STEPS))
     assert store_bytes(tmp_path / "again.zarr") == store_bytes(generated)
-    few = generate(run, tmp_path / "few.zarr", count=GROUP + 5, steps=STEPS)
+    few = generate(run, tmp_path / "few.zarr", Samples(count=GROUP + 5, steps=STEPS))
     assert few.partition != again.partition
     assert np.array_equal(few.weights[:, 0, 0], again.weights[: GROUP + 5, 0, 0])
-    other = generate(run, tmp_path / "other.zarr", count=5, steps=STEPS, seed=1)
+    other = generate(run, tmp_path / "other.zarr", Samples(count=5, steps=STEPS, seed=1))
     assert not np.isclose(other.weights[:, 0, 0], again.weights[:5, 0, 0]).all(axis=1).any()
 
 
 def test_one_class_is_drawn_by_the_same_noise(run, generated, tmp_path):
-    threes = generate(run, tmp_path / "threes.zarr", count=14, steps=STEPS, label="3")
+    threes = generate(run, tmp_path / "threes.zarr", Samples(count=14, steps=STEPS, label="3"))
     assert set(threes.labels["digit"].tolist()) == {3}
     everything = open_store(generated)
     assert np.array_equal(threes.weights[3, 0, 0], everything.weights[3, 0, 0])
@@ -104,7 +104,7 @@ def test_verification_draws_samples_again(run, generated, finished, tmp_path, in
     forged = tmp_path / "forged.zarr"
     with pytest.MonkeyPatch.context() as patch:  # weights that are whole, and not what the checkpoint draws
         patch.setattr(GenerativeRun, "_draw", lambda self, group, drawn: 2 * DRAW(self, group, drawn))
-        generate(run, forged, count=3, steps=STEPS)
+        generate(run, forged, Samples(count=3, steps=STEPS))
     assert inrzoo("verify", forged)[0] == 0
     code, out, _ = inrzoo("verify", forged, "--generator", run)
     assert code == 1 and "sample 2 is not what the checkpoint draws" in out
@@ -121,7 +121,7 @@ def test_verification_draws_samples_again(run, generated, finished, tmp_path, in
 
 def test_splits_are_eight_tenths_and_a_tenth_each(generated, run, tmp_path):
     assert np.bincount(open_store(generated).split).tolist() == [80, 10, 10]
-    assert generate(run, tmp_path / "one.zarr", count=1, steps=1).split.tolist() == [0]
+    assert generate(run, tmp_path / "one.zarr", Samples(count=1, steps=1)).split.tolist() == [0]
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit, OSError])
@@ -133,13 +133,13 @@ def test_an_interrupted_command_leaves_nothing_and_the_same_command_starts_clean
             raise stop
 
     with pytest.raises(stop):
-        generate(run, out, count=100, steps=STEPS, on_block=interrupt)
+        generate(run, out, Samples(count=100, steps=STEPS), on_block=interrupt)
     assert [file.name for file in tmp_path.iterdir() if "lock" not in file.name] == []
-    generate(run, out, count=100, steps=STEPS)
+    generate(run, out, Samples(count=100, steps=STEPS))
     before = store_bytes(out)
     assert before == store_bytes(generated)
     with pytest.raises(stop):
-        generate(run, out, count=5, steps=STEPS, overwrite=True, on_block=interrupt)
+        generate(run, out, Samples(count=5, steps=STEPS), overwrite=True, on_block=interrupt)
     assert store_bytes(out) == before
 
 
@@ -147,7 +147,7 @@ def test_a_killed_command_is_cleared_by_the_next(run, generated, tmp_path, monke
     """What a process that was killed outright left beside the place is removed, and is no part of the new store."""
     out = tmp_path / "new.zarr"
     (tmp_path / ".new.zarr.unfinished" / "weights").mkdir(parents=True)
-    generate(run, out, count=100, steps=STEPS)
+    generate(run, out, Samples(count=100, steps=STEPS))
     assert store_bytes(out) == store_bytes(generated) and not (tmp_path / ".new.zarr.unfinished").exists()
 
 
@@ -174,7 +174,7 @@ def test_a_card_says_that_nothing_was_fitted(generated):
 def test_two_draws_are_merged_into_one_set(run, generated, tmp_path):
     from inrzoo.gather import merge
 
-    generate(run, tmp_path / "more.zarr", count=20, steps=STEPS, seed=1)
+    generate(run, tmp_path / "more.zarr", Samples(count=20, steps=STEPS, seed=1))
     merged = merge([generated, tmp_path / "more.zarr"], tmp_path / "both.zarr")
     assert merged.num_signals == 120
     assert merged.info.generated.seed is None
@@ -184,7 +184,7 @@ def test_two_draws_are_merged_into_one_set(run, generated, tmp_path):
 def test_an_encoder_of_the_learned_inrs_reads_generated_ones(make_shared, tmp_path):
     """Where the learned INRs share a start, generated ones have it: what a network knows of weights holds for them."""
     run = trained(make_shared, tmp_path / "generator")
-    store = generate(run, tmp_path / "new.zarr", count=20, steps=STEPS)
+    store = generate(run, tmp_path / "new.zarr", Samples(count=20, steps=STEPS))
     assert np.array_equal(store.init, open_store(make_shared).init)
     fields = {"encoder": {"name": "flat_mlp", "hidden_features": 4}, "steps": 2, "validate_every": 2, "batch_size": 8}
     tasks.train(Classify(**fields), make_shared, tmp_path / "classifier", quiet=True, device="cpu")

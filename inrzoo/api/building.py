@@ -15,7 +15,7 @@ from inrzoo.manifest import Manifest
 from inrzoo.typecheck import to_toml
 
 if TYPE_CHECKING:
-    from inrzoo.builder import Report
+    from inrzoo.builder import Report, Starts
     from inrzoo.store import Location
 
 INIT_MODES = ("random", "shared", "fixed")
@@ -29,12 +29,12 @@ class BuildRequest(NamedTuple):
     Attributes:
         manifest: the manifest with all overrides applied.
         out: the store.
-        starts: keywords `init`, `fitter`, `tto` and `base` of `inrzoo.builder.build` and `plan`.
+        starts: further keywords of `inrzoo.builder.build` and `plan`.
     """
 
     manifest: Manifest
     out: str | Location
-    starts: dict[str, Any]
+    starts: Starts
 
 
 @keywords_checked
@@ -194,7 +194,7 @@ def build_request(
             {**layers, **overrides},
             typed,
         )
-    starts: dict[str, Any] = {}
+    starts: Starts = {}
     if init not in (None, *INIT_MODES):
         starts["init"] = Path(str(init))
     if fitter is not None:

@@ -102,17 +102,10 @@ def subset(
     location = open_store(store).location  # fails before torch is imported
     from inrzoo import gather
 
-    return gather.subset(
-        location,
-        Path(out),
-        split=split,
-        labels=labels,
-        min_psnr=min_psnr,
-        signals=signals,
-        seeds=seeds,
-        views=views,
-        overwrite=overwrite,
+    selection = gather.Selection(
+        split=split, labels=labels, min_psnr=min_psnr, signals=signals, seeds=seeds, views=views
     )
+    return gather.subset(location, Path(out), selection, overwrite=overwrite)
 
 
 @keywords_checked

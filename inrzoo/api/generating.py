@@ -44,13 +44,5 @@ def generate(
     """
     from inrzoo import generation
 
-    return generation.generate(
-        Path(run),
-        Path(out),
-        count=count,
-        label=label,
-        seed=seed,
-        steps=steps,
-        guidance=guidance,
-        overwrite=overwrite,
-    )
+    samples = generation.Samples(count=count, label=label, seed=seed, steps=steps, guidance=guidance)
+    return generation.generate(Path(run), Path(out), samples, overwrite=overwrite)

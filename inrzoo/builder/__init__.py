@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +44,7 @@ from inrzoo.store.replace import settle
 
 LOG = logging.getLogger("inrzoo.builder")
 
-__all__ = ["Report", "build", "finish", "plan"]
+__all__ = ["Report", "Starts", "build", "finish", "plan"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,15 @@ class Report:
     workers: int
     executor: str
     engine: str
+
+
+class Starts(TypedDict, total=False):
+    """What gives a build its initial weights besides the manifest: see `build`."""
+
+    init: Path | None
+    fitter: Path | None
+    tto: int
+    base: Path | None
 
 
 def build(
@@ -136,7 +145,7 @@ def build(
     require("build", "building a store", "dask", *([] if in_process else ["ray"]))
     device = device_of(device)
     with BuildProgress(quiet) as progress, explained(out), only_writer(out):
-        manifest, init_SP, network = _starts(manifest, init, fitter, tto, base, out)
+        manifest, init_SP, network = _starts(manifest, out, init, fitter, tto, base)
         compiled: list[float] = []
         request = Request(manifest, out, source, init_SP, network, device, progress.say, compiled.append)
         if isinstance(out, Path):  # a bucket has neither renames nor partial files
@@ -201,16 +210,13 @@ def plan(
     *,
     source: Path | None = None,
     device: str = "auto",
-    init: Path | None = None,
-    fitter: Path | None = None,
-    tto: int = 0,
-    base: Path | None = None,
     overwrite: bool = False,
     seconds: float | None = None,
+    **starts: Unpack[Starts],
 ) -> estimate.Plan:
     """Estimate the work of `build` with these arguments; see `inrzoo.builder.estimate`. Nothing is built."""
     place = location(out)
-    manifest, init_SP, network = _starts(manifest, init, fitter, tto, base, place)
+    manifest, init_SP, network = _starts(manifest, place, **starts)
     if overwrite and (place / "zarr.json").exists():
         open_store(place)
         place = beside(place)  # as if `out` were empty
@@ -226,7 +232,12 @@ def plan(
 
 
 def _starts(
-    manifest: Manifest, init: Path | None, fitter: Path | None, tto: int, base: Path | None, out: Location
+    manifest: Manifest,
+    out: Location,
+    init: Path | None = None,
+    fitter: Path | None = None,
+    tto: int = 0,
+    base: Path | None = None,
 ) -> tuple[Manifest, NDArray[np.float32] | None, Fitter | None]:
     """Read `init`, `fitter` and `base`; return the manifest that records them, initial weights, and hypernetwork."""
     if init is not None and fitter is not None:

@@ -57,24 +57,23 @@ DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 SOURCE = click.option("--source", type=click.Path(path_type=Path), help="Local files of the signals.")
 
 
-def _log_from(level: int) -> Callable[[click.Context, click.Parameter, bool], None]:
-    return lambda context, parameter, wanted: show_log(level) if wanted else None
+def format_option(*kinds: str, help: str | None = None) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The option `--format`, by default the first of its kinds; it becomes the parameter `kind`."""
+    return click.option("--format", "kind", type=click.Choice(kinds), default=kinds[0], show_default=True, help=help)
 
 
-QUIET = click.Option(
-    ["--quiet", "-q"],
-    is_flag=True,
-    expose_value=False,
-    callback=_log_from(logging.WARNING),
-    help="No progress; warnings, errors and the result alone.",
-)
-VERBOSE = click.Option(
-    ["--verbose", "-v"],
-    is_flag=True,
-    expose_value=False,
-    callback=_log_from(logging.DEBUG),
-    help="Say more of what is being done.",
-)
+def _log_option(level: int, *names: str, help: str) -> click.Option:
+    """An option that shows the log from a level on."""
+
+    def show(context: click.Context, parameter: click.Parameter, wanted: bool) -> None:
+        if wanted:
+            show_log(level)
+
+    return click.Option(names, is_flag=True, expose_value=False, callback=show, help=help)
+
+
+QUIET = _log_option(logging.WARNING, "--quiet", "-q", help="No progress; warnings, errors and the result alone.")
+VERBOSE = _log_option(logging.DEBUG, "--verbose", "-v", help="Say more of what is being done.")
 
 
 class Command(click.Command):

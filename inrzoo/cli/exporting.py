@@ -5,19 +5,13 @@ from typing import Any
 
 import click
 
-from inrzoo.cli import STORE, cli, say
+from inrzoo.cli import STORE, cli, format_option, say
 from inrzoo.errors import InrzooError
 
 
 @cli.command()
 @STORE
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["state-dicts", "parquet", "safetensors", "fit-a-nef"]),
-    default="state-dicts",
-    show_default=True,
-)
+@format_option("state-dicts", "parquet", "safetensors", "fit-a-nef")
 @click.option("--convention", help="For state-dicts: layout and key names: dws, nfn or sitzmann.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new folder; for safetensors a file.")
 @click.option(

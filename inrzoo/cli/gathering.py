@@ -41,7 +41,7 @@ def merge(stores: tuple[str | Path, ...], out: Path, overwrite: bool) -> None:
 @click.option("--seeds", help="Numbers of the fits of each signal: 0 or 0,2, or a range such as 0:2.")
 @click.option("--views", help="Step counts of the snapshots, e.g. 800,900.")
 @OVERWRITE
-def subset(store: str | Path, out: Path, labels: tuple[str, ...], **options: Any) -> None:
+def subset(store: str | Path, out: Path, labels: tuple[str, ...], overwrite: bool, **options: Any) -> None:
     """Make a store of some INRs of STORE: those that meet every condition. Values of one label are alternatives."""
     from inrzoo import open_store
 
@@ -56,9 +56,9 @@ def subset(store: str | Path, out: Path, labels: tuple[str, ...], **options: Any
     options |= {name: _numbers(f"--{name}", options[name], sizes.get(name)) for name in ("signals", "seeds", "views")}
     from inrzoo import gather, report
 
+    selection = gather.Selection(labels=wanted or None, **options)
     made = report.with_bar(
-        "writing blocks",
-        lambda tick: gather.subset(store, out, labels=wanted or None, on_block=tick, **options),
+        "writing blocks", lambda tick: gather.subset(store, out, selection, overwrite=overwrite, on_block=tick)
     )
     say(f"{out}: {_content(made)}")
 

@@ -18,7 +18,7 @@ from inrzoo.cli.gathering import OUT, OVERWRITE
 @click.option("--steps", default=50, show_default=True, help="Evaluations of the network for each sample.")
 @click.option("--guidance", default=1.0, show_default=True, help="Weight of the class over no class; 1 is none.")
 @OVERWRITE
-def generate(run: Path, out: Path, **options: Any) -> None:
+def generate(run: Path, out: Path, overwrite: bool, **options: Any) -> None:
     """Draw new INRs from a model of `inrzoo train generate`, and write them as a store.
 
     RUN is its folder, or a checkpoint. The same command writes the same bytes in the same environment.
@@ -31,5 +31,8 @@ def generate(run: Path, out: Path, **options: Any) -> None:
     read(run)  # fails before torch is imported
     from inrzoo import generation, report
 
-    made = report.with_bar("drawing INRs", lambda tick: generation.generate(run, out, on_block=tick, **options))
+    samples = generation.Samples(**options)
+    made = report.with_bar(
+        "drawing INRs", lambda tick: generation.generate(run, out, samples, overwrite=overwrite, on_block=tick)
+    )
     say(f"{out}: {made.num_signals:,} INRs; show it with: inrzoo info {made.location}")

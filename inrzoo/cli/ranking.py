@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from inrzoo import registry
-from inrzoo.cli import StoreAddress, cli, key_values, say
+from inrzoo.cli import StoreAddress, cli, format_option, key_values, say
 from inrzoo.cli.training import DEVICE
 from inrzoo.errors import InrzooError
 from inrzoo.trust import trust
@@ -79,13 +79,13 @@ def run(
     folder = out or Path(f"{definition.name}.{name.rpartition(':')[2]}")
     if isinstance(place, Path) and not place.exists():
         raise InrzooError(f"no store {place}; make it by: {definition.build_command}, or name it with --store")
-    how: dict[str, Any] = {"test_store": test_store, "seeds": seeds, "settings": words, "device": device}
+    how: dict[str, Any] = {"seeds": seeds, "settings": words, "device": device}
     if plan:
-        costs = room.plan(task, name, place, folder, **how)
+        costs = room.plan(room.Evaluator(task, place, test_store), name, folder, **how)
         minutes = costs.seconds / 60
         say(f"{costs.seeds} trainings of {costs.steps} steps: {minutes:.1f} minutes each, on this machine")
         return
-    result = room.run(task, name, place, folder, **how)
+    result = room.run(task, name, place, folder, test_store=test_store, **how)
     interval = "" if result.interval is None else f" ± {result.interval:.2f}"
     say(f"{result.measure}  {result.mean:.2f}{interval} % over {len(result.seeds)} training seed(s)")
     say(f"result   {folder / room.RESULT}")
@@ -116,12 +116,8 @@ def submit(
 
 @leaderboard.command()
 @BOARD
-@click.option(
-    "--format",
-    "kind",
-    type=click.Choice(["markdown", "html", "json", "hub"]),
-    default="markdown",
-    show_default=True,
+@format_option(
+    *("markdown", "html", "json", "hub"),
     help="What is written; hub: eval.yaml of datasets and .eval_results/ of models, into the folder --out.",
 )
 @click.option(

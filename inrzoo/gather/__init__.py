@@ -9,20 +9,17 @@ Shape letters: N signals, S seeds.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.gather.agreement import require_one_setting, shared_axis
 from inrzoo.gather.parts import Gathering, Part
-from inrzoo.gather.selection import as_words, selected
+from inrzoo.gather.selection import Selection
 from inrzoo.gather.writing import OnBlock, write
 from inrzoo.store import Store, open_store
 
-__all__ = ["OnBlock", "merge", "subset"]
+__all__ = ["OnBlock", "Selection", "merge", "subset"]
 
 
 def merge(
@@ -59,13 +56,8 @@ def merge(
 def subset(
     store: str | Path,
     out: Path,
+    selection: Selection,
     *,
-    split: str | None = None,
-    labels: Mapping[str, str | Sequence[str]] | None = None,
-    min_psnr: float | None = None,
-    signals: slice | Sequence[int] | NDArray[np.int64] | None = None,
-    seeds: int | Sequence[int] | None = None,
-    views: int | Sequence[int] | None = None,
     overwrite: bool = False,
     on_block: OnBlock = lambda done, total: None,
 ) -> Store:
@@ -75,13 +67,8 @@ def subset(
 
     Args:
         store: path or URL.
+        selection: the chosen INRs; signals keep the order of the store.
         out, overwrite, on_block: as in `merge`.
-        split: name of a split.
-        labels: names of labels by column: `{"digit": ["3", "5"]}`.
-        min_psnr: minimum PSNR in dB at the last chosen snapshot.
-        signals: numbers of signals, or a slice of them; they keep the order of the store.
-        seeds: one or several numbers of the fits of each signal.
-        views: one or several step counts of snapshots.
 
     Returns:
         The new store.
@@ -90,13 +77,8 @@ def subset(
         InrzooError: what is asked for does not exist, and the message names what does; no INR is left; the store is
             unfinished; or `out` exists.
     """
-    part = selected(
-        _finished(store), split=split, labels=labels or {}, min_psnr=min_psnr, signals=signals, seeds=seeds, views=views
-    )
-    asked: dict[str, object] = {"split": split, "label": labels, "min_psnr": min_psnr, "signals": signals}
-    asked |= {"seeds": seeds, "views": views}
-    words = {name: as_words(value) for name, value in asked.items() if value is not None}
-    return write(Gathering((part,), axis=0, selection=words), out, overwrite, on_block)
+    part = selection.of(_finished(store))
+    return write(Gathering((part,), axis=0, selection=selection.words()), out, overwrite, on_block)
 
 
 def _finished(path: str | Path) -> Store:

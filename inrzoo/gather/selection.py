@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,48 +19,61 @@ from inrzoo.store.normalize_index import normalize_index
 
 MAX_LISTED = 20
 """Maximum number of numbers that a store records one by one."""
+OPTIONS = {"labels": "label"}
+"""Options with another name than their condition."""
 
 
-def selected(
-    store: Store,
-    *,
-    split: str | None,
-    labels: Mapping[str, str | Sequence[str]],
-    min_psnr: float | None,
-    signals: slice | Sequence[int] | NDArray[np.int64] | None,
-    seeds: int | Sequence[int] | None,
-    views: int | Sequence[int] | None,
-) -> Part:
-    """Return the INRs that meet every condition; see `inrzoo.gather.subset`.
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """Conditions on the INRs of a store, as `inrzoo.subset` takes them; None for no condition."""
 
-    Raises:
-        InrzooError: a name or number is absent, or no INR is left.
-    """
-    keep_N = np.zeros(store.num_signals, dtype=bool)
-    try:
-        keep_N[normalize_index(slice(None) if signals is None else signals, store.num_signals, "signals")] = True
-    except IndexError as error:
-        raise InrzooError(f"{store.location}: {error}") from None
-    if split is not None:
-        keep_N &= store.split == _code(store, "split", split, store.info.split_names)
-    for column, names in labels.items():
-        if column not in store.labels:
-            raise InrzooError(f"{store.location} has no label {column!r}; there are: {', '.join(store.labels)}")
-        known = store.info.label_names[column]
-        codes = [_code(store, column, name, known) for name in ([names] if isinstance(names, str) else names)]
-        keep_N &= np.isin(store.labels[column], codes)
-    chosen_seeds = _numbers(store, "seed", seeds, range(store.num_seeds))
-    steps = [store.snapshots.index(view) for view in _numbers(store, "view", views, store.snapshots)]
-    part = Part.of(
-        store, signals=np.flatnonzero(keep_N), seeds=np.array(chosen_seeds), steps=np.array(sorted(steps), dtype=int)
-    )
-    if min_psnr is not None:
-        psnr_NS = store.psnr[part.signals][:, part.seeds, part.steps[-1]]
-        part = replace(part, chosen_NS=part.chosen_NS & (psnr_NS >= min_psnr))  # NaN meets nothing
-    has_inr = part.chosen_NS.any(axis=1)
-    if not has_inr.any():
-        raise InrzooError(f"no INR of {store.location} is left; inrzoo info {store.location} says what it holds")
-    return replace(part, signals=part.signals[has_inr], chosen_NS=part.chosen_NS[has_inr])
+    split: str | None
+    labels: Mapping[str, str | Sequence[str]] | None
+    min_psnr: float | None
+    signals: slice | Sequence[int] | NDArray[np.int64] | None
+    seeds: int | Sequence[int] | None
+    views: int | Sequence[int] | None
+
+    def of(self, store: Store) -> Part:
+        """Return the INRs that meet every condition.
+
+        Raises:
+            InrzooError: a name or number is absent, or no INR is left.
+        """
+        keep_N = np.zeros(store.num_signals, dtype=bool)
+        try:
+            signals = slice(None) if self.signals is None else self.signals
+            keep_N[normalize_index(signals, store.num_signals, "signals")] = True
+        except IndexError as error:
+            raise InrzooError(f"{store.location}: {error}") from None
+        if self.split is not None:
+            keep_N &= store.split == _code(store, "split", self.split, store.info.split_names)
+        for column, names in (self.labels or {}).items():
+            if column not in store.labels:
+                raise InrzooError(f"{store.location} has no label {column!r}; there are: {', '.join(store.labels)}")
+            known = store.info.label_names[column]
+            codes = [_code(store, column, name, known) for name in ([names] if isinstance(names, str) else names)]
+            keep_N &= np.isin(store.labels[column], codes)
+        chosen_seeds = _numbers(store, "seed", self.seeds, range(store.num_seeds))
+        steps = [store.snapshots.index(view) for view in _numbers(store, "view", self.views, store.snapshots)]
+        part = Part.of(
+            store,
+            signals=np.flatnonzero(keep_N),
+            seeds=np.array(chosen_seeds),
+            steps=np.array(sorted(steps), dtype=int),
+        )
+        if self.min_psnr is not None:
+            psnr_NS = store.psnr[part.signals][:, part.seeds, part.steps[-1]]
+            part = replace(part, chosen_NS=part.chosen_NS & (psnr_NS >= self.min_psnr))  # NaN meets nothing
+        has_inr = part.chosen_NS.any(axis=1)
+        if not has_inr.any():
+            raise InrzooError(f"no INR of {store.location} is left; inrzoo info {store.location} says what it holds")
+        return replace(part, signals=part.signals[has_inr], chosen_NS=part.chosen_NS[has_inr])
+
+    def words(self) -> dict[str, str]:
+        """Return the conditions by the names of their options, as a store records them."""
+        asked = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {OPTIONS.get(name, name): as_words(value) for name, value in asked.items() if value is not None}
 
 
 def as_words(asked: object) -> str:

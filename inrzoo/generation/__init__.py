@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,30 @@ OnBlock = Callable[[int, int], None]
 """Called with the numbers of blocks written and of all blocks."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Which samples are drawn, as `inrzoo.generate` takes it.
+
+    Attributes:
+        count: number of samples.
+        label: name of the class of all samples; None for all classes.
+        seed: of the noise.
+        steps: evaluations of the denoiser for each sample.
+        guidance: weight of the class over no class; 1 is none.
+    """
+
+    count: int
+    label: str | None = None
+    seed: int = 0
+    steps: int = 50
+    guidance: float = 1.0
+
+
 def generate(
     run: Path,
     out: Path,
+    samples: Samples,
     *,
-    count: int,
-    label: str | None = None,
-    seed: int = 0,
-    steps: int = 50,
-    guidance: float = 1.0,
     overwrite: bool = False,
     on_block: OnBlock = lambda done, total: None,
 ) -> Store:
@@ -63,11 +78,7 @@ def generate(
     Args:
         run: folder of a run of the task `generate`, for its best checkpoint, or a checkpoint.
         out: the new store, a folder. It is made whole or not at all.
-        count: number of samples.
-        label: name of the class of all samples; None for all classes.
-        seed: of the noise.
-        steps: evaluations of the denoiser for each sample.
-        guidance: weight of the class over no class; 1 is none.
+        samples: what is drawn.
         overwrite: whether to replace the store at `out`.
         on_block: called with the progress.
 
@@ -81,6 +92,7 @@ def generate(
     """
     require("build", "generating a store", "dask")
     require_schedulers()
+    count, label, steps, guidance = samples.count, samples.label, samples.steps, samples.guidance
     if count < 1:
         raise InrzooError(f"--count {count} is not allowed; it must be at least 1")
     if not 1 <= steps <= TIMES:
@@ -97,7 +109,7 @@ def generate(
         identity=model.checkpoint.identity,
         steps=steps,
         guidance=guidance,
-        seed=seed,
+        seed=samples.seed,
         label=label,
     )
     with new_folder(out, "--out", overwrite, 2 * 4 * count * model.inr.layout.num_params) as place, one_thread():

@@ -37,7 +37,7 @@ class GenerativeRun:
         inr: the family that they are of.
         checkpoint: where it was read from.
         sha256: hex, of that file.
-        notes: what the checkpoint records of the training data.
+        notes: what the checkpoint says of the data that the model was trained on.
     """
 
     sampler: Sampler

@@ -53,28 +53,33 @@ CONTEXT: dict[str, Any] = {
 """The context of Croissant 1.0, to the letter."""
 
 
-def croissant(
-    store: Store,
-    repo_id: str,
-    version: int,
-    revision: str,
-    folder: str,
-    files: Mapping[str, Entry],
-    images: bool,
-    root: bytes,
-) -> str:
-    """Return the content of `croissant.json`.
+@dataclass(frozen=True)
+class Release:
+    """A version of a store on the Hub.
 
-    Args:
+    Attributes:
         store: a complete store.
         repo_id: `USER/NAME` of the dataset.
-        version: N of the tag vN.
+        version: N of the tag vN that the files get.
         revision: tag or branch at which the files are fetched.
         folder: name of the zarr store in the repository.
         files: the files of the repository, among them the Parquet files.
         images: whether the rows of the Parquet files have a picture of each INR.
-        root: content of the root of the store.
     """
+
+    store: Store
+    repo_id: str
+    version: int
+    revision: str
+    folder: str
+    files: Mapping[str, Entry]
+    images: bool
+
+
+def croissant(release: Release, root: bytes) -> str:
+    """Return the content of `croissant.json`; `root` is the content of the root of the store."""
+    store, repo_id, version, revision = release.store, release.repo_id, release.version, release.revision
+    folder, images = release.folder, release.images
     page = f"{constants.ENDPOINT}/datasets/{repo_id}"
     at = f"{page}/resolve/{quote(revision, safe='')}"
     is_tag = revision == f"v{version}"
@@ -113,7 +118,7 @@ def croissant(
                 "encodingFormat": "application/json",
                 "sha256": hashlib.sha256(root).hexdigest(),
             },
-            *(_file(name, files[name], at) for name in names),
+            *(_file(name, release.files[name], at) for name in names),
             *(_file_set(store, split) for split in store.info.split_names if split in splits),
         ],
         "recordSet": [

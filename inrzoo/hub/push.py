@@ -17,6 +17,7 @@ from huggingface_hub.utils import validate_repo_id
 from inrzoo.errors import InrzooError
 from inrzoo.hub import gallery as space
 from inrzoo.hub.branch import Branch
+from inrzoo.hub.croissant import Release
 from inrzoo.hub.describe import describe
 from inrzoo.hub.errors import LOG_IN, explained, retrying, status_of
 from inrzoo.hub.header import says_images
@@ -254,7 +255,8 @@ def _push(store: Store, repo_id: str, revision: str, images: bool, on_bytes: OnB
         named = {*data, *metadata, *sizes}
         stray = [path for path in branch.entries if path.startswith((f"{folder}/", "data/")) and path not in named]
         at = f"v{number}" if revision == MAIN else revision
-        metadata |= describe(store, repo_id, number, at, folder, branch.files(), images, Path(temporary))
+        release = Release(store, repo_id, number, at, folder, branch.files(), images)
+        metadata |= describe(release, Path(temporary))
         for path_in_repo, path in metadata.items():
             if not branch.has(path_in_repo, path):
                 branch.send(path_in_repo, path, tick)

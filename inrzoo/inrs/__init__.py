@@ -44,22 +44,22 @@ class Perceptron:
 
     Attributes:
         activation: σ.
+        weight_factors, bias_factors: a_i and c_i.
         num_inputs: inputs of the first layer.
         hidden_features: neurons of a hidden layer.
         num_hidden: number of hidden layers.
         out_features: C.
-        weight_factors, bias_factors: a_i and c_i.
         output_offset: added to every channel.
         inputs: coordinates (K, D) to inputs of the first layer (K, num_inputs).
     """
 
     activation: Literal["sine", "relu"]
+    weight_factors: tuple[float, ...]
+    bias_factors: tuple[float, ...]
     num_inputs: int
     hidden_features: int
     num_hidden: int
     out_features: int
-    weight_factors: tuple[float, ...]
-    bias_factors: tuple[float, ...]
     output_offset: float
     inputs: Callable[[Tensor], Tensor]
 

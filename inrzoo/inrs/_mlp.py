@@ -1,4 +1,4 @@
-"""The layout, initialisation and input motions that SIREN and the ReLU MLP share.
+"""The fields, layout, initialisation and input motions that SIREN and the ReLU MLP share.
 
 Shape letters: P parameters of one INR, D in_features; leading dimensions (...) count INRs.
 """
@@ -6,6 +6,8 @@ Shape letters: P parameters of one INR, D in_features; leading dimensions (...) 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula, Layer
+from inrzoo.inrs import INR
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout, WeightTensor
@@ -22,6 +25,39 @@ if TYPE_CHECKING:
     from torch import Tensor
 else:
     torch = lazy("torch", globals())
+
+
+@dataclass(frozen=True, kw_only=True)
+class MultilayerPerceptron(INR):
+    """A network of linear layers with hidden layers of one width; a subclass says what is between the layers.
+
+    Attributes:
+        hidden_features: H, neurons of a hidden layer.
+        hidden_layers: linear layers between hidden layers.
+    """
+
+    hidden_features: int
+    hidden_layers: int
+
+    def __post_init__(self) -> None:
+        """Reject impossible fields.
+
+        Raises:
+            InrzooError: a count is out of range.
+        """
+        super().__post_init__()
+        self.require("hidden_features", self.hidden_features >= 1, "at least 1")
+        self.require("hidden_layers", self.hidden_layers >= 0, "at least 0")
+
+    @property
+    def num_inputs(self) -> int:
+        """Inputs of the first layer."""
+        return self.in_features
+
+    @cached_property
+    def layout(self) -> WeightLayout:
+        """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them."""
+        return mlp_layout([self.num_inputs, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features])
 
 
 def mlp_layout(sizes: Sequence[int]) -> WeightLayout:

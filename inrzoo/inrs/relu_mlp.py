@@ -22,12 +22,11 @@ from numpy.typing import NDArray
 from inrzoo.array_namespace import affine, array_namespace, as_type, double_precision, is_repeated, is_torch, relu
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula, Layer
-from inrzoo.inrs import INR, Perceptron
-from inrzoo.inrs._mlp import broadcast_to_float64, draw_uniform, mlp_formula, mlp_layout, move_input
+from inrzoo.inrs import Perceptron
+from inrzoo.inrs._mlp import MultilayerPerceptron, broadcast_to_float64, draw_uniform, mlp_formula, move_input
 from inrzoo.inrs._symmetries import draw_integers, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
-from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +38,7 @@ Encoding = Literal["none", "positional", "log_spaced", "fourier"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReluMlp(INR):
+class ReluMlp(MultilayerPerceptron):
     """f(x) = W_L h + b_L with h ← max(0, W h + b) at every layer before the last, from h = x or h = γ(x).
 
     γ(x) = (cos F x, sin F x), all cosines before all sines, with the M frequencies in the rows of F:
@@ -76,28 +75,18 @@ class ReluMlp(INR):
     encoding_seed: int = 0
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a field is out of range, or the encoding is unknown.
-        """
+        """Reject fields out of range and unknown encodings by an InrzooError."""
         super().__post_init__()
-        self.require("hidden_features", self.hidden_features >= 1, "at least 1")
-        self.require("hidden_layers", self.hidden_layers >= 0, "at least 0")
         encodings = get_args(Encoding)
         self.require("encoding", self.encoding in encodings, f"one of {', '.join(encodings)}")
         self.require("num_frequencies", self.num_frequencies >= 1, "at least 1")
         self.require("sigma", 0 < self.sigma < np.inf, "above 0")
         self.require("sigma", self.encoding != "log_spaced" or self.sigma > 1, "above 1 with encoding = 'log_spaced'")
 
-    @cached_property
-    def layout(self) -> WeightLayout:
-        """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them.
-
-        With an encoding, the axis "in" runs over the 2 M features.
-        """
-        inputs = self.in_features if self.encoding == "none" else 2 * len(self.frequencies)
-        return mlp_layout([inputs, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features])
+    @property
+    def num_inputs(self) -> int:
+        """The coordinates or, with an encoding, its 2 M features: the axis "in" of the layout."""
+        return self.in_features if self.encoding == "none" else 2 * len(self.frequencies)
 
     @cached_property
     def frequencies(self) -> NDArray[np.float64]:
@@ -176,12 +165,12 @@ class ReluMlp(INR):
         ones = (1.0,) * (self.hidden_layers + 1)
         return Perceptron(
             activation="relu",
-            num_inputs=self.layout.axes["in"],
+            weight_factors=ones,
+            bias_factors=ones,
+            num_inputs=self.num_inputs,
             hidden_features=self.hidden_features,
             num_hidden=len(ones),
             out_features=self.out_features,
-            weight_factors=ones,
-            bias_factors=ones,
             output_offset=0.0,
             inputs=self.features,
         )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
@@ -16,12 +15,11 @@ from numpy.typing import NDArray
 
 from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.formula import Formula, Layer
-from inrzoo.inrs import INR, Perceptron
-from inrzoo.inrs._mlp import draw_uniform, mlp_formula, mlp_layout, move_input
+from inrzoo.inrs import Perceptron
+from inrzoo.inrs._mlp import MultilayerPerceptron, draw_uniform, mlp_formula, move_input
 from inrzoo.inrs._symmetries import draw_integers, draw_signs, lexicographic_order, multiply_neurons
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
-from inrzoo.weights import WeightLayout
 
 if TYPE_CHECKING:
     import torch
@@ -39,7 +37,7 @@ TIE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
-class Siren(INR):
+class Siren(MultilayerPerceptron):
     """f(x) = W_L h + b_L + offset, with h ← sin(ω (W h + b)) at every layer before the last.
 
     The papers' SIRENs differ in initialisation and in the place of ω (docs/derivations/siren.md#initialisation);
@@ -85,14 +83,8 @@ class Siren(INR):
     init_scale: float = 1.0
 
     def __post_init__(self) -> None:
-        """Reject impossible fields.
-
-        Raises:
-            InrzooError: a field is out of range, or the convention is unknown.
-        """
+        """Reject fields out of range and unknown conventions by an InrzooError."""
         super().__post_init__()
-        self.require("hidden_features", self.hidden_features >= 1, "at least 1")
-        self.require("hidden_layers", self.hidden_layers >= 0, "at least 0")
         self.require("omega_0", 0 < self.omega_0 < np.inf, "above 0")
         conventions = get_args(Convention)
         self.require("convention", self.convention in conventions, f"one of {', '.join(conventions)}")
@@ -101,11 +93,6 @@ class Siren(INR):
         self.require("omega_hidden", not own or 0 < (self.omega_hidden or 0) < np.inf, "above 0")
         self.require("omega_hidden", not own or self.convention != "mwt", "left out with convention = 'mwt'")
         self.require("init_scale", 0 < self.init_scale < np.inf, "above 0")
-
-    @cached_property
-    def layout(self) -> WeightLayout:
-        """`weight_i` (out, in) and `bias_i` (out,) of every layer, first to last, as torch's `nn.Linear` holds them."""
-        return mlp_layout([self.in_features, *[self.hidden_features] * (self.hidden_layers + 1), self.out_features])
 
     @property
     def omegas(self) -> tuple[float, ...]:
@@ -199,12 +186,12 @@ class Siren(INR):
         """See `INR.kernel`."""
         return Perceptron(
             activation="sine",
-            num_inputs=self.in_features,
+            weight_factors=self.omegas,
+            bias_factors=self.bias_omegas,
+            num_inputs=self.num_inputs,
             hidden_features=self.hidden_features,
             num_hidden=len(self.omegas),
             out_features=self.out_features,
-            weight_factors=self.omegas,
-            bias_factors=self.bias_omegas,
             output_offset=self.output_offset,
             inputs=lambda coords_KD: coords_KD,
         )
@@ -289,14 +276,6 @@ class Siren(INR):
 
         See docs/derivations/augmentation.md#moving-the-signal.
         W₀ ← W₀ A⁻¹, then b₀ ← b₀ − W₀ t, or b₀ − ω W₀ t where ω does not multiply the bias; the contrastive paper
-        writes the former beside its eq. 3, for which the latter is right.
-
-        Args:
-            weights: (..., P).
-            matrix: A, (D, D) or (..., D, D).
-            shift: t, (D,) or (..., D).
-
-        Returns:
-            (..., P).
+        writes the former beside its eq. 3, for which the latter is right. Shapes are those of `INR.transform_coords`.
         """
         return move_input(self.layout, weights, matrix, shift, self.omegas[0] / self.bias_omegas[0])

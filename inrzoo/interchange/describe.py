@@ -65,7 +65,7 @@ def info_of(
         "citation": texts.citation if texts else "",
         "redistributable": bool(own and own.redistributable),
         "preset": None,
-        "seeds": len(incoming.copies),
+        "seeds": len(incoming.fits.copies),
         "limit": None,
         "source": own.to_json()["source"] if own else {"name": "imported"},
         "inr": {key: value for key, value in spec.items() if key not in ("in_features", "out_features")},
@@ -78,7 +78,9 @@ def info_of(
     if matched is not None:
         sha = matched.table.digest(ids)
     columns, label_names = labels_of(incoming, matched)
-    copies = described.seeds if described and len(described.seeds) == len(incoming.copies) else incoming.copies
+    copies = incoming.fits.copies
+    if described and len(described.seeds) == len(copies):
+        copies = described.seeds
     return StoreInfo(
         dataset=dataset,
         manifest=RecordedManifest.from_tables(resolved),
@@ -103,7 +105,7 @@ def info_of(
             format=incoming.format,
             convention=incoming.convention,
             said_by=meaning.said_by,
-            num_files=incoming.num_files,
+            num_files=incoming.fits.num_files,
             sha256=digest,
             lists=incoming.lists,
             copies=tuple(copies),

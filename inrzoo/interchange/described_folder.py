@@ -13,6 +13,7 @@ import io
 import json
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from safetensors.numpy import load as load_safetensors
 from inrzoo.errors import InrzooError
 from inrzoo.interchange import description, state_files
 from inrzoo.interchange.description import Description
-from inrzoo.interchange.incoming import UNLABELLED, ImageKey, IncomingSet, OnFile, Options, codes_of
+from inrzoo.interchange.incoming import UNLABELLED, FileEach, IncomingSet, Options, codes_of
 from inrzoo.interchange.rebasing import proposal, rebase
 from inrzoo.store.files import sha256
 
@@ -67,25 +68,14 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
     names = _split_names([str(signal.split) for signal in signals])
     signals.sort(key=lambda signal: names.index(str(signal.split)))  # stable
     codes, label_names = _labels(signals)
-    copies = sorted({seed for signal in signals for seed in signal.files})
     first = [signal.files[min(signal.files)] for signal in signals]
     ids = [signal.signal_id for signal in signals]
     ids = ids if len({*ids}) == len(ids) else first
-    keys: list[ImageKey] = [*ids]
+    files = FileEach([signal.files for signal in signals])
     _vector(folder, first[0], described)  # a description that does not fit is said before anything is written
 
-    def read(weights_SNP: NDArray[np.float32], on_file: OnFile) -> str:
-        total, done, digest = sum(len(signal.files) for signal in signals), 0, hashlib.sha256()
-        weights_SNP[:] = np.nan
-        on_file(0, total)
-        for seed, copy in enumerate(copies):
-            for row, signal in enumerate(signals):
-                if copy in signal.files:
-                    weights_SNP[seed, row], content_sha = _vector(folder, signal.files[copy], described)
-                    digest.update(content_sha)
-                    done += 1
-                    on_file(done, total)
-        return digest.hexdigest()
+    def vector(row: int, name: str) -> tuple[NDArray[np.float32], bytes]:
+        return _vector(folder, name, described)
 
     return IncomingSet(
         source=folder,
@@ -94,15 +84,13 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
         meaning=described.meaning,
         names=first,
         ids=ids,
-        keys=keys,
+        keys=ids,
         split=np.array([names.index(str(signal.split)) for signal in signals], dtype=np.uint8),
         split_names=names,
         labels={"class": codes},
         label_names={"class": label_names},
-        copies=copies,
-        present_SN=np.array([[copy in signal.files for signal in signals] for copy in copies]),
-        num_files=sum(len(signal.files) for signal in signals),
-        read=read,
+        fits=files.fits,
+        read=partial(files.read, vector),
         grids={options.description.name: described.grid} if described.grid else {},
         lists=lists,
     )

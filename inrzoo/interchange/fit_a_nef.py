@@ -31,7 +31,7 @@ from inrzoo.interchange.arena_settings import (
 )
 from inrzoo.interchange.flax_tensors import ParamConfig
 from inrzoo.interchange.hdf5 import Hdf5File
-from inrzoo.interchange.incoming import UNLABELLED, ImageKey, IncomingSet, OnFile, Options
+from inrzoo.interchange.incoming import UNLABELLED, Fits, ImageKey, IncomingSet, OnFile, Options
 from inrzoo.interchange.sidecar import Sidecar
 from inrzoo.store.files import sha256
 
@@ -105,9 +105,7 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
         split_names=split_names,
         labels=labels,
         label_names=label_names,
-        copies=list(range(seeds)),
-        present_SN=present_SN[:, rows],
-        num_files=len(files),
+        fits=Fits(list(range(seeds)), present_SN[:, rows], len(files)),
         read=lambda weights_SNP, on_file: _read(files, config, positions, count, rows, weights_SNP, on_file),
         grids={sidecar.NAME if described else "cfg.json": grid} if grid else {},
         lists={

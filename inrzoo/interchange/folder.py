@@ -51,7 +51,6 @@ class Listing:
     Attributes:
         folder: the folder.
         signals: N signals in the order of their splits and, inside, of the splits file.
-        copies: S numbers of fits, ascending.
         split_names: names of the splits.
         sidecar: content of `inrzoo.json`, or None.
         splits_file: file with the splits, None if numbers decide them.
@@ -59,7 +58,6 @@ class Listing:
 
     folder: Path
     signals: list[Signal]
-    copies: list[int]
     split_names: list[str]
     sidecar: Sidecar | None
     splits_file: Path | None
@@ -117,9 +115,8 @@ def read(folder: Path, split_points: Sequence[int] | None = None, root: str | No
     if unknown := {signal.split for signal in signals.values()} - {*names}:
         raise InrzooError(f"{folder / sidecar.NAME} does not know the split {sorted(unknown)[0]}")
     ordered = sorted(signals.values(), key=lambda signal: names.index(signal.split))  # stable
-    copies = sorted({copy for signal in ordered for copy in signal.files})
     _require_files(folder, ordered)
-    return Listing(folder, ordered, copies, names, described, files[0] if files else None)
+    return Listing(folder, ordered, names, described, files[0] if files else None)
 
 
 def _listed(file: Path, our_name: dict[str, str], root: str | None) -> Iterator[tuple[PurePosixPath, int, str]]:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from inrzoo import bases, registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
-from inrzoo.interchange.incoming import UNLABELLED, ImageKey, IncomingSet, OnFile, Options, meaning_of
+from inrzoo.interchange.incoming import UNLABELLED, Fits, IncomingSet, OnFile, Options, meaning_of
 from inrzoo.interchange.pickled_arrays import read_arrays
 from inrzoo.store.files import sha256
 
@@ -173,22 +173,19 @@ def read_file(path: Path, options: Options) -> IncomingSet:
             on_file(start + len(part), len(latents_NM))
         return hashlib.sha256(b"".join(bytes.fromhex(sha256(file)) for file in files)).hexdigest()
 
-    keys: list[ImageKey] = [*ids]
     return IncomingSet(
         source=path,
         format="modulations",
         convention=CONVENTION,
         meaning=meaning,
-        names=[f"{path.name} {signal_id}" for signal_id in ids],
         ids=ids,
-        keys=keys,
+        keys=ids,
+        names=[f"{path.name} {signal_id}" for signal_id in ids],
         split=np.array(codes, dtype=np.uint8),
         split_names=split_names,
         labels={"class": np.zeros(len(ids), dtype=np.int64)},
         label_names={"class": [UNLABELLED]},
-        copies=[0],
-        present_SN=np.ones((1, len(ids)), dtype=bool),
-        num_files=len(files),
+        fits=Fits([0], np.ones((1, len(ids)), dtype=bool), len(files)),
         read=read,
         grids={"--base": [base.resolution] * 2} if base.resolution and meaning.spec["in_features"] == 2 else {},
         lists={file.name: sha256(file) for file in files},

@@ -11,6 +11,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.interchange import state_files
-from inrzoo.interchange.incoming import ImageKey, IncomingSet, OnFile, Options, codes_of
+from inrzoo.interchange.incoming import FileEach, ImageKey, IncomingSet, Options, codes_of
 from inrzoo.interchange.reading import reading_of
 from inrzoo.interchange.state_dict_conventions import IMPLICIT_ZOO
 from inrzoo.store.files import sha256
@@ -69,7 +70,7 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
     split, split_names = _split(images, options.split_points)
     order = np.argsort(split, kind="stable")
     images, split = [images[row] for row in order], split[order]
-    copies = sorted({copy for image in images for copy in image.files})
+    files = FileEach([image.files for image in images])
     first = images[0].files[min(images[0].files)]
     where = str(first.relative_to(folder))
     tensors = _tensors(first.read_bytes(), where)
@@ -83,24 +84,13 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
     codes, names = codes_of(image.label for image in images)
     psnr_N = np.array([image.psnr for image in images])
 
-    def read(weights_SNP: NDArray[np.float32], on_file: OnFile) -> str:
-        total, done = sum(len(image.files) for image in images), 0
-        digest = hashlib.sha256()
-        weights_SNP[:] = np.nan
-        on_file(0, total)
-        for seed, copy in enumerate(copies):
-            for row, image in enumerate(images):
-                if copy not in image.files:
-                    continue
-                content, called = image.files[copy].read_bytes(), str(image.files[copy].relative_to(folder))
-                digest.update(hashlib.sha256(content).digest())
-                try:
-                    weights_SNP[seed, row] = state_files.flat(_tensors(content, called), shapes, inr.layout, convention)
-                except InrzooError as error:
-                    raise InrzooError(str(error) if called in str(error) else f"{called}: {error}") from None
-                done += 1
-                on_file(done, total)
-        return digest.hexdigest()
+    def vector(row: int, path: Path) -> tuple[NDArray[np.float32], bytes]:
+        content, called = path.read_bytes(), str(path.relative_to(folder))
+        try:
+            params_P = state_files.flat(_tensors(content, called), shapes, inr.layout, convention)
+        except InrzooError as error:
+            raise InrzooError(str(error) if called in str(error) else f"{called}: {error}") from None
+        return params_P, hashlib.sha256(content).digest()
 
     keys: list[ImageKey] = [("test" if image.part == "test" else "train", image.number) for image in images]
     return IncomingSet(
@@ -115,10 +105,8 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
         split_names=split_names,
         labels={"class": codes},
         label_names={"class": names},
-        copies=copies,
-        present_SN=np.array([[copy in image.files for image in images] for copy in copies]),
-        num_files=sum(len(image.files) for image in images),
-        read=read,
+        fits=files.fits,
+        read=partial(files.read, vector),
         lists=lists,
         numbers={PSNR: psnr_N} if np.isfinite(psnr_N).any() else {},
     )

@@ -3,10 +3,11 @@
 Shape letters: N signals, S seeds, P parameters of one INR.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ SIZES = ("in_features", "out_features", "hidden_features", "hidden_layers", "num
 UNLABELLED = "unlabelled"
 """Name of the one class of signals that have none."""
 
+File = TypeVar("File")
 OnFile = Callable[[int, int], None]
 """Called with the numbers of files read and of all files."""
 ImageKey = str | tuple[str | None, int]
@@ -119,6 +121,63 @@ class Meaning:
         return self.value_range
 
 
+@dataclass(frozen=True)
+class Fits:
+    """Which fits of its signals a set has.
+
+    Attributes:
+        copies: numbers of the S fits.
+        present_SN: whether there are weights.
+        num_files: files that hold the weights.
+    """
+
+    copies: list[int]
+    present_SN: NDArray[np.bool_]
+    num_files: int
+
+
+@dataclass(frozen=True)
+class FileEach(Generic[File]):
+    """The files of a set that has one file a fit.
+
+    Attributes:
+        files: for each of N signals, the file of each of its fits by their number.
+    """
+
+    files: Sequence[Mapping[int, File]]
+
+    @property
+    def fits(self) -> Fits:
+        """The fits that there are, in ascending order."""
+        copies = sorted({copy for of_signal in self.files for copy in of_signal})
+        present_SN = np.array([[copy in of_signal for of_signal in self.files] for copy in copies])
+        return Fits(copies, present_SN, sum(map(len, self.files)))
+
+    def read(
+        self,
+        vector: Callable[[int, File], tuple[NDArray[np.float32], bytes]],
+        weights_SNP: NDArray[np.float32],
+        on_file: OnFile,
+    ) -> str:
+        """Read every file, as `IncomingSet.read` does.
+
+        Args:
+            vector: returns, for the number of a signal and a file, the weights (P,) and the sha256 of the file.
+        """
+        fits, done, digest = self.fits, 0, hashlib.sha256()
+        on_file(0, fits.num_files)
+        for seed, copy in enumerate(fits.copies):
+            for row, of_signal in enumerate(self.files):
+                if copy not in of_signal:
+                    weights_SNP[seed, row] = np.nan
+                    continue
+                weights_SNP[seed, row], content_sha = vector(row, of_signal[copy])
+                digest.update(content_sha)
+                done += 1
+                on_file(done, fits.num_files)
+        return digest.hexdigest()
+
+
 @dataclass(frozen=True, kw_only=True)
 class IncomingSet:
     """A set of INRs, listed and described, from which weights can be read.
@@ -134,9 +193,7 @@ class IncomingSet:
         settled: whether ids and labels are those of the dataset, so that images bring no others.
         split: N indices into `split_names`.
         labels, label_names: as in a store; the first column is the class.
-        copies: numbers of the S fits.
-        present_SN: whether there are weights.
-        num_files: files that hold the weights.
+        fits: which weights there are.
         read: fills an array (S, N, P) with the weights, NaN for missing ones, and returns the sha256 (hex) over the
             sha256 of every file.
         grids: sizes of the signals' grid, by who says it.
@@ -151,14 +208,12 @@ class IncomingSet:
     meaning: Meaning
     names: list[str]
     ids: list[str]
-    keys: list[ImageKey]
+    keys: Sequence[ImageKey]
     split: NDArray[np.uint8]
     split_names: list[str]
     labels: dict[str, NDArray[np.int64]]
     label_names: dict[str, list[str]]
-    copies: list[int]
-    present_SN: NDArray[np.bool_]
-    num_files: int
+    fits: Fits
     read: Callable[[NDArray[np.float32], OnFile], str]
     settled: bool = False
     grids: dict[str, list[int]] = field(default_factory=dict)

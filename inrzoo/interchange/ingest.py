@@ -4,9 +4,10 @@ Shape letters: N signals, S seeds, T snapshots (one), B signals of a block, P pa
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -60,6 +61,7 @@ def import_inrs(
     splits: Path | None = None,
     per_seed: int | None = None,
     on_file: OnFile = lambda done, total: None,
+    read: Callable[[Path, Options], IncomingSet] = read_set,
 ) -> Path:
     """Import a published set of INRs into a complete store, which is created whole or not at all.
 
@@ -87,6 +89,7 @@ def import_inrs(
         description, pattern, splits: of plain folders, see `inrzoo.interchange.described_folder`.
         per_seed: number of signals of one seed in fit-a-nef's numbering, if it holds several seeds.
         on_file: called with the progress.
+        read: lists the set; by default the files decide whose it is.
 
     Returns:
         `out`.
@@ -113,23 +116,28 @@ def import_inrs(
         per_seed=per_seed,
     )
     _require_ready(out, dataset, images)
-    return _import(read_set(source, options), out, dataset, images, grid, name, on_file)
+    return _import(read(source, options), out, dataset, images, grid, name, on_file)
+
+
+class StateDictOptions(TypedDict, total=False):
+    """Keywords of `import_inrs` that folders of state dicts have, too."""
+
+    dataset: str | None
+    images: Path | None
+    grid: tuple[int, ...] | None
+    split_points: tuple[int, ...] | None
+    name: str | None
+    inr_settings: dict[str, Any] | None
+    coords: dict[str, Any] | None
+    root: str | None
+    on_file: OnFile
 
 
 def import_state_dicts(
     folder: Path,
     out: Path,
     convention: str | None = None,
-    *,
-    dataset: str | None = None,
-    images: Path | None = None,
-    grid: tuple[int, ...] | None = None,
-    split_points: tuple[int, ...] | None = None,
-    name: str | None = None,
-    inr_settings: dict[str, Any] | None = None,
-    coords: dict[str, Any] | None = None,
-    root: str | None = None,
-    on_file: OnFile = lambda done, total: None,
+    **options: Unpack[StateDictOptions],
 ) -> Path:
     """Import a folder with one `.pth` per INR, as DWSNets, NFN and vsitzmann/siren lay it out; see `import_inrs`.
 
@@ -137,7 +145,7 @@ def import_state_dicts(
         folder: a folder with a `*splits.json`, or with nfn's folders of classes.
         out: the new store.
         convention: `dws`, `implicit_zoo`, `nfn` or `sitzmann`; if None, derived from the key names.
-        dataset, images, grid, split_points, name, inr_settings, coords, root, on_file: see `import_inrs`.
+        options: see `import_inrs`.
 
     Returns:
         `out`.
@@ -148,11 +156,7 @@ def import_state_dicts(
     """
     if convention is not None:
         convention_called(convention, IMPORTABLE)
-    _require_ready(out, dataset, images)
-    options = Options(
-        convention=convention, inr=inr_settings or {}, coords=coords or {}, split_points=split_points, root=root
-    )
-    return _import(read_folder(folder, options), out, dataset, images, grid, name, on_file)
+    return import_inrs(folder, out, convention, read=read_folder, **options)
 
 
 def _require_ready(out: Path, dataset: str | None, images: Path | None) -> None:
@@ -180,7 +184,7 @@ def _import(
         _require_absent(out)
         shutil.rmtree(partial, ignore_errors=True)
         try:
-            shape = (len(incoming.copies), len(incoming.names), inr.layout.num_params)
+            shape = (len(incoming.fits.copies), len(incoming.names), inr.layout.num_params)
             weights_SNP = np.lib.format.open_memmap(staging, mode="w+", dtype=np.float32, shape=shape)
             digest = incoming.read(weights_SNP, on_file)
             info = info_of(incoming, inr, sizes, matched, digest, name)
@@ -200,7 +204,7 @@ def _require_absent(out: Path) -> None:
 def _require_space(out: Path, incoming: IncomingSet, inr: INR, matched: Images | None) -> None:
     # The weights stay beside the store until it is complete; a seed's blocks stay until its shards are written.
     row = 4 * len(incoming.names) * inr.layout.num_params
-    needed = row * (2 * len(incoming.copies) + 1) + (0 if matched is None else matched.values_NKC.nbytes)
+    needed = row * (2 * len(incoming.fits.copies) + 1) + (0 if matched is None else matched.values_NKC.nbytes)
     if needed > free_bytes(out):
         raise InrzooError(f"{out} needs {decimal(needed)}, the disk has {decimal(free_bytes(out))} free")
 
@@ -247,7 +251,7 @@ def _block(
     numbers_BKC = None if matched is None else matched.values_NKC[rows]
     measured = quality(store.inr, weights_BP, store.coords(), targets_BKC, numbers_BKC, store.value_range)
     psnr_B, loss_B, exact_B, status_B = measured
-    status_B[~incoming.present_SN[block.seed, rows]] = Status.PENDING
+    status_B[~incoming.fits.present_SN[block.seed, rows]] = Status.PENDING
     steps_BT = np.full((len(weights_BP), 1), store.snapshots[0], dtype=np.int32)
     shares, bound = frequencies(
         store.inr,

@@ -16,7 +16,7 @@ from inrzoo import registry
 from inrzoo.errors import InrzooError
 from inrzoo.inrs import INR
 from inrzoo.interchange.hdf5 import Hdf5File
-from inrzoo.interchange.incoming import ImageKey, IncomingSet, Meaning, OnFile, Options, meaning_of
+from inrzoo.interchange.incoming import Fits, IncomingSet, Meaning, OnFile, Options, meaning_of
 from inrzoo.interchange.state_dict_conventions import OMEGA_0
 from inrzoo.store.files import sha256
 
@@ -83,22 +83,19 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
             on_file(row + 1, len(files))
         return digest.hexdigest()
 
-    image_keys: list[ImageKey] = [*names]
     return IncomingSet(
         source=folder,
         format="HDF5",
         convention=convention,
         meaning=meaning,
-        names=names,
         ids=[name.removesuffix(".h5") for name in names],
-        keys=image_keys,
+        keys=names,
+        names=names,
         split=np.repeat(np.arange(len(split_names)), [len(each) for each in files_by_split.values()]).astype(np.uint8),
         split_names=split_names,
         labels={"class": codes},
         label_names={"class": [str(code) for code in range(int(codes.max()) + 1)]},
-        copies=[0],
-        present_SN=np.ones((1, len(files)), dtype=bool),
-        num_files=len(files),
+        fits=Fits([0], np.ones((1, len(files)), dtype=bool), len(files)),
         read=read,
     )
 

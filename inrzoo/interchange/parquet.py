@@ -127,11 +127,11 @@ def write_part(store: Store, part: Part, target: Path, images: bool = True) -> N
     with pq.ParquetWriter(
         target,
         schema,
+        data_page_size=PAGE_BYTES,
+        write_batch_size=PAGE_BYTES,
+        write_page_index=True,
         compression="NONE",
         use_dictionary=False,
-        data_page_size=PAGE_BYTES,
-        write_page_index=True,
-        write_batch_size=PAGE_BYTES,
         store_schema=True,
     ) as writer:
         for start in range(part.start, part.stop, group_rows):

@@ -5,7 +5,8 @@ Shape letters: N signals, S seeds, P parameters of one INR.
 
 import hashlib
 from dataclasses import asdict, replace
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ from inrzoo.inrs import INR
 from inrzoo.interchange import folder as folders
 from inrzoo.interchange import sidecar, state_files
 from inrzoo.interchange.folder import Listing
-from inrzoo.interchange.incoming import ImageKey, IncomingSet, Meaning, OnFile, Options
+from inrzoo.interchange.incoming import FileEach, ImageKey, IncomingSet, Meaning, Options
 from inrzoo.interchange.reading import reading_of
 from inrzoo.interchange.state_dict_conventions import Convention
 from inrzoo.store.files import sha256
@@ -40,7 +41,18 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
         raise InrzooError(f"{first}: {error}") from None
     meaning = agreed(convention, meaning, listing)
     inr: INR = registry.make("inrs", meaning.spec)
-    present = [[copy in signal.files for signal in listing.signals] for copy in listing.copies]
+    files = FileEach([signal.files for signal in listing.signals])
+
+    def vector(row: int, path: PurePosixPath) -> tuple[NDArray[np.float32], bytes]:
+        content, expected = (folder / path).read_bytes(), listing.signals[row].label
+        tensors, label = state_files.read(content, str(path))
+        if label not in (None, expected):
+            raise InrzooError(f"{path} has label {label} inside, {expected} in the splits")
+        try:
+            return state_files.flat(tensors, shapes, inr.layout, convention), hashlib.sha256(content).digest()
+        except InrzooError as error:
+            raise InrzooError(f"{path}: {error}") from None
+
     lists = [file for file in (listing.splits_file, described and folder / sidecar.NAME) if file]
     columns, label_names = _labels(listing)
     return IncomingSet(
@@ -56,10 +68,8 @@ def read_folder(folder: Path, options: Options) -> IncomingSet:
         split_names=listing.split_names,
         labels=columns,
         label_names=label_names,
-        copies=listing.copies,
-        present_SN=np.array(present),
-        num_files=sum(len(signal.files) for signal in listing.signals),
-        read=lambda weights_SNP, on_file: _read_weights(listing, shapes, inr, convention, weights_SNP, on_file),
+        fits=files.fits,
+        read=partial(files.read, vector),
         grids={} if described is None else {sidecar.NAME: described.grid},
         lists={file.name: sha256(file) for file in lists},
         sidecar=described,
@@ -128,34 +138,3 @@ def _labels(listing: Listing) -> tuple[dict[str, NDArray[np.int64]], dict[str, l
         return columns, described.label_names
     names = [str(code) for code in range(int(listing.labels.max()) + 1)]
     return {"class": listing.labels}, {"class": names}
-
-
-def _read_weights(
-    listing: Listing,
-    shapes: dict[str, tuple[int, ...]],
-    inr: INR,
-    convention: Convention,
-    weights_SNP: NDArray[np.float32],
-    on_file: OnFile,
-) -> str:
-    total, done = sum(len(signal.files) for signal in listing.signals), 0
-    digest = hashlib.sha256()
-    on_file(0, total)
-    for seed, copy in enumerate(listing.copies):
-        for row, signal in enumerate(listing.signals):
-            path = signal.files.get(copy)
-            if path is None:
-                weights_SNP[seed, row] = np.nan
-                continue
-            content = (listing.folder / path).read_bytes()
-            digest.update(hashlib.sha256(content).digest())
-            tensors, label = state_files.read(content, str(path))
-            if label is not None and label != signal.label:
-                raise InrzooError(f"{path} has label {label} inside, {signal.label} in the splits")
-            try:
-                weights_SNP[seed, row] = state_files.flat(tensors, shapes, inr.layout, convention)
-            except InrzooError as error:
-                raise InrzooError(f"{path}: {error}") from None
-            done += 1
-            on_file(done, total)
-    return digest.hexdigest()

@@ -21,7 +21,7 @@ from inrzoo.store.files import write_atomically
 from inrzoo.typecheck import check_type
 
 FORMAT = 1
-"""Format of the file."""
+"""Version of the format of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,12 +124,10 @@ def run(
 
 
 def plan(
-    task: str | Path | BenchmarkTask,
+    evaluator: Evaluator,
     encoder: str,
-    store: str | Path,
     out: Path,
     *,
-    test_store: str | Path | None = None,
     seeds: int = 3,
     settings: Mapping[str, Any] | None = None,
     device: str = "auto",
@@ -138,8 +136,7 @@ def plan(
     import shutil
     import tempfile
 
-    evaluator = Evaluator(task, store, test_store)
-    training = _training(evaluator, encoder, dict(settings or {}))
+    training, store = _training(evaluator, encoder, dict(settings or {})), evaluator.store.location
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-plan-", dir=out.parent))
     try:

@@ -117,8 +117,7 @@ class _Job(ctypes.Structure):
     _fields_ = (
         *((name, ctypes.c_void_p) for name in ("inputs", "targets", "weights", "directions", "results", "losses")),
         ("inputs_stride", ctypes.c_longlong),
-        ("num_coords", ctypes.c_int),
-        ("num_params", ctypes.c_int),
+        *((name, ctypes.c_int) for name in ("num_coords", "num_params")),
     )
 
 

@@ -1,6 +1,7 @@
 """Operations on signals that networks learn to do on weights, one file each: signals come in, edited ones go out.
 
 The task `edit` trains a decoder to change the weights of an INR so that it says the edited signal.
+`registry.make("operations", {"name": …}, sizes=sizes)` makes an operation.
 
 Shape letters: B signals, C channels.
 """
@@ -9,19 +10,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.extras import needed
 
 
 @dataclass(frozen=True, kw_only=True)
 class Operation(ABC):
     """A change of signals on a grid; a subclass in `inrzoo/operations/<name>.py` adds its fields and `__call__`.
-
-    `registry.make("operations", {"name": …}, sizes=sizes)` makes it.
 
     Attributes:
         sizes: the grid of the signals, slowest axis first; given by the data and not by the user.
@@ -50,11 +50,14 @@ class Operation(ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class WindowOperation(Operation):
-    """An operation that replaces each value by a statistic of a cube of points around it.
+    """An operation that replaces each value by a statistic of a cube of points around it; a subclass names its filter.
 
     Attributes:
         size: points of the cube along each axis; odd.
     """
+
+    FILTER: ClassVar[Literal["grey_dilation", "grey_erosion", "median_filter"]]
+    """The function of `scipy.ndimage`. Edges are repeated outside of the grid."""
 
     size: int = 3
 
@@ -66,7 +69,11 @@ class WindowOperation(Operation):
         """
         self.require("size", self.size >= 1 and self.size % 2 == 1, "odd and at least 1")
 
-    @property
-    def window(self) -> tuple[int, ...]:
-        """The shape of the cube in an array (B, *sizes, C)."""
-        return (1, *[self.size] * len(self.sizes), 1)
+    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """See `Operation`."""
+        with needed("train", type(self).__name__.lower()):
+            from scipy import ndimage
+
+        window = (1, *[self.size] * len(self.sizes), 1)
+        edited: NDArray[np.float32] = getattr(ndimage, self.FILTER)(values, size=window, mode="nearest")
+        return edited

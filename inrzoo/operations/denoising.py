@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inrzoo.extras import needed
 from inrzoo.operations import WindowOperation
 
 
@@ -16,10 +12,4 @@ class Denoising(WindowOperation):
     Single outliers vanish and edges stay.
     """
 
-    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Operation`."""
-        with needed("train", "denoising"):
-            from scipy.ndimage import median_filter
-
-        edited: NDArray[np.float32] = median_filter(values, size=self.window, mode="nearest")
-        return edited
+    FILTER = "median_filter"

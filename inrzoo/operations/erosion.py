@@ -2,10 +2,6 @@
 
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
-
-from inrzoo.extras import needed
 from inrzoo.operations import WindowOperation
 
 
@@ -16,11 +12,4 @@ class Erosion(WindowOperation):
     With the default on images it is `cv2.erode` with a kernel of 3 × 3 ones, which the papers on editing INRs take.
     """
 
-    def __call__(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """See `Operation`."""
-        with needed("train", "erosion"):
-            from scipy.ndimage import grey_erosion
-
-        # Repeating the edge adds no value that the window has not already: as if points outside did not exist.
-        edited: NDArray[np.float32] = grey_erosion(values, size=self.window, mode="nearest")
-        return edited
+    FILTER = "grey_erosion"  # an edge repeated adds no value that the window lacks: as if points outside did not exist

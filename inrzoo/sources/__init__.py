@@ -33,6 +33,9 @@ class Source(ABC):
     A subclass in `inrzoo/sources/<name>.py` adds fields and `read`.
     """
 
+    def __post_init__(self) -> None:  # noqa: B027
+        """Reject impossible fields; a class with fields extends it."""
+
     @abstractmethod
     def read(self, path: Path | None) -> Signals:
         """List the signals without decoding them.

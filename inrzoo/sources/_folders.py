@@ -5,15 +5,18 @@ Sets of shapes may also have `class/split/file`, as ModelNet does.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from inrzoo.errors import InrzooError
+from inrzoo.sources import Source
 from inrzoo.sources._files import FileTree, open_tree
-from inrzoo.sources._splits import draw_validation, stratified_split
+from inrzoo.sources._splits import check_counts, check_split_table, draw_validation, stratified_split
 
 SPLIT_FOLDERS = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "test": 2, "testing": 2}
 
@@ -83,27 +86,68 @@ def split_and_class(path: Path, identifier: str, split_inside: bool = False) -> 
     raise InrzooError(f"{path}: {identifier} is not in a folder {layouts} with a split of {', '.join(SPLIT_FOLDERS)}")
 
 
-def of_classes(
-    field: str, path: Path, files: Sequence[tuple[str, int | None, str]], split_of: Mapping[str, int]
-) -> list[tuple[str, int | None, str]]:
-    """Return the files of some classes, each with the split of its class.
+@dataclass(frozen=True, kw_only=True)
+class ClassFolders(Source):
+    """Base class of sources of files in folders that are named by classes and splits.
 
-    Args:
-        field: the source's field that names the classes, for messages.
-        path: place of the files, for messages.
-        files: identifier, split and class of each file.
-        split_of: split of each class; files of other classes are left out.
-
-    Raises:
-        InrzooError: a class has no files.
+    Attributes:
+        class_column: name of the label column.
+        classes: class names of each split, for few-shot sets; folders of other classes are left out.
+        num_validation: number of signals drawn for validation, evenly over the classes.
+        num_test: number of signals drawn for test, if there are neither `classes` nor split folders.
+        split_seed: seed of that random draw.
     """
-    classes = {class_name for _, _, class_name in files}
-    if absent := [name for name in split_of if name not in classes]:
-        raise InrzooError(
-            f"{path} lacks {len(absent)} of the {len(split_of)} classes in {field} "
-            f"({', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}); it has: {', '.join(sorted(classes)[:3])}, …"
-        )
-    return [(name, split_of[class_name], class_name) for name, _, class_name in files if class_name in split_of]
+
+    SOURCE: ClassVar[str]
+    """Name of the source, for messages."""
+
+    class_column: str = "class"
+    classes: dict[str, list[str]] | None = None
+    num_validation: int = 0
+    num_test: int = 0
+    split_seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the fields that decide the splits: a table of classes, or numbers to draw.
+
+        Raises:
+            InrzooError: a number is negative, the table is impossible, or both are given.
+        """
+        super().__post_init__()
+        numbers = {"num_validation": self.num_validation, "num_test": self.num_test, "split_seed": self.split_seed}
+        check_counts(self.SOURCE, **numbers)
+        if self.classes is None:
+            return
+        check_split_table(f"{self.SOURCE}.classes", self.classes)
+        if self.num_validation or self.num_test:
+            raise InrzooError(f"{self.SOURCE}.classes decides the splits; leave num_validation and num_test at 0")
+
+    def of_classes(self, path: Path, files: list[tuple[str, int | None, str]]) -> list[tuple[str, int | None, str]]:
+        """Return the files of `classes`, each with the split of its class; all files where there is no such table.
+
+        Args:
+            path: place of the files, for messages.
+            files: identifier, split and class of each file.
+
+        Raises:
+            InrzooError: a class has no files.
+        """
+        if self.classes is None:
+            return files
+        field = f"{self.SOURCE}.classes"
+        split_of = check_split_table(field, self.classes)
+        classes = {class_name for _, _, class_name in files}
+        if absent := [name for name in split_of if name not in classes]:
+            some = f"{', '.join(absent[:3])}{', …' if len(absent) > 3 else ''}"
+            raise InrzooError(
+                f"{path} lacks {len(absent)} of the {len(split_of)} classes in {field} ({some}); it has: "
+                f"{', '.join(sorted(classes)[:3])}, …"
+            )
+        return [(name, split_of[class_name], class_name) for name, _, class_name in files if class_name in split_of]
+
+    def split_of(self, path: Path, splits: Sequence[int | None], codes: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Return the split of each signal; see `folder_split`."""
+        return folder_split(self.SOURCE, path, splits, codes, self.num_validation, self.num_test, self.split_seed)
 
 
 def folder_split(

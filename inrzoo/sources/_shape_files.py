@@ -21,9 +21,9 @@ from inrzoo.extras import needed
 from inrzoo.observations import ArraySpec
 from inrzoo.sources import Signals, Source
 from inrzoo.sources._files import FileTree
-from inrzoo.sources._folders import folder_split, of_classes, open_folder, outer_folders, split_and_class
+from inrzoo.sources._folders import ClassFolders, open_folder, outer_folders, split_and_class
 from inrzoo.sources._labels import encode_labels
-from inrzoo.sources._splits import check_counts, check_split_table, check_splits
+from inrzoo.sources._splits import check_counts
 from inrzoo.sources._unreadable import UnreadableError, leave_out, unread
 
 MAX_COORDINATE = 1e9
@@ -48,11 +48,8 @@ class Shape:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShapeFiles(Source):
+class ScaledShapes(Source):
     """Base class of sources of shapes, each moved and scaled into [-1, 1]^3.
-
-    Classes and splits are read off the folders, `[SPLIT/]CLASS/file` as in `image_folder` or `CLASS/SPLIT/file` as in
-    ModelNet. `read` loads every file once, to find damaged ones before anything is fitted.
 
     Attributes:
         seed: seed of what is drawn for each shape; it depends on `seed` and on the id of the shape alone.
@@ -61,37 +58,60 @@ class ShapeFiles(Source):
         fill: share of the cube or of its inner ball that the shape fills, above 0 and at most 1.
         skip_unreadable: leave out files that hold no shape; they are logged, and listed in `Signals.skipped`. Otherwise
             they are an error.
-        class_column: name of the label column.
-        classes: class names of each split, for few-shot sets; folders of other classes are left out.
-        num_validation: number of signals drawn for validation, evenly over the classes.
-        num_test: number of signals drawn for test, if there are neither `classes` nor split folders.
-        split_seed: seed of that random draw.
     """
 
     SOURCE: ClassVar[str]
-    NOUN: ClassVar[str]
-    LAYOUT: ClassVar[str]
-    SUFFIXES: ClassVar[tuple[str, ...]]
 
     seed: int = 0
     normalise: Literal["ball", "box"] = "box"
     fill: float = 0.9
     skip_unreadable: bool = False
-    class_column: str = "class"
-    classes: dict[str, list[str]] | None = None
-    num_validation: int = 0
-    num_test: int = 0
-    split_seed: int = 0
 
     def __post_init__(self) -> None:
         check_counts(self.SOURCE, seed=self.seed)
-        check_splits(self.SOURCE, self.classes, self.num_validation, self.num_test, self.split_seed)
         self.require("fill", 0 < self.fill <= 1, "above 0 and at most 1")
 
     def require(self, field: str, possible: bool, allowed: str) -> None:
         """Raise InrzooError unless the value of a field is possible; `allowed` ends the line."""
         if not possible:
             raise InrzooError(f"{self.SOURCE}.{field} = {getattr(self, field)} is impossible; it must be {allowed}")
+
+    def normalised(self, vertices_V3: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
+        """Move and scale vertices into [-1, 1]^3.
+
+        Returns:
+            The vertices (V, 3), the centre (3,) and the scale; see `Shape`.
+
+        Raises:
+            UnreadableError: there are none, one is not a number or too large, or all lie in one place.
+        """
+        if not len(vertices_V3):
+            raise UnreadableError("holds no points")
+        if not np.isfinite(vertices_V3).all():
+            raise UnreadableError("has coordinates that are not numbers")
+        if (largest := float(np.abs(vertices_V3).max())) > MAX_COORDINATE:
+            raise UnreadableError(f"has the coordinate {largest:.3g}; the maximum is {MAX_COORDINATE:g}")
+        low, high = vertices_V3.min(axis=0), vertices_V3.max(axis=0)
+        centre = (low + high) / 2
+        moved = vertices_V3 - centre
+        radius = float((high - low).max() / 2 if self.normalise == "box" else np.linalg.norm(moved, axis=1).max())
+        if radius <= 1e-6 * largest or radius < 1e-100:
+            raise UnreadableError("has no size; all its points lie in one place")
+        scale = self.fill / radius
+        return moved * scale, centre, scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeFiles(ClassFolders, ScaledShapes):
+    """Base class of sources of files of shapes.
+
+    Classes and splits are read off the folders, `[SPLIT/]CLASS/file` as in `image_folder` or `CLASS/SPLIT/file` as in
+    ModelNet. `read` loads every file once, to find damaged ones before anything is fitted.
+    """
+
+    NOUN: ClassVar[str]
+    LAYOUT: ClassVar[str]
+    SUFFIXES: ClassVar[tuple[str, ...]]
 
     @abstractmethod
     def load(self, content: bytes, suffix: str) -> Shape:
@@ -126,7 +146,6 @@ class ShapeFiles(Source):
         ids = list(shapes)
         codes, names = encode_labels([members[identifier][2] for identifier in ids])
         splits = [members[identifier][1] for identifier in ids]
-        counts = (self.num_validation, self.num_test, self.split_seed)
         grid, declared = self.array_specs
 
         def values(indices: Sequence[int]) -> Iterator[tuple[int, dict[str, NDArray[Any]]]]:
@@ -145,7 +164,7 @@ class ShapeFiles(Source):
             ids=ids,
             labels={self.class_column: codes},
             label_names={self.class_column: names},
-            split=folder_split(self.SOURCE, path, splits, codes, *counts),
+            split=self.split_of(path, splits, codes),
             values=values,
             checksums=tree.checksums(members[identifier][0] for identifier in ids),
             dtype=self.value_type,
@@ -160,39 +179,13 @@ class ShapeFiles(Source):
         columns = dict(zip(("centre_x", "centre_y", "centre_z"), centres_N3.T.copy(), strict=True))
         return {"scale": np.array([shape.scale for shape in shapes]), **columns}
 
-    def normalised(self, vertices_V3: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64], float]:
-        """Move and scale vertices into [-1, 1]^3.
-
-        Returns:
-            The vertices (V, 3), the centre (3,) and the scale; see `Shape`.
-
-        Raises:
-            UnreadableError: there are none, one is not a number or too large, or all lie in one place.
-        """
-        if not len(vertices_V3):
-            raise UnreadableError("holds no points")
-        if not np.isfinite(vertices_V3).all():
-            raise UnreadableError("has coordinates that are not numbers")
-        if (largest := float(np.abs(vertices_V3).max())) > MAX_COORDINATE:
-            raise UnreadableError(f"has the coordinate {largest:.3g}; the maximum is {MAX_COORDINATE:g}")
-        low, high = vertices_V3.min(axis=0), vertices_V3.max(axis=0)
-        centre = (low + high) / 2
-        moved = vertices_V3 - centre
-        radius = float((high - low).max() / 2 if self.normalise == "box" else np.linalg.norm(moved, axis=1).max())
-        if radius <= 1e-6 * largest or radius < 1e-100:
-            raise UnreadableError("has no size; all its points lie in one place")
-        scale = self.fill / radius
-        return moved * scale, centre, scale
-
     def _members(self, tree: FileTree) -> dict[str, tuple[str, int | None, str]]:
         """Return, for each identifier, its name in the tree, its split (None if unknown) and its class."""
         outer = outer_folders(tree.names, split_inside=True)
         names = sorted(name.removeprefix(outer) for name in tree.names)
         files = [(name, *split_and_class(tree.path, name, split_inside=True)) for name in names]
-        if self.classes is not None:
-            field = f"{self.SOURCE}.classes"
-            files = of_classes(field, tree.path, files, check_split_table(field, self.classes))
-        return {name: (outer + name, split, class_name) for name, split, class_name in files}
+        chosen = self.of_classes(tree.path, files)
+        return {name: (outer + name, split, class_name) for name, split, class_name in chosen}
 
     def _shapes(self, tree: FileTree, members: Mapping[str, str]) -> tuple[dict[str, Shape], dict[str, str]]:
         """Load every file once; return the shapes without their geometry, and the files left out with the reasons."""

@@ -101,19 +101,3 @@ def check_counts(source: str, minimum: int = 0, **fields: int | None) -> None:
     for field, value in fields.items():
         if value is not None and value < minimum:
             raise InrzooError(f"{source}.{field} = {value} is impossible; it must be {minimum} or more")
-
-
-def check_splits(
-    source: str, classes: Mapping[str, Sequence[str]] | None, num_validation: int, num_test: int, split_seed: int
-) -> None:
-    """Check the fields by which a source of class folders splits its signals: a table of classes, or numbers to draw.
-
-    Raises:
-        InrzooError: a number is negative, the table is impossible, or both are given.
-    """
-    check_counts(source, num_validation=num_validation, num_test=num_test, split_seed=split_seed)
-    if classes is None:
-        return
-    check_split_table(f"{source}.classes", classes)
-    if num_validation or num_test:
-        raise InrzooError(f"{source}.classes decides the splits; leave num_validation and num_test at 0")

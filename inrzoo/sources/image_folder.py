@@ -13,38 +13,26 @@ from numpy.typing import NDArray
 from inrzoo.errors import InrzooError
 from inrzoo.sources import Signals
 from inrzoo.sources._files import FileTree
-from inrzoo.sources._folders import folder_split, of_classes, open_folder, outer_folders, split_and_class
+from inrzoo.sources._folders import ClassFolders, open_folder, outer_folders, split_and_class
 from inrzoo.sources._pixels import ImageSource
-from inrzoo.sources._splits import check_split_table, check_splits
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageFolder(ImageSource):
+class ImageFolder(ClassFolders, ImageSource):
     """Images whose class is the name of their folder. Files that are not images are left out.
 
     The split of an image comes from, in this order: the table `classes`; folders above the class folders called train,
     val, valid, validation or test; a random draw with `split_seed`.
 
     Attributes:
-        class_column: name of the label column.
-        classes: class names of each split, for few-shot sets; folders of other classes are left out.
         num_validation: number of signals drawn for validation, evenly over the classes; from train if there are split
             folders.
-        num_test: number of signals drawn for test, if there are neither `classes` nor split folders.
         split_seed: seed of the random draw.
     """
 
-    class_column: str = "class"
-    classes: dict[str, list[str]] | None = None
-    num_validation: int = 0
-    num_test: int = 0
-    split_seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_splits("image_folder", self.classes, self.num_validation, self.num_test, self.split_seed)
+    SOURCE = "image_folder"
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` is a zip archive, a folder of images, or a folder that holds one zip archive."""
@@ -55,10 +43,7 @@ class ImageFolder(ImageSource):
         tree = open_folder(path, SUFFIXES, "images", "[SPLIT/]CLASS/IMAGE")
         outer = outer_folders(tree.names)
         members = {name.removeprefix(outer): name for name in tree.names}
-        images = [(identifier, *split_and_class(path, identifier)) for identifier in sorted(members)]
-        if self.classes is not None:
-            split_of = check_split_table("image_folder.classes", self.classes)
-            images = of_classes("image_folder.classes", path, images, split_of)
+        images = self.of_classes(path, [(name, *split_and_class(path, name)) for name in sorted(members)])
         ids = [identifier for identifier, _, _ in images]
         names = sorted({class_name for _, _, class_name in images})
         code_of = {name: code for code, name in enumerate(names)}
@@ -77,15 +62,7 @@ class ImageFolder(ImageSource):
             ids=ids,
             labels={self.class_column: codes},
             label_names={self.class_column: names},
-            split=folder_split(
-                "image_folder",
-                path,
-                [split for _, split, _ in images],
-                codes,
-                self.num_validation,
-                self.num_test,
-                self.split_seed,
-            ),
+            split=self.split_of(path, [split for _, split, _ in images], codes),
             values=values,
             dtype=self.dtype,
             random_access=True,

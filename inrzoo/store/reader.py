@@ -6,7 +6,7 @@ Shape letters: N signals, S seeds, T snapshots, P parameters, K coordinates, D i
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,6 @@ from inrzoo.choices import USABLE_STATUS
 from inrzoo.display import Shown
 from inrzoo.errors import InrzooError
 from inrzoo.formula import Formula
-from inrzoo.keywords import keywords_checked
 from inrzoo.manifest import FitSettings
 from inrzoo.store.arrays import Arrays
 from inrzoo.store.blocks import (
@@ -353,43 +352,25 @@ class Store(SignalReader, Shown):
         return committed_blocks(self.path)
 
 
-@keywords_checked
-def open_store(
-    path: str | Location,
-    *,
-    cache_limit: int | None = None,
-    retries: int = 5,
-    backoff: float = 0.5,
-    storage_options: Mapping[str, Any] | None = None,
-) -> Store:
-    """Open a store, complete or half-built; one behind `https://…` or `hf://…` must be complete.
+def open_store(path: str | Location, cached: Callable[[str], StoreCache] = StoreCache) -> Store:
+    """Open a store, complete or half-built, by its place; `inrzoo.open_store` takes all names of stores.
 
     Args:
         path: folder or URL: the files of a complete store come into the local cache as they are touched. An
-            `ObjectPath`, or an unfinished store in a bucket, is read where it lies.
-        cache_limit: of a URL: bytes that shards of weights may take in the local cache; None for no limit.
-        retries: of a URL: further tries after a first one that failed.
-        backoff: of a URL: seconds before the second try, doubled each time up to 30.
-        storage_options: of a URL: for the file system, as fsspec takes them: keys, tokens, end points.
+            `ObjectPath`, or an unfinished store in a bucket, is read where it lies; elsewhere it is an error.
+        cached: makes the local cache of a URL.
 
     Raises:
-        InrzooError: there is no store at `path`, it cannot be reached, it has a format that this version does not
-            read, or a keyword is unknown.
+        InrzooError: there is no store at `path`, it cannot be reached, or it has a format that this version does not
+            read.
 
     Example:
-        >>> store = inrzoo.open_store("digits.zarr")
-        >>> store.weights.shape  # (signals, seeds, snapshots, parameters)
-        (48, 2, 1, 105)
+        >>> open_store("digits.zarr").num_signals
+        48
     """
     if is_url(path):
         try:
-            cache = StoreCache(
-                str(path),
-                cache_limit=cache_limit,
-                retries=retries,
-                backoff=backoff,
-                storage_options=None if storage_options is None else dict(storage_options),
-            )
+            cache = cached(str(path))
         except Unfinished:
             if not is_object_url(path):
                 raise

@@ -30,11 +30,11 @@ STORED: dict[str, str] = {"float32": "<f4", "float16": "<f2", "bfloat16": "<u2",
 """The type of the array `weights`; zarr has no bfloat16, whose 16 bits are kept as uint16."""
 STEPS = {"int16": 32767, "int8": 127}
 """The largest number of a row of whole numbers; the one below its negative is not used, so that a row is symmetric."""
+BFLOAT16_NAN = 0x7FC0
+"""The upper half of float32's NaN."""
 SCALE_BITS = {"int16": 23, "int8": 8}
 """Low bits of a scale that are zero, so that its product with any number of a row is exact in float32: a number of int8
 has 7 bits and a scale 16; a scale of int16 is a power of 2."""
-BFLOAT16_NAN = 0x7FC0
-"""The upper half of float32's NaN."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,8 +42,7 @@ class WeightFormat:
     """How the array `weights` of a store lies on disk. Stores without it have float32, uncompressed: format 1.
 
     Attributes:
-        dtype: type of the stored numbers.
-        compression: of the chunks of the array.
+        dtype, compression: of the chunks of the array.
     """
 
     dtype: WeightType = "float32"

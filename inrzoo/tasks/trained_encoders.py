@@ -129,11 +129,10 @@ class TrainedEncoder(nn.Module):
         InrzooError: the encoder is unknown or not trusted, or tensors and table contradict each other.
 
     Example:
-        >>> fields = {"encoder": "flat_mlp", "batch_size": 8, "steps": 4, "validate_every": 2}
-        >>> run = inrzoo.train("classify", "digits.zarr", out="run", quiet=True, **fields)
-        >>> encoder = inrzoo.load_encoder("run").check("digits.zarr")
-        >>> encoder(torch.from_numpy(inrzoo.open_store("digits.zarr").weights[:5, 0, -1])).shape
-        torch.Size([5, 64])
+        >>> run = inrzoo.train("classify", "digits.zarr", out="run", quiet=True, encoder="flat_mlp", steps=4)
+        >>> encoder = inrzoo.load_encoder(run.folder)
+        >>> encoder.layout.num_params, encoder.out_features
+        (105, 64)
     """
 
     def __init__(self, config: EncoderConfig, state: Mapping[str, Tensor], where: str) -> None:

@@ -288,7 +288,8 @@ def test_the_board_has_two_groups_and_the_command_of_each_row(finished, definiti
 
 
 def test_a_plan_trains_nothing_that_stays(finished, definition, tmp_path):
-    costs = plan(definition, "layer_statistics", finished, tmp_path / "run", seeds=3, settings={**FEW, "steps": 50})
+    settings = {**FEW, "steps": 50}
+    costs = plan(Evaluator(definition, finished), "layer_statistics", tmp_path / "run", seeds=3, settings=settings)
     assert costs.steps == 50 and costs.seeds == 3 and costs.seconds > 0
     assert list(tmp_path.iterdir()) == []
 

@@ -20,9 +20,9 @@ sys.path.append(str(Path(__file__).parents[1] / "hub"))
 from hostile_server import KINDS, Sent, serving_badly
 
 import inrzoo
+from inrzoo.addresses import open_store
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import Pairs, WeightStream
-from inrzoo.store import open_store
 
 pytestmark = pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 

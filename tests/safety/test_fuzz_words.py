@@ -1,6 +1,7 @@
 """Random words that are typed: words of the command line, and addresses of stores."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import inrzoo as package
 from inrzoo import cli
 from inrzoo.hub.remote import Address
 from inrzoo.store import open_store
+from inrzoo.store.store_cache import StoreCache
 
 COMMANDS = {
     name: [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
@@ -135,5 +137,5 @@ def test_command_lines(case: list[str], sandbox: Sandbox, target: Path) -> None:
 def test_addresses(case: str, sandbox: Sandbox, target: Path) -> None:
     sandbox.call(lambda: Address.parse(case))
     if "://" in case:
-        sandbox.call(lambda: open_store(case, retries=0), writes=(sandbox.home,))
+        sandbox.call(lambda: open_store(case, partial(StoreCache, retries=0)), writes=(sandbox.home,))
     sandbox.call(lambda: package.load(case, **({"retries": 0} if "://" in case else {})), writes=(sandbox.home,))

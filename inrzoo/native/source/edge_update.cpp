@@ -216,13 +216,6 @@ int num_numbers() {
     return total;
 }
 
-// Serves the INRs `first`, …, `last` - 1. `memory`, and all arrays but the tensors, begin on multiples of 64.
-void run(const Job *job, float *memory, int first, int last) {
-    Worker worker(*job, {memory});
-    for (int inr = first; inr < last; inr++)
-        if (job->upstream)
-            worker.backward(inr);
-        else
-            worker.forward(inr);
-}
+// `memory`, and all arrays but the tensors, begin on multiples of 64.
+void run(const Job *job, float *memory, int first, int last) { serve(Worker(*job, {memory}), job, first, last); }
 }

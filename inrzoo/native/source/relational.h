@@ -6,3 +6,12 @@
 
 INLINE Vector &at(float *row, int i) { return *(Vector *)(row + i); }
 INLINE const Vector &at(const float *row, int i) { return *(const Vector *)(row + i); }
+
+// Serves the INRs `first`, …, `last` - 1.
+template <class Worker, class Job> INLINE void serve(Worker worker, const Job *job, int first, int last) {
+    for (int inr = first; inr < last; inr++)
+        if (job->upstream)
+            worker.backward(inr);
+        else
+            worker.forward(inr);
+}

@@ -157,13 +157,6 @@ struct Worker {
 extern "C" {
 long long bytes_per_thread(int num_nodes) { return Worker::bytes(num_nodes); }
 
-// Serves the INRs `first`, …, `last` - 1. `memory`, and all arrays, begin on multiples of 64.
-void run(const Job *job, float *memory, int first, int last) {
-    Worker worker(*job, {memory});
-    for (int inr = first; inr < last; inr++)
-        if (job->upstream)
-            worker.backward(inr);
-        else
-            worker.forward(inr);
-}
+// `memory`, and all arrays, begin on multiples of 64.
+void run(const Job *job, float *memory, int first, int last) { serve(Worker(*job, {memory}), job, first, last); }
 }

@@ -1,6 +1,6 @@
-// Writes gallery.js, gallery.css and index.html into the folder named on the command line, by default ../static.
+// Writes gallery.js and gallery.css into the folder named on the command line, by default ../static, which has the page.
 import { build } from "esbuild";
-import { copyFile, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
@@ -21,4 +21,3 @@ await build({
   // Stores are compressed by zstd, which fzstd reads in a thirtieth of the bytes of a WebAssembly module.
   alias: { "numcodecs/blosc": absent, "numcodecs/lz4": absent, "numcodecs/zstd": absent },
 });
-await copyFile(join(here, "src", "index.html"), join(out, "index.html"));
