@@ -18,6 +18,7 @@ PAPERS = {
     "few_shot": "On the few-shot generalization of learning on implicit neural representations (Hu et al. 2023)",
     "contrastive": "Contrastive learning on implicit neural representations",
     "hypernetworks": "TransINR (Chen & Wang 2022) and GINR-IPC (Kim et al. 2023)",
+    "novel_views": "TransINR and GINR-IPC on views of objects",
     "end_to_end": "End-to-end implicit neural representations for classification (Gielisse & van Gemert 2025)",
     "learning_curves": "Data for readers of weights (ours)",
     "recipes": "What fast fits cost readers (ours)",
