@@ -54,6 +54,23 @@ def test_the_probe_does_not_depend_on_units():
     assert abs(linear_probe(*scaled).mean - linear_probe(train, validation, test).mean) < 1
 
 
+def test_neither_order_nor_rounding_changes_what_the_probe_says():
+    """Features that say much the same, as those of networks do, make the optimum flat: all of the way has to be gone."""
+    generator = torch.Generator().manual_seed(0)
+    centres, mixed = torch.randn(6, 8, generator=generator), torch.randn(8, 48, generator=generator)
+    parts = []
+    for count in (900, 100, 1500):
+        label = torch.randint(6, (count,), generator=generator)
+        latent = centres[label] + 1.5 * torch.randn(count, 8, generator=generator)
+        parts.append(features_of((latent @ mixed).relu() + 0.05 * latent.norm(dim=1, keepdim=True), label))
+    expected = linear_probe(*parts)
+    for seed in range(3):
+        generator.manual_seed(seed)
+        order = torch.randperm(900, generator=generator)
+        rounded = parts[0].features * (1 + 1e-6 * torch.randn(900, 48, generator=generator))
+        assert linear_probe(features_of(rounded[order], parts[0].label[order]), *parts[1:]) == expected
+
+
 def test_nothing_is_chosen_on_the_reported_split():
     """With two classes and the labels of the reported split exchanged, exactly what was right is wrong."""
     three = [clusters(300, 1.5, seed) for seed in range(3)]
