@@ -55,7 +55,7 @@ def test_the_probe_does_not_depend_on_units():
 
 
 def test_neither_order_nor_rounding_changes_what_the_probe_says():
-    """Features that say much the same, as those of networks do, make the optimum flat: all of the way has to be gone."""
+    """Features that say much the same, as those of networks do, make the optimum flat; it has to be reached."""
     generator = torch.Generator().manual_seed(0)
     centres, mixed = torch.randn(6, 8, generator=generator), torch.randn(8, 48, generator=generator)
     parts = []
