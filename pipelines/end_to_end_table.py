@@ -120,10 +120,10 @@ curves = {
 draw_lines(
     DOCUMENT.with_name("end_to_end_curves.png"),
     {
-        name: {line["step"]: Measurement("", 100 * line["validation_accuracy"], 0.0, 1) for line in lines}
+        name: {line["step"] / 1000: Measurement("", 100 * line["validation_accuracy"], 0.0, 1) for line in lines}
         for name, lines in curves.items()
     },
-    "training steps",
+    "thousand training steps",
     "validation accuracy in percent",
 )
 over = f"{SEEDS} seeds with the 95 % interval of their mean" if SEEDS > 1 else "one seed, intervals over test signals"
@@ -132,5 +132,6 @@ page.write(
     f"{INNER['inner_fraction']:.0%} of the pixels and on all where it is measured (chosen by validation), {STEPS:,} "
     f"training steps of 16 signals, the best by validation; {over}. Augmented are crops by 4 pixels and flips "
     f"(CIFAR-10), flips (Fashion-MNIST), crops by 2 pixels (MNIST). Accuracy in %, PSNR in dB on the test split.",
+    "",
     "![accuracy of the validation split over the training](end_to_end_curves.png)",
 )

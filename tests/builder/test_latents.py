@@ -13,12 +13,11 @@ from inr_contract import EVALUATE, TENSORS
 from tiny_store import set_attributes, store_bytes, tiny
 
 import inrzoo
-from inrzoo import bases, manifest, registry, tasks
+from inrzoo import bases, manifest, registry, subset, tasks
 from inrzoo.builder import build
 from inrzoo.checkpoint import read
 from inrzoo.conversion import convert
 from inrzoo.errors import InrzooError
-from inrzoo.gather import subset
 from inrzoo.hub.rebuild import rebuild
 from inrzoo.interchange.parquet import BASE_FILE, export_parquet
 from inrzoo.interchange.safetensors import export_safetensors
@@ -242,7 +241,7 @@ def test_more_seeds_find_the_base_in_the_store(by_adam, tmp_path):
 def test_smaller_stores_and_parts_keep_the_base(made, tmp_path):
     half = convert(made, tmp_path / "half.zarr", weights="float16")
     assert half.info.format == 3 and half.info.weight_format.dtype == "float16"
-    part = subset(made, tmp_path / "part.zarr", split="test")
+    part = subset(made, out=tmp_path / "part.zarr", split="test")
     for store in (half, part):
         np.testing.assert_array_equal(store.base, open_store(made).base)
         assert verify(store.path).problems == []

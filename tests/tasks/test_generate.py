@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from inrzoo import checkpoint, tasks
+from inrzoo import checkpoint, subset, tasks
 from inrzoo.errors import InrzooError, MissingPackageError
-from inrzoo.gather import subset
 from inrzoo.tasks.generate import Generate
 from inrzoo.tasks.generative import judges, networks
 from inrzoo.tasks.generative.denoiser import Denoiser
@@ -277,7 +276,7 @@ def test_impossible_fields_are_one_line(fields, message):
 
 
 def test_a_store_without_a_validation_split_is_refused(finished, tmp_path):
-    store = subset(finished, tmp_path / "train.zarr", signals=range(40), seeds=0)  # one INR of the validation split
+    store = subset(finished, out=tmp_path / "train.zarr", signals=range(40), seeds=0)  # one INR of the validation split
     with pytest.raises(InrzooError, match=r"needs a validation split; that of .* has fewer than two INRs"):
         Generate(**SMALL).begin(store.location, "cpu")
 
