@@ -79,7 +79,9 @@ def linear_probe(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that stops at max_iter is a probe like any other
         for strength in STRENGTHS:
-            probe = LogisticRegression(C=strength, max_iter=3000, tol=1e-7).fit(fitted, train.label.numpy())
+            probe = LogisticRegression(C=strength, solver="newton-cg", max_iter=300, tol=1e-6).fit(
+                fitted, train.label.numpy()
+            )
             score = probe.score(standardised(chooser), chooser.label.numpy())
             if score > best_score:
                 best_score, best_probe = score, probe
