@@ -14,6 +14,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from script import SCALE, begin, folders, source
@@ -59,7 +60,9 @@ def rows_of(dataset: str) -> list[Row]:
     """The rows of one dataset; a task weight of None are INRs that were fitted one by one."""
     paper, augmented = (59.6, 64.7) if dataset == "cifar10" else (None, None)
     rows = [Row("MWT", paper=paper), Row("MWT, augmented", augmented=True, paper=augmented)]
-    return rows + ([Row("MWT, w_task = 0", 0.0), Row("same classifier, fitted SIRENs", None)] * (dataset == "mnist"))
+    if dataset == "mnist":
+        rows += [Row("MWT, w_task = 0", 0.0), Row("same classifier, fitted SIRENs", None)]
+    return rows
 
 
 def trained(dataset: str, row: Row, seed: int) -> dict[str, Measurement]:
@@ -89,9 +92,15 @@ def of_fits(dataset: str, row: Row, seed: int) -> dict[str, Measurement]:
     return found | {name: Measurement(name, number, 0.0, 1) for name, number in numbers.items()}
 
 
-def folder(dataset: str, row: Row, seed: int) -> Any:
-    """Where a run stands."""
+def folder(dataset: str, row: Row, seed: int) -> Path:
+    """Return the folder of a run."""
     return OUT / "runs" / f"{dataset}-{row.name.replace(', ', '-').replace(' ', '_').replace('=', '')}-{seed}"
+
+
+def curve(dataset: str, row: Row) -> dict[float, Measurement]:
+    """Return the validation accuracy of the first training by thousands of steps."""
+    lines = map(json.loads, (folder(dataset, row, 0) / "metrics.jsonl").read_text().splitlines())
+    return {line["step"] / 1000: Measurement("", 100 * line["validation_accuracy"], 0.0, 1) for line in lines}
 
 
 wanted = [(dataset, row) for dataset in DATASETS for row in rows_of(dataset)]
@@ -110,19 +119,9 @@ for dataset, row in wanted:
         better, worse = (row.name, "MWT") if row.augmented else ("MWT", row.name)
         accuracies = [found[dataset, name]["accuracy"] for name in (better, worse)]
         page.check(f"{dataset}: {better} is above {worse}", *accuracies)
-curves = {
-    f"{dataset}: {row.name}": [
-        json.loads(line) for line in (folder(dataset, row, 0) / "metrics.jsonl").read_text().splitlines()
-    ]
-    for dataset, row in wanted
-    if row.task_weight
-}
 draw_lines(
     DOCUMENT.with_name("end_to_end_curves.png"),
-    {
-        name: {line["step"] / 1000: Measurement("", 100 * line["validation_accuracy"], 0.0, 1) for line in lines}
-        for name, lines in curves.items()
-    },
+    {f"{dataset}: {row.name}": curve(dataset, row) for dataset, row in wanted if row.task_weight},
     "thousand training steps",
     "validation accuracy in percent",
 )
