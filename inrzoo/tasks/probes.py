@@ -73,16 +73,14 @@ def linear_probe(
     def standardised(part: Features) -> NDArray[np.float64]:
         return ((part.features - mean) / std).double().numpy()
 
-    fitted = standardised(train)
     chooser = validation if protocol == "validation" else test
+    fitted, choosing = standardised(train), standardised(chooser)
     best_score, best_probe = -1.0, None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a fit that stops at max_iter is a probe like any other
         for strength in STRENGTHS:
-            probe = LogisticRegression(C=strength, solver="newton-cg", max_iter=300, tol=1e-6).fit(
-                fitted, train.label.numpy()
-            )
-            score = probe.score(standardised(chooser), chooser.label.numpy())
+            probe = LogisticRegression(C=strength, solver="newton-cg", max_iter=300, tol=1e-6)
+            score = probe.fit(fitted, train.label.numpy()).score(choosing, chooser.label.numpy())
             if score > best_score:
                 best_score, best_probe = score, probe
     assert best_probe is not None, "one of several"
