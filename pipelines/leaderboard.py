@@ -42,9 +42,35 @@ DIGITS: list[tuple[str, dict[str, Any]]] = [
     ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 6000}),
     ("graded_message_passing", {"lr": 4e-3, "steps": 6000}),
 ]
+NFN = {"encoder.hidden_features": 64, "encoder.num_frequencies": 32, "encoder.out_features": 256}
+NFT = {
+    "encoder.num_layers": 2,
+    "encoder.feedforward_factor": 2,
+    "encoder.num_latents": 8,
+    "encoder.latent_features": 64,
+}
+RELATIONAL = {
+    "num_layers": 3, "num_heads": 4, "node_features": 32, "edge_features": 16, "attention_features": 32,
+    "node_hidden": 64, "edge_hidden": 32, "num_frequencies": 32,
+}  # fmt: skip
+SMALLER: dict[str, dict[str, Any]] = {  # networks for a core: a training of each takes a minute or two
+    "neural_graph": {"encoder.num_layers": 3, "encoder.hidden_features": 24, "encoder.num_frequencies": 32},
+    "nfn": NFN,
+    "neuron_transformer": {"encoder.hidden_features": 64, "encoder.num_layers": 3},
+    "relational_transformer": {f"encoder.{name}": value for name, value in RELATIONAL.items()},
+    "nft": {**NFN, **NFT, "encoder.hidden_features": 32, "encoder.num_frequencies": 16},
+    "dws": {"encoder.set_layer": "ds", "encoder.reduction": "mean"},
+    "scale_gmn": {"encoder.hidden_features": 16, "encoder.num_layers": 3},
+    "weight_transformer": {"encoder.features": 64, "encoder.num_layers": 4},
+}
 if SCALE == "full":
-    names_of_slow = ("deep_sets", "equivariant_mlp", "neuron_transformer", "relational_transformer")
+    names_of_slow = ("raw", "deep_sets", "layer_transformer", "equivariant_mlp", *SMALLER)
     DIGITS += [(name, {"steps": 6000}) for name in names_of_slow]
+else:
+    few = {"nft": 200, "weight_transformer": 800, "nfn": 400, "neuron_transformer": 400}
+    DIGITS += [("raw", {"steps": 3000}), ("deep_sets", {"steps": 1500}), ("layer_transformer", {"steps": 1500})]
+    DIGITS += [("equivariant_mlp", {"encoder.hidden_features": 24, "encoder.num_layers": 3, "steps": 300})]
+    DIGITS += [(name, {**fields, "batch_size": 32, "steps": few.get(name, 300)}) for name, fields in SMALLER.items()]
 PICTURES: list[tuple[str, dict[str, Any]]] = [
     ("function_probe", {"encoder.num_probes": 64, "steps": 6000}),
     ("flat_mlp", {**FLAT, "steps": 4000}),
@@ -57,6 +83,10 @@ FEW_DIGITS: list[tuple[str, dict[str, Any]]] = [  # a few thousand digits need f
     ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 1500}),
     ("graded_message_passing", {"lr": 4e-3, "steps": 1500}),
 ]
+PUBLISHED = ("dws", "nfn", "neural_graph", "scale_gmn")
+DWS = [*FEW_DIGITS, *((name, {**SMALLER[name], "batch_size": 32, "steps": 600}) for name in PUBLISHED)]
+NFN_SET = [*FEW_DIGITS, ("nft", {**SMALLER["nft"], "batch_size": 32, "steps": 300})]
+NFN_SET += [("relational_transformer", {**SMALLER["relational_transformer"], "batch_size": 32, "steps": 400})]
 FILTERS = [*FEW_DIGITS[:3], ("deep_sets", {"steps": 1500})]  # graded messages need sines; a FourierNet has filters
 NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("function_probe", {"encoder.num_probes": 64, "steps": 1500}),
@@ -104,7 +134,8 @@ WIDER: list[tuple[str, dict[str, Any]]] = [
 ROWS = {
     **dict.fromkeys(("mnist_random", "mnist_shared"), DIGITS),
     **dict.fromkeys(("fashion_random", "fashion_shared", "cifar10_random", "cifar10_shared"), PICTURES),
-    **dict.fromkeys(("mnist_nfn", "mnist_dws"), FEW_DIGITS),
+    "mnist_nfn": NFN_SET,
+    "mnist_dws": DWS,
     "mnist_fourier": FILTERS,
     **dict.fromkeys(("mnist_probe", "mnist_identity"), PAIRS),
     "mnist_psnr": NUMBERS,

@@ -35,6 +35,7 @@ TINY: dict[str, str] = {
     "hypernetworks_views": "",
     "image_orders": "",
     "leaderboard": "",
+    "leaderboard_published": "",
     "learning_curves": "",
     "loading": "{out}/loading 1024 --rounds 1 --out {out}",
     "quality": "",
@@ -176,6 +177,13 @@ def test_findings_are_those_of_the_pages(tmp_path: Path) -> None:
     found, page = (path.read_text(encoding="utf-8") for path in (tmp_path / "page.md", ROOT / "docs" / "findings.md"))
     assert found == page, "run: python pipelines/findings.py"
     assert page.count("| not held |") > 5
+
+
+def test_published_encoders_stand_beside_the_rows_of_the_board(tmp_path: Path) -> None:
+    run_tiny("leaderboard_published", tmp_path, tmp_path)
+    section = (tmp_path / "page.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "leaderboard.md").read_text(encoding="utf-8")
+    assert section in page, "run: python pipelines/leaderboard_published.py"
 
 
 @pytest.mark.parametrize(
