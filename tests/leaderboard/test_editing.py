@@ -123,9 +123,9 @@ def test_answers_that_are_no_weights_are_refused_in_one_line(finished, editing, 
     ],
 )
 def test_a_decoder_that_answers_from_more_than_the_weights_is_refused(finished, editing, tmp_path, decoder, message):
-    """Place and Pupil change weights by a hundredth: it is the changes that are compared."""
+    """Weights change by a thousandth, so that only the changes themselves tell two answers apart."""
     Burglar.store = finished
-    settings = {**FEW, "validate_every": 4}
+    settings = {**FEW, "validate_every": 4, "lr": 1e-6, "decoder.share": 0.001}
     with pytest.raises(InrzooError, match=message) as caught:
         run(editing, f"planted_decoders:{decoder}", finished, tmp_path / "run", settings=settings, quiet=True)
     assert "\n" not in str(caught.value) and not (tmp_path / "run" / RESULT).exists()
