@@ -88,6 +88,8 @@ def _require_alike(first: Tensor, second: Tensor, network: str) -> None:
         alike = torch.isclose(first, second, rtol=1e-2, atol=1e-3 * float(first.abs().max()))
     else:
         alike = first == second
+    if network == "decoder":
+        alike = alike.all(1)  # one weight in a thousand can change all that an INR says
     share = float(alike.double().mean())
     if share < SHARE_ALIKE:
         raise InrzooError(

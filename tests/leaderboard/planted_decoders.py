@@ -28,6 +28,15 @@ class Place(Shrink):
         return super().forward(weights) * (1 + torch.arange(len(weights))[:, None] % 4)
 
 
+class Dot(Shrink):
+    """Changes one weight by position in the batch, the last bias of the INR, and the others honestly."""
+
+    def forward(self, weights):
+        change = super().forward(weights)
+        last = change[:, -1:] * (1 + torch.arange(len(weights))[:, None] % 4)
+        return torch.cat([change[:, :-1], last], 1)
+
+
 class Pupil(Shrink):
     """Changes by the mean of its batch."""
 

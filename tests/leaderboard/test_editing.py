@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import zarr
-from planted_decoders import FEW, Burglar, Place, Pupil, Shrink
+from planted_decoders import FEW, Burglar, Dot, Place, Pupil, Shrink
 from scipy.ndimage import grey_dilation
 
 from inrzoo import decoders, open_store, registry, tasks, trust
@@ -33,7 +33,7 @@ DESCENT = {**FEW, "decoder.num_steps": 2, "decoder.hidden_features": 4, "decoder
 
 @pytest.fixture(scope="module", autouse=True)
 def planted_decoders():
-    for cls in (Shrink, Place, Pupil, Burglar):
+    for cls in (Shrink, Place, Dot, Pupil, Burglar):
         trust.trust("decoders", f"planted_decoders:{cls.__name__}")
     yield
     for key in [key for key in trusted if key[1].startswith("planted_decoders")]:
@@ -129,6 +129,14 @@ def test_a_decoder_that_answers_from_more_than_the_weights_is_refused(finished, 
     with pytest.raises(InrzooError, match=message) as caught:
         run(editing, f"planted_decoders:{decoder}", finished, tmp_path / "run", settings=settings, quiet=True)
     assert "\n" not in str(caught.value) and not (tmp_path / "run" / RESULT).exists()
+
+
+def test_one_weight_that_depends_on_the_batch_makes_another_answer(finished, editing, tmp_path, monkeypatch):
+    """One of 105 weights is less than is tolerated here, as one of 1,185 is of the threshold that counts."""
+    monkeypatch.setattr("inrzoo.leaderboard.answering.SHARE_ALIKE", 0.99)
+    settings = {**FEW, "lr": 1e-6, "decoder.share": 0.001}
+    with pytest.raises(InrzooError, match="answers depend on the order or the batch of the INRs"):
+        run(editing, "planted_decoders:Dot", finished, tmp_path / "run", settings=settings, quiet=True)
 
 
 def test_a_run_is_scored_as_the_task_evaluates_it_and_only_its_truth_is_submitted(finished, editing, tmp_path):
