@@ -257,6 +257,8 @@ def test_a_decoder_of_a_users_own_is_scored_submitted_and_shown_by_three_command
     files = hub_files([row], [(find(task_file), "ada/digits")])
     assert any(b"error removed, mean of 2 training seeds" in content for content in files.values())
     assert b"error removed of test" in files["datasets/ada/digits/eval.yaml"]
+    code, out, err = inrzoo("push", "tiny_editing.Shrink", "ada/shrink", "--dataset", "ada/digits")
+    assert (code, out) == (2, "") and "is a run of edit, which trains no encoder of weights" in err
 
 
 def test_rows_of_classes_show_no_errors(finished, definition, tmp_path):
