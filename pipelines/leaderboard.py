@@ -1,4 +1,4 @@
-"""Rows of the leaderboard: stores are built, encoders trained with three seeds and scored, results added to the board.
+"""Rows of the leaderboard: stores are built, networks trained with three seeds and scored, results added to the board.
 
 Command:  python pipelines/leaderboard.py
 Needs:    the files that `inrzoo leaderboard list` names: INRZOO_SPOKEN_DIGITS and INRZOO_FURNITURE, without which a
@@ -131,6 +131,13 @@ WIDER: list[tuple[str, dict[str, Any]]] = [
     ("message_passing", {"inputs": "canonical", "lr": 4e-3, "steps": 3000}),
     ("graded_message_passing", {"lr": 4e-3, "steps": 3000}),
 ]
+SMALL_STEPS = {"lr": 1e-3, "warmup": 100, "steps": 500}
+EDITS: list[tuple[str, dict[str, Any]]] = [
+    ("learned_descent", {"steps": 500}),
+    ("equivariant_mlp", {"decoder.num_frequencies": 16, **SMALL_STEPS}),
+    ("neural_graph", {"decoder.num_probes": 64, "decoder.hidden_features": 16, **SMALL_STEPS}),
+    ("neuron_transformer", SMALL_STEPS),
+]
 ROWS = {
     **dict.fromkeys(("mnist_random", "mnist_shared"), DIGITS),
     **dict.fromkeys(("fashion_random", "fashion_shared", "cifar10_random", "cifar10_shared"), PICTURES),
@@ -141,6 +148,7 @@ ROWS = {
     "mnist_psnr": NUMBERS,
     "mnist_wider": WIDER,
     "mnist_deeper": DEEPER,
+    "mnist_editing": EDITS,
     **dict.fromkeys(("omniglot_5w1s", "omniglot_5w5s", "omniglot_20w1s"), EPISODES),
     "spoken_digits": SOUNDS,
     "furniture": SHAPES,
@@ -186,8 +194,11 @@ def prepared(task: BenchmarkTask) -> BenchmarkTask:
 def fewer(task: BenchmarkTask, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings of a row with few steps, for the scale `tiny`."""
     few = {"steps": 2, "validate_every": 2}
-    small = {"way": 2, "query": 2, "validation_episodes": 2} if task.train == "few_shot" else {"batch_size": 8}
-    return {**settings, **few, **small}
+    small = {
+        "few_shot": {"way": 2, "query": 2, "validation_episodes": 2},
+        "edit": {"batch_size": 8, "validation_inrs": 8},
+    }
+    return {**settings, **few, **small.get(task.train, {"batch_size": 8})}
 
 
 for name in CHOSEN:
@@ -196,11 +207,11 @@ for name in CHOSEN:
         continue
     task = prepared(find(name))
     store, second = OUT / task.store_name, OUT / task.test_store_name if task.test_build else None
-    for encoder, settings in ROWS[name][: 1 if SCALE == "tiny" else None]:
-        folder = OUT / f"{name}.{encoder}{settings.get('encoder.num_probes', '')}"
+    for network, settings in ROWS[name][: 1 if SCALE == "tiny" else None]:
+        folder = OUT / f"{name}.{network}{settings.get('encoder.num_probes', '')}"
         row = fewer(task, settings) if SCALE == "tiny" else settings
         if not (folder / RESULT).exists():
-            result = run(task, encoder, store, folder, test_store=second, seeds=SEEDS, settings=row)
+            result = run(task, network, store, folder, test_store=second, seeds=SEEDS, settings=row)
             LOG.info("%s %s: %.2f %%", name, result.name, result.mean)
         submit(folder, store, BOARD, task=task, test_store=second)
         write_section(PAGE, "Results", as_markdown(read_results(BOARD)).splitlines())

@@ -115,7 +115,7 @@ MAY_IMPORT = {
     "api": {"addresses", "builder", "checkpoint", "hub", "tasks", "manifest", "store", "keywords", "compare", "gather"}
     | {"conversion", "generation", "typecheck", "leaderboard", "loggers"},
     "leaderboard": {"tasks", "loaders", "encoders", "store", "registry", "manifest", "checkpoint", "keywords"}
-    | {"addresses", "differences", "weights", "typecheck", "root", "hub"},
+    | {"addresses", "differences", "weights", "typecheck", "root", "hub", "decoders", "operations"},
     "__main__": {"cli"},
 }
 for room in (

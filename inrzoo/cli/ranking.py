@@ -10,10 +10,11 @@ from inrzoo import registry
 from inrzoo.cli import StoreAddress, cli, format_option, key_values, say
 from inrzoo.cli.training import DEVICE
 from inrzoo.errors import InrzooError
+from inrzoo.nearest import among
 from inrzoo.trust import trust
 
 if TYPE_CHECKING:
-    from inrzoo.leaderboard import Result
+    from inrzoo.leaderboard import BenchmarkTask, Result
 
 FOLDER = click.Path(path_type=Path)
 BOARD = click.option("--board", type=FOLDER, default=Path("leaderboard"), show_default=True, help="Folder of results.")
@@ -30,7 +31,7 @@ TEST_STORE = click.option(
 
 @cli.group(context_settings={"help_option_names": ["-h", "--help"]})
 def leaderboard() -> None:
-    """Measure encoders on pinned stores, and rank them."""
+    """Measure encoders and decoders on pinned stores, and rank them."""
 
 
 @leaderboard.command("list")
@@ -49,17 +50,19 @@ def list_tasks() -> None:
 
 @leaderboard.command()
 @click.argument("task")
-@click.option("--encoder", required=True, help="Name of an encoder, or MODULE:CLASS of yours.")
+@click.option("--encoder", help="Name of an encoder, or MODULE:CLASS of yours.")
+@click.option("--decoder", help="Name of a decoder, or MODULE:CLASS of yours, for a task that measures edits.")
 @STORE
 @TEST_STORE
 @click.option("--seeds", type=click.IntRange(min=1), default=3, show_default=True, help="Number of trainings.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="E.g. steps=500, encoder.dropout=0.1.")
-@click.option("--out", type=FOLDER, help="Folder of the run, TASK.ENCODER by default.")
+@click.option("--out", type=FOLDER, help="Folder of the run, TASK.NETWORK by default.")
 @DEVICE
 @click.option("--plan", is_flag=True, help="Say how long it would take, from ten steps.")
 def run(
     task: str,
-    encoder: str,
+    encoder: str | None,
+    decoder: str | None,
     store: str | Path | None,
     test_store: str | Path | None,
     seeds: int,
@@ -68,12 +71,11 @@ def run(
     device: str,
     plan: bool,
 ) -> None:
-    """Train an encoder on TASK with several seeds and score it. The same command continues."""
+    """Train an encoder, or a decoder, on TASK with several seeds and score it. The same command continues."""
     from inrzoo import leaderboard as room
 
-    name = trust("encoders", encoder) if ":" in encoder else encoder
-    registry.find("encoders", name)  # a wrong name is said before a store is looked for
     definition = room.find(task)
+    name = _network(definition, {"encoder": encoder, "decoder": decoder})
     words: dict[str, Any] = dict(key_values("--set", settings))
     place = store or Path(definition.store_name)
     folder = out or Path(f"{definition.name}.{name.rpartition(':')[2]}")
@@ -87,7 +89,8 @@ def run(
         return
     result = room.run(task, name, place, folder, test_store=test_store, **how)
     interval = "" if result.interval is None else f" ± {result.interval:.2f}"
-    say(f"{result.measure}  {result.mean:.2f}{interval} % over {len(result.seeds)} training seed(s)")
+    errors = f"; {result.errors}" if result.errors else ""
+    say(f"{result.measure}  {result.mean:.2f}{interval} % over {len(result.seeds)} training seed(s){errors}")
     say(f"result   {folder / room.RESULT}")
 
 
@@ -150,6 +153,19 @@ def show(board: Path, kind: str, datasets: tuple[str, ...], out: Path | None) ->
     else:
         write_atomically(out, text.encode())
         say(f"board    {out}: {len(results)} results")
+
+
+def _network(task: "BenchmarkTask", options: dict[str, str | None]) -> str:
+    """Return the name of the encoder, or of the decoder, that a task measures; a wrong one is said in one line."""
+    kind = task.network
+    for other, name in options.items():
+        if other != kind and name is not None:
+            raise InrzooError(f"--{other} {name} is not allowed: {task.name} measures {kind}s; use --{kind} NAME")
+    if (name := options[kind]) is None:
+        raise InrzooError(f"{task.name} measures {kind}s; give --{kind} NAME{among('', registry.names(f'{kind}s'))}")
+    name = trust(f"{kind}s", name) if ":" in name else name
+    registry.find(f"{kind}s", name)  # a wrong name is said before a store is looked for
+    return name
 
 
 def _write_for_the_hub(results: "list[Result]", datasets: tuple[str, ...], out: Path | None) -> None:

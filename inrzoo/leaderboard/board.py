@@ -6,10 +6,10 @@ import html
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from inrzoo.leaderboard.definition import find, names
+from inrzoo.leaderboard.definition import find, names, network_of
 from inrzoo.leaderboard.result import Result
 
-HEAD = ("encoder", "%", "training INRs × steps", "parameters", "multiply-adds an INR", "CPU minutes", "command")
+HEAD = ("%", "training INRs × steps", "parameters", "multiply-adds an INR", "CPU minutes", "command")
 GROUPS = {
     "weights": "Reads the weights",
     "function": "Reads the function: it evaluates the INR, and with enough probes reads the signal",
@@ -44,7 +44,8 @@ def as_markdown(results: Sequence[Result]) -> str:
             lines += ["```text", *definition.commands, "```", ""]
             lines += [f"PATH: {definition.source}.", ""] if definition.source else []
         for reads, rows in _groups(results, task):
-            lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(HEAD)} |", f"|{'---|' * len(HEAD)}"]
+            head = _head(rows)
+            lines += [f"**{GROUPS[reads]}**", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
             for row in rows:
                 name, *cells = _cells(row)
                 linked = f"[{name}]({MODELS}{row.model})" if row.model else name
@@ -65,7 +66,7 @@ def as_html(results: Sequence[Result]) -> str:
             parts.append(f"<p>{html.escape(definition.title)}. {html.escape(definition.rule)}</p>")
         for reads, rows in _groups(results, task):
             parts.append(f"<h3>{html.escape(GROUPS[reads])}</h3><table><tr>")
-            parts += [f"<th scope=col>{html.escape(head)}</th>" for head in HEAD]
+            parts += [f"<th scope=col>{html.escape(head)}</th>" for head in _head(rows)]
             for row in rows:
                 name, *cells = (html.escape(cell.strip("`")) for cell in _cells(row))
                 linked = f'<a href="{MODELS}{html.escape(row.model)}">{name}</a>' if row.model else name
@@ -85,12 +86,17 @@ def _groups(results: Sequence[Result], task: str) -> Iterable[tuple[str, list[Re
             yield reads, rows
 
 
+def _head(rows: Sequence[Result]) -> list[str]:
+    return [network_of(rows[0].measure), *HEAD]
+
+
 def _cells(result: Result) -> list[str]:
     interval = "" if result.interval is None else f" ± {result.interval:.1f}"
     minutes = sum(result.cpu_seconds) / len(result.cpu_seconds) / 60
+    errors = f", {result.errors}" if result.errors else ""
     return [
         result.name,
-        f"{result.mean:.1f}{interval} ({len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''})",
+        f"{result.mean:.1f}{interval} ({len(result.seeds)} seed{'s' if len(result.seeds) > 1 else ''}){errors}",
         f"{result.training_inrs:,} × {result.steps:,}",
         f"{result.parameters:,}",
         f"{result.multiply_adds / 1e6:.2f} M",

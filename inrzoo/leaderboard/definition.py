@@ -21,12 +21,17 @@ from inrzoo.store.names import CHUNK, label_arrays
 from inrzoo.store.quantities import quantity_array
 from inrzoo.typecheck import check_type
 
-Measure = Literal["accuracy", "r2", "linear probe", "identity", "5-way 1-shot", "5-way 5-shot", "20-way 1-shot"]
+Measure = Literal[
+    "accuracy", "r2", "linear probe", "identity", "5-way 1-shot", "5-way 5-shot", "20-way 1-shot", "error removed"
+]
 """What is measured, in percent. `accuracy`: answers are classes of the test split. `r2`: answers are numbers, one for
 each INR of the test split at each snapshot; R² is measured. `linear probe`: answers are features of all splits, on
 which the evaluator fits logistic regression. `identity`: answers are features of the test split; an INR is right if
 the nearest other one by cosine is a fit of the same signal. `N-way K-shot`: answers are features of the test split, by
-whose cosines the evaluator compares queries with supports."""
+whose cosines the evaluator compares queries with supports. `error removed`: answers are changed weights of the test
+split, of which the evaluator measures how much nearer they are to edited signals; see `leaderboard.editing`."""
+Network = Literal["encoder", "decoder"]
+"""What kind of network a task measures."""
 PINNED = ("weights", "split", "status")
 """Arrays of a store whose chunks a benchmark pins, beside those of its labels."""
 
@@ -40,7 +45,7 @@ class BenchmarkTask:
         title: one line of text.
         build: arguments of `inrzoo.build` that make the store.
         content_sha256: see the function `content_sha256`.
-        train: the task of `inrzoo train` that encoders are trained by.
+        train: the task of `inrzoo train` that networks are trained by.
         measure: what is measured.
         split: the split that is measured.
         store: file name of the store, without its ending; several tasks may share one. The name of the task by default.
@@ -50,7 +55,8 @@ class BenchmarkTask:
         test_build: arguments of `inrzoo.build` that make a second store, whose INRs are measured in place of those of
             the first; it has other INRs of signals that nobody trains on. See `leaderboard.transfer`.
         test_content_sha256: of the second store.
-        defaults: fields of the training task that apply to every encoder unless its row changes them.
+        operation: for `error removed`, the operation on signals that networks learn, and its arguments.
+        defaults: fields of the training task that apply to every network unless its row changes them.
     """
 
     name: str
@@ -66,7 +72,13 @@ class BenchmarkTask:
     source: str = ""
     test_build: dict[str, Any] = field(default_factory=dict)
     test_content_sha256: str = ""
+    operation: dict[str, Any] = field(default_factory=dict)
     defaults: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def network(self) -> Network:
+        """What kind of network is measured."""
+        return network_of(self.measure)
 
     @property
     def store_name(self) -> str:
@@ -116,6 +128,8 @@ class BenchmarkTask:
                 f"{store.location} is not {which} of {self.name}: its content has sha256 {found[:12]}…, the task "
                 f"pins {pinned[:12]}…; make it by: {command}"
             )
+        if self.measure == "error removed":
+            self._require_signals(store, which, command)
         if store.cache is not None:
             return  # files of a remote store are checked as they are fetched
         for name in _pinned_files(store.info, self._quantities):
@@ -125,6 +139,29 @@ class BenchmarkTask:
                     f"{store.location} is not {which} of {self.name}: {name} is not what the store records of it; "
                     f"inrzoo verify {store.location} --repair fits damaged INRs again"
                 )
+
+    def _require_signals(self, store: Store, which: str, command: str) -> None:
+        """Raise InrzooError unless a store holds the signals whose sha256 it records."""
+        if not store.has_signals:
+            raise InrzooError(
+                f"{store.location} does not hold its signals; {self.name} measures edits of them, so it needs a store "
+                "whose licence lets them in"
+            )
+        if store.signal_table().digest(store.signal_ids) != store.info.signals_sha256:
+            raise InrzooError(
+                f"{store.location} is not {which} of {self.name}: its signals are not those that were fitted; "
+                f"make it by: {command}"
+            )
+
+
+def network_of(measure: str) -> Network:
+    """Return what kind of network a measure is of: decoders change weights, encoders read them.
+
+    Example:
+        >>> network_of("accuracy"), network_of("error removed")
+        ('encoder', 'decoder')
+    """
+    return "decoder" if measure == "error removed" else "encoder"
 
 
 def _command(build: Mapping[str, Any], name: str, source: str) -> str:
@@ -209,6 +246,7 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         "source": str,
         "test_build": dict[str, Any],
         "test_content_sha256": str,
+        "operation": dict[str, Any],
         "defaults": dict[str, Any],
     }
     values = {}
@@ -216,7 +254,7 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         if key not in types:
             raise unknown(path.name, key, list(types), kind="key")
         values[key] = check_type(f"{path.name}: {key}", value, types[key])
-    optional = {"split", "store", "column", "source", "test_build", "test_content_sha256", "defaults"}
+    optional = {"split", "store", "column", "source", "test_build", "test_content_sha256", "operation", "defaults"}
     missing = [one.name for one in fields(BenchmarkTask) if one.name not in {*values, *optional, "name"}]
     if missing:
         raise InrzooError(f"{path.name} lacks {', '.join(missing)}")
@@ -224,6 +262,8 @@ def _task(path: Path, tables: Mapping[str, Any]) -> BenchmarkTask:
         raise InrzooError(f"{path.name} has only one of test_build and test_content_sha256; a second store needs both")
     if values["measure"] == "r2" and not values.get("column"):
         raise InrzooError(f"{path.name} lacks column, the column of numbers that r2 asks about, such as psnr")
+    if values["measure"] == "error removed" and not values.get("operation"):
+        raise InrzooError(f"{path.name} lacks operation, the edit that is measured, such as {{ name = 'dilation' }}")
     for key in ("build", "test_build"):
         if "dataset" not in values.get(key, {"dataset": ""}):
             raise InrzooError(f"{path.name}: {key} lacks dataset, the first argument of `inrzoo build`")

@@ -1,4 +1,4 @@
-"""The evaluator of a benchmark task: weights without labels go out, answers come in, a score goes out.
+"""The evaluator of a benchmark task: weights without labels and signals go out, answers come in, a score goes out.
 
 Shape letters: N INRs of a split, P parameters, F features.
 """
@@ -16,6 +16,7 @@ from torch import Tensor
 from inrzoo.errors import InrzooError
 from inrzoo.keywords import unknown
 from inrzoo.leaderboard.definition import BenchmarkTask, find
+from inrzoo.leaderboard.editing import EditedSignals
 from inrzoo.leaderboard.transfer import beside, require_comparable
 from inrzoo.loaders import Episodes, WeightDataset, load
 from inrzoo.tasks import Measurement
@@ -31,7 +32,7 @@ EPISODES, QUERIES, SCALE = 1000, 15, 10.0
 
 
 class Evaluator:
-    """Scores answers to a benchmark task; it alone reads the labels of the split that is measured.
+    """Scores answers to a benchmark task; it alone reads labels, or signals, of the split that is measured.
 
     Args:
         task: name of a task, its .toml file, or the task.
@@ -67,19 +68,22 @@ class Evaluator:
         self.splits = (*SPLITS, self.task.split) if self.task.measure == "linear probe" else (self.task.split,)
         self.store = load(store, normalise="none").stores[0]
         self.task.require_store(self.store)
-        if self._label not in self.store.info.label_columns:
+        edits = self.task.measure == "error removed"
+        if not edits and self._label not in self.store.info.label_columns:
             raise unknown(self.store.location, self._label, self.store.info.label_columns, kind="label column")
         places: dict[str, str | Path] = dict.fromkeys((*SPLITS, *self.splits), store)
         if self.task.test_build:
             places[self.task.split] = self._second(store, test_store)
         views = self.store.snapshots if self.task.measure == "r2" else None
         self._datasets = {
-            split: load(place, split=split, views=views, normalise="none") for split, place in places.items()
+            split: load(place, split=split, views=views, normalise="none", signals=edits)
+            for split, place in places.items()
         }
         self.folders = [Path(place) for place in {*places.values()} if "://" not in str(place)]
         generator = np.random.default_rng()  # nobody knows the order, so that an answer cannot depend on it
         self._order = {split: generator.permutation(len(self._datasets[split])) for split in self.splits}
         self.num_inrs = len(self._order[self.task.split])
+        self._edited = EditedSignals(self._datasets[self.task.split], self.task.operation) if edits else None
 
     def _second(self, store: str | Path, test_store: str | Path | None) -> str | Path:
         """Return the place of the second store, after it was checked."""
@@ -109,7 +113,7 @@ class Evaluator:
         return self.store.info.label_columns[0] if self.task.measure == "r2" else self.column
 
     def training(self, split: str = "train") -> WeightDataset:
-        """Return the INRs of a split whose labels may be used, not normalised.
+        """Return the INRs of a split whose labels, and signals for `error removed`, may be used; not normalised.
 
         Raises:
             InrzooError: another split than train and validation.
@@ -133,7 +137,7 @@ class Evaluator:
 
         Args:
             answers: of each split in `questions`, row by row: classes (N,), integers, for the measure `accuracy`;
-                numbers (N,) for `r2`; features (N, F) for others.
+                numbers (N,) for `r2`; weights after the edit (N, P) for `error removed`; features (N, F) for others.
 
         Raises:
             InrzooError: answers of a split are missing, or have another shape, type or range.
@@ -145,12 +149,18 @@ class Evaluator:
         if measure == "r2":
             truth = targets(self._datasets[self.task.split], self.column, self._order[self.task.split])
             return measured_r2("r2", asked, truth)
+        if self._edited is not None:
+            return self._edited.measure(self._in_order(asked.float()))
         if measure == "identity":
             return identity(self._features(self.task.split, asked))
         if measure == "linear probe":
             train, validation, test = (self._features(split, given[split]) for split in self.splits)
             return linear_probe(train, validation, test)
         return self._episodes(asked.float())
+
+    def mse(self, percent: float) -> float | None:
+        """Return the mean squared error, of values in [0, 1], that a score of `error removed` means; None of others."""
+        return None if self._edited is None else self._edited.mse(percent)
 
     def _features(self, split: str, features: Tensor) -> Features:
         where = self._datasets[split].rows.locations(self._order[split])
@@ -161,8 +171,7 @@ class Evaluator:
         """Measure features on episodes that are the same for everyone."""
         ways, shots = map(int, re.findall(r"\d+", self.task.measure))
         dataset = self._datasets[self.task.split]
-        in_order = torch.empty_like(features)
-        in_order[torch.from_numpy(self._order[self.task.split])] = features
+        in_order = self._in_order(features)
         episodes = Episodes(dataset, ways=ways, shots=shots, queries=QUERIES, label=self._label, num_episodes=EPISODES)
         percent = []
         for number in range(EPISODES):
@@ -172,6 +181,12 @@ class Evaluator:
             scores = log_probabilities(support, query, target, ways, SCALE, "matching")
             percent.append(100 * accuracy(scores, torch.from_numpy(items.query_target)))
         return measured_mean(self.task.measure, torch.tensor(percent, dtype=torch.float64))
+
+    def _in_order(self, answers: Tensor) -> Tensor:
+        """Return answers of the measured split in the order of its dataset."""
+        in_order = torch.empty_like(answers)
+        in_order[torch.from_numpy(self._order[self.task.split])] = answers
+        return in_order
 
     def _checked(self, split: str, answers: Mapping[str, Tensor | Sequence[float]]) -> Tensor:
         if split not in answers:
@@ -185,6 +200,10 @@ class Evaluator:
         elif self.task.measure == "r2":
             if given.shape != (count,) or not given.isfinite().all():
                 raise InrzooError(f"answers of {split} are {_kind(given)}; expected {count} finite numbers")
+        elif self.task.measure == "error removed":
+            shape = (count, self._datasets[split].layout.num_params)
+            if given.shape != shape or not given.is_floating_point() or not given.isfinite().all():
+                raise InrzooError(f"answers of {split} are {_kind(given)}; expected {shape} finite weights")
         elif given.ndim != 2 or len(given) != count or not given.isfinite().all():
             raise InrzooError(f"answers of {split} are {_kind(given)}; expected ({count}, F) finite features")
         return given

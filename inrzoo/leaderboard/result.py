@@ -13,9 +13,8 @@ from typing import Any, get_type_hints
 
 import torch
 
-from inrzoo import registry
 from inrzoo.addresses import REPOSITORY
-from inrzoo.encoders import Encoder
+from inrzoo.encoders import WeightModule
 from inrzoo.errors import InrzooError
 from inrzoo.store.files import write_atomically
 from inrzoo.typecheck import check_type
@@ -26,15 +25,15 @@ FORMAT = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """What an encoder reaches in a benchmark task.
+    """What a network reaches in a benchmark task.
 
     Attributes:
         task: name of the benchmark task.
         content_sha256: of the store that was measured.
         measure: what was measured.
-        encoder: name of the encoder and its arguments.
+        encoder: name of the encoder, or of the decoder, and its arguments.
         reads: `weights`, or `function` for values of the INR.
-        code_sha256: of the file that has the encoder's class.
+        code_sha256: of the file that has the network's class.
         command: what makes this row again.
         seeds: training seeds.
         scores: the measure of each training seed, in percent.
@@ -43,11 +42,12 @@ class Result:
         inrs: number of INRs that were measured.
         training_inrs: number of INRs that were trained on.
         steps: optimiser steps.
-        parameters: of the encoder.
-        multiply_adds: of the encoder for one INR: matrix products and convolutions; sines are not counted.
+        parameters: of the network.
+        multiply_adds: of the network for one INR: matrix products and convolutions; sines are not counted.
         cpu_seconds: processor time of each training.
         environment: versions of inrzoo, torch and Python, and the processor.
         model: `USER/NAME` of the encoder on the Hub; None if it is not there.
+        mse: for `error removed`, the mean squared error of each training seed, of values in [0, 1]; None for others.
     """
 
     task: str
@@ -69,12 +69,18 @@ class Result:
     cpu_seconds: list[float]
     environment: dict[str, str]
     model: str | None = None
+    mse: list[float] | None = None
 
     @property
     def name(self) -> str:
-        """Name of the encoder, with the arguments that are not its defaults: `function_probe, num_probes=256`."""
+        """Name of the network, with the arguments that are not its defaults: `function_probe, num_probes=256`."""
         arguments = [f"{key}={value}" for key, value in self.encoder.items() if key != "name"]
         return ", ".join([str(self.encoder["name"]), *arguments])
+
+    @property
+    def errors(self) -> str:
+        """Mean of `mse` over training seeds, times 100 as the papers print it; empty for other measures."""
+        return f"MSE × 100: {100 * sum(self.mse) / len(self.mse):.3f}" if self.mse else ""
 
     def write(self, path: Path) -> None:
         """Write the JSON file, replacing an older one in one step."""
@@ -106,25 +112,25 @@ class Result:
         return cls(**known)
 
 
-def code_sha256(encoder: type[Encoder]) -> str:
-    """Return the sha256 (hex) of the file that has the class of an encoder."""
-    file = inspect.getsourcefile(encoder)
+def code_sha256(network: type[WeightModule]) -> str:
+    """Return the sha256 (hex) of the file that has the class of a network."""
+    file = inspect.getsourcefile(network)
     if file is None:
-        raise InrzooError(f"the source of {encoder.__qualname__} is not to be found; put the class into a file")
+        raise InrzooError(f"the source of {network.__qualname__} is not to be found; put the class into a file")
     return sha256(Path(file).read_bytes()).hexdigest()
 
 
-def multiply_adds(encoder: Encoder) -> int:
-    """Return the multiply-adds of one INR's features: matrix products and convolutions, counted by torch."""
+def multiply_adds(network: WeightModule) -> int:
+    """Return the multiply-adds of a network for one INR: matrix products and convolutions, counted by torch."""
     from torch.nn.attention import SDPBackend, sdpa_kernel
     from torch.utils.flop_counter import FlopCounterMode
 
-    parameter = next(encoder.parameters(), torch.zeros(1))
-    weights = torch.zeros(2, encoder.layout.num_params, device=parameter.device, requires_grad=True)
+    parameter = next(network.parameters(), torch.zeros(1))
+    weights = torch.zeros(2, network.layout.num_params, device=parameter.device, requires_grad=True)
     # Torch's counter misses what it computes in one step: a layer of a transformer, unless gradients are wanted, and
     # attention on a CPU, unless by matrix products. Without gradients it fails on views of parameters, too.
     with torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-        encoder(weights)
+        network(weights)
     return int(counter.get_total_flops()) // 4  # of two INRs; a multiply-add is two operations
 
 
@@ -134,8 +140,3 @@ def environment(device: str) -> dict[str, str]:
 
     python = ".".join(map(str, sys.version_info[:3]))
     return {"inrzoo": __version__, "torch": torch.__version__, "python": python, "device": device}
-
-
-def encoder_name(encoder: str) -> str:
-    """Return the name of an encoder as files and commands spell it; raise InrzooError if there is none."""
-    return registry.name_of("encoders", registry.find("encoders", encoder))

@@ -1,33 +1,30 @@
-"""Runs of the board: an encoder is trained with several seeds, answers, and is scored.
-
-Shape letters: N INRs of a split, P parameters.
-"""
+"""Runs of the board: a network is trained with several seeds, answers, and is scored."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from torch import Tensor
 
 from inrzoo import registry
 from inrzoo.checkpoint import BEST, Checkpoint, read
+from inrzoo.decoders import Decoder
 from inrzoo.encoders import Encoder
 from inrzoo.errors import InrzooError
+from inrzoo.leaderboard.answering import SHARE_ALIKE, score
 from inrzoo.leaderboard.definition import BenchmarkTask
 from inrzoo.leaderboard.evaluator import Evaluator
-from inrzoo.leaderboard.isolation import closed
-from inrzoo.leaderboard.result import Result, code_sha256, encoder_name, environment, multiply_adds
-from inrzoo.leaderboard.transfer import require_transferable, transferred
-from inrzoo.tasks import Measurement, Task, cost, over_runs, train
-from inrzoo.tasks.classify import Classify
+from inrzoo.leaderboard.result import Result, code_sha256, environment, multiply_adds
+from inrzoo.leaderboard.transfer import require_transferable
+from inrzoo.tasks import Task, cost, over_runs, train
+from inrzoo.tasks.edit import Edit
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.few_shot import FewShot
-from inrzoo.tasks.regress import Regress
 from inrzoo.tasks.reporting.cost import device_name
 from inrzoo.tasks.training.loop import chosen_device
 from inrzoo.tasks.training.options import make_task
@@ -35,10 +32,6 @@ from inrzoo.tasks.weight_tasks import WeightTask
 
 RESULT = "result.json"
 """File name, in the folder of a run, of its result."""
-ROWS_AT_ONCE = (512, 333)
-"""Rows of a batch in the two passes in which an encoder answers; at most half of all in the second."""
-SHARE_ALIKE = 0.999
-"""Least share of answers that both passes must agree in; rounding may move a few on a boundary."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +51,7 @@ class Plan:
 
 def run(
     task: str | Path | BenchmarkTask,
-    encoder: str,
+    network: str,
     store: str | Path,
     out: Path,
     *,
@@ -68,45 +61,48 @@ def run(
     device: str = "auto",
     quiet: bool = False,
 ) -> Result:
-    """Train an encoder on the store of a benchmark task, score it, and write its row. Repeat the call to continue.
+    """Train a network on the store of a benchmark task, score it, and write its row. Repeat the call to continue.
 
     Args:
         task: name of a benchmark task, its .toml file, or the task.
-        encoder: a name that `inrzoo list` shows, or `package.module:Class` of yours.
+        network: name of an encoder, or of a decoder if the task measures these, as `inrzoo list` shows them; or
+            `package.module:Class` of yours.
         store: the folder or URL of the store that the task pins.
         out: folder of the run: a training for each seed, and `result.json`.
         test_store: the second store of a task that pins one; beside the first by default.
         seeds: number of trainings.
-        settings: fields of the training and, with `encoder.` before them, of the encoder: `{"steps": 500}`.
+        settings: fields of the training and, with `encoder.` or `decoder.` before them, of the network:
+            `{"steps": 500}`.
         device: `cpu`, `cuda` or `auto`.
         quiet: whether to hide progress.
 
     Raises:
-        InrzooError: the store is another one, a setting is unknown, the encoder cannot take the INRs of the second
-            store, or answers depend on more than the weights.
+        InrzooError: the store is another one, a setting is unknown or changes what the task pins, the encoder cannot
+            take the INRs of the second store, or answers depend on more than the weights.
     """
     if seeds < 1:
         raise InrzooError(f"seeds = {seeds} is not allowed; it must be at least 1")
     evaluator = Evaluator(task, store, test_store)
     definition, given = evaluator.task, dict(settings or {})
+    kinds = f"{definition.network}s"
     named = str(store) if evaluator.store.location.startswith("hf://") else None
     store = store if named is None else evaluator.store.location  # at its commit, which checkpoints record
-    trainings = [_training(evaluator, encoder, {**given, "seed": seed}) for seed in range(seeds)]
+    trainings = [_training(evaluator, network, {**given, "seed": seed}) for seed in range(seeds)]
     scores = []
     for number, training in enumerate(trainings):
         folder = out / f"seed-{number}"
         train(training, store, folder, device=device, quiet=quiet, named=named)
         scores.append(score(evaluator, folder, device=device))
-    network = _network(read(out / "seed-0" / BEST), evaluator, chosen_device(device))
+    trained = _network(read(out / "seed-0" / BEST), evaluator, chosen_device(device))
     whole = over_runs([{"score": one} for one in scores])["score"]
     result = Result(
         task=definition.name,
         content_sha256=definition.content_sha256,
         measure=definition.measure,
-        encoder={"name": encoder_name(encoder), **_arguments(given)},
-        reads=network.reads,
-        code_sha256=code_sha256(type(network)),
-        command=_command(task if isinstance(task, str | Path) else definition.name, encoder, seeds, given),
+        encoder={"name": registry.name_of(kinds, registry.find(kinds, network)), **_arguments(definition, given)},
+        reads=trained.reads,
+        code_sha256=code_sha256(type(trained)),
+        command=_command(definition, task if isinstance(task, str | Path) else definition.name, network, seeds, given),
         seeds=list(range(seeds)),
         scores=[one.mean for one in scores],
         mean=whole.mean,
@@ -114,10 +110,11 @@ def run(
         inrs=evaluator.num_inrs,
         training_inrs=len(evaluator.training()),
         steps=trainings[0].steps,
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        multiply_adds=multiply_adds(network),
+        parameters=sum(parameter.numel() for parameter in trained.parameters()),
+        multiply_adds=multiply_adds(trained),
         cpu_seconds=[round(cost(out / f"seed-{number}").cpu_seconds, 1) for number in range(seeds)],
         environment=environment(device_name(chosen_device(device))),
+        mse=_errors(evaluator, [one.mean for one in scores]),
     )
     result.write(out / RESULT)
     return result
@@ -125,7 +122,7 @@ def run(
 
 def plan(
     evaluator: Evaluator,
-    encoder: str,
+    network: str,
     out: Path,
     *,
     seeds: int = 3,
@@ -136,7 +133,7 @@ def plan(
     import shutil
     import tempfile
 
-    training, store = _training(evaluator, encoder, dict(settings or {})), evaluator.store.location
+    training, store = _training(evaluator, network, dict(settings or {})), evaluator.store.location
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-plan-", dir=out.parent))
     try:
@@ -147,29 +144,6 @@ def plan(
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Plan(steps=training.steps, seconds=per_step * training.steps, seeds=seeds)
-
-
-def score(evaluator: Evaluator, folder: Path, *, device: str = "auto") -> Measurement:
-    """Measure the best checkpoint of a training, on weights without labels.
-
-    The encoder answers twice, in two orders and other batches, and cannot open files of the stores meanwhile.
-
-    Raises:
-        InrzooError: the checkpoint was trained on other data, or its answers depend on more than the weights.
-    """
-    checkpoint = read(folder / BEST)
-    _require_trained_on(evaluator, checkpoint, folder)
-    torch_device = chosen_device(device)
-    answers = {}
-    for split, weights in evaluator.questions().items():
-        answer = _answerer(checkpoint, evaluator, split, torch_device)
-        order = torch.randperm(len(weights))
-        with closed(evaluator.folders), torch.no_grad():
-            first = _in_batches(answer, weights, ROWS_AT_ONCE[0], torch_device)
-            second = _in_batches(answer, weights[order], min(ROWS_AT_ONCE[1], -(-len(weights) // 2)), torch_device)
-        _require_alike(first[order], second)
-        answers[split] = first
-    return evaluator.score(answers)
 
 
 def submit(
@@ -192,7 +166,7 @@ def submit(
         device: `cpu`, `cuda` or `auto`.
 
     Raises:
-        InrzooError: a score in the result is not what its checkpoint reaches, or the encoder's code has changed.
+        InrzooError: a score in the result is not what its checkpoint reaches, or the network's code has changed.
     """
     result = Result.read(folder / RESULT)
     evaluator = Evaluator(result.task if task is None else task, store, test_store)
@@ -205,7 +179,10 @@ def submit(
             raise InrzooError(
                 f"{folder / RESULT} records {recorded:.2f} for {training.name}; it reaches {measured:.2f}"
             )
-    found = code_sha256(registry.find("encoders", str(result.encoder["name"])))
+    errors = _errors(evaluator, result.scores)
+    if errors is not None and not (result.mse and np.allclose(errors, result.mse, rtol=1e-3, atol=0)):
+        raise InrzooError(f"{folder / RESULT} records other mean squared errors than its scores mean")
+    found = code_sha256(registry.find(f"{evaluator.task.network}s", str(result.encoder["name"])))
     if found != result.code_sha256:
         raise InrzooError(f"the code of {result.encoder['name']} is not that of {folder}; run it again")
     path = board / result.task / f"{file_name(result)}.json"
@@ -218,82 +195,49 @@ def file_name(result: Result) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.=-" else "-" for letter in result.name).replace("--", "-")
 
 
-def _training(evaluator: Evaluator, encoder: str, settings: Mapping[str, Any]) -> Task:
-    """Return the training task of an encoder: the benchmark's defaults, then the settings, then what is pinned."""
+def _training(evaluator: Evaluator, network: str, settings: Mapping[str, Any]) -> Task:
+    """Return the training task of a network: the benchmark's defaults, then the settings, then what is pinned."""
     definition = evaluator.task
-    pinned = {"column" if definition.measure == "r2" else "label": definition.column} if definition.column else {}
+    pinned: dict[str, Any] = {}
+    if definition.column:
+        pinned["column" if definition.measure == "r2" else "label"] = definition.column
+    if definition.operation:
+        pinned["operation"] = definition.operation
+        if changed := [key for key in settings if key.partition(".")[0] == "operation"]:
+            key = changed[0]
+            raise InrzooError(f"{key} = {settings[key]} is not allowed: {definition.name} pins the operation")
     fields = {**definition.defaults, **{key: value for key, value in settings.items() if "." not in key}, **pinned}
     tables = {key: value for key, value in settings.items() if "." in key}
     if fields.get("pretrained") is not None:
         raise InrzooError("pretrained is not allowed: a row is trained on the training split of the pinned store alone")
-    task = make_task(definition.train, {**fields, "encoder": encoder}, tables)
-    if not isinstance(task, WeightTask | FewShot):
-        raise InrzooError(f"{definition.name}: train = {definition.train!r} is not a task that trains an encoder")
+    task = make_task(definition.train, {**fields, definition.network: network}, tables)
+    if not isinstance(task, Edit if definition.network == "decoder" else WeightTask | FewShot):
+        kind = "a decoder" if definition.network == "decoder" else "an encoder"
+        raise InrzooError(f"{definition.name}: train = {definition.train!r} is not a task that trains {kind}")
     if definition.test_build:
         require_transferable(task, evaluator.training(), evaluator.dataset(definition.split))
     return task
 
 
-def _arguments(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key.removeprefix("encoder."): value for key, value in settings.items() if key.startswith("encoder.")}
+def _arguments(definition: BenchmarkTask, settings: Mapping[str, Any]) -> dict[str, Any]:
+    begin = f"{definition.network}."
+    return {key.removeprefix(begin): value for key, value in settings.items() if key.startswith(begin)}
 
 
-def _command(task: str | Path, encoder: str, seeds: int, settings: Mapping[str, Any]) -> str:
-    words = ["inrzoo", "leaderboard", "run", str(task), "--encoder", encoder, "--seeds", str(seeds)]
+def _command(definition: BenchmarkTask, task: str | Path, network: str, seeds: int, settings: Mapping[str, Any]) -> str:
+    words = ["inrzoo", "leaderboard", "run", str(task), f"--{definition.network}", network, "--seeds", str(seeds)]
     words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
     return shlex.join(words)
 
 
-def _network(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Encoder:
+def _network(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Encoder | Decoder:
     task: Any = restored(checkpoint, {})
+    if isinstance(task, Edit):
+        return task.trained(evaluator.store, checkpoint.module, device)
     return task.trained(evaluator.training(), checkpoint.module, device).encoder  # type: ignore[no-any-return]
 
 
-def _answerer(
-    checkpoint: Checkpoint, evaluator: Evaluator, split: str, device: torch.device
-) -> Callable[[Tensor], Tensor]:
-    """Return the function from weights (N, P) of a split, as they were fitted, to answers."""
-    task: Any = restored(checkpoint, {})
-    dataset = evaluator.dataset(split)
-    state = transferred(checkpoint.module, evaluator.training().layout, dataset.layout)
-    if evaluator.task.measure == "accuracy":
-        if not isinstance(task, Classify):
-            raise InrzooError(f"{evaluator.task.name} asks for classes; train = {evaluator.task.train!r} has none")
-        classifier = task.classifier(dataset, state, device)
-        return lambda weights: classifier.head(classifier.weights.of_weights(weights)).argmax(1)
-    if evaluator.task.measure == "r2":
-        if not isinstance(task, Regress):
-            raise InrzooError(f"{evaluator.task.name} asks for numbers; train = {evaluator.task.train!r} has none")
-        return task.restored(dataset, state, device).of_weights
-    return task.trained(dataset, state, device).of_weights  # type: ignore[no-any-return]
-
-
-def _in_batches(answer: Callable[[Tensor], Tensor], weights: Tensor, rows: int, device: torch.device) -> Tensor:
-    return torch.cat([answer(part.to(device)).cpu() for part in weights.split(rows)])
-
-
-def _require_alike(first: Tensor, second: Tensor) -> None:
-    """Raise InrzooError if answers to the same INRs differ between two passes."""
-    if first.is_floating_point():
-        alike = torch.isclose(first, second, rtol=1e-2, atol=1e-3 * float(first.abs().max()))
-    else:
-        alike = first == second
-    share = float(alike.double().mean())
-    if share < SHARE_ALIKE:
-        raise InrzooError(
-            f"answers depend on the order or the batch of the INRs: {100 * (1 - share):.1f} % changed with it; "
-            "an encoder must encode each INR independently"
-        )
-
-
-def _require_trained_on(evaluator: Evaluator, checkpoint: Checkpoint, folder: Path) -> None:
-    """Raise InrzooError if a network was trained on another store, or on more than the training split."""
-    theirs, ours = checkpoint.identity.get("fingerprint"), evaluator.store.info.fingerprint
-    if theirs != ours:
-        raise InrzooError(f"{folder} was trained on another store than {evaluator.task.name} pins")
-    count = checkpoint.identity.get("inrs", 0)
-    if count > len(evaluator.training()):
-        raise InrzooError(
-            f"{folder} was trained on {count} INRs; the training split of {evaluator.task.name} has "
-            f"{len(evaluator.training())}"
-        )
+def _errors(evaluator: Evaluator, scores: Sequence[float]) -> list[float] | None:
+    """Return the mean squared error that each score of edits means; None for other measures."""
+    errors = [error for error in map(evaluator.mse, scores) if error is not None]
+    return errors or None

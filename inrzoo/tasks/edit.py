@@ -96,9 +96,13 @@ class Edit(Task):
     def editor(self, path: str | Path, split: str, state: Mapping[str, Tensor], device: Device) -> Editor:
         """The trained decoder on the INRs of a split, from the state of the module in a checkpoint."""
         dataset = load_with_signals(path, split)
-        decoder = self.network(dataset.stores[0]).to(device).eval()
+        return Editor(self, dataset, self.trained(dataset.stores[0], state, device), device)
+
+    def trained(self, store: Store, state: Mapping[str, Tensor], device: Device) -> Decoder:
+        """The trained decoder for the INRs of a store, from the state of the module in a checkpoint."""
+        decoder = self.network(store).to(device).eval()
         load_module(decoder, state)
-        return Editor(self, dataset, decoder, device)
+        return decoder
 
     def network(self, store: Store) -> Decoder:
         """An untrained decoder for the INRs of a store."""
@@ -133,10 +137,7 @@ class Editor:
 
     def targets(self, batch: WeightBatch) -> Tensor:
         """Return the edited signals on the value scale, (B, K, C)."""
-        values = self.space.to_unit(self.space.signals(batch))
-        pictures = values.reshape(len(values), *self.space.grid, -1).cpu().numpy()
-        edited = torch.from_numpy(self._operation(pictures)).reshape(values.shape)
-        return self.space.from_unit(edited.to(values))
+        return self.space.edited(batch, self._operation)
 
     def loss(self, batch: WeightBatch) -> Tensor:
         """Return the mean squared error of the edited INRs of a batch, of values in [0, 1]."""

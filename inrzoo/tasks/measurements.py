@@ -76,8 +76,6 @@ def measured_r2(name: str, predicted: Tensor, truth: Tensor) -> Measurement:
     """R², the share of the variance of `truth` that `predicted` explains, in percent; both (n,).
 
     R² = 1 − Σ(truth − predicted)² / Σ(truth − mean)². The mean of `truth` as every answer has 0, a worse answer less.
-    The interval is the delta method's for 1 − A/B, a ratio of two means: 1.96 s/(B √n), where s² is the sample variance
-    of a − (A/B) b, and a and b are the terms of the two sums.
 
     Raises:
         InrzooError: `truth` is constant, so that R² is not defined.
@@ -88,12 +86,25 @@ def measured_r2(name: str, predicted: Tensor, truth: Tensor) -> Measurement:
     """
     exact = truth.double()
     errors, deviations = (predicted.double() - exact).square(), (exact - exact.mean()).square()
-    variance, count = float(deviations.mean()), len(exact)
-    if not variance > 0:
-        raise InrzooError(f"{name} is not defined: the number is the same for all {count} INRs")
-    ratio = float(errors.mean()) / variance
-    spread = float((errors - ratio * deviations).std(correction=1))
-    return Measurement(name, 100 * (1 - ratio), 100 * Z_95 * spread / (variance * math.sqrt(count)), count)
+    if not float(deviations.mean()) > 0:
+        raise InrzooError(f"{name} is not defined: the number is the same for all {len(exact)} INRs")
+    return measured_removal(name, errors, deviations)
+
+
+def measured_removal(name: str, errors: Tensor, before: Tensor) -> Measurement:
+    """Share of the errors `before` that is not in `errors` any more, 1 − Σ errors / Σ before, in percent; both (n,).
+
+    The interval is the delta method's for 1 − A/B, a ratio of two means: 1.96 s/(B √n), where s² is the sample variance
+    of a − (A/B) b, and a and b are the terms of the two sums.
+
+    Example:
+        >>> measured_removal("error removed", torch.tensor([1.0, 0.0]), torch.tensor([2.0, 2.0])).mean
+        75.0
+    """
+    after, first, count = errors.double(), before.double(), len(errors)
+    ratio = float(after.mean()) / float(first.mean())
+    spread = float((after - ratio * first).std(correction=1))
+    return Measurement(name, 100 * (1 - ratio), 100 * Z_95 * spread / (float(first.mean()) * math.sqrt(count)), count)
 
 
 def over_runs(runs: Sequence[Mapping[str, Measurement]]) -> dict[str, Measurement]:

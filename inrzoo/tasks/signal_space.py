@@ -14,6 +14,7 @@ from torch import Tensor
 from inrzoo.addresses import open_store
 from inrzoo.errors import InrzooError
 from inrzoo.loaders import WeightBatch, WeightDataset, load
+from inrzoo.operations import Operation
 from inrzoo.tasks.contract import Device
 
 POINTS_AT_ONCE = 1024
@@ -67,6 +68,13 @@ class SignalSpace:
     def signals(self, batch: WeightBatch) -> Tensor:
         """Return the signals of a batch on the value scale, (B, K, C): the store's, or what its INRs say."""
         return self.render(batch.weights) if batch.targets is None else batch.targets
+
+    def edited(self, batch: WeightBatch, operation: Operation) -> Tensor:
+        """Return the signals of a batch after an operation, on the value scale, (B, K, C)."""
+        values = self.to_unit(self.signals(batch))
+        pictures = values.reshape(len(values), *self.grid, -1).cpu().numpy()
+        changed = torch.from_numpy(operation(pictures)).reshape(values.shape)
+        return self.from_unit(changed.to(values))
 
     @torch.no_grad()
     def render(self, weights: Tensor) -> Tensor:

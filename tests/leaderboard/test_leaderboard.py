@@ -247,7 +247,7 @@ def test_a_store_whose_files_are_not_what_it_records_is_refused(finished, defini
 
 
 def test_a_network_trained_elsewhere_is_not_scored(finished, finished_small, definition, tmp_path):
-    from inrzoo.leaderboard.running import score
+    from inrzoo.leaderboard.answering import score
     from inrzoo.tasks import train
     from inrzoo.tasks.training.options import make_task
 
