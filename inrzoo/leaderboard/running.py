@@ -21,7 +21,7 @@ from inrzoo.leaderboard.definition import BenchmarkTask
 from inrzoo.leaderboard.evaluator import Evaluator
 from inrzoo.leaderboard.result import Result, code_sha256, environment, multiply_adds
 from inrzoo.leaderboard.transfer import require_transferable
-from inrzoo.tasks import Task, cost, over_runs, train
+from inrzoo.tasks import Measurement, Task, cost, over_runs, train
 from inrzoo.tasks.edit import Edit
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.few_shot import FewShot
@@ -84,7 +84,6 @@ def run(
         raise InrzooError(f"seeds = {seeds} is not allowed; it must be at least 1")
     evaluator = Evaluator(task, store, test_store)
     definition, given = evaluator.task, dict(settings or {})
-    kinds = f"{definition.network}s"
     named = str(store) if evaluator.store.location.startswith("hf://") else None
     store = store if named is None else evaluator.store.location  # at its commit, which checkpoints record
     trainings = [_training(evaluator, network, {**given, "seed": seed}) for seed in range(seeds)]
@@ -93,28 +92,15 @@ def run(
         folder = out / f"seed-{number}"
         train(training, store, folder, device=device, quiet=quiet, named=named)
         scores.append(score(evaluator, folder, device=device))
-    trained = _network(read(out / "seed-0" / BEST), evaluator, chosen_device(device))
-    whole = over_runs([{"score": one} for one in scores])["score"]
     result = Result(
         task=definition.name,
         content_sha256=definition.content_sha256,
         measure=definition.measure,
-        encoder={"name": registry.name_of(kinds, registry.find(kinds, network)), **_arguments(definition, given)},
-        reads=trained.reads,
-        code_sha256=code_sha256(type(trained)),
         command=_command(definition, task if isinstance(task, str | Path) else definition.name, network, seeds, given),
         seeds=list(range(seeds)),
         scores=[one.mean for one in scores],
-        mean=whole.mean,
-        interval=whole.interval if seeds > 1 else None,
-        inrs=evaluator.num_inrs,
-        training_inrs=len(evaluator.training()),
-        steps=trainings[0].steps,
-        parameters=sum(parameter.numel() for parameter in trained.parameters()),
-        multiply_adds=multiply_adds(trained),
-        cpu_seconds=[round(cost(out / f"seed-{number}").cpu_seconds, 1) for number in range(seeds)],
         environment=environment(device_name(chosen_device(device))),
-        mse=_errors(evaluator, [one.mean for one in scores]),
+        **_facts(evaluator, out, [one.mean for one in scores], chosen_device(device)),
     )
     result.write(out / RESULT)
     return result
@@ -179,12 +165,12 @@ def submit(
             raise InrzooError(
                 f"{folder / RESULT} records {recorded:.2f} for {training.name}; it reaches {measured:.2f}"
             )
-    errors = _errors(evaluator, result.scores)
-    if errors is not None and not (result.mse and np.allclose(errors, result.mse, rtol=1e-3, atol=0)):
-        raise InrzooError(f"{folder / RESULT} records other mean squared errors than its scores mean")
     found = code_sha256(registry.find(f"{evaluator.task.network}s", str(result.encoder["name"])))
     if found != result.code_sha256:
         raise InrzooError(f"the code of {result.encoder['name']} is not that of {folder}; run it again")
+    for name, true in _facts(evaluator, folder, result.scores, chosen_device(device)).items():
+        if not _equal(said := getattr(result, name), true):
+            raise InrzooError(f"{folder / RESULT} records {name} = {said}; it is {true}")
     path = board / result.task / f"{file_name(result)}.json"
     result.write(path)
     return path
@@ -219,11 +205,6 @@ def _training(evaluator: Evaluator, network: str, settings: Mapping[str, Any]) -
     return task
 
 
-def _arguments(definition: BenchmarkTask, settings: Mapping[str, Any]) -> dict[str, Any]:
-    begin = f"{definition.network}."
-    return {key.removeprefix(begin): value for key, value in settings.items() if key.startswith(begin)}
-
-
 def _command(definition: BenchmarkTask, task: str | Path, network: str, seeds: int, settings: Mapping[str, Any]) -> str:
     words = ["inrzoo", "leaderboard", "run", str(task), f"--{definition.network}", network, "--seeds", str(seeds)]
     words += [word for key, value in settings.items() for word in ("--set", f"{key}={value}")]
@@ -237,7 +218,31 @@ def _network(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device)
     return task.trained(evaluator.training(), checkpoint.module, device).encoder  # type: ignore[no-any-return]
 
 
-def _errors(evaluator: Evaluator, scores: Sequence[float]) -> list[float] | None:
-    """Return the mean squared error that each score of edits means; None for other measures."""
+def _facts(evaluator: Evaluator, folder: Path, scores: Sequence[float], device: torch.device) -> dict[str, Any]:
+    """Return what a row says beside its scores and can be found again from the trainings in a folder."""
+    checkpoint = read(folder / "seed-0" / BEST)
+    network, task = _network(checkpoint, evaluator, device), restored(checkpoint, {})
+    arguments = {key: value for key, value in getattr(task, evaluator.task.network).items() if key != "name"}
+    whole = over_runs([{"score": Measurement("score", score, 0.0, 1)} for score in scores])["score"]
     errors = [error for error in map(evaluator.mse, scores) if error is not None]
-    return errors or None
+    return {
+        "encoder": {"name": registry.name_of(f"{evaluator.task.network}s", type(network)), **arguments},
+        "mean": whole.mean,
+        "interval": whole.interval if len(scores) > 1 else None,
+        "reads": network.reads,
+        "code_sha256": code_sha256(type(network)),
+        "inrs": evaluator.num_inrs,
+        "training_inrs": len(evaluator.training()),
+        "steps": task.steps,
+        "parameters": sum(parameter.numel() for parameter in network.parameters()),
+        "multiply_adds": multiply_adds(network),
+        "cpu_seconds": [round(cost(folder / f"seed-{number}").cpu_seconds, 1) for number in range(len(scores))],
+        "mse": errors or None,
+    }
+
+
+def _equal(said: Any, true: Any) -> bool:
+    """Return whether a recorded value is the one that was found again, up to rounding of floats."""
+    if isinstance(true, float) or (isinstance(true, list) and true):
+        return said is not None and np.shape(said) == np.shape(true) and np.allclose(said, true, rtol=1e-3, atol=0)
+    return bool(said == true)

@@ -154,8 +154,8 @@ def test_a_run_is_scored_as_the_task_evaluates_it_and_only_its_truth_is_submitte
     assert read_results(board) == [result] == [Result.read(folder / RESULT)]
     for forged, message in (
         (replace(result, scores=[90.0, 90.0]), "records 90.00 for seed-0; it reaches"),
-        (replace(result, mse=[0.001, 0.001]), "records other mean squared errors than its scores mean"),
-        (replace(result, mse=None), "records other mean squared errors than its scores mean"),
+        (replace(result, mse=[0.001, 0.001]), r"records mse = \[0.001, 0.001\]; it is"),
+        (replace(result, mse=None), "records mse = None; it is"),
         (replace(result, code_sha256="0" * 64), "the code of learned_descent is not that of"),
     ):
         forged.write(folder / RESULT)

@@ -268,6 +268,23 @@ def test_only_true_results_reach_the_board(finished, definition, tmp_path):
     replace(result, code_sha256="0" * 64).write(folder / RESULT)
     with pytest.raises(InrzooError, match="the code of layer_statistics is not that of"):
         submit(folder, finished, board, task=definition)
+    forgeries = {
+        "encoder": {**result.encoder, "hidden_features": 3},
+        "mean": result.mean + 1,
+        "interval": None,
+        "reads": "function",
+        "inrs": result.inrs + 1,
+        "training_inrs": 7,
+        "steps": result.steps - 1,
+        "parameters": result.parameters // 2,
+        "multiply_adds": 1,
+        "cpu_seconds": [seconds + 9 for seconds in result.cpu_seconds],
+        "mse": [0.1, 0.1],
+    }
+    for name, value in forgeries.items():
+        replace(result, **{name: value}).write(folder / RESULT)
+        with pytest.raises(InrzooError, match=f"records {name} = .*; it is"):
+            submit(folder, finished, board, task=definition)
     assert read_results(board) == [result]
 
 
