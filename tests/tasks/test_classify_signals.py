@@ -35,7 +35,7 @@ def test_pictures_are_learned_by_heart(finished, tmp_path):
 
 def test_spheres_boxes_and_tori_are_told_apart_by_their_points(tmp_path):
     dataset = UnfittedDataset(solids())
-    task = make(POINTS, steps=120, validate_every=120, batch=6)
+    task = make(POINTS, steps=100, validate_every=100, batch=6, lr=5e-4)
     tasks.train(task, dataset, tmp_path / "run", device="cpu", quiet=True)
     (accuracy,) = tasks.evaluate(tmp_path / "run", dataset, split="train", device="cpu")
     assert accuracy.mean == 100
