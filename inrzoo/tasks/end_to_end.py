@@ -87,11 +87,16 @@ class EndToEnd(SignalTarget[Network], Task):
         """See `Task.begin`."""
         return _Learner(self, path, device)
 
-    def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
-        """Accuracy in percent; PSNR in dB, or for logits the loss; and the measures of the observation."""
+    def tested(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> tuple[SignalSet, Network]:
+        """As `restored`; the inner steps of the network see as many coordinates as `test_inner_fraction` says."""
         signals, network = self.restored(path, split, state, device)
         if self.test_inner_fraction is not None:
             network.inner_fraction, network.inner_coords = self.test_inner_fraction, None
+        return signals, network
+
+    def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
+        """Accuracy in percent; PSNR in dB, or for logits the loss; and the measures of the observation."""
+        signals, network = self.tested(path, split, state, device)
         right, qualities = classified(network, label_column(signals, self.label), signals, device)
         means = [measured_mean(name, numbers_N) for name, numbers_N in qualities.items()]
         return [measured_mean("accuracy", 100 * right), *means]

@@ -69,7 +69,11 @@ def test_a_shape_alone_is_the_sum_of_its_layers():
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
-    [({"num_points": 0}, "num_points = 0 .* from 1 to 40"), ({"num_points": 41}, "= 41"), ({"dropout": 1.0}, "dropout")],
+    [
+        ({"num_points": 0}, "num_points = 0 .* from 1 to 40"),
+        ({"num_points": 41}, "= 41"),
+        ({"dropout": 1.0}, "dropout"),
+    ],
 )
 def test_impossible_arguments_are_refused(arguments, said):
     with pytest.raises(InrzooError, match=said):

@@ -82,7 +82,12 @@ def test_a_point_is_its_coordinates_and_its_value():
 @pytest.mark.parametrize(
     ("encoder", "data", "fields", "said"),
     [
-        ({"name": "flat_mlp"}, "tiny", {}, "encoder.name = flat_mlp reads weights; conv_net and point_net read signals"),
+        (
+            {"name": "flat_mlp"},
+            "tiny",
+            {},
+            "encoder.name = flat_mlp reads weights; conv_net and point_net read signals",
+        ),
         (POINTS, "tiny", {}, "point_net reads points"),
         (CONV, "solids", {}, "conv_net reads pixels"),
         (CONV, "balls", {}, "these signals are views"),
