@@ -31,7 +31,7 @@ EXPECTED = {
     "inrzoo build digits --engine fu": {"fused"},
     "inrzoo build digits --qui": {"--quiet"},
     "inrzoo tune digits --inr relu": {"relu_mlp"},
-    "inrzoo train cla": {"classify"},
+    "inrzoo train cla": {"classify", "classify-signals"},
     "inrzoo train classify x.zarr --steps 5 --encoder flat": {"flat_mlp"},
     "inrzoo train classify x.zarr --augment rot": {"rotate"},
     "inrzoo train hypernetwork digits --hypernet cav": {"cavia"},

@@ -63,6 +63,8 @@ ELSEWHERE = {
     "contrastive_figure_3": "tasks/test_contrastive_pipelines.py",
     "contrastive_supervised": "tasks/test_contrastive_pipelines.py",
     "end_to_end_table": "tasks/test_signal_pipelines.py",
+    "end_to_end_shapes": "tasks/test_signal_pipelines.py",
+    "end_to_end_sweeps": "tasks/test_signal_pipelines.py",
     "hypernetworks_table": "tasks/test_signal_pipelines.py",
     "hypernetworks_table_3": "tasks/test_signal_pipelines.py",
     "hypernetworks_figure_9": "tasks/test_signal_pipelines.py",

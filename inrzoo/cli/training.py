@@ -239,9 +239,10 @@ def draw(checkpoint: Path, store: str, out: Path, split: str, count: int, device
     """Draw what a trained hypernetwork, editor or autoencoder makes of STORE, or samples of a generator.
 
     Of a hypernetwork original, INR, and INR after test-time optimisation; attention of weight tokens; activations of
-    hidden layers. Of a run of `novel-views` support views, and held-out views beside what is predicted of them. Of an
-    editor INR, edited INR and edited signal. Of an autoencoder INRs and what is decoded, and what lies between the
-    codes of two INRs. Of a run of `generate` samples of each class, and the nearest training INRs.
+    hidden layers. Of a run of `end-to-end` the INR before and after each inner step. Of a run of `novel-views` support
+    views, and held-out views beside what is predicted of them. Of an editor INR, edited INR and edited signal. Of an
+    autoencoder INRs and what is decoded, and what lies between the codes of two INRs. Of a run of `generate` samples of
+    each class, and the nearest training INRs.
     """
     from inrzoo.api import signals
     from inrzoo.tasks.reporting.drawing import draw as write

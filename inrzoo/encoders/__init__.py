@@ -27,6 +27,7 @@ weights, bias and outgoing weights of a neuron, as an odd activation allows; `ph
 sine and negates its outgoing weights if their number is odd."""
 
 PIXELS_AXES = ("row", "col", "channel")
+POINTS_AXES = ("point", "number")
 
 
 class WeightModule(nn.Module):
@@ -71,13 +72,13 @@ class Encoder(WeightModule, ABC):
     """Maps weights to features; a subclass in `inrzoo/encoders/<name>.py` adds its keyword arguments and `forward`.
 
     Args:
-        layout: layout of the weights, or of the pixels; see `reads`.
+        layout: layout of the weights, or of the signals; see `reads`.
 
     Attributes:
         out_features: F, the number of features.
         symmetries: those of `SYMMETRIES` that leave the features unchanged, up to rounding.
         reads: `weights`; `function`: values of the INR, for a `FunctionEncoder`, or both, for an instance with probes;
-            or `signals`: pixels, in a layout made by `pixel_layout`.
+            or `signals`: pixels or points, in a layout made by `pixel_layout` or `point_layout`.
         normalised: whether it reads normalised weights; False for weights as they were fitted.
     """
 
@@ -169,3 +170,8 @@ def pixel_layout(grid: Sequence[int], channels: int) -> WeightLayout:
     """Return the layout of an image as one tensor, so that encoders read pixels as they read weights."""
     rows, cols = grid
     return WeightLayout((WeightTensor("pixels", (rows, cols, channels), PIXELS_AXES),))
+
+
+def point_layout(num_points: int, coordinates: int, channels: int) -> WeightLayout:
+    """Return the layout of the coordinates and values of points as one tensor; the values of a point come last."""
+    return WeightLayout((WeightTensor("points", (num_points, coordinates + channels), POINTS_AXES),))

@@ -68,6 +68,7 @@ class ScaledShapes(Source):
     skip_unreadable: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         check_counts(self.SOURCE, seed=self.seed)
         self.require("fill", 0 < self.fill <= 1, "above 0 and at most 1")
 
@@ -99,6 +100,12 @@ class ScaledShapes(Source):
             raise UnreadableError("has no size; all its points lie in one place")
         scale = self.fill / radius
         return moved * scale, centre, scale
+
+    def numbers(self, shapes: Sequence[Shape]) -> dict[str, NDArray[Any]]:
+        """Return the columns of numbers: how the shapes were moved and scaled."""
+        centres_N3 = np.array([shape.centre for shape in shapes])
+        columns = dict(zip(("centre_x", "centre_y", "centre_z"), centres_N3.T.copy(), strict=True))
+        return {"scale": np.array([shape.scale for shape in shapes]), **columns}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,12 +179,6 @@ class ShapeFiles(ClassFolders, ScaledShapes):
             numbers=self.numbers(list(shapes.values())),
             skipped=skipped,
         )
-
-    def numbers(self, shapes: Sequence[Shape]) -> dict[str, NDArray[Any]]:
-        """Return the columns of numbers: how the shapes were moved and scaled."""
-        centres_N3 = np.array([shape.centre for shape in shapes])
-        columns = dict(zip(("centre_x", "centre_y", "centre_z"), centres_N3.T.copy(), strict=True))
-        return {"scale": np.array([shape.scale for shape in shapes]), **columns}
 
     def _members(self, tree: FileTree) -> dict[str, tuple[str, int | None, str]]:
         """Return, for each identifier, its name in the tree, its split (None if unknown) and its class."""

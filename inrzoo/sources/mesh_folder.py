@@ -12,15 +12,15 @@ from numpy.typing import NDArray
 from inrzoo.choices import ValueType
 from inrzoo.seeding import Stream
 from inrzoo.sources._meshes import MESH_SUFFIXES, distances, inside, load_mesh, on_surface
-from inrzoo.sources._shape_files import Shape
-from inrzoo.sources._shape_folder import ShapeFolder
+from inrzoo.sources._shape_files import Shape, ShapeFiles
+from inrzoo.sources._surface_points import SurfacePoints
 
 
 @dataclass(frozen=True, kw_only=True)
-class MeshFolder(ShapeFolder):
+class MeshFolder(SurfacePoints, ShapeFiles):
     """Triangle meshes, `[SPLIT/]CLASS/mesh.off` or `CLASS/SPLIT/mesh.off`: OFF, OBJ, PLY, STL and GLB, by trimesh.
 
-    `ShapeFiles` says how meshes are scaled, `ShapeFolder` how points are drawn. A file is read alone: materials,
+    `ShapeFiles` says how meshes are scaled, `SurfacePoints` how points are drawn. A file is read alone: materials,
     textures and whatever else it refers to are not. All meshes of a scene become one; equal vertices are merged, and
     nothing is repaired but the direction of the faces of a closed surface, where they differ. Axes stay those of the
     file.
@@ -45,7 +45,7 @@ class MeshFolder(ShapeFolder):
 
     @property
     def value_type(self) -> ValueType:
-        """See `ShapeFiles.value_type`."""
+        """See `SurfacePoints.value_type`."""
         return "uint8" if self.quantity == "occupancy" else self.dtype
 
     def load(self, content: bytes, suffix: str) -> Shape:
@@ -53,11 +53,11 @@ class MeshFolder(ShapeFolder):
         return load_mesh(content, suffix, self.normalised)
 
     def on_surface(self, shape: Shape, stream: Stream, count: int) -> NDArray[np.float64]:
-        """See `ShapeFolder.on_surface`; points are drawn evenly over the area."""
+        """See `SurfacePoints.on_surface`; points are drawn evenly over the area."""
         return on_surface(shape.geometry, stream, count)
 
     def measure(self, shape: Shape, points_K3: NDArray[np.float64]) -> NDArray[Any]:
-        """See `ShapeFolder.measure`."""
+        """See `SurfacePoints.measure`."""
         if self.quantity == "occupancy":
             return np.where(inside(shape.geometry, points_K3), 255, 0).astype(np.uint8)
         distance_K = distances(shape.geometry, points_K3, self.clip)
@@ -66,7 +66,7 @@ class MeshFolder(ShapeFolder):
         return self.clipped(distance_K)
 
     def numbers(self, shapes: Sequence[Shape]) -> dict[str, NDArray[Any]]:
-        """See `ShapeFiles.numbers`; the column `watertight` is 1 or 0."""
+        """See `ScaledShapes.numbers`; the column `watertight` is 1 or 0."""
         watertight = np.array([shape.watertight for shape in shapes], dtype=np.int64)
         return {**super().numbers(shapes), "watertight": watertight}
 

@@ -13,8 +13,8 @@ from inrzoo.seeding import Stream
 from inrzoo.sources._arrays import read_numpy
 from inrzoo.sources._files import MAX_BYTES
 from inrzoo.sources._meshes import read_arrays
-from inrzoo.sources._shape_files import Shape
-from inrzoo.sources._shape_folder import ShapeFolder
+from inrzoo.sources._shape_files import Shape, ShapeFiles
+from inrzoo.sources._surface_points import SurfacePoints
 from inrzoo.sources._unreadable import UnreadableError
 
 MIN_POINTS = 4
@@ -22,11 +22,11 @@ MIN_POINTS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
-class PointClouds(ShapeFolder):
+class PointClouds(SurfacePoints, ShapeFiles):
     """Clouds of points, `[SPLIT/]CLASS/cloud.npy`: one array (V, 3 or more), in a `.npz` called `points`; or PLY.
 
     Columns after the third (normals, colours) and the faces of a PLY file are left out. `ShapeFiles` says how clouds
-    are scaled, `ShapeFolder` how points are drawn; those near the surface lie near points of the cloud.
+    are scaled, `SurfacePoints` how points are drawn; those near the surface lie near points of the cloud.
 
     The signal is the distance to the nearest point of the cloud. It is above the distance to the surface that the cloud
     was taken from, the more so the fewer its points; `mesh_folder` has exact distances.
@@ -46,13 +46,13 @@ class PointClouds(ShapeFolder):
         return Shape(points_V3, centre, scale, False)
 
     def on_surface(self, shape: Shape, stream: Stream, count: int) -> NDArray[np.float64]:
-        """See `ShapeFolder.on_surface`; every point of the cloud is as likely."""
+        """See `SurfacePoints.on_surface`; every point of the cloud is as likely."""
         drawn = stream.uniform(0, len(shape.geometry), count).astype(np.int64)
         chosen: NDArray[np.float64] = shape.geometry[np.minimum(drawn, len(shape.geometry) - 1)]
         return chosen
 
     def measure(self, shape: Shape, points_K3: NDArray[np.float64]) -> NDArray[Any]:
-        """See `ShapeFolder.measure`."""
+        """See `SurfacePoints.measure`."""
         from scipy.spatial import cKDTree
 
         return self.clipped(np.minimum(cKDTree(shape.geometry).query(points_K3)[0], self.clip))

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,13 +43,18 @@ class Voxels(Source):
     num_test: int = 0
     split_seed: int = 0
 
+    SOURCE: ClassVar[str] = "voxels"
+
     def __post_init__(self) -> None:
-        check_counts("voxels", num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed)
+        super().__post_init__()
+        check_counts(
+            self.SOURCE, num_validation=self.num_validation, num_test=self.num_test, split_seed=self.split_seed
+        )
 
     def read(self, path: Path | None) -> Signals:
         """See `Source.read`; `path` is the file, or a folder that holds one."""
         if path is None:
-            raise InrzooError("voxels has no download; pass --source PATH, a .npz or .npy file")
+            raise InrzooError(f"{self.SOURCE} has no download; pass --source PATH, a .npz or .npy file")
         file = only_file(path, SUFFIXES, "files of numpy", ".npz or .npy file", "with voxels (N, X, Y, Z)")
         arrays = _arrays(file)
         voxels_NXYZ = arrays["voxels"]

@@ -15,12 +15,17 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from inrzoo.errors import InrzooError
 from inrzoo.hypernets.end_to_end import EndToEnd as Network
-from inrzoo.nearest import among
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
-from inrzoo.tasks.signal_tasks import SignalTarget, joined, measured, training_numbers, validation_numbers
+from inrzoo.tasks.signal_tasks import (
+    SignalTarget,
+    joined,
+    label_column,
+    measured,
+    training_numbers,
+    validation_numbers,
+)
 from inrzoo.tasks.signals import SignalSet
 
 MWT = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": 128, "hidden_layers": 4}
@@ -72,20 +77,9 @@ class EndToEnd(SignalTarget[Network], Task):
         self.require("test_inner_fraction", fraction is None or 0 < fraction <= 1, "above 0 and at most 1")
         self.require("hypernet", self.hypernet.get("name") == "end_to_end", "the name end_to_end and its arguments")
 
-    def labels(self, signals: SignalSet) -> str:
-        """Name of the label column.
-
-        Raises:
-            InrzooError: the signals have no such column.
-        """
-        names = list(signals.label_names)
-        if not names or (self.label is not None and self.label not in names):
-            raise InrzooError(f"label = {self.label!r} is no label column of the signals{among(self.label, names)}")
-        return self.label or names[0]
-
     def network(self, signals: SignalSet) -> Network:
         """An untrained network for these signals."""
-        network = self.made(signals, num_classes=len(signals.label_names[self.labels(signals)]))
+        network = self.made(signals, num_classes=len(signals.label_names[label_column(signals, self.label)]))
         network.mixed_precision = self.mixed_precision or self.precision == "bfloat16"
         return network
 
@@ -93,12 +87,17 @@ class EndToEnd(SignalTarget[Network], Task):
         """See `Task.begin`."""
         return _Learner(self, path, device)
 
-    def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
-        """Accuracy in percent; PSNR in dB, or for logits the loss; and the measures of the observation."""
+    def tested(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> tuple[SignalSet, Network]:
+        """As `restored`; the inner steps of the network see as many coordinates as `test_inner_fraction` says."""
         signals, network = self.restored(path, split, state, device)
         if self.test_inner_fraction is not None:
             network.inner_fraction, network.inner_coords = self.test_inner_fraction, None
-        right, qualities = classified(network, self.labels(signals), signals, device)
+        return signals, network
+
+    def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
+        """Accuracy in percent; PSNR in dB, or for logits the loss; and the measures of the observation."""
+        signals, network = self.tested(path, split, state, device)
+        right, qualities = classified(network, label_column(signals, self.label), signals, device)
         means = [measured_mean(name, numbers_N) for name, numbers_N in qualities.items()]
         return [measured_mean("accuracy", 100 * right), *means]
 
@@ -119,7 +118,7 @@ class _Learner(Learner):
     def __init__(self, task: EndToEnd, path: Data, device: Device) -> None:
         self._task, self._device = task, device
         self._training, self._validation = task.signals(path, "train"), task.signals(path, "validation")
-        self._label = task.labels(self._training)
+        self._label = label_column(self._training, task.label)
         self._batches = self._training.batches(task.batch, task.seed, task.augment)
         self.module = self._network = task.network(self._training).to(device)
         self.identity = self._training.identity

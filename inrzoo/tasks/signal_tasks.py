@@ -19,6 +19,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.fit.metrics import psnr
 from inrzoo.hypernets import Hypernet
 from inrzoo.inrs import INR
+from inrzoo.nearest import among
 from inrzoo.tasks.contract import Data, Device
 from inrzoo.tasks.signals import SignalPart, SignalSet, signal_set
 from inrzoo.tasks.training.state import load_module
@@ -88,6 +89,18 @@ class SignalTarget(ABC, Generic[Network_co]):
     def signals(self, path: Data, split: str) -> SignalSet:
         """Each signal of a split once; see `signal_set`."""
         return signal_set(path, split)
+
+
+def label_column(signals: SignalSet, name: str | None) -> str:
+    """Return the name of a label column; the first one if `name` is None.
+
+    Raises:
+        InrzooError: the signals have no such column.
+    """
+    names = list(signals.label_names)
+    if not names or (name is not None and name not in names):
+        raise InrzooError(f"label = {name!r} is no label column of the signals{among(name, names)}")
+    return name or names[0]
 
 
 def measured(network: Hypernet, weights: Tensor, part: SignalPart, signals: SignalSet) -> dict[str, Tensor]:

@@ -23,6 +23,11 @@ SETS: dict[str, tuple[str, str, dict[str, Any]]] = {
         {"limit": 8, "steps": 60, "preset": "sdf", "set": {"source.num_points": 4096}},
     ),
     "voxels": ("modelnet10_voxels", "modelnet10_voxels/modelnet10_chair_monitor_32.npz", {"limit": 8, "steps": 60}),
+    "surfaces of voxels": (
+        "modelnet10_surfaces",
+        "modelnet10_voxels/modelnet10_chair_monitor_32.npz",
+        {"limit": 8, "steps": 60},
+    ),
     "a radiance field": (
         "nerf_synthetic",
         "nerf_synthetic/nerf_synthetic_chair_200.zip",

@@ -9,7 +9,7 @@ import torch
 
 from inrzoo import registry
 from inrzoo.coords import grid
-from inrzoo.encoders import SYMMETRIES, Domain, Encoder, pixel_layout
+from inrzoo.encoders import SYMMETRIES, Domain, Encoder, pixel_layout, point_layout
 from inrzoo.errors import InrzooError
 from inrzoo.seeding import Stream
 from inrzoo.weights import WeightLayout
@@ -28,6 +28,7 @@ INRS = {
 SMALL = {
     "dws": {"hidden_features": 8, "num_layers": 2},
     "nfn": {"hidden_features": 16, "out_features": 32, "num_frequencies": 8},
+    "point_net": {"num_points": 16},
     "nft": {
         "hidden_features": 16,
         "num_layers": 2,
@@ -39,6 +40,8 @@ SMALL = {
 }
 """Sizes of encoders whose defaults are published ones, for GPUs."""
 B = 5
+SIGNALS = {"conv_net": pixel_layout((16, 16), 3), "point_net": point_layout(48, 3, 1)}
+"""Signals that each encoder of signals reads."""
 PAIRS = [
     (name, family) for name in OF_WEIGHTS + OF_FUNCTIONS for family in INRS if family == "siren" or name not in OF_SINES
 ]
@@ -181,7 +184,7 @@ def test_gradients_reach_every_parameter(name):
 @pytest.mark.parametrize("name", ENCODERS)
 def test_state_brings_back_the_features(name):
     inr = siren()
-    layout = pixel_layout((16, 16), 1) if name in OF_SIGNALS else inr.layout
+    layout = SIGNALS.get(name, inr.layout)
     given = torch.randn(B, layout.num_params, generator=torch.Generator().manual_seed(2))
     given = weights(inr, reads="function") if name in OF_FUNCTIONS else given
     first, other = encoder(name, layout, seed=0), encoder(name, layout, seed=1)
@@ -192,13 +195,15 @@ def test_state_brings_back_the_features(name):
 
 
 @pytest.mark.parametrize("name", OF_SIGNALS)
-def test_networks_on_signals_refuse_weights_and_read_any_square(name):
-    with pytest.raises(InrzooError, match="reads pixels"):
-        encoder(name, siren().layout)
-    made = encoder(name, pixel_layout((16, 16), 3))
-    images = torch.randn(B, 16 * 16 * 3, generator=torch.Generator().manual_seed(3))
-    assert made(images).shape == (B, made.out_features)
-    torch.testing.assert_close(made(images)[2:3], made(images[2:3]), rtol=1e-4, atol=1e-5)
+def test_networks_on_signals_refuse_weights_and_read_each_signal_alone(name):
+    others = [layout for other, layout in SIGNALS.items() if other != name]
+    for layout in (siren().layout, *others):
+        with pytest.raises(InrzooError, match=f"{name} reads p"):
+            encoder(name, layout)
+    made = encoder(name, SIGNALS[name])
+    signals = torch.randn(B, SIGNALS[name].num_params, generator=torch.Generator().manual_seed(3))
+    assert made(signals).shape == (B, made.out_features)
+    torch.testing.assert_close(made(signals)[2:3], made(signals[2:3]), rtol=1e-4, atol=1e-5)
 
 
 def test_a_pixel_moves_the_feature_of_its_place():

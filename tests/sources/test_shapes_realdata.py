@@ -11,6 +11,7 @@ import trimesh
 
 from inrzoo.sources._meshes import inside, triangles
 from inrzoo.sources.mesh_folder import MeshFolder
+from inrzoo.sources.voxel_surfaces import VoxelSurfaces
 from inrzoo.sources.voxels import Voxels
 
 pytestmark = pytest.mark.realdata
@@ -67,3 +68,18 @@ def test_voxels_of_modelnet(data):
     assert np.bincount(signals.split).tolist() == [903, 129, 258]
     some = signals.array(range(0, 1290, 100))
     assert set(np.unique(some)) == {0, 255} and 0.01 < (some == 255).mean() < 0.3
+
+
+def test_surfaces_of_modelnets_voxels(data):
+    """The nearest middle of a square of the same surface is at most half a diagonal farther than the surface."""
+    counts, path = {"num_validation": 129, "num_test": 258}, data / "modelnet10_voxels"
+    source = VoxelSurfaces(**counts, num_points=500, num_held_out=100, clip=4.0, dtype="float32")
+    signals = source.read(path)
+    np.testing.assert_array_equal(signals.split, Voxels(**counts).read(path).split)
+    grids = Voxels().read(path)
+    for index, table in signals.tables([0, 500, 1289]):
+        ((_, occupied),) = grids.values([index])
+        middles = source.shape(occupied).geometry.middle_F3
+        points = table["points"].astype(np.float64)
+        farther = np.linalg.norm(points[:, None] - middles, axis=2).min(axis=1) - table["signals"][:, 0]
+        assert farther.min() > -1e-6 and farther.max() <= signals.numbers["scale"][index] * 2**-0.5 + 1e-6

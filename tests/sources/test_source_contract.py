@@ -96,6 +96,11 @@ def voxels(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, An
     return {"num_validation": 2, "num_test": 4}, tmp_path / "v.npz"
 
 
+def voxel_surfaces(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
+    pytest.importorskip("scipy", reason="the extra shapes is not installed")
+    return {"num_points": 40, "num_held_out": 20, **(made := voxels(tmp_path, request))[0]}, made[1]
+
+
 def arrays(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[dict[str, Any], Path | None]:
     from small_fields import globe, save
 
@@ -135,6 +140,7 @@ CASES: dict[str, Case] = {
         posed_views,
         point_clouds,
         voxels,
+        voxel_surfaces,
         arrays,
         tones,
         solids,
@@ -298,6 +304,8 @@ def test_without_a_path_and_nothing_to_download(name):
         ({"name": "posed_views", "classes": {"trian": ["a"]}}, "trian"),
         ({"name": "posed_views", "num_test": -1}, "num_test = -1"),
         ({"name": "voxels", "num_validation": -1}, "num_validation = -1"),
+        ({"name": "voxel_surfaces", "num_validation": -1}, "voxel_surfaces.num_validation = -1"),
+        ({"name": "voxel_surfaces", "seed": -1}, "voxel_surfaces.seed = -1"),
         ({"name": "arrays", "stride": 0}, "stride = 0"),
         ({"name": "arrays", "num_held_out": 0}, "num_held_out = 0"),
         ({"name": "arrays", "globe": True}, "globe needs stride = 2"),

@@ -83,3 +83,60 @@ def test_hypernetwork_tables(tmp_path):
     first = page.split("## ")[1]
     run_pipeline("hypernetworks_table", **settings)
     assert settings["DOCUMENT"].read_text().split("## ")[1] == first
+
+
+def write_shapes(folder: Path) -> dict[str, Path]:
+    """Twelve boxes of two classes as meshes, flat and high ones, and the same as voxels."""
+    from small_shapes import box, saved
+
+    voxels = np.zeros((24, 8, 8, 8), np.uint8)
+    for number in range(24):
+        width, kind = 2 + number // 2 % 4, number % 2
+        content = saved(box(2, 0.1 * width, 1) if kind else box(0.1 * width, 2, 0.3))
+        name = folder / "meshes" / ("flat", "high")[kind] / ("train", "test")[number >= 18] / f"{number}.off"
+        name.parent.mkdir(parents=True, exist_ok=True)
+        name.write_bytes(content)
+        voxels[number, :width, : 8 if kind else 2, 3:5] = 1
+    labels = np.arange(24) % 2
+    np.savez(folder / "voxels.npz", voxels=voxels, labels=labels, classes=np.array(["flat", "high"]))
+    return {"FURNITURE": folder / "meshes", "MODELNET10_SURFACES": folder / "voxels.npz"}
+
+
+@pytest.mark.slow
+def test_end_to_end_shapes(tmp_path, monkeypatch):
+    pytest.importorskip("trimesh", reason="the extra shapes is not installed")
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "sources")
+    settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md", **write_shapes(tmp_path)}
+    run_pipeline("end_to_end_shapes", **settings)
+    page = settings["DOCUMENT"].read_text()
+    assert page.startswith("## Shapes\n") and "one seed, intervals over test signals" in page and "nan" not in page
+    names = ["MWT", "PointNet"]
+    names += [*(f"{name}, augmented" for name in names), "flat_mlp, fitted SIRENs", "same classifier, fitted SIRENs"]
+    for dataset in ("furniture", "modelnet10_surfaces"):
+        assert all(page.count(f"| {dataset}: {name} ") == 1 for name in names)
+        assert f"* {dataset}: MWT is above flat_mlp + 10 points: **" in page
+    runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
+    assert len(runs) == 2 * 2 * len(names)  # the best and the last checkpoint
+    run_pipeline("end_to_end_shapes", **settings)  # nothing is trained or fitted again
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
+    assert settings["DOCUMENT"].read_text() == page
+
+
+@pytest.mark.slow
+def test_end_to_end_sweeps(tmp_path):
+    settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md", "MNIST": write_mnist(tmp_path / "mnist")}
+    run_pipeline("end_to_end_sweeps", **settings)
+    page = settings["DOCUMENT"].read_text()
+    assert page.startswith("## MNIST: w_task, k and s\n") and "nan" not in page
+    first = "w_task = 0.01, k = 3, s = 0.5"
+    others = ["w_task = 0", "w_task = 0.1", "w_task = 1", "k = 1", "k = 2", "k = 4", "s = 0.1", "s = 1"]
+    assert [line[2:].split("  ")[0].split(" |")[0] for line in page.splitlines() if " | " in line][1:] == [
+        first,
+        *others,
+    ]
+    assert all(page.count(f"* {first} is above {other}: **") == 2 for other in others)
+    runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
+    assert len(runs) == 2 * 9
+    run_pipeline("end_to_end_sweeps", **settings)  # nothing is trained again
+    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
+    assert settings["DOCUMENT"].read_text() == page

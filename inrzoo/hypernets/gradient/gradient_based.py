@@ -5,6 +5,7 @@ steps, J coordinates of a subset.
 """
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -84,8 +85,15 @@ class GradientBasedHypernet(Hypernet):
 
     def instances(self, coords: Tensor, values: Tensor) -> Tensor:
         """The instance parts after the inner loop, (B, I)."""
+        for instances_BI in self.inner_loop(coords, values):
+            last_BI = instances_BI
+        return last_BI
+
+    def inner_loop(self, coords: Tensor, values: Tensor) -> Iterator[Tensor]:
+        """Iterate over the instance parts, (B, I), before the first inner step and after each."""
         tracked = torch.is_grad_enabled()
         instances_BI = self.start_instance().expand(len(values), -1)
+        yield instances_BI
         for step in range(self.inner_steps):
             step_coords, step_values = self.inner_subset(coords, values, step)
             if not (tracked and instances_BI.requires_grad):
@@ -93,7 +101,7 @@ class GradientBasedHypernet(Hypernet):
             create_graph = tracked and self.training and self.second_order
             gradient_BI = self._inner_gradient(instances_BI, step_coords, step_values, create_graph)
             instances_BI = instances_BI - self.rate(instances_BI, step) * gradient_BI
-        return instances_BI
+            yield instances_BI
 
     def _inner_gradient(self, instances_BI: Tensor, coords: Tensor, values: Tensor, create_graph: bool) -> Tensor:
         """Gradient of each signal's loss by its instance part, (B, I)."""

@@ -9,6 +9,7 @@ from inrzoo.errors import InrzooError
 from inrzoo.tasks.autoencode import Autoencode
 from inrzoo.tasks.contract import Data, Device, UnfittedDataset
 from inrzoo.tasks.edit import Edit
+from inrzoo.tasks.end_to_end import EndToEnd
 from inrzoo.tasks.evaluation import restored
 from inrzoo.tasks.generate import Generate
 from inrzoo.tasks.hypernetwork import Hypernetwork
@@ -16,6 +17,7 @@ from inrzoo.tasks.novel_views import NovelViews
 from inrzoo.tasks.reporting.autoencoder_figure import draw_autoencoder
 from inrzoo.tasks.reporting.edit_figure import draw_edits
 from inrzoo.tasks.reporting.generation_figure import draw_samples
+from inrzoo.tasks.reporting.inner_steps_figure import draw_inner_steps
 from inrzoo.tasks.reporting.reconstruction_figure import draw_reconstructions
 from inrzoo.tasks.reporting.views_figure import draw_views
 
@@ -26,17 +28,17 @@ def draw(
     """Draw what a checkpoint makes of signals or INRs spread evenly over a split, or samples of a generator.
 
     Args:
-        checkpoint: of the task `hypernetwork`, `novel_views`, `autoencode`, `edit` or `generate`: a file, or the folder
-            of a run for its best checkpoint.
-        path: a store or, for a hypernetwork, a dataset, as in training.
+        checkpoint: of the task `hypernetwork`, `end_to_end`, `novel_views`, `autoencode`, `edit` or `generate`: a file,
+            or the folder of a run for its best checkpoint.
+        path: a store or, for a task that learns from signals, a dataset, as in training.
         out: folder of the figures, made here.
         split: name of the split.
         count: number of signals or INRs; of a generator, of samples of each class.
         device: `cpu`, `cuda`, or `auto`.
 
     Returns:
-        Paths of the figures; see `draw_reconstructions`, `draw_views`, `draw_autoencoder`, `draw_edits`,
-        `draw_samples`.
+        Paths of the figures; see `draw_reconstructions`, `draw_inner_steps`, `draw_views`, `draw_autoencoder`,
+        `draw_edits`, `draw_samples`.
 
     Raises:
         InrzooError: the count is below 1, the checkpoint is of another task, or its figures cannot show such signals.
@@ -47,12 +49,16 @@ def draw(
     task = restored(trained, {})
     if isinstance(task, Hypernetwork):
         return draw_reconstructions(checkpoint, path, out, split=split, count=count, device=device)
+    if isinstance(task, EndToEnd):
+        return [
+            draw_inner_steps(task, checkpoint, path, out / "inner_steps.png", split=split, count=count, device=device)
+        ]
     if isinstance(task, NovelViews):
         return [draw_views(task, checkpoint, path, out / "views.png", split=split, count=count, device=device)]
     if not isinstance(task, Autoencode | Edit | Generate):
         raise InrzooError(
-            f"{checkpoint} is a checkpoint of the task {trained.task['name']}; hypernetwork, novel_views, autoencode, "
-            "edit and generate can be drawn"
+            f"{checkpoint} is a checkpoint of the task {trained.task['name']}; hypernetwork, end_to_end, novel_views, "
+            "autoencode, edit and generate can be drawn"
         )
     task.require_readable(path)
     assert not isinstance(path, UnfittedDataset), "the line before refuses it"

@@ -1,4 +1,4 @@
-"""Shapes in class folders as distances at points: all that meshes and clouds of points share.
+"""Shapes as distances at points: all that meshes, clouds of points and voxels share.
 
 Shape letters: K points that an INR is fitted to, M held-out points.
 """
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from inrzoo.choices import ValueType
 from inrzoo.observations import ArraySpec
 from inrzoo.seeding import Stream
-from inrzoo.sources._shape_files import Shape, ShapeFiles
+from inrzoo.sources._shape_files import ScaledShapes, Shape
 from inrzoo.sources._splits import check_counts
 
 NEAR_WIDTHS = (0.01, 0.05)
@@ -23,7 +23,7 @@ NEAR_WIDTHS = (0.01, 0.05)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShapeFolder(ShapeFiles):
+class SurfacePoints(ScaledShapes):
     """Base class of sources of shapes that are measured at seeded points.
 
     A shape is moved and scaled into [-1, 1]^3. Of its K points the first `round(share_near · K)` lie near the surface:
@@ -31,7 +31,7 @@ class ShapeFolder(ShapeFiles):
     the cube. M held-out points are uniform in the cube, so that an intersection over union is one of volumes; they are
     of another stream. Coordinates are rounded to float16 before anything is measured at them.
 
-    `ShapeFiles` has the other fields.
+    `ScaledShapes` has the other fields.
 
     Attributes:
         num_points: K, the number of points to fit.
@@ -69,7 +69,7 @@ class ShapeFolder(ShapeFiles):
 
     @property
     def array_specs(self) -> tuple[tuple[int, ...], dict[str, ArraySpec]]:
-        """See `ShapeFiles.array_specs`."""
+        """The grid of `Signals`, and shape and type of every array of a signal; the last axis of `signals` is C."""
         return (self.num_points,), {
             "signals": ArraySpec((self.num_points, 1), self.value_type),
             "points": ArraySpec((self.num_points, 3), "float16"),
@@ -86,7 +86,7 @@ class ShapeFolder(ShapeFiles):
         return clipped
 
     def table(self, shape: Shape, identifier: str) -> dict[str, NDArray[Any]]:
-        """See `ShapeFiles.table`."""
+        """Make the arrays of one signal, as in `array_specs`."""
         table: dict[str, NDArray[Any]] = {}
         near = round(self.share_near * self.num_points)
         for prefix, count, num_near in (("", self.num_points, near), ("held_out_", self.num_held_out, 0)):
