@@ -85,8 +85,6 @@ FEW_DIGITS: list[tuple[str, dict[str, Any]]] = [  # a few thousand digits need f
 ]
 PUBLISHED = ("dws", "nfn", "neural_graph", "scale_gmn")
 DWS = [*FEW_DIGITS, *((name, {**SMALLER[name], "batch_size": 32, "steps": 600}) for name in PUBLISHED)]
-NFN_SET = [*FEW_DIGITS, ("nft", {**SMALLER["nft"], "batch_size": 32, "steps": 300})]
-NFN_SET += [("relational_transformer", {**SMALLER["relational_transformer"], "batch_size": 32, "steps": 400})]
 FILTERS = [*FEW_DIGITS[:3], ("deep_sets", {"steps": 1500})]  # graded messages need sines; a FourierNet has filters
 NUMBERS: list[tuple[str, dict[str, Any]]] = [
     ("function_probe", {"encoder.num_probes": 64, "steps": 1500}),
@@ -141,7 +139,7 @@ EDITS: list[tuple[str, dict[str, Any]]] = [
 ROWS = {
     **dict.fromkeys(("mnist_random", "mnist_shared"), DIGITS),
     **dict.fromkeys(("fashion_random", "fashion_shared", "cifar10_random", "cifar10_shared"), PICTURES),
-    "mnist_nfn": NFN_SET,
+    "mnist_nfn": FEW_DIGITS,
     "mnist_dws": DWS,
     "mnist_fourier": FILTERS,
     **dict.fromkeys(("mnist_probe", "mnist_identity"), PAIRS),
