@@ -47,7 +47,7 @@ def test_an_option_of_build_is_named_as_it_was_typed(inrzoo, tmp_path, words, sa
         ("train classify x --normalise per_tnsor", "--normalise per_tnsor is not allowed (did you mean 'per_tensor'?)"),
         ("train classify x --augment rotat=3", "no transforms called 'rotat' (did you mean 'rotate'?)"),
         ("train classify x --set encodr.size=3", "--set encodr.size=3 is not allowed; expected encoder.KEY"),
-        ("train clasify x", "No such command 'clasify'. Did you mean 'classify'?"),
+        ("train clasify x", "No such command 'clasify'. (Did you mean one of: 'classify', 'classify-signals'?)"),
         ("biuld digits", "No such command 'biuld'. Did you mean 'build'?"),
         ("train end-to-end dgits", "no dataset of that name (did you mean 'digits'?)"),
         ("export STORE --convention dw --out y", "no convention 'dw' (did you mean 'dws'?)"),
