@@ -17,13 +17,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import mwt
 import numpy as np
 from script import SCALE, begin, folders, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
 from inrzoo.short_forms import short_table
-from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, measure, over_runs
+from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.classify_signals import ClassifySignals
 from inrzoo.tasks.contract import Data, Task
@@ -31,25 +32,22 @@ from inrzoo.tasks.end_to_end import EndToEnd
 
 begin(__doc__)
 
-DATASETS = os.environ.get("INRZOO_DATASETS", "furniture,modelnet10_surfaces").split(",")
+SETS = ("furniture", "modelnet10_surfaces")
+DATASETS = os.environ.get("INRZOO_DATASETS", ",".join(SETS)).split(",")
 SEEDS = int(os.environ.get("INRZOO_SEEDS", 1 if SCALE == "tiny" else 3))
 OUT, DOCUMENT = folders("out/end_to_end_shapes", "docs/end_to_end.md")
-HIDDEN, LAYERS = {"tiny": (8, 1), "small": (48, 1), "full": (256, 4)}[SCALE]
 # The best validation accuracy of the furniture comes before step 2,000, that of the voxels, 100 %, before step 1,000.
 # SIRENs of 3 sine layers of 64 and 4 inner steps, both with turned meshes, took twice as long for one more of 30
 # validation meshes.
-FURNITURE, VOXELS = {"tiny": (10, 10), "small": (2500, 1500), "full": (8500, 8500)}[SCALE]
-STEPS = {"furniture": FURNITURE, "modelnet10_surfaces": VOXELS}
+STEPS = dict(zip(SETS, {"tiny": (10, 10), "small": (2500, 1500), "full": (8500, 8500)}[SCALE], strict=True))
 # Of an inner step, drawn anew from the stored ones; as many where it is measured, because checkpoints are chosen so.
 POINTS = {"tiny": 32, "small": 1024, "full": 8192}[SCALE]
-SIZES = {"tiny": (8, 1, 8, 1), "small": (64, 2, 32, 2), "full": (256, 10, 64, 1)}[SCALE]
-CLASSIFIER = dict(zip(("features", "num_layers", "head_features", "mlp_ratio"), SIZES, strict=True))
+# The paper's networks for shapes are twice as wide as those for pictures.
+INR = mwt.INR | ({"hidden_features": 256} if SCALE == "full" else {})
+CLASSIFIER = mwt.CLASSIFIER | ({"features": 256} if SCALE == "full" else {})
 INNER_STEPS = 4 if SCALE == "full" else 3  # the paper's is 4
-RATES = (1e-4, 100.0, 1.0) if SCALE == "full" else (1e-3, 20.0, 2.0)  # start; learned rates and classifier relative
-INR = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": HIDDEN, "hidden_layers": LAYERS}
 CLOUD = {"tiny": 32, "small": 512, "full": 1024}[SCALE]  # points that PointNet reads: a step on 512 takes 0.3 s
-FURNITURE, VOXELS = {"tiny": (10, 10), "small": (1000, 300), "full": (8500, 8500)}[SCALE]
-CLOUD_STEPS = {"furniture": FURNITURE, "modelnet10_surfaces": VOXELS}
+CLOUD_STEPS = dict(zip(SETS, {"tiny": (10, 10), "small": (1000, 300), "full": (8500, 8500)}[SCALE], strict=True))
 FLAT_STEPS = {"tiny": 10, "small": 1000, "full": 1000}[SCALE]  # the leaderboard's
 SETTINGS: dict[str, dict[str, Any]] = {
     "furniture": {"source.num_validation": 30},  # as on the leaderboard
@@ -92,13 +90,11 @@ def task_of(dataset: str, row: Row, seed: int) -> Task:
     usual = schedule | {"steps": steps, "warmup": steps // 20, "validate_every": steps // 10}
     if row.kind == "mwt":
         network = {"name": "end_to_end", "inner_steps": INNER_STEPS, "inner_coords": POINTS, **CLASSIFIER}
-        return EndToEnd(
-            inr=INR, hypernet=network, lr=RATES[0], rates_factor=RATES[1], classifier_factor=RATES[2],
-            augment=augment, **usual,
-        )  # fmt: skip
+        return EndToEnd(inr=INR, hypernet=network, augment=augment, **mwt.RATES, **usual)
     if row.kind == "transformer":
         encoder = {"name": "weight_transformer", **CLASSIFIER}
-        return Classify(encoder=encoder, batch_size=16, lr=RATES[0] * RATES[2], augment=(), **usual)
+        lr = mwt.RATES["lr"] * mwt.RATES["classifier_factor"]
+        return Classify(encoder=encoder, batch_size=16, lr=lr, augment=(), **usual)
     if row.kind == "flat_mlp":
         own = {"steps": FLAT_STEPS, "warmup": FLAT_STEPS // 50, "validate_every": FLAT_STEPS // 10}
         own |= {"batch_size": 8 if SCALE == "tiny" else 32}
@@ -124,8 +120,9 @@ def data_of(dataset: str, row: Row) -> Data:
     return UnfittedDataset(manifest.load(dataset, overrides=SETTINGS[dataset]), source(dataset))
 
 
-def trained(dataset: str, row: Row, seed: int) -> dict[str, Measurement]:
+def trained(which: tuple[str, Row], seed: int) -> dict[str, Measurement]:
     """A row, measured on the test split; the PSNR of fits is that of the test INRs of the store."""
+    dataset, row = which
     folder = OUT / "runs" / f"{dataset}-{row.name.replace(', ', '-').replace(' ', '_')}-{seed}"
     found = measure(task_of(dataset, row, seed), data_of(dataset, row), folder)
     if row.kind in ("flat_mlp", "transformer"):
@@ -136,28 +133,23 @@ def trained(dataset: str, row: Row, seed: int) -> dict[str, Measurement]:
 
 
 wanted = [(dataset, row) for dataset in DATASETS for row in ROWS]
-runs: dict[tuple[str, Row], list[dict[str, Measurement]]] = {key: [] for key in wanted}
-for seed in range(SEEDS):
-    for dataset, row in wanted:
-        runs[dataset, row].append(trained(dataset, row, seed))
-found = {key: over_runs(some) if SEEDS > 1 else some[0] for key, some in runs.items()}
+found = mwt.seed_by_seed(wanted, SEEDS, trained)
 
 page = Comparison(DOCUMENT, "Shapes", ["accuracy", "PSNR", "CPU minutes"])
 for dataset, row in wanted:
     page.add(f"{dataset}: {row.name}", found[dataset, row])
 for dataset in DATASETS:
-    mwt, flat, cloud = (found[dataset, row]["accuracy"] for row in (MWT, FLAT_ROW, CLOUD_ROW))
-    page.check(f"{dataset}: MWT is above flat_mlp + 10 points", mwt, replace(flat, mean=flat.mean + 10))
-    page.check(f"{dataset}: MWT is above flat_mlp", mwt, flat)
-    page.check(f"{dataset}: PointNet is above MWT", cloud, mwt)
-over = f"{SEEDS} seeds with the 95 % interval of their mean" if SEEDS > 1 else "one seed, intervals over test signals"
+    ours, flat, cloud = (found[dataset, row]["accuracy"] for row in (MWT, FLAT_ROW, CLOUD_ROW))
+    page.check(f"{dataset}: MWT is above flat_mlp + 10 points", ours, replace(flat, mean=flat.mean + 10))
+    page.check(f"{dataset}: MWT is above flat_mlp", ours, flat)
+    page.check(f"{dataset}: PointNet is above MWT", cloud, ours)
 steps, cloud_steps = (" or ".join(f"{table[dataset]:,}" for dataset in DATASETS) for table in (STEPS, CLOUD_STEPS))
 page.write(
-    f"Scale `{SCALE}`, unsigned distances at stored points, numbers of steps for {' or '.join(DATASETS)}. MWT: "
-    f"SIREN of {LAYERS + 1} sine layers of {HIDDEN}, {INNER_STEPS} inner steps, each on {POINTS:,} points drawn anew, "
-    f"{steps} steps of 16 shapes. Fitted SIRENs: those of the manifests, "
-    f"3/64/64/64/1, from one start; `flat_mlp` as on the leaderboard, {FLAT_STEPS:,} steps. PointNet (Qi et al. 2017, "
-    f"without T-nets): {CLOUD:,} of the points nearest to the surface with their distances, {cloud_steps} steps. "
-    f"Augmented are sizes (1 to 1.1) and places of points. The best checkpoint by validation; {over}. Accuracy in %, "
+    f"Scale `{SCALE}`, unsigned distances at stored points, numbers of steps for {' or '.join(DATASETS)}. MWT: SIREN "
+    f"of {mwt.LAYERS + 1} sine layers of {INR['hidden_features']}, {INNER_STEPS} inner steps, each on {POINTS:,} "
+    f"points drawn anew, {steps} steps of 16 shapes. Fitted SIRENs: those of the manifests, 3/64/64/64/1, from one "
+    f"start; `flat_mlp` as on the leaderboard, {FLAT_STEPS:,} steps. PointNet (Qi et al. 2017, without T-nets): "
+    f"{CLOUD:,} of the points nearest to the surface with their distances, {cloud_steps} steps. Augmented are sizes "
+    f"(1 to 1.1) and places of points. The best checkpoint by validation; {mwt.intervals(SEEDS)}. Accuracy in %, "
     f"PSNR in dB on the test split; minutes are of training, without the fits.",
 )

@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mwt import CLASSIFIER, HIDDEN, INNER, INR, LAYERS, RATES, intervals, seed_by_seed
 from script import SCALE, begin, folders, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
 from inrzoo.short_forms import short_table
-from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, draw_lines, measure, over_runs
+from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, draw_lines, measure
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.end_to_end import EndToEnd
 
@@ -31,14 +32,8 @@ begin(__doc__)
 DATASETS = os.environ.get("INRZOO_DATASETS", "mnist,fashion_mnist,cifar10").split(",")
 SEEDS = int(os.environ.get("INRZOO_SEEDS", 1 if SCALE == "tiny" else 3))
 OUT, DOCUMENT = folders("out/end_to_end", "docs/end_to_end.md")
-HIDDEN, LAYERS = {"tiny": (8, 1), "small": (48, 1), "full": (128, 4)}[SCALE]
 STEPS = {"tiny": 10, "small": 30_000, "full": 40_000}[SCALE]
-SIZES = {"tiny": (8, 1, 8, 1), "small": (64, 2, 32, 2), "full": (128, 10, 64, 1)}[SCALE]
-CLASSIFIER = dict(zip(("features", "num_layers", "head_features", "mlp_ratio"), SIZES, strict=True))
-INNER = {"inner_steps": 6, "inner_fraction": 1.0} if SCALE == "full" else {"inner_steps": 3, "inner_fraction": 0.5}
-RATES = (1e-4, 100.0, 1.0) if SCALE == "full" else (1e-3, 20.0, 2.0)  # start; learned rates and classifier relative
 FITS = {"tiny": 60, "small": 14_000, "full": 70_000}[SCALE]  # signals to fit one by one: they take half of the time
-INR = {"name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": HIDDEN, "hidden_layers": LAYERS}
 SCHEDULE: dict[str, Any] = {
     "steps": STEPS, "warmup": STEPS // 20, "schedule": "cosine", "weight_decay": 1e-4, "validate_every": STEPS // 10,
 }  # fmt: skip
@@ -69,8 +64,8 @@ def trained(dataset: str, row: Row, seed: int) -> dict[str, Measurement]:
     """MWT, measured on the test split."""
     network = {"name": "end_to_end", "task_weight": row.task_weight, **CLASSIFIER, **INNER}
     task = EndToEnd(
-        inr=INR, hypernet=network, test_inner_fraction=1.0, lr=RATES[0], rates_factor=RATES[1], seed=seed,
-        classifier_factor=RATES[2], augment=AUGMENTED[dataset] if row.augmented else (), **SCHEDULE,
+        inr=INR, hypernet=network, test_inner_fraction=1.0, seed=seed,
+        augment=AUGMENTED[dataset] if row.augmented else (), **RATES, **SCHEDULE,
     )  # fmt: skip
     signals = manifest.load(dataset, overrides={"limit": 100} if SCALE == "tiny" else {})
     return measure(task, UnfittedDataset(signals, source(dataset)), folder(dataset, row, seed))
@@ -84,12 +79,18 @@ def of_fits(dataset: str, row: Row, seed: int) -> dict[str, Measurement]:
     started = time.process_time()
     if build(wanted, store, source=source(dataset), in_process=True).fitted:
         took.write_text(str(time.process_time() - started))
-    encoder, lr = {"name": "weight_transformer", **CLASSIFIER}, RATES[0] * RATES[2]
+    encoder, lr = {"name": "weight_transformer", **CLASSIFIER}, RATES["lr"] * RATES["classifier_factor"]
     task = Classify(encoder=encoder, batch_size=16, lr=lr, augment=(), seed=seed, **SCHEDULE)
     found = measure(task, store, folder(dataset, row, seed))
     minutes = found["CPU minutes"].mean + float(took.read_text()) / 60
     numbers = {"PSNR": float(open_store(store).psnr.mean()), "CPU minutes": minutes}
     return found | {name: Measurement(name, number, 0.0, 1) for name, number in numbers.items()}
+
+
+def run(which: tuple[str, Row], seed: int) -> dict[str, Measurement]:
+    """A row of a dataset, trained with one seed."""
+    dataset, row = which
+    return (of_fits if row.task_weight is None else trained)(dataset, row, seed)
 
 
 def folder(dataset: str, row: Row, seed: int) -> Path:
@@ -104,12 +105,8 @@ def curve(dataset: str, row: Row) -> dict[float, Measurement]:
 
 
 wanted = [(dataset, row) for dataset in DATASETS for row in rows_of(dataset)]
-runs: dict[tuple[str, str], list[dict[str, Measurement]]] = {(dataset, row.name): [] for dataset, row in wanted}
-for seed in range(SEEDS):
-    for dataset, row in wanted:
-        way = of_fits if row.task_weight is None else trained
-        runs[dataset, row.name].append(way(dataset, row, seed))
-found = {key: over_runs(some) if SEEDS > 1 else some[0] for key, some in runs.items()}
+measured = seed_by_seed(wanted, SEEDS, run)
+found = {(dataset, row.name): numbers for (dataset, row), numbers in measured.items()}
 
 page = Comparison(DOCUMENT, "Classification through INRs", ["accuracy", "PSNR", "CPU minutes"])
 for dataset, row in wanted:
@@ -125,12 +122,11 @@ draw_lines(
     "thousand training steps",
     "validation accuracy in percent",
 )
-over = f"{SEEDS} seeds with the 95 % interval of their mean" if SEEDS > 1 else "one seed, intervals over test signals"
 page.write(
     f"Scale `{SCALE}`: SIREN of {LAYERS + 1} sine layers of {HIDDEN}, {INNER['inner_steps']} inner steps on "
     f"{INNER['inner_fraction']:.0%} of the pixels and on all where it is measured (chosen by validation), {STEPS:,} "
-    f"training steps of 16 signals, the best by validation; {over}. Augmented are crops by 4 pixels and flips "
-    f"(CIFAR-10), flips (Fashion-MNIST), crops by 2 pixels (MNIST). Accuracy in %, PSNR in dB on the test split.",
+    f"training steps of 16 signals, the best by validation; {intervals(SEEDS)}. Augmented are crops by 4 pixels and "
+    f"flips (CIFAR-10), flips (Fashion-MNIST), crops by 2 pixels (MNIST). Accuracy in %, PSNR in dB on the test split.",
     "",
     "![accuracy of the validation split over the training](end_to_end_curves.png)",
 )

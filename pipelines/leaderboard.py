@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from script import SCALE, begin, folders, source
+from small_encoders import RELATIONAL
 
 from inrzoo import build, open_store
 from inrzoo.leaderboard import BenchmarkTask, as_markdown, find, read_results, run, submit
@@ -49,10 +50,6 @@ NFT = {
     "encoder.num_latents": 8,
     "encoder.latent_features": 64,
 }
-RELATIONAL = {
-    "num_layers": 3, "num_heads": 4, "node_features": 32, "edge_features": 16, "attention_features": 32,
-    "node_hidden": 64, "edge_hidden": 32, "num_frequencies": 32,
-}  # fmt: skip
 SMALLER: dict[str, dict[str, Any]] = {  # networks for a core: a training of each takes a minute or two
     "neural_graph": {"encoder.num_layers": 3, "encoder.hidden_features": 24, "encoder.num_frequencies": 32},
     "nfn": NFN,

@@ -31,7 +31,7 @@ the nearest other one by cosine is a fit of the same signal. `N-way K-shot`: ans
 whose cosines the evaluator compares queries with supports. `error removed`: answers are changed weights of the test
 split, of which the evaluator measures how much nearer they are to edited signals; see `leaderboard.editing`."""
 Network = Literal["encoder", "decoder"]
-"""What kind of network a task measures."""
+"""A task measures networks of one kind."""
 PINNED = ("weights", "split", "status")
 """Arrays of a store whose chunks a benchmark pins, beside those of its labels."""
 
@@ -77,7 +77,7 @@ class BenchmarkTask:
 
     @property
     def network(self) -> Network:
-        """What kind of network is measured."""
+        """The measure says which kind of network is asked for."""
         return network_of(self.measure)
 
     @property

@@ -211,8 +211,7 @@ def _command(definition: BenchmarkTask, task: str | Path, network: str, seeds: i
     return shlex.join(words)
 
 
-def _network(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Encoder | Decoder:
-    task: Any = restored(checkpoint, {})
+def _network(task: Any, checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device) -> Encoder | Decoder:
     if isinstance(task, Edit):
         return task.trained(evaluator.store, checkpoint.module, device)
     return task.trained(evaluator.training(), checkpoint.module, device).encoder  # type: ignore[no-any-return]
@@ -221,7 +220,8 @@ def _network(checkpoint: Checkpoint, evaluator: Evaluator, device: torch.device)
 def _facts(evaluator: Evaluator, folder: Path, scores: Sequence[float], device: torch.device) -> dict[str, Any]:
     """Return what a row says beside its scores and can be found again from the trainings in a folder."""
     checkpoint = read(folder / "seed-0" / BEST)
-    network, task = _network(checkpoint, evaluator, device), restored(checkpoint, {})
+    task: Any = restored(checkpoint, {})
+    network = _network(task, checkpoint, evaluator, device)
     arguments = {key: value for key, value in getattr(task, evaluator.task.network).items() if key != "name"}
     whole = over_runs([{"score": Measurement("score", score, 0.0, 1)} for score in scores])["score"]
     errors = [error for error in map(evaluator.mse, scores) if error is not None]

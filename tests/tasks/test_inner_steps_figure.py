@@ -33,7 +33,7 @@ def trained(data, folder, **fields):
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What was given to the figure last: rows, sizes, range of values."""
+    """The list holds what the figure was given last: rows, sizes, range of values."""
     given = []
     write = inner_steps_figure.draw_signals
 

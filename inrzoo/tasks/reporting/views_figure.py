@@ -65,5 +65,4 @@ def draw_views(
                     for name, each in shown.items()
                 ]
         rows += columns
-    out.parent.mkdir(parents=True, exist_ok=True)
     return draw_signals(rows, size, signals.value_range, out)
