@@ -29,6 +29,8 @@ class Nodes:
             env={**os.environ, "GRPC_ENABLE_FORK_SUPPORT": "0"},  # see docs/cluster.md
         )
         self.address, self.from_outside = self._answer().split()
+        self.pid = self._process.pid
+        """Process that starts the nodes."""
 
     def __enter__(self) -> "Nodes":
         return self

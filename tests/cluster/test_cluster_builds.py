@@ -1,17 +1,19 @@
 """Builds on several Ray nodes: the same bytes, through the workers alone, as nodes join and die."""
 
 import json
+import os
+import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from processes import complete
+from processes import committed, complete, ray_workers
 from ray_nodes import Nodes
 from tiny_store import store_bytes, tiny
 
@@ -21,7 +23,7 @@ from inrzoo.builder.cluster import NO_SERVER, connect, room
 from inrzoo.builder.execute import Shard, Worker
 from inrzoo.builder.queue import ATTEMPTS, MAX_BLOCKS_PER_MESSAGE, MESSAGE_SECONDS, Queue, Task
 from inrzoo.errors import InrzooError
-from inrzoo.store import Block, ObjectPath, blocks, finalise
+from inrzoo.store import Block, ObjectPath, blocks, finalise, open_store
 from inrzoo.store.files import sha256
 
 CommandLine = Callable[..., tuple[int, str, str]]
@@ -195,25 +197,37 @@ def test_from_outside_of_the_cluster(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_nodes_join_and_die(tmp_path: Path) -> None:
-    """The only node is killed after another one has joined, which must do the rest."""
+    """The only node is killed after another one has joined, which must do the rest.
+
+    Its worker sleeps until then, so that the other one has something to do however fast the machine is.
+    """
     build(tiny(**SLOW), tmp_path / "whole.zarr", in_process=True, quiet=True)
-    out, killed = tmp_path / "x.zarr", list[int]()
+    out, built, finished = tmp_path / "x.zarr", threading.Event(), list[int]()
     with Nodes(1) as there:
 
-        def disturb() -> None:
-            while len(list(out.glob("_build/blocks/*.npz"))) < 2:
-                time.sleep(0.05)
-            there.add(1)
-            while len(list(out.glob("_build/blocks/*.npz"))) < 8:
-                time.sleep(0.05)
-            there.kill(0)
-            killed.append(0)
+        def wait_for_blocks(at_least: int) -> None:
+            while (number := committed(out)) < at_least:
+                if built.wait(0.01):
+                    raise RuntimeError(f"the build ended with {number} blocks, before there were {at_least}")
+            finished.append(number)
 
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        build(tiny(**SLOW), out, address=there.address, quiet=True)
-        thread.join()
-    assert killed == [0]
+        def disturb() -> None:
+            wait_for_blocks(2)
+            for worker in ray_workers(there.pid):
+                os.kill(worker, signal.SIGSTOP)
+            wait_for_blocks(2)
+            there.add(1)
+            wait_for_blocks(finished[-1] + 1)
+            there.kill(0)
+
+        with ThreadPoolExecutor(1) as threads:
+            disturbance = threads.submit(disturb)
+            try:
+                build(tiny(**SLOW), out, address=there.address, quiet=True)
+            finally:
+                built.set()
+            disturbance.result()
+    assert finished[-1] < len(open_store(out).blocks())
     assert store_bytes(out) == store_bytes(tmp_path / "whole.zarr")
 
 
