@@ -44,7 +44,13 @@ class Published:
 
 
 PUBLISHED = [
+    Published("dws", "mnist_dws", "85.71", "Navon et al. 2023 (arXiv 2301.12780)", ALL_DIGITS),
+    Published("neural_graph", "mnist_dws", "91.4", "Kofinas et al. 2024 (arXiv 2403.12143), the GNN", ALL_DIGITS),
     Published("scale_gmn", "mnist_dws", "96.59", f"{SCALE_GMN}, ScaleGMN-B", ALL_DIGITS, "phases are canonical"),
+    Published(
+        "nft", "mnist_random", "98.5", "Zhou et al. 2023 (arXiv 2305.13546), INR2ARRAY",
+        "SIRENs of NFN's convention, several of a digit", "arrays learned by an autoencoder are read",
+    ),
     Published(
         "relational_transformer", "mnist_random", "95.16", "the contrastive paper, Table 2",
         "30 SIRENs of a digit, of NFN's settings",

@@ -158,6 +158,9 @@ def submit(
     evaluator = Evaluator(result.task if task is None else task, store, test_store)
     if result.content_sha256 != evaluator.task.content_sha256:
         raise InrzooError(f"{folder / RESULT} was measured on another store than {evaluator.task.name} pins")
+    found = code_sha256(registry.find(f"{evaluator.task.network}s", str(result.encoder["name"])))
+    if found != result.code_sha256:
+        raise InrzooError(f"the code of {result.encoder['name']} is not that of {folder}; run it again")
     for seed, recorded in zip(result.seeds, result.scores, strict=True):
         training = folder / f"seed-{seed}"
         measured = score(evaluator, training, device=device).mean
@@ -165,9 +168,6 @@ def submit(
             raise InrzooError(
                 f"{folder / RESULT} records {recorded:.2f} for {training.name}; it reaches {measured:.2f}"
             )
-    found = code_sha256(registry.find(f"{evaluator.task.network}s", str(result.encoder["name"])))
-    if found != result.code_sha256:
-        raise InrzooError(f"the code of {result.encoder['name']} is not that of {folder}; run it again")
     for name, true in _facts(evaluator, folder, result.scores, chosen_device(device)).items():
         if not _equal(said := getattr(result, name), true):
             raise InrzooError(f"{folder / RESULT} records {name} = {said}; it is {true}")
