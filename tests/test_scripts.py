@@ -32,6 +32,7 @@ TINY: dict[str, str] = {
     "findings": "",
     "fitting": "1 0.01 --workload W1 --method naive --method reference-1-thread --steps 5 --out {out}",
     "gpu": "--device cpu --out {out}",
+    "hypernetworks_stores": "",
     "hypernetworks_views": "",
     "image_orders": "",
     "leaderboard": "",
