@@ -33,6 +33,7 @@ from inrzoo.leaderboard import (
     run,
     submit,
 )
+from inrzoo.leaderboard.answering import SECOND_PASS
 from inrzoo.leaderboard.result import multiply_adds
 from inrzoo.leaderboard.running import RESULT
 from inrzoo.loaders import load
@@ -190,9 +191,12 @@ def test_episodes_are_those_of_the_few_shot_task(definition, tmp_path, monkeypat
         ("Thief", "the encoder opened .*label.* while it answered"),
     ],
 )
+@pytest.mark.parametrize("again", [6, SECOND_PASS])
 def test_an_encoder_that_answers_from_more_than_the_weights_is_refused(
-    finished, definition, tmp_path, encoder, message
+    finished, definition, tmp_path, monkeypatch, encoder, message, again
 ):
+    """Whether all INRs are asked about again or some."""
+    monkeypatch.setattr("inrzoo.leaderboard.answering.SECOND_PASS", again)
     Thief.store = finished
     # Validation reads the labels, too: the thief is told to keep quiet until it answers.
     settings = {**FEW, "validate_every": 4}
