@@ -18,7 +18,7 @@ begin(__doc__)
 
 ROOT = Path(__file__).parents[1]
 _, PAGE = folders("out", str(ROOT / "docs" / "leaderboard.md"))
-SCALE_GMN = "Kalogeropoulos et al. 2024 (arXiv 2406.10685), Table 1"
+SCALE_GMN = "Kalogeropoulos et al. 2024, arXiv 2406.10685, Table 1"
 ALL_DIGITS = "55,000 SIRENs of DWSNets' convention, one of a digit"
 
 
@@ -44,11 +44,11 @@ class Published:
 
 
 PUBLISHED = [
-    Published("dws", "mnist_dws", "85.71", "Navon et al. 2023 (arXiv 2301.12780)", ALL_DIGITS),
-    Published("neural_graph", "mnist_dws", "91.4", "Kofinas et al. 2024 (arXiv 2403.12143), the GNN", ALL_DIGITS),
+    Published("dws", "mnist_dws", "85.71", "Navon et al. 2023, arXiv 2301.12780", ALL_DIGITS),
+    Published("neural_graph", "mnist_dws", "91.4", "Kofinas et al. 2024, arXiv 2403.12143, the GNN", ALL_DIGITS),
     Published("scale_gmn", "mnist_dws", "96.59", f"{SCALE_GMN}, ScaleGMN-B", ALL_DIGITS, "phases are canonical"),
     Published(
-        "nft", "mnist_random", "98.5", "Zhou et al. 2023 (arXiv 2305.13546), INR2ARRAY",
+        "nft", "mnist_random", "98.5", "Zhou et al. 2023, arXiv 2305.13546, INR2ARRAY",
         "SIRENs of NFN's convention, several of a digit", "arrays learned by an autoencoder are read",
     ),
     Published(
