@@ -31,6 +31,7 @@ TINY: dict[str, str] = {
     "fitting_to_psnr": "--dataset digits --target-psnr 12 --signals 4 --loop-signals 1 --rounds 1 --out {out}",
     "findings": "",
     "fitting": "1 0.01 --workload W1 --method naive --method reference-1-thread --steps 5 --out {out}",
+    "frequency_table": "",
     "gpu": "--device cpu --out {out}",
     "hypernetworks_stores": "",
     "hypernetworks_views": "",
