@@ -17,20 +17,20 @@ _, PAGE = folders("out", str(DOCS / "findings.md"))
 PAPERS = {
     "few_shot": "On the few-shot generalization of learning on implicit neural representations (Hu et al. 2023)",
     "contrastive": "Contrastive learning on implicit neural representations",
-    "hypernetworks": "TransINR (Chen & Wang 2022) and GINR-IPC (Kim et al. 2023)",
+    "hypernetworks": "TransINR (Chen & Wang 2022) and GINR-IPC (Kim et al. 2023); stores that they make (ours)",
     "novel_views": "TransINR and GINR-IPC on views of objects",
     "end_to_end": "End-to-end implicit neural representations for classification (Gielisse & van Gemert 2025)",
     "learning_curves": "Data for readers of weights (ours)",
-    "recipes": "What fast fits cost readers (ours)",
+    "recipes": "What settings of fits cost or gain readers (ours)",
 }
 VERDICT = re.compile(r"^\* (.*): \*\*(held|not held|undecided)\*\* \((.*)\)$")
 HEAD = """# Findings
 
 Each claim that was tested, and whether it held: the first of two numbers is what should be larger. A difference beyond
 its 95 % interval is *held* or *not held*, another one *undecided*. Unless a row says otherwise it is one training, and
-the interval covers test signals or episodes, not training seeds: read a narrow verdict with that in mind; those of
-data for readers of weights are of three training seeds. Recipes and data differ from the papers' as the linked sections
-say. `python pipelines/findings.py` collects this page from theirs.
+the interval covers test signals or episodes, not training seeds: read a narrow verdict with that in mind; those of the
+last two parts, of shapes and of stores that hypernetworks make are of three training seeds. Recipes and data differ
+from the papers' as the linked sections say. `python pipelines/findings.py` collects this page from theirs.
 """
 lines = HEAD.splitlines()
 
