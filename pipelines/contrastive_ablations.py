@@ -15,7 +15,6 @@ import contrastive_sets as sets
 from contrastive_sets import contrastive, measured
 from script import SCALE, begin
 
-from inrzoo.short_forms import short_table
 from inrzoo.tasks import Comparison
 
 begin(__doc__)
@@ -26,8 +25,7 @@ STEPS = {"tiny": 6, "small": 1000, "full": 100_000}[SCALE]
 COLUMNS = ["accuracy", "k-NN", "top-1", "top-5"]
 SENTENCE = f"Scale `{SCALE}`. Percent on the test split, 95 % intervals: Student's over trainings; of one, over INRs."
 
-# The paper's five, weak; of each fit snapshots, so that pairs of snapshots and pairs of seeds are drawn from one store.
-AUGMENTATIONS = (*sets.MOTIONS, short_table("noise", 0.05), short_table("dropout", 0.01))
+# Of each fit snapshots, so that pairs of snapshots and pairs of seeds are drawn from one store.
 VIEWS = [10, 20, 30] if SCALE == "tiny" else [100, 200, 300]
 SNAPSHOTS = {"limit": LIMIT, "seeds": 2, "fit.steps": VIEWS[-1], "fit.views": VIEWS, "fit.stop_psnr": 0.0}
 
@@ -42,13 +40,13 @@ REGULARISERS: dict[str, dict[str, Any]] = {
 if "augmentations" in PARTS:
     name, found = "siren-mnist", {}
     store = sets.fitted(name, "-snapshots", SNAPSHOTS)
-    rows: dict[str, dict[str, Any]] = {"all": {"augment": AUGMENTATIONS}}
-    for left_out in AUGMENTATIONS:
-        others = tuple(one for one in AUGMENTATIONS if one is not left_out)
+    rows: dict[str, dict[str, Any]] = {"all": {"augment": sets.AUGMENTATIONS}}
+    for left_out in sets.AUGMENTATIONS:
+        others = tuple(one for one in sets.AUGMENTATIONS if one is not left_out)
         rows[f"without {left_out['name']}"] = {"augment": others}
     rows["motions alone"] = {"augment": sets.MOTIONS}
     rows["none: two seeds alone"] = {"augment": ()}
-    rows["all, snapshots in place of seeds"] = {"augment": AUGMENTATIONS, "between": "views"}
+    rows["all, snapshots in place of seeds"] = {"augment": sets.AUGMENTATIONS, "between": "views"}
     page = Comparison(sets.DOCUMENT, "What each augmentation is worth", COLUMNS, notes=sets.NOTES)
     for title, fields in rows.items():
         task = contrastive(name, "message_passing", STEPS, **fields)

@@ -42,6 +42,9 @@ NUM_VALIDATION = {"mnist": 30, "cifar10": 2000}
 
 # Of the strengths tried (10° to 45° and so on) the weakest were best on the validation split with few steps.
 MOTIONS = (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05))
+NOISE = (short_table("noise", 0.05), short_table("dropout", 0.01))
+AUGMENTATIONS = (*MOTIONS, *NOISE)
+"""The paper's five, weak."""
 BATCH = int(os.environ.get("INRZOO_BATCH", 16 if SCALE == "tiny" else 128))
 STEPS = int(os.environ.get("INRZOO_STEPS", {"tiny": 10, "small": 6000, "full": 100_000}[SCALE]))
 COMMON: dict[str, Any] = {"batch_size": BATCH, "augment": MOTIONS}

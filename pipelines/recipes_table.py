@@ -16,11 +16,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from contrastive_sets import MOTIONS
 from script import SCALE, begin, folders, source
 
 from inrzoo import manifest, open_store
 from inrzoo.builder import build
-from inrzoo.short_forms import short_table
 from inrzoo.tasks import Comparison, Task, measure, over_runs
 from inrzoo.tasks.classify import Classify
 from inrzoo.tasks.contrastive import Contrastive
@@ -44,8 +44,8 @@ SETTINGS: dict[str, Any] = {
 if SCALE == "tiny":
     SETTINGS = {name: SETTINGS[name] for name in ("the preset: 5e-4", "recipe fast")}
 COMMON: dict[str, Any] = {
-    "augment": (short_table("scale", 0.05), short_table("rotate", 10.0), short_table("translate", 0.05)),
-    "steps": STEPS, "warmup": min(100, STEPS), "batch_size": BATCH, "validate_every": max(1, STEPS // 5),
+    "augment": MOTIONS, "steps": STEPS, "warmup": min(100, STEPS), "batch_size": BATCH,
+    "validate_every": max(1, STEPS // 5),
 }  # fmt: skip
 FLAT_MLP = {"name": "flat_mlp", "tensors": "all", "hidden_features": 256, "out_features": 128}
 GRAPH: dict[str, Any] = {"encoder": {"name": "message_passing"}, "inputs": "canonical"}

@@ -202,23 +202,24 @@ def test_nodes_join_and_die(tmp_path: Path) -> None:
     Its worker sleeps until then, so that the other one has something to do however fast the machine is.
     """
     build(tiny(**SLOW), tmp_path / "whole.zarr", in_process=True, quiet=True)
-    out, built, finished = tmp_path / "x.zarr", threading.Event(), list[int]()
+    out, built = tmp_path / "x.zarr", threading.Event()
     with Nodes(1) as there:
 
-        def wait_for_blocks(at_least: int) -> None:
+        def wait_for_blocks(at_least: int) -> int:
             while (number := committed(out)) < at_least:
                 if built.wait(0.01):
                     raise RuntimeError(f"the build ended with {number} blocks, before there were {at_least}")
-            finished.append(number)
+            return number
 
-        def disturb() -> None:
+        def disturb() -> int:
             wait_for_blocks(2)
             for worker in ray_workers(there.pid):
                 os.kill(worker, signal.SIGSTOP)
-            wait_for_blocks(2)
+            before = committed(out)
             there.add(1)
-            wait_for_blocks(finished[-1] + 1)
+            finished = wait_for_blocks(before + 1)
             there.kill(0)
+            return finished
 
         with ThreadPoolExecutor(1) as threads:
             disturbance = threads.submit(disturb)
@@ -226,8 +227,7 @@ def test_nodes_join_and_die(tmp_path: Path) -> None:
                 build(tiny(**SLOW), out, address=there.address, quiet=True)
             finally:
                 built.set()
-            disturbance.result()
-    assert finished[-1] < len(open_store(out).blocks())
+    assert disturbance.result() < len(open_store(out).blocks())
     assert store_bytes(out) == store_bytes(tmp_path / "whole.zarr")
 
 
