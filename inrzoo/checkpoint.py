@@ -126,6 +126,16 @@ def network_tables(content: bytes) -> dict[str, Any]:
     return tables
 
 
+def hypernet_table(task: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and arguments of the hypernetwork of a task in a checkpoint, with the defaults that it was trained with.
+
+    `grouping` of `trans_inr` was `block` by default before tasks had the field `optimiser`; it is `tile` since.
+    """
+    table: dict[str, Any] = task["hypernet"]
+    is_older = table.get("name") == "trans_inr" and "optimiser" not in task
+    return {"grouping": "block", **table} if is_older else table
+
+
 def network_state(content: bytes) -> dict[str, Tensor]:
     """The state of the network in what `Checkpoint.network` returned."""
     from safetensors.torch import load

@@ -1,26 +1,78 @@
-"""The photographs, INRs and transformers that the scripts of the hypernetworks share."""
+"""The photographs, INRs, transformers and trainings that the scripts of the hypernetworks share."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import torch
 from script import SCALE, folders, source
+from signal_scores import scores
+from torch import Tensor
 
 from inrzoo import manifest
-from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, over_runs, train
+from inrzoo.tasks.hypernetwork import Hypernetwork
+from inrzoo.tasks.measurements import over_seeds_and_signals
+from inrzoo.tasks.reporting.cost import read_cost
 
 OUT, DOCUMENT = folders("out/hypernetworks", "docs/hypernetworks.md")
-SIGNALS = {"tiny": 80, "small": 12_000, "full": None}[SCALE]
-LR = 1e-4 if SCALE == "full" else 3e-3
+SIGNALS = {"tiny": 80, "small": None, "full": None}[SCALE]
+SEEDS = {"tiny": 2, "small": 3, "full": 3}[SCALE]
+MINUTES = "CPU minutes"
+STEP: dict[str, Any] = {"optimiser": "muon", "lr": 1e-3 if SCALE == "full" else 6e-3}
+"""Optimiser and step size of hypernetworks with matrices; AdamW alone needs several times as many steps."""
 TOKENS: dict[str, Any] = {
-    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
-    "small": {"features": 64, "num_layers": 2, "num_heads": 4, "mlp_features": 128},
-    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072},
-}[SCALE] | {"patch": 4, "dropout": 0.0}
+    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8, "patch": 4},
+    # Of larger patches there are fewer, and a weight token need not look at many to see a picture.
+    "small": {"features": 128, "num_layers": 1, "num_heads": 4, "mlp_features": 256, "patch": 8},
+    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072, "patch": 4},
+}[SCALE] | {"dropout": 0.0}
+SHARP = 0.0 if SCALE == "tiny" else 25.0
+"""PSNR in dB below which a row is too blurred for a verdict."""
 
 
 def perceptron(hidden: int, frequencies: int) -> dict[str, Any]:
     """A ReLU MLP with an encoding, as in GINR-IPC."""
     encoding = {"encoding": "log_spaced", "num_frequencies": frequencies, "sigma": 16.0}
     return {"name": "relu_mlp", "hidden_features": hidden, "hidden_layers": 3, **encoding}
+
+
+def trained(
+    task: Hypernetwork, signals: UnfittedDataset, run: Path
+) -> tuple[dict[str, Tensor], dict[str, Measurement]]:
+    """Train with each seed and measure.
+
+    Args:
+        task: its seed is not used.
+        signals: its data.
+        run: folder of the runs, without the number of the seed at its end.
+
+    Returns:
+        Numbers of each test image by each training, (seeds, images), by name; and the means over seeds and images, with
+        the minutes that a training took.
+    """
+    each, costs = [], []
+    for seed in range(SEEDS):
+        own, folder = replace(task, seed=seed), run.with_name(f"{run.name}-{seed}")
+        train(own, signals, folder)
+        each.append(scores(own, signals, folder, "test"))
+        costs.append({MINUTES: Measurement(MINUTES, read_cost(folder).cpu_seconds / 60, 0.0, 1)})
+    found = {name: torch.stack([one[name] for one in each]) for name in each[0]}
+    means = {name: over_seeds_and_signals(name, each_SN) for name, each_SN in found.items()}
+    return found, means | over_runs(costs)
+
+
+def check(page: Comparison, claim: str, better: Tensor, worse: Tensor) -> None:
+    """Add a finding on the same images, unless one of the two is too blurred.
+
+    Args:
+        page: gets the finding.
+        claim: in words.
+        better, worse: PSNR of each image by each training, (seeds, images).
+    """
+    means = over_seeds_and_signals("PSNR", better), over_seeds_and_signals("PSNR", worse)
+    if min(each.mean for each in means) >= SHARP:
+        page.check(claim, *means, paired=over_seeds_and_signals(claim, better - worse))
 
 
 def photographs() -> UnfittedDataset:

@@ -10,13 +10,13 @@ Duration: small: 10 to 15 CPU minutes a training, of which there are 8 rows with
 Expected: docs/end_to_end.md, and the curves beside it.
 """
 
-import json
 import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from curves import validation_curve
 from mwt import CLASSIFIER, HIDDEN, INNER, INR, LAYERS, RATES, intervals, seed_by_seed
 from script import SCALE, begin, folders, source
 
@@ -98,12 +98,6 @@ def folder(dataset: str, row: Row, seed: int) -> Path:
     return OUT / "runs" / f"{dataset}-{row.name.replace(', ', '-').replace(' ', '_').replace('=', '')}-{seed}"
 
 
-def curve(dataset: str, row: Row) -> dict[float, Measurement]:
-    """Return the validation accuracy of the first training by thousands of steps."""
-    lines = map(json.loads, (folder(dataset, row, 0) / "metrics.jsonl").read_text().splitlines())
-    return {line["step"] / 1000: Measurement("", 100 * line["validation_accuracy"], 0.0, 1) for line in lines}
-
-
 wanted = [(dataset, row) for dataset in DATASETS for row in rows_of(dataset)]
 measured = seed_by_seed(wanted, SEEDS, run)
 found = {(dataset, row.name): numbers for (dataset, row), numbers in measured.items()}
@@ -118,7 +112,11 @@ for dataset, row in wanted:
         page.check(f"{dataset}: {better} is above {worse}", *accuracies)
 draw_lines(
     DOCUMENT.with_name("end_to_end_curves.png"),
-    {f"{dataset}: {row.name}": curve(dataset, row) for dataset, row in wanted if row.task_weight},
+    {
+        f"{dataset}: {row.name}": validation_curve(folder(dataset, row, 0), "validation_accuracy", 100)
+        for dataset, row in wanted
+        if row.task_weight
+    },
     "thousand training steps",
     "validation accuracy in percent",
 )

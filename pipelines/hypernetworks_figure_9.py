@@ -21,7 +21,7 @@ begin(__doc__)
 
 SIGNALS = {"tiny": 60, "small": 120, "full": 600}[SCALE]
 STEPS = {"tiny": [1, 3], "small": [1, 10, 30, 100, 300, 1000], "full": [1, 10, 30, 100, 300, 1000, 3000]}[SCALE]
-NETWORKS = {"GINR-IPC": "instance_patterns", "TransINR": "trans_inr", "Learned Init": "learned_init"}
+NETWORKS = ("GINR-IPC", "TransINR", "Learned Init")
 
 SETTINGS = {"limit": SIGNALS, "fit.lr": 1e-3, "fit.stop_psnr": None}
 LATER = {"fit.views": STEPS, "fit.steps": STEPS[-1]}
@@ -41,7 +41,8 @@ page = Comparison(
     DOCUMENT, "GINR-IPC Figure 9: from where fits start", [f"{step} steps" for step in [0, *STEPS]], decimals=2
 )
 found = {}
-for method, name in NETWORKS.items():
+for method in NETWORKS:
+    name = method.replace(" ", "-")
     start, later = OUT / "figure_9" / f"{name}-start.zarr", OUT / "figure_9" / f"{name}.zarr"
     run = OUT / "runs" / f"{name}-0"
     build(manifest.load("cifar10", overrides=SETTINGS), start, source=source("cifar10"), fitter=run)

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cifar10 import DOCUMENT, LR, OUT, TOKENS
+from cifar10 import DOCUMENT, OUT
 from contrastive_sets import AUGMENTATIONS, NOISE
 from one_start import CLASSIFY, DIGITS, FEW, FEW_SHOT, FITS, SEEDS, TRAINING, decibels, read_by
 from script import SCALE, begin, source
@@ -43,9 +43,15 @@ SETS: dict[str, tuple[str, str, dict[str, Any]]] = {
 }
 """Dataset, preset and settings of each set of INRs."""
 HIDDEN = 32  # of the SIRENs of both presets
+LR = 1e-4 if SCALE == "full" else 3e-3
+TOKENS: dict[str, Any] = {
+    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8},
+    "small": {"features": 64, "num_layers": 2, "num_heads": 4, "mlp_features": 128},
+    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072},
+}[SCALE] | {"patch": 4, "dropout": 0.0}
 NETWORKS: dict[str, dict[str, Any]] = {
     "Learned Init": {"name": "learned_init", "adapt": "matrices", "inner_lr": 0.1},
-    "TransINR": {"name": "trans_inr", "groups": HIDDEN // 2, **TOKENS},
+    "TransINR": {"name": "trans_inr", "groups": HIDDEN // 2, "grouping": "block", **TOKENS},
     "GINR-IPC": {"name": "instance_patterns", "rank": HIDDEN, **TOKENS},
 }
 """Fields of each hypernetwork; inner and outer step sizes by the validation digits after 300 to 1,500 steps."""

@@ -5,25 +5,26 @@ Needs:    INRZOO_FURNITURE_VIEWS names the meshes of `furniture_views` (a folder
           INRZOO_SHAPENET the renderings of ShapeNet in the layout of TransINR's code; without either, balls made by a
           formula. INRZOO_CLASSES=chair,table takes those classes. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the papers' networks, for a GPU.
-Duration: small: 90 CPU minutes for three classes; what is there stays, the same command continues.
+Duration: small: two CPU hours for three classes; what is there stays, the same command continues.
 Expected: docs/novel_views.md.
 """
 
-import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from script import SCALE, begin
+from signal_scores import scores
 from view_objects import DOCUMENT, OUT, SAMPLES, SIZE, classes, objects
 
-from inrzoo.checkpoint import read
 from inrzoo.tasks import Comparison, train
-from inrzoo.tasks.measurements import measured_mean
+from inrzoo.tasks.measurements import over_seeds_and_signals
 from inrzoo.tasks.novel_views import NovelViews
 
 begin(__doc__)
 
+SEEDS = {"tiny": 2, "small": 3, "full": 3}[SCALE]
 STEPS = {"tiny": 4, "small": 4000, "full": 100_000}[SCALE]
 VIEWS = (1, 2) if SCALE == "tiny" else (1, 2, 3, 4, 5)
 HIDDEN, FREQUENCIES, SIGMA = {"tiny": (8, 2, 4.0), "small": (64, 6, 16.0), "full": (256, 20, 80.0)}[SCALE]
@@ -53,7 +54,7 @@ base = NovelViews(
 # Second-order steps cost more than the tokens of a transformer; the batch is smaller, and so is the step.
 stepped = replace(base, batch=min(BATCH, 4), num_rays=128 if SCALE != "tiny" else RAYS, lr=LR / 3)
 METHODS = {
-    "TransINR": replace(base, hypernet={"name": "trans_inr", "groups": HIDDEN // 2, **TOKENS}),
+    "TransINR": replace(base, hypernet={"name": "trans_inr", "groups": HIDDEN // 2, "grouping": "block", **TOKENS}),
     "GINR-IPC": replace(base, hypernet={"name": "instance_patterns", "rank": HIDDEN, **TOKENS}),
     "Learned Init": replace(stepped, hypernet={"name": "learned_init", "inner_lr": 0.1, **INNER}),
     "GINR-IPC by gradient steps": replace(stepped, hypernet={"name": "cavia", "rank": HIDDEN, **INNER}),
@@ -79,30 +80,26 @@ def named(views: int, part: str = "") -> str:
     return f"PSNR, {views} view{'s' * (views > 1)}" + (f", {OPTIMISED} steps on {part}" if part else "")
 
 
-def decibels(key: str, method: str, split: str, **changes: Any) -> dict[str, torch.Tensor]:
-    """PSNR of each object of a split by the name of the measurement; kept in a file for the next call."""
-    task = replace(METHODS[method], **changes)
-    said = "-".join([key, task.hypernet["name"], split, *(f"{name}={value}" for name, value in changes.items())])
-    file = OUT / "measured" / f"{said.replace(' ', '')}.json"
-    if not file.exists():
-        state = read(OUT / "runs" / key / task.hypernet["name"]).module
-        with torch.no_grad():
-            found = task.decibels(DATA[key], split, state, "cpu")
-        file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps({name: each_N.tolist() for name, each_N in found.items()}))
-        part.replace(file)
-    return {name: torch.tensor(each) for name, each in json.loads(file.read_text()).items()}
+def folder(key: str, method: str, seed: int) -> Path:
+    """The folder of a training."""
+    return OUT / "runs" / key / f"{METHODS[method].hypernet['name']}-{seed}"
 
 
 def measured(key: str, method: str, **changes: Any) -> dict[str, torch.Tensor]:
-    """PSNR of each test object; the step size of test-time optimisation is the best for validation from one view."""
-    scores = {
-        lr: decibels(key, method, "validation", **{**changes, "test_support_views": (1,), "test_tto_lr": lr})
-        for lr in STEP_SIZES
-    }
-    best = max(scores, key=lambda lr: float(list(scores[lr].values())[-1].mean()))
-    return decibels(key, method, "test", **changes, test_tto_lr=best)
+    """PSNR of each test object by each training, (seeds, objects).
+
+    The step size of test-time optimisation is the best for validation objects from one view, a training at a time.
+    """
+    found = []
+    for seed in range(SEEDS):
+        task, run = replace(METHODS[method], seed=seed), folder(key, method, seed)
+        by_lr = {
+            lr: scores(task, DATA[key], run, "validation", **{**changes, "test_support_views": (1,), "test_tto_lr": lr})
+            for lr in STEP_SIZES
+        }
+        best = max(by_lr, key=lambda lr: float(list(by_lr[lr].values())[-1].mean()))
+        found.append(scores(task, DATA[key], run, "test", **changes, test_tto_lr=best))
+    return {name: torch.stack([each[name] for each in found]) for name in found[0]}
 
 
 DATA = objects()
@@ -110,7 +107,8 @@ CLASSES = classes(DATA)
 found: dict[str, dict[str, dict[str, torch.Tensor]]] = {method: {} for method in (*BASELINES, *METHODS)}
 for key, data in DATA.items():
     for method, task in METHODS.items():
-        train(task, data, OUT / "runs" / key / task.hypernet["name"])
+        for seed in range(SEEDS):
+            train(replace(task, seed=seed), data, folder(key, method, seed))
         found[method][key] = measured(key, method)
         if "GINR" in method:
             found[method][key] |= measured(key, method, test_tto_part="instance")
@@ -119,23 +117,23 @@ for key, data in DATA.items():
 
 
 def over_all(method: str, name: str) -> torch.Tensor:
-    """A measurement of all test objects, of every dataset."""
-    return torch.cat([each[name] for each in found[method].values()])
+    """A measurement of all test objects of every dataset by each training, (seeds, objects)."""
+    return torch.cat([each[name] for each in found[method].values()], dim=1)
 
 
 def check(claim: str, better: tuple[str, str], worse: tuple[str, str], margin: float = 0.0) -> None:
     """Add a finding on the differences between measurements of the same objects, (method, name) each."""
     first, second = over_all(*better), over_all(*worse) + margin
-    means = measured_mean(better[1], first), measured_mean(worse[1], second)
-    page.check(claim, *means, paired=measured_mean(claim, first - second))
+    means = over_seeds_and_signals(better[1], first), over_seeds_and_signals(worse[1], second)
+    page.check(claim, *means, paired=over_seeds_and_signals(claim, first - second))
 
 
 ONE, OPTIMISED_ONE = named(1), named(1, "all")
 columns = [f"{name}{stage}" for name in CLASSES for stage in ("", f", {OPTIMISED} steps")]
 page = Comparison(DOCUMENT, "One view: TransINR's Tables 3 and 4, GINR-IPC's Table 4", columns, decimals=2)
 for method in (*BASELINES, *METHODS):
-    cells = [found[method][key][name][rows] for key, rows in CLASSES.values() for name in (ONE, OPTIMISED_ONE)]
-    page.add(method, {name: measured_mean(name, cell) for name, cell in zip(columns, cells, strict=True)})
+    cells = [found[method][key][name][:, rows] for key, rows in CLASSES.values() for name in (ONE, OPTIMISED_ONE)]
+    page.add(method, {name: over_seeds_and_signals(name, cell) for name, cell in zip(columns, cells, strict=True)})
 for method in METHODS:
     own = ONE if method in TOKEN_METHODS else OPTIMISED_ONE  # the papers' protocols
     check(f"{method} is above Standard by 3 dB", (method, own), ("Standard", OPTIMISED_ONE), margin=3.0)
@@ -144,10 +142,10 @@ counts = ", ".join(f"{len(rows)} of {name}" for name, (_, rows) in CLASSES.items
 theirs = "; ".join(f"{name} {', '.join(f'{db:.2f}' for db in row)}" for name, row in TABLE_3.items())
 page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of {BATCH} objects and {RAYS} rays ({stepped.batch} and {stepped.num_rays} by "
-    f"gradient steps), one network for {' and one for '.join(DATA)}, one seed; views of {SIZE}×{SIZE} pixels, "
+    f"gradient steps), one network for {' and one for '.join(DATA)}, {SEEDS} seeds; views of {SIZE}×{SIZE} pixels, "
     f"{SAMPLES} samples a ray; INR 3/{6 * FREQUENCIES}/{HIDDEN}×{INR['hidden_layers'] + 1}/4. PSNR in dB of "
     f"held-out views of test objects ({counts}), mean over views, from one support view, with 95 % intervals over "
-    "objects; test-time optimisation of all weights by Adam, its step size the best of "
+    "seeds and objects; test-time optimisation of all weights by Adam, its step size the best of "
     f"{', '.join(f'{lr:g}' for lr in STEP_SIZES)} for validation objects. Standard, Matched and Shuffled begin at a "
     "random start, at one with the values of the learned one, and at the learned one with its numbers shuffled within "
     "each tensor. The papers' numbers are of ShapeNet's chairs, cars and lamps at 128×128, the transformers without "
@@ -160,7 +158,7 @@ for method in METHODS:
         if all(named(1, part) in each for each in found[method].values()):
             by_views = {named(views): over_all(method, named(views, part)) for views in VIEWS}
             theirs_too = TABLE_5.get((method, part), ()) if len(VIEWS) == 5 else ()
-            shown = {name: measured_mean(name, each_N) for name, each_N in by_views.items()}
+            shown = {name: over_seeds_and_signals(name, each_SN) for name, each_SN in by_views.items()}
             page.add(f"{method}{label}", shown, theirs_too)
 for method in METHODS:
     for part in ("", "all"):

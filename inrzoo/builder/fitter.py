@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from inrzoo import registry
 from inrzoo.builder.base import with_base, without_runtime
-from inrzoo.checkpoint import network_state, network_tables, read
+from inrzoo.checkpoint import hypernet_table, network_state, network_tables, read
 from inrzoo.errors import InrzooError
 from inrzoo.fit.batches import batch_size
 from inrzoo.hypernets import Hypernet
@@ -165,7 +165,7 @@ def weights_of(
 @functools.lru_cache(maxsize=1)
 def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...], observation: Observation) -> Hypernet:
     tensors = network_state(content)
-    spec, sizes = network_tables(content)["task"]["hypernet"], observation.picture_sizes(grid)
+    spec, sizes = hypernet_table(network_tables(content)["task"]), observation.picture_sizes(grid)
     runtime: dict[str, Any] = {"inr": inr, "sizes": sizes, "views": sizes != grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])

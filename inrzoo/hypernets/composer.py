@@ -75,6 +75,12 @@ class PatternComposer(nn.Module):
         """Matrices of the instance part: name -> (rows, length of a row). One weight token makes one row."""
 
     @property
+    def layer_matrices(self) -> list[Tensor]:
+        """Matrices that all signals share, for optimisers that treat matrices as such."""
+        own = [self.u] if hasattr(self, "u") else []
+        return own + [part for part in self.shared.values() if part.ndim == 2]
+
+    @property
     def num_instance_params(self) -> int:
         """Numbers of the instance part."""
         return sum(rows * length for rows, length in self.parts.values())

@@ -32,13 +32,13 @@ class TransInr(TokenHypernet):
     Attributes:
         inr: any INR; its matrices are made.
         groups: Q, maximum number of tokens of a matrix.
-        grouping: m(i): `"block"` gives neighbouring rows one token, ⌊i Q / R⌋, which is the paper's ⌊i / k⌋ if Q
-            divides R; `"tile"`, as in its code, is i mod Q.
+        grouping: m(i): `"tile"`, as in the authors' code, is i mod Q; `"block"`, as in the paper's text, gives
+            neighbouring rows one token, ⌊i Q / R⌋, which is the text's ⌊i / k⌋ if Q divides R.
         row_norm: norm of every generated row over its fan-in, see `RowNorm`.
     """
 
     groups: int = 64
-    grouping: Grouping = "block"
+    grouping: Grouping = "tile"
     row_norm: RowNorm = "auto"
 
     def __post_init__(self) -> None:
@@ -63,6 +63,11 @@ class TransInr(TokenHypernet):
             row_R, count = torch.arange(tensor.shape[0]), counts[tensor.name]
             group_R = row_R * count // tensor.shape[0] if self.grouping == "block" else row_R % count
             self.register_buffer(f"group_of_row_{tensor.name}", group_R, persistent=False)
+
+    @property
+    def layer_matrices(self) -> list[Tensor]:
+        """Matrices w̄ that all signals share, for optimisers that treat matrices as such."""
+        return [part for part in self.base.values() if part.ndim == 2]
 
     def weights(self, instances: Tensor) -> Tensor:
         """All weights from instance parts. Shape (B, I) to (B, P)."""

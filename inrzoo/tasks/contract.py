@@ -86,7 +86,9 @@ class Task(ABC):
     Attributes:
         steps: maximum number of optimiser steps.
         seed: of the network's initialisation and of all random draws.
-        lr: learning rate of Adam.
+        lr: learning rate of the optimiser.
+        optimiser: AdamW for all parameters (`adamw`), or Muon for the matrices of layers and AdamW for the rest
+            (`muon`), both at `lr`.
         schedule: `constant`; `cosine` from `lr` to 0 at the last step; `step`, times `lr_decay` at each of `lr_steps`;
             or `plateau`, times `lr_decay` after more than `lr_patience` validations in a row without a better score.
         lr_decay: factor of the learning rate under `step` and `plateau`.
@@ -114,6 +116,7 @@ class Task(ABC):
     steps: int = 10_000
     seed: int = 0
     lr: float = 1e-3
+    optimiser: Literal["adamw", "muon"] = "adamw"
     schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
     lr_decay: float = 0.1
     lr_patience: int = 10

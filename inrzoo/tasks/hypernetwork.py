@@ -89,6 +89,11 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
         """Means over the signals of a split, before and after test-time optimisation: PSNR in dB, or for logits the
         loss; and the measures of the observation.
         """
+        each = self.of_each_signal(path, split, state, device)
+        return [measured_mean(name, numbers_N) for name, numbers_N in each.items()]
+
+    def of_each_signal(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> dict[str, Tensor]:
+        """What `evaluate` gives the means of: numbers of each signal, (N,), by the name of the measurement."""
         signals, network = self.restored(path, split, state, device)
         stages = ["", f", {self.test_tto_steps} steps on {self.test_tto_part}"][: 2 if self.test_tto_steps else 1]
         options: Any = {"steps": self.test_tto_steps, "lr": self.test_tto_lr, "part": self.test_tto_part}
@@ -99,11 +104,11 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
                 weights.append(optimise_at_test_time(network, part.where, part.values, **options))
             for qualities, each in zip(parts, weights, strict=True):
                 qualities.append(measured(network, each, part, signals))
-        return [
-            measured_mean(name + stage, numbers_N)
+        return {
+            name + stage: numbers_N
             for stage, qualities in zip(stages, parts, strict=True)
             for name, numbers_N in joined(qualities).items()
-        ]
+        }
 
 
 def grid_spacing(signals: SignalSet) -> Tensor:

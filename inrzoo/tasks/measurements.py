@@ -61,6 +61,25 @@ def measured_mean(name: str, values: Tensor) -> Measurement:
     return Measurement(name, float(exact.mean()), interval, count)
 
 
+def over_seeds_and_signals(name: str, values: Tensor) -> Measurement:
+    """Mean of numbers (S, N) of the same N signals by S trainings, with a 95 % interval over both.
+
+    The interval is √(a² + b²): a is Student's over the means of the S trainings, b the normal one over the means of the
+    N signals. What a training does to a single signal counts in both, so that it is rather too wide than too narrow.
+    The interval of one training is over the signals alone.
+
+    Example:
+        >>> over_seeds_and_signals("PSNR", torch.tensor([[1.0, 3.0], [2.0, 4.0]])).mean
+        2.5
+    """
+    of_signals = measured_mean(name, values.double().mean(dim=0))
+    if len(values) == 1:
+        return of_signals
+    runs = [{name: Measurement(name, float(row.double().mean()), 0.0, 1)} for row in values]
+    interval = math.hypot(over_runs(runs)[name].interval, of_signals.interval)
+    return Measurement(name, of_signals.mean, interval, values.numel())
+
+
 def measured_share(name: str, is_right: Tensor) -> Measurement:
     """Share of True in (n,), in percent, with the normal 95 % interval of a binomial share.
 

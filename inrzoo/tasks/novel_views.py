@@ -115,10 +115,10 @@ class NovelViews(SignalTarget[Hypernet], Task):
         return _Learner(self, path, device)
 
     def evaluate(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> Sequence[Measurement]:
-        """Means of `decibels` over the objects of a split."""
-        return [measured_mean(name, each_N) for name, each_N in self.decibels(path, split, state, device).items()]
+        """Means of `of_each_signal` over the objects of a split."""
+        return [measured_mean(name, each_N) for name, each_N in self.of_each_signal(path, split, state, device).items()]
 
-    def decibels(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> dict[str, Tensor]:
+    def of_each_signal(self, path: Data, split: str, state: Mapping[str, Tensor], device: Device) -> dict[str, Tensor]:
         """PSNR in dB of the held-out views of each object of a split, mean over its views, (N,), for each number of
         support views, before and after test-time optimisation. Arguments are those of `evaluate`.
         """

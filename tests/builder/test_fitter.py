@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from inrzoo.hypernets import optimise_at_test_time, write_init
 from inrzoo.refit import refit
 from inrzoo.store import open_store
 from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.evaluation import restored
 from inrzoo.verify import verify
 
 INR = {"name": "siren", "hidden_features": 8, "hidden_layers": 1, "omega_0": 8.0}
@@ -112,6 +114,24 @@ def test_weights_are_what_the_hypernetwork_makes_of_the_signals(name, runs, tmp_
     np.testing.assert_allclose(store.psnr[:, 0, 0], psnr.detach(), atol=1e-3)
     assert store.snapshots == [0] and (store.steps == 0).all()
     assert store.complete and store.info.inr == {**store.info.inr, **INR}
+
+
+def test_checkpoints_of_before_tile_was_the_default_make_what_block_makes(runs, tmp_path):
+    newer = read(runs("trans_inr"))
+    table = {"name": "trans_inr", **NETWORKS["trans_inr"]}
+    older_task = {key: value for key, value in newer.task.items() if key != "optimiser"} | {"hypernet": table}
+    made = {}
+    for name, task in {
+        "older": older_task,
+        "block": {**newer.task, "hypernet": {**table, "grouping": "block"}},
+        "tile": newer.task,
+    }.items():
+        replace(newer, task=task).write(tmp_path / f"{name}.safetensors")
+        made[name] = open_store(make(tmp_path / f"{name}.safetensors", tmp_path / f"{name}.zarr")).weights[:]
+        again = restored(read(tmp_path / f"{name}.safetensors"), {})
+        assert again.hypernet.get("grouping", "tile") == ("tile" if name == "tile" else "block")
+    assert np.array_equal(made["older"], made["block"])
+    assert not np.array_equal(made["older"], made["tile"])
 
 
 @pytest.mark.parametrize(

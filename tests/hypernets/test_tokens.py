@@ -115,7 +115,7 @@ def test_groups_of_rows(grouping, expected):
 
 
 def test_groups_are_the_papers_where_they_divide_the_rows():
-    block, tile = paper("trans_inr"), paper("trans_inr", grouping="tile")
+    block, tile = paper("trans_inr", grouping="block"), paper("trans_inr")
     rows = torch.arange(256)
     assert torch.equal(block.get_buffer("group_of_row_weight_2"), rows // 4)
     assert torch.equal(tile.get_buffer("group_of_row_weight_2"), rows % 64)

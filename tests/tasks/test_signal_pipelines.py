@@ -77,7 +77,10 @@ def test_hypernetwork_tables(tmp_path):
         "GINR-IPC Table 3",
     ]
     assert "nan" not in page
-    methods = ("Learned Init", "TransINR", "GINR-IPC", "GINR-IPC by gradient steps")
+    starts = ("Learned Init", "Learned Init, learned rates")
+    methods = (*starts, "TransINR", "GINR-IPC", "GINR-IPC by gradient steps")
+    assert all(f"{above} is above {start}: **" in page for above in ("TransINR", "GINR-IPC") for start in starts)
+    assert (tmp_path / "hypernetworks_curves.png").stat().st_size > 1000
     assert all(f"{method}: test-time optimisation helps: **" in page for method in methods)
     assert all(f"matrix 2 is above matrix {layer}: **" in page for layer in (1, 3, 4, 5))
     first = page.split("## ")[1]

@@ -25,8 +25,9 @@ from inrzoo.tasks.training.group import ALONE, Group
 from inrzoo.tasks.training.guarded_loggers import GuardedLoggers
 from inrzoo.tasks.training.interruption import interruption
 from inrzoo.tasks.training.journal import CURVE, Bar, Journal
+from inrzoo.tasks.training.optimisers import Optimisers, layer_matrices
 from inrzoo.tasks.training.schedule import Plateau, learning_rate
-from inrzoo.tasks.training.state import load_module, load_optimiser, optimiser_state, part_of, plain, task_table
+from inrzoo.tasks.training.state import load_module, part_of, plain, task_table
 
 LOG = logging.getLogger("inrzoo.tasks")
 SHARED = ("devices", "accumulate")
@@ -64,9 +65,9 @@ class Run:
             "identity": plain(learner.identity),
         }
         self._trainable = learner.parameter_groups()
-        self._optimiser: torch.optim.Optimizer | None = None
+        self._optimisers: Optimisers | None = None
         if self._trainable:
-            self._optimiser = torch.optim.AdamW(self._trainable, lr=task.lr, weight_decay=task.weight_decay)
+            self._optimisers = Optimisers(task, self._trainable, layer_matrices(learner.module))
         self.progress: dict[str, Any] = {
             "step": 0, "best_step": 0, "score": None, "waited": 0, "sums": {}, "finished": False
         }  # fmt: skip
@@ -105,8 +106,8 @@ class Run:
             LOG.info("continuing with other devices (%s): the same batches, to rounding", changes)
         self.progress, self.saved = last.progress, last.progress["step"]
         load_module(self._learner.module, last.module)
-        if self._optimiser is not None:
-            load_optimiser(self._optimiser, last.optimiser)
+        if self._optimisers is not None:
+            self._optimisers.load(last.optimiser)
         torch.set_rng_state(last.random["cpu"])
         if "cuda" in last.random and torch.cuda.is_available():
             torch.cuda.set_rng_state(last.random["cuda"])
@@ -125,15 +126,15 @@ class Run:
         """Take progress, network and optimiser of the first process."""
         if group.size == 1:
             return
-        module, optimiser = self._learner.module, self._optimiser
-        parts = {"module.": module.state_dict(), "optimiser.": {} if optimiser is None else optimiser_state(optimiser)}
+        module, optimisers = self._learner.module, self._optimisers
+        parts = {"module.": module.state_dict(), "optimiser.": {} if optimisers is None else optimisers.state()}
         tensors = {prefix + name: each for prefix, part in parts.items() for name, each in part.items()}
         state = load(group.from_first(save({name: each.cpu().clone() for name, each in tensors.items()})))
         self._take_progress(group)
         if not group.is_first:
             load_module(module, part_of(state, "module."))
-            if optimiser is not None:
-                load_optimiser(optimiser, part_of(state, "optimiser."))
+            if optimisers is not None:
+                optimisers.load(part_of(state, "optimiser."))
 
     def _take_progress(self, group: Group) -> None:
         """Take the progress that the first process has made."""
@@ -145,7 +146,7 @@ class Run:
         random = {"cpu": torch.get_rng_state()}
         if torch.cuda.is_available() and torch.cuda.is_initialized():
             random["cuda"] = torch.cuda.get_rng_state()
-        optimiser = {} if self._optimiser is None else optimiser_state(self._optimiser)
+        optimiser = {} if self._optimisers is None else self._optimisers.state()
         module = self._learner.module.state_dict()
         Checkpoint(**self.tables, progress=self.progress, module=module, optimiser=optimiser, random=random).write(
             self._out / LAST
@@ -206,12 +207,12 @@ class Run:
 
     def _step(self, group: Group, requests: Callable[[int], Requests]) -> tuple[float, Requests]:
         """Take one step and return its loss, and what any process was asked for."""
-        assert self._optimiser is not None, "steps are taken only where there is something to train"
+        assert self._optimisers is not None, "steps are taken only where there is something to train"
         task, step = self._task, self.progress["step"]
-        for each in self._optimiser.param_groups:
+        for each in self._optimisers.groups:
             each["lr"] = self._rate() * each["lr_factor"]
         self._learner.module.train()
-        self._optimiser.zero_grad(set_to_none=True)
+        self._optimisers.zero_grad()
         means = self._backward(Share(group.rank, group.size, task.accumulate), step)
         agreed = requests(step + 1)
         if group.size > 1:
@@ -222,7 +223,7 @@ class Run:
         if task.clip:
             for each in self._trainable:
                 nn.utils.clip_grad_norm_(each["params"], task.clip)
-        self._optimiser.step()
+        self._optimisers.step()
         self._learner.after_step()
         sums = self.progress["sums"]
         for name, number in means.items():

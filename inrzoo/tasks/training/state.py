@@ -1,4 +1,4 @@
-"""States of modules and optimisers as tensors by name."""
+"""States of modules as tensors by name, and tables of tasks in checkpoints."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from inrzoo import registry
-from inrzoo.checkpoint import Checkpoint
+from inrzoo.checkpoint import Checkpoint, hypernet_table
 from inrzoo.errors import InrzooError
 
 OLDER_FIELDS = (
@@ -32,6 +31,7 @@ NEWER_FIELDS: dict[str, Any] = {
     "lr_patience": 10,
     "devices": 1,
     "accumulate": 1,
+    "optimiser": "adamw",
 }
 """Fields that checkpoints of before they existed lack, with the values that say what was done then."""
 
@@ -44,6 +44,8 @@ def task_table(checkpoint: Checkpoint) -> dict[str, Any]:
     """
     known = {field.name for field in dataclasses.fields(registry.find("tasks", checkpoint.task["name"]))}
     table = {**{key: value for key, value in NEWER_FIELDS.items() if key in known}, **checkpoint.task}
+    if "hypernet" in table:
+        table["hypernet"] = hypernet_table(checkpoint.task)
     if "quantile_dropout" not in table:
         return table
     strengths = {key: table.pop(key) for key in OLDER_FIELDS}
@@ -87,21 +89,6 @@ def load_module(module: nn.Module, state: Mapping[str, Tensor]) -> None:
 def part_of(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors of a submodule by their names in it."""
     return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-
-
-def optimiser_state(optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Moments and step counts of all parameters, under `PARAMETER NUMBER.NAME`."""
-    state = optimiser.state_dict()["state"]
-    return {f"{number}.{name}": value for number, values in state.items() for name, value in values.items()}
-
-
-def load_optimiser(optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Load what `optimiser_state` returned."""
-    state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        number, _, name = key.partition(".")
-        state.setdefault(int(number), {})[name] = tensor
-    optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def plain(content: Any) -> Any:

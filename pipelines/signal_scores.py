@@ -1,0 +1,40 @@
+"""Numbers of each signal by each training, kept in files: what intervals over seeds and signals need."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from inrzoo.checkpoint import read
+from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks.hypernetwork import Hypernetwork
+from inrzoo.tasks.novel_views import NovelViews
+
+
+def scores(
+    task: Hypernetwork | NovelViews, data: UnfittedDataset, run: Path, split: str, **changes: Any
+) -> dict[str, Tensor]:
+    """The numbers of each signal of a split, (N,), by the name of the measurement.
+
+    Args:
+        task: what was trained.
+        data: its signals.
+        run: folder of the training; its best checkpoint is measured. The numbers are kept in the folder `measured`
+            beside the folder of all runs.
+        split: name of the split.
+        **changes: fields of the task that are changed to measure.
+    """
+    said = "-".join([run.parent.name, run.name, split, *(f"{name}={value}" for name, value in changes.items())])
+    file = run.parents[1] / "measured" / f"{said.replace(' ', '')}.json"
+    if not file.exists():
+        state = read(run).module
+        with torch.no_grad():
+            found = replace(task, **changes).of_each_signal(data, split, state, "cpu")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps({name: each_N.tolist() for name, each_N in found.items()}))
+        part.replace(file)
+    return {name: torch.tensor(each) for name, each in json.loads(file.read_text()).items()}
