@@ -88,6 +88,19 @@ def test_hypernetwork_tables(tmp_path):
     assert settings["DOCUMENT"].read_text().split("## ")[1] == first
 
 
+@pytest.mark.slow
+def test_hypernetworks_photographs(tmp_path):
+    settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}
+    settings["PHOTOS_178"] = write_cifar10(tmp_path / "photographs.zip")
+    run_pipeline("hypernetworks_photographs", **settings)
+    page = settings["DOCUMENT"].read_text()
+    assert page.startswith("## Photographs of 16×16 pixels\n") and "nan" not in page
+    assert "* GINR-IPC is above TransINR: **" in page and "pictures of photographs," in page
+    assert (tmp_path / "hypernetworks_curves_16.png").stat().st_size > 1000
+    run_pipeline("hypernetworks_photographs", **settings)  # nothing is trained again
+    assert settings["DOCUMENT"].read_text() == page
+
+
 def write_shapes(folder: Path) -> dict[str, Path]:
     """Twelve boxes of two classes as meshes, flat and high ones, and the same as voxels."""
     from small_shapes import box, saved
