@@ -28,9 +28,10 @@ HEAD = """# Findings
 
 Each claim that was tested, and whether it held: the first of two numbers is what should be larger. A difference beyond
 its 95 % interval is *held* or *not held*, another one *undecided*. Unless a row says otherwise it is one training, and
-the interval covers test signals or episodes, not training seeds: read a narrow verdict with that in mind; those of the
-last two parts, of shapes and of stores that hypernetworks make are of three training seeds. Recipes and data differ
-from the papers' as the linked sections say. `python pipelines/findings.py` collects this page from theirs.
+the interval covers test signals or episodes, not training seeds: read a narrow verdict with that in mind. Those of the
+last two parts, of shapes, of views and of hypernetworks (but for their Figure 9) are of three training seeds. Recipes
+and data differ from the papers' as the linked sections say. `python pipelines/findings.py` collects this page from
+theirs.
 """
 lines = HEAD.splitlines()
 

@@ -22,13 +22,12 @@ def scores(
     Args:
         task: what was trained.
         data: its signals.
-        run: folder of the training; its best checkpoint is measured. The numbers are kept in the folder `measured`
-            beside the folder of all runs.
+        run: folder of the training; its best checkpoint is measured, and the numbers are kept in its folder `measured`.
         split: name of the split.
         **changes: fields of the task that are changed to measure.
     """
-    said = "-".join([run.parent.name, run.name, split, *(f"{name}={value}" for name, value in changes.items())])
-    file = run.parents[1] / "measured" / f"{said.replace(' ', '')}.json"
+    said = "-".join([split, *(f"{name}={value}" for name, value in changes.items())])
+    file = run / "measured" / f"{said.replace(' ', '')}.json"
     if not file.exists():
         state = read(run).module
         with torch.no_grad():
