@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from inrzoo.checkpoint import read
+from inrzoo.store.files import write_atomically
 from inrzoo.tasks import UnfittedDataset
 from inrzoo.tasks.hypernetwork import Hypernetwork
 from inrzoo.tasks.novel_views import NovelViews
@@ -33,7 +34,5 @@ def scores(
         with torch.no_grad():
             found = replace(task, **changes).of_each_signal(data, split, state, "cpu")
         file.parent.mkdir(parents=True, exist_ok=True)
-        part = file.with_suffix(".part")
-        part.write_text(json.dumps({name: each_N.tolist() for name, each_N in found.items()}))
-        part.replace(file)
+        write_atomically(file, json.dumps({name: each_N.tolist() for name, each_N in found.items()}).encode())
     return {name: torch.tensor(each) for name, each in json.loads(file.read_text()).items()}
