@@ -14,13 +14,14 @@ from curves import validation_curve
 from script import SCALE, begin, source
 
 from inrzoo import manifest
+from inrzoo.short_forms import short_table
 from inrzoo.tasks import Comparison, UnfittedDataset, draw_lines
 from inrzoo.tasks.hypernetwork import Hypernetwork
 
 begin(__doc__)
 
 SIZE = {"tiny": 16, "small": 64, "full": 178}[SCALE]
-STEPS = {"tiny": 4, "small": 40_000, "full": 300_000}[SCALE]
+STEPS = {"tiny": 4, "small": 60_000, "full": 300_000}[SCALE]
 TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
 VALIDATION = {"tiny": 10, "small": 510, "full": 1020}[SCALE]
 HIDDEN, FREQUENCIES, RANK = {"tiny": (8, 4, 8), "small": (128, 16, 64), "full": (256, 64, 256)}[SCALE]
@@ -46,7 +47,7 @@ page = Comparison(DOCUMENT, f"Photographs of {SIZE}×{SIZE} pixels", ["PSNR", MI
 found = {}
 for method, hypernet in METHODS.items():
     task = Hypernetwork(
-        inr=perceptron(HIDDEN, FREQUENCIES), hypernet=hypernet, **STEP, num_coords=256, batch=16, steps=STEPS,
+        inr=perceptron(HIDDEN, FREQUENCIES), hypernet=hypernet, **STEP, num_coords=256, batch=16, steps=STEPS, augment=(short_table("flip", 0.5, "augmentations"),),
         warmup=STEPS // 20, validate_every=max(STEPS // 20, 1), test_signals=TESTED, test_tto_steps=0,
     )  # fmt: skip
     found[method], ours = trained(task, signals, OUT / f"photographs-{SIZE}" / method)

@@ -1,4 +1,4 @@
-"""The lock of a store: one process at a time creates, builds, repairs, replaces or pulls it."""
+"""The lock of a store or of a run: one process at a time creates, builds, trains, repairs, replaces or pulls it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,16 +32,28 @@ def only_writer(store: Location) -> Iterator[None]:
         return
     if store.is_symlink() and not store.exists():
         raise InrzooError(f"{store} is a link to {store.readlink()}, which does not exist; name another place")
-    place = store.resolve()
+    with only_process(store):
+        require_no_links(store)
+        yield
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, which need not exist yet: the file `.NAME.lock` beside it.
+
+    Raises:
+        InrzooError: another process holds the lock.
+        OSError: what the folder lies in cannot be written to.
+    """
+    place = folder.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     path = place.with_name(f".{place.name}.lock")
     lock = file_lock(path, REFUSAL_SECONDS)
     try:
         lock.acquire()
     except Timeout:
-        raise InrzooError(f"another process is writing to {store}; wait for it or stop it") from None
+        raise InrzooError(f"another process is writing to {folder}; wait for it or stop it") from None
     try:
-        require_no_links(store)
         yield
     finally:
         try:

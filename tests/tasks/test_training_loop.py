@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from inrzoo import registry
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError, Terminated
+from inrzoo.loggers import Logger
 from inrzoo.tasks import train
 from inrzoo.tasks.few_shot import FewShot
 from inrzoo.tasks.reporting.tables import table, write_section
@@ -94,6 +95,30 @@ def test_a_finished_run_is_not_done_again(characters, tmp_path):
     before = (tmp_path / "run" / "last.safetensors").stat().st_mtime_ns
     assert train(TASK, characters, tmp_path / "run", quiet=True) == first
     assert (tmp_path / "run" / "last.safetensors").stat().st_mtime_ns == before
+
+
+def test_a_second_training_in_the_folder_is_refused_while_the_first_runs(characters, tmp_path):
+    out, said = tmp_path / "run", []
+
+    class Second(Logger):
+        def begin(self, settings):
+            for overwrite in (False, True):
+                with pytest.raises(InrzooError) as refused:
+                    train(TASK, characters, out, quiet=True, overwrite=overwrite)
+                said.append(str(refused.value))
+
+        def log(self, step, numbers):
+            pass
+
+        def end(self, status):
+            pass
+
+    train(TASK, characters, out, quiet=True, stop_after=8)
+    train(TASK, characters, out, quiet=True, loggers=[Second()])
+    train(TASK, characters, tmp_path / "alone", quiet=True)
+    assert said == [f"another process is writing to {out}; wait for it or stop it"] * 2
+    assert files(out) == files(tmp_path / "alone")
+    assert sorted(path.name for path in tmp_path.iterdir() if "run" in path.name) == ["run"]
 
 
 def test_another_run_in_the_folder_is_refused_until_overwritten(characters, make_store, tmp_path):

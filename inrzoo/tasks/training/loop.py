@@ -18,6 +18,7 @@ from inrzoo.checkpoint import BEST, LAST, read
 from inrzoo.errors import InrzooError
 from inrzoo.extras import require
 from inrzoo.loggers import Logger, RunSettings, Status
+from inrzoo.store.lock import only_process
 from inrzoo.tasks.contract import Data, Device, Task, UnfittedDataset
 from inrzoo.tasks.reporting.cost import COST, add_cost
 from inrzoo.tasks.training.batches import Share, sharing
@@ -79,8 +80,8 @@ def train(
         loggers: where the numbers of validations go beside `metrics.jsonl`.
 
     Raises:
-        InrzooError: the data cannot be trained on, `out` holds another run (the message names what differs), or a
-            process of several ended.
+        InrzooError: the data cannot be trained on, `out` holds another run (the message names what differs), another
+            process trains it, or a process of several ended.
         MissingPackageError: a package of the extra `train` is not installed.
         KeyboardInterrupt: Ctrl-C, after the checkpoint was written.
     """
@@ -98,19 +99,20 @@ def train(
             LOG.warning("warning  batch norm normalises each of the %d batches of a step by itself", share.parts)
         guarded = GuardedLoggers(loggers)
         run = Run(task, learner, task.conventions(data), torch_device, out, guarded)
-        if overwrite:
-            for name in (BEST, LAST, METRICS, CURVE, COST):
-                (out / name).unlink(missing_ok=True)
-        run.resume()
-        run.record("notes", dict(learner.notes))
-        if named is not None:
-            run.record("store", {"named": named, "url": str(path)})
-        unchanged = bool(run.progress["finished"])
-        if not unchanged:
-            said = path.manifest.name if isinstance(path, UnfittedDataset) else named or str(path)
-            settings = RunSettings(out, run.progress["step"], said, run.tables["task"])
-            _work(run, task, data, torch_device, settings, guarded, quiet, stop_after)
-        return _trained(run, task, out, unchanged)
+        with only_process(out):
+            if overwrite:
+                for name in (BEST, LAST, METRICS, CURVE, COST):
+                    (out / name).unlink(missing_ok=True)
+            run.resume()
+            run.record("notes", dict(learner.notes))
+            if named is not None:
+                run.record("store", {"named": named, "url": str(path)})
+            unchanged = bool(run.progress["finished"])
+            if not unchanged:
+                said = path.manifest.name if isinstance(path, UnfittedDataset) else named or str(path)
+                settings = RunSettings(out, run.progress["step"], said, run.tables["task"])
+                _work(run, task, data, torch_device, settings, guarded, quiet, stop_after)
+            return _trained(run, task, out, unchanged)
 
 
 def _work(
