@@ -37,6 +37,11 @@ def perceptron(hidden: int, frequencies: int) -> dict[str, Any]:
     return {"name": "relu_mlp", "hidden_features": hidden, "hidden_layers": 3, **encoding}
 
 
+def named(method: str) -> str:
+    """The name of the folders of a method, without the number at their end."""
+    return method.replace(",", "").replace(" ", "-")
+
+
 def trained(
     task: Hypernetwork, signals: UnfittedDataset, run: Path
 ) -> tuple[dict[str, Tensor], dict[str, Measurement]]:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from cifar10 import DOCUMENT, MINUTES, OUT, SEEDS, SHARP, TOKENS, check, perceptron, photographs, trained
+from cifar10 import DOCUMENT, MINUTES, OUT, SEEDS, SHARP, TOKENS, check, named, perceptron, photographs, trained
 from curves import validation_curve
 from script import SCALE, begin
 
@@ -61,11 +61,6 @@ base = Hypernetwork(
     inr=INR, num_coords=256, batch=16, warmup=STEPS // 20, validate_every=max(STEPS // 12, 1), steps=STEPS,
     validation_signals=256, test_signals=TESTED, test_tto_lr=1e-3,
 )  # fmt: skip
-
-
-def named(method: str) -> str:
-    """The name of the folders of a method, without the number at their end."""
-    return method.replace(",", "").replace(" ", "-")
 
 
 def chosen(method: str) -> dict[str, Any]:

@@ -68,6 +68,7 @@ ELSEWHERE = {
     "end_to_end_shapes": "tasks/test_signal_pipelines.py",
     "end_to_end_sweeps": "tasks/test_signal_pipelines.py",
     "hypernetworks_photographs": "tasks/test_signal_pipelines.py",
+    "hypernetworks_sounds": "tasks/test_signal_pipelines.py",
     "hypernetworks_table": "tasks/test_signal_pipelines.py",
     "hypernetworks_table_3": "tasks/test_signal_pipelines.py",
     "hypernetworks_figure_9": "tasks/test_signal_pipelines.py",

@@ -1,5 +1,6 @@
 """An INR with one matrix made for each signal: the instance pattern composer of GINR-IPC.
-Formulas: docs/derivations/hypernetworks.md#instance-patterns.
+Formulas: docs/derivations/hypernetworks.md#instance-patterns; of INRs that are affine in the pattern:
+docs/derivations/hypernetworks.md#patterns-of-multiplicative-filters.
 
 Shape letters: B batch of signals, P parameters of one INR, I numbers of the instance part; O rows of the modulated
 matrix, N its fan-in, R its rank.
@@ -97,13 +98,12 @@ class PatternComposer(nn.Module):
             matrix_BON = own["v"] if self.modulation == "direct" else self.u * own["v"]
         tensors: dict[str, Tensor] = {}
         for tensor in self.inr.layout.tensors:
+            norm = self.norms.get(tensor.name)
             if tensor.name == self.name:
-                part = normalise_rows(matrix_BON.unflatten(2, self.shape[1:]), len(self.shape), self.norms[self.name])
+                part = normalise_rows(matrix_BON.unflatten(2, self.shape[1:]), len(self.shape), norm)
             else:
                 part = self.shared[tensor.name]
-                if tensor.name in self.norms:
-                    part = normalise_rows(part, part.ndim, self.norms[tensor.name])
-                part = part.expand(len(instances), *part.shape)
+                part = normalise_rows(part, part.ndim, norm).expand(len(instances), *part.shape)
             tensors[tensor.name] = part
         joined: Tensor = self.inr.layout.join(tensors)
         return joined

@@ -76,6 +76,6 @@ class TransInr(TokenHypernet):
         for name, flat in zip(self.fan_ins, instances.split(lengths, dim=1), strict=True):
             u_BRN = flat.unflatten(1, (self.counts[name], -1))[:, self.get_buffer(f"group_of_row_{name}")]
             rows = tensors[name] * u_BRN.reshape(tensors[name].shape)
-            tensors[name] = normalise_rows(rows, rows.ndim - 1, self.norms[name])
+            tensors[name] = normalise_rows(rows, rows.ndim - 1, self.norms.get(name))
         joined: Tensor = self.inr.layout.join(tensors)
         return joined

@@ -86,7 +86,8 @@ def _of_dataset(resolved: str, source: Path | None, split: str) -> SignalSet:
     dataset, signals = _listed(resolved, source)
     arrays = _arrays(resolved, source, split)
     if not len(arrays):
-        raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, signals.split_names)}")
+        others = [name for name in signals.split_names if name != split]
+        raise InrzooError(f"{dataset.name} has no signals in split {split!r}{among(split, others)}")
     of_split, grid, tables = arrays.signals, tuple(signals.grid), dataset.to_json()
 
     @cache

@@ -214,7 +214,7 @@ def test_unknown_fields_are_refused_in_one_line(name):
         ("trans_inr", "groups", 0),
         ("trans_inr", "groups", "64"),
         ("trans_inr", "grouping", "cyclic"),
-        ("trans_inr", "row_norm", "none"),
+        ("trans_inr", "row_norm", "rows"),
         ("trans_inr", "patch", 0),
         ("trans_inr", "patch", [3, 3, 3]),
         ("trans_inr", "num_heads", 3),

@@ -97,6 +97,26 @@ def test_rows_of_a_siren_have_the_norm_of_its_start(name):
     torch.testing.assert_close(unit["weight_1"].norm(dim=-1), torch.ones(3, 64))
 
 
+@pytest.mark.parametrize("name", ["trans_inr", "instance_patterns", "cavia"])
+def test_frequencies_of_one_coordinate_are_not_all_alike(name):
+    """A norm would leave the sign of such a row alone."""
+    inr = make_inr("siren", 1, hidden_features=64)
+    frequencies = inr.layout.split(make(name, inr).eval()(*signals(1)))["weight_0"].abs()
+    assert (frequencies.std(dim=1) > 0.3 * frequencies.mean(dim=1)).all()
+
+
+def test_without_norms_a_multiplicative_filter_network_of_two_filters_is_affine_in_the_pattern():
+    inr = make_inr("fourier_net", num_filters=2)
+    hypernet = make("instance_patterns", inr, row_norm="none").eval()
+    first, second = hypernet.instances(*signals())[:2]
+    u, names = hypernet.composer.u, hypernet.composer.parts["v"]
+    weights = inr.layout.split(hypernet.weights(first[None]))
+    torch.testing.assert_close(weights[hypernet.composer.name][0], u @ first.view(names))
+    ends, between = torch.stack([first, second]), (0.3 * first + 0.7 * second)[None]
+    outputs = inr(hypernet.weights(ends), signals()[0])
+    torch.testing.assert_close(inr(hypernet.weights(between), signals()[0])[0], 0.3 * outputs[0] + 0.7 * outputs[1])
+
+
 @pytest.mark.parametrize("grouping, expected", [("block", [0, 0, 0, 1, 1, 2, 2]), ("tile", [0, 1, 2, 0, 1, 2, 0])])
 def test_groups_of_rows(grouping, expected):
     """Rows of one group share u: they change together, and no other row does."""

@@ -1,6 +1,7 @@
 """The scripts of MWT's and the hypernetworks' tables run from end to end on pictures made here."""
 
 import io
+import wave
 import zipfile
 from pathlib import Path
 
@@ -98,6 +99,35 @@ def test_hypernetworks_photographs(tmp_path):
     assert "* GINR-IPC is above TransINR: **" in page and "pictures of photographs," in page
     assert (tmp_path / "hypernetworks_curves_16.png").stat().st_size > 1000
     run_pipeline("hypernetworks_photographs", **settings)  # nothing is trained again
+    assert settings["DOCUMENT"].read_text() == page
+
+
+def write_sounds(path: Path) -> Path:
+    """Tones of 64 samples, each of a pitch of its own."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(60):
+            content = io.BytesIO()
+            with wave.open(content, "wb") as sound:
+                sound.setnchannels(1)
+                sound.setsampwidth(2)
+                sound.setframerate(8000)
+                sound.writeframes((20000 * np.sin(np.arange(64) * (number + 1) / 40)).astype("<i2").tobytes())
+            split = "test" if number % 3 == 0 else "train"
+            archive.writestr(f"{split}/tones/{number}.wav", content.getvalue())
+    return path
+
+
+@pytest.mark.slow
+def test_hypernetworks_sounds(tmp_path):
+    settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}
+    settings["SPEECH"] = write_sounds(tmp_path / "sounds.zip")
+    run_pipeline("hypernetworks_sounds", **settings)
+    page = settings["DOCUMENT"].read_text()
+    assert page.startswith("## Sounds of one second\n") and "nan" not in page and "64 samples (sounds, 8 kHz)" in page
+    rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
+    assert rows[1:] == ["GINR-IPC by gradient steps", "Learned Init, learned rates", "GINR-IPC", "TransINR"]
+    assert (tmp_path / "hypernetworks_curves_sounds.png").stat().st_size > 1000
+    run_pipeline("hypernetworks_sounds", **settings)  # nothing is trained again
     assert settings["DOCUMENT"].read_text() == page
 
 
