@@ -1,5 +1,6 @@
 """The photographs, INRs, transformers and trainings that the scripts of the hypernetworks share."""
 
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from inrzoo.tasks.reporting.cost import read_cost
 
 OUT, DOCUMENT = folders("out/hypernetworks", "docs/hypernetworks.md")
 SIGNALS = {"tiny": 80, "small": None, "full": None}[SCALE]
-SEEDS = {"tiny": 2, "small": 3, "full": 3}[SCALE]
+SEEDS = int(os.environ.get("INRZOO_SEEDS", 2 if SCALE == "tiny" else 3))
 MINUTES = "CPU minutes"
 STEP: dict[str, Any] = {"lr": 1e-4} if SCALE == "full" else {"optimiser": "muon", "lr": 6e-3}
 """Optimiser and step size of hypernetworks with matrices. AdamW, the papers', needs several times as many steps."""
@@ -64,7 +65,13 @@ def trained(
         costs.append({MINUTES: Measurement(MINUTES, read_cost(folder).cpu_seconds / 60, 0.0, 1)})
     found = {name: torch.stack([one[name] for one in each]) for name in each[0]}
     means = {name: over_seeds_and_signals(name, each_SN) for name, each_SN in found.items()}
-    return found, means | over_runs(costs)
+    return found, means | (over_runs(costs) if SEEDS > 1 else costs[0])
+
+
+def intervals(signals: str) -> str:
+    """Return what the intervals of a table are of, in words; `signals` is what they are called."""
+    seeds = f"{SEEDS} seeds, 95 % intervals over seeds and" if SEEDS > 1 else "one seed, 95 % intervals over"
+    return f"{seeds} {signals}"
 
 
 def check(page: Comparison, claim: str, better: Tensor, worse: Tensor) -> None:

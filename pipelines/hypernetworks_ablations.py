@@ -7,7 +7,7 @@ Duration: small: 40 CPU minutes; what is there stays, the same command continues
 Expected: docs/hypernetworks.md.
 """
 
-from cifar10 import DOCUMENT, MINUTES, OUT, SEEDS, SHARP, STEP, TOKENS, check, perceptron, photographs, trained
+from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, STEP, TOKENS, check, intervals, perceptron, photographs, trained
 from script import SCALE, begin
 
 from inrzoo.tasks import Comparison
@@ -60,7 +60,6 @@ for title, (rows, paper, best) in TABLES.items():
             check(page, f"{best} is above {row}", found[best]["PSNR"], found[row]["PSNR"])
     page.write(
         f"Scale `{SCALE}`: {STEPS:,} steps of 16 images by Muon at {STEP['lr']:g}, ReLU MLP of five maps with {HIDDEN} "
-        f"neurons, {SEEDS} seeds, PSNR in dB of {TESTED} test images of CIFAR-10 with 95 % intervals over seeds and "
-        f"images, no verdicts on rows below {SHARP:g}. The papers' are of other images at 178×178. Matrix 5 is the "
-        "output layer."
+        f"neurons, PSNR in dB of {TESTED} test images of CIFAR-10, {intervals('images')}, no verdicts on rows below "
+        f"{SHARP:g}. The papers' are of other images at 178×178. Matrix 5 is the output layer."
     )

@@ -12,7 +12,7 @@ import itertools
 import math
 from typing import Any
 
-from cifar10 import DOCUMENT, MINUTES, OUT, SEEDS, named, trained
+from cifar10 import DOCUMENT, MINUTES, OUT, intervals, named, trained
 from curves import validation_curve
 from script import SCALE, begin, source
 
@@ -88,8 +88,8 @@ draw_lines(
 )
 page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of 4 sounds of {SAMPLES:,} samples ({sounds.stem}, 8 kHz), FourierNet "
-    f"1/{HIDDEN}×2/1 whose frequencies begin below 0.3 of Nyquist, for Learned Init a SIREN 1/{HIDDEN}×2/1, {SEEDS} "
-    "seeds, unheard test sounds, 95 % intervals over seeds and sounds. PSNR of a peak of 2 and SNR, "
+    f"1/{HIDDEN}×2/1 whose frequencies begin below 0.3 of Nyquist, for Learned Init a SIREN 1/{HIDDEN}×2/1; "
+    f"unheard test sounds, {intervals('sounds')}. PSNR of a peak of 2 and SNR, "
     f"in dB; silence has an SNR of 0. No verdicts on rows below an SNR of {HEARD:g}. The paper's are of LibriSpeech "
     "with ReLU MLPs.",
     "",

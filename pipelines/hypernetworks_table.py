@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from cifar10 import DOCUMENT, MINUTES, OUT, SEEDS, SHARP, TOKENS, check, named, perceptron, photographs, trained
+from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, TOKENS, check, intervals, named, perceptron, photographs, trained
 from curves import validation_curve
 from script import SCALE, begin
 
@@ -98,7 +98,7 @@ draw_lines(
 )
 page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of 16 images, one INR for all (ReLU MLP 2/{2 * FREQUENCIES * 2}/{HIDDEN}×4/3), "
-    f"{TESTED} test images, {SEEDS} seeds with 95 % intervals over seeds and images. Transformers and the shared "
+    f"{TESTED} test images, {intervals('images')}. Transformers and the shared "
     "matrices of GINR-IPC by Muon, Learned Init, whose start is one vector, by AdamW. "
     f"Step sizes (inner ones in brackets) by the validation split after {TUNING} steps: {', '.join(step_sizes)}. "
     f"PSNR in dB, no verdicts on rows below {SHARP:g}. The paper's are of other images, 178×178 and 256×256, for "

@@ -7,7 +7,7 @@ Duration: small: 40 CPU minutes; what is there stays, the same command continues
 Expected: docs/hypernetworks.md.
 """
 
-from cifar10 import DOCUMENT, MINUTES, OUT, SEEDS, SHARP, STEP, TOKENS, check, perceptron, photographs, trained
+from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, STEP, TOKENS, check, intervals, perceptron, photographs, trained
 from script import SCALE, begin
 
 from inrzoo.tasks import Comparison
@@ -48,7 +48,7 @@ for better, worse in [
 ]:
     check(page, f"{better} is above {worse}", found[better]["PSNR"], found[worse]["PSNR"])
 page.write(
-    f"Scale `{SCALE}`: {STEPS:,} steps of 16 images by Muon at {STEP['lr']:g}, ReLU MLP of five maps, {SEEDS} seeds, "
-    f"PSNR in dB of {TESTED} test images of CIFAR-10 with 95 % intervals over seeds and images, no verdicts below "
-    f"{SHARP:g}. The paper's are of FFHQ at 256×256, d = 256 and 1024."
+    f"Scale `{SCALE}`: {STEPS:,} steps of 16 images by Muon at {STEP['lr']:g}, ReLU MLP of five maps, PSNR "
+    f"in dB of {TESTED} test images of CIFAR-10, {intervals('images')}, no verdicts below {SHARP:g}. "
+    "The paper's are of FFHQ at 256×256, d = 256 and 1024."
 )
