@@ -15,11 +15,10 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from inrzoo.errors import InrzooError
 from inrzoo.hypernets import Hypernet, optimise_at_test_time
 from inrzoo.tasks.contract import Data, Device, Learner, Task
 from inrzoo.tasks.measurements import Measurement, measured_mean
-from inrzoo.tasks.signal_tasks import SignalTarget, joined, measured, training_numbers, validation_numbers
+from inrzoo.tasks.signal_tasks import SignalTarget, grid_spacing, joined, measured, training_numbers, validation_numbers
 from inrzoo.tasks.signals import SignalSet
 
 
@@ -109,18 +108,6 @@ class Hypernetwork(SignalTarget[Hypernet], Task):
             for stage, qualities in zip(stages, parts, strict=True)
             for name, numbers_N in joined(qualities).items()
         }
-
-
-def grid_spacing(signals: SignalSet) -> Tensor:
-    """Distance of neighbouring points of the grid along each coordinate, (D,); 0 along an axis of one point.
-
-    Raises:
-        InrzooError: signals have points or views of their own.
-    """
-    if signals.coords is None:
-        raise InrzooError("coord_noise is in steps of a grid; these signals have points or views of their own")
-    distinct = [axis.unique() for axis in signals.coords.T]
-    return torch.stack([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in distinct])
 
 
 class _Learner(Learner):

@@ -5,6 +5,7 @@ Shape letters: B signals, P numbers of one INR, K points of a signal, C channels
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -38,17 +39,26 @@ class SignalTarget(ABC, Generic[Network_co]):
     inr: dict[str, Any]
     hypernet: dict[str, Any]
 
-    def target(self, stored: INR) -> INR:
-        """The INR whose weights are made, for data that have the INR `stored`."""
+    def target(self, signals: SignalSet) -> INR:
+        """The INR whose weights are made: that of the signals, unless `inr` names one.
+
+        Frequencies that are a fraction of the grid's Nyquist frequency need not be told it, as in a build.
+        """
+        stored = signals.inr
         if not self.inr:
             return stored
-        inr: INR = registry.make("inrs", self.inr, in_features=stored.in_features, out_features=stored.out_features)
+        runtime: dict[str, Any] = {"in_features": stored.in_features, "out_features": stored.out_features}
+        # Of other INRs checkpoints record no Nyquist frequency.
+        wanted = self.inr.get("filter_init") == "nyquist_fraction" and "nyquist" not in self.inr
+        if wanted and signals.coords is not None:
+            runtime["nyquist"] = math.pi / float(grid_spacing(signals).max())
+        inr: INR = registry.make("inrs", self.inr, **runtime)
         return inr
 
     def conventions(self, path: Data) -> dict[str, Any]:
         """See `Task.conventions`: the INRs that the network makes, and grid and scale of the signals that it reads."""
         signals = signal_set(path, "train")
-        target = self.target(signals.inr)
+        target = self.target(signals)
         inr = {"name": registry.name_of("inrs", type(target)), **asdict(target)}
         return {"inr": inr, "grid": list(signals.grid), **signals.conventions}
 
@@ -81,7 +91,7 @@ class SignalTarget(ABC, Generic[Network_co]):
                 "of their own; learned_init, cavia and functa take points"
             )
         sizes = signals.observation.picture_sizes(signals.grid)
-        runtime |= {"inr": self.target(signals.inr), "sizes": sizes, "views": sizes != signals.grid}
+        runtime |= {"inr": self.target(signals), "sizes": sizes, "views": sizes != signals.grid}
         network: Network_co = registry.make("hypernets", self.hypernet, **runtime)
         network.compare_by(signals.observer, signals.loss_name)
         return network
@@ -89,6 +99,18 @@ class SignalTarget(ABC, Generic[Network_co]):
     def signals(self, path: Data, split: str) -> SignalSet:
         """Each signal of a split once; see `signal_set`."""
         return signal_set(path, split)
+
+
+def grid_spacing(signals: SignalSet) -> Tensor:
+    """Distance of neighbouring points of the grid along each coordinate, (D,); 0 along an axis of one point.
+
+    Raises:
+        InrzooError: signals have points or views of their own.
+    """
+    if signals.coords is None:
+        raise InrzooError("coord_noise is in steps of a grid; these signals have points or views of their own")
+    distinct = [axis.unique() for axis in signals.coords.T]
+    return torch.stack([(axis[-1] - axis[0]) / max(len(axis) - 1, 1) for axis in distinct])
 
 
 def label_column(signals: SignalSet, name: str | None) -> str:

@@ -12,7 +12,7 @@ from inrzoo.augmentations._resampling import resampled
 from inrzoo.checkpoint import read
 from inrzoo.errors import InrzooError
 from inrzoo.loaders.transforms import generator_for
-from inrzoo.tasks.hypernetwork import grid_spacing
+from inrzoo.tasks.signal_tasks import grid_spacing
 from inrzoo.tasks.signals import signal_set
 
 IMAGE = torch.rand(9, 7, 3, generator=torch.Generator().manual_seed(0))

@@ -15,7 +15,7 @@ from inrzoo.observations.points import Points
 from inrzoo.refit import refit
 from inrzoo.store import open_store
 from inrzoo.tasks import UnfittedDataset
-from inrzoo.tasks.hypernetwork import grid_spacing
+from inrzoo.tasks.signal_tasks import grid_spacing
 from inrzoo.tasks.signals import signal_set
 from inrzoo.verify import verify
 

@@ -28,6 +28,19 @@ def make(name: str, **fields: object):
     return registry.make("tasks", {**spec, **TASKS[name], **fields})
 
 
+def test_a_task_tells_filters_the_nyquist_frequency_as_a_manifest_does():
+    filters = {"name": "fourier_net", "hidden_features": 8, "filter_init": "nyquist_fraction"}
+    fields = {f"inr.{key}": value for key, value in filters.items()}
+    built = signal_set(UnfittedDataset(manifest.load("digits", overrides=fields)), "train").inr
+
+    def frequency(inr: dict[str, object]) -> object:
+        return make("hypernetwork", inr=inr).conventions(UnfittedDataset(tiny()))["inr"]["nyquist"]
+
+    assert frequency(filters) == pytest.approx(built.nyquist, rel=1e-6)
+    assert frequency({**filters, "nyquist": 7.0}) == 7
+    assert frequency({"name": "fourier_net"}) is None, "checkpoints of before have none"
+
+
 @pytest.mark.parametrize("name", TASKS)
 def test_a_dataset_and_a_store_of_it_train_the_same_network(name, finished, tmp_path):
     task, dataset = make(name), UnfittedDataset(tiny())
