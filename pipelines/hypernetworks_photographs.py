@@ -8,12 +8,11 @@ Duration: small: an hour of CPU a training; what is there stays, the same comman
 Expected: docs/hypernetworks.md, and the curves and pictures beside it.
 """
 
-import os
 from typing import Any
 
 from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, STEP, check, intervals, perceptron, trained
 from curves import validation_curve
-from script import SCALE, begin, source
+from script import SCALE, begin, chosen, source
 
 from inrzoo import manifest
 from inrzoo.short_forms import short_table
@@ -32,12 +31,13 @@ TOKENS: dict[str, Any] = {
     "small": {"features": 256, "num_layers": 1, "num_heads": 4, "mlp_features": 512, "patch": 16},
     "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072, "patch": 9},
 }[SCALE] | {"dropout": 0.0}
-METHODS: dict[str, dict[str, Any]] = {
-    "GINR-IPC": {"name": "instance_patterns", "rank": RANK, **TOKENS},
-    "TransINR": {"name": "trans_inr", "groups": RANK // 4, **TOKENS},
-}
+METHODS = chosen(
+    {
+        "GINR-IPC": {"name": "instance_patterns", "rank": RANK, **TOKENS},
+        "TransINR": {"name": "trans_inr", "groups": RANK // 4, **TOKENS},
+    }
+)
 FLIP = (short_table("flip", 0.5, "augmentations"),)
-METHODS = {name: METHODS[name] for name in os.environ.get("INRZOO_METHODS", ",".join(METHODS)).split(",")}
 PAPER = {"GINR-IPC": 35.93, "TransINR": 33.33}
 """PSNR in dB, which the papers measured on CelebA at 178×178 pixels."""
 

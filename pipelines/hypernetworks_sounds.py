@@ -2,7 +2,7 @@
 
 Command:  python pipelines/hypernetworks_sounds.py
 Needs:    INRZOO_SPEECH names a folder or zip of sounds, SPLIT/CLASS/CLIP.wav, with the splits train and test.
-          INRZOO_SCALE: tiny|small|full.
+          INRZOO_SCALE: tiny|small|full. INRZOO_METHODS=TransINR;GINR-IPC trains those alone, INRZOO_SEEDS=1 each once.
 Hardware: small: one CPU core. "full" is a larger INR for many more steps, for a GPU.
 Duration: small: 10 to 15 CPU minutes a training; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md, and the curves beside it.
@@ -14,7 +14,7 @@ from typing import Any
 
 from cifar10 import DOCUMENT, MINUTES, OUT, intervals, named, trained
 from curves import validation_curve
-from script import SCALE, begin, source
+from script import SCALE, begin, chosen, source
 
 from inrzoo import manifest
 from inrzoo.tasks import Comparison, UnfittedDataset, draw_lines
@@ -39,7 +39,7 @@ TOKENS: dict[str, Any] = {
     "dropout": 0.0, "row_norm": "none",
 }  # fmt: skip
 STEPPED = {"inner_steps": 3, "learned_rates": [0.1, 1.0]}
-METHODS: dict[str, dict[str, Any]] = {
+ROWS: dict[str, dict[str, Any]] = {
     "GINR-IPC by gradient steps": {
         "hypernet": {"name": "cavia", "rank": HIDDEN, "row_norm": "none", **STEPPED}, "lr": 1e-2
     },
@@ -50,6 +50,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "GINR-IPC": {"hypernet": {"name": "instance_patterns", "rank": HIDDEN, **TOKENS}, "optimiser": "muon", "lr": 3e-3},
     "TransINR": {"hypernet": {"name": "trans_inr", "groups": HIDDEN, **TOKENS}, "optimiser": "muon", "lr": 3e-3},
 }  # fmt: skip
+METHODS = chosen(ROWS)
 HEARD = 1.0
 """SNR in dB below which a row is too close to silence for a verdict."""
 PAPER = {"GINR-IPC": 40.11, "TransINR": 39.22}

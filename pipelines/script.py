@@ -3,9 +3,11 @@
 import os
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from pathlib import Path
+from typing import TypeVar
 
 from inrzoo.display import show_log
 
+Row = TypeVar("Row")
 SCALE = os.environ.get("INRZOO_SCALE", "small")
 """Size of the run: `tiny`, `small` or `full`."""
 
@@ -25,3 +27,18 @@ def source(dataset: str) -> Path | None:
 def folders(out: str, document: str) -> tuple[Path, Path]:
     """The folder of stores and runs, and the page that a script writes; INRZOO_OUT and INRZOO_DOCUMENT change them."""
     return Path(os.environ.get("INRZOO_OUT", out)), Path(os.environ.get("INRZOO_DOCUMENT", document))
+
+
+def chosen(rows: dict[str, Row]) -> dict[str, Row]:
+    """The rows that INRZOO_METHODS names, separated by semicolons; all without it.
+
+    Raises:
+        SystemExit: there is no row of a name.
+    """
+    names = os.environ.get("INRZOO_METHODS")
+    if names is None:
+        return rows
+    absent = [name for name in names.split(";") if name not in rows]
+    if absent:
+        raise SystemExit(f"INRZOO_METHODS={names}: there is no {absent[0]!r}; there are: {'; '.join(rows)}")
+    return {name: rows[name] for name in names.split(";")}
