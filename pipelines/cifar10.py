@@ -44,7 +44,7 @@ def named(method: str) -> str:
 
 
 def trained(
-    task: Hypernetwork, signals: UnfittedDataset, run: Path
+    task: Hypernetwork, signals: UnfittedDataset, run: Path, split: str = "test"
 ) -> tuple[dict[str, Tensor], dict[str, Measurement]]:
     """Train with each seed and measure.
 
@@ -52,16 +52,17 @@ def trained(
         task: its seed is not used.
         signals: its data.
         run: folder of the runs, without the number of the seed at its end.
+        split: what is measured.
 
     Returns:
-        Numbers of each test image by each training, (seeds, images), by name; and the means over seeds and images, with
-        the minutes that a training took.
+        Numbers of each image of the split by each training, (seeds, images), by name; and the means over seeds and
+        images, with the minutes that a training took.
     """
     each, costs = [], []
     for seed in range(SEEDS):
         own, folder = replace(task, seed=seed), run.with_name(f"{run.name}-{seed}")
         train(own, signals, folder)
-        each.append(scores(own, signals, folder, "test"))
+        each.append(scores(own, signals, folder, split))
         costs.append({MINUTES: Measurement(MINUTES, read_cost(folder).cpu_seconds / 60, 0.0, 1)})
     found = {name: torch.stack([one[name] for one in each]) for name in each[0]}
     means = {name: over_seeds_and_signals(name, each_SN) for name, each_SN in found.items()}

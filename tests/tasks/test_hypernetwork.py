@@ -129,6 +129,10 @@ def test_pictures(name, finished, tmp_path):
     sizes = [Image.open(path).size for path in made]
     assert sizes[0] == (3 * 240, 3 * 252)
     assert all(np.asarray(Image.open(path).convert("L")).std() > 5 for path in made)
+    plain = make(name, steps=2, validate_every=2, test_tto_steps=0)
+    tasks.train(plain, finished, tmp_path / "plain", device="cpu", quiet=True)
+    first = draw(tmp_path / "plain", finished, tmp_path / "two rows", split="train", count=3, device="cpu")[0]
+    assert Image.open(first).size == (3 * 240, 2 * 252), "nothing is optimised"
 
 
 def test_attention_is_laid_over_the_signal(finished):

@@ -41,10 +41,10 @@ def draw_reconstructions(
         device: `cpu`, `cuda`, or `auto`.
 
     Returns:
-        Paths of the figures. `reconstructions.png` shows original, INR, and INR after test-time optimisation, with
-        their PSNR. `attention.png`, for transformers, shows for each matrix the weight token with the most
-        concentrated attention, laid over the signal (TransINR Fig. 7). `activations.png`, for perceptrons, shows the
-        first neurons of each hidden layer (GINR-IPC Fig. 8).
+        Paths of the figures. `reconstructions.png` shows original, INR, and INR after test-time optimisation if the
+        task has any, with their PSNR. `attention.png`, for transformers, shows for each matrix the weight token with
+        the most concentrated attention, laid over the signal (TransINR Fig. 7). `activations.png`, for perceptrons,
+        shows the first neurons of each hidden layer (GINR-IPC Fig. 8).
 
     Raises:
         InrzooError: the checkpoint is of another task, or the signals have more than two axes, or points of their own.
@@ -63,9 +63,10 @@ def draw_reconstructions(
     out.mkdir(parents=True, exist_ok=True)
     with torch.no_grad():
         weights = {"hypernetwork": network(coords, values_BKC)}
-    weights["optimised"] = optimise_at_test_time(
-        network, coords, values_BKC, steps=task.test_tto_steps, lr=task.test_tto_lr, part=task.test_tto_part
-    )
+    if task.test_tto_steps:
+        weights["optimised"] = optimise_at_test_time(
+            network, coords, values_BKC, steps=task.test_tto_steps, lr=task.test_tto_lr, part=task.test_tto_part
+        )
     rows = [[("original", values) for values in values_BKC]]
     for name, each_BP in weights.items():
         decibels = measured(network, each_BP, part, signals)["PSNR"].tolist()
