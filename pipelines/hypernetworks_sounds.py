@@ -51,8 +51,8 @@ ROWS: dict[str, dict[str, Any]] = {
     "TransINR": {"hypernet": {"name": "trans_inr", "groups": HIDDEN, **TOKENS}, "optimiser": "muon", "lr": 3e-3},
 }  # fmt: skip
 METHODS = chosen(ROWS)
-HEARD = 1.0
-"""SNR in dB below which a row is too close to silence for a verdict."""
+HEARD = 0.5
+"""SNR in dB below which a row has not left silence and gets no verdict."""
 PAPER = {"GINR-IPC": 40.11, "TransINR": 39.22}
 
 sounds = source("speech")

@@ -69,6 +69,17 @@ def test_what_two_runs_of_a_pair_share_does_not_widen_the_interval(tmp_path: Pat
         paired_difference(first, second[:2])
 
 
+def test_numbers_below_a_long_axis_do_not_stand_on_each_other(tmp_path: Path) -> None:
+    """Rows of pixels below the axis have gaps between the numbers, however many points there are."""
+    for count in (15, 60):
+        draw_lines(tmp_path / "long.png", {"a": {2.25 * i: measured(50, 1) for i in range(count)}}, "steps", "accuracy")
+        picture = matplotlib.image.imread(tmp_path / "long.png")[..., :3].min(axis=-1)
+        below = picture[int(0.89 * len(picture)) : int(0.92 * len(picture))]
+        inked = (below < 0.5).any(axis=0)
+        starts = np.flatnonzero(np.diff(inked.astype(int)) == 1)
+        assert starts.size and np.diff(np.flatnonzero(inked)).max() > 10, count
+
+
 def test_lines_are_a_picture_with_ink_for_every_line(tmp_path: Path) -> None:
     one = {1: measured(50, 1), 5: measured(70, 1)}
     draw_lines(tmp_path / "one.png", {"a": one}, "shots", "accuracy")

@@ -16,6 +16,9 @@ from inrzoo.tasks.measurements import Measurement
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+MAX_TICKS = 15
+"""Numbers below an axis that can be read beside each other."""
+
 
 def new_figure(width: float, height: float) -> Figure:
     """Return an empty figure of that many inches.
@@ -51,7 +54,10 @@ def draw_lines(path: Path, lines: Mapping[str, Mapping[float, Measurement]], x_n
         means = [measurement.mean for measurement in measurements.values()]
         intervals = [measurement.interval for measurement in measurements.values()]
         axes.errorbar(list(measurements), means, yerr=intervals, label=name, marker="o", markersize=3, capsize=3)
-    axes.set(xlabel=x_name, ylabel=y_name, xticks=sorted({x for measurements in lines.values() for x in measurements}))
+    axes.set(xlabel=x_name, ylabel=y_name)
+    ticks = sorted({x for measurements in lines.values() for x in measurements})
+    if len(ticks) <= MAX_TICKS:
+        axes.set_xticks(ticks)
     axes.grid(alpha=0.3)
     axes.legend()
     save_figure(figure, path)
