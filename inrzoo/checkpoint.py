@@ -40,6 +40,8 @@ NETWORK_TABLES = ("task", "conventions", "identity")
 """Tables that `Checkpoint.network` keeps: how the network was trained, what its INRs mean, and on which data."""
 KINDS = ("module", "optimiser", "random")
 """Prefixes of the tensors' names."""
+WITH_ROW_NORMS = ("cavia", "instance_patterns", "trans_inr")
+"""Hypernetworks that have the field `row_norm`."""
 BEST, LAST = "best.safetensors", "last.safetensors"
 """File names, in the folder of a run, of the checkpoint with the best validation score and of the latest one."""
 
@@ -126,14 +128,23 @@ def network_tables(content: bytes) -> dict[str, Any]:
     return tables
 
 
-def hypernet_table(task: Mapping[str, Any]) -> dict[str, Any]:
-    """Name and arguments of the hypernetwork of a task in a checkpoint, with the defaults that it was trained with.
+def hypernet_table(task: Mapping[str, Any], conventions: Mapping[str, Any]) -> dict[str, Any]:
+    """Name and arguments of the hypernetwork of a checkpoint, with the defaults that it was trained with.
 
-    `grouping` of `trans_inr` was `block` by default before tasks had the field `optimiser`; it is `tile` since.
+    Before tasks had the field `optimiser`, `grouping` of `trans_inr` was `block` by default, now `tile`; and
+    `row_norm = "auto"` gave rows of one number a norm, too, as "init" does.
+
+    Args:
+        task, conventions: as the checkpoint records them.
     """
     table: dict[str, Any] = task["hypernet"]
-    is_older = table.get("name") == "trans_inr" and "optimiser" not in task
-    return {"grouping": "block", **table} if is_older else table
+    name, is_older = table.get("name"), "optimiser" not in task
+    if is_older and name == "trans_inr":
+        table = {"grouping": "block", **table}
+    one_coordinate = len(conventions["grid"]) == 1 and conventions["inr"]["name"] != "relu_mlp"
+    if is_older and one_coordinate and name in WITH_ROW_NORMS and table.get("row_norm", "auto") == "auto":
+        table = {**table, "row_norm": "init"}
+    return table
 
 
 def network_state(content: bytes) -> dict[str, Tensor]:

@@ -165,7 +165,8 @@ def weights_of(
 @functools.lru_cache(maxsize=1)
 def _loaded(content: bytes, device: str, inr: INR, grid: tuple[int, ...], observation: Observation) -> Hypernet:
     tensors = network_state(content)
-    spec, sizes = hypernet_table(network_tables(content)["task"]), observation.picture_sizes(grid)
+    tables = network_tables(content)
+    spec, sizes = hypernet_table(tables["task"], tables["conventions"]), observation.picture_sizes(grid)
     runtime: dict[str, Any] = {"inr": inr, "sizes": sizes, "views": sizes != grid}
     if spec["name"] == "end_to_end":
         runtime["num_classes"] = len(tensors["classifier.1.bias"])

@@ -45,7 +45,7 @@ def task_table(checkpoint: Checkpoint) -> dict[str, Any]:
     known = {field.name for field in dataclasses.fields(registry.find("tasks", checkpoint.task["name"]))}
     table = {**{key: value for key, value in NEWER_FIELDS.items() if key in known}, **checkpoint.task}
     if "hypernet" in table:
-        table["hypernet"] = hypernet_table(checkpoint.task)
+        table["hypernet"] = hypernet_table(checkpoint.task, checkpoint.conventions)
     if "quantile_dropout" not in table:
         return table
     strengths = {key: table.pop(key) for key in OLDER_FIELDS}
