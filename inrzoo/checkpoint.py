@@ -132,7 +132,7 @@ def hypernet_table(task: Mapping[str, Any], conventions: Mapping[str, Any]) -> d
     """Name and arguments of the hypernetwork of a checkpoint, with the defaults that it was trained with.
 
     Before tasks had the field `optimiser`, `grouping` of `trans_inr` was `block` by default, now `tile`; and
-    `row_norm = "auto"` gave rows of one number a norm, too, as "init" does.
+    `row_norm = "auto"` gave rows of one number a norm, too, as "unit" does for ReLU MLPs and "init" for all others.
 
     Args:
         task, conventions: as the checkpoint records them.
@@ -141,9 +141,10 @@ def hypernet_table(task: Mapping[str, Any], conventions: Mapping[str, Any]) -> d
     name, is_older = table.get("name"), "optimiser" not in task
     if is_older and name == "trans_inr":
         table = {"grouping": "block", **table}
-    one_coordinate = len(conventions["grid"]) == 1 and conventions["inr"]["name"] != "relu_mlp"
-    if is_older and one_coordinate and name in WITH_ROW_NORMS and table.get("row_norm", "auto") == "auto":
-        table = {**table, "row_norm": "init"}
+    inr = conventions["inr"]
+    has_rows_of_one = inr["in_features"] == 1 and inr.get("encoding", "none") == "none"
+    if is_older and has_rows_of_one and name in WITH_ROW_NORMS and table.get("row_norm", "auto") == "auto":
+        table = {**table, "row_norm": "unit" if inr["name"] == "relu_mlp" else "init"}
     return table
 
 

@@ -134,12 +134,23 @@ def test_checkpoints_of_before_tile_was_the_default_make_what_block_makes(runs, 
     assert not np.array_equal(made["older"], made["tile"])
 
 
-@pytest.mark.parametrize(("inr", "norm"), [("siren", "init"), ("relu_mlp", "auto")])
-def test_checkpoints_of_before_frequencies_were_left_alone_normalise_them(inr, norm, tmp_path):
+ENCODED = {"encoding": "log_spaced", "num_frequencies": 4, "sigma": 4.0}
+
+
+@pytest.mark.parametrize(
+    ("dataset", "inr", "norm"),
+    [
+        ("tones", {"name": "siren"}, "init"),
+        ("tones", {"name": "relu_mlp"}, "unit"),
+        ("tones", {"name": "relu_mlp", **ENCODED}, "auto"),
+        ("solids", {"name": "siren"}, "auto"),  # a list of points, of three coordinates each
+    ],
+)
+def test_checkpoints_of_before_frequencies_were_left_alone_normalise_them(dataset, inr, norm, tmp_path):
     hypernet = {"name": "cavia", "rank": 4}
-    table = {"inr": {"name": inr, "hidden_features": 8}, "hypernet": hypernet, "steps": 1, "batch": 2}
+    table = {"inr": {"hidden_features": 8, **inr}, "hypernet": hypernet, "steps": 1, "batch": 2}
     task = registry.make("tasks", {"name": "hypernetwork", "validate_every": 1, "validation_signals": 2, **table})
-    newer = read(tasks.train(task, UnfittedDataset(manifest.load("tones")), tmp_path / "run", quiet=True).folder)
+    newer = read(tasks.train(task, UnfittedDataset(manifest.load(dataset)), tmp_path / "run", quiet=True).folder)
     older = {key: value for key, value in newer.task.items() if key != "optimiser"}
     replace(newer, task=older).write(tmp_path / "older.safetensors")
     assert restored(newer, {}).hypernet == hypernet
