@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from script import SCALE, folders, source
-from signal_scores import scores
+from signal_scores import compare, scores
 from torch import Tensor
 
 from inrzoo import manifest
@@ -83,9 +83,8 @@ def check(page: Comparison, claim: str, better: Tensor, worse: Tensor) -> None:
         claim: in words.
         better, worse: PSNR of each image by each training, (seeds, images).
     """
-    means = over_seeds_and_signals("PSNR", better), over_seeds_and_signals("PSNR", worse)
-    if min(each.mean for each in means) >= SHARP:
-        page.check(claim, *means, paired=over_seeds_and_signals(claim, better - worse))
+    if min(over_seeds_and_signals("PSNR", each).mean for each in (better, worse)) >= SHARP:
+        compare(page, claim, "PSNR", better, worse)
 
 
 def photographs() -> UnfittedDataset:

@@ -15,11 +15,11 @@ from typing import Any
 from cifar10 import DOCUMENT, MINUTES, OUT, intervals, named, trained
 from curves import validation_curve
 from script import SCALE, begin, chosen, source
+from signal_scores import compare
 
 from inrzoo import manifest
 from inrzoo.tasks import Comparison, UnfittedDataset, draw_lines
 from inrzoo.tasks.hypernetwork import Hypernetwork
-from inrzoo.tasks.measurements import over_seeds_and_signals
 
 begin(__doc__)
 
@@ -78,9 +78,7 @@ for method, settings in METHODS.items():
 for better, worse in itertools.combinations(METHODS, 2):
     above, below = (found[method]["PSNR"] for method in (better, worse))
     if min(float(found[method]["snr"].mean()) for method in (better, worse)) >= HEARD:
-        means = over_seeds_and_signals("PSNR", above), over_seeds_and_signals("PSNR", below)
-        difference = over_seeds_and_signals("PSNR", above - below)
-        page.check(f"{better} is above {worse}", *means, paired=difference)
+        compare(page, f"{better} is above {worse}", "PSNR", above, below)
 draw_lines(
     DOCUMENT.with_name("hypernetworks_curves_sounds.png"),
     {method: validation_curve(runs / f"{named(method)}-0", "validation_psnr") for method in METHODS},

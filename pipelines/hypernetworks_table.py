@@ -14,10 +14,10 @@ import torch
 from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, TOKENS, check, intervals, named, perceptron, photographs, trained
 from curves import validation_curve
 from script import SCALE, begin
+from signal_scores import compare
 
 from inrzoo.tasks import Comparison, draw_lines, train
 from inrzoo.tasks.hypernetwork import Hypernetwork
-from inrzoo.tasks.measurements import over_seeds_and_signals
 
 begin(__doc__)
 
@@ -86,10 +86,7 @@ for better, worse in ORDER:
     check(page, f"{better} is above {worse}", found[better][plain], found[worse][plain])
 for method in METHODS:
     before, after = found[method][plain], found[method][optimised]
-    means = over_seeds_and_signals(optimised, after), over_seeds_and_signals(plain, before)
-    page.check(
-        f"{method}: test-time optimisation helps", *means, paired=over_seeds_and_signals(optimised, after - before)
-    )
+    compare(page, f"{method}: test-time optimisation helps", optimised, after, before)
 draw_lines(
     DOCUMENT.with_name("hypernetworks_curves.png"),
     {method: validation_curve(OUT / "runs" / f"{named(method)}-0", "validation_psnr") for method in METHODS},

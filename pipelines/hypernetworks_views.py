@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 from script import SCALE, begin
-from signal_scores import scores
+from signal_scores import compare, scores
 from view_objects import DOCUMENT, OUT, SAMPLES, SIZE, classes, objects
 
 from inrzoo.tasks import Comparison, train
@@ -124,8 +124,7 @@ def over_all(method: str, name: str) -> torch.Tensor:
 def check(claim: str, better: tuple[str, str], worse: tuple[str, str], margin: float = 0.0) -> None:
     """Add a finding on the differences between measurements of the same objects, (method, name) each."""
     first, second = over_all(*better), over_all(*worse) + margin
-    means = over_seeds_and_signals(better[1], first), over_seeds_and_signals(worse[1], second)
-    page.check(claim, *means, paired=over_seeds_and_signals(claim, first - second))
+    compare(page, claim, better[1], first, second)
 
 
 ONE, OPTIMISED_ONE = named(1), named(1, "all")

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from inrzoo.checkpoint import read
 from inrzoo.store.files import write_atomically
-from inrzoo.tasks import UnfittedDataset
+from inrzoo.tasks import Comparison, UnfittedDataset
 from inrzoo.tasks.hypernetwork import Hypernetwork
+from inrzoo.tasks.measurements import over_seeds_and_signals
 from inrzoo.tasks.novel_views import NovelViews
 
 
@@ -36,3 +37,16 @@ def scores(
         file.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(file, json.dumps({name: each_N.tolist() for name, each_N in found.items()}).encode())
     return {name: torch.tensor(each) for name, each in json.loads(file.read_text()).items()}
+
+
+def compare(page: Comparison, claim: str, name: str, better: Tensor, worse: Tensor) -> None:
+    """Add a finding on the same signals by each training.
+
+    Args:
+        page: gets the finding.
+        claim: in words.
+        name: of the measurement.
+        better, worse: its numbers, (seeds, signals).
+    """
+    means = over_seeds_and_signals(name, better), over_seeds_and_signals(name, worse)
+    page.check(claim, *means, paired=over_seeds_and_signals(name, better - worse))

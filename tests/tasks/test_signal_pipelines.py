@@ -1,7 +1,6 @@
 """The scripts of MWT's and the hypernetworks' tables run from end to end on pictures made here."""
 
 import io
-import wave
 import zipfile
 from pathlib import Path
 
@@ -41,6 +40,19 @@ def write_cifar10(path: Path) -> Path:
     return path
 
 
+def run_again(name: str, settings: dict) -> dict[Path, int]:
+    """Run a script that has run: nothing is trained or fitted, and its page stays. Returns the files of the runs."""
+
+    def found() -> dict[Path, int]:
+        return {file: file.stat().st_mtime_ns for file in settings["DOCUMENT"].parent.rglob("*.safetensors")}
+
+    runs, page = found(), settings["DOCUMENT"].read_text()
+    run_pipeline(name, **settings)
+    assert found() == runs
+    assert settings["DOCUMENT"].read_text() == page
+    return runs
+
+
 @pytest.mark.slow
 def test_end_to_end_table(tmp_path):
     settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md", "DATASETS": "mnist,cifar10"}
@@ -55,10 +67,7 @@ def test_end_to_end_table(tmp_path):
     assert "mnist: MWT is above MWT, w_task = 0: **" in page
     assert "cifar10: MWT, augmented is above MWT: **" in page and "2 seeds with the 95 % interval" in page
     assert (tmp_path / "end_to_end_curves.png").stat().st_size > 5000
-    runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
-    run_pipeline("end_to_end_table", **settings)  # nothing is trained or fitted again
-    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
-    assert settings["DOCUMENT"].read_text() == page
+    run_again("end_to_end_table", settings)
 
 
 @pytest.mark.slow
@@ -98,27 +107,21 @@ def test_hypernetworks_photographs(tmp_path):
     assert page.startswith("## Photographs of 16×16 pixels\n") and "nan" not in page
     assert "* GINR-IPC is above TransINR: **" in page and "pictures of photographs," in page
     assert (tmp_path / "hypernetworks_curves_16.png").stat().st_size > 1000
-    run_pipeline("hypernetworks_photographs", **settings)  # nothing is trained again
-    assert settings["DOCUMENT"].read_text() == page
+    run_again("hypernetworks_photographs", settings)
 
 
 def write_sounds(path: Path) -> Path:
     """Tones of 64 samples, each of a pitch of its own."""
-    with zipfile.ZipFile(path, "w") as archive:
-        for number in range(60):
-            content = io.BytesIO()
-            with wave.open(content, "wb") as sound:
-                sound.setnchannels(1)
-                sound.setsampwidth(2)
-                sound.setframerate(8000)
-                sound.writeframes((20000 * np.sin(np.arange(64) * (number + 1) / 40)).astype("<i2").tobytes())
-            split = "test" if number % 3 == 0 else "train"
-            archive.writestr(f"{split}/tones/{number}.wav", content.getvalue())
-    return path
+    from small_datasets import sound, write_zip
+
+    tones = [(20000 * np.sin(np.arange(64) * (number + 1) / 40)).astype(np.int16) for number in range(60)]
+    splits = ["train" if number % 3 else "test" for number in range(60)]
+    return write_zip(path, {f"{splits[i]}/tones/{i}.wav": sound(tone) for i, tone in enumerate(tones)})
 
 
 @pytest.mark.slow
-def test_hypernetworks_sounds(tmp_path):
+def test_hypernetworks_sounds(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "sources")
     settings = {"OUT": tmp_path / "out", "DOCUMENT": tmp_path / "page.md"}
     settings["SPEECH"] = write_sounds(tmp_path / "sounds.zip")
     run_pipeline("hypernetworks_sounds", **settings)
@@ -127,8 +130,7 @@ def test_hypernetworks_sounds(tmp_path):
     rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
     assert rows[1:] == ["GINR-IPC by gradient steps", "Learned Init, learned rates", "GINR-IPC", "TransINR"]
     assert (tmp_path / "hypernetworks_curves_sounds.png").stat().st_size > 1000
-    run_pipeline("hypernetworks_sounds", **settings)  # nothing is trained again
-    assert settings["DOCUMENT"].read_text() == page
+    run_again("hypernetworks_sounds", settings)
 
 
 def write_shapes(folder: Path) -> dict[str, Path]:
@@ -161,11 +163,7 @@ def test_end_to_end_shapes(tmp_path, monkeypatch):
     for dataset in ("furniture", "modelnet10_surfaces"):
         assert all(page.count(f"| {dataset}: {name} ") == 1 for name in names)
         assert f"* {dataset}: MWT is above flat_mlp + 10 points: **" in page
-    runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
-    assert len(runs) == 2 * 2 * len(names)  # the best and the last checkpoint
-    run_pipeline("end_to_end_shapes", **settings)  # nothing is trained or fitted again
-    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
-    assert settings["DOCUMENT"].read_text() == page
+    assert len(run_again("end_to_end_shapes", settings)) == 2 * 2 * len(names)  # the best and the last checkpoint
 
 
 @pytest.mark.slow
@@ -181,8 +179,4 @@ def test_end_to_end_sweeps(tmp_path):
         *others,
     ]
     assert all(page.count(f"* {first} is above {other}: **") == 2 for other in others)
-    runs = {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")}
-    assert len(runs) == 2 * 9
-    run_pipeline("end_to_end_sweeps", **settings)  # nothing is trained again
-    assert {file: file.stat().st_mtime_ns for file in tmp_path.rglob("*.safetensors")} == runs
-    assert settings["DOCUMENT"].read_text() == page
+    assert len(run_again("end_to_end_sweeps", settings)) == 2 * 9
