@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from inrzoo.array_namespace import affine
 from inrzoo.formula import Filter, Formula, Layer
 from inrzoo.inrs import INR, FilterNetwork
+from inrzoo.inrs._harmonics import complete_up_to, harmonics
 from inrzoo.inrs._mlp import broadcast_to_float64
 from inrzoo.inrs._symmetries import draw_integers, draw_signs, first_nonzero, lexicographic_order, sign_of, split_at
 from inrzoo.lazy import lazy
@@ -55,6 +56,9 @@ class MultiplicativeFilterNetwork(INR):
     * `"fathony"`, the authors': U(±input_scale/√(F·D)).
     * `"nyquist_fraction"`, ours: U(±nyquist_fraction·nyquist/F). Along every axis the frequencies of a FourierNet stay
       below Σ_i max_j |ω_i|, so initial ones stay below that fraction of the grid's Nyquist frequency.
+    * `"harmonics"`, ours: π divisions^(F−1−i)/extent k with whole numbers k from 0, each with φ_i = 0 and π/2. The last
+      filter's are the harmonics of [-extent, extent]^D, those before it of a part of it, of a part of a part and so on,
+      so that a product of filters is a short-time Fourier series (docs/derivations/filter_networks.md#harmonics).
 
     Attributes:
         hidden_features: H, units of every filter.
@@ -66,6 +70,9 @@ class MultiplicativeFilterNetwork(INR):
         nyquist_fraction: factor of `"nyquist_fraction"`.
         nyquist: Nyquist frequency of the fitting grid, π/spacing, in radians per coordinate unit; the smallest over the
             axes. Required for `"nyquist_fraction"`.
+        divisions: parts along each axis for `"harmonics"`; by default as many as H harmonics can tell apart, H for an
+            even H and one axis.
+        extent: highest coordinate for `"harmonics"`, that of the signals.
     """
 
     FILTER_TENSORS: ClassVar[Mapping[str, tuple[str, ...]]] = {"omega": ("in",), "phi": ()}
@@ -75,11 +82,13 @@ class MultiplicativeFilterNetwork(INR):
 
     hidden_features: int = 16
     num_filters: int = 3
-    filter_init: Literal["fathony", "nyquist_fraction"] = "fathony"
+    filter_init: Literal["fathony", "nyquist_fraction", "harmonics"] = "fathony"
     input_scale: float = 3.03
     weight_scale: float = 1.0
     nyquist_fraction: float = 1.0
     nyquist: float | None = None
+    divisions: int | None = None
+    extent: float = 1.0
 
     def __post_init__(self) -> None:
         """Reject impossible fields.
@@ -90,13 +99,14 @@ class MultiplicativeFilterNetwork(INR):
         super().__post_init__()
         for key in ("hidden_features", "num_filters"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
-        formulas = ("fathony", "nyquist_fraction")
+        formulas = ("fathony", "nyquist_fraction", "harmonics")
         self.require("filter_init", self.filter_init in formulas, f"one of {', '.join(map(repr, formulas))}")
-        for key in ("input_scale", "weight_scale", "nyquist_fraction"):
+        for key in ("input_scale", "weight_scale", "nyquist_fraction", "extent"):
             self.require(key, 0 < getattr(self, key) < math.inf, "above 0")
         if self.filter_init == "nyquist_fraction" or self.nyquist is not None:
             allowed = "above 0 where filter_init = 'nyquist_fraction': π / spacing of the fitting grid"
             self.require("nyquist", self.nyquist is not None and 0 < self.nyquist < math.inf, allowed)
+        self.require("divisions", self.divisions is None or self.divisions >= 1, "at least 1")
 
     @cached_property
     def layout(self) -> WeightLayout:
@@ -134,7 +144,7 @@ class MultiplicativeFilterNetwork(INR):
         tensors: dict[str, NDArray[np.float64]] = {}
         bounds = self.init_bounds()
         for i in range(self.num_filters):
-            tensors |= {f"{name}_{i}": part for name, part in self.init_filter(stream).items()}
+            tensors |= {f"{name}_{i}": part for name, part in self.init_filter(i, stream).items()}
             rows = self.out_features if i == self.num_filters - 1 else self.hidden_features
             for name, size in ((f"weight_{i}", rows * self.hidden_features), (f"bias_{i}", rows)):
                 drawn = stream.uniform(-bounds[name], bounds[name], size)
@@ -147,7 +157,8 @@ class MultiplicativeFilterNetwork(INR):
         bounds: dict[str, float] = {}
         for i in range(self.num_filters):
             scale = 1.0 if i == self.num_filters - 1 else self.weight_scale
-            bounds |= {f"omega_{i}": self._omega_bound, f"phi_{i}": math.pi}
+            if self.filter_init != "harmonics":
+                bounds |= {f"omega_{i}": self._omega_bound, f"phi_{i}": math.pi}
             bounds[f"weight_{i}"] = math.sqrt(scale / self.hidden_features)
             bounds[f"bias_{i}"] = math.sqrt(1 / self.hidden_features)
         return bounds
@@ -158,8 +169,13 @@ class MultiplicativeFilterNetwork(INR):
             return self.nyquist_fraction * self.nyquist / self.num_filters
         return self.input_scale / math.sqrt(self.num_filters * self.in_features)
 
-    def init_filter(self, stream: Stream) -> dict[str, NDArray[np.float64]]:
-        """Draw the tensors of one filter in the order of the layout: `omega` (H, D), `phi` (H,), …"""
+    def init_filter(self, i: int, stream: Stream) -> dict[str, NDArray[np.float64]]:
+        """Draw the tensors of filter i in the order of the layout: `omega` (H, D), `phi` (H,), …"""
+        if self.filter_init == "harmonics":
+            divisions = self.divisions or 2 * complete_up_to(self.hidden_features, self.in_features) + 2
+            multiples_HD, phi_H = harmonics(self.hidden_features, self.in_features)
+            lowest = math.pi / self.extent * divisions ** (self.num_filters - 1 - i)
+            return {"omega": lowest * multiples_HD, "phi": phi_H}
         bound = self._omega_bound
         omega = stream.uniform(-bound, bound, self.hidden_features * self.in_features)
         return {

@@ -34,8 +34,8 @@ class GaborNet(MultiplicativeFilterNetwork):
     """An MFN with the filters g_ij(x) = exp(-γ_ij/2 |x - μ_ij|²) sin(ω_ij x + φ_ij).
 
     Initialisation: as in `MultiplicativeFilterNetwork`, then μ_i ~ U(-1, 1) and γ_i ~ Gamma(alpha/F, rate beta), and
-    for `"fathony"` row j of ω_i is multiplied by √γ_ij, as in the authors' code. For `"nyquist_fraction"` ω_i stays as
-    drawn, so that the bound of its class holds for the centres of the filters' spectra.
+    for `"fathony"` row j of ω_i is multiplied by √γ_ij, as in the authors' code. Otherwise ω_i stays as it is, so that
+    the bound of its class holds for the centres of the filters' spectra.
 
     The spectrum of an envelope is unbounded: each filter spreads over about √γ radians per unit, so that Σ_i max_j
     |ω_i| bounds the centres only. As in the authors' code, the fit may take γ below 0: such an envelope is 1 at μ,
@@ -69,9 +69,9 @@ class GaborNet(MultiplicativeFilterNetwork):
         for key in ("alpha", "beta"):
             self.require(key, 0 < getattr(self, key) < np.inf, "above 0")
 
-    def init_filter(self, stream: Stream) -> dict[str, NDArray[np.float64]]:
-        """Draw the tensors of one filter: `omega` (H, D), `phi` (H,), `mu` (H, D), `gamma` (H,)."""
-        tensors = super().init_filter(stream)
+    def init_filter(self, i: int, stream: Stream) -> dict[str, NDArray[np.float64]]:
+        """Draw the tensors of filter i: `omega` (H, D), `phi` (H,), `mu` (H, D), `gamma` (H,)."""
+        tensors = super().init_filter(i, stream)
         tensors["mu"] = stream.uniform(-1, 1, tensors["omega"].size).reshape(tensors["omega"].shape)
         tensors["gamma"] = stream.gamma(self.alpha / self.num_filters, self.beta, self.hidden_features)
         if self.filter_init == "fathony":

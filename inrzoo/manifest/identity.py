@@ -44,6 +44,8 @@ ADDED_LATER = {
     "observation": {"name": "grid", "measures": []},
     "inr.omega_hidden": None,
     "inr.init_scale": 1.0,
+    "inr.divisions": None,
+    "inr.extent": 1.0,
     "bibtex": "",
     "earlier_limits": [],
     "weights": "float32",

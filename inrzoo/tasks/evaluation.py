@@ -13,6 +13,7 @@ from inrzoo import registry
 from inrzoo.checkpoint import BEST, Checkpoint, read
 from inrzoo.differences import differences
 from inrzoo.errors import InrzooError
+from inrzoo.manifest import without_defaults
 from inrzoo.tasks.contract import Data, Device, Task, UnfittedDataset
 from inrzoo.tasks.measurements import Measurement
 from inrzoo.tasks.reporting.cost import read_cost
@@ -92,7 +93,8 @@ def require_alike(theirs: Mapping[str, Any], ours: Mapping[str, Any], path: str,
     Raises:
         InrzooError: they differ; the message names all differences.
     """
-    ours = plain(ours)
+    # INRs of before a field existed lack it.
+    theirs, ours = without_defaults(theirs), without_defaults(plain(ours))
     start = theirs.get("init.start")
     same_start = start is not None and start == ours.get("init.start")
     differing = differences(theirs, ours, ignored=(FIT, *(["init.mode"] if same_start else [])))

@@ -141,6 +141,8 @@ def test_spectrum_ends_at_the_sum_of_the_highest_frequencies(seed, num_filters):
         {"nyquist": 0.0},
         {"nyquist": -42.4, "filter_init": "nyquist_fraction"},
         {"nyquist": None, "filter_init": "nyquist_fraction"},
+        {"divisions": 0, "filter_init": "harmonics"},
+        {"extent": 0.0, "filter_init": "harmonics"},
         {"in_features": 0},
         {"out_features": 0},
     ],

@@ -1,13 +1,17 @@
 """Scripts of tables measure how long training took, means over runs, numbers on a page."""
 
 import math
+from dataclasses import asdict
 
 import pytest
 import torch
 from tiny_store import tiny
 
 from inrzoo import registry, tasks
+from inrzoo.errors import InrzooError
+from inrzoo.inrs.fourier_net import FourierNet
 from inrzoo.tasks import Comparison, Measurement, UnfittedDataset, over_runs
+from inrzoo.tasks.evaluation import require_alike
 from inrzoo.tasks.measurements import Z_95, measured_mean, over_seeds_and_signals
 
 
@@ -37,6 +41,17 @@ def test_runs_are_averaged_with_students_interval():
     assert found.interval == pytest.approx(4.30265 * spread / math.sqrt(3), rel=1e-5)
     assert found.trials == 3
     assert over_runs(runs[:1])["PSNR"].interval == math.inf
+
+
+def test_networks_read_inrs_that_have_fields_which_came_later():
+    """Their INRs were made as the defaults of these fields say; other values are other INRs."""
+    net = FourierNet(in_features=1, out_features=1)
+    newer = {"name": "fourier_net", **asdict(net)}
+    older = {name: value for name, value in newer.items() if name not in ("divisions", "extent")}
+    for theirs, ours in ((older, newer), (newer, older)):
+        require_alike({"inr": theirs}, {"inr": ours}, "a store")
+    with pytest.raises(InrzooError, match=r"than those of a store: inr\.extent: absent → 33\.0$"):
+        require_alike({"inr": older}, {"inr": {**newer, "extent": 33.0}}, "a store")
 
 
 def test_a_page_shows_as_many_decimals_as_asked_for(tmp_path):
