@@ -63,7 +63,7 @@ base = Hypernetwork(
 )  # fmt: skip
 
 
-def chosen(method: str) -> dict[str, Any]:
+def best_settings(method: str) -> dict[str, Any]:
     """The candidate that is best for validation images after a few steps."""
     tried = []
     for number, candidate in enumerate(METHODS[method]):
@@ -77,7 +77,7 @@ page = Comparison(DOCUMENT, TITLE, [plain, optimised, MINUTES], decimals=2)
 found: dict[str, dict[str, torch.Tensor]] = {}
 step_sizes = []
 for method in METHODS:
-    best = chosen(method)
+    best = best_settings(method)
     inner = best["hypernet"].get("inner_lr")
     step_sizes.append(f"{method} {best['lr']:g}" + (f" ({inner:g})" if inner else ""))
     found[method], ours = trained(replace(base, **best), signals, OUT / "runs" / named(method))

@@ -43,8 +43,8 @@ def draw_reconstructions(
     Returns:
         Paths of the figures. `reconstructions.png` shows original, INR, and INR after test-time optimisation if the
         task has any, with their PSNR. `attention.png`, for transformers, shows for each matrix the weight token with
-        the most concentrated attention, laid over the signal (TransINR Fig. 7). `activations.png`, for perceptrons,
-        shows the first neurons of each hidden layer (GINR-IPC Fig. 8).
+        the most concentrated attention, laid over a picture or drawn over a sound, as a share of its highest (TransINR
+        Fig. 7). `activations.png`, for perceptrons, shows the first neurons of each hidden layer (GINR-IPC Fig. 8).
 
     Raises:
         InrzooError: the checkpoint is of another task, or the signals have more than two axes, or points of their own.
@@ -83,7 +83,7 @@ def draw_reconstructions(
 
 
 def _attention(network: TokenHypernet, values_BKC: Tensor, darkest: float) -> list[list[tuple[str, Tensor]]]:
-    """A row for each matrix: the signals, darkened where its token pays no attention."""
+    """A row for each matrix: pictures, darkened where its token pays no attention; sounds, and the attention beside."""
     with torch.no_grad():
         maps = network.attention_maps(values_BKC).mean(dim=1)  # over heads: (B, G, patches along each axis)
     flat_BGT = maps.flatten(2)
@@ -96,7 +96,10 @@ def _attention(network: TokenHypernet, values_BKC: Tensor, darkest: float) -> li
         mode = "linear" if len(network.sizes) == 1 else "bilinear"
         mask = interpolate(maps[:, token, None], size=network.sizes, mode=mode)[:, 0].flatten(1)
         mask_BK1 = (mask / mask.amax(dim=1, keepdim=True))[..., None]
-        shown = darkest + mask_BK1 * (values_BKC - darkest)
+        if len(network.sizes) == 1:
+            shown = torch.cat([values_BKC, mask_BK1], dim=2)
+        else:
+            shown = darkest + mask_BK1 * (values_BKC - darkest)
         rows.append([(f"{name}, token {tokens.index(token)}", one) for one in shown])
     return rows
 
