@@ -160,10 +160,12 @@ def test_end_to_end_shapes(tmp_path, monkeypatch):
     assert "one seed, intervals over test signals" in page and "nan" not in page
     names = ["MWT", "PointNet"]
     names += [*(f"{name}, augmented" for name in names), "flat_mlp, fitted SIRENs", "same classifier, fitted SIRENs"]
+    names += ["flat_mlp, fitted SIRENs, each from its own start"]
     datasets = ("furniture", "modelnet10_surfaces")
     for dataset, section in zip(datasets, page.split("## Shapes: ")[1:], strict=True):
         assert section.startswith(f"{dataset}\n") and all(section.count(f"| {name} ") == 1 for name in names)
         assert "* MWT is above flat_mlp + 10 points: **" in section
+        assert "* MWT is above flat_mlp on INRs of different starts + 10 points: **" in section
     assert len(run_again("end_to_end_shapes", settings)) == 2 * 2 * len(names)  # the best and the last checkpoint
 
 
