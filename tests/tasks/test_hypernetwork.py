@@ -146,3 +146,15 @@ def test_attention_is_laid_over_the_signal(finished):
         for (_, shown), whole in zip(row, values, strict=True):
             assert ((shown >= -1) & (shown <= whole + 1e-6)).all()
             assert shown.max() > -1
+
+
+def test_attention_is_drawn_over_a_sound():
+    """Darkening a sound would draw a line at its lowest value; the sound stays, the attention is a second curve."""
+    inr = registry.make("inrs", {"name": "siren", "hidden_features": 4}, in_features=1, out_features=1)
+    tokens = {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8, "patch": 4}
+    network = registry.make("hypernets", {"name": "trans_inr", **tokens}, inr=inr, sizes=(32,)).eval()
+    values = torch.randn(2, 32, 1)
+    for row in _attention(network, values, -1.0):
+        for (_, shown), whole in zip(row, values, strict=True):
+            assert torch.equal(shown[:, :1], whole)
+            assert 0 <= float(shown[:, 1].min()) < float(shown[:, 1].max()) == 1
