@@ -31,6 +31,7 @@ VALIDATION, TESTED = {"tiny": (10, 2), "small": (128, 256), "full": (128, None)}
 PATCH = {"tiny": 8, "small": 128, "full": 128}[SCALE]
 INR: dict[str, Any] = {
     "name": "fourier_net", "hidden_features": HIDDEN, "num_filters": 2, "filter_init": "harmonics",
+    # By default they are as many as a filter has units.
     **({"divisions": SAMPLES // PATCH} if HIDDEN != SAMPLES // PATCH else {}),
 }  # fmt: skip
 TOKENS: dict[str, Any] = {
@@ -38,7 +39,6 @@ TOKENS: dict[str, Any] = {
     "dropout": 0.0, "row_norm": "none",
 }  # fmt: skip
 STEP: dict[str, Any] = {"optimiser": "muon", "lr": 1.5e-3}
-STEPPED = {"inner_steps": 3, "learned_rates": [0.1, 1.0]}
 SIREN = {"name": "siren", "hidden_features": HIDDEN, "hidden_layers": 1, "omega_0": 1500.0}
 ROWS: dict[str, dict[str, Any]] = {
     "GINR-IPC": {"hypernet": {"name": "instance_patterns", "rank": HIDDEN, **TOKENS}, **STEP},
@@ -47,7 +47,12 @@ ROWS: dict[str, dict[str, Any]] = {
     "Learned Init, learned rates": {
         "hypernet": {"name": "learned_init", "inner_steps": 3, "learned_rates": [1e-3, 1e-2]}, "lr": 1e-4, "inr": SIREN
     },
-    "GINR-IPC by gradient steps": {"hypernet": {"name": "cavia", "rank": HIDDEN, "row_norm": "none", **STEPPED}},
+    "GINR-IPC by gradient steps": {
+        "hypernet": {
+            "name": "cavia", "rank": HIDDEN, "row_norm": "none", "inner_steps": 3, "learned_rates": [0.1, 1.0],
+        },
+        "lr": 3e-3,
+    },
 }  # fmt: skip
 METHODS = chosen(ROWS)
 HEARD = 0.5

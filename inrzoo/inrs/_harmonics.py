@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 
 def harmonics(units: int, num_axes: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Whole-number frequencies k and phases φ of H units: sin(π k·x + φ) are 1, then sine and cosine of each k.
+    """Whole-number frequencies k and phases φ of H units: sin(k·x + φ) are 1, then sine and cosine of each k.
 
     Of k and −k there is one. They ascend by their largest entry, then as words do.
 

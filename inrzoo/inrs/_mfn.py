@@ -169,11 +169,15 @@ class MultiplicativeFilterNetwork(INR):
             return self.nyquist_fraction * self.nyquist / self.num_filters
         return self.input_scale / math.sqrt(self.num_filters * self.in_features)
 
+    @cached_property
+    def _harmonics(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return harmonics(self.hidden_features, self.in_features)
+
     def init_filter(self, i: int, stream: Stream) -> dict[str, NDArray[np.float64]]:
         """Draw the tensors of filter i in the order of the layout: `omega` (H, D), `phi` (H,), …"""
         if self.filter_init == "harmonics":
             divisions = self.divisions or 2 * complete_up_to(self.hidden_features, self.in_features) + 2
-            multiples_HD, phi_H = harmonics(self.hidden_features, self.in_features)
+            multiples_HD, phi_H = self._harmonics
             lowest = math.pi / self.extent * divisions ** (self.num_filters - 1 - i)
             return {"omega": lowest * multiples_HD, "phi": phi_H}
         bound = self._omega_bound
