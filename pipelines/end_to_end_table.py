@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from curves import validation_curve
-from mwt import CLASSIFIER, HIDDEN, INNER, INR, LAYERS, RATES, intervals, seed_by_seed
+from mwt import CLASSIFIER, HIDDEN, INNER, INR, LAYERS, OPTIMISER, RATES, intervals, seed_by_seed
 from script import SCALE, begin, chosen, folders, source
 
 from inrzoo import manifest, open_store
@@ -37,7 +37,7 @@ STEPS = {"tiny": 10, "small": 60_000, "full": 40_000}[SCALE]
 FITS = {"tiny": 60, "small": 14_000, "full": 70_000}[SCALE]  # signals to fit one by one: they take half of the time
 SCHEDULE: dict[str, Any] = {
     "steps": STEPS, "warmup": STEPS // 20, "schedule": "cosine", "weight_decay": 1e-4, "validate_every": STEPS // 10,
-    "optimiser": "adamw" if SCALE == "full" else "muon",
+    "optimiser": OPTIMISER,
 }  # fmt: skip
 CROP, FLIP = short_table("crop", 4, "augmentations"), short_table("flip", 0.5, "augmentations")
 AUGMENTED = {"mnist": (short_table("crop", 2, "augmentations"),), "fashion_mnist": (FLIP,), "cifar10": (CROP, FLIP)}

@@ -1,13 +1,15 @@
-"""GINR-IPC and TransINR on photographs of 64×64 pixels: TransINR's Table 1 and GINR-IPC's Table 2 on other pictures.
+"""GINR-IPC and TransINR on photographs of 64×64 or 178×178 pixels, as in TransINR's Table 1 and GINR-IPC's Table 2.
 
 Command:  python pipelines/hypernetworks_photographs.py
 Needs:    INRZOO_PHOTOS_178 names a folder or zip of photographs, [SPLIT/]CLASS/IMAGE. INRZOO_SCALE: tiny|small|full.
-          INRZOO_METHODS=GINR-IPC trains that alone, INRZOO_SEEDS=1 each once.
+          INRZOO_METHODS=GINR-IPC trains that alone, INRZOO_SEEDS=1 each once. INRZOO_SIZE=178 takes pictures of the
+          papers' size at "small", too.
 Hardware: small: one CPU core. "full" is the papers' networks at 178×178 pixels, for a GPU.
 Duration: small: an hour of CPU a training; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md, and the curves and pictures beside it.
 """
 
+import os
 from typing import Any
 
 from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, STEP, check, intervals, perceptron, trained
@@ -22,16 +24,27 @@ from inrzoo.unfitted import read_source
 
 begin(__doc__)
 
-SIZE = {"tiny": 16, "small": 64, "full": 178}[SCALE]
-STEPS = {"tiny": 4, "small": 45_000, "full": 300_000}[SCALE]
+SIZE = int(os.environ.get("INRZOO_SIZE", {"tiny": 16, "small": 64, "full": 178}[SCALE]))
+"""Pixels along an edge of the pictures."""
+SETTINGS: dict[tuple[str, int], tuple[int, tuple[int, int, int], tuple[int, int, int, int, int]]] = {
+    ("tiny", 16): (4, (8, 4, 8), (8, 1, 2, 8, 8)),
+    ("tiny", 20): (4, (8, 4, 8), (8, 1, 2, 8, 10)),
+    ("small", 64): (45_000, (128, 16, 64), (256, 1, 4, 512, 16)),
+    # Tokens hold as much of a picture as time allows, a seventh, in patches of a sixth of an edge.
+    ("small", 178): (16_000, (128, 16, 128), (384, 1, 4, 768, 30)),
+    ("full", 178): (300_000, (256, 64, 256), (768, 6, 12, 3072, 9)),
+}
+"""(scale, size) -> steps; neurons, frequencies and rank of the INR; sizes of the transformer and edge of a patch."""
+if (SCALE, SIZE) not in SETTINGS:
+    sizes = " or ".join(str(size) for scale, size in SETTINGS if scale == SCALE)
+    raise SystemExit(f"INRZOO_SIZE={SIZE} is not allowed with INRZOO_SCALE={SCALE}; it may be {sizes}")
+STEPS, (HIDDEN, FREQUENCIES, RANK), EDGES = SETTINGS[SCALE, SIZE]
+TOKENS: dict[str, Any] = {
+    **dict(zip(("features", "num_layers", "num_heads", "mlp_features", "patch"), EDGES, strict=True)),
+    "dropout": 0.0,
+}
 TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
 VALIDATION = {"tiny": 10, "small": 510, "full": 1020}[SCALE]
-HIDDEN, FREQUENCIES, RANK = {"tiny": (8, 4, 8), "small": (128, 16, 64), "full": (256, 64, 256)}[SCALE]
-TOKENS: dict[str, Any] = {
-    "tiny": {"features": 8, "num_layers": 1, "num_heads": 2, "mlp_features": 8, "patch": 8},
-    "small": {"features": 256, "num_layers": 1, "num_heads": 4, "mlp_features": 512, "patch": 16},
-    "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072, "patch": 9},
-}[SCALE] | {"dropout": 0.0}
 METHODS = chosen(
     {
         "GINR-IPC": {"name": "instance_patterns", "rank": RANK, **TOKENS},

@@ -39,10 +39,17 @@ TOKENS: dict[str, Any] = {
     "dropout": 0.0, "row_norm": "none",
 }  # fmt: skip
 STEP: dict[str, Any] = {"optimiser": "muon", "lr": 1.5e-3}
+# Rows of TransINR's matrix are not mixed by another, as those of GINR-IPC are, and one linear map makes them all: a row
+# can be a patch if the second filter has a window for each, and if shared rows and output weights are alike.
+WINDOWS = {**INR, "name": "gabor_net", "filter_init": "windows"}
 SIREN = {"name": "siren", "hidden_features": HIDDEN, "hidden_layers": 1, "omega_0": 1500.0}
 ROWS: dict[str, dict[str, Any]] = {
     "GINR-IPC": {"hypernet": {"name": "instance_patterns", "rank": HIDDEN, **TOKENS}, **STEP},
     "TransINR": {"hypernet": {"name": "trans_inr", "groups": HIDDEN, **TOKENS}, **STEP},
+    "TransINR, one matrix": {
+        "hypernet": {"name": "trans_inr", "groups": HIDDEN, "matrices": ["weight_0"], **TOKENS},
+        "optimiser": "muon", "lr": 3e-3, "inr": WINDOWS,
+    },
     # One start and one step size for frequencies and weights of a FourierNet do not leave silence.
     "Learned Init, learned rates": {
         "hypernet": {"name": "learned_init", "inner_steps": 3, "learned_rates": [1e-3, 1e-2]}, "lr": 1e-4, "inr": SIREN
@@ -96,8 +103,9 @@ draw_lines(
 )
 page.write(
     f"Scale `{SCALE}`: {STEPS:,} steps of 4 sounds of {SAMPLES:,} samples ({sounds.stem}, 8 kHz), FourierNet "
-    f"1/{HIDDEN}×2/1 whose filters begin at the harmonics of a patch of {PATCH} samples and of the sound, for Learned "
-    f"Init a SIREN 1/{HIDDEN}×2/1; "
+    f"1/{HIDDEN}×2/1 whose filters begin at the harmonics of a patch of {PATCH} samples and of the sound, for TransINR "
+    "of one matrix a GaborNet of that size with windows of a patch in place of the latter, for Learned Init a SIREN "
+    f"1/{HIDDEN}×2/1; "
     f"unheard test sounds, {intervals('sounds')}. PSNR of a peak of 2 and SNR, "
     f"in dB; silence has an SNR of 0. No verdicts on rows below an SNR of {HEARD:g}. The paper's are of LibriSpeech "
     "with ReLU MLPs.",

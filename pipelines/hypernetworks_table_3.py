@@ -15,8 +15,8 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 
 begin(__doc__)
 
-STEPS = {"tiny": 3, "small": 2000, "full": 100_000}[SCALE]
-TESTED = {"tiny": 2, "small": 300, "full": 1000}[SCALE]
+STEPS = {"tiny": 3, "small": 6000, "full": 100_000}[SCALE]
+TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
 NARROW, WIDE, FREQUENCIES = {"tiny": (8, 16, 4), "small": (32, 128, 16), "full": (256, 1024, 64)}[SCALE]
 FEW, MANY = {"name": "trans_inr", "groups": NARROW // 4}, {"name": "trans_inr", "groups": NARROW}
 ROWS = [  # d, hypernetwork, the paper's number at 256×256
@@ -34,7 +34,8 @@ found = {}
 for width, name, hypernet, theirs in ROWS:
     task = Hypernetwork(
         inr=perceptron(width, FREQUENCIES), hypernet={**hypernet, **TOKENS}, **STEP, num_coords=256, batch=16,
-        steps=STEPS, warmup=STEPS // 20, validate_every=max(STEPS // 4, 1), test_signals=TESTED, test_tto_steps=0,
+        steps=STEPS, warmup=STEPS // 20, validate_every=max(STEPS // 12, 1), validation_signals=256,
+        test_signals=TESTED, test_tto_steps=0,
     )  # fmt: skip
     row = f"d = {width}, {name}"
     run = OUT / "table_3" / row.replace(", ", "-").replace(" ", "").replace("=", "")

@@ -16,6 +16,8 @@ INNER = {"inner_steps": 6, "inner_fraction": 1.0} if SCALE == "full" else {"inne
 FACTORS = (1e-4, 100.0, 1.0) if SCALE == "full" else (1e-3, 20.0, 2.0)
 # Of the start; the learned step sizes' and the classifier's are multiples of it.
 RATES = dict(zip(("lr", "rates_factor", "classifier_factor"), FACTORS, strict=True))
+OPTIMISER = "adamw" if SCALE == "full" else "muon"
+"""Of the classifier's matrices. AdamW, the paper's, needs more steps."""
 INR: dict[str, Any] = {
     "name": "siren", "convention": "mwt", "omega_0": 10.0, "hidden_features": HIDDEN, "hidden_layers": LAYERS,
 }  # fmt: skip

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from inrzoo.errors import InrzooError
 from inrzoo.hypernets.contract import initial_weights
-from inrzoo.hypernets.row_norms import RowNorm, matrices, normalise_rows, row_norms
+from inrzoo.hypernets.row_norms import RowNorm, normalise_rows, row_norms
+from inrzoo.hypernets.row_norms import matrices as matrices_of
 from inrzoo.hypernets.tokens.token_hypernet import TokenHypernet
 
 Grouping = Literal["block", "tile"]
@@ -21,22 +22,24 @@ Grouping = Literal["block", "tile"]
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class TransInr(TokenHypernet):
-    """A transformer makes every matrix of the INR; one token makes a group of rows (Sec. 3.3 and 3.4).
+    """A transformer makes the matrices of the INR; one token makes a group of rows (Sec. 3.3 and 3.4).
 
     A matrix of R rows has Q = min(groups, R) tokens. The matrix's LayerNorm and linear layer turn token q into u_q, of
     the length of a row, and row i is the normalised u_{m(i)} ⊙ w̄_i, where w̄_i is learned and shared by all signals.
-    Biases and other tensors with one axis are learned and shared too. w̄ and biases start as a newly initialised INR.
+    All other tensors are learned and shared too. w̄ and they start as a newly initialised INR.
 
     The instance part is all u.
 
     Attributes:
-        inr: any INR; its matrices are made.
+        inr: any INR.
+        matrices: names of the matrices that are made, such as `weight_0`; all by default, as in the paper.
         groups: Q, maximum number of tokens of a matrix.
         grouping: m(i): `"tile"`, as in the authors' code, is i mod Q; `"block"`, as in the paper's text, gives
             neighbouring rows one token, ⌊i Q / R⌋, which is the text's ⌊i / k⌋ if Q divides R.
         row_norm: norm of every generated row over its fan-in, see `RowNorm`.
     """
 
+    matrices: tuple[str, ...] | None = None
     groups: int = 64
     grouping: Grouping = "tile"
     row_norm: RowNorm = "auto"
@@ -50,16 +53,21 @@ class TransInr(TokenHypernet):
                 f"groups = {self.groups!r}, grouping = {self.grouping!r} are not allowed; "
                 f"groups must be at least 1, grouping one of {', '.join(groupings)}"
             )
-        counts = {tensor.name: min(self.groups, tensor.shape[0]) for tensor in matrices(layout)}
-        if not counts:
+        every = matrices_of(layout)
+        if not every:
             raise InrzooError(f"trans_inr writes the matrices of an INR; {type(self.inr).__name__} has none of its own")
+        named = [tensor.name for tensor in every]
+        if self.matrices is not None and (not self.matrices or {*self.matrices} - {*named}):
+            raise InrzooError(f"matrices = {list(self.matrices)} is not allowed; there are: {', '.join(named)}")
+        made = [tensor for tensor in every if self.matrices is None or tensor.name in self.matrices]
+        counts = {tensor.name: min(self.groups, tensor.shape[0]) for tensor in made}
         self.make_tokens(counts)
         self.norms = row_norms(self.inr, self.row_norm)
         start = layout.split(initial_weights(self.inr))
         self.base = nn.ParameterDict({name: nn.Parameter(part.clone()) for name, part in start.items()})
-        self.fan_ins = {tensor.name: tensor.size // tensor.shape[0] for tensor in matrices(layout)}
+        self.fan_ins = {tensor.name: tensor.size // tensor.shape[0] for tensor in made}
         self.make_heads(self.fan_ins)
-        for tensor in matrices(layout):
+        for tensor in made:
             row_R, count = torch.arange(tensor.shape[0]), counts[tensor.name]
             group_R = row_R * count // tensor.shape[0] if self.grouping == "block" else row_R % count
             self.register_buffer(f"group_of_row_{tensor.name}", group_R, persistent=False)

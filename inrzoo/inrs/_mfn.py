@@ -59,6 +59,7 @@ class MultiplicativeFilterNetwork(INR):
     * `"harmonics"`, ours: π divisions^(F−1−i)/extent k with whole numbers k from 0, each with φ_i = 0 and π/2. The last
       filter's are the harmonics of [-extent, extent]^D, those before it of a part of it, of a part of a part and so on,
       so that a product of filters is a short-time Fourier series (docs/derivations/filter_networks.md#harmonics).
+    * `"windows"`, ours, of a GaborNet alone: see there.
 
     Attributes:
         hidden_features: H, units of every filter.
@@ -70,19 +71,21 @@ class MultiplicativeFilterNetwork(INR):
         nyquist_fraction: factor of `"nyquist_fraction"`.
         nyquist: Nyquist frequency of the fitting grid, π/spacing, in radians per coordinate unit; the smallest over the
             axes. Required for `"nyquist_fraction"`.
-        divisions: parts along each axis for `"harmonics"`; by default as many as H harmonics can tell apart, H for an
-            even H and one axis.
-        extent: highest coordinate for `"harmonics"`, that of the signals.
+        divisions: parts along each axis for `"harmonics"` and `"windows"`; by default as many as H harmonics can tell
+            apart, H for an even H and one axis, or as many as H windows can cover.
+        extent: highest coordinate for `"harmonics"` and `"windows"`, that of the signals.
     """
 
     FILTER_TENSORS: ClassVar[Mapping[str, tuple[str, ...]]] = {"omega": ("in",), "phi": ()}
     """Tensors of a filter: name -> axes after the filter's own."""
     FILTER_LATEX: ClassVar[str] = r"g_i(x) = \sin(\omega_i x + \varphi_i)"
     """A filter in LaTeX."""
+    FILTER_INITS: ClassVar[tuple[str, ...]] = ("fathony", "nyquist_fraction", "harmonics")
+    """What `filter_init` may be."""
 
     hidden_features: int = 16
     num_filters: int = 3
-    filter_init: Literal["fathony", "nyquist_fraction", "harmonics"] = "fathony"
+    filter_init: Literal["fathony", "nyquist_fraction", "harmonics", "windows"] = "fathony"
     input_scale: float = 3.03
     weight_scale: float = 1.0
     nyquist_fraction: float = 1.0
@@ -99,8 +102,8 @@ class MultiplicativeFilterNetwork(INR):
         super().__post_init__()
         for key in ("hidden_features", "num_filters"):
             self.require(key, getattr(self, key) >= 1, "at least 1")
-        formulas = ("fathony", "nyquist_fraction", "harmonics")
-        self.require("filter_init", self.filter_init in formulas, f"one of {', '.join(map(repr, formulas))}")
+        formulas = ", ".join(map(repr, self.FILTER_INITS))
+        self.require("filter_init", self.filter_init in self.FILTER_INITS, f"one of {formulas}")
         for key in ("input_scale", "weight_scale", "nyquist_fraction", "extent"):
             self.require(key, 0 < getattr(self, key) < math.inf, "above 0")
         if self.filter_init == "nyquist_fraction" or self.nyquist is not None:
@@ -149,6 +152,7 @@ class MultiplicativeFilterNetwork(INR):
             for name, size in ((f"weight_{i}", rows * self.hidden_features), (f"bias_{i}", rows)):
                 drawn = stream.uniform(-bounds[name], bounds[name], size)
                 tensors[name] = drawn.reshape(rows, -1) if name.startswith("weight") else drawn
+            self.init_linear(i, tensors[f"weight_{i}"], tensors[f"bias_{i}"], bounds[f"weight_{i}"])
         weights: NDArray[np.float64] = self.layout.join(tensors)
         return weights.astype(np.float32)
 
@@ -157,7 +161,7 @@ class MultiplicativeFilterNetwork(INR):
         bounds: dict[str, float] = {}
         for i in range(self.num_filters):
             scale = 1.0 if i == self.num_filters - 1 else self.weight_scale
-            if self.filter_init != "harmonics":
+            if self.filter_init not in ("harmonics", "windows"):
                 bounds |= {f"omega_{i}": self._omega_bound, f"phi_{i}": math.pi}
             bounds[f"weight_{i}"] = math.sqrt(scale / self.hidden_features)
             bounds[f"bias_{i}"] = math.sqrt(1 / self.hidden_features)
@@ -175,10 +179,9 @@ class MultiplicativeFilterNetwork(INR):
 
     def init_filter(self, i: int, stream: Stream) -> dict[str, NDArray[np.float64]]:
         """Draw the tensors of filter i in the order of the layout: `omega` (H, D), `phi` (H,), …"""
-        if self.filter_init == "harmonics":
-            divisions = self.divisions or 2 * complete_up_to(self.hidden_features, self.in_features) + 2
+        if self.filter_init in ("harmonics", "windows"):
             multiples_HD, phi_H = self._harmonics
-            lowest = math.pi / self.extent * divisions ** (self.num_filters - 1 - i)
+            lowest = math.pi / self.extent * self.parts_of_axis ** (self.num_filters - 1 - i)
             return {"omega": lowest * multiples_HD, "phi": phi_H}
         bound = self._omega_bound
         omega = stream.uniform(-bound, bound, self.hidden_features * self.in_features)
@@ -186,6 +189,14 @@ class MultiplicativeFilterNetwork(INR):
             "omega": omega.reshape(self.hidden_features, self.in_features),
             "phi": stream.uniform(-math.pi, math.pi, self.hidden_features),
         }
+
+    @property
+    def parts_of_axis(self) -> int:
+        """`divisions`, or its default."""
+        return self.divisions or 2 * complete_up_to(self.hidden_features, self.in_features) + 2
+
+    def init_linear(self, i: int, weight: NDArray[np.float64], bias: NDArray[np.float64], bound: float) -> None:
+        """Change the linear layer after filter i, as it was drawn: (out, H) of U(±`bound`) and (out,)."""
 
     @abstractmethod
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:

@@ -6,6 +6,7 @@ E = D + 1 (a coordinate and its squared norm).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -37,6 +38,12 @@ class GaborNet(MultiplicativeFilterNetwork):
     for `"fathony"` row j of ω_i is multiplied by √γ_ij, as in the authors' code. Otherwise ω_i stays as it is, so that
     the bound of its class holds for the centres of the filters' spectra.
 
+    `filter_init = "windows"` is ours (docs/derivations/filter_networks.md#windows): the last filter has a Gaussian
+    window, without a wave, on each of divisionsᴰ equal parts of [-extent, extent]ᴰ, γ = (divisions/extent)²; all others
+    are the waves of `"harmonics"` without an envelope. The windows' rows of the linear layer are alike, and so are the
+    output weights, 1/√H with a random sign: what the start is in one part, it is in all. So such a row is a Fourier
+    series of one part.
+
     The spectrum of an envelope is unbounded: each filter spreads over about √γ radians per unit, so that Σ_i max_j
     |ω_i| bounds the centres only. As in the authors' code, the fit may take γ below 0: such an envelope is 1 at μ,
     finite on any grid, and grows to infinity outside.
@@ -56,6 +63,8 @@ class GaborNet(MultiplicativeFilterNetwork):
         r"\sin(\omega_{ij} x + \varphi_{ij})"
     )
 
+    FILTER_INITS: ClassVar[tuple[str, ...]] = (*MultiplicativeFilterNetwork.FILTER_INITS, "windows")
+
     alpha: float = 6.0
     beta: float = 1.0
 
@@ -63,23 +72,65 @@ class GaborNet(MultiplicativeFilterNetwork):
         """Reject impossible fields.
 
         Raises:
-            InrzooError: a field of an MFN, `alpha` or `beta` is out of range.
+            InrzooError: a field of an MFN, `alpha` or `beta` is out of range, or there are fewer units than windows.
         """
         super().__post_init__()
         for key in ("alpha", "beta"):
             self.require(key, 0 < getattr(self, key) < np.inf, "above 0")
+        if self.filter_init == "windows":
+            most = self._most_windows
+            allowed = f"at most {most} with filter_init = 'windows', of which there are no more than hidden_features"
+            self.require("divisions", self.parts_of_axis <= most, allowed)
 
     def init_filter(self, i: int, stream: Stream) -> dict[str, NDArray[np.float64]]:
         """Draw the tensors of filter i: `omega` (H, D), `phi` (H,), `mu` (H, D), `gamma` (H,)."""
         tensors = super().init_filter(i, stream)
+        if self.filter_init == "windows":
+            return tensors | self._envelopes(i, tensors["omega"])
         tensors["mu"] = stream.uniform(-1, 1, tensors["omega"].size).reshape(tensors["omega"].shape)
         tensors["gamma"] = stream.gamma(self.alpha / self.num_filters, self.beta, self.hidden_features)
         if self.filter_init == "fathony":
             tensors["omega"] = tensors["omega"] * np.sqrt(tensors["gamma"])[:, None]
         return tensors
 
+    @property
+    def parts_of_axis(self) -> int:
+        """`divisions`; by default, of windows, as many as there are units for."""
+        return self.divisions or (self._most_windows if self.filter_init == "windows" else super().parts_of_axis)
+
+    @property
+    def _most_windows(self) -> int:
+        """The largest B with Bᴰ ≤ H."""
+        return next(B for B in itertools.count(1) if (B + 1) ** self.in_features > self.hidden_features)
+
+    def _envelopes(self, i: int, omega_HD: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Windows for the last filter, which has no waves, and no envelope for the others."""
+        units, D, zero_HD = self.hidden_features, self.in_features, np.zeros_like(omega_HD)
+        if i < self.num_filters - 1:
+            return {"mu": zero_HD, "gamma": np.zeros(units)}
+        parts = self.parts_of_axis
+        axis = (np.arange(parts) + 0.5) * (2 / parts) - 1
+        centres = np.stack(np.meshgrid(*[axis] * D, indexing="ij"), axis=-1)
+        return {
+            "omega": zero_HD,
+            "phi": np.full(units, np.pi / 2),
+            "mu": self.extent * np.resize(centres, (units, D)),
+            "gamma": np.full(units, (parts / self.extent) ** 2),
+        }
+
+    def init_linear(self, i: int, weight: NDArray[np.float64], bias: NDArray[np.float64], bound: float) -> None:
+        """For windows: their rows are alike, output weights have one size and the sign of the first."""
+        if self.filter_init != "windows":
+            return
+        if i == self.num_filters - 2:
+            weight[:], bias[:] = weight[0], bias[0]
+        elif i == self.num_filters - 1:
+            weight[:] = np.copysign(bound, weight[:, :1])
+
     def init_bounds(self) -> dict[str, float]:
         """See `INR.init_bounds`; γ is not uniform, nor is ω where it is multiplied by √γ."""
+        if self.filter_init == "windows":
+            return super().init_bounds()
         mu = {f"mu_{i}": 1.0 for i in range(self.num_filters)}
         is_product = self.filter_init == "fathony"
         uniform = super().init_bounds().items()

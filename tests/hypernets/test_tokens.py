@@ -6,6 +6,7 @@ from small import make, make_inr, randomise_, signals
 
 from inrzoo import registry
 from inrzoo.encoders.weight_transformer import Transformer
+from inrzoo.errors import InrzooError
 from inrzoo.hypernets.tokens.patches import PatchTokens
 from inrzoo.native import curvature, library
 
@@ -83,6 +84,19 @@ def test_rows_have_unit_norm_and_biases_are_shared(name):
             assert (part == part[:1]).all()
     different = {key for key, part in tensors.items() if (part[0] != part[1]).any()}
     assert different == ({f"weight_{i}" for i in range(4)} if name == "trans_inr" else {"weight_1"})
+
+
+def test_matrices_that_are_not_made_are_shared():
+    hypernet = randomise_(make("trans_inr", matrices=("weight_1", "weight_3"))).eval()
+    assert {*hypernet.token_names} == {"weight_1", "weight_3"}
+    tensors = hypernet.inr.layout.split(hypernet(*signals()))
+    assert {key for key, part in tensors.items() if (part[0] != part[1]).any()} == {"weight_1", "weight_3"}
+    assert torch.equal(tensors["weight_0"][0], hypernet.base["weight_0"])
+    for matrices in ((), ("weight_1", "bias_0")):
+        with pytest.raises(
+            InrzooError, match=r"^matrices = .* is not allowed; there are: weight_0, weight_1, weight_2"
+        ):
+            make("trans_inr", matrices=matrices)
 
 
 @pytest.mark.parametrize("name", ["trans_inr", "instance_patterns", "cavia"])

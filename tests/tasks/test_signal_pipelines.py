@@ -109,6 +109,13 @@ def test_hypernetworks_photographs(tmp_path):
     assert (tmp_path / "hypernetworks_curves_16.png").stat().st_size > 1000
     run_again("hypernetworks_photographs", settings)
 
+    larger = settings | {"SIZE": "20", "METHODS": "GINR-IPC", "SEEDS": "1"}
+    run_pipeline("hypernetworks_photographs", **larger)
+    page = settings["DOCUMENT"].read_text()
+    assert page.count("## Photographs of ") == 2 and "16 pictures of photographs, ReLU MLP 2/16/8×4/3" in page
+    with pytest.raises(SystemExit, match=r"INRZOO_SIZE=18 is not allowed with INRZOO_SCALE=tiny; it may be 16 or 20"):
+        run_pipeline("hypernetworks_photographs", **larger | {"SIZE": "18"})
+
 
 def write_sounds(path: Path) -> Path:
     """Tones of 64 samples, each of a pitch of its own."""
