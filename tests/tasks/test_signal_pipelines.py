@@ -135,7 +135,8 @@ def test_hypernetworks_sounds(tmp_path, monkeypatch):
     page = settings["DOCUMENT"].read_text()
     assert page.startswith("## Sounds of one second\n") and "nan" not in page and "64 samples (sounds, 8 kHz)" in page
     rows = [line.split("|")[1].strip() for line in page.splitlines() if line.startswith("| ")]
-    assert rows[1:] == ["GINR-IPC", "TransINR", "Learned Init, learned rates", "GINR-IPC by gradient steps"]
+    start, stepped = "Learned Init, learned rates", "GINR-IPC by gradient steps"
+    assert rows[1:] == ["GINR-IPC", "TransINR", "TransINR, one matrix", start, stepped]
     assert (tmp_path / "hypernetworks_curves_sounds.png").stat().st_size > 1000
     run_again("hypernetworks_sounds", settings)
 
