@@ -3,7 +3,7 @@
 Command:  python pipelines/hypernetworks_ablations.py
 Needs:    CIFAR-10, fetched unless INRZOO_CIFAR10 names its files. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the papers' networks on these images, for a GPU.
-Duration: small: 40 CPU minutes; what is there stays, the same command continues.
+Duration: small: an hour and a half of CPU; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md.
 """
 

@@ -31,7 +31,7 @@ SETTINGS: dict[tuple[str, int], tuple[int, tuple[int, int, int], tuple[int, int,
     ("tiny", 20): (4, (8, 4, 8), (8, 1, 2, 8, 10)),
     ("small", 64): (45_000, (128, 16, 64), (256, 1, 4, 512, 16)),
     # Tokens hold as much of a picture as time allows, a seventh, in patches of a sixth of an edge.
-    ("small", 178): (16_000, (128, 16, 128), (384, 1, 4, 768, 30)),
+    ("small", 178): (10_000, (128, 16, 128), (384, 1, 4, 768, 30)),
     ("full", 178): (300_000, (256, 64, 256), (768, 6, 12, 3072, 9)),
 }
 """(scale, size) -> steps; neurons, frequencies and rank of the INR; sizes of the transformer and edge of a patch."""

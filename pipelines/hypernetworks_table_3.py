@@ -3,7 +3,7 @@
 Command:  python pipelines/hypernetworks_table_3.py
 Needs:    CIFAR-10, fetched unless INRZOO_CIFAR10 names its files. INRZOO_SCALE: tiny|small|full.
 Hardware: small: one CPU core. "full" is the paper's networks on these images, for a GPU.
-Duration: small: 40 CPU minutes; what is there stays, the same command continues.
+Duration: small: an hour of CPU; what is there stays, the same command continues.
 Expected: docs/hypernetworks.md.
 """
 
