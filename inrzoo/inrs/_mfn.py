@@ -80,7 +80,7 @@ class MultiplicativeFilterNetwork(INR):
     """Tensors of a filter: name -> axes after the filter's own."""
     FILTER_LATEX: ClassVar[str] = r"g_i(x) = \sin(\omega_i x + \varphi_i)"
     """A filter in LaTeX."""
-    FILTER_INITS: ClassVar[tuple[str, ...]] = ("fathony", "nyquist_fraction", "harmonics")
+    FILTER_INITS: ClassVar[tuple[str, ...]] = ("fathony", "nyquist_fraction", "harmonics", "windows")
     """What `filter_init` may be."""
 
     hidden_features: int = 16
@@ -145,7 +145,7 @@ class MultiplicativeFilterNetwork(INR):
     def init(self, stream: Stream) -> NDArray[np.float32]:
         """Draw initial weights, shape (P,); see the class for the distribution."""
         tensors: dict[str, NDArray[np.float64]] = {}
-        bounds = self.init_bounds()
+        bounds = self._linear_bounds
         for i in range(self.num_filters):
             tensors |= {f"{name}_{i}": part for name, part in self.init_filter(i, stream).items()}
             rows = self.out_features if i == self.num_filters - 1 else self.hidden_features
@@ -158,11 +158,17 @@ class MultiplicativeFilterNetwork(INR):
 
     def init_bounds(self) -> dict[str, float]:
         """See `INR.init_bounds`."""
+        if self.filter_init in ("harmonics", "windows"):
+            return self._linear_bounds
+        omega = {f"omega_{i}": self._omega_bound for i in range(self.num_filters)}
+        phi = {f"phi_{i}": math.pi for i in range(self.num_filters)}
+        return omega | phi | self._linear_bounds
+
+    @property
+    def _linear_bounds(self) -> dict[str, float]:
         bounds: dict[str, float] = {}
         for i in range(self.num_filters):
             scale = 1.0 if i == self.num_filters - 1 else self.weight_scale
-            if self.filter_init not in ("harmonics", "windows"):
-                bounds |= {f"omega_{i}": self._omega_bound, f"phi_{i}": math.pi}
             bounds[f"weight_{i}"] = math.sqrt(scale / self.hidden_features)
             bounds[f"bias_{i}"] = math.sqrt(1 / self.hidden_features)
         return bounds

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
@@ -24,6 +24,10 @@ class FourierNet(MultiplicativeFilterNetwork):
     (the bias b_i drops earlier ones). Along every axis, Σ_i max_j |ω_i| therefore bounds its spectrum, which reaches
     the bound for almost all weights (docs/derivations/filter_networks.md#frequency-bound).
     """
+
+    FILTER_INITS: ClassVar[tuple[str, ...]] = ("fathony", "nyquist_fraction", "harmonics")
+
+    filter_init: Literal["fathony", "nyquist_fraction", "harmonics"] = "fathony"
 
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
         """Yield g_0(x), g_1(x), …, each (B, K, H)."""

@@ -63,8 +63,6 @@ class GaborNet(MultiplicativeFilterNetwork):
         r"\sin(\omega_{ij} x + \varphi_{ij})"
     )
 
-    FILTER_INITS: ClassVar[tuple[str, ...]] = (*MultiplicativeFilterNetwork.FILTER_INITS, "windows")
-
     alpha: float = 6.0
     beta: float = 1.0
 
@@ -128,9 +126,11 @@ class GaborNet(MultiplicativeFilterNetwork):
             weight[:] = np.copysign(bound, weight[:, :1])
 
     def init_bounds(self) -> dict[str, float]:
-        """See `INR.init_bounds`; γ is not uniform, nor is ω where it is multiplied by √γ."""
+        """See `INR.init_bounds`; γ is not uniform, nor ω where it is multiplied by √γ, nor rows that are alike."""
         if self.filter_init == "windows":
-            return super().init_bounds()
+            last = self.num_filters - 1
+            alike = {f"weight_{last}", f"weight_{last - 1}", f"bias_{last - 1}"}
+            return {key: bound for key, bound in super().init_bounds().items() if key not in alike}
         mu = {f"mu_{i}": 1.0 for i in range(self.num_filters)}
         is_product = self.filter_init == "fathony"
         uniform = super().init_bounds().items()
