@@ -28,6 +28,13 @@ TOKENS: dict[str, Any] = {
     "small": {"features": 128, "num_layers": 1, "num_heads": 4, "mlp_features": 256, "patch": 8},
     "full": {"features": 768, "num_layers": 6, "num_heads": 12, "mlp_features": 3072, "patch": 4},
 }[SCALE] | {"dropout": 0.0}
+STEPS = {"tiny": 4, "small": 6000, "full": 100_000}[SCALE]
+TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
+TRAINING: dict[str, Any] = {
+    "num_coords": 256, "batch": 16, "steps": STEPS, "warmup": STEPS // 20, "validate_every": max(STEPS // 12, 1),
+    "validation_signals": 256, "test_signals": TESTED,
+}  # fmt: skip
+"""How every network of the tables of CIFAR-10 is trained and measured."""
 SHARP = 0.0 if SCALE == "tiny" else 25.0
 """PSNR in dB below which a row is too blurred for a verdict."""
 

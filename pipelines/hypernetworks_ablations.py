@@ -7,7 +7,22 @@ Duration: small: an hour and a half of CPU; what is there stays, the same comman
 Expected: docs/hypernetworks.md.
 """
 
-from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, STEP, TOKENS, check, intervals, perceptron, photographs, trained
+from cifar10 import (
+    DOCUMENT,
+    MINUTES,
+    OUT,
+    SHARP,
+    STEP,
+    STEPS,
+    TESTED,
+    TOKENS,
+    TRAINING,
+    check,
+    intervals,
+    perceptron,
+    photographs,
+    trained,
+)
 from script import SCALE, begin
 
 from inrzoo.tasks import Comparison
@@ -15,8 +30,6 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 
 begin(__doc__)
 
-STEPS = {"tiny": 3, "small": 6000, "full": 100_000}[SCALE]
-TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (32, 4), "small": (64, 16), "full": (256, 64)}[SCALE]
 INR = perceptron(HIDDEN, FREQUENCIES)
 GINR = {"name": "instance_patterns", "rank": HIDDEN, **TOKENS}
@@ -48,10 +61,7 @@ signals = photographs()
 for title, (rows, paper, best) in TABLES.items():
     page, found = Comparison(DOCUMENT, title, ["PSNR", MINUTES], decimals=2), {}
     for (row, hypernet), theirs in zip(rows.items(), paper, strict=True):
-        task = Hypernetwork(
-            inr=INR, hypernet=hypernet, **STEP, num_coords=256, batch=16, steps=STEPS, warmup=STEPS // 20,
-            validate_every=max(STEPS // 12, 1), validation_signals=256, test_signals=TESTED, test_tto_steps=0,
-        )  # fmt: skip
+        task = Hypernetwork(inr=INR, hypernet=hypernet, **STEP, **TRAINING, test_tto_steps=0)
         words = "-".join(str(hypernet.get(key, "")) for key in ("name", "groups", "modulation", "layer"))
         found[row], ours = trained(task, signals, OUT / "ablations" / words)
         page.add(row, ours, (theirs, None))

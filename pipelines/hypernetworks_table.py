@@ -11,7 +11,22 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, TOKENS, check, intervals, named, perceptron, photographs, trained
+from cifar10 import (
+    DOCUMENT,
+    MINUTES,
+    OUT,
+    SHARP,
+    STEPS,
+    TESTED,
+    TOKENS,
+    TRAINING,
+    check,
+    intervals,
+    named,
+    perceptron,
+    photographs,
+    trained,
+)
 from curves import validation_curve
 from script import SCALE, begin
 from signal_scores import compare
@@ -21,8 +36,7 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 
 begin(__doc__)
 
-STEPS, TUNING = {"tiny": (4, 2), "small": (6000, 500), "full": (100_000, 5000)}[SCALE]
-TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
+TUNING = {"tiny": 2, "small": 500, "full": 5000}[SCALE]
 HIDDEN, FREQUENCIES = {"tiny": (8, 4), "small": (64, 16), "full": (256, 64)}[SCALE]
 INR = perceptron(HIDDEN, FREQUENCIES)
 # As many tokens for all matrices of TransINR together as for the one of GINR-IPC, as in the papers.
@@ -57,10 +71,7 @@ METHODS: dict[str, list[dict[str, Any]]] = {
 PAPER = {"Learned Init": 30.37, "TransINR": 33.33, "GINR-IPC": 35.93, "GINR-IPC by gradient steps": 33.74}
 
 signals = photographs()
-base = Hypernetwork(
-    inr=INR, num_coords=256, batch=16, warmup=STEPS // 20, validate_every=max(STEPS // 12, 1), steps=STEPS,
-    validation_signals=256, test_signals=TESTED, test_tto_lr=1e-3,
-)  # fmt: skip
+base = Hypernetwork(inr=INR, **TRAINING, test_tto_lr=1e-3)
 
 
 def best_settings(method: str) -> dict[str, Any]:

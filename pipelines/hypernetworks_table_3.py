@@ -7,7 +7,22 @@ Duration: small: an hour of CPU; what is there stays, the same command continues
 Expected: docs/hypernetworks.md.
 """
 
-from cifar10 import DOCUMENT, MINUTES, OUT, SHARP, STEP, TOKENS, check, intervals, perceptron, photographs, trained
+from cifar10 import (
+    DOCUMENT,
+    MINUTES,
+    OUT,
+    SHARP,
+    STEP,
+    STEPS,
+    TESTED,
+    TOKENS,
+    TRAINING,
+    check,
+    intervals,
+    perceptron,
+    photographs,
+    trained,
+)
 from script import SCALE, begin
 
 from inrzoo.tasks import Comparison
@@ -15,8 +30,6 @@ from inrzoo.tasks.hypernetwork import Hypernetwork
 
 begin(__doc__)
 
-STEPS = {"tiny": 3, "small": 6000, "full": 100_000}[SCALE]
-TESTED = {"tiny": 2, "small": 256, "full": 1000}[SCALE]
 NARROW, WIDE, FREQUENCIES = {"tiny": (8, 16, 4), "small": (32, 128, 16), "full": (256, 1024, 64)}[SCALE]
 FEW, MANY = {"name": "trans_inr", "groups": NARROW // 4}, {"name": "trans_inr", "groups": NARROW}
 ROWS = [  # d, hypernetwork, the paper's number at 256×256
@@ -32,11 +45,8 @@ signals = photographs()
 page = Comparison(DOCUMENT, "GINR-IPC Table 3: width and weight tokens", ["PSNR", MINUTES], decimals=2)
 found = {}
 for width, name, hypernet, theirs in ROWS:
-    task = Hypernetwork(
-        inr=perceptron(width, FREQUENCIES), hypernet={**hypernet, **TOKENS}, **STEP, num_coords=256, batch=16,
-        steps=STEPS, warmup=STEPS // 20, validate_every=max(STEPS // 12, 1), validation_signals=256,
-        test_signals=TESTED, test_tto_steps=0,
-    )  # fmt: skip
+    inr, tokens = perceptron(width, FREQUENCIES), {**hypernet, **TOKENS}
+    task = Hypernetwork(inr=inr, hypernet=tokens, **STEP, **TRAINING, test_tto_steps=0)
     row = f"d = {width}, {name}"
     run = OUT / "table_3" / row.replace(", ", "-").replace(" ", "").replace("=", "")
     found[row], ours = trained(task, signals, run)

@@ -40,7 +40,9 @@ def harmonics(units: int, num_axes: int) -> tuple[NDArray[np.float64], NDArray[n
 
 def complete_up_to(units: int, num_axes: int) -> int:
     """The largest K so that H units hold sine and cosine of every k whose entries are at most K: (2 K + 1)^D ≤ H."""
-    largest = 0
-    while (2 * largest + 3) ** num_axes <= units:
-        largest += 1
-    return largest
+    return (parts_along_axis(units, num_axes) - 1) // 2
+
+
+def parts_along_axis(units: int, num_axes: int) -> int:
+    """The largest B so that a cube cut into B parts along each axis has no more parts than units: B^D ≤ H."""
+    return next(parts for parts in itertools.count(1) if (parts + 1) ** num_axes > units)

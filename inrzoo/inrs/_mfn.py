@@ -18,7 +18,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 else:
     torch = lazy("torch", globals())
 
+FilterInit = Literal["fathony", "nyquist_fraction", "harmonics", "windows"]
 LOWEST_PHASE = -(2.0**-10)
 """Lower end in radians of the canonical phases, an interval of length π. It is exact in every float type and differs
 from the phases with a meaning (0, π/2, π)."""
@@ -80,12 +81,12 @@ class MultiplicativeFilterNetwork(INR):
     """Tensors of a filter: name -> axes after the filter's own."""
     FILTER_LATEX: ClassVar[str] = r"g_i(x) = \sin(\omega_i x + \varphi_i)"
     """A filter in LaTeX."""
-    FILTER_INITS: ClassVar[tuple[str, ...]] = ("fathony", "nyquist_fraction", "harmonics", "windows")
-    """What `filter_init` may be."""
+    FILTER_INITS: ClassVar[tuple[str, ...]] = get_args(FilterInit)
+    """`filter_init` must be one of these."""
 
     hidden_features: int = 16
     num_filters: int = 3
-    filter_init: Literal["fathony", "nyquist_fraction", "harmonics", "windows"] = "fathony"
+    filter_init: FilterInit = "fathony"
     input_scale: float = 3.03
     weight_scale: float = 1.0
     nyquist_fraction: float = 1.0

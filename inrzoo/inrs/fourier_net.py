@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+FourierInit = Literal["fathony", "nyquist_fraction", "harmonics"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,9 +27,9 @@ class FourierNet(MultiplicativeFilterNetwork):
     the bound for almost all weights (docs/derivations/filter_networks.md#frequency-bound).
     """
 
-    FILTER_INITS: ClassVar[tuple[str, ...]] = ("fathony", "nyquist_fraction", "harmonics")
+    FILTER_INITS: ClassVar[tuple[str, ...]] = get_args(FourierInit)
 
-    filter_init: Literal["fathony", "nyquist_fraction", "harmonics"] = "fathony"
+    filter_init: FourierInit = "fathony"
 
     def filters(self, tensors: dict[str, Tensor], coords_BKD: Tensor) -> Iterator[Tensor]:
         """Yield g_0(x), g_1(x), …, each (B, K, H)."""

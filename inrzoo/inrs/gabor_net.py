@@ -6,7 +6,6 @@ E = D + 1 (a coordinate and its squared norm).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from inrzoo.array_namespace import affine, array_namespace
 from inrzoo.errors import InrzooError
+from inrzoo.inrs._harmonics import parts_along_axis
 from inrzoo.inrs._mfn import MultiplicativeFilterNetwork
 from inrzoo.lazy import lazy
 from inrzoo.seeding import Stream
@@ -98,8 +98,7 @@ class GaborNet(MultiplicativeFilterNetwork):
 
     @property
     def _most_windows(self) -> int:
-        """The largest B with Bᴰ ≤ H."""
-        return next(B for B in itertools.count(1) if (B + 1) ** self.in_features > self.hidden_features)
+        return parts_along_axis(self.hidden_features, self.in_features)
 
     def _envelopes(self, i: int, omega_HD: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
         """Windows for the last filter, which has no waves, and no envelope for the others."""
